@@ -1,0 +1,60 @@
+"""deepjive: what varies together and what varies alone in multimodal data.
+
+>>> import numpy as np
+>>> import deepjive as dj
+>>> rng = np.random.default_rng(0)
+>>> shared = rng.normal(size=(100, 1))
+>>> data = dj.Modalities({name: shared @ rng.normal(size=(1, 8)) + rng.normal(size=(100, 8)) for name in "ab"})
+>>> len(data), data.names
+(100, ('a', 'b'))
+
+torch is imported only when a deep model is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from deepjive.decomposition import Decomposition
+from deepjive.modalities import Modalities
+
+if TYPE_CHECKING:
+    from deepjive.deep.baseline import SeparateAutoencoders
+    from deepjive.deep.estimator import DeepJIVE
+    from deepjive.linear.ajive import AJIVE
+    from deepjive.linear.heterojive import HeteroJIVE
+    from deepjive.linear.jive import JIVE
+    from deepjive.persistence import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AJIVE",
+    "JIVE",
+    "Decomposition",
+    "DeepJIVE",
+    "HeteroJIVE",
+    "Modalities",
+    "SeparateAutoencoders",
+    "load",
+]
+
+_ROOMS = {
+    "AJIVE": "deepjive.linear.ajive",
+    "JIVE": "deepjive.linear.jive",
+    "HeteroJIVE": "deepjive.linear.heterojive",
+    "DeepJIVE": "deepjive.deep.estimator",
+    "SeparateAutoencoders": "deepjive.deep.baseline",
+    "load": "deepjive.persistence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return getattr(importlib.import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'deepjive' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,181 @@
+"""What all estimators share: scikit-learn's conventions and the way from scores to a Decomposition.
+
+An estimator finds scores (`_scores`) and turns scores back into parts (`_render`); everything a user calls after
+`fit` follows from these two.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from deepjive.decomposition import Decomposition
+from deepjive.modalities import Modalities, as_modalities
+from deepjive.validation import check_for_use
+
+UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
+
+
+class Scores(NamedTuple):
+    """Scores of the samples: joint (n, joint_rank), and individual (n, individual_rank) by modality."""
+
+    joint: NDArray
+    individual: dict[str, NDArray]
+
+
+class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
+    """Base of the estimators: `fit`, `_scores` and `_render` differ, the rest is here.
+
+    Attributes
+    ----------
+    shapes_ : dict of str to tuple
+        Sample shape of each modality, in order.
+    mean_ : dict of str to array
+        Mean sample of each modality, in data units.
+    joint_rank_ : int
+        Number of joint components.
+    individual_ranks_ : dict of str to int
+        Number of individual components of each modality.
+    """
+
+    shapes_: dict[str, tuple[int, ...]]
+    mean_: dict[str, NDArray]
+    joint_rank_: int
+    individual_ranks_: dict[str, int]
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the model to Modalities `X`."""
+
+    @abstractmethod
+    def _scores(self, data: Modalities) -> Scores:
+        """Scores of samples whose modalities are some or all of those fitted."""
+
+    @abstractmethod
+    def _render(
+        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+    ) -> NDArray:
+        """A part of one modality from scores, shape (n, ...), in data units; the joint part has the mean in it."""
+
+    def transform(self, X: Any) -> NDArray:
+        """Joint scores of samples, seen or never seen.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            All modalities, or some where the model can do without the others.
+
+        Returns
+        -------
+        array, shape (n_samples, joint_rank)
+        """
+        return self._scores(self._checked(X)).joint
+
+    def decompose(self, X: Any) -> Decomposition:
+        """Split samples, seen or never seen, into joint, individual and residual parts.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            All modalities, or some where the model can do without the others.
+
+        Returns
+        -------
+        Decomposition
+        """
+        data = self._checked(X)
+        scores = self._scores(data)
+        return Decomposition(
+            data=data,
+            joint_scores=scores.joint,
+            individual_scores=scores.individual,
+            mean={name: self.mean_[name] for name in data.names},
+            render=self._render,
+        )
+
+    def inverse_transform(self, joint_scores: NDArray) -> dict[str, NDArray]:
+        """The joint part of every modality from joint scores.
+
+        Parameters
+        ----------
+        joint_scores : array, shape (n_samples, joint_rank)
+            As given by `transform`.
+
+        Returns
+        -------
+        dict of str to array, shape (n_samples, ...)
+            In data units, with the mean.
+        """
+        check_is_fitted(self)
+        joint_scores = np.asarray(joint_scores)
+        if joint_scores.ndim != 2 or joint_scores.shape[1] != self.joint_rank_:
+            raise ValueError(
+                f"Joint scores of shape (n_samples, {self.joint_rank_}) are expected, but were given with shape "
+                f"{joint_scores.shape}."
+            )
+        none = {name: np.zeros((len(joint_scores), self.individual_ranks_[name])) for name in self.shapes_}
+        return {name: self._render("joint", name, joint_scores, none[name]) for name in self.shapes_}
+
+    def impute(self, X: Any, name: str) -> NDArray:
+        """Predict one modality from the others, through the joint scores.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The modalities that are there; `name` itself is not looked at.
+        name : str
+            The modality to predict.
+
+        Returns
+        -------
+        array, shape (n_samples, ...)
+            The joint part of modality `name`, in data units: what the other modalities say of it.
+        """
+        check_is_fitted(self)
+        if name not in self.shapes_:
+            raise ValueError(UNKNOWN_MODALITY.format(name=name, fitted=list(self.shapes_)))
+        data = as_modalities(X)
+        data = data.select([other for other in data.names if other != name])
+        if not data.names:
+            raise ValueError(f"{name!r} is predicted from other modalities, but none of these was given.")
+        return self.inverse_transform(self._scores(self._checked(data)).joint)[name]
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Names of the joint scores: ``joint_1``, ``joint_2``, ..."""
+        check_is_fitted(self)
+        return np.asarray([f"joint_{i}" for i in range(1, self.joint_rank_ + 1)], dtype=object)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to a folder: ``config.json`` and ``model.safetensors``; read it with `deepjive.load`.
+
+        Parameters
+        ----------
+        path : path
+            The folder; made if it does not exist. Files of an older model in it are replaced.
+        """
+        from deepjive.persistence import save
+
+        check_is_fitted(self)
+        save(self, path)
+
+    def _checked(self, X: Any) -> Modalities:
+        check_is_fitted(self)
+        return check_for_use(X, self.shapes_)
+
+    def _learned(self) -> dict[str, Any]:
+        """Learned state to be saved: numbers, text, arrays, and dicts and lists of these."""
+        return {key: value for key, value in vars(self).items() if key.endswith("_") and not key.startswith("_")}
+
+    def _restore(self, learned: dict[str, Any]) -> None:
+        """Take learned state back, as given by `_learned`."""
+        for key, value in learned.items():
+            setattr(self, key, value)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "joint_rank_")

@@ -1,0 +1,353 @@
+"""Modalities: what was measured, on which samples.
+
+One object carries the arrays of all modalities through the library. It is a mapping from names to arrays whose
+length is the number of *samples*, so that scikit-learn splits it by sample; selecting rows of an array that lives on
+disk gives another array that lives on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepjive.files import read_array
+
+NO_MODALITIES = (
+    "Modalities needs at least one modality, but was given an empty {kind}. "
+    "Pass a dict of names to arrays whose first axis is the sample: Modalities({{'mri': x, 'pet': y}})."
+)
+NOT_A_COLLECTION = (
+    "Modalities needs a dict of names to arrays, or a list of arrays, but was given {kind}. "
+    "Write Modalities({{'mri': x, 'pet': y}}); a single matrix must first be split into its modalities."
+)
+UNEQUAL_SAMPLES = (
+    "All modalities must be measured on the same samples, but the numbers of samples differ: {lengths}. "
+    "Give every modality the same samples in the same order; a sample that lacks a modality keeps its row there, "
+    "filled with anything, and is marked in `present`."
+)
+UNEQUAL_INDEX = (
+    "The data frames of modalities {first!r} and {second!r} do not hold the same samples: {only_first} only in "
+    "{first!r}, {only_second} only in {second!r}. Select the common rows first, e.g. "
+    "common = a.index.intersection(b.index); Modalities({{{first!r}: a.loc[common], {second!r}: b.loc[common]}})."
+)
+REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
+WRONG_DTYPE = (
+    "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
+    "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
+)
+TOO_FEW_AXES = (
+    "Modality {name!r} has shape {shape}, but at least two axes are expected: (samples, features...). "
+    "For a single feature write array.reshape(-1, 1)."
+)
+WRONG_PRESENT = (
+    "`present` must be a boolean array of shape (n_samples, n_modalities) = {expected}, but has shape {shape}."
+)
+
+
+class Modalities:
+    """Arrays of several modalities measured on the same samples.
+
+    Parameters
+    ----------
+    data : mapping of str to array, sequence of arrays, or Modalities
+        For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
+        data frame, anything with ``shape``, ``dtype`` and indexing by rows (zarr, HDF5), or the path of a ``.npy``,
+        ``.npz`` or ``.csv`` file (``"file.npz:key"`` picks one array of several). A sequence names its modalities
+        ``"modality_1"``, ``"modality_2"``, ...
+    samples : sequence of str, optional
+        Names of the samples. Taken from the index of data frames when not given.
+    present : array of bool, shape (n_samples, n_modalities), optional
+        False where a sample lacks a modality; its row in that array is ignored. All present by default.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not a collection of arrays, or an array does not hold numbers.
+    ValueError
+        If the modalities differ in their number of samples, or data frames in their samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepjive import Modalities
+    >>> data = Modalities({"mri": np.zeros((5, 4, 4)), "pet": np.ones((5, 3))})
+    >>> data.shape, data.names
+    ((5, 2), ('mri', 'pet'))
+    >>> data[[0, 2]]["pet"].shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        samples: Sequence[str] | NDArray | None = None,
+        present: ArrayLike | None = None,
+    ) -> None:
+        if isinstance(data, Modalities):
+            samples = data.samples if samples is None else samples
+            present = data.present if present is None else present
+            features, arrays = dict(data.features), dict(data._arrays)
+        else:
+            frames = {name: _read(source) for name, source in _named(data).items()}
+            frames, index = _aligned(frames)
+            samples = index if samples is None else samples
+            features = {name: _feature_names(frame) for name, frame in frames.items()}
+            arrays = {name: _as_array(name, frame) for name, frame in frames.items()}
+        self._arrays = arrays
+        self._features = features
+        self._check_lengths()
+        self._samples = self._checked_samples(samples)
+        self._present = self._checked_present(present)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self._arrays)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n_samples, n_modalities)``."""
+        return len(self), len(self._arrays)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample in each modality."""
+        return {name: tuple(array.shape[1:]) for name, array in self._arrays.items()}
+
+    @property
+    def samples(self) -> NDArray[np.str_] | None:
+        """Names of the samples, shape (n_samples,), or None where they have none."""
+        return self._samples
+
+    @property
+    def features(self) -> dict[str, NDArray[np.str_] | None]:
+        """Names of each modality's features, shape (n_features,), or None where they have none."""
+        return self._features
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which sample has which modality, shape (n_samples, n_modalities)."""
+        return self._present
+
+    def rows(self, name: str, indices: Any) -> NDArray:
+        """Read some samples of one modality into memory.
+
+        Parameters
+        ----------
+        name : str
+            The modality.
+        indices : slice or array of int or bool
+            The samples.
+
+        Returns
+        -------
+        array, shape (n_selected, ...)
+        """
+        return _read_rows(self._arrays[name], indices)
+
+    def select(self, names: Sequence[str]) -> Modalities:
+        """Keep some modalities, in the order given."""
+        columns = [self.names.index(name) for name in names]
+        return self._like({name: self._arrays[name] for name in names}, self._samples, self._present[:, columns])
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the modalities, as of a dict."""
+        return self.names
+
+    def values(self) -> list[Any]:
+        """Arrays of the modalities, as of a dict."""
+        return list(self._arrays.values())
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Pairs of name and array, as of a dict."""
+        return list(self._arrays.items())
+
+    def __len__(self) -> int:
+        return int(next(iter(self._arrays.values())).shape[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __getitem__(self, key: Any) -> Any:
+        """An array for a name; the Modalities of some samples for an index, a slice or an array."""
+        if isinstance(key, str):
+            if key not in self._arrays:
+                raise KeyError(f"There is no modality {key!r}; the modalities are {list(self.names)}.")
+            return self._arrays[key]
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # scikit-learn writes X[indices, ...]
+            key = key[0]
+        indices = _row_numbers(key, len(self))
+        arrays = {name: _select_rows(array, indices) for name, array in self._arrays.items()}
+        samples = None if self._samples is None else self._samples[indices]
+        return self._like(arrays, samples, self._present[indices])
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+        missing = int((~self._present).sum())
+        return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing)" if missing else ")")
+
+    def _like(self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_]) -> Modalities:
+        new = object.__new__(Modalities)
+        new._arrays, new._samples, new._present = arrays, samples, present
+        new._features = {name: self._features[name] for name in arrays}
+        return new
+
+    def _check_lengths(self) -> None:
+        lengths = {name: int(array.shape[0]) for name, array in self._arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(UNEQUAL_SAMPLES.format(lengths=lengths))
+
+    def _checked_samples(self, samples: Sequence[str] | NDArray | None) -> NDArray[np.str_] | None:
+        if samples is None:
+            return None
+        names = np.asarray(samples).astype(str)
+        if names.shape != (len(self),):
+            raise ValueError(f"`samples` must name all {len(self)} samples, but has shape {names.shape}.")
+        return names
+
+    def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
+        if present is None:
+            return np.ones(self.shape, dtype=bool)
+        mask = np.asarray(present, dtype=bool)
+        if mask.shape != self.shape:
+            raise ValueError(WRONG_PRESENT.format(expected=self.shape, shape=mask.shape))
+        return mask
+
+
+class LazyRows:
+    """Some rows of an array on disk, read only when asked for.
+
+    Parameters
+    ----------
+    array : array-like with shape, dtype and indexing by sorted rows
+        The whole array.
+    indices : array of int, shape (n_selected,)
+        The rows that are selected, in any order.
+    """
+
+    def __init__(self, array: Any, indices: NDArray[np.intp]) -> None:
+        self.array, self.indices = array, indices
+        self.shape = (len(indices), *array.shape[1:])
+        self.dtype = array.dtype
+
+    def __getitem__(self, key: Any) -> NDArray:
+        return _read_rows(self.array, self.indices[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(_read_rows(self.array, self.indices), dtype=dtype)
+
+
+def as_modalities(data: Any) -> Modalities:
+    """Return `data` as Modalities, unchanged if it already is."""
+    return data if isinstance(data, Modalities) else Modalities(data)
+
+
+def _named(data: Any) -> dict[str, Any]:
+    if isinstance(data, Mapping):
+        named = {str(name): source for name, source in data.items()}
+    elif isinstance(data, (list, tuple)):
+        named = {f"modality_{i}": source for i, source in enumerate(data, start=1)}
+    else:
+        raise TypeError(NOT_A_COLLECTION.format(kind=_describe(data)))
+    if not named:
+        raise ValueError(NO_MODALITIES.format(kind=type(data).__name__))
+    return named
+
+
+def _describe(data: Any) -> str:
+    shape = getattr(data, "shape", None)
+    return f"a {type(data).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
+
+
+def _read(source: Any) -> Any:
+    return read_array(source) if isinstance(source, (str, Path)) else source
+
+
+def _is_frame(source: Any) -> bool:
+    return hasattr(source, "columns") and hasattr(source, "loc")
+
+
+def _has_default_index(frame: Any) -> bool:
+    return type(frame.index).__name__ == "RangeIndex"
+
+
+def _aligned(frames: dict[str, Any]) -> tuple[dict[str, Any], NDArray[np.str_] | None]:
+    """Bring the rows of labelled data frames into the first one's order."""
+    labelled = [name for name, frame in frames.items() if _is_frame(frame) and not _has_default_index(frame)]
+    if not labelled:
+        return frames, None
+    first = labelled[0]
+    index = frames[first].index
+    for name in labelled:
+        other = frames[name].index
+        only_first, only_second = len(index.difference(other)), len(other.difference(index))
+        if only_first or only_second:
+            raise ValueError(
+                UNEQUAL_INDEX.format(first=first, second=name, only_first=only_first, only_second=only_second)
+            )
+        if not other.is_unique:
+            raise ValueError(REPEATED_SAMPLE.format(name=name))
+    frames = {name: frame.loc[index] if name in labelled else frame for name, frame in frames.items()}
+    return frames, np.asarray(index).astype(str)
+
+
+def _feature_names(frame: Any) -> NDArray[np.str_] | None:
+    return np.asarray([str(column) for column in frame.columns]) if _is_frame(frame) else None
+
+
+def _as_array(name: str, source: Any) -> Any:
+    if _is_frame(source):
+        source = source.to_numpy()
+    elif hasattr(source, "detach"):
+        source = source.detach().cpu().numpy()
+    elif not (hasattr(source, "shape") and hasattr(source, "dtype")):
+        source = np.asarray(source)
+    if np.dtype(source.dtype).kind not in "fiub":
+        raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
+    if len(source.shape) < 2:
+        raise ValueError(TOO_FEW_AXES.format(name=name, shape=tuple(source.shape)))
+    return source
+
+
+def _in_memory(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
+
+
+def _row_numbers(key: Any, n: int) -> NDArray[np.intp]:
+    """Turn an index, a slice, or an array of int or bool into row numbers."""
+    if isinstance(key, (int, np.integer)):
+        key = [key]
+    if not isinstance(key, slice):
+        key = np.asarray(key)
+        if key.size == 0:
+            key = key.astype(np.intp)
+        if key.dtype.kind not in "iub":
+            raise TypeError(f"Samples are selected by integers, booleans or a slice, not by {key.dtype}.")
+    return np.arange(n)[key]
+
+
+def _select_rows(array: Any, indices: NDArray[np.intp]) -> Any:
+    if _in_memory(array):
+        return array[indices]
+    if isinstance(array, LazyRows):
+        return LazyRows(array.array, array.indices[indices])
+    return LazyRows(array, indices)
+
+
+def _read_rows(array: Any, indices: Any) -> NDArray:
+    """Read rows in the order asked for; stores on disk want them sorted and without repeats."""
+    if _in_memory(array) or isinstance(array, LazyRows):
+        return np.asarray(array[indices])
+    wanted = _row_numbers(indices, array.shape[0])
+    if len(wanted) and np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
+        return np.asarray(array[int(wanted[0]) : int(wanted[0]) + len(wanted)])
+    ordered, position = np.unique(wanted, return_inverse=True)
+    return np.asarray(array[ordered])[position]

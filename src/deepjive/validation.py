@@ -1,0 +1,199 @@
+"""What an estimator may be given: checks whose errors name the modality, the value, the expectation and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from deepjive.modalities import Modalities, as_modalities
+
+BATCH = 1024
+
+ONE_MODALITY = (
+    "Joint variation needs at least two modalities, but only {name!r} was given. "
+    "Pass every modality in one dict; for a single modality use a principal component analysis."
+)
+NO_SAMPLES = "There are no samples to fit to: modality {name!r} has shape {shape}. Check how the data were selected."
+TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r} has {given}."
+NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
+NOT_FINITE = (
+    "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
+    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer); a sample that lacks the whole modality is "
+    "marked in `present`."
+)
+CONSTANT = (
+    "Modality {name!r} is constant: every sample is the same, so it has no variation to explain. "
+    "Drop it, or check how it was loaded."
+)
+UNKNOWN_NAMES = "The model was fitted to the modalities {fitted}, but was given {given}; {unknown} is not known to it."
+WRONG_SHAPE = (
+    "Modality {name!r} has samples of shape {given}, but the model was fitted to samples of shape {fitted}. "
+    "Use the same features, in the same order, as in `fit`."
+)
+MISSING_SAMPLES = (
+    "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
+    "to fit. Fit to the complete samples: data[data.present.all(axis=1)]."
+)
+RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
+RANK_TOO_LARGE = (
+    "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
+    "of modality {modality!r}. Choose a smaller rank."
+)
+RANKS_NAMES = "individual_ranks names {given}, but the modalities are {expected}. Give one rank for each, or one int."
+
+
+def check_for_fit(X: Any, estimator: str, min_samples: int = 2, allow_missing: bool = False) -> Modalities:
+    """Check data that a model is to be fitted to.
+
+    Parameters
+    ----------
+    X : Modalities, mapping or sequence
+        The data.
+    estimator : str
+        Name of the estimator, for the errors.
+    min_samples : int
+        Fewest samples that can be fitted.
+    allow_missing : bool
+        Whether samples may lack modalities.
+
+    Returns
+    -------
+    Modalities
+
+    Raises
+    ------
+    ValueError
+        For one modality, no samples, values that are not finite, a constant modality, or missing samples.
+    """
+    data = as_modalities(X)
+    if len(data.names) < 2:
+        raise ValueError(ONE_MODALITY.format(name=data.names[0]))
+    for column, (name, array) in enumerate(data.items()):
+        if array.shape[0] == 0:
+            raise ValueError(NO_SAMPLES.format(name=name, shape=tuple(array.shape)))
+        if array.shape[0] < min_samples:
+            raise ValueError(TOO_FEW_SAMPLES.format(name=name, needed=min_samples, given=array.shape[0]))
+        if 0 in array.shape[1:]:
+            raise ValueError(NO_FEATURES.format(name=name, shape=tuple(array.shape[1:])))
+        missing = int((~data.present[:, column]).sum())
+        if missing and not allow_missing:
+            raise ValueError(MISSING_SAMPLES.format(name=name, count=missing, n=len(data), estimator=estimator))
+    check_values(data, varying=True)
+    return data
+
+
+def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]]) -> Modalities:
+    """Check data that a fitted model is applied to: some or all of its modalities, with the shapes it was fitted to.
+
+    Parameters
+    ----------
+    X : Modalities, mapping or sequence
+        The data.
+    shapes : mapping of str to tuple
+        Names and sample shapes that the model was fitted to.
+
+    Returns
+    -------
+    Modalities
+        In the model's order of modalities.
+
+    Raises
+    ------
+    ValueError
+        For names or shapes that differ from those fitted, or values that are not finite.
+    """
+    data = as_modalities(X)
+    unknown = [name for name in data.names if name not in shapes]
+    if unknown:
+        raise ValueError(UNKNOWN_NAMES.format(fitted=list(shapes), given=list(data.names), unknown=unknown))
+    for name, shape in data.shapes.items():
+        if shape != tuple(shapes[name]):
+            raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
+    data = data.select([name for name in shapes if name in data])
+    check_values(data, varying=False)
+    return data
+
+
+def check_values(data: Modalities, varying: bool) -> None:
+    """Raise for values that are not finite and, if `varying`, for a modality that is the same in every sample."""
+    for column, name in enumerate(data.names):
+        rows = np.flatnonzero(data.present[:, column])
+        first, varies = None, False
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            block = data.rows(name, batch)
+            bad = ~np.isfinite(block)
+            if bad.any():
+                sample = int(batch[np.argmax(bad.reshape(len(batch), -1).any(axis=1))])
+                raise ValueError(NOT_FINITE.format(name=name, count=int(bad.sum()), sample=sample))
+            first = block[:1] if first is None else first
+            varies = varies or bool((block != first).any())
+        if varying and not varies:
+            raise ValueError(CONSTANT.format(name=name))
+
+
+def check_ranks(
+    data: Modalities, joint_rank: Any, individual_ranks: Any, auto: str | None = "auto"
+) -> tuple[int | None, dict[str, int] | None]:
+    """Check the numbers of components that were asked for.
+
+    Parameters
+    ----------
+    data : Modalities
+        The data to be fitted.
+    joint_rank : int or "auto"
+        Number of joint components.
+    individual_ranks : int, mapping of str to int, or "auto"
+        Number of individual components, for all modalities or for each.
+    auto : str or None
+        The word that stands for a rank found from the data, or None where there is none.
+
+    Returns
+    -------
+    joint_rank : int or None
+        None for ``auto``.
+    individual_ranks : dict of str to int, or None
+        None for ``auto``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For ranks that are not integers of at least 0, larger than the data allow, or names that are not modalities.
+    """
+    joint = None if auto is not None and _is(joint_rank, auto) else _check_rank("joint_rank", joint_rank, auto)
+    if joint is not None:
+        for name in data.names:
+            _check_limit("joint_rank", joint, data, name)
+    if auto is not None and _is(individual_ranks, auto):
+        return joint, None
+    if not isinstance(individual_ranks, Mapping):
+        individual_ranks = dict.fromkeys(data.names, individual_ranks)
+    if set(individual_ranks) != set(data.names):
+        raise ValueError(RANKS_NAMES.format(given=list(individual_ranks), expected=list(data.names)))
+    individual = {}
+    for name in data.names:
+        label = f"individual_ranks[{name!r}]"
+        individual[name] = _check_rank(label, individual_ranks[name], auto)
+        _check_limit(label, individual[name], data, name)
+    return joint, individual
+
+
+def _is(value: Any, word: str) -> bool:
+    return isinstance(value, str) and value == word
+
+
+def _check_rank(name: str, rank: Any, auto: str | None) -> int:
+    alternative = f" or {auto!r}" if auto is not None else ""
+    if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)):
+        raise TypeError(RANK_NOT_INT.format(name=name, alternative=alternative, given=rank))
+    if rank < 0:
+        raise ValueError(RANK_NOT_INT.format(name=name, alternative=alternative, given=rank))
+    return int(rank)
+
+
+def _check_limit(label: str, rank: int, data: Modalities, name: str) -> None:
+    n, p = len(data), int(np.prod(data.shapes[name]))
+    if rank > min(n, p):
+        raise ValueError(RANK_TOO_LARGE.format(name=label, given=rank, limit=min(n, p), n=n, p=p, modality=name))
