@@ -137,10 +137,10 @@ def _open(path: Path, key: str | None) -> Any:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):
             raise
-        if "pickled data" in str(error):  # what NumPy says of any content it does not know
-            raise ValueError(NOT_THE_KIND.format(path=path, suffix=suffix)) from error
-        if "object" in str(error).lower():
+        if "Python objects" in str(error) or "Object arrays" in str(error):
             raise ValueError(PICKLED.format(path=path)) from error
+        if "pickle" in str(error):  # what NumPy says of any content it does not know
+            raise ValueError(NOT_THE_KIND.format(path=path, suffix=suffix)) from error
         raise ValueError(UNREADABLE.format(path=path, reason=str(error).rstrip("."))) from error
 
 
