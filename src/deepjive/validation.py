@@ -41,7 +41,7 @@ RANK_TOO_LARGE = (
     "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
     "of modality {modality!r}. Choose a smaller rank."
 )
-RANKS_NAMES = "individual_ranks names {given}, but the modalities are {expected}. Give one rank for each, or one int."
+RANKS_NAMES = "{label} names {given}, but the modalities are {expected}. Give one rank for each, or one int."
 
 
 def check_for_fit(X: Any, estimator: str, min_samples: int = 2, allow_missing: bool = False) -> Modalities:
@@ -166,18 +166,44 @@ def check_ranks(
     if joint is not None:
         for name in data.names:
             _check_limit("joint_rank", joint, data, name)
-    if auto is not None and _is(individual_ranks, auto):
-        return joint, None
-    if not isinstance(individual_ranks, Mapping):
-        individual_ranks = dict.fromkeys(data.names, individual_ranks)
-    if set(individual_ranks) != set(data.names):
-        raise ValueError(RANKS_NAMES.format(given=list(individual_ranks), expected=list(data.names)))
-    individual = {}
+    return joint, check_modality_ranks("individual_ranks", data, individual_ranks, auto)
+
+
+def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | None = "auto") -> dict[str, int] | None:
+    """Check a number of components that every modality has its own of.
+
+    Parameters
+    ----------
+    label : str
+        Name of the parameter, for the errors.
+    data : Modalities
+        The data to be fitted.
+    ranks : int, mapping of str to int, or "auto"
+        Number of components, for all modalities or for each.
+    auto : str or None
+        The word that stands for a rank found from the data, or None where there is none.
+
+    Returns
+    -------
+    dict of str to int, or None
+        None for ``auto``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_ranks`.
+    """
+    if auto is not None and _is(ranks, auto):
+        return None
+    if not isinstance(ranks, Mapping):
+        ranks = dict.fromkeys(data.names, ranks)
+    if set(ranks) != set(data.names):
+        raise ValueError(RANKS_NAMES.format(label=label, given=list(ranks), expected=list(data.names)))
+    checked = {}
     for name in data.names:
-        label = f"individual_ranks[{name!r}]"
-        individual[name] = _check_rank(label, individual_ranks[name], auto)
-        _check_limit(label, individual[name], data, name)
-    return joint, individual
+        checked[name] = _check_rank(f"{label}[{name!r}]", ranks[name], auto)
+        _check_limit(f"{label}[{name!r}]", checked[name], data, name)
+    return checked
 
 
 def _is(value: Any, word: str) -> bool:

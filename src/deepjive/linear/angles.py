@@ -1,0 +1,329 @@
+"""The angle-based route to joint and individual parts, shared by AJIVE and HeteroJIVE.
+
+1. Signal: the leading left singular vectors ``U_k`` of each modality, with the threshold
+   ``t_k = (s_r + s_(r+1)) / 2`` between signal and noise.
+2. Joint: left singular vectors of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]`` whose squared singular values exceed the Wedin
+   and the random-direction cutoffs; a vector ``u`` is dropped if ``|X_k' u| < t_k`` in any modality, because then
+   ``u`` cannot be identified there.
+3. Parts: ``J_k = U_J U_J' X_k``, and the individual part from the singular value decomposition of
+   ``(1 - U_J U_J') X_k``, with the singular values above ``t_k``.
+
+Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
+The weights are 1 in AJIVE.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from deepjive.base import Scores
+from deepjive.batches import row_batches
+from deepjive.linear.bounds import (
+    RANDOM_PERCENTILE,
+    WEDIN_PERCENTILE,
+    cutoff,
+    generator,
+    perturbation_samples,
+    random_direction_samples,
+    wedin_samples,
+)
+from deepjive.linear.linear_model import LinearModel
+from deepjive.linear.ranks import RankRule, SignalRank, numerical_rank
+from deepjive.linear.streaming import Pieces, checked_masks
+from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
+from deepjive.modalities import Modalities
+from deepjive.validation import check_for_fit, check_modality_ranks, check_ranks
+
+RANK_ABOVE_NUMERICAL = (
+    "{label} is {given}, but modality {name!r} has numerical rank {limit}: the other singular values are rounding. "
+    "Use at most {limit}, or 'auto'."
+)
+JOINT_ABOVE_SIGNAL = (
+    "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of every "
+    "modality's signal. Use a joint_rank of at most {limit}, or larger signal_ranks."
+)
+NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}; use about 1000."
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The signal of one modality: step 1."""
+
+    name: str
+    pieces: Pieces
+    reduced: Reduced
+    svd: LeftSVD
+
+    @property
+    def scores(self) -> NDArray:
+        """Orthonormal signal scores, shape (n_samples, rank)."""
+        return self.svd.vectors
+
+    @property
+    def rank(self) -> int:
+        """Number of components."""
+        return self.svd.vectors.shape[1]
+
+    @property
+    def threshold(self) -> float:
+        """``(s_r + s_(r+1)) / 2`` in units of the reduced modality; infinite where there is no signal."""
+        if self.rank == 0:
+            return float("inf")
+        return float(np.append(self.svd.values, 0.0)[self.rank - 1 : self.rank + 1].mean())
+
+
+Weigh = Callable[[Sequence[Signal]], NDArray]
+
+
+class AngleBased(LinearModel, ABC):
+    """Base of AJIVE and HeteroJIVE, which differ in the weights of the modalities."""
+
+    signal_ranks_: dict[str, int]
+    common_normalized_scores_: NDArray
+
+    def __init__(
+        self,
+        signal_ranks: Any = "auto",
+        joint_rank: Any = "auto",
+        individual_ranks: Any = "auto",
+        *,
+        rank_rule: RankRule = "gavish_donoho",
+        n_wedin: int = 1000,
+        n_random: int = 1000,
+        center: bool = True,
+        mask: dict[str, NDArray[np.bool_]] | None = None,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.signal_ranks = signal_ranks
+        self.joint_rank = joint_rank
+        self.individual_ranks = individual_ranks
+        self.rank_rule = rank_rule
+        self.n_wedin = n_wedin
+        self.n_random = n_random
+        self.center = center
+        self.mask = mask
+        self.device = device
+        self.random_state = random_state
+
+    def _fit(self, X: Any, weigh: Weigh) -> Self:
+        data = check_for_fit(X, type(self).__name__)
+        rng = generator(self.random_state)
+        joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+
+        signals = self._find_signals(data, joint_rank, individual_ranks, rng)
+        self.weights_ = weigh(signals)
+        joint = self._find_joint(signals, joint_rank, rng)
+        individual = {
+            signal.name: _individual_svd(
+                signal, joint, None if individual_ranks is None else individual_ranks[signal.name]
+            )
+            for signal in signals
+        }
+        self._keep(data, signals, joint, individual)
+        return self
+
+    def _find_signals(
+        self,
+        data: Modalities,
+        joint_rank: int | None,
+        individual_ranks: dict[str, int] | None,
+        rng: np.random.Generator,
+    ) -> list[Signal]:
+        """Step 1."""
+        wanted = check_modality_ranks("signal_ranks", data, self.signal_ranks)
+        masks = checked_masks(self.mask, data.shapes)
+        signals = []
+        for name, array in data.items():
+            pieces = Pieces(array, masks[name], self.center)
+            rule = SignalRank(pieces, self.rank_rule, int(rng.integers(2**31)))
+            if wanted is not None:
+                choose = _GivenRank(name, wanted[name])
+            elif joint_rank is not None and individual_ranks is not None:
+                choose = _SumOfRanks(joint_rank + individual_ranks[name])
+            else:
+                choose = rule if joint_rank is None else _AtLeast(rule, joint_rank)
+            signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
+        return signals
+
+    def _find_joint(self, signals: list[Signal], joint_rank: int | None, rng: np.random.Generator) -> NDArray:
+        """Step 2: orthonormal joint scores, shape (n_samples, joint_rank)."""
+        if joint_rank is None and min(self.n_wedin, self.n_random) < 1:
+            raise ValueError(NO_DRAWS.format(wedin=self.n_wedin, random=self.n_random))
+        weighted = [np.sqrt(weight) * signal.scores for weight, signal in zip(self.weights_, signals, strict=True)]
+        stacked = _left_svd(np.concatenate(weighted, axis=1))
+        self.joint_singular_values_ = stacked.values
+        self._draw_bounds(signals, rng)
+        self.rejected_: dict[str, list[int]] = {signal.name: [] for signal in signals}
+        if joint_rank is not None:
+            for signal in signals:
+                if joint_rank > signal.rank:
+                    raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
+            return stacked.first(joint_rank).vectors
+        above = stacked.values**2 > max(self.wedin_cutoff_, self.random_cutoff_)
+        return self._identifiable(signals, stacked.first(int(above.sum())).vectors)
+
+    def _draw_bounds(self, signals: list[Signal], rng: np.random.Generator) -> None:
+        perturbations = [
+            perturbation_samples(
+                signal.svd.values, signal.rank, signal.reduced.n_samples, signal.reduced.n_features, self.n_wedin, rng
+            )
+            for signal in signals
+        ]
+        ranks, n_samples = [signal.rank for signal in signals], signals[0].reduced.n_samples
+        self.wedin_samples_ = wedin_samples(perturbations, self.weights_)
+        self.wedin_cutoff_ = cutoff(self.wedin_samples_, WEDIN_PERCENTILE)
+        self.random_samples_ = random_direction_samples(ranks, n_samples, self.n_random, rng, self.weights_)
+        self.random_cutoff_ = cutoff(self.random_samples_, RANDOM_PERCENTILE)
+
+    def _identifiable(self, signals: list[Signal], candidates: NDArray) -> NDArray:
+        """Drop the candidates that are weaker than the threshold in any modality."""
+        kept = np.ones(candidates.shape[1], dtype=bool)
+        for signal in signals:
+            weak = signal.reduced.lengths(candidates) < signal.threshold
+            self.rejected_[signal.name] = [int(i) for i in np.flatnonzero(weak)]
+            kept &= ~weak
+        return np.ascontiguousarray(candidates[:, kept])
+
+    def _keep(self, data: Modalities, signals: list[Signal], joint: NDArray, individual: dict[str, LeftSVD]) -> None:
+        """Step 3, and everything else that is learned."""
+        unit = np.sqrt(len(data))
+        self.shapes_ = data.shapes
+        self.joint_rank_ = joint.shape[1]
+        self.individual_ranks_ = {name: len(svd.values) for name, svd in individual.items()}
+        self.signal_ranks_ = {signal.name: signal.rank for signal in signals}
+        self.common_normalized_scores_ = joint
+        self.joint_scores_ = unit * joint
+        self.individual_scores_ = {name: unit * svd.vectors for name, svd in individual.items()}
+        self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
+        self.mean_, self.singular_values_, self.thresholds_ = {}, {}, {}
+        self.joint_loadings_, self.individual_loadings_, self.signal_loadings_ = {}, {}, {}
+        joint_variance, individual_variance = {}, {}
+        for signal in signals:
+            name, reduced, alone = signal.name, signal.reduced, individual[signal.name]
+            self.mean_[name] = reduced.mean.reshape(data.shapes[name])
+            self.singular_values_[name] = signal.svd.values * reduced.scale
+            self.thresholds_[name] = signal.threshold * reduced.scale
+            joint_variance[name] = reduced.lengths(joint) ** 2 / reduced.total
+            individual_variance[name] = alone.values**2 / reduced.total
+            self._keep_loadings(signal, joint, alone)
+        self._set_variance(joint_variance, individual_variance)
+
+    def _keep_loadings(self, signal: Signal, joint: NDArray, alone: LeftSVD) -> None:
+        scores = np.concatenate([joint, alone.vectors, signal.scores], axis=1)
+        product = project(signal.pieces, scores, self.device)
+        product /= np.sqrt(signal.reduced.n_samples)
+        scale = signal.reduced.scale / np.sqrt(signal.reduced.n_samples)
+        r, s = joint.shape[1], joint.shape[1] + alone.vectors.shape[1]
+        shape = tuple(signal.pieces.array.shape[1:])
+        parts = (
+            product[:r],
+            loadings_of(product[r:s], alone.values * scale),
+            loadings_of(product[s:], signal.svd.values[: signal.rank] * scale),
+        )
+        kept = (self.joint_loadings_, self.individual_loadings_, self.signal_loadings_)
+        for loadings, part in zip(kept, parts, strict=True):
+            loadings[signal.name] = part.reshape(len(part), *shape)
+
+    def _scores(self, data: Modalities) -> Scores:
+        """Joint scores by regression on the signal scores of the modalities a sample has; individual from what is left.
+
+        ``U_J`` lies in the span of all ``U_k``, so that on the samples fitted this gives their scores exactly.
+        """
+        signal, individual = {}, {}
+        for name in data.names:
+            loadings = np.concatenate([_flat(self.signal_loadings_[name]), _flat(self.individual_loadings_[name])])
+            both = _projected(data, name, self.mean_[name], loadings)
+            signal[name], individual[name] = np.split(both, [self.signal_ranks_[name]], axis=1)
+        joint = np.concatenate([signal[name] for name in data.names], axis=1) @ self._regression(data.names)
+        for name in data.names:
+            joint_loadings = _flat(self.joint_loadings_[name])
+            individual[name] -= joint @ _along(joint_loadings, _flat(self.individual_loadings_[name]))
+        return Scores(joint, individual)
+
+    def _regression(self, names: Sequence[str]) -> NDArray:
+        """Coefficients of the joint scores on some modalities' signal scores, (sum of signal ranks, joint_rank)."""
+        signal = np.concatenate([self.signal_scores_[name] for name in names], axis=1)
+        return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
+
+
+@dataclass(frozen=True)
+class _GivenRank:
+    """A rank that was asked for; an error where the modality does not have it."""
+
+    name: str
+    rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        if reduced.route == "factor" and self.rank > (limit := numerical_rank(reduced, svd)):
+            label = f"signal_ranks[{self.name!r}]"
+            raise ValueError(RANK_ABOVE_NUMERICAL.format(label=label, given=self.rank, name=self.name, limit=limit))
+        return self.rank
+
+
+@dataclass(frozen=True)
+class _SumOfRanks:
+    """The joint and the individual rank together, where the modality has as many components."""
+
+    rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        limit = numerical_rank(reduced, svd) if reduced.route == "factor" else len(svd.values)
+        return min(self.rank, limit)
+
+
+@dataclass(frozen=True)
+class _AtLeast:
+    """A rule's rank, but no less than the joint rank that was asked for."""
+
+    rule: SignalRank
+    joint_rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        return max(self.rule(reduced, svd), _SumOfRanks(self.joint_rank)(reduced, svd))
+
+
+def _left_svd(matrix: NDArray) -> LeftSVD:
+    return Reduced("factor", matrix, 1.0, matrix.shape[1], np.zeros(0)).svd()
+
+
+def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:
+    """Left singular vectors of ``(1 - U_J U_J') X_k``: those above the threshold, or as many as were asked for."""
+    reduced, largest = signal.reduced, float(signal.svd.values[0])
+    svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
+    if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
+        reduced = reduce(signal.pieces, exact=True)
+        svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
+    real = int(np.sum(svd.values > reduced.resolution * largest))
+    if rank is not None and real < rank:
+        label = f"individual_ranks[{signal.name!r}]"
+        raise ValueError(
+            RANK_ABOVE_NUMERICAL.format(
+                label=label, given=rank, name=f"{signal.name} without its joint part", limit=real
+            )
+        )
+    return svd
+
+
+def _flat(loadings: NDArray) -> NDArray:
+    return loadings.reshape(len(loadings), int(np.prod(loadings.shape[1:])))
+
+
+def _along(rows: NDArray, loadings: NDArray) -> NDArray:
+    """Scores of rows (n, d) along orthogonal loadings (rank, d), shape (n, rank)."""
+    lengths = row_norms(loadings)
+    return rows @ (loadings / lengths[:, None]).T / lengths
+
+
+def _projected(data: Modalities, name: str, mean: NDArray, loadings: NDArray) -> NDArray:
+    scores = np.empty((len(data), len(loadings)))
+    for rows in row_batches(np.arange(len(data)), data.shapes[name]):
+        scores[rows] = _along((data.rows(name, rows) - mean).reshape(len(rows), -1), loadings)
+    return scores

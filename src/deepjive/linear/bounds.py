@@ -1,0 +1,198 @@
+"""Bounds that tell joint directions from chance: Wedin's and the random-direction bound, without the data's width.
+
+A direction of the stacked scores ``[U_1 .. U_K]`` is joint if its squared singular value exceeds both
+
+- the 5th percentile of ``K - sum_k min(max(|X_k Q|, |X_k' Q'|) / s_r, 1)^2``, where ``Q`` and ``Q'`` are random
+  orthonormal directions in the complements of the signal's right and left singular vectors: how far noise may have
+  turned the signal subspaces (Wedin's theorem, resampled);
+- the 95th percentile of the largest squared singular value of ``[Q_1 .. Q_K]`` with random orthonormal ``Q_k``: how
+  well subspaces of these sizes agree by chance.
+
+Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, sections 2.3.1 and 2.3.2.
+
+Drawn literally, ``Q`` is as wide as the data. It need not be. ``Q = Z (Z'Z)^(-1/2)`` with ``Z`` standard normal in the
+complement; in the coordinates of the residual's right singular vectors, ``Z`` is ``A`` (m - r, r), where the residual
+has singular values ``s``, above d - m rows where ``X`` is zero, of which only the Wishart matrix ``W`` of their
+products counts:
+
+    |X Q|^2 = top eigenvalue of (A'A + W)^-1 A' diag(s^2) A,        W ~ Wishart(d - m, r), m = min(n, d).
+
+``X' Q'`` is the same with n in the place of d. For the random directions the products of all ``Z_k`` are one Wishart
+matrix of n degrees of freedom. Both have exactly the distribution of the literal draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WEDIN_PERCENTILE = 5.0
+RANDOM_PERCENTILE = 95.0
+BATCH_NUMBERS = 2**18
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """A random generator from None, an int, a numpy RandomState or a Generator."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31, size=4))
+    return np.random.default_rng(random_state)
+
+
+def wedin_samples(perturbations: Sequence[NDArray], weights: Sequence[float] | None = None) -> NDArray:
+    """Lower bounds of a joint direction's squared singular value.
+
+    Parameters
+    ----------
+    perturbations : sequence of K arrays, shape (n_draws,)
+        Of each modality, as given by `perturbation_samples`.
+    weights : sequence of K floats, optional
+        Weights of the modalities, of sum K; 1 when not given.
+
+    Returns
+    -------
+    array, shape (n_draws,)
+    """
+    weights = np.ones(len(perturbations)) if weights is None else weights
+    return sum(weight * (1.0 - draws**2) for weight, draws in zip(weights, perturbations, strict=True))
+
+
+def perturbation_samples(
+    values: NDArray, rank: int, n_samples: int, n_features: int, n_draws: int, rng: np.random.Generator
+) -> NDArray:
+    """Draws of ``min(max(|X Q|, |X' Q'|) / s_r, 1)``, the sine of the angle by which noise may turn a signal subspace.
+
+    Parameters
+    ----------
+    values : array, shape (min(n_samples, n_features),)
+        All singular values of the modality, in decreasing order.
+    rank : int
+        Its signal rank; for rank 0 the sine is 1.
+    n_samples, n_features : int
+        Shape of the modality.
+    n_draws : int
+        Number of draws.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array, shape (n_draws,)
+    """
+    if rank == 0:
+        return np.ones(n_draws)
+    residual = values[rank:] / values[rank - 1]
+    right = residual_norm_samples(residual, rank, n_features - len(values), n_draws, rng)
+    left = residual_norm_samples(residual, rank, n_samples - len(values), n_draws, rng)
+    return np.minimum(np.maximum(right, left), 1.0)
+
+
+def residual_norm_samples(
+    residual: NDArray, n_directions: int, n_null: int, n_draws: int, rng: np.random.Generator
+) -> NDArray:
+    """Draws of the spectral norm of a matrix applied to random orthonormal directions.
+
+    Parameters
+    ----------
+    residual : array, shape (m,)
+        The matrix's singular values.
+    n_directions : int
+        Number of directions; fewer where the space, of ``m + n_null`` dimensions, has no room for them.
+    n_null : int
+        Dimensions in which the matrix is zero.
+    n_draws : int
+        Number of draws.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array, shape (n_draws,)
+    """
+    m = len(residual)
+    r = min(n_directions, m + n_null)
+    if r == 0 or m == 0:
+        return np.zeros(n_draws)
+    batch = max(BATCH_NUMBERS // (m * r), 1)
+    norms = [
+        _residual_norms(residual, r, n_null, min(batch, n_draws - start), rng) for start in range(0, n_draws, batch)
+    ]
+    return np.concatenate(norms) if norms else np.zeros(0)
+
+
+def random_direction_samples(
+    ranks: Sequence[int],
+    n_samples: int,
+    n_draws: int,
+    rng: np.random.Generator,
+    weights: Sequence[float] | None = None,
+) -> NDArray:
+    """Draws of the largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]``, ``Q_k`` random orthonormal.
+
+    Parameters
+    ----------
+    ranks : sequence of K ints
+        Numbers of directions, each at most `n_samples`.
+    n_samples : int
+        Dimension of the space.
+    n_draws : int
+        Number of draws.
+    rng : numpy.random.Generator
+        Source of randomness.
+    weights : sequence of K floats, optional
+        Weights of the modalities; 1 when not given.
+
+    Returns
+    -------
+    array, shape (n_draws,)
+    """
+    weights = np.ones(len(ranks)) if weights is None else np.asarray(weights)
+    total = sum(ranks)
+    if total == 0:
+        return np.zeros(n_draws)
+    factors = _wishart_factors(n_samples, total, n_draws, rng)
+    stops = np.cumsum(ranks)
+    directions = [
+        np.sqrt(weight) * _orthonormal_rows(factors[:, stop - rank : stop])
+        for weight, rank, stop in zip(weights, ranks, stops, strict=True)
+    ]
+    stacked = np.concatenate(directions, axis=1)
+    return np.linalg.eigvalsh(stacked @ np.swapaxes(stacked, 1, 2))[:, -1]
+
+
+def cutoff(samples: NDArray, percentile: float) -> float:
+    """Percentile of a bound's draws; not a number where none were drawn."""
+    return float(np.percentile(samples, percentile)) if len(samples) else float("nan")
+
+
+def _residual_norms(residual: NDArray, r: int, n_null: int, n_draws: int, rng: np.random.Generator) -> NDArray:
+    m = len(residual)
+    normal = rng.standard_normal((n_draws, r, m))
+    scaled = normal * residual
+    products = normal @ np.swapaxes(normal, 1, 2)
+    if n_null:
+        null = _wishart_factors(n_null, r, n_draws, rng)
+        products += null @ np.swapaxes(null, 1, 2)
+    whiten = np.linalg.inv(np.linalg.cholesky(products))
+    squares = whiten @ (scaled @ np.swapaxes(scaled, 1, 2)) @ np.swapaxes(whiten, 1, 2)
+    return np.sqrt(np.clip(np.linalg.eigvalsh(squares)[:, -1], 0.0, residual[0] ** 2))
+
+
+def _wishart_factors(degrees: int, size: int, n_draws: int, rng: np.random.Generator) -> NDArray:
+    """``T`` with ``T T' ~ Wishart(degrees, size)``: Bartlett's triangle, or the normal draws where it has none.
+
+    Shape (n_draws, size, min(size, degrees)).
+    """
+    if degrees < size:
+        return rng.standard_normal((n_draws, size, degrees))
+    factors = np.tril(rng.standard_normal((n_draws, size, size)), k=-1)
+    diagonal = np.arange(size)
+    factors[:, diagonal, diagonal] = np.sqrt(rng.chisquare(degrees - diagonal, size=(n_draws, size)))
+    return factors
+
+
+def _orthonormal_rows(rows: NDArray) -> NDArray:
+    """Orthonormal rows that span the same space, (n_draws, rank, size)."""
+    return np.swapaxes(np.linalg.qr(np.swapaxes(rows, 1, 2))[0], 1, 2)

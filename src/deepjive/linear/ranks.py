@@ -1,0 +1,157 @@
+"""Signal rank of one modality: how many singular values stand out of the noise.
+
+Two rules. Both see the centred modality, whose samples have n - 1 degrees of freedom.
+
+- ``"gavish_donoho"``: the optimal hard threshold for singular values under noise of unknown level, the median
+  singular value times ``omega(beta) = lambda(beta) / sqrt(mu(beta))``, ``beta`` the aspect ratio and ``mu`` the median
+  of the Marchenko-Pastur law (Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/sqrt(3),
+  eq. 11 and section III.D). Needs no draws; right for white noise and fewer components than half of min(n, d).
+- ``"parallel"``: parallel analysis (Horn 1965, A rationale and test for the number of factors in factor analysis;
+  permutations after Buja and Eyuboglu 1992). Every feature is permuted over the samples on its own; the singular
+  values in front that exceed the 95th percentile of the permuted ones are signal. Needs no white noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import integrate, optimize
+
+from deepjive.linear.streaming import Piece, Pieces
+from deepjive.linear.svd import LeftSVD, Reduced, reduce
+
+RankRule = Literal["gavish_donoho", "parallel"]
+RULES = ("gavish_donoho", "parallel")
+PERMUTATIONS = 20
+PERCENTILE = 95.0
+
+UNKNOWN_RULE = "rank_rule must be one of {known}, but is {given!r}."
+
+
+def numerical_rank(reduced: Reduced, svd: LeftSVD) -> int:
+    """Number of singular values above rounding; by the Gram route those below ``sqrt(n eps) s_1`` cannot be told."""
+    largest = svd.values[0] if len(svd.values) else 0.0
+    return int(np.sum(svd.values > reduced.resolution * largest))
+
+
+def optimal_hard_threshold(values: NDArray, n_samples: int, n_features: int) -> float:
+    """Gavish and Donoho's threshold for noise of unknown level.
+
+    Parameters
+    ----------
+    values : array, shape (at least min(n_samples, n_features),)
+        All singular values, in decreasing order.
+    n_samples, n_features : int
+        Shape of the matrix; for a centred matrix of n samples, n - 1.
+
+    Returns
+    -------
+    float
+        In the units of `values`.
+    """
+    short, long = sorted((n_samples, n_features))
+    return omega(short / long) * float(np.median(values[:short]))
+
+
+@lru_cache(maxsize=256)
+def omega(beta: float) -> float:
+    """Ratio of the optimal threshold to the median singular value, for aspect ratio 0 < beta <= 1."""
+    root = np.sqrt(2 * (beta + 1) + 8 * beta / (beta + 1 + np.sqrt(beta**2 + 14 * beta + 1)))
+    return float(root / np.sqrt(marchenko_pastur_median(beta)))
+
+
+@lru_cache(maxsize=256)
+def marchenko_pastur_median(beta: float) -> float:
+    """Median of the Marchenko-Pastur law of aspect ratio 0 < beta <= 1 and unit variance."""
+    low, high = (1 - np.sqrt(beta)) ** 2, (1 + np.sqrt(beta)) ** 2
+    middle, half = (high + low) / 2, (high - low) / 2
+
+    def below(angle: float) -> float:
+        # x = middle - half cos(angle) takes the square-root ends out of the integral
+        def density(a: float) -> float:
+            return float((half * np.sin(a)) ** 2 / (2 * np.pi * beta * (middle - half * np.cos(a))))
+
+        return float(integrate.quad(density, 0.0, angle)[0])
+
+    angle = optimize.brentq(lambda a: below(a) - 0.5 * below(np.pi), 1e-9, np.pi)
+    return float(middle - half * np.cos(angle))
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Pieces whose features are permuted over the samples, each on its own."""
+
+    pieces: Pieces
+    seed: int
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return self.pieces.n_samples
+
+    @property
+    def n_features(self) -> int:
+        """Number of features that count."""
+        return self.pieces.n_features
+
+    @property
+    def width(self) -> int:
+        """Number of all features."""
+        return self.pieces.width
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Features that count."""
+        return self.pieces.mask
+
+    def __iter__(self) -> Iterator[Piece]:
+        rng = np.random.default_rng(self.seed)
+        for features, values, mean in self.pieces:
+            yield Piece(features, rng.permuted(values, axis=0), mean)
+
+
+@dataclass(frozen=True)
+class SignalRank:
+    """The number of components of one modality, by one of the rules.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    rule : {"gavish_donoho", "parallel"}
+        See the module.
+    seed : int
+        For the permutations.
+    """
+
+    pieces: Pieces
+    rule: RankRule
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(UNKNOWN_RULE.format(known=list(RULES), given=self.rule))
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        """The rank, at most the numerical one."""
+        free = reduced.n_samples - 1 if self.pieces.center else reduced.n_samples
+        if self.rule == "parallel":
+            noise = self._permuted_values[: len(svd.values)] / reduced.scale
+            rank = int(np.argmin(np.append(svd.values > noise, False)))
+        else:
+            threshold = optimal_hard_threshold(svd.values, free, reduced.n_features)
+            rank = int(np.sum(svd.values > threshold))
+        if reduced.route == "factor":
+            rank = min(rank, numerical_rank(reduced, svd))
+        return min(rank, free, len(svd.values))
+
+    @cached_property
+    def _permuted_values(self) -> NDArray:
+        seeds = np.random.SeedSequence(self.seed).generate_state(PERMUTATIONS)
+        draws = [reduce(Permuted(self.pieces, int(seed))) for seed in seeds]
+        return np.percentile([draw.svd().values * draw.scale for draw in draws], PERCENTILE, axis=0)

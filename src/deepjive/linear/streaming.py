@@ -1,0 +1,151 @@
+"""A modality read a few features at a time.
+
+The linear estimators need only products over features, ``X X'`` and ``U' X``, so that a modality wider than memory
+is read in pieces ``X[:, a:b]``. Each piece is flattened, turned to float64 and centred here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.modalities import LazyRows
+
+PIECE_NUMBERS = 2**20
+
+WRONG_MASK = (
+    "mask[{name!r}] must be an array of bool of the shape of one sample, {expected}, with at least one True, "
+    "but is {given}."
+)
+
+
+class Piece(NamedTuple):
+    """Some features: their places among all features, values (n_samples, width) and mean (width,)."""
+
+    features: slice
+    values: NDArray
+    mean: NDArray
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The features of one modality, a few at a time; iterating reads the modality once.
+
+    Parameters
+    ----------
+    array : array-like, shape (n_samples, ...)
+        In memory, on disk (memmap, zarr, HDF5, dask) or some rows of one of these. An array that is indexed by rows
+        only is read as a whole.
+    mask : array of bool, shape of one sample, optional
+        Features that count; the others are read as zero after centring. All of them when not given.
+    center : bool
+        Whether each feature's mean is taken away.
+    """
+
+    array: Any
+    mask: NDArray[np.bool_] | None = None
+    center: bool = True
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return int(self.array.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of features that count."""
+        return self.width if self.mask is None else int(self.mask.sum())
+
+    @property
+    def width(self) -> int:
+        """Number of all features, in the mask or not."""
+        return math.prod(self.array.shape[1:])
+
+    def __iter__(self) -> Iterator[Piece]:
+        source, rows = _sliceable(self.array)
+        start = 0
+        # at least half as wide as long, or updating the n x n product costs more than computing it
+        for index in _regions(source.shape[1:], max(PIECE_NUMBERS // self.n_samples, self.n_samples // 2)):
+            block = np.asarray(source[(slice(None), *index)]).reshape(source.shape[0], -1)
+            block = block if rows is None else block[rows]
+            stop = start + block.shape[1]
+            values, mean = _centred(block) if self.center else _plain(block)
+            if self.mask is not None:
+                values[:, ~self.mask.reshape(-1)[start:stop]] = 0.0
+            yield Piece(slice(start, stop), values, mean)
+            start = stop
+
+
+def checked_masks(masks: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.bool_] | None]:
+    """One mask, or None, for every modality.
+
+    Parameters
+    ----------
+    masks : mapping of str to array of bool, or None
+        As given by the user.
+    shapes : dict of str to tuple
+        Shape of one sample of each modality.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not a modality, a wrong shape or an empty mask.
+    """
+    masks = {} if masks is None else dict(masks)
+    unknown = [name for name in masks if name not in shapes]
+    if unknown:
+        raise ValueError(f"mask names {unknown}, but the modalities are {list(shapes)}.")
+    return {name: _checked_mask(name, masks.get(name), shape) for name, shape in shapes.items()}
+
+
+def _checked_mask(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if mask is None:
+        return None
+    mask = np.asarray(mask, dtype=bool)
+    if mask.shape != shape or not mask.any():
+        given = f"of shape {mask.shape}" if mask.shape != shape else "False everywhere"
+        raise ValueError(WRONG_MASK.format(name=name, expected=shape, given=given))
+    return mask
+
+
+def _sliceable(array: Any) -> tuple[Any, NDArray[np.intp] | None]:
+    """An array that can be sliced along its features, and the rows of it that are meant (None for all)."""
+    array, rows = (array.array, array.indices) if isinstance(array, LazyRows) else (array, None)
+    if isinstance(array, np.ndarray):
+        return array.reshape(array.shape[0], -1), rows
+    try:
+        array[(slice(0, 1), slice(0, 1))]
+    except (TypeError, IndexError, KeyError, ValueError):
+        array = np.asarray(array[:])
+    return array, rows
+
+
+def _regions(shape: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:
+    """Cut the feature axes into regions of at most `limit` features, in C order of the flattened features."""
+    inner = math.prod(shape[1:])
+    if inner <= limit or len(shape) == 1:
+        step = max(limit // inner, 1)
+        for start in range(0, shape[0], step):
+            yield (slice(start, min(start + step, shape[0])),)
+        return
+    for i in range(shape[0]):
+        for rest in _regions(shape[1:], limit):
+            yield (slice(i, i + 1), *rest)
+
+
+def _centred(block: NDArray) -> tuple[NDArray, NDArray]:
+    """Values about the mean, and the mean; measured from the first sample, so that a constant feature is exactly 0."""
+    first = block[0].astype(np.float64)
+    values = np.subtract(block, first, dtype=np.float64)
+    offset = values.mean(axis=0)
+    values -= offset
+    return values, first + offset
+
+
+def _plain(block: NDArray) -> tuple[NDArray, NDArray]:
+    return block.astype(np.float64), np.zeros(block.shape[1])

@@ -1,0 +1,330 @@
+"""Scores and singular values of a modality wider than memory.
+
+With ``X`` (n, d) centred and ``X = U S V'``, everything AJIVE asks of a modality but its loadings follows from an
+(n, n) matrix. Two routes lead there, both in one pass over the features:
+
+- Gram:    ``G = X X' = U S^2 U'``,  n^2 d flops;
+- factor:  ``X = C Q'`` with ``Q'Q = 1`` from a QR decomposition of ``X'`` updated piece by piece, ``C C' = X X'``,
+  about four times as many. Where d <= n, ``C`` is ``X`` itself.
+
+Squaring costs digits: the eigenvalues of ``G`` carry an absolute error of about ``n eps s_1^2``, so that ``s_r`` has a
+relative error of about ``n eps (s_1 / s_r)^2 / 2`` (Golub and Van Loan 2013, Matrix Computations, 8.1.2 and 5.3.2).
+The Gram route is left for the factor route where that bound exceeds ``GRAM_TOLERANCE`` for the smallest singular
+value that is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from deepjive.linear.streaming import Pieces
+
+GRAM_TOLERANCE = 1e-6
+EPS = float(np.finfo(np.float64).eps)
+
+NO_DEVICE = (
+    "device={device!r} is not there: {reason}. Use device='cpu', or install a build of torch that knows the device."
+)
+
+
+@dataclass(frozen=True)
+class LeftSVD:
+    """Left singular vectors and singular values.
+
+    Attributes
+    ----------
+    vectors : array, shape (n_samples, n_kept)
+        Orthonormal columns; the entry of largest magnitude in each is positive.
+    values : array, shape (n_values,)
+        Singular values in decreasing order, ``n_values >= n_kept``; in the units of `Reduced.scale`.
+    """
+
+    vectors: NDArray
+    values: NDArray
+
+    def first(self, rank: int) -> LeftSVD:
+        """The leading vectors, and all values."""
+        return replace(self, vectors=np.ascontiguousarray(self.vectors[:, :rank]))
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A modality without its width.
+
+    Attributes
+    ----------
+    route : {"gram", "factor"}
+        What `matrix` is.
+    matrix : array, shape (n_samples, n_samples) or (n_samples, min(n_samples, n_features))
+        ``X X'`` or ``C``, of ``X / scale``.
+    scale : float
+        A power of two that keeps squares of the data from overflowing; 1 for all but extreme data.
+    n_features : int
+        Width of the modality.
+    mean : array, shape (width,)
+        Mean of each feature, in data units.
+    """
+
+    route: Literal["gram", "factor"]
+    matrix: NDArray
+    scale: float
+    n_features: int
+    mean: NDArray
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def total(self) -> float:
+        """Sum of squares of ``X / scale``."""
+        return float(np.trace(self.matrix)) if self.route == "gram" else float(np.sum(self.matrix**2))
+
+    @property
+    def resolution(self) -> float:
+        """Smallest singular value, relative to the largest, that is told from rounding."""
+        rounding = EPS * max(self.n_samples, self.n_features)
+        return float(np.sqrt(EPS * self.n_samples)) if self.route == "gram" else rounding
+
+    def svd(self, device: str = "cpu") -> LeftSVD:
+        """All left singular vectors and values; ``min(n_samples, n_features)`` of them."""
+        if self.route == "gram":
+            return _from_eigen(*_eigh(self.matrix, device))
+        vectors, values, _ = linalg.svd(self.matrix, full_matrices=False)
+        return LeftSVD(_signed(vectors), values)
+
+    def lengths(self, scores: NDArray) -> NDArray:
+        """Lengths ``|X' u| / scale`` of the modality along orthonormal scores (n_samples, rank)."""
+        if self.route == "gram":
+            squares = np.einsum("nj,nj->j", scores, self.matrix @ scores)
+            return np.sqrt(np.maximum(squares, 0.0))
+        return np.linalg.norm(self.matrix.T @ scores, axis=0)
+
+    def svd_without(self, scores: NDArray, above: float | None = None, rank: int | None = None) -> LeftSVD:
+        """Left singular vectors and values of ``(1 - U U') X``.
+
+        Parameters
+        ----------
+        scores : array, shape (n_samples, joint_rank)
+            The orthonormal scores ``U`` that are taken away.
+        above : float, optional
+            Keep the singular values above this one.
+        rank : int, optional
+            Keep this many instead.
+        """
+        if self.route == "factor":
+            vectors, values, _ = linalg.svd(self.matrix - scores @ (scores.T @ self.matrix), full_matrices=False)
+            count = int(np.sum(values > above)) if rank is None else rank
+            return LeftSVD(_signed(vectors[:, :count]), values[:count])
+        product = scores.T @ self.matrix
+        rest = self.matrix - scores @ product
+        rest -= (rest @ scores) @ scores.T
+        if rank == 0:
+            return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
+        n = self.n_samples
+        if rank is None:
+            limits: dict[str, Any] = {"subset_by_value": [float(above or 0.0) ** 2, np.inf]}
+        else:
+            limits = {"subset_by_index": [n - rank, n - 1]}
+        return _from_eigen(*linalg.eigh(rest, driver="evr", overwrite_a=True, check_finite=False, **limits))
+
+    def is_accurate(self, smallest: float, largest: float) -> bool:
+        """Whether the singular value `smallest` is accurate by the criterion in the module's docstring."""
+        if self.route == "factor" or largest == 0.0:
+            return True
+        return self.n_samples * EPS * largest**2 <= GRAM_TOLERANCE * smallest**2
+
+
+def reduce(pieces: Pieces, device: str = "cpu", exact: bool = False) -> Reduced:
+    """Take the width from a modality.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    device : str
+        Where products are computed: ``"cpu"``, or a device of torch such as ``"cuda"``.
+    exact : bool
+        Take the factor route even where the Gram route is possible.
+
+    Returns
+    -------
+    Reduced
+    """
+    if pieces.n_features <= pieces.n_samples:
+        return _whole(pieces)
+    return _factor(pieces) if exact else _gram(pieces, device)
+
+
+def signal_svd(
+    pieces: Pieces, choose_rank: Callable[[Reduced, LeftSVD], int], device: str = "cpu"
+) -> tuple[Reduced, LeftSVD]:
+    """The leading left singular vectors of a modality, by the Gram route if that is accurate enough for them.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    choose_rank : callable
+        Gives the number of vectors to keep from the reduced modality and its singular values.
+    device : str
+        As in `reduce`.
+
+    Returns
+    -------
+    Reduced, LeftSVD
+        The vectors are cut to the rank; all singular values are kept.
+    """
+    reduced = reduce(pieces, device)
+    svd = reduced.svd(device)
+    rank = choose_rank(reduced, svd)
+    if rank and not reduced.is_accurate(svd.values[rank - 1], svd.values[0]):
+        reduced = reduce(pieces, device, exact=True)
+        svd = reduced.svd(device)
+        rank = choose_rank(reduced, svd)
+    return reduced, svd.first(rank)
+
+
+def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> NDArray:
+    """``scores' X``, in data units, shape (rank, width)."""
+    product = np.empty((scores.shape[1], pieces.width))
+    rows = np.ascontiguousarray(scores.T)
+    multiply = _multiplier(device)
+    for piece in pieces:
+        product[:, piece.features] = multiply(rows, piece.values)
+    return product
+
+
+def loadings_of(projected: NDArray, values: NDArray) -> NDArray:
+    """Loadings ``s V'`` from ``U' X``, with ``V`` orthonormal again where rounding has taken that away.
+
+    ``U' X / s`` differs from ``V'`` by about ``eps s_1 / s_r``, which ``X V / s`` magnifies by ``s_1 / s_r`` once more.
+
+    Parameters
+    ----------
+    projected : array, shape (rank, n_features)
+        ``U' X``, by decreasing singular value.
+    values : array, shape (rank,)
+        Singular values in the same units.
+    """
+    if len(values) == 0 or values[-1] > 1e-3 * values[0]:
+        return projected
+    vectors, triangle = np.linalg.qr((projected / values[:, None]).T)
+    return np.ascontiguousarray((vectors * (np.sign(np.diag(triangle)) * values)).T)
+
+
+def row_norms(rows: NDArray) -> NDArray:
+    """Lengths of rows (k, d), without overflow or underflow of their squares; shape (k,)."""
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    safe = np.where(largest > 0.0, largest, 1.0)
+    return largest * np.array([np.linalg.norm(row / size) for row, size in zip(rows, safe, strict=True)])
+
+
+def _gram(pieces: Pieces, device: str) -> Reduced:
+    total = np.zeros((pieces.n_samples, pieces.n_samples))
+    mean, scale = np.empty(pieces.width), 0.0
+    add, result = _accumulator(total, device)
+    for features, values, piece_mean in pieces:
+        mean[features] = piece_mean
+        larger = max(scale, _power(values))
+        add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
+        scale = larger
+    return Reduced("gram", result(), scale or 1.0, pieces.n_features, mean)
+
+
+def _factor(pieces: Pieces) -> Reduced:
+    triangle = np.zeros((0, pieces.n_samples))
+    mean, scale = np.empty(pieces.width), 0.0
+    for features, values, piece_mean in pieces:
+        mean[features] = piece_mean
+        larger = max(scale, _power(values))
+        if larger > 0.0:
+            stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
+            triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: pieces.n_samples]
+        scale = larger
+    return Reduced("factor", np.ascontiguousarray(triangle.T), scale or 1.0, pieces.n_features, mean)
+
+
+def _whole(pieces: Pieces) -> Reduced:
+    parts = list(pieces)
+    matrix = np.concatenate([part.values for part in parts], axis=1)
+    if pieces.mask is not None:
+        matrix = matrix[:, pieces.mask.reshape(-1)]
+    scale = _power(matrix) or 1.0
+    return Reduced("factor", matrix / scale, scale, matrix.shape[1], np.concatenate([part.mean for part in parts]))
+
+
+def _power(values: NDArray) -> float:
+    """A power of two near the largest magnitude, in steps of 2^256 so that it is 1 for all but extreme data."""
+    largest = max(float(values.max()), -float(values.min()))
+    if largest == 0.0:
+        return 0.0
+    return float(2.0 ** (256 * np.clip(np.round(np.log2(largest) / 256), -3, 3)))
+
+
+def _from_eigen(eigenvalues: NDArray, vectors: NDArray) -> LeftSVD:
+    """From eigenvalues of a Gram matrix in increasing order."""
+    return LeftSVD(_signed(vectors[:, ::-1]), np.sqrt(np.maximum(eigenvalues[::-1], 0.0)))
+
+
+def _signed(vectors: NDArray) -> NDArray:
+    if vectors.shape[1] == 0:
+        return np.ascontiguousarray(vectors)
+    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
+    return np.ascontiguousarray(vectors * np.where(largest < 0.0, -1.0, 1.0))
+
+
+def _eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
+    if device == "cpu":
+        return linalg.eigh(matrix, driver="evd", check_finite=False)
+    torch = _torch(device)
+    values, vectors = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
+    return values.cpu().numpy(), vectors.cpu().numpy()
+
+
+def _accumulator(total: NDArray, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
+    """Functions that add a piece's Gram matrix to a total on a device, after shrinking it, and that fetch the total."""
+    if device == "cpu":
+        add_to, fetch, place = total, lambda: total, lambda values: values
+    else:
+        torch = _torch(device)
+        add_to = torch.as_tensor(total, device=device)
+        fetch, place = lambda: add_to.cpu().numpy(), lambda values: torch.as_tensor(values, device=device)
+
+    def add(values: NDArray, shrink: float) -> None:
+        nonlocal add_to
+        placed = place(values)
+        if shrink != 1.0:
+            add_to *= shrink**2
+        add_to += placed @ placed.T
+
+    return add, fetch
+
+
+def _multiplier(device: str) -> Callable[[NDArray, NDArray], NDArray]:
+    if device == "cpu":
+        return np.matmul
+    torch = _torch(device)
+
+    def multiply(a: NDArray, b: NDArray) -> NDArray:
+        product = torch.as_tensor(a, device=device) @ torch.as_tensor(b, device=device)
+        return product.cpu().numpy()
+
+    return multiply
+
+
+def _torch(device: str) -> Any:
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(NO_DEVICE.format(device=device, reason=error)) from error
+    return torch
