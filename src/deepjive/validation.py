@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from deepjive.batches import row_batches
 from deepjive.modalities import Modalities, as_modalities
-
-BATCH = 1024
 
 ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "
@@ -121,17 +121,29 @@ def check_values(data: Modalities, varying: bool) -> None:
     for column, name in enumerate(data.names):
         rows = np.flatnonzero(data.present[:, column])
         first, varies = None, False
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
-            block = data.rows(name, batch)
-            bad = ~np.isfinite(block)
-            if bad.any():
+        for batch in row_batches(rows, data.shapes[name]):
+            block = data.rows(name, _as_slice(batch))
+            if not _is_finite(block):
+                bad = ~np.isfinite(block)
                 sample = int(batch[np.argmax(bad.reshape(len(batch), -1).any(axis=1))])
                 raise ValueError(NOT_FINITE.format(name=name, count=int(bad.sum()), sample=sample))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
         if varying and not varies:
             raise ValueError(CONSTANT.format(name=name))
+
+
+def _as_slice(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+    """Consecutive rows as a slice, which copies nothing of an array in memory."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _is_finite(block: NDArray) -> bool:
+    """Whether all values are finite; their sum tells at once unless it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(block.sum())) or bool(np.isfinite(block).all())
 
 
 def check_ranks(

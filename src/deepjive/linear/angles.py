@@ -46,8 +46,12 @@ RANK_ABOVE_NUMERICAL = (
     "Use at most {limit}, or 'auto'."
 )
 JOINT_ABOVE_SIGNAL = (
-    "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of every "
-    "modality's signal. Use a joint_rank of at most {limit}, or larger signal_ranks."
+    "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of "
+    "every modality's signal. Use a joint_rank of at most {limit}, or larger signal_ranks."
+)
+INDIVIDUAL_ABOVE_REST = (
+    "individual_ranks[{name!r}] is {given}, but without its joint part the modality has numerical rank {limit}. "
+    "Use at most {limit}, or 'auto'."
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}; use about 1000."
 
@@ -144,6 +148,7 @@ class AngleBased(LinearModel, ABC):
         for name, array in data.items():
             pieces = Pieces(array, masks[name], self.center)
             rule = SignalRank(pieces, self.rank_rule, int(rng.integers(2**31)))
+            choose: Callable[[Reduced, LeftSVD], int]
             if wanted is not None:
                 choose = _GivenRank(name, wanted[name])
             elif joint_rank is not None and individual_ranks is not None:
@@ -203,8 +208,10 @@ class AngleBased(LinearModel, ABC):
         self.joint_scores_ = unit * joint
         self.individual_scores_ = {name: unit * svd.vectors for name, svd in individual.items()}
         self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
-        self.mean_, self.singular_values_, self.thresholds_ = {}, {}, {}
-        self.joint_loadings_, self.individual_loadings_, self.signal_loadings_ = {}, {}, {}
+        self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
+        self.signal_loadings_: dict[str, NDArray] = {}
+        self.singular_values_: dict[str, NDArray] = {}
+        self.thresholds_: dict[str, float] = {}
         joint_variance, individual_variance = {}, {}
         for signal in signals:
             name, reduced, alone = signal.name, signal.reduced, individual[signal.name]

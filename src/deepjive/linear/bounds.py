@@ -23,6 +23,7 @@ matrix of n degrees of freedom. Both have exactly the distribution of the litera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,19 +37,21 @@ BATCH_NUMBERS = 2**18
 
 def generator(random_state: Any) -> np.random.Generator:
     """A random generator from None, an int, a numpy RandomState or a Generator."""
+    if isinstance(random_state, np.random.Generator):
+        return random_state
     if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31, size=4))
-    return np.random.default_rng(random_state)
+        random_state = random_state.randint(2**31, size=4)
+    return np.random.Generator(np.random.SFC64(random_state))
 
 
-def wedin_samples(perturbations: Sequence[NDArray], weights: Sequence[float] | None = None) -> NDArray:
+def wedin_samples(perturbations: Sequence[NDArray], weights: NDArray | None = None) -> NDArray:
     """Lower bounds of a joint direction's squared singular value.
 
     Parameters
     ----------
     perturbations : sequence of K arrays, shape (n_draws,)
         Of each modality, as given by `perturbation_samples`.
-    weights : sequence of K floats, optional
+    weights : array, shape (K,), optional
         Weights of the modalities, of sum K; 1 when not given.
 
     Returns
@@ -56,7 +59,7 @@ def wedin_samples(perturbations: Sequence[NDArray], weights: Sequence[float] | N
     array, shape (n_draws,)
     """
     weights = np.ones(len(perturbations)) if weights is None else weights
-    return sum(weight * (1.0 - draws**2) for weight, draws in zip(weights, perturbations, strict=True))
+    return weights @ (1.0 - np.stack(perturbations) ** 2)
 
 
 def perturbation_samples(
@@ -127,7 +130,7 @@ def random_direction_samples(
     n_samples: int,
     n_draws: int,
     rng: np.random.Generator,
-    weights: Sequence[float] | None = None,
+    weights: NDArray | None = None,
 ) -> NDArray:
     """Draws of the largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]``, ``Q_k`` random orthonormal.
 
@@ -141,14 +144,14 @@ def random_direction_samples(
         Number of draws.
     rng : numpy.random.Generator
         Source of randomness.
-    weights : sequence of K floats, optional
+    weights : array, shape (K,), optional
         Weights of the modalities; 1 when not given.
 
     Returns
     -------
     array, shape (n_draws,)
     """
-    weights = np.ones(len(ranks)) if weights is None else np.asarray(weights)
+    weights = np.ones(len(ranks)) if weights is None else weights
     total = sum(ranks)
     if total == 0:
         return np.zeros(n_draws)
@@ -168,16 +171,28 @@ def cutoff(samples: NDArray, percentile: float) -> float:
 
 
 def _residual_norms(residual: NDArray, r: int, n_null: int, n_draws: int, rng: np.random.Generator) -> NDArray:
-    m = len(residual)
-    normal = rng.standard_normal((n_draws, r, m))
-    scaled = normal * residual
-    products = normal @ np.swapaxes(normal, 1, 2)
+    normal = _standard_normal((n_draws, len(residual), r), rng)
+    across = np.swapaxes(normal, 1, 2)
+    products = (across @ normal).astype(np.float64)
+    squares = (across @ (normal * (residual**2).astype(np.float32)[:, None])).astype(np.float64)
     if n_null:
         null = _wishart_factors(n_null, r, n_draws, rng)
         products += null @ np.swapaxes(null, 1, 2)
     whiten = np.linalg.inv(np.linalg.cholesky(products))
-    squares = whiten @ (scaled @ np.swapaxes(scaled, 1, 2)) @ np.swapaxes(whiten, 1, 2)
-    return np.sqrt(np.clip(np.linalg.eigvalsh(squares)[:, -1], 0.0, residual[0] ** 2))
+    top = np.linalg.eigvalsh(whiten @ squares @ np.swapaxes(whiten, 1, 2))[:, -1]
+    return np.sqrt(np.clip(top, 0.0, residual[0] ** 2))
+
+
+def _standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Standard normal draws by Box and Muller (1958), several times as fast in float32 as the generator's own."""
+    half = -(-math.prod(shape) // 2)
+    radius = np.sqrt(-2.0 * np.log1p(-rng.random(half, dtype=np.float32)))
+    angle = rng.random(half, dtype=np.float32)
+    angle *= np.float32(2.0 * np.pi)
+    draws = np.empty(2 * half, dtype=np.float32)
+    np.multiply(radius, np.cos(angle), out=draws[:half])
+    np.multiply(radius, np.sin(angle), out=draws[half:])
+    return draws[: math.prod(shape)].reshape(shape)
 
 
 def _wishart_factors(degrees: int, size: int, n_draws: int, rng: np.random.Generator) -> NDArray:

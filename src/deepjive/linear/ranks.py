@@ -83,36 +83,15 @@ def marchenko_pastur_median(beta: float) -> float:
 
 
 @dataclass(frozen=True)
-class Permuted:
+class Permuted(Pieces):
     """Pieces whose features are permuted over the samples, each on its own."""
 
-    pieces: Pieces
-    seed: int
-
-    @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return self.pieces.n_samples
-
-    @property
-    def n_features(self) -> int:
-        """Number of features that count."""
-        return self.pieces.n_features
-
-    @property
-    def width(self) -> int:
-        """Number of all features."""
-        return self.pieces.width
-
-    @property
-    def mask(self) -> NDArray[np.bool_] | None:
-        """Features that count."""
-        return self.pieces.mask
+    seed: int = 0
 
     def __iter__(self) -> Iterator[Piece]:
         rng = np.random.default_rng(self.seed)
-        for features, values, mean in self.pieces:
-            yield Piece(features, rng.permuted(values, axis=0), mean)
+        for piece in super().__iter__():
+            yield piece._replace(values=rng.permuted(piece.values, axis=0))
 
 
 @dataclass(frozen=True)
@@ -152,6 +131,7 @@ class SignalRank:
 
     @cached_property
     def _permuted_values(self) -> NDArray:
+        pieces = self.pieces
         seeds = np.random.SeedSequence(self.seed).generate_state(PERMUTATIONS)
-        draws = [reduce(Permuted(self.pieces, int(seed))) for seed in seeds]
+        draws = [reduce(Permuted(pieces.array, pieces.mask, pieces.center, int(seed))) for seed in seeds]
         return np.percentile([draw.svd().values * draw.scale for draw in draws], PERCENTILE, axis=0)

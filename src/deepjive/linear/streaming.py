@@ -1,7 +1,11 @@
 """A modality read a few features at a time.
 
 The linear estimators need only products over features, ``X X'`` and ``U' X``, so that a modality wider than memory
-is read in pieces ``X[:, a:b]``. Each piece is flattened, turned to float64 and centred here and nowhere else.
+is read in pieces ``X[:, a:b]``, flattened and turned to float64 here.
+
+Features are measured from the first sample rather than from their mean: that takes a large offset away as well, makes
+a constant feature exactly 0, and needs no second look at the piece. Centring follows on the small products, with
+``H = 1 - 11'/n``: ``X X'`` becomes ``H X X' H``, and ``U' X`` is the same where the scores ``U`` have mean 0.
 """
 
 from __future__ import annotations
@@ -25,11 +29,11 @@ WRONG_MASK = (
 
 
 class Piece(NamedTuple):
-    """Some features: their places among all features, values (n_samples, width) and mean (width,)."""
+    """Some features: their places among all, values (n_samples, width) less the origin, and the origin (width,)."""
 
     features: slice
     values: NDArray
-    mean: NDArray
+    origin: NDArray
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class Pieces:
         In memory, on disk (memmap, zarr, HDF5, dask) or some rows of one of these. An array that is indexed by rows
         only is read as a whole.
     mask : array of bool, shape of one sample, optional
-        Features that count; the others are read as zero after centring. All of them when not given.
+        Features that count; the others are read as 0. All of them when not given.
     center : bool
-        Whether each feature's mean is taken away.
+        Whether the features will be centred; if so, the origin is the first sample, and 0 otherwise.
     """
 
     array: Any
@@ -74,11 +78,15 @@ class Pieces:
             block = np.asarray(source[(slice(None), *index)]).reshape(source.shape[0], -1)
             block = block if rows is None else block[rows]
             stop = start + block.shape[1]
-            values, mean = _centred(block) if self.center else _plain(block)
-            if self.mask is not None:
-                values[:, ~self.mask.reshape(-1)[start:stop]] = 0.0
-            yield Piece(slice(start, stop), values, mean)
+            origin = block[0].astype(np.float64) if self.center else np.zeros(block.shape[1])
+            yield Piece(slice(start, stop), np.subtract(block, origin, dtype=np.float64), origin)
             start = stop
+
+    def counted(self, piece: Piece) -> NDArray:
+        """The piece's values with 0 where the mask is False."""
+        if self.mask is None:
+            return piece.values
+        return piece.values * self.mask.reshape(-1)[piece.features]
 
 
 def checked_masks(masks: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.bool_] | None]:
@@ -136,16 +144,3 @@ def _regions(shape: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:
     for i in range(shape[0]):
         for rest in _regions(shape[1:], limit):
             yield (slice(i, i + 1), *rest)
-
-
-def _centred(block: NDArray) -> tuple[NDArray, NDArray]:
-    """Values about the mean, and the mean; measured from the first sample, so that a constant feature is exactly 0."""
-    first = block[0].astype(np.float64)
-    values = np.subtract(block, first, dtype=np.float64)
-    offset = values.mean(axis=0)
-    values -= offset
-    return values, first + offset
-
-
-def _plain(block: NDArray) -> tuple[NDArray, NDArray]:
-    return block.astype(np.float64), np.zeros(block.shape[1])

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from deepjive.linear.streaming import Pieces
+from deepjive.linear.streaming import Piece, Pieces
 
 GRAM_TOLERANCE = 1e-6
 EPS = float(np.finfo(np.float64).eps)
@@ -193,12 +193,12 @@ def signal_svd(
 
 
 def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> NDArray:
-    """``scores' X``, in data units, shape (rank, width)."""
+    """``scores' X``, in data units, shape (rank, width); for centred data, of scores that have mean 0."""
     product = np.empty((scores.shape[1], pieces.width))
     rows = np.ascontiguousarray(scores.T)
     multiply = _multiplier(device)
     for piece in pieces:
-        product[:, piece.features] = multiply(rows, piece.values)
+        product[:, piece.features] = multiply(rows, pieces.counted(piece))
     return product
 
 
@@ -228,37 +228,53 @@ def row_norms(rows: NDArray) -> NDArray:
 
 
 def _gram(pieces: Pieces, device: str) -> Reduced:
-    total = np.zeros((pieces.n_samples, pieces.n_samples))
     mean, scale = np.empty(pieces.width), 0.0
-    add, result = _accumulator(total, device)
-    for features, values, piece_mean in pieces:
-        mean[features] = piece_mean
+    add, fetch = _accumulator(pieces.n_samples, device)
+    for piece in pieces:
+        mean[piece.features] = _mean(piece, pieces.center)
+        values = pieces.counted(piece)
         larger = max(scale, _power(values))
         add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
         scale = larger
-    return Reduced("gram", result(), scale or 1.0, pieces.n_features, mean)
+    matrix = fetch()
+    if pieces.center:
+        matrix -= matrix.mean(axis=0)
+        matrix -= matrix.mean(axis=1, keepdims=True)
+    return Reduced("gram", matrix, scale or 1.0, pieces.n_features, mean)
 
 
 def _factor(pieces: Pieces) -> Reduced:
     triangle = np.zeros((0, pieces.n_samples))
     mean, scale = np.empty(pieces.width), 0.0
-    for features, values, piece_mean in pieces:
-        mean[features] = piece_mean
+    for piece in pieces:
+        mean[piece.features] = _mean(piece, pieces.center)
+        values = pieces.counted(piece)
         larger = max(scale, _power(values))
         if larger > 0.0:
             stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
             triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: pieces.n_samples]
         scale = larger
-    return Reduced("factor", np.ascontiguousarray(triangle.T), scale or 1.0, pieces.n_features, mean)
+    return Reduced("factor", _centred(triangle.T, pieces.center), scale or 1.0, pieces.n_features, mean)
 
 
 def _whole(pieces: Pieces) -> Reduced:
     parts = list(pieces)
+    mean = np.concatenate([_mean(part, pieces.center) for part in parts])
     matrix = np.concatenate([part.values for part in parts], axis=1)
     if pieces.mask is not None:
         matrix = matrix[:, pieces.mask.reshape(-1)]
     scale = _power(matrix) or 1.0
-    return Reduced("factor", matrix / scale, scale, matrix.shape[1], np.concatenate([part.mean for part in parts]))
+    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], mean)
+
+
+def _mean(piece: Piece, center: bool) -> NDArray:
+    """Mean of each feature, or the 0 from which they are measured."""
+    n = len(piece.values)
+    return piece.origin + np.full(n, 1.0 / n) @ piece.values if center else piece.origin
+
+
+def _centred(matrix: NDArray, center: bool) -> NDArray:
+    return matrix - matrix.mean(axis=0) if center else np.ascontiguousarray(matrix)
 
 
 def _power(values: NDArray) -> float:
@@ -289,23 +305,19 @@ def _eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
     return values.cpu().numpy(), vectors.cpu().numpy()
 
 
-def _accumulator(total: NDArray, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
+def _accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
     """Functions that add a piece's Gram matrix to a total on a device, after shrinking it, and that fetch the total."""
-    if device == "cpu":
-        add_to, fetch, place = total, lambda: total, lambda values: values
-    else:
-        torch = _torch(device)
-        add_to = torch.as_tensor(total, device=device)
-        fetch, place = lambda: add_to.cpu().numpy(), lambda values: torch.as_tensor(values, device=device)
+    torch = None if device == "cpu" else _torch(device)
+    total: Any = np.zeros((n, n)) if torch is None else torch.zeros((n, n), dtype=torch.float64, device=device)
 
     def add(values: NDArray, shrink: float) -> None:
-        nonlocal add_to
-        placed = place(values)
+        nonlocal total
+        placed = values if torch is None else torch.as_tensor(values, device=device)
         if shrink != 1.0:
-            add_to *= shrink**2
-        add_to += placed @ placed.T
+            total *= shrink**2
+        total += placed @ placed.T
 
-    return add, fetch
+    return add, lambda: total if torch is None else total.cpu().numpy()
 
 
 def _multiplier(device: str) -> Callable[[NDArray, NDArray], NDArray]:
