@@ -1,0 +1,305 @@
+"""Figures of a decomposition; each takes a Decomposition or plain arrays and returns a matplotlib Figure.
+
+They are drawn through matplotlib's objects, without its global state, so they can be saved by
+``figure.savefig("name.png")`` as well as put into a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from deepjive.decomposition import Decomposition
+from deepjive.report.style import (
+    FONT,
+    INDIVIDUAL,
+    INK,
+    JOINT,
+    LABELS,
+    LINE,
+    MARKERS,
+    MUTED,
+    PAPER,
+    RESIDUAL,
+    new_figure,
+    plain,
+    quiet,
+)
+
+MAX_POINTS = 3000
+PART_COLORS = {"joint": JOINT, "individual": INDIVIDUAL, "residual": RESIDUAL}
+NOT_TERMS = ("phase", "epoch", "learning_rate", "seconds")
+OTHER, UNKNOWN = "other", "unknown"
+
+
+def variance_explained(decomposition: Decomposition) -> Figure:
+    """One bar per modality, cut into its joint, individual and residual fractions.
+
+    A negative fraction, which new samples can have, takes no room in the bar; its number is written below.
+    """
+    fractions = decomposition.variance_explained
+    figure = new_figure(0.15 + 0.52 * len(fractions))
+    axes = figure.subplots()
+    for row, (name, parts) in enumerate(fractions.items()):
+        _stacked_bar(axes, row, plain(name, 44), parts)
+    axes.set(xlim=(0, 1), ylim=(len(fractions) - 0.35, -0.55))
+    axes.set_axis_off()
+    return figure
+
+
+def scores_scatter(
+    scores: NDArray, labels: ArrayLike | None = None, word: str = "joint", legend: bool = True
+) -> Figure:
+    """Samples by their first two scores, coloured by label; with one score, a strip per label or a histogram.
+
+    Parameters
+    ----------
+    scores : array, shape (n_samples, rank)
+        Joint or individual scores; the rank is at least 1.
+    labels : array, shape (n_samples,), optional
+        Text or few numbers give a colour and a marker each, many different numbers a colour scale
+        or, with one score, the height.
+    word : str
+        "joint" or "individual", for the axes.
+    legend : bool
+        Whether to say which colour is which; a figure without is a small one.
+    """
+    if scores.shape[1] == 0:
+        raise ValueError("With rank 0 there are no scores to show.")
+    keep = _thinned(len(scores))
+    scores = np.asarray(scores)[keep]
+    values = None if labels is None else np.asarray(labels)[keep]
+    if scores.shape[1] == 1:
+        return _strip(scores[:, 0], values, word)
+    figure = new_figure(3.1) if legend else new_figure(2.4, width=2.9)
+    axes = figure.subplots()
+    quiet(axes, f"{word} score 1", f"{word} score 2")
+    axes.axhline(0, color=LINE, linewidth=0.6, zorder=0)
+    axes.axvline(0, color=LINE, linewidth=0.6, zorder=0)
+    axes.grid(visible=False)
+    _points(figure, axes, scores, values, PART_COLORS[word])
+    if legend and axes.get_legend_handles_labels()[0]:
+        _legend(figure)
+    return figure
+
+
+def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
+    """One figure per loss term: training and, where there are, validation values by epoch.
+
+    Parameters
+    ----------
+    history : mapping of str to list
+        As `history_` of a deep model: ``"train_<term>"`` and ``"validation_<term>"`` of equal lengths, not a number
+        where a phase does not have the term, and ``"phase"``.
+
+    Returns
+    -------
+    dict of str to Figure
+        By term; without terms that have no finite value.
+    """
+    terms: dict[str, dict[str, NDArray]] = {}
+    for key, values in history.items():
+        split, _, term = key.partition("_") if key.startswith(("train_", "validation_")) else ("train", "", key)
+        if key not in NOT_TERMS and np.isfinite(np.asarray(values, dtype=float)).any():
+            terms.setdefault(term, {})[split] = np.asarray(values, dtype=float)
+    return {term: _curve(lines, list(history.get("phase", []))) for term, lines in terms.items()}
+
+
+def ajive_diagnostic(
+    squared_singular_values: ArrayLike, wedin_samples: ArrayLike, random_samples: ArrayLike, joint_rank: int
+) -> Figure:
+    """How AJIVE chose the joint rank (Feng, Jiang, Hannig and Marron, 2018, Figure 6).
+
+    Parameters
+    ----------
+    squared_singular_values : array, shape (n_components,)
+        Of the modalities' stacked score bases; between 0 and the number of modalities.
+    wedin_samples : array, shape (n_draws,)
+        Lower bounds for a component that is joint; their 5th percentile is the cutoff.
+    random_samples : array, shape (n_draws,)
+        Largest squared singular values of random directions; their 95th percentile is the cutoff.
+    joint_rank : int
+        Number of components that were kept as joint.
+    """
+    bounds = {"wedin": np.asarray(wedin_samples, dtype=float), "random": np.asarray(random_samples, dtype=float)}
+    values = np.sort(np.asarray(squared_singular_values, dtype=float))[::-1]
+    figure = new_figure(2.5)
+    top, wedin, random = figure.subplots(3, 1, sharex=True, height_ratios=[2.4, 1, 1])
+    cutoffs = [float(np.percentile(bounds["wedin"], 5)), float(np.percentile(bounds["random"], 95))]
+    _ladder(top, values, joint_rank, max(cutoffs))
+    for axes, draws, color, cutoff, text in (
+        (wedin, bounds["wedin"], INDIVIDUAL, cutoffs[0], "perturbed joint component (Wedin bound)"),
+        (random, bounds["random"], MUTED, cutoffs[1], "directions drawn at random"),
+    ):
+        quiet(axes)
+        axes.grid(visible=False)
+        axes.hist(draws, bins=30, color=color, alpha=0.55)
+        axes.axvline(cutoff, color=color, linewidth=1.1)
+        axes.set_yticks([])
+        axes.set_title(text, fontsize=FONT - 0.5, color=color, loc="left", pad=1.5)
+    random.set_xlabel("squared singular value", fontsize=FONT, color=MUTED)
+    return figure
+
+
+def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) -> None:
+    axes.text(0, row - 0.27, name, fontsize=FONT + 1, color=INK, va="bottom")
+    widths = np.array([max(parts[part], 0.0) if np.isfinite(parts[part]) else 0.0 for part in PART_COLORS])
+    widths = widths / (widths.sum() or 1.0)
+    left = 0.0
+    for width, color in zip(widths, PART_COLORS.values(), strict=True):
+        axes.add_patch(Rectangle((left, row - 0.22), width, 0.3, facecolor=color, edgecolor=PAPER, linewidth=0.8))
+        left += width
+    for position, (part, color) in zip((0.0, 0.36, 0.72), PART_COLORS.items(), strict=True):
+        axes.add_patch(Rectangle((position, row + 0.17), 0.014, 0.1, facecolor=color, edgecolor="none"))
+        text = f"{part} {percent(parts[part])}"
+        axes.text(position + 0.025, row + 0.22, text, fontsize=FONT, color=MUTED, va="center")
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage with a proper minus sign; a dash where it is not a number.
+
+    Examples
+    --------
+    >>> percent(0.4567), percent(0.004), percent(float("nan"))
+    ('46%', '0.4%', '–')
+    """
+    if not np.isfinite(fraction):
+        return "–"  # noqa: RUF001
+    digits = 1 if 0 < abs(fraction) < 0.0995 else 0
+    return f"{100 * fraction:.{digits}f}%".replace("-", "−")  # noqa: RUF001
+
+
+def _thinned(n: int) -> NDArray[np.intp]:
+    """At most `MAX_POINTS` row numbers, the same each time."""
+    if n <= MAX_POINTS:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, MAX_POINTS, replace=False))
+
+
+def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
+    """Samples by label, the largest groups first and the rest as "other"; None where labels are a scale of numbers."""
+    numeric = labels.dtype.kind in "fiu"
+    known = np.isfinite(labels.astype(float)) if numeric else np.array([bool(str(label).strip()) for label in labels])
+    names, inverse, counts = np.unique(labels[known].astype(str), return_inverse=True, return_counts=True)
+    if numeric and len(names) > len(LABELS):
+        return None
+    codes = np.full(len(labels), -1)
+    codes[known] = inverse
+    largest = np.argsort(-counts, kind="stable")[: len(LABELS) if len(names) <= len(LABELS) else len(LABELS) - 1]
+    order = sorted(largest, key=lambda code: float(names[code]) if numeric else 0.0) if numeric else sorted(largest)
+    groups = {str(names[code]): codes == code for code in order}
+    rest = known & ~np.isin(codes, largest)
+    if rest.any():
+        groups[OTHER] = rest
+    if not known.all():
+        groups[UNKNOWN] = ~known
+    return groups
+
+
+def group_color(name: str, position: int) -> str:
+    """Colour of a group of samples."""
+    return RESIDUAL if name in (OTHER, UNKNOWN) else LABELS[position % len(LABELS)]
+
+
+def _points(figure: Figure, axes: Axes, scores: NDArray, labels: NDArray | None, color: str) -> None:
+    x, y = scores[:, 0], scores[:, 1]
+    size = float(np.clip(2500 / max(len(x), 1), 3.5, 16))
+    if labels is None:
+        axes.scatter(x, y, s=size, color=color, alpha=0.6, linewidths=0)
+        return
+    groups = groups_of(labels)
+    if groups is None:
+        known = np.isfinite(labels.astype(float))
+        axes.scatter(x[~known], y[~known], s=size, color=RESIDUAL, linewidths=0)
+        drawn = axes.scatter(x[known], y[known], s=size, c=labels[known].astype(float), cmap="viridis", linewidths=0)
+        bar = figure.colorbar(drawn, ax=axes, location="bottom", aspect=40, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=FONT - 0.5, labelcolor=MUTED, color=LINE, length=2)
+        return
+    for position, (name, members) in enumerate(groups.items()):
+        marker, group = MARKERS[position % len(MARKERS)], group_color(name, position)
+        axes.scatter(x[members], y[members], s=size, color=group, marker=marker, alpha=0.8, linewidths=0)
+        axes.scatter([], [], s=18, color=group, marker=marker, label=plain(name, 18), linewidths=0)
+
+
+def _legend(figure: Figure) -> None:
+    figure.legend(
+        loc="outside lower center",
+        ncols=5,
+        fontsize=FONT,
+        labelcolor=INK,
+        frameon=False,
+        handletextpad=0.1,
+        columnspacing=1.0,
+        borderpad=0.1,
+    )
+
+
+def _strip(scores: NDArray, labels: NDArray | None, word: str) -> Figure:
+    groups = None if labels is None else groups_of(labels)
+    figure = new_figure(1.9 if groups is None else 0.6 + 0.26 * len(groups))
+    axes = figure.subplots()
+    quiet(axes, f"{word} score 1")
+    if labels is None:
+        bins = min(40, max(8, len(scores) // 12))
+        axes.hist(scores, bins=bins, color=PART_COLORS[word], alpha=0.8, edgecolor=PAPER, linewidth=0.5)
+        axes.set_ylabel("samples", fontsize=FONT, color=MUTED)
+    elif groups is None:
+        axes.scatter(scores, labels.astype(float), s=6, color=PART_COLORS[word], alpha=0.6, linewidths=0)
+        axes.set_ylabel("label", fontsize=FONT, color=MUTED)
+    else:
+        _rows(axes, scores, groups)
+    return figure
+
+
+def _rows(axes: Axes, scores: NDArray, groups: Mapping[str, NDArray[np.bool_]]) -> None:
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(scores))
+    for row, (name, members) in enumerate(groups.items()):
+        color = group_color(name, row)
+        axes.scatter(scores[members], row + jitter[members], s=5, color=color, alpha=0.7, linewidths=0)
+        if members.any():
+            axes.plot([np.median(scores[members])] * 2, [row - 0.4, row + 0.4], color=INK, linewidth=1.2)
+    axes.set_yticks(range(len(groups)), [plain(name, 18) for name in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+
+
+def _curve(lines: Mapping[str, NDArray], phases: list[Any]) -> Figure:
+    figure = new_figure(1.75, width=2.9)
+    axes = figure.subplots()
+    quiet(axes, "epoch")
+    for split, color in (("train", MUTED), ("validation", LABELS[6])):
+        if split in lines:
+            epochs = np.arange(1, len(lines[split]) + 1)
+            axes.plot(epochs, lines[split], color=color, linewidth=1.3, label=split)
+    axes.set_xlim(1, max(2, len(next(iter(lines.values())))))
+    starts = [i for i in range(1, len(phases)) if phases[i] != phases[i - 1]]
+    for start in starts:
+        axes.axvline(start + 0.5, color=LINE, linewidth=1.0, linestyle=(0, (3, 2)))
+    finite = np.concatenate([values[np.isfinite(values)] for values in lines.values()])
+    if finite.min() > 0 and finite.max() > 20 * finite.min():
+        axes.set_yscale("log")
+        axes.minorticks_off()
+    if len(lines) > 1:
+        axes.legend(fontsize=FONT, labelcolor="linecolor", frameon=False, loc="best", handlelength=1.2, borderpad=0.1)
+    return figure
+
+
+def _ladder(axes: Axes, values: NDArray, joint_rank: int, cutoff: float) -> None:
+    quiet(axes)
+    axes.grid(visible=False)
+    right = max(values.max(initial=1.0), cutoff) * 1.03
+    axes.axvspan(cutoff, right, color=JOINT, alpha=0.10, linewidth=0)
+    rows = np.arange(1, len(values) + 1)
+    colors = [JOINT if row <= joint_rank else RESIDUAL for row in rows]
+    axes.hlines(rows, values.min(initial=0.0) * 0.97, values, color=LINE, linewidth=0.6)
+    axes.scatter(values, rows, s=14, color=colors, zorder=3, linewidths=0)
+    axes.set_ylim(len(values) + 0.7, 0.3)
+    axes.set_xlim(right=right)
+    axes.set_ylabel("component", fontsize=FONT, color=MUTED)
+    axes.set_title("joint: beyond both cutoffs", fontsize=FONT - 0.5, color=JOINT, loc="right", pad=1.5)

@@ -1,0 +1,224 @@
+"""The page: one self-contained `report.html`, without network and without scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from deepjive import __version__
+from deepjive.decomposition import Decomposition
+from deepjive.persistence import write_atomically
+from deepjive.report import words
+from deepjive.report.examples import examples
+from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
+from deepjive.report.samples import choose, kind_of
+from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
+
+EXAMPLES, VOLUMES = 6, 3
+
+LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
+
+
+class Table(NamedTuple):
+    """A table of evidence: what it is, its columns, its rows, and a sentence on what it says."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    sentence: str = ""
+
+
+class Picture(NamedTuple):
+    """A figure on the page: its heading, its SVG (or none), and how to read it."""
+
+    heading: str
+    svg: Markup | None
+    reading: str
+
+
+class Gallery(NamedTuple):
+    """Pictures side by side and, where the same holds for all of them, how to read them."""
+
+    reading: str
+    pictures: list[Picture]
+
+
+def write_report(
+    path: str | Path,
+    decomposition: Decomposition,
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    history: Mapping[str, Sequence[Any]] | None = None,
+    labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    evidence: Sequence[Table | Sequence[Any]] | None = None,
+    diagnostics: Mapping[str, ArrayLike] | None = None,
+    networks: str | None = None,
+    command: str | None = None,
+) -> Path:
+    """Write a report on a decomposition: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path : path
+        The file; its folder is made if it does not exist.
+    decomposition : Decomposition
+        What to show.
+    title : str
+        Heading of the page.
+    settings : mapping of str to value
+        What the model was fitted with.
+    history : mapping of str to list, optional
+        `history_` of a deep model.
+    labels : array, shape (n_samples,), or mapping of str to array, optional
+        Labels that colour the scores; a mapping names them.
+    evidence : sequence of Table, optional
+        Tables that say how far the result can be believed.
+    diagnostics : mapping, optional
+        How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples".
+    networks : str, optional
+        Description of a deep model's networks.
+    command : str, optional
+        The command that fitted the model.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each sample.
+    """
+    by_name = _named_labels(labels, len(decomposition.data))
+    content = _template().render(
+        title=title,
+        lead=words.lead(decomposition),
+        findings=words.findings(decomposition),
+        facts=_facts(decomposition),
+        variance=_picture("", variance_explained(decomposition), words.READ_VARIANCE),
+        examples=_gallery(_examples(decomposition)),
+        joint_scores=_joint_scores(decomposition, by_name),
+        individual_scores=_gallery(_individual_scores(decomposition, by_name)),
+        evidence=[Table(*table) for table in evidence or []],
+        diagnostic=_diagnostic(decomposition, diagnostics),
+        curves=_gallery(_curves(history)),
+        settings={str(key): _shown(value) for key, value in settings.items()},
+        networks=networks,
+        command=command,
+        words=words,
+        version=__version__,
+        date=date.today().isoformat(),
+        light=Markup(css_variables(LIGHT)),
+        dark=Markup(css_variables(DARK)),
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.encode())
+    return path
+
+
+def _template() -> Any:
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("template.html")
+
+
+def _named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> dict[str, NDArray]:
+    if labels is None:
+        return {}
+    named = labels if isinstance(labels, Mapping) else {"label": labels}
+    arrays = {str(name): np.asarray(values) for name, values in named.items()}
+    for name, values in arrays.items():
+        if values.shape != (n,):
+            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
+    return arrays
+
+
+def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
+    """Number, what it counts, and which part it belongs to."""
+    data, ranks = decomposition.data, decomposition.individual_scores
+    facts = [(f"{len(data):,}", "samples", ""), (str(decomposition.joint_scores.shape[1]), "joint components", "joint")]
+    return facts + [(str(ranks[name].shape[1]), f"individual in {name}", "individual") for name in data.names]
+
+
+def _picture(heading: str, figure: Figure, reading: str) -> Picture:
+    return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading)
+
+
+def _gallery(pictures: list[Picture]) -> Gallery:
+    """Say once what holds for all."""
+    readings = {picture.reading for picture in pictures}
+    if len(readings) != 1:
+        return Gallery("", pictures)
+    return Gallery(readings.pop(), [picture._replace(reading="") for picture in pictures])
+
+
+def _examples(decomposition: Decomposition) -> list[Picture]:
+    pictures = []
+    for name, shape in decomposition.data.shapes.items():
+        samples = choose(decomposition, VOLUMES if kind_of(shape) == "volume" else EXAMPLES)
+        if len(samples):
+            pictures.append(_picture(name, examples(decomposition, name, samples), words.read_examples(shape)))
+    return pictures
+
+
+def _joint_scores(decomposition: Decomposition, labels: dict[str, NDArray]) -> list[Picture]:
+    scores = decomposition.joint_scores
+    if scores.shape[1] == 0:
+        return [Picture("Joint scores", None, words.NO_JOINT)]
+    return [_scores(f"Joint scores{_by(name)}", scores, values, "joint") for name, values in _colourings(labels)]
+
+
+def _individual_scores(decomposition: Decomposition, labels: dict[str, NDArray]) -> list[Picture]:
+    _, values = _colourings(labels)[0]
+    pictures = []
+    for name, scores in decomposition.individual_scores.items():
+        if scores.shape[1] == 0:
+            pictures.append(Picture(name, None, words.NO_INDIVIDUAL.format(name=name)))
+        else:
+            pictures.append(_scores(name, scores, values, "individual"))
+    return pictures
+
+
+def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str) -> Picture:
+    reading = words.read_scores(word, scores.shape[1], labels, len(scores))
+    return _picture(heading, scores_scatter(scores, labels, word, legend=word == "joint"), reading)
+
+
+def _colourings(labels: dict[str, NDArray]) -> list[tuple[str, NDArray | None]]:
+    return list(labels.items()) or [("", None)]
+
+
+def _by(label: str) -> str:
+    return f", coloured by {label}" if label else ""
+
+
+def _diagnostic(decomposition: Decomposition, diagnostics: Mapping[str, ArrayLike] | None) -> Picture | None:
+    if diagnostics is None:
+        return None
+    figure = ajive_diagnostic(joint_rank=decomposition.joint_scores.shape[1], **diagnostics)
+    return _picture("How the joint rank was chosen", figure, words.READ_DIAGNOSTIC)
+
+
+def _curves(history: Mapping[str, Sequence[Any]] | None) -> list[Picture]:
+    figures = training_curves(history) if history else {}
+    reading = words.read_curves(history) if history else ""
+    return [_picture(term.replace("_", " "), figure, reading) for term, figure in figures.items()]
+
+
+def _shown(value: Any) -> str:
+    """A setting as text; what JSON has no word for is shown as Python writes it."""
+    return value if isinstance(value, str) else json.dumps(value, default=repr, ensure_ascii=False)

@@ -1,0 +1,111 @@
+"""Which samples and which pixels a report shows, and how an array becomes a flat picture or a line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.decomposition import Decomposition
+
+MAX_CHANNELS = 4
+MAX_FEATURES = 120
+
+Kind = Literal["line", "image", "volume"]
+
+
+def kind_of(shape: tuple[int, ...]) -> Kind:
+    """How a sample of this shape is shown; an axis of at most 4 at either end, beside longer ones, holds channels.
+
+    Examples
+    --------
+    >>> kind_of((200,)), kind_of((2, 500)), kind_of((28, 28)), kind_of((3, 32, 32)), kind_of((32, 48, 32))
+    ('line', 'line', 'image', 'image', 'volume')
+    """
+    space = len(shape) - (_channel_axis(shape) is not None)
+    kinds: dict[int, Kind] = {2: "image", 3: "volume"}
+    return kinds.get(space, "line")
+
+
+def choose(decomposition: Decomposition, number: int) -> NDArray[np.intp]:
+    """Samples from the lowest to the highest first joint score, in even steps; all modalities are there.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        What the samples come from.
+    number : int
+        How many samples to choose at most.
+
+    Returns
+    -------
+    array of int, shape (n_chosen,)
+    """
+    complete = np.flatnonzero(decomposition.data.present.all(axis=1))
+    if decomposition.joint_scores.shape[1]:
+        complete = complete[np.argsort(decomposition.joint_scores[complete, 0], kind="stable")]
+    steps = np.linspace(0, len(complete) - 1, min(number, len(complete)))
+    return complete[np.round(steps).astype(np.intp)]
+
+
+def picture(sample: NDArray) -> NDArray:
+    """A sample as a flat picture: an image as it is, a volume as its three mid-slices one above the other.
+
+    Parameters
+    ----------
+    sample : array of two or three axes, besides channels
+        Channels are averaged. Volumes are taken to run left to right, back to front and bottom to top.
+
+    Returns
+    -------
+    array, shape (height, width)
+        Not a number around slices that are narrower than the widest.
+    """
+    sample = _without_channels(np.asarray(sample, dtype=np.float64))
+    if sample.ndim == 2:
+        return sample
+    across, along, up = (size // 2 for size in sample.shape)
+    slices = [sample[across], sample[:, along], sample[:, :, up]]
+    width = max(piece.shape[0] for piece in slices)
+    gap = np.full((max(1, width // 24), width), np.nan)
+    side, back, above = (_centred(np.rot90(piece), width) for piece in slices)
+    return np.concatenate([side, gap, back, gap, above])
+
+
+def line(sample: NDArray) -> NDArray:
+    """A sample as one line: channels averaged, further axes flattened."""
+    return _without_channels(np.asarray(sample, dtype=np.float64)).reshape(-1)
+
+
+def most_varying(lines: NDArray, limit: int = MAX_FEATURES) -> NDArray[np.intp]:
+    """The features that vary most, in their order; all of them where they are few.
+
+    Parameters
+    ----------
+    lines : array, shape (n_samples, n_features)
+        Samples to judge by.
+    limit : int
+        How many features to keep at most.
+    """
+    if lines.shape[1] <= limit:
+        return np.arange(lines.shape[1])
+    return np.sort(np.argsort(-lines.var(axis=0), kind="stable")[:limit])
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int | None:
+    for axis in (0, len(shape) - 1):
+        others = [size for other, size in enumerate(shape) if other != axis]
+        if others and shape[axis] <= MAX_CHANNELS < min(others):
+            return axis
+    return None
+
+
+def _without_channels(sample: NDArray) -> NDArray:
+    axis = _channel_axis(sample.shape)
+    return sample if axis is None else sample.mean(axis=axis)
+
+
+def _centred(piece: NDArray, width: int) -> NDArray:
+    spare = width - piece.shape[1]
+    return np.pad(piece, ((0, 0), (spare // 2, spare - spare // 2)), constant_values=np.nan)

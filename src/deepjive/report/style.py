@@ -1,0 +1,154 @@
+"""How figures look: one palette, quiet axes, and SVG whose colours follow the page's light or dark theme.
+
+Figures are drawn in the light theme's colours. `to_svg` replaces each of these by a CSS variable of the same name, so
+that one picture serves both themes and print. The label colours are Paul Tol's "muted" scheme, which stays apart for
+all common kinds of colour blindness; labels also differ by marker.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from itertools import count
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+WIDTH = 3.8  # inches: 274 SVG units, so that text of 7.5 units is still read at the width of a phone
+FONT = 7.5
+
+INK, MUTED, LINE, PAPER = "#1d2530", "#5d6674", "#d8d5cd", "#fdfcfa"
+JOINT, INDIVIDUAL, RESIDUAL = "#c8520a", "#0a6fb0", "#9b9a94"
+LABELS = (
+    "#332288",
+    "#cc6677",
+    "#117733",
+    "#88ccee",
+    "#882255",
+    "#ddcc77",
+    "#44aa99",
+    "#aa4499",
+    "#999933",
+    "#6b7280",
+)
+DARK = {
+    "ink": "#ebe8e2",
+    "muted": "#a3abb5",
+    "line": "#343b44",
+    "paper": "#171b20",
+    "joint": "#ff9a52",
+    "individual": "#62b8f2",
+    "residual": "#7f858d",
+    "label-0": "#a99cff",
+    "label-2": "#3fbf6d",
+    "label-4": "#d4679a",
+    "label-7": "#d67bd0",
+    "label-8": "#c2c25c",
+    "label-9": "#9aa3ad",
+}
+LIGHT = {
+    "ink": INK,
+    "muted": MUTED,
+    "line": LINE,
+    "paper": PAPER,
+    "joint": JOINT,
+    "individual": INDIVIDUAL,
+    "residual": RESIDUAL,
+    **{f"label-{i}": color for i, color in enumerate(LABELS)},
+}
+MARKERS = "osD^vPX<>*"
+
+_VARIABLE = {color: name for name, color in LIGHT.items()}
+_COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
+_serial = count()
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of the report's width; size in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
+    """Take the frame from axes and set their type; labels are the library's own words, not the user's."""
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(side == "bottom")
+        axes.spines[side].set_color(LINE)
+    axes.tick_params(labelsize=FONT - 0.5, labelcolor=MUTED, color=LINE, length=2.5, width=0.6)
+    axes.grid(axis="y", color=LINE, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(xlabel, fontsize=FONT, color=MUTED)
+    axes.set_ylabel(ylabel, fontsize=FONT, color=MUTED)
+    axes.patch.set_visible(False)
+
+
+def plain(text: Any, limit: int = 28) -> str:
+    """A user's text as a figure can show it: one short line, in which a dollar sign starts no mathematics."""
+    line = " ".join(str(text).split()) or "(empty)"
+    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    return line.replace("\\", "⧵").replace("$", r"\$")  # noqa: RUF001 - the look-alike has no meaning to matplotlib
+
+
+def number(value: float) -> str:
+    """A number in three digits with a proper minus sign.
+
+    Examples
+    --------
+    >>> number(0.123456), number(1234.5)
+    ('0.123', '1.23e+03')
+    """
+    return f"{value:.3g}".replace("-", "−")  # noqa: RUF001
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """A figure as SVG to be put into a page.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        Drawn in this module's colours.
+    label : str
+        What the figure shows, for screen readers; must be safe as the value of an attribute.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element whose colours are CSS variables and whose text is text.
+    """
+    buffer = io.StringIO()
+    figure.patch.set_visible(False)
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"deepjive{next(_serial)}"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has the glyphs
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return _for_page(buffer.getvalue(), label)
+
+
+def css_variables(colors: dict[str, str]) -> str:
+    """The palette as CSS declarations."""
+    return " ".join(f"--{name}: {color};" for name, color in colors.items())
+
+
+def _for_page(svg: str, label: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    svg = _COLOR.sub(lambda match: f"{match[1]}: {_themed(match[2])}", svg)
+    return _without_idle_ids(svg).strip()
+
+
+def _themed(color: str) -> str:
+    return f"var(--{_VARIABLE[color]})" if color in _VARIABLE else color
+
+
+def _without_idle_ids(svg: str) -> str:
+    """Drop ids that nothing refers to, as they would repeat from figure to figure."""
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+    return re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", svg)

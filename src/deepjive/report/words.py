@@ -1,0 +1,131 @@
+"""What the report says in words, from the numbers of a decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.decomposition import Decomposition
+from deepjive.report.figures import MAX_POINTS, groups_of, percent
+from deepjive.report.samples import MAX_FEATURES, kind_of
+
+READ_VARIANCE = (
+    "How to read it: each bar is all the variation of one modality. The joint piece can be told from what all "
+    "modalities have in common, the individual piece belongs to this modality alone, and the residual is what the "
+    "model leaves unexplained, usually noise."
+)
+READ_SCORES = (
+    "How to read it: each dot is a sample, placed by its first two {word} scores; dots close to each other are alike "
+    "in what {meaning}."
+)
+READ_STRIP = "How to read it: there is one {word} score, and samples further right have more of what {meaning}."
+READ_ROWS = " Each label has a row, with a bar at its median."
+READ_HEIGHTS = " The label is the height: where dots follow a slope, the score carries the label."
+READ_BINS = " The height is the number of samples."
+MEANING = {"joint": "all modalities have in common", "individual": "varies in this modality alone"}
+COLORS_ABOVE = " Colours are those of the joint scores."
+READ_LABELS = " If the colours separate, these scores carry the label; the model was never shown it."
+NO_JOINT = "The joint rank is 0: nothing varies together here, so there are no joint scores to show."
+NO_INDIVIDUAL = "The individual rank of {name} is 0: nothing varies in it alone, so there are no scores to show."
+READ_IMAGES = (
+    "How to read it: each row is one sample, and the picture on the left is the sum of the three to its right. Rows "
+    "run from the lowest to the highest first joint score. In the two columns on the right white means zero, red "
+    "more than the columns before it say and blue less."
+)
+READ_VOLUMES = (
+    " Each volume is shown by its three middle slices: seen from the side, from behind and from above (if its axes "
+    "run left to right, back to front and bottom to top)."
+)
+READ_LINES = (
+    "How to read it: each row is one sample, and the line on the left is the sum of the three to its right. Lines show "
+    "the difference from the average sample, feature by feature, all on one scale. Rows run from the lowest to the "
+    "highest first joint score.{some}"
+)
+SOME_FEATURES = f" Only the {MAX_FEATURES} features that vary most are drawn."
+READ_CURVES = (
+    "How to read it: each curve is one term of what training makes small. A curve that has become flat has finished; "
+    "a validation curve that rises while the training curve falls means that the model has begun to memorise."
+)
+PHASES = " Dashed lines divide the phases of training: {phases}."
+READ_DIAGNOSTIC = (
+    "How to read it: each dot is a direction in which the modalities may agree, further right meaning that they agree "
+    "more. Dots in the shaded area agree more than chance (grey) and as much as a truly joint direction would after "
+    "noise (blue); these are the joint components."
+)
+READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
+NO_EVIDENCE = (
+    "This report holds no test against chance. Any model finds some joint variation in any data, and so before you "
+    "build on this result, fit once more with the samples of one modality shuffled, where no joint part should be "
+    "left, and look at samples that were not used for fitting."
+)
+NEGATIVE = (
+    "In {name} the {part} part explains less than nothing ({value}): on these samples it predicts worse than "
+    "leaving it out. Do not interpret it."
+)
+
+
+def enumeration(words: Sequence[str]) -> str:
+    """Words as a list in a sentence.
+
+    Examples
+    --------
+    >>> enumeration(["mri"]), enumeration(["mri", "pet"]), enumeration(["mri", "pet", "csf"])
+    ('mri', 'mri and pet', 'mri, pet and csf')
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def lead(decomposition: Decomposition) -> str:
+    """What the page is about, in two sentences."""
+    names = decomposition.data.names
+    samples = f"{len(decomposition.data):,} samples were measured in {len(names)} modalities: {enumeration(names)}."
+    return (
+        f"{samples} This page splits each modality into what varies together in all of them (joint), "
+        "what varies in that one alone (individual), and what is left over (residual)."
+    )
+
+
+def findings(decomposition: Decomposition) -> list[str]:
+    """A sentence for each modality, and a warning for each part that makes things worse."""
+    sentences = []
+    for name, parts in decomposition.variance_explained.items():
+        if not np.isfinite(parts["joint"]):
+            sentences.append(f"{name} does not vary among these samples.")
+            continue
+        sentences.append(
+            f"Of the variation in {name}, {percent(parts['joint'])} is joint, "
+            f"{percent(parts['individual'])} is its own, and {percent(parts['residual'])} is left over."
+        )
+        for part in ("joint", "individual"):
+            if parts[part] < -0.005:
+                sentences.append(NEGATIVE.format(name=name, part=part, value=percent(parts[part])))
+    return sentences
+
+
+def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
+    """How to read a figure of scores of this rank and of n samples."""
+    text = (READ_STRIP if rank == 1 else READ_SCORES).format(word=word, meaning=MEANING[word])
+    if rank == 1:
+        grouped = labels is not None and groups_of(labels) is not None
+        text += READ_BINS if labels is None else READ_ROWS if grouped else READ_HEIGHTS
+    elif labels is not None:
+        text += READ_LABELS if word == "joint" else COLORS_ABOVE
+    more = f" Further scores, of {rank}, are in the CSV files." if rank > 2 else ""
+    fewer = f" {MAX_POINTS:,} of {n:,} samples are drawn, chosen at random." if n > MAX_POINTS else ""
+    return text + more + fewer
+
+
+def read_examples(shape: tuple[int, ...]) -> str:
+    """How to read the examples of a modality whose samples have this shape."""
+    kind = kind_of(shape)
+    if kind == "line":
+        return READ_LINES.format(some=SOME_FEATURES if max(shape) > MAX_FEATURES else "")
+    return READ_IMAGES + (READ_VOLUMES if kind == "volume" else "")
+
+
+def read_curves(history: Mapping[str, Sequence[object]]) -> str:
+    """How to read the training curves."""
+    phases = list(dict.fromkeys(str(phase).replace("_", " ") for phase in history.get("phase", [])))
+    return READ_CURVES + (PHASES.format(phases=", then ".join(phases)) if len(phases) > 1 else "")
