@@ -17,8 +17,11 @@ products counts:
 
     |X Q|^2 = top eigenvalue of (A'A + W)^-1 A' diag(s^2) A,        W ~ Wishart(d - m, r), m = min(n, d).
 
-``X' Q'`` is the same with n in the place of d. For the random directions the products of all ``Z_k`` are one Wishart
-matrix of n degrees of freedom. Both have exactly the distribution of the literal draws.
+``X' Q'`` is the same with n in the place of d. One of the two has no null dimensions (W = 0) and is nearly always the
+larger: of the other, ``A'A`` is drawn first, which bounds the norm by ``s_1`` times the root of the top eigenvalue of
+``(A'A + W)^-1 A'A``, and the rest of A only where that bound exceeds the first norm. For the random directions the
+products of all ``Z_k`` are one Wishart matrix of n degrees of freedom. All have exactly the distribution of the
+literal draws.
 """
 
 from __future__ import annotations
@@ -87,9 +90,8 @@ def perturbation_samples(
     if rank == 0:
         return np.ones(n_draws)
     residual = values[rank:] / values[rank - 1]
-    right = residual_norm_samples(residual, rank, n_features - len(values), n_draws, rng)
-    left = residual_norm_samples(residual, rank, n_samples - len(values), n_draws, rng)
-    return np.minimum(np.maximum(right, left), 1.0)
+    norms = residual_norm_samples(residual, rank, min(n_samples, n_features) - len(values), n_draws, rng)
+    return np.minimum(raised_norms(norms, residual, rank, max(n_samples, n_features) - len(values), rng), 1.0)
 
 
 def residual_norm_samples(
@@ -123,6 +125,43 @@ def residual_norm_samples(
         _residual_norms(residual, r, n_null, min(batch, n_draws - start), rng) for start in range(0, n_draws, batch)
     ]
     return np.concatenate(norms) if norms else np.zeros(0)
+
+
+def raised_norms(
+    norms: NDArray, residual: NDArray, n_directions: int, n_null: int, rng: np.random.Generator
+) -> NDArray:
+    """The larger of given norms and draws as of `residual_norm_samples`, which are finished only where they may win.
+
+    Parameters
+    ----------
+    norms : array, shape (n_draws,)
+        The norms to be exceeded.
+    residual, n_directions, n_null, rng
+        As in `residual_norm_samples`.
+
+    Returns
+    -------
+    array, shape (n_draws,)
+    """
+    m, r = len(residual), n_directions
+    if m < r:
+        return np.maximum(norms, residual_norm_samples(residual, r, n_null, len(norms), rng))
+    inside = _wishart_factors(m, r, len(norms), rng)
+    products = _times_transposed(inside)
+    if n_null:
+        products = products + _times_transposed(_wishart_factors(n_null, r, len(norms), rng))
+    shrunk = np.linalg.inv(np.linalg.cholesky(products)) @ inside
+    bounds = residual[0] * np.sqrt(np.linalg.eigvalsh(_times_transposed(shrunk))[:, -1])
+    raised = norms.copy()
+    batch = max(BATCH_NUMBERS // (m * r), 1)
+    undecided = np.flatnonzero(bounds > norms)
+    for start in range(0, len(undecided), batch):
+        rows = undecided[start : start + batch]
+        products, squares = _normal_products(residual, r, len(rows), rng)
+        turned = shrunk[rows] @ np.linalg.inv(np.linalg.cholesky(products))
+        drawn = np.linalg.eigvalsh(turned @ squares @ np.swapaxes(turned, 1, 2))[:, -1]
+        raised[rows] = np.maximum(norms[rows], np.sqrt(np.maximum(drawn, 0.0)))
+    return raised
 
 
 def random_direction_samples(
@@ -162,7 +201,7 @@ def random_direction_samples(
         for weight, rank, stop in zip(weights, ranks, stops, strict=True)
     ]
     stacked = np.concatenate(directions, axis=1)
-    return np.linalg.eigvalsh(stacked @ np.swapaxes(stacked, 1, 2))[:, -1]
+    return np.linalg.eigvalsh(_times_transposed(stacked))[:, -1]
 
 
 def cutoff(samples: NDArray, percentile: float) -> float:
@@ -171,16 +210,26 @@ def cutoff(samples: NDArray, percentile: float) -> float:
 
 
 def _residual_norms(residual: NDArray, r: int, n_null: int, n_draws: int, rng: np.random.Generator) -> NDArray:
-    normal = _standard_normal((n_draws, len(residual), r), rng)
-    across = np.swapaxes(normal, 1, 2)
-    products = (across @ normal).astype(np.float64)
-    squares = (across @ (normal * (residual**2).astype(np.float32)[:, None])).astype(np.float64)
+    products, squares = _normal_products(residual, r, n_draws, rng)
     if n_null:
-        null = _wishart_factors(n_null, r, n_draws, rng)
-        products += null @ np.swapaxes(null, 1, 2)
+        products += _times_transposed(_wishart_factors(n_null, r, n_draws, rng))
     whiten = np.linalg.inv(np.linalg.cholesky(products))
     top = np.linalg.eigvalsh(whiten @ squares @ np.swapaxes(whiten, 1, 2))[:, -1]
     return np.sqrt(np.clip(top, 0.0, residual[0] ** 2))
+
+
+def _normal_products(
+    residual: NDArray, r: int, n_draws: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``A'A`` and ``A' diag(s^2) A`` of normal draws A (m, r); both (n_draws, r, r)."""
+    normal = _standard_normal((n_draws, len(residual), r), rng)
+    across = np.swapaxes(normal, 1, 2)
+    scaled = normal * (residual**2).astype(np.float32)[:, None]
+    return (across @ normal).astype(np.float64), (across @ scaled).astype(np.float64)
+
+
+def _times_transposed(matrices: NDArray) -> NDArray:
+    return matrices @ np.swapaxes(matrices, 1, 2)
 
 
 def _standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
