@@ -19,7 +19,7 @@ products counts:
 
 ``X' Q'`` is the same with n in the place of d. One of the two has no null dimensions (W = 0) and is nearly always the
 larger: of the other, ``A'A`` is drawn first, which bounds the norm by ``s_1`` times the root of the top eigenvalue of
-``(A'A + W)^-1 A'A``, and the rest of A only where that bound exceeds the first norm. For the random directions the
+``B = (A'A + W)^-1 A'A`` and so by that of ``trace(B^8)^(1/8)``, and the rest of A only where that bound exceeds the first norm. For the random directions the
 products of all ``Z_k`` are one Wishart matrix of n degrees of freedom. All have exactly the distribution of the
 literal draws.
 """
@@ -151,7 +151,8 @@ def raised_norms(
     if n_null:
         products = products + _times_transposed(_wishart_factors(n_null, r, len(norms), rng))
     shrunk = np.linalg.inv(np.linalg.cholesky(products)) @ inside
-    bounds = residual[0] * np.sqrt(np.linalg.eigvalsh(_times_transposed(shrunk))[:, -1])
+    power = _times_transposed(_times_transposed(_times_transposed(shrunk)))
+    bounds = residual[0] * np.einsum("bij,bij->b", power, power) ** (1 / 16)
     raised = norms.copy()
     batch = max(BATCH_NUMBERS // (m * r), 1)
     undecided = np.flatnonzero(bounds > norms)

@@ -279,6 +279,9 @@ def _centred(matrix: NDArray, center: bool) -> NDArray:
 
 def _power(values: NDArray) -> float:
     """A power of two near the largest magnitude, in steps of 2^256 so that it is 1 for all but extreme data."""
+    with np.errstate(over="ignore", under="ignore"):
+        if 1e-70 < float(np.vdot(values, values)) < 1e70:
+            return 1.0
     largest = max(float(values.max()), -float(values.min()))
     if largest == 0.0:
         return 0.0

@@ -1,0 +1,121 @@
+"""HeteroJIVE: AJIVE for modalities of unequal signal-to-noise.
+
+AJIVE trusts every modality's signal scores alike. If modality k's signal subspace has the expected squared error
+``e_k`` and the errors of different modalities are independent, the combination ``sum_k w_k P_k`` of the projections
+``P_k = U_k U_k'`` whose joint directions have the least error has ``w_k`` proportional to ``1 / e_k``, as in any
+average of independent estimates of one quantity.
+
+A weighted two-stage spectral method with data-driven weights is that of HeteroJIVE (arXiv 2512.02866, 2025). **The
+weights below are our own derivation**, not a transcription of that paper's. For white noise of variance ``s^2``, and
+``c = n / d``, a component of strength ``t`` is observed with the singular value ``y s sqrt(d)``,
+``y^2 = (1 + t^2)(c + t^2) / t^2``, and its left singular vector has the expected squared sine
+
+    e = c (1 + t^2) / (t^2 (t^2 + c)),        e = 1 where y^2 <= (1 + sqrt(c))^2
+
+(Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
+random matrices, section 3.1). ``e_k`` is the mean over the components of modality k, with ``s`` from the median
+singular value, as in Gavish and Donoho's threshold. Both bounds are drawn with the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.linear.angles import AngleBased, Signal
+from deepjive.linear.ranks import marchenko_pastur_median
+
+LEAST_ERROR = 1e-6
+
+
+class HeteroJIVE(AngleBased):
+    """AJIVE whose modalities count by how well their signal is known.
+
+    Parameters
+    ----------
+    signal_ranks, joint_rank, individual_ranks, rank_rule, n_wedin, n_random, center, mask, device, random_state
+        As in `deepjive.AJIVE`.
+
+    Attributes
+    ----------
+    weights_ : array, shape (n_modalities,)
+        Weights of the modalities, in order; their sum is the number of modalities. The derivation is ours: see the
+        module's docstring.
+    subspace_errors_ : dict of str to float
+        Estimated mean squared sine between each modality's signal scores and the truth, between 1e-6 and 1.
+
+    Other attributes, and the scores of new samples, are those of `deepjive.AJIVE`; the singular values and the bounds
+    are of the weighted scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepjive import HeteroJIVE
+    >>> rng = np.random.default_rng(0)
+    >>> joint = rng.normal(size=(100, 1))
+    >>> data = {
+    ...     name: joint @ rng.normal(size=(1, 200)) + noise * rng.normal(size=(100, 200))
+    ...     for name, noise in {"clean": 1.0, "noisy": 3.0}.items()
+    ... }
+    >>> model = HeteroJIVE(signal_ranks=1, random_state=0).fit(data)
+    >>> bool(model.weights_[0] > 5 * model.weights_[1])
+    True
+    """
+
+    subspace_errors_: dict[str, float]
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit to Modalities `X`; `y` is not used.
+
+        Raises
+        ------
+        ValueError
+            For ranks that the data do not have, values that are not finite, or samples that lack a modality.
+        """
+        return self._fit(X, self._inverse_errors)
+
+    def _inverse_errors(self, signals: Sequence[Signal]) -> NDArray:
+        self.subspace_errors_ = {signal.name: _error_of(signal) for signal in signals}
+        inverse = 1.0 / np.array(list(self.subspace_errors_.values()))
+        return inverse * len(inverse) / inverse.sum()
+
+
+def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) -> float:
+    """Mean squared sine between estimated and true left singular vectors under white noise.
+
+    Parameters
+    ----------
+    values : array, shape (at least min(n_samples, n_features),)
+        All singular values, in decreasing order.
+    rank : int
+        Number of leading vectors; for rank 0 the error is 1.
+    n_samples, n_features : int
+        Shape of the matrix; for a centred matrix of n samples, n - 1.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    if rank == 0:
+        return 1.0
+    short, long = sorted((n_samples, n_features))
+    ratio = n_samples / n_features
+    noise = np.median(values[:short]) / np.sqrt(long * marchenko_pastur_median(short / long))
+    if noise == 0.0:
+        return 0.0
+    excess = (values[:rank] / noise) ** 2 / n_features - 1.0 - ratio
+    detectable = excess > 2.0 * np.sqrt(ratio)
+    root = np.sqrt(np.where(detectable, excess**2 - 4.0 * ratio, 0.0))
+    strength = np.where(detectable, (excess + root) / 2.0, 1.0)
+    errors = ratio * (1.0 + strength) / (strength * (strength + ratio))
+    return float(np.mean(np.where(detectable, np.minimum(errors, 1.0), 1.0)))
+
+
+def _error_of(signal: Signal) -> float:
+    reduced = signal.reduced
+    samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
+    return max(subspace_error(signal.svd.values, signal.rank, samples, reduced.n_features), LEAST_ERROR)
