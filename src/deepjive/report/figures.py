@@ -112,7 +112,11 @@ def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
 
 
 def ajive_diagnostic(
-    squared_singular_values: ArrayLike, wedin_samples: ArrayLike, random_samples: ArrayLike, joint_rank: int
+    squared_singular_values: ArrayLike,
+    wedin_samples: ArrayLike,
+    random_samples: ArrayLike,
+    joint_rank: int,
+    rejected: Sequence[int] = (),
 ) -> Figure:
     """How AJIVE chose the joint rank (Feng, Jiang, Hannig and Marron, 2018, Figure 6).
 
@@ -126,13 +130,15 @@ def ajive_diagnostic(
         Largest squared singular values of random directions; their 95th percentile is the cutoff.
     joint_rank : int
         Number of components that were kept as joint.
+    rejected : sequence of int
+        Components, counted from 0, that were not kept although they exceed both cutoffs; drawn as rings.
     """
     bounds = {"wedin": np.asarray(wedin_samples, dtype=float), "random": np.asarray(random_samples, dtype=float)}
     values = np.sort(np.asarray(squared_singular_values, dtype=float))[::-1]
     figure = new_figure(2.5)
     top, wedin, random = figure.subplots(3, 1, sharex=True, height_ratios=[2.4, 1, 1])
     cutoffs = [float(np.percentile(bounds["wedin"], 5)), float(np.percentile(bounds["random"], 95))]
-    _ladder(top, values, joint_rank, max(cutoffs))
+    _ladder(top, values, joint_rank, max(cutoffs), set(rejected))
     for axes, draws, color, cutoff, text in (
         (wedin, bounds["wedin"], INDIVIDUAL, cutoffs[0], "perturbed joint component (Wedin bound)"),
         (random, bounds["random"], MUTED, cutoffs[1], "directions drawn at random"),
@@ -290,15 +296,17 @@ def _curve(lines: Mapping[str, NDArray], phases: list[Any]) -> Figure:
     return figure
 
 
-def _ladder(axes: Axes, values: NDArray, joint_rank: int, cutoff: float) -> None:
+def _ladder(axes: Axes, values: NDArray, joint_rank: int, cutoff: float, rejected: set[int]) -> None:
     quiet(axes)
     axes.grid(visible=False)
     right = max(values.max(initial=1.0), cutoff) * 1.03
     axes.axvspan(cutoff, right, color=JOINT, alpha=0.10, linewidth=0)
     rows = np.arange(1, len(values) + 1)
-    colors = [JOINT if row <= joint_rank else RESIDUAL for row in rows]
+    joint = [row for row in range(len(values)) if row not in rejected][:joint_rank]
+    edges = [JOINT if row in joint or row in rejected else RESIDUAL for row in range(len(values))]
+    faces = [PAPER if row in rejected else edge for row, edge in enumerate(edges)]
     axes.hlines(rows, values.min(initial=0.0) * 0.97, values, color=LINE, linewidth=0.6)
-    axes.scatter(values, rows, s=14, color=colors, zorder=3, linewidths=0)
+    axes.scatter(values, rows, s=12, facecolors=faces, edgecolors=edges, zorder=3, linewidths=0.8)
     axes.set_ylim(len(values) + 0.7, 0.3)
     axes.set_xlim(right=right)
     axes.set_ylabel("component", fontsize=FONT, color=MUTED)

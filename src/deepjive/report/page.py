@@ -61,7 +61,7 @@ def write_report(
     history: Mapping[str, Sequence[Any]] | None = None,
     labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
     evidence: Sequence[Table | Sequence[Any]] | None = None,
-    diagnostics: Mapping[str, ArrayLike] | None = None,
+    diagnostics: Mapping[str, Any] | None = None,
     networks: str | None = None,
     command: str | None = None,
 ) -> Path:
@@ -84,7 +84,8 @@ def write_report(
     evidence : sequence of Table, optional
         Tables that say how far the result can be believed.
     diagnostics : mapping, optional
-        How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples".
+        How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
+        and "rejected" components if there are any.
     networks : str, optional
         Description of a deep model's networks.
     command : str, optional
@@ -206,7 +207,7 @@ def _by(label: str) -> str:
     return f", coloured by {label}" if label else ""
 
 
-def _diagnostic(decomposition: Decomposition, diagnostics: Mapping[str, ArrayLike] | None) -> Picture | None:
+def _diagnostic(decomposition: Decomposition, diagnostics: Mapping[str, Any] | None) -> Picture | None:
     if diagnostics is None:
         return None
     figure = ajive_diagnostic(joint_rank=decomposition.joint_scores.shape[1], **diagnostics)

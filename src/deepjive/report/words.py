@@ -52,7 +52,8 @@ PHASES = " Dashed lines divide the phases of training: {phases}."
 READ_DIAGNOSTIC = (
     "How to read it: each dot is a direction in which the modalities may agree, further right meaning that they agree "
     "more. Dots in the shaded area agree more than chance (grey) and as much as a truly joint direction would after "
-    "noise (blue); these are the joint components."
+    "noise (blue); these are the joint components. A ring is a "
+    "direction too weak in one modality to count."
 )
 READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
 NO_EVIDENCE = (

@@ -1,0 +1,1 @@
+"""The `deepjive` command; everything heavy is imported when a command needs it."""

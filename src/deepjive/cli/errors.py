@@ -1,0 +1,83 @@
+"""What goes wrong, in one readable line on stderr.
+
+What the user can mend (arguments, files, data) ends with exit code 2, anything else with 1. A traceback is shown only
+after `--debug`, which may stand anywhere on the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+from typer import Abort, BadParameter
+from typer.core import TyperGroup
+
+UsageError: Any = BadParameter.__mro__[1]
+USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, UsageError)
+UNEXPECTED = "{kind}: {message}. This should not have happened; add --debug to see where it did."
+INTERRUPTED = "Interrupted; nothing more was written."
+
+
+class ReadableErrors(TyperGroup):
+    """A command group that turns exceptions and warnings into lines."""
+
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+        """Run a command line and exit."""
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words
+        words = [word for word in words if word != "--debug"]
+        if not standalone_mode or debug:
+            return super().main(words, standalone_mode=standalone_mode, obj=words, **extra)
+        sys.exit(self._exit_code(words, **extra))
+
+    def _exit_code(self, words: list[str], **extra: Any) -> int:
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                code = super().main(words, standalone_mode=False, obj=words, **extra)
+            return code if isinstance(code, int) else 0
+        except (Abort, KeyboardInterrupt):
+            say("Error", INTERRUPTED)
+            return 130
+        except BrokenPipeError:
+            return 1
+        except USER_ERRORS as error:
+            say("Error", message_of(error))
+            return 2
+        except Exception as error:
+            say("Error", UNEXPECTED.format(kind=type(error).__name__, message=message_of(error).rstrip(".")))
+            return 1
+
+
+def message_of(error: Any) -> str:
+    """An exception's message; for a usage error with where to find help."""
+    if isinstance(error, UsageError):
+        command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "deepjive"
+        return f"{error.format_message()} See '{command} --help'."
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def say(kind: str, message: str) -> None:
+    """Write one line to stderr, in colour on a terminal; control characters are written as escapes."""
+    style = "bold red" if kind == "Error" else "bold yellow"
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble((f"{kind}: ", style), one_line(message)))
+
+
+def one_line(text: object) -> str:
+    """Text without line breaks and without characters that a terminal would obey."""
+    joined = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: Any, **extra: Any) -> None:
+    if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning, ImportWarning)):
+        say("Warning", str(message))

@@ -1,0 +1,206 @@
+"""`deepjive fit`: from files to a run."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepjive.cli import runs, show
+from deepjive.cli.options import (
+    LabelsOption,
+    ModalityOption,
+    SamplesOption,
+    TitleOption,
+    paths_of,
+    rank_of,
+    ranks_of,
+    read_modalities,
+    read_named_labels,
+)
+
+NOT_AN_OPTION = "{option} is not an option of --method {method}; it belongs to {methods}."
+NOT_A_BATCH = "--batch-size {given!r} is neither a number nor 'auto'."
+
+OPTION_NAMES = {
+    "individual_ranks": "--individual-rank",
+    "signal_ranks": "--signal-rank",
+    "random_state": "--seed",
+}
+
+
+class Method(StrEnum):
+    """The estimators, by the names they have on the command line."""
+
+    deepjive = "deepjive"
+    ajive = "ajive"
+    jive = "jive"
+    heterojive = "heterojive"
+
+
+CLASSES = {"deepjive": "DeepJIVE", "ajive": "AJIVE", "jive": "JIVE", "heterojive": "HeteroJIVE"}
+
+RANKS, DEEP, COMPUTING = "Ranks", "DeepJIVE", "Computing"
+
+
+class Identity(StrEnum):
+    """How joint scores are made the same in all modalities."""
+
+    exchange = "exchange"
+    explicit = "explicit"
+    merged = "merged"
+
+
+class Orthogonality(StrEnum):
+    """How individual scores are kept unpredictable from joint ones."""
+
+    closed_form = "closed_form"
+    regression = "regression"
+    none = "none"
+
+
+class Objective(StrEnum):
+    """What training makes small."""
+
+    joint_first = "joint_first"
+    published = "published"
+
+
+def fit(
+    context: typer.Context,
+    modality: ModalityOption,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write: model, scores, history and report.")],
+    method: Annotated[Method, typer.Option(help="The estimator.")] = Method.deepjive,
+    labels: LabelsOption = None,
+    samples: SamplesOption = None,
+    title: TitleOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
+    joint_rank: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", rich_help_panel=RANKS)
+    ] = None,
+    individual_rank: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]NUMBER",
+            help="Individual components, of all modalities or of one (repeat).",
+            rich_help_panel=RANKS,
+        ),
+    ] = None,
+    signal_rank: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]NUMBER",
+            help="Components of each modality before the split (linear methods).",
+            rich_help_panel=RANKS,
+        ),
+    ] = None,
+    identity: Annotated[
+        Identity | None, typer.Option(help="How joint scores are made the same.", rich_help_panel=DEEP)
+    ] = None,
+    orthogonality: Annotated[
+        Orthogonality | None,
+        typer.Option(help="How individual scores are kept apart from joint ones.", rich_help_panel=DEEP),
+    ] = None,
+    objective: Annotated[
+        Objective | None, typer.Option(help="What training makes small.", rich_help_panel=DEEP)
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most passes over the data.", rich_help_panel=DEEP)
+    ] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Samples in a step, or 'auto'.", rich_help_panel=DEEP)
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate.", rich_help_panel=DEEP)] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="cpu, cuda, mps or auto (DeepJIVE).", rich_help_panel=COMPUTING)
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda (linear methods).", rich_help_panel=COMPUTING)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.", rich_help_panel=COMPUTING)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMPUTING)] = False,
+) -> None:
+    """Split modalities into joint, individual and residual parts; write a model, scores and a report.
+
+    Example: deepjive fit -m mri=mri.npy -m pet=pet.npy --joint-rank 3 --individual-rank 2 --out runs/first
+    """
+    given = {
+        "joint_rank": None if joint_rank is None else rank_of("--joint-rank", joint_rank),
+        "individual_ranks": ranks_of("--individual-rank", individual_rank) if individual_rank else None,
+        "signal_ranks": ranks_of("--signal-rank", signal_rank) if signal_rank else None,
+        "identity": identity and identity.value,
+        "orthogonality": orthogonality and orthogonality.value,
+        "objective": objective and objective.value,
+        "max_epochs": max_epochs,
+        "batch_size": None if batch_size is None else _batch_size(batch_size),
+        "learning_rate": learning_rate,
+        "accelerator": accelerator,
+        "device": device,
+    }
+    model = make_estimator(method.value, {key: value for key, value in given.items() if value is not None})
+    set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
+    data = read_modalities(modality, samples)
+    named_labels = read_named_labels(labels, data)
+    runs.prepare(out, overwrite)
+    model.fit(data)
+    decomposition = model.decompose(data)
+    report = runs.write_run(
+        out,
+        model,
+        decomposition,
+        title=title,
+        labels=named_labels,
+        sources=paths_of(modality),
+        command=_command(context.obj),
+    )
+    show.variance_table(decomposition)
+    show.line(f"Report: {report}")
+
+
+def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
+    """An estimator from the options that were given.
+
+    Raises
+    ------
+    ValueError
+        For an option that the method does not have.
+    """
+    import deepjive
+
+    for name in parameters:
+        if not _knows(getattr(deepjive, CLASSES[method]), name):
+            option = OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
+            methods = [other for other, cls in CLASSES.items() if other != method and _knows_safely(cls, name)]
+            raise ValueError(NOT_AN_OPTION.format(option=option, method=method, methods=" and ".join(methods)))
+    if parameters.get("orthogonality") == Orthogonality.none.value:
+        parameters = {**parameters, "orthogonality": None}
+    return getattr(deepjive, CLASSES[method])(**parameters)
+
+
+def set_if_known(model: Any, **parameters: Any) -> None:
+    """Set the parameters that the estimator has."""
+    model.set_params(**{name: value for name, value in parameters.items() if _knows(type(model), name)})
+
+
+def _knows(cls: type, parameter: str) -> bool:
+    return parameter in inspect.signature(cls).parameters
+
+
+def _knows_safely(cls: str, parameter: str) -> bool:
+    import deepjive
+
+    return _knows(getattr(deepjive, cls), parameter)
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise ValueError(NOT_A_BATCH.format(given=text))
+    return int(text)
+
+
+def _command(words: list[str] | None) -> str:
+    return shlex.join(["deepjive", *(words or [])])

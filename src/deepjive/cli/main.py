@@ -1,0 +1,47 @@
+"""The `deepjive` command: its commands and its own options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deepjive import __version__
+from deepjive.cli import apply
+from deepjive.cli.demo import demo
+from deepjive.cli.errors import ReadableErrors
+from deepjive.cli.fit import fit
+from deepjive.cli.ranks import ranks
+
+app = typer.Typer(
+    name="deepjive",
+    cls=ReadableErrors,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepjive {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def deepjive(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """What varies together in several modalities, what varies in each alone, and what is left."""
+
+
+for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

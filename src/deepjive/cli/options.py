@@ -1,0 +1,132 @@
+"""Options that several commands have, and what their text means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepjive.modalities import Modalities
+
+NOT_NAMED = "--modality {given!r} is not of the form name=path; write e.g. --modality mri=mri.npy."
+REPEATED = "--modality names {name!r} more than once; give each modality a name of its own."
+NOT_A_RANK = (
+    "{option} {given!r} is not a number of components; write a number, 'auto', or name=number for one modality."
+)
+MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
+RANK_TWICE = "{option} names {name!r} more than once."
+TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
+
+ModalityOption = Annotated[
+    list[str],
+    typer.Option(
+        "--modality",
+        "-m",
+        metavar="NAME=PATH",
+        help="A modality and its file: .npy, .npz (file.npz:key), .csv or .tsv. Repeat for each modality.",
+        show_default=False,
+    ),
+]
+SamplesOption = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="Names of the samples, where the modalities' files have none."),
+]
+LabelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATH",
+        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. May be repeated.",
+        show_default=False,
+    ),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
+TitleOption = Annotated[str | None, typer.Option(help="Heading of the report.", show_default=False)]
+
+
+def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:
+    """The data named by ``--modality`` options.
+
+    Parameters
+    ----------
+    options : sequence of str
+        ``"name=path"`` each.
+    samples : str, optional
+        File of the samples' names.
+
+    Returns
+    -------
+    Modalities
+    """
+    from deepjive.files import read_labels
+    from deepjive.modalities import Modalities
+
+    data = Modalities(paths_of(options))
+    if samples is None:
+        return data
+    return Modalities(data, samples=read_labels(samples, None, len(data)).astype(str))
+
+
+def paths_of(options: Sequence[str]) -> dict[str, str]:
+    """Paths by name of modality."""
+    paths: dict[str, str] = {}
+    for option in options:
+        name, separator, path = option.partition("=")
+        if not (separator and name.strip() and path.strip()):
+            raise ValueError(NOT_NAMED.format(given=option))
+        if name.strip() in paths:
+            raise ValueError(REPEATED.format(name=name.strip()))
+        paths[name.strip()] = path.strip()
+    return paths
+
+
+def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[str, NDArray]:
+    """Labels by a short name: the column or array they were read from, or the file's name."""
+    from deepjive.files import read_labels
+
+    named: dict[str, Any] = {}
+    for source in sources or []:
+        key = source.rpartition(":")[2] if not Path(source).is_file() else Path(source).stem
+        named[key] = read_labels(source, data.samples, len(data))
+    return named
+
+
+def rank_of(option: str, text: str) -> int | str:
+    """A number of components, or "auto"."""
+    if text.strip() == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(NOT_A_RANK.format(option=option, given=text)) from None
+
+
+def ranks_of(option: str, texts: Sequence[str]) -> Any:
+    """Numbers of components: one for all modalities, or a dict.
+
+    Examples
+    --------
+    >>> ranks_of("--individual-rank", ["3"]), ranks_of("--individual-rank", ["mri=3", "pet=4"])
+    (3, {'mri': 3, 'pet': 4})
+    """
+    single = [text for text in texts if "=" not in text]
+    if single and len(single) < len(texts):
+        raise ValueError(MIXED_RANKS.format(option=option))
+    if len(single) > 1:
+        raise ValueError(TWO_RANKS.format(option=option, count=len(single)))
+    if single:
+        return rank_of(option, single[0])
+    ranks: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        if name in ranks:
+            raise ValueError(RANK_TWICE.format(option=option, name=name))
+        rank = rank_of(option, number)
+        if isinstance(rank, str):
+            raise ValueError(NOT_A_RANK.format(option=option, given=text))
+        ranks[name] = rank
+    return ranks

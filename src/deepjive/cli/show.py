@@ -1,0 +1,43 @@
+"""What commands print: short tables, in colour on terminals only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deepjive.cli.errors import one_line
+
+if TYPE_CHECKING:
+    from deepjive.decomposition import Decomposition
+
+
+def line(text: str) -> None:
+    """Print one line, whole also where the terminal is narrow, so that paths can be copied."""
+    Console(highlight=False, soft_wrap=True).print(Text(text))
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table under a title; the first column is text, the others are numbers."""
+    Console(highlight=False, soft_wrap=True).print(Text(title, style="bold"))
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(header):
+        drawn.add_column(Text(name), justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(one_line(cell)) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def variance_table(decomposition: Decomposition) -> None:
+    """Print the variance explained in each modality."""
+    ranks = decomposition.individual_scores
+    rows = [
+        (name, *(f"{100 * parts[part]:.1f}%" for part in ("joint", "individual", "residual")), ranks[name].shape[1])
+        for name, parts in decomposition.variance_explained.items()
+    ]
+    title = f"Variance explained ({len(decomposition.data)} samples, joint rank {decomposition.joint_scores.shape[1]})"
+    table(title, ("modality", "joint", "individual", "residual", "individual rank"), rows)
