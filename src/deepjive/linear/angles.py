@@ -4,7 +4,7 @@
    ``t_k = (s_r + s_(r+1)) / 2`` between signal and noise.
 2. Joint: left singular vectors of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]`` whose squared singular values exceed the Wedin
    and the random-direction cutoffs; a vector ``u`` is dropped if ``|X_k' u| < t_k`` in any modality, because then
-   ``u`` cannot be identified there.
+   ``u`` cannot be identified there. (With unequal weights, in modalities whose weights add up to at least 1/2.)
 3. Parts: ``J_k = U_J U_J' X_k``, and the individual part from the singular value decomposition of
    ``(1 - U_J U_J') X_k``, with the singular values above ``t_k``.
 
@@ -54,6 +54,9 @@ INDIVIDUAL_ABOVE_REST = (
     "Use at most {limit}, or 'auto'."
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}; use about 1000."
+
+
+VETO = 0.5
 
 
 @dataclass(frozen=True)
@@ -189,13 +192,13 @@ class AngleBased(LinearModel, ABC):
         self.random_cutoff_ = cutoff(self.random_samples_, RANDOM_PERCENTILE)
 
     def _identifiable(self, signals: list[Signal], candidates: NDArray) -> NDArray:
-        """Drop the candidates that are weaker than the threshold in any modality."""
-        kept = np.ones(candidates.shape[1], dtype=bool)
-        for signal in signals:
+        """Drop the candidates that are weaker than the threshold in modalities of enough weight: in AJIVE, in any."""
+        against = np.zeros(candidates.shape[1])
+        for weight, signal in zip(self.weights_, signals, strict=True):
             weak = signal.reduced.lengths(candidates) < signal.threshold
             self.rejected_[signal.name] = [int(i) for i in np.flatnonzero(weak)]
-            kept &= ~weak
-        return np.ascontiguousarray(candidates[:, kept])
+            against += weight * weak
+        return np.ascontiguousarray(candidates[:, against < VETO])
 
     def _keep(self, data: Modalities, signals: list[Signal], joint: NDArray, individual: dict[str, LeftSVD]) -> None:
         """Step 3, and everything else that is learned."""

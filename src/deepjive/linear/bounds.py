@@ -18,10 +18,10 @@ products counts:
     |X Q|^2 = top eigenvalue of (A'A + W)^-1 A' diag(s^2) A,        W ~ Wishart(d - m, r), m = min(n, d).
 
 ``X' Q'`` is the same with n in the place of d. One of the two has no null dimensions (W = 0) and is nearly always the
-larger: of the other, ``A'A`` is drawn first, which bounds the norm by ``s_1`` times the root of the top eigenvalue of
-``B = (A'A + W)^-1 A'A`` and so by that of ``trace(B^8)^(1/8)``, and the rest of A only where that bound exceeds the first norm. For the random directions the
-products of all ``Z_k`` are one Wishart matrix of n degrees of freedom. All have exactly the distribution of the
-literal draws.
+larger. Of the other, ``A'A`` is drawn first: it bounds the norm by ``s_1`` times the root of the top eigenvalue of
+``B = (A'A + W)^-1 A'A``, which is at most ``trace(B^8)^(1/8)``, and the rest of A is drawn only where that bound
+exceeds the first norm. For the random directions the products of all ``Z_k`` are one Wishart matrix of n degrees of
+freedom. All have exactly the distribution of the literal draws.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ weights below are our own derivation**, not a transcription of that paper's. For
 
 (Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
 random matrices, section 3.1). ``e_k`` is the mean over the components of modality k, with ``s`` from the median
-singular value, as in Gavish and Donoho's threshold. Both bounds are drawn with the same weights.
+singular value, as in Gavish and Donoho's threshold. Both bounds are drawn with the same weights, and a direction is
+dropped as not identifiable where the modalities in which it is too weak have together at least half of an average
+modality's weight: with equal weights this is AJIVE's rule, and a modality that is nearly all noise has no veto.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ class HeteroJIVE(AngleBased):
         module's docstring.
     subspace_errors_ : dict of str to float
         Estimated mean squared sine between each modality's signal scores and the truth, between 1e-6 and 1.
+
+    rejected_ : dict of str to list of int
+        Directions above both cutoffs that are too weak in a modality.
 
     Other attributes, and the scores of new samples, are those of `deepjive.AJIVE`; the singular values and the bounds
     are of the weighted scores.
