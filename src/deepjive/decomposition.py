@@ -8,6 +8,7 @@ volumes costs no more memory than its scores until a part is looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.batches import row_batches
 from deepjive.modalities import Modalities
 
 BATCH = 256
@@ -139,22 +141,20 @@ class Decomposition:
     def _fractions(self, name: str) -> dict[str, float]:
         rows = np.flatnonzero(self.data.present[:, self.data.names.index(name)])
         total = without_joint = residual = 0.0
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
+        for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
             rest = x - self._rendered("joint", name, batch)
-            total += _sum_of_squares(x - self.mean[name])
-            without_joint += _sum_of_squares(rest)
-            residual += _sum_of_squares(rest - self._rendered("individual", name, batch))
+            total = math.hypot(total, _length(x - self.mean[name]))
+            without_joint = math.hypot(without_joint, _length(rest))
+            residual = math.hypot(residual, _length(rest - self._rendered("individual", name, batch)))
         if total == 0.0:
             return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
-        return {
-            "joint": 1.0 - without_joint / total,
-            "individual": (without_joint - residual) / total,
-            "residual": residual / total,
-        }
+        without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2
+        return {"joint": 1.0 - without_joint, "individual": without_joint - residual, "residual": residual}
 
 
-def _sum_of_squares(array: NDArray) -> float:
+def _length(array: NDArray) -> float:
+    """Root of the sum of squares, without overflow or underflow of the squares."""
     flat = array.reshape(-1)
-    return float(flat @ flat)
+    largest = float(np.abs(flat).max(initial=0.0))
+    return largest * float(np.linalg.norm(flat / largest)) if largest > 0.0 else 0.0

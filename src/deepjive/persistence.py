@@ -66,7 +66,10 @@ def save(model: Any, path: str | Path) -> None:
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
-    parameters = {key: _packed_parameter(value) for key, value in model.get_params(deep=False).items()}
+    parameters = {
+        key: _packed_parameter(value, f"parameters/{key}", arrays)
+        for key, value in model.get_params(deep=False).items()
+    }
     learned = _pack(model._learned(), "", arrays)
     weights = save_tensors(arrays)
     config = {
@@ -175,14 +178,16 @@ def _read_weights(folder: Path, digest: Any) -> dict[str, np.ndarray]:
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{WEIGHTS}: {error}")) from error
 
 
-def _packed_parameter(value: Any) -> Any:
-    if callable(value) or isinstance(value, np.random.RandomState):
+def _packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    if callable(value) or isinstance(value, (np.random.RandomState, np.random.Generator)):
         return {CUSTOM: repr(value)} if callable(value) else None
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return _pack(value, key, arrays)
     if isinstance(value, Mapping):
-        packed = {str(key): _packed_parameter(item) for key, item in value.items()}
+        packed = {str(name): _packed_parameter(item, f"{key}/{name}", arrays) for name, item in value.items()}
         return {CUSTOM: repr(value)} if any(_is_custom(item) for item in packed.values()) else packed
     if isinstance(value, (list, tuple)):
-        items = [_packed_parameter(item) for item in value]
+        items = [_packed_parameter(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
         if any(_is_custom(item) for item in items):
             return {CUSTOM: repr(value)}
         return {TUPLE: items} if isinstance(value, tuple) else items
