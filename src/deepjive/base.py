@@ -21,6 +21,8 @@ from deepjive.validation import check_for_use
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
 
+NOTHING_PRESENT = "{count} samples lack every modality, the first is sample {sample}; drop them before using the model."
+
 
 class Scores(NamedTuple):
     """Scores of the samples: joint (n, joint_rank), and individual (n, individual_rank) by modality."""
@@ -75,7 +77,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         -------
         array, shape (n_samples, joint_rank)
         """
-        return self._scores(self._checked(X)).joint
+        return self._scores_by_pattern(self._checked(X)).joint
 
     def decompose(self, X: Any) -> Decomposition:
         """Split samples, seen or never seen, into joint, individual and residual parts.
@@ -90,7 +92,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Decomposition
         """
         data = self._checked(X)
-        scores = self._scores(data)
+        scores = self._scores_by_pattern(data)
         return Decomposition(
             data=data,
             joint_scores=scores.joint,
@@ -144,7 +146,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = data.select([other for other in data.names if other != name])
         if not data.names:
             raise ValueError(f"{name!r} is predicted from other modalities, but none of these was given.")
-        return self.inverse_transform(self._scores(self._checked(data)).joint)[name]
+        return self.inverse_transform(self.transform(data))[name]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the joint scores: ``joint_1``, ``joint_2``, ..."""
@@ -163,6 +165,23 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
         check_is_fitted(self)
         save(self, path)
+
+    def _scores_by_pattern(self, data: Modalities) -> Scores:
+        """Scores of samples of which some lack modalities: those that lack the same ones are scored together."""
+        if data.present.all():
+            return self._scores(data)
+        joint = np.zeros((len(data), self.joint_rank_))
+        individual = {name: np.full((len(data), self.individual_ranks_[name]), np.nan) for name in data.names}
+        for pattern in np.unique(data.present, axis=0):
+            rows = np.flatnonzero((data.present == pattern).all(axis=1))
+            if not pattern.any():
+                raise ValueError(NOTHING_PRESENT.format(count=len(rows), sample=rows[0]))
+            names = [name for name, there in zip(data.names, pattern, strict=True) if there]
+            scores = self._scores(data[rows].select(names))
+            joint[rows] = scores.joint
+            for name in names:
+                individual[name][rows] = scores.individual[name]
+        return Scores(joint, individual)
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)

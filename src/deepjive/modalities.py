@@ -91,15 +91,15 @@ class Modalities:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
             present = data.present if present is None else present
-            features, arrays = dict(data.features), dict(data._arrays)
+            arrays, features = dict(data.items()), dict(data.features)
         else:
             frames = {name: _read(source) for name, source in _named(data).items()}
             frames, index = _aligned(frames)
             samples = index if samples is None else samples
             features = {name: _feature_names(frame) for name, frame in frames.items()}
             arrays = {name: _as_array(name, frame) for name, frame in frames.items()}
-        self._arrays = arrays
-        self._features = features
+        self._arrays: dict[str, Any] = arrays
+        self._features: dict[str, NDArray[np.str_] | None] = features
         self._check_lengths()
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)

@@ -1,0 +1,402 @@
+"""DeepJIVE: joint and individual variation by parallel autoencoders.
+
+`fit` reads as the method: scale the data, build the networks, minimize the objective phase by phase, and give the
+scores their standard form. Source: DeepJIVE (arXiv 2507.19682), as summarised publicly; what the summary leaves open
+is decided in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from torch import Tensor
+
+from deepjive.base import JointIndividualModel, Scores
+from deepjive.deep.batches import Batches, Scaling, tensors_of
+from deepjive.deep.identity import NEEDS_ALL, IdentityName, make_identity
+from deepjive.deep.model import Network
+from deepjive.deep.networks import network_builders
+from deepjive.deep.objective import ObjectiveName, phases_of
+from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
+from deepjive.deep.progress import progress_of
+from deepjive.deep.standardize import Standardizer
+from deepjive.deep.training import History, Settings, train
+from deepjive.modalities import Modalities
+from deepjive.validation import check_for_fit, check_ranks
+
+MIN_SAMPLES = 8
+CHUNK = 512
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "identity": ("explicit", "exchange", "merged"),
+    "orthogonality": ("closed_form", "regression", None),
+    "objective": ("joint_first", "published"),
+    "individual_decoder": ("additive", "conditioned"),
+}
+UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
+NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."
+NO_AUTO_RANKS = (
+    "{name}='auto' is not available yet: give the number of components. "
+    "AJIVE(...).fit(data) finds ranks for linear structure (joint_rank_, individual_ranks_) and is a good start."
+)
+BATCH_TOO_LARGE = (
+    "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
+    "Use batch_size='auto' or at most {n}."
+)
+NOTHING_TO_FIT = "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0."
+
+
+class DeepJIVE(JointIndividualModel):
+    """Joint and individual variation explained by parallel autoencoders.
+
+    Each modality `x_k` is split into a joint part decoded from scores that all modalities have in common, an
+    individual part decoded from scores of its own, and a residual. Data are centred (mean of each feature) and scaled
+    (one factor a modality) on the way in; both are undone on the way out, so all parts are in data units.
+
+    Parameters
+    ----------
+    joint_rank : int
+        Number of joint scores. 0 leaves the joint part out.
+    individual_ranks : int or dict of str to int
+        Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
+    identity : {"exchange", "explicit", "merged"}
+        How joint scores are made the same in all modalities: see `deepjive.deep.identity`. "merged" needs all
+        modalities of every sample.
+    orthogonality : {"closed_form", "regression", None}
+        How individual scores are kept unpredictable from the joint ones: see `deepjive.deep.orthogonality`.
+    objective : {"joint_first", "published"}
+        What is minimized: see `deepjive.deep.objective`.
+    individual_decoder : {"additive", "conditioned"}
+        Whether individual decoders see the individual scores only, or the joint scores too ("style given class").
+    identity_weight : float
+        Weight of the identity term; only "explicit" has one.
+    orthogonality_weight : float
+        Weight of the orthogonality penalty, which lies between 0 and 1.
+    networks : {"auto", "linear", "dense", "conv"}, pair of callables, or dict of modality names to these
+        Networks; a pair (encoder, decoder) of factories of your own is called with (shape, rank).
+    dropout : float
+        Fraction of hidden units dropped in training.
+    weight_decay : float
+        Decoupled weight decay of Adam.
+    max_epochs : int
+        Most passes over the data in each phase; training stops earlier when validation data say so.
+    batch_size : int or "auto"
+        Samples a step; "auto" takes an eighth of the samples, between 32 and 256.
+    learning_rate : float
+        Adam's learning rate at the start.
+    validation_fraction : float
+        Fraction of the samples held out to stop by.
+    accelerator, devices, precision
+        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; "32-true", "bf16-mixed".
+    random_state : int, RandomState or None
+        Same seed and same device give the same model.
+    verbose : int
+        1 shows progress, 0 does not.
+
+    Attributes
+    ----------
+    joint_rank_, individual_ranks_ : int, dict of str to int
+        Numbers of scores.
+    mean_, scale_ : dict of str to array, dict of str to float
+        How the data were centred and scaled.
+    history_ : dict of str to list
+        For each epoch its phase, its loss terms on training and validation data (mean squares of scaled data: 1 is
+        the error of predicting the mean), learning rate and seconds.
+    network_ : deepjive.deep.model.Network
+        The trained network.
+    n_parameters_ : int
+        Number of trained weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepjive import DeepJIVE, Modalities
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(200, 1))
+    >>> data = Modalities({k: z @ rng.normal(size=(1, 20)) + rng.normal(size=(200, 20)) for k in ("a", "b")})
+    >>> model = DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=40, random_state=0).fit(data)
+    >>> bool(abs(np.corrcoef(model.transform(data)[:, 0], z[:, 0])[0, 1]) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        joint_rank: int | Literal["auto"] = "auto",
+        individual_ranks: int | Mapping[str, int] | Literal["auto"] = "auto",
+        *,
+        identity: IdentityName = "exchange",
+        orthogonality: OrthogonalityName | None = "closed_form",
+        objective: ObjectiveName = "joint_first",
+        individual_decoder: Literal["additive", "conditioned"] = "additive",
+        identity_weight: float = 1.0,
+        orthogonality_weight: float = 0.1,
+        networks: Any = "auto",
+        dropout: float = 0.0,
+        weight_decay: float = 1e-4,
+        max_epochs: int = 500,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 3e-3,
+        validation_fraction: float = 0.1,
+        accelerator: str = "cpu",
+        devices: int | str = 1,
+        precision: str = "32-true",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.joint_rank = joint_rank
+        self.individual_ranks = individual_ranks
+        self.identity = identity
+        self.orthogonality = orthogonality
+        self.objective = objective
+        self.individual_decoder = individual_decoder
+        self.identity_weight = identity_weight
+        self.orthogonality_weight = orthogonality_weight
+        self.networks = networks
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.accelerator = accelerator
+        self.devices = devices
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit to Modalities.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data, at least two modalities.
+        y : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that make no sense; the error says which and what to do.
+        deepjive.deep.training.TrainingError
+            If the loss stops being finite.
+        """
+        self._check_parameters()
+        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
+        joint_rank, individual_ranks = self._ranks(data)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        scaling = Scaling.of(data)
+        fabric = self._launched_fabric()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._set_up(data.shapes, scaling, joint_rank, individual_ranks)
+            self._train(data, scaling, fabric, torch.Generator().manual_seed(seed))
+        self.network_.cpu()
+        self.standardizers_.cpu()
+        return self
+
+    def describe(self) -> str:
+        """The networks of each modality, in words: layers, and numbers of weights."""
+        lines = [f"{self.identity} identity, {self.n_parameters_:,} weights"]
+        for name, joint, individual in zip(
+            self.shapes_, self.network_.joint_encoders, self.network_.individual_encoders, strict=True
+        ):
+            lines += [
+                f"{name} {self.shapes_[name]}",
+                f"  joint encoder: {joint}",
+                f"  individual encoder: {individual}",
+            ]
+        return "\n".join(lines)
+
+    def _ranks(self, data: Modalities) -> tuple[int, dict[str, int]]:
+        joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        for name, rank in (("joint_rank", joint_rank), ("individual_ranks", individual_ranks)):
+            if rank is None:
+                raise ValueError(NO_AUTO_RANKS.format(name=name))
+        assert joint_rank is not None
+        assert individual_ranks is not None
+        if joint_rank == 0 and not any(individual_ranks.values()):
+            raise ValueError(NOTHING_TO_FIT)
+        return joint_rank, individual_ranks
+
+    def _check_parameters(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(UNKNOWN_CHOICE.format(name=name, given=getattr(self, name), allowed=list(allowed)))
+        numbers = {
+            "validation_fraction": (0.0 < self.validation_fraction < 1.0, "between 0 and 1, both excluded"),
+            "dropout": (0.0 <= self.dropout < 1.0, "at least 0 and below 1"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "max_epochs": (self.max_epochs >= 1, "an integer of at least 1"),
+            "identity_weight": (self.identity_weight >= 0, "at least 0"),
+            "orthogonality_weight": (self.orthogonality_weight >= 0, "at least 0"),
+            "batch_size": (self.batch_size == "auto" or self.batch_size >= 2, "'auto' or an integer of at least 2"),
+        }
+        for name, (valid, expected) in numbers.items():
+            if not valid:
+                raise ValueError(NOT_A_NUMBER_IN.format(name=name, given=getattr(self, name), expected=expected))
+
+    def _launched_fabric(self) -> Any:
+        from lightning_fabric import Fabric
+
+        fabric = Fabric(accelerator=self.accelerator, devices=self.devices, precision=self.precision)  # type: ignore[arg-type]
+        fabric.launch()
+        return fabric
+
+    def _set_up(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        scaling: Scaling,
+        joint_rank: int,
+        individual_ranks: Mapping[str, int],
+    ) -> None:
+        """Everything learned, in its state before training."""
+        self.shapes_ = {name: tuple(shape) for name, shape in shapes.items()}
+        self.mean_, self.scale_ = scaling.mean, scaling.scale
+        self.individual_ranks_ = {name: int(individual_ranks[name]) for name in shapes}
+        ranks = list(self.individual_ranks_.values())
+        whiten = self.objective == "joint_first"
+        orthogonality: ClosedForm | Regression | None = None
+        if joint_rank and self.orthogonality == "regression":
+            orthogonality = Regression(joint_rank, ranks)
+        elif self.orthogonality == "closed_form":
+            orthogonality = ClosedForm()
+        self.network_ = Network(
+            list(network_builders(self.shapes_, self.networks, self.dropout).values()),
+            joint_rank,
+            ranks,
+            make_identity(self.identity, len(shapes), joint_rank, whiten),
+            orthogonality,
+            self.individual_decoder == "conditioned",
+        )
+        self.standardizers_ = torch.nn.ModuleList(Standardizer(rank) for rank in (joint_rank, *ranks)).double()
+        self.offset_ = {name: np.zeros(shape, dtype=np.float32) for name, shape in self.shapes_.items()}
+        self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters())
+        self.joint_rank_ = joint_rank
+
+    def _train(self, data: Modalities, scaling: Scaling, fabric: Any, generator: torch.Generator) -> None:
+        batches = Batches(data, scaling, fabric.device)
+        train_rows, validation_rows = self._split(len(data), generator)
+        settings = self._settings(len(train_rows), len(validation_rows))
+        self.history_: History = {}
+        phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
+        with progress_of(self.verbose, [phase.name for phase in phases], self.max_epochs) as on_epoch:
+            for phase in phases:
+                rows = train(
+                    phase, batches, train_rows, validation_rows, fabric, settings, generator, data.names, on_epoch
+                )
+                self.history_ = _joined(self.history_, rows)
+        self._standardize(batches, train_rows)
+
+    def _split(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        held_out = max(2, round(n * self.validation_fraction))
+        order = torch.randperm(n, generator=generator)
+        return order[held_out:], order[:held_out]
+
+    def _settings(self, n: int, held_out: int) -> Settings:
+        batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
+        if batch_size > n:
+            raise ValueError(BATCH_TOO_LARGE.format(given=batch_size, n=n, held_out=held_out))
+        return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay)
+
+    @torch.no_grad()
+    def _standardize(self, batches: Batches, rows: Tensor) -> None:
+        """Give scores their standard form, and the individual parts mean 0 over the training samples."""
+        network = self.network_.eval()
+        latents: list[list[Tensor]] = [[] for _ in range(1 + len(self.shapes_))]
+        parts: list[list[list[Tensor]]] = [[[] for _ in self.shapes_] for _ in range(2)]
+        sums: list[Any] = [0.0 for _ in self.shapes_]
+        for number, x in enumerate(batches(rows, CHUNK)):
+            joint = network.joint_scores(x)
+            individual = [z for z in network.individual_scores(x, joint) if z is not None]
+            for collected, z in zip(latents, (joint, *individual), strict=True):
+                collected.append(z)
+            for k, z in enumerate(individual):
+                part = network.individual_part(k, z, joint)
+                sums[k] = sums[k] + part.double().sum(0)
+                if number < 4:
+                    parts[0][k].append(network.joint_part(k, joint))
+                    parts[1][k].append(part)
+        self.standardizers_.to(batches.device)
+        joint_parts, individual_parts = ([torch.cat(pieces) for pieces in group] for group in parts)
+        self._standardizer(0).fit(torch.cat(latents[0]), joint_parts)
+        for k, name in enumerate(self.shapes_):
+            self._standardizer(1 + k).fit(torch.cat(latents[1 + k]), individual_parts[k : k + 1])
+            self.offset_[name] = (sums[k] / len(rows)).float().cpu().numpy()
+
+    @torch.no_grad()
+    def _scores(self, data: Modalities) -> Scores:
+        missing = [name for name in self.shapes_ if name not in data]
+        if self.identity == "merged" and missing:
+            raise ValueError(NEEDS_ALL.format(missing=missing))
+        pieces = [self._scores_of_rows(data, slice(start, start + CHUNK)) for start in range(0, len(data), CHUNK)]
+        if not pieces:
+            pieces = [(np.zeros((0, self.joint_rank_)), {n: np.zeros((0, self.individual_ranks_[n])) for n in data})]
+        joint = np.concatenate([piece[0] for piece in pieces])
+        return Scores(joint, {name: np.concatenate([piece[1][name] for piece in pieces]) for name in data.names})
+
+    def _scores_of_rows(self, data: Modalities, rows: slice) -> tuple[NDArray, dict[str, NDArray]]:
+        x = tensors_of(data, Scaling(self.mean_, self.scale_), rows, self.shapes_)
+        joint = self.network_.joint_scores(x)
+        individual = self.network_.individual_scores(x, joint)
+        scores = {
+            name: self._standardizer(1 + k)(z.double()).numpy()
+            for k, (name, z) in enumerate(zip(self.shapes_, individual, strict=True))
+            if z is not None
+        }
+        return self._standardizer(0)(joint.double()).numpy(), scores
+
+    @torch.no_grad()
+    def _render(
+        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+    ) -> NDArray:
+        k = list(self.shapes_).index(name)
+        joint = self._standardizer(0).inverse(torch.from_numpy(np.asarray(joint_scores, dtype=np.float64))).float()
+        offset = torch.from_numpy(self.offset_[name])
+        if part == "joint":
+            scaled = self.network_.joint_part(k, joint) + offset
+            return scaled.numpy() * self.scale_[name] + self.mean_[name]
+        scores = torch.from_numpy(np.asarray(individual_scores, dtype=np.float64))
+        individual = self._standardizer(1 + k).inverse(scores).float()
+        return (self.network_.individual_part(k, individual, joint) - offset).numpy() * self.scale_[name]
+
+    def _standardizer(self, number: int) -> Standardizer:
+        """Of the joint scores (0), or of modality k's individual scores (1 + k)."""
+        return cast(Standardizer, self.standardizers_[number])
+
+    def _learned(self) -> dict[str, Any]:
+        learned = super()._learned()
+        for key in ("network_", "standardizers_"):
+            learned[key] = {name: tensor.numpy() for name, tensor in learned[key].state_dict().items()}
+        return learned
+
+    def _restore(self, learned: dict[str, Any]) -> None:
+        learned = dict(learned)
+        states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
+        scaling = Scaling(learned["mean_"], learned["scale_"])
+        with torch.random.fork_rng():
+            self._set_up(learned["shapes_"], scaling, learned["joint_rank_"], learned["individual_ranks_"])
+        for key, state in states.items():
+            module = getattr(self, key)
+            module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
+            module.eval()
+        super()._restore(learned)
+
+
+def _joined(history: History, more: History) -> History:
+    """Append a phase; terms that a phase does not have are NaN there."""
+    length, added = (len(next(iter(h.values()), [])) for h in (history, more))
+    return {
+        key: history.get(key, [math.nan] * length) + more.get(key, [math.nan] * added)
+        for key in [*history, *(key for key in more if key not in history)]
+    }

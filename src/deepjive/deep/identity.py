@@ -1,0 +1,197 @@
+"""Identity: the modalities' joint scores are the same. Three ways to make them so.
+
+Each modality's joint encoder gives a latent `z_k`. A constraint turns latents into joint scores `z_J`, says from which
+scores a modality may be predicted without having been looked at (`without`), and adds a loss term:
+
+- explicit    z_J = mean_k w(z_k)        term  mean over pairs of |w(z_k) - w(z_l)|^2,   w whitens over the batch
+- exchange    z_J = mean_k z_k           no latent term; decoders are exchanged between the modalities' latents
+- merged      z_J = h(z_1, ..., z_K)     one network over all modalities; needs all of them
+
+Source: DeepJIVE (arXiv 2507.19682), section 2.3.2, as summarised publicly. Whitening in *explicit* is ours: a plain
+squared distance is smallest where the latents vanish, and whitened latents cannot vanish; AJIVE's common scores are
+orthonormal too (Feng, Jiang, Hannig and Marron, 2018).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+IdentityName = Literal["explicit", "exchange", "merged"]
+
+NEEDS_ALL = (
+    "identity='merged' computes joint scores from all modalities at once, but {missing} was not given. "
+    "Give every modality, or fit with identity='explicit' or 'exchange', which can do without."
+)
+
+Latents = Sequence[Tensor | None]
+
+
+class Identity(nn.Module, ABC):
+    """Base of the three constraints.
+
+    Parameters
+    ----------
+    n_modalities : int
+        Number of modalities K.
+    rank : int
+        The joint rank.
+    """
+
+    merges = False
+    latent_term = False
+
+    def __init__(self, n_modalities: int, rank: int) -> None:
+        super().__init__()
+        self.n_modalities, self.rank = n_modalities, rank
+
+    @abstractmethod
+    def prepared(self, latents: Latents) -> list[Tensor | None]:
+        """Latents made comparable, each (batch, rank); done once a batch, before the other methods."""
+
+    @abstractmethod
+    def joint(self, latents: Latents) -> Tensor:
+        """Joint scores (batch, rank) from prepared latents; None stands for a modality that is not there."""
+
+    @abstractmethod
+    def without(self, latents: Latents, k: int) -> list[Tensor]:
+        """Joint scores (batch, rank), one or several, from which modality `k` can be predicted unseen."""
+
+    def term(self, latents: Latents) -> Tensor:
+        """Mean squared distance between the modalities' prepared latents, per score."""
+        z = _given(latents)
+        centre = torch.stack(z).mean(0)
+        return torch.stack([(one - centre).square().mean() for one in z]).mean() * 2.0
+
+
+class Explicit(Identity):
+    """z_J is the mean of the latents; their mean squared distance is penalized.
+
+    Parameters
+    ----------
+    n_modalities, rank : int
+        Numbers of modalities and of joint scores.
+    whiten : bool
+        Whether the distance is measured between whitened latents.
+    """
+
+    latent_term = True
+
+    def __init__(self, n_modalities: int, rank: int, whiten: bool = True) -> None:
+        super().__init__(n_modalities, rank)
+        self.whitening = nn.ModuleList([Whitening(rank) for _ in range(n_modalities)]) if whiten else None
+
+    def prepared(self, latents: Latents) -> list[Tensor | None]:
+        if self.whitening is None:
+            return list(latents)
+        return [None if z is None else w(z) for z, w in zip(latents, self.whitening, strict=True)]
+
+    def joint(self, latents: Latents) -> Tensor:
+        return torch.stack(_given(latents)).mean(0)
+
+    def without(self, latents: Latents, k: int) -> list[Tensor]:
+        return [torch.stack(_given(latents, k)).mean(0)]
+
+
+class Exchange(Identity):
+    """Modality `k` is predicted from every other modality's latent in turn."""
+
+    def prepared(self, latents: Latents) -> list[Tensor | None]:
+        return list(latents)
+
+    def joint(self, latents: Latents) -> Tensor:
+        return torch.stack(_given(latents)).mean(0)
+
+    def without(self, latents: Latents, k: int) -> list[Tensor]:
+        return _given(latents, k)
+
+
+class Merged(Identity):
+    """One network over the features of all modalities; a modality left out is replaced by zeros and a flag."""
+
+    merges = True
+    width = 32
+
+    def __init__(self, n_modalities: int, rank: int) -> None:
+        super().__init__(n_modalities, rank)
+        inputs = n_modalities * (self.features + 1)
+        self.linear = nn.Linear(inputs, rank)
+        self.correction = nn.Sequential(nn.Linear(inputs, 64), nn.GELU(), nn.Linear(64, rank))
+
+    @property
+    def features(self) -> int:
+        """Number of features that each modality's joint encoder gives."""
+        return max(self.width, 2 * self.rank)
+
+    def prepared(self, latents: Latents) -> list[Tensor | None]:
+        return list(latents)
+
+    def joint(self, latents: Latents) -> Tensor:
+        return self._merge(latents, left_out=None)
+
+    def without(self, latents: Latents, k: int) -> list[Tensor]:
+        return [self._merge(latents, left_out=k)]
+
+    def _merge(self, latents: Latents, left_out: int | None) -> Tensor:
+        pieces = []
+        for k, z in enumerate(_given(latents)):
+            flag = z.new_full((len(z), 1), float(k == left_out))
+            pieces.append(torch.cat([torch.zeros_like(z) if k == left_out else z, flag], dim=1))
+        x = torch.cat(pieces, dim=1)
+        return self.linear(x) + self.correction(x)
+
+
+class Whitening(nn.Module):
+    """Make scores uncorrelated with variance 1: over the batch in training, by running moments afterwards.
+
+    Parameters
+    ----------
+    rank : int
+        Number of scores.
+    momentum : float
+        Weight of a batch in the running moments.
+    ridge : float
+        Added to the covariance, relative to its mean diagonal.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    def __init__(self, rank: int, momentum: float = 0.05, ridge: float = 1e-3) -> None:
+        super().__init__()
+        self.rank, self.momentum, self.ridge = rank, momentum, ridge
+        self.register_buffer("mean", torch.zeros(rank))
+        self.register_buffer("covariance", torch.eye(rank))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(batch, rank) to (batch, rank)."""
+        if self.rank == 0:
+            return z
+        mean, covariance = self.mean, self.covariance
+        if self.training and len(z) > 1:
+            mean = z.mean(0)
+            covariance = (z - mean).T @ (z - mean) / (len(z) - 1)
+            self._remember(mean.detach(), covariance.detach())
+        diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
+        factor = torch.linalg.cholesky(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
+        return torch.linalg.solve_triangular(factor, (z - mean).float().T, upper=False).T
+
+    def _remember(self, mean: Tensor, covariance: Tensor) -> None:
+        self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
+        self.covariance.lerp_(covariance.to(self.covariance.dtype), self.momentum)
+
+
+def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
+    """The constraint called `name`."""
+    if name == "explicit":
+        return Explicit(n_modalities, rank, whiten)
+    return Exchange(n_modalities, rank) if name == "exchange" else Merged(n_modalities, rank)
+
+
+def _given(latents: Latents, left_out: int | None = None) -> list[Tensor]:
+    """The latents that are there, but for one."""
+    return [z for k, z in enumerate(latents) if z is not None and k != left_out]

@@ -1,0 +1,103 @@
+"""The network of DeepJIVE: for each modality a joint and an individual autoencoder, tied by an identity constraint.
+
+    z_k   = EJ_k(x_k)      z_J = identity(z_1, ..., z_K)      J_k = DJ_k(z_J)
+    z_S,k = ES_k(x_k)                                         S_k = DS_k(z_S,k)   or, conditioned, DS_k(z_S,k, z_J)
+
+All tensors are centred and scaled data, one list entry a modality. Source: DeepJIVE (arXiv 2507.19682), section 2.3.1,
+as summarised publicly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deepjive.deep.identity import Identity, Latents, Merged
+from deepjive.deep.networks import NetworkBuilder
+from deepjive.deep.orthogonality import ClosedForm, Regression
+
+
+class Network(nn.Module):
+    """Joint and individual encoders and decoders of all modalities.
+
+    Parameters
+    ----------
+    builders : sequence of NetworkBuilder
+        One for each modality.
+    joint_rank : int
+        Number of joint scores.
+    individual_ranks : sequence of int
+        Number of individual scores of each modality.
+    identity : Identity
+        What ties the joint scores.
+    orthogonality : ClosedForm, Regression or None
+        What keeps the individual scores from the joint ones.
+    conditioned : bool
+        Whether individual decoders also see the joint scores.
+    """
+
+    def __init__(
+        self,
+        builders: Sequence[NetworkBuilder],
+        joint_rank: int,
+        individual_ranks: Sequence[int],
+        identity: Identity,
+        orthogonality: ClosedForm | Regression | None,
+        conditioned: bool,
+    ) -> None:
+        super().__init__()
+        width = identity.features if isinstance(identity, Merged) and joint_rank else joint_rank
+        extra = joint_rank if conditioned else 0
+        self.joint_encoders = nn.ModuleList(builder.encoder(width) for builder in builders)
+        self.joint_decoders = nn.ModuleList(builder.decoder(joint_rank) for builder in builders)
+        self.individual_encoders = nn.ModuleList(
+            builder.encoder(rank) for builder, rank in zip(builders, individual_ranks, strict=True)
+        )
+        self.individual_decoders = nn.ModuleList(
+            builder.decoder(rank + extra if rank else 0)
+            for builder, rank in zip(builders, individual_ranks, strict=True)
+        )
+        self.identity = identity
+        self.orthogonality = orthogonality
+        self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
+        self.conditioned = conditioned
+
+    @property
+    def joint_modules(self) -> list[nn.Module]:
+        """What the joint part is made of."""
+        return [self.joint_encoders, self.joint_decoders, self.identity]
+
+    @property
+    def individual_modules(self) -> list[nn.Module]:
+        """What the individual parts are made of."""
+        return [self.individual_encoders, self.individual_decoders]
+
+    def latents(self, x: Sequence[Tensor | None]) -> Latents:
+        """Each modality's joint latent, prepared by the identity constraint; None for a modality not there."""
+        encoded = [None if one is None else encoder(one) for encoder, one in zip(self.joint_encoders, x, strict=True)]
+        return self.identity.prepared(encoded)
+
+    def joint_scores(self, x: Sequence[Tensor | None]) -> Tensor:
+        """Joint scores (batch, joint_rank)."""
+        return self.identity.joint(self.latents(x))
+
+    def individual_scores(self, x: Sequence[Tensor | None], joint: Tensor) -> list[Tensor | None]:
+        """Individual scores (batch, individual_rank) of each modality; with `Regression`, its residuals."""
+        raw = [None if one is None else encoder(one) for encoder, one in zip(self.individual_encoders, x, strict=True)]
+        return [None if z is None else self.orthogonalized(k, z, joint) for k, z in enumerate(raw)]
+
+    def orthogonalized(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+        """The individual latent that is decoded."""
+        return self.orthogonality.residual(k, z, joint) if isinstance(self.orthogonality, Regression) else z
+
+    def joint_part(self, k: int, joint: Tensor) -> Tensor:
+        """J_k (batch, *shape)."""
+        return self.joint_decoders[k](joint)
+
+    def individual_part(self, k: int, individual: Tensor, joint: Tensor) -> Tensor:
+        """S_k (batch, *shape)."""
+        if self.conditioned and individual.shape[1]:
+            individual = torch.cat([individual, joint.detach()], dim=1)
+        return self.individual_decoders[k](individual)

@@ -1,0 +1,337 @@
+"""Encoders and decoders for vectors, signals, images and volumes, from one implementation.
+
+A network is a linear map plus a nonlinear correction that starts at zero:
+
+    encoder(x) = W x + f(x)          decoder(z) = z W + g(z)
+
+so that a deep model starts as the linear one and never has to learn linearity; `f` and `g` are multilayer perceptrons
+for vectors ("dense") and strided convolutions for arrays ("conv"). "linear" leaves the corrections out, which makes
+an autoencoder a principal component analysis (Baldi and Hornik, 1989).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Kind = Literal["linear", "dense", "conv"]
+Factory = Callable[[tuple[int, ...], int], nn.Module]
+NetworkChoice = Kind | Literal["auto"] | tuple[Factory, Factory]
+
+KINDS = ("auto", "linear", "dense", "conv")
+MAX_CHANNELS = 4
+WIDEST = 512
+
+UNKNOWN_NETWORKS = (
+    "networks is {given!r}, but must be one of {kinds}, a pair (encoder, decoder) of factories called with "
+    "(shape, rank), or a dict of modality names to these."
+)
+UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."
+WRONG_OUTPUT = (
+    "The {role} made for modality {name!r} turns a batch of shape {given} into shape {returned}, but {expected} is "
+    "expected. The factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a "
+    "decoder maps (batch, rank) to (batch, *shape)."
+)
+NO_CONVOLUTION = "networks='conv' needs samples of 1 to 4 axes, but modality {name!r} has samples of shape {shape}."
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the axes of a sample are read: channels and space.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of a sample.
+    channel_axis : int or None
+        The axis that holds channels (at most 4 of them, beside longer axes), if there is one.
+    """
+
+    shape: tuple[int, ...]
+    channel_axis: int | None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return 1 if self.channel_axis is None else self.shape[self.channel_axis]
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Lengths of the spatial axes."""
+        return tuple(size for axis, size in enumerate(self.shape) if axis != self.channel_axis)
+
+    def channels_first(self, x: Tensor) -> Tensor:
+        """(batch, *shape) to (batch, channels, *space)."""
+        return x.unsqueeze(1) if self.channel_axis is None else x.movedim(self.channel_axis + 1, 1)
+
+    def restored(self, x: Tensor) -> Tensor:
+        """(batch, channels, *space) to (batch, *shape)."""
+        return x.squeeze(1) if self.channel_axis is None else x.movedim(1, self.channel_axis + 1)
+
+
+def layout_of(shape: tuple[int, ...]) -> Layout:
+    """Read a sample's shape: a first or last axis of at most 4, beside longer ones, holds channels.
+
+    Examples
+    --------
+    >>> layout_of((28, 28)).channels, layout_of((3, 64, 64)).space, layout_of((64, 64, 3)).channels
+    (1, (64, 64), 3)
+    >>> layout_of((48, 64, 48)).space, layout_of((2, 500)).space
+    ((48, 64, 48), (500,))
+    """
+    if len(shape) > 1:
+        for axis in (0, len(shape) - 1):
+            others = shape[1:] if axis == 0 else shape[:-1]
+            if shape[axis] <= MAX_CHANNELS < min(others):
+                return Layout(shape, axis)
+    return Layout(shape, None)
+
+
+class Flat(nn.Module):
+    """Multilayer perceptron from a flattened sample to `rank` numbers, or back; the last layer starts at zero."""
+
+    def __init__(self, sizes: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes[:-1]):
+            layers += [nn.Linear(inputs, outputs), nn.GELU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, _zeroed(nn.Linear(sizes[-2], sizes[-1])))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, sizes[0]) to (batch, sizes[-1])."""
+        return self.layers(x)
+
+
+class Encoder(nn.Module):
+    """Sample to scores: a linear map plus a nonlinear correction.
+
+    Parameters
+    ----------
+    kind : {"linear", "dense", "conv"}
+        What the correction is made of.
+    shape : tuple of int
+        Shape of a sample.
+    rank : int
+        Number of scores.
+    dropout : float
+        Fraction of hidden units dropped in training.
+    """
+
+    def __init__(self, kind: Kind, shape: tuple[int, ...], rank: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(math.prod(shape), rank)
+        self.correction: nn.Module | None = None
+        if kind == "dense":
+            self.correction = nn.Sequential(nn.Flatten(), Flat(_dense_sizes(shape, rank), dropout))
+        elif kind == "conv":
+            self.correction = _ConvEncoder(layout_of(shape), rank, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, *shape) to (batch, rank)."""
+        z = self.linear(x.flatten(1))
+        return z if self.correction is None else z + self.correction(x)
+
+
+class Decoder(nn.Module):
+    """Scores to sample: a linear map plus a nonlinear correction; parameters as of `Encoder`."""
+
+    def __init__(self, kind: Kind, shape: tuple[int, ...], rank: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.linear = nn.Linear(rank, math.prod(shape))
+        self.correction: nn.Module | None = None
+        if kind == "dense":
+            self.correction = nn.Sequential(Flat(_dense_sizes(shape, rank)[::-1], dropout), nn.Unflatten(1, shape))
+        elif kind == "conv":
+            self.correction = _ConvDecoder(layout_of(shape), rank, dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(batch, rank) to (batch, *shape)."""
+        x = self.linear(z).unflatten(1, self.shape)
+        return x if self.correction is None else x + self.correction(z)
+
+
+class _ConvEncoder(nn.Module):
+    """Strided convolutions, each halving space and doubling channels, then one hidden layer."""
+
+    def __init__(self, layout: Layout, rank: int, dropout: float) -> None:
+        super().__init__()
+        self.layout = layout
+        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(layout.space) - 1]
+        widths = _widths(layout)
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip((layout.channels, *widths), widths, strict=False):
+            layers += [convolution(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.head = Flat((widths[-1] * math.prod(_coarse(layout)), _hidden(layout), rank), dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(self.layout.channels_first(x)))
+
+
+class _ConvDecoder(nn.Module):
+    """The mirror image of `_ConvEncoder`, with transposed convolutions, cropped to the sample's shape."""
+
+    def __init__(self, layout: Layout, rank: int, dropout: float) -> None:
+        super().__init__()
+        self.layout = layout
+        transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[len(layout.space) - 1]
+        widths = _widths(layout)[::-1]
+        coarse = _coarse(layout)
+        self.head = nn.Sequential(
+            nn.Linear(rank, _hidden(layout)),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(_hidden(layout), widths[0] * math.prod(coarse)),
+            nn.GELU(),
+            nn.Unflatten(1, (widths[0], *coarse)),
+        )
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(widths):
+            layers += [transposed(inputs, outputs, 4, stride=2, padding=1), nn.GELU()]
+        layers.append(_zeroed(transposed(widths[-1], layout.channels, 4, stride=2, padding=1)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.layers(self.head(z))
+        crop = (slice(None), slice(None), *(slice(size) for size in self.layout.space))
+        return self.layout.restored(x[crop])
+
+
+class _NoScores(nn.Module):
+    """The encoder of a part of rank 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x), 0)
+
+
+class _NoPart(nn.Module):
+    """The decoder of a part of rank 0: zero."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.new_zeros(len(z), *self.shape)
+
+
+class NetworkBuilder:
+    """Makes the encoders and decoders of one modality.
+
+    Parameters
+    ----------
+    name : str
+        The modality, for errors.
+    shape : tuple of int
+        Shape of a sample.
+    choice : {"auto", "linear", "dense", "conv"} or pair of callables
+        ``"auto"`` takes ``"dense"`` for vectors and ``"conv"`` for signals with channels, images and volumes.
+    dropout : float
+        Fraction of hidden units dropped in training.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], choice: NetworkChoice, dropout: float) -> None:
+        self.name, self.shape, self.dropout = name, shape, dropout
+        self.factories: tuple[Factory, Factory] | None = None
+        self.kind: Kind = "linear"
+        if isinstance(choice, str) and choice in KINDS:
+            self.kind = ("dense" if len(shape) == 1 else "conv") if choice == "auto" else choice
+            if self.kind == "conv" and len(layout_of(shape).space) > 3:
+                raise ValueError(NO_CONVOLUTION.format(name=name, shape=shape))
+        elif isinstance(choice, (tuple, list)) and len(choice) == 2 and all(callable(factory) for factory in choice):
+            self.factories = (choice[0], choice[1])
+        else:
+            raise ValueError(UNKNOWN_NETWORKS.format(given=choice, kinds=KINDS))
+
+    def encoder(self, rank: int) -> nn.Module:
+        """An encoder (batch, *shape) to (batch, rank)."""
+        if rank == 0:
+            return _NoScores()
+        if self.factories is not None:
+            return self._checked("encoder", self.factories[0](self.shape, rank), self.shape, (rank,))
+        return Encoder(self.kind, self.shape, rank, self.dropout)
+
+    def decoder(self, rank: int) -> nn.Module:
+        """A decoder (batch, rank) to (batch, *shape)."""
+        if rank == 0:
+            return _NoPart(self.shape)
+        if self.factories is not None:
+            return self._checked("decoder", self.factories[1](self.shape, rank), (rank,), self.shape)
+        return Decoder(self.kind, self.shape, rank, self.dropout)
+
+    def _checked(self, role: str, module: Any, given: tuple[int, ...], expected: tuple[int, ...]) -> nn.Module:
+        with torch.no_grad():
+            returned = tuple(module(torch.zeros(2, *given)).shape)
+        if returned != (2, *expected):
+            raise ValueError(
+                WRONG_OUTPUT.format(
+                    role=role, name=self.name, given=(2, *given), returned=returned, expected=(2, *expected)
+                )
+            )
+        return module
+
+
+def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropout: float) -> dict[str, NetworkBuilder]:
+    """A builder for each modality.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Sample shape of each modality.
+    networks : choice, or mapping of str to choice
+        See `NetworkBuilder`.
+    dropout : float
+        Fraction of hidden units dropped in training.
+
+    Raises
+    ------
+    ValueError
+        For an unknown choice or modality.
+    """
+    if isinstance(networks, Mapping):
+        if set(networks) != set(shapes):
+            raise ValueError(UNKNOWN_MODALITY.format(given=list(networks), expected=list(shapes)))
+    else:
+        networks = dict.fromkeys(shapes, networks)
+    return {name: NetworkBuilder(name, tuple(shape), networks[name], dropout) for name, shape in shapes.items()}
+
+
+def _dense_sizes(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Widths of a perceptron: the features, a power of two near them (64 to 512), half of it, the rank."""
+    p = math.prod(shape)
+    widest = min(WIDEST, max(64, 2 ** round(math.log2(p))))
+    return (p, widest, widest // 2, rank)
+
+
+def _levels(layout: Layout) -> int:
+    """How often space is halved: until its shortest axis is about 4, at most four times."""
+    return min(4, max(1, round(math.log2(min(layout.space) / 4)) if min(layout.space) > 4 else 1))
+
+
+def _widths(layout: Layout) -> tuple[int, ...]:
+    """Channels at each level: 16, 32, 64, ... in one and two dimensions, half of it in three."""
+    first = 8 if len(layout.space) == 3 else 16
+    return tuple(first * 2**level for level in range(_levels(layout)))
+
+
+def _coarse(layout: Layout) -> tuple[int, ...]:
+    """Space after all halvings."""
+    return tuple(math.ceil(size / 2 ** _levels(layout)) for size in layout.space)
+
+
+def _hidden(layout: Layout) -> int:
+    return 128
+
+
+def _zeroed(layer: Any) -> Any:
+    """Start a layer at zero, so that the network around it starts linear."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

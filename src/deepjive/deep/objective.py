@@ -1,0 +1,253 @@
+"""What is minimized, and in which phases.
+
+Errors are mean squares of scaled data, so that 1 is the error of predicting the mean. `|.|^2` is that mean, and `sg`
+stops the gradient.
+
+Joint first (ours, the default)
+    joint phase        |x_k - DJ_k(z_-k)|^2                  prediction: z_-k, joint scores made without modality k
+                     + |x_k - DJ_k(sg z_J)|^2                decoding:   of the joint scores that will be used
+                     + |DJ_k(z_J) - sg DJ_k(z_-k)|^2         agreement:  they say what the other modalities say
+                     + identity_weight * identity.term
+    individual phase   |x_k - J_k - DS_k(z_S,k)|^2           with the joint part held fixed
+                     + orthogonality_weight * penalty
+
+    A joint score earns its place only by predicting a modality that it has not seen, so that it can neither take up
+    what varies in one modality alone nor be left out because it explains little variance.
+
+Published (DeepJIVE, arXiv 2507.19682, section 2.3, as summarised publicly)
+    one phase          |x_k - DJ_k(z_J) - DS_k(z_S,k)|^2     exchange: averaged over every modality's z_J,l
+                     + identity_weight * identity.term       explicit only
+                     + orthogonality_weight * penalty
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from deepjive.deep.identity import Exchange
+from deepjive.deep.model import Network
+from deepjive.deep.orthogonality import Regression
+
+ObjectiveName = Literal["joint_first", "published"]
+Terms = dict[str, Tensor]
+
+
+class Phase(nn.Module, ABC):
+    """One minimization: a module from a batch to named loss terms, "total" among them.
+
+    Attributes
+    ----------
+    name : str
+        Name of the phase, for the history.
+    monitored : tuple of str
+        The terms whose sum on validation data decides when to stop.
+    patience : float
+        Patience relative to the training's; less where a later phase goes on from here.
+    """
+
+    name: str
+    monitored: tuple[str, ...]
+    patience = 1.0
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.progress = 0.0
+
+    @abstractmethod
+    def trained(self) -> list[nn.Module]:
+        """The modules that this phase trains."""
+
+    @abstractmethod
+    def forward(self, x: Sequence[Tensor]) -> Terms:
+        """Loss terms of a batch, one tensor (batch, *shape) a modality."""
+
+    def auxiliary(self) -> list[nn.Module]:
+        """Modules with an optimizer of their own: the regression network."""
+        return []
+
+
+class JointPhase(Phase):
+    """Joint scores from prediction of the modality that was left out."""
+
+    name, monitored, patience = "joint", ("prediction",), 0.5
+
+    def __init__(self, network: Network, identity_weight: float) -> None:
+        super().__init__(network)
+        self.identity_weight = identity_weight
+
+    def trained(self) -> list[nn.Module]:
+        return self.network.joint_modules
+
+    def forward(self, x: Sequence[Tensor]) -> Terms:
+        identity, latents = self.network.identity, self.network.latents(x)
+        joint = identity.joint(latents)
+        prediction, decoding, agreement = [], [], []
+        for k, target in enumerate(x):
+            unseen = identity.without(latents, k)
+            parts = self.network.joint_part(k, torch.cat([*unseen, joint.detach(), joint])).chunk(len(unseen) + 2)
+            predicted = torch.stack(parts[:-2])
+            prediction.append((predicted - target).square().mean())
+            decoding.append(mse_loss(parts[-2], target))
+            agreement.append(mse_loss(parts[-1], predicted.mean(0).detach()))
+        terms = {"prediction": _mean(prediction), "decoding": _mean(decoding), "agreement": _mean(agreement)}
+        total = terms["prediction"] + terms["decoding"] + terms["agreement"]
+        if identity.latent_term:
+            terms["identity"] = identity.term(latents)
+            total = total + self.identity_weight * terms["identity"]
+        return terms | {"total": total}
+
+
+class IndividualPhase(Phase):
+    """Individual scores from what the joint part leaves."""
+
+    name, monitored, patience = "individual", ("reconstruction",), 0.5
+
+    def __init__(self, network: Network, orthogonality_weight: float) -> None:
+        super().__init__(network)
+        self.orthogonality_weight = orthogonality_weight
+
+    def trained(self) -> list[nn.Module]:
+        return self.network.individual_modules
+
+    def auxiliary(self) -> list[nn.Module]:
+        return _regression(self.network)
+
+    def forward(self, x: Sequence[Tensor]) -> Terms:
+        network = self.network
+        with torch.no_grad():
+            joint = network.joint_scores(x)
+            rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
+        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
+        parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
+        terms = {"reconstruction": _mean([mse_loss(part, one) for part, one in zip(parts, rest, strict=True)])}
+        return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, self._weight())
+
+    def _weight(self) -> float:
+        return _warmed(self.orthogonality_weight, self.network, self.progress)
+
+
+class RefinementPhase(Phase):
+    """Both parts, each from what the other leaves."""
+
+    name, monitored = "refinement", ("prediction", "reconstruction")
+
+    def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
+        super().__init__(network)
+        self.identity_weight, self.orthogonality_weight = identity_weight, orthogonality_weight
+
+    def trained(self) -> list[nn.Module]:
+        return [*self.network.joint_modules, *self.network.individual_modules]
+
+    def auxiliary(self) -> list[nn.Module]:
+        return _regression(self.network)
+
+    def forward(self, x: Sequence[Tensor]) -> Terms:
+        network, identity = self.network, self.network.identity
+        latents = network.latents(x)
+        joint = identity.joint(latents)
+        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
+        prediction, decoding, agreement, reconstruction = [], [], [], []
+        for k, (whole, z) in enumerate(zip(x, raw, strict=True)):
+            individual = network.individual_part(k, network.orthogonalized(k, z, joint.detach()), joint)
+            target = whole - individual.detach()
+            unseen = identity.without(latents, k)
+            parts = network.joint_part(k, torch.cat([*unseen, joint.detach(), joint])).chunk(len(unseen) + 2)
+            predicted = torch.stack(parts[:-2])
+            prediction.append((predicted - target).square().mean())
+            decoding.append(mse_loss(parts[-2], target))
+            agreement.append(mse_loss(parts[-1], predicted.mean(0).detach()))
+            reconstruction.append(mse_loss(individual, whole - parts[-2].detach()))
+        terms = {
+            "prediction": _mean(prediction),
+            "decoding": _mean(decoding),
+            "agreement": _mean(agreement),
+            "reconstruction": _mean(reconstruction),
+        }
+        total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
+        if identity.latent_term:
+            terms["identity"] = identity.term(latents)
+            total = total + self.identity_weight * terms["identity"]
+        weight = _warmed(self.orthogonality_weight, network, self.progress)
+        return _with_orthogonality(terms, total, network, raw, joint.detach(), weight)
+
+
+class PublishedPhase(Phase):
+    """Joint and individual autoencoders trained together."""
+
+    name, monitored = "published", ("reconstruction",)
+
+    def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
+        super().__init__(network)
+        self.identity_weight, self.orthogonality_weight = identity_weight, orthogonality_weight
+
+    def trained(self) -> list[nn.Module]:
+        return [*self.network.joint_modules, *self.network.individual_modules]
+
+    def auxiliary(self) -> list[nn.Module]:
+        return _regression(self.network)
+
+    def forward(self, x: Sequence[Tensor]) -> Terms:
+        network, identity = self.network, self.network.identity
+        latents = network.latents(x)
+        joint = identity.joint(latents)
+        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
+        sources = [z for z in latents if z is not None] if isinstance(identity, Exchange) else [joint]
+        reconstruction = []
+        for k, (target, z) in enumerate(zip(x, raw, strict=True)):
+            rest = target - network.individual_part(k, network.orthogonalized(k, z, joint), joint)
+            parts = torch.stack(network.joint_part(k, torch.cat(sources)).chunk(len(sources)))
+            reconstruction.append((parts - rest).square().mean())
+        terms = {"reconstruction": _mean(reconstruction)}
+        total = terms["reconstruction"]
+        if identity.latent_term:
+            terms["identity"] = identity.term(latents)
+            total = total + self.identity_weight * terms["identity"]
+        weight = _warmed(self.orthogonality_weight, network, self.progress)
+        return _with_orthogonality(terms, total, network, raw, joint, weight)
+
+
+def phases_of(
+    objective: ObjectiveName, network: Network, identity_weight: float, orthogonality_weight: float
+) -> list[Phase]:
+    """The phases of an objective, in order; those with nothing to train are left out."""
+    if objective == "published":
+        return [PublishedPhase(network, identity_weight, orthogonality_weight)]
+    phases: list[Phase] = [JointPhase(network, identity_weight)] if network.joint_rank else []
+    if any(network.individual_ranks):
+        phases.append(IndividualPhase(network, orthogonality_weight))
+    if len(phases) == 2:
+        phases.append(RefinementPhase(network, identity_weight, orthogonality_weight))
+    return phases
+
+
+def _with_orthogonality(
+    terms: Terms, total: Tensor, network: Network, raw: Sequence[Tensor], joint: Tensor, weight: float
+) -> Terms:
+    orthogonality = network.orthogonality
+    if orthogonality is not None:
+        terms["orthogonality"] = orthogonality.penalty(raw, joint)
+        total = total + weight * terms["orthogonality"]
+    if isinstance(orthogonality, Regression):
+        terms["regression"] = orthogonality.fit_term(raw, joint)
+        total = total + terms["regression"]
+    return terms | {"total": total}
+
+
+def _regression(network: Network) -> list[nn.Module]:
+    return [network.orthogonality] if isinstance(network.orthogonality, Regression) else []
+
+
+def _warmed(weight: float, network: Network, progress: float) -> float:
+    """The weight of the regression network's penalty is raised over the first half of training, as in the paper."""
+    return weight * min(1.0, 2.0 * progress) if isinstance(network.orthogonality, Regression) else weight
+
+
+def _mean(terms: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).mean()

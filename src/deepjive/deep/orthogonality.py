@@ -1,0 +1,141 @@
+"""Orthogonality: individual latents carry nothing that can be predicted from the joint scores.
+
+- closed form (ours)    penalty = mean_k  fraction of z_S,k's variance explained by a ridge regression on random Fourier
+                        features of what it must not depend on, solved exactly on every batch;
+- regression (paper)    a network R_k is trained, by its own optimizer, to predict z_S,k from z_J; the residual
+                        z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized.
+
+Both are zero for independent latents. The closed form also takes the other modalities' individual latents, JIVE's
+second condition: individual parts share nothing.
+
+Sources: DeepJIVE (arXiv 2507.19682), section 2.3.3, as summarised publicly; random Fourier features: Rahimi and Recht
+(2007), "Random features for large-scale kernel machines".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+OrthogonalityName = Literal["closed_form", "regression"]
+
+
+class ClosedForm(nn.Module):
+    """Explained fraction by ridge regression on random Fourier features.
+
+    Parameters
+    ----------
+    features : int
+        Most random features; a batch of `b` samples gets at most `b / 4`, so that chance explains little.
+    ridge : float
+        Weight of the ridge, relative to the number of samples.
+    """
+
+    def __init__(self, features: int = 64, ridge: float = 1e-2) -> None:
+        super().__init__()
+        self.features, self.ridge = features, ridge
+
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+        """Mean over modalities of the explained fraction.
+
+        Parameters
+        ----------
+        individual : sequence of Tensor, each (batch, individual_rank)
+            Individual latents of each modality.
+        joint : Tensor, (batch, joint_rank)
+            Joint scores; no gradient flows into them.
+
+        Returns
+        -------
+        Tensor, scalar in [0, 1]
+        """
+        fractions = []
+        for k, z in enumerate(individual):
+            if z.shape[1] == 0:
+                continue
+            others = [other for i, other in enumerate(individual) if i != k]
+            regressors = torch.cat([joint, *others], dim=1).detach()
+            if regressors.shape[1]:
+                fractions.append(self.explained(z, regressors))
+        return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
+
+    def explained(self, z: Tensor, regressors: Tensor) -> Tensor:
+        """Fraction of the variance of `z` that `regressors` explain within the batch."""
+        z, phi = _centred(z.float()), self._fourier(_standardized(regressors.float()))
+        gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
+        coefficients = torch.linalg.solve(gram, phi.T @ z)
+        variance = z.square().sum(0)
+        # Per score, so that a large score cannot hide a small one; 2 b'Pz - |Pb|^2 is the exact reduction of error.
+        reduced = 2 * (z * (phi @ coefficients)).sum(0) - (phi @ coefficients).square().sum(0)
+        return (reduced / (variance + 1e-8)).mean()
+
+    def _fourier(self, x: Tensor) -> Tensor:
+        """The regressors and random cosines of them, centred: (batch, regressors + features)."""
+        count = min(self.features, max(0, len(x) // 4 - x.shape[1]))
+        directions = torch.randn(x.shape[1], count, device=x.device) / math.sqrt(x.shape[1]) * 1.5
+        phases = torch.rand(count, device=x.device) * 2 * math.pi
+        return _centred(torch.cat([x, math.sqrt(2.0) * torch.cos(x @ directions + phases)], dim=1))
+
+
+class Regression(nn.Module):
+    """The paper's regression network, one for each modality.
+
+    Parameters
+    ----------
+    joint_rank : int
+        Number of joint scores.
+    individual_ranks : sequence of int
+        Number of individual scores of each modality.
+    width : int
+        Hidden units in each of the two layers.
+    """
+
+    def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(joint_rank, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, rank)
+            )
+            for rank in individual_ranks
+        )
+
+    def residual(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+        """The orthogonalized individual latent z_S,k - R_k(z_J); no gradient reaches R_k or z_J."""
+        return z - self._frozen(k, joint.detach())
+
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+        """Mean over modalities of the fraction of z_S,k's variance that R_k explains; R_k itself is left alone."""
+        fractions = []
+        for k, z in enumerate(individual):
+            if z.shape[1]:
+                rest = self.residual(k, z, joint)
+                fractions.append(1 - _centred(rest).square().sum() / (_centred(z).square().sum() + 1e-8))
+        return torch.stack(fractions).mean().clamp_min(0.0) if fractions else joint.new_zeros(())
+
+    def fit_term(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+        """What R_k is trained on: the unexplained fraction of z_S,k, which is left alone."""
+        terms = [
+            (z.detach() - network(joint.detach())).square().sum() / (_centred(z.detach()).square().sum() + 1e-8)
+            for network, z in zip(self.networks, individual, strict=True)
+            if z.shape[1]
+        ]
+        return torch.stack(terms).mean() if terms else joint.new_zeros(())
+
+    def _frozen(self, k: int, joint: Tensor) -> Tensor:
+        network = self.networks[k]
+        weights = {name: weight.detach() for name, weight in network.named_parameters()}
+        return functional_call(network, weights, (joint,))
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(0)
+
+
+def _standardized(x: Tensor) -> Tensor:
+    x = _centred(x)
+    return x / (x.std(0, unbiased=False) + 1e-6)
