@@ -261,6 +261,8 @@ class AngleBased(LinearModel, ABC):
     def _regression(self, names: Sequence[str]) -> NDArray:
         """Coefficients of the joint scores on some modalities' signal scores, (sum of signal ranks, joint_rank)."""
         signal = np.concatenate([self.signal_scores_[name] for name in names], axis=1)
+        if self.joint_rank_ == 0:
+            return np.zeros((signal.shape[1], 0))
         return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
 
 

@@ -120,6 +120,8 @@ def residual_norm_samples(
     r = min(n_directions, m + n_null)
     if r == 0 or m == 0:
         return np.zeros(n_draws)
+    if r == m + n_null:
+        return np.full(n_draws, residual[0])
     batch = max(BATCH_NUMBERS // (m * r), 1)
     norms = [
         _residual_norms(residual, r, n_null, min(batch, n_draws - start), rng) for start in range(0, n_draws, batch)
@@ -144,7 +146,7 @@ def raised_norms(
     array, shape (n_draws,)
     """
     m, r = len(residual), n_directions
-    if m < r:
+    if m <= r:
         return np.maximum(norms, residual_norm_samples(residual, r, n_null, len(norms), rng))
     inside = _wishart_factors(m, r, len(norms), rng)
     products = _times_transposed(inside)
@@ -223,9 +225,11 @@ def _normal_products(
     residual: NDArray, r: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``A'A`` and ``A' diag(s^2) A`` of normal draws A (m, r); both (n_draws, r, r)."""
-    normal = _standard_normal((n_draws, len(residual), r), rng)
+    normal: NDArray = _standard_normal((n_draws, len(residual), r), rng)
+    if len(residual) < 4 * r:  # nearly square, so that A'A may be singular in float32
+        normal = normal.astype(np.float64)
     across = np.swapaxes(normal, 1, 2)
-    scaled = normal * (residual**2).astype(np.float32)[:, None]
+    scaled = normal * (residual**2).astype(normal.dtype)[:, None]
     return (across @ normal).astype(np.float64), (across @ scaled).astype(np.float64)
 
 

@@ -69,17 +69,18 @@ def omega(beta: float) -> float:
 def marchenko_pastur_median(beta: float) -> float:
     """Median of the Marchenko-Pastur law of aspect ratio 0 < beta <= 1 and unit variance."""
     low, high = (1 - np.sqrt(beta)) ** 2, (1 + np.sqrt(beta)) ** 2
-    middle, half = (high + low) / 2, (high - low) / 2
+    width = high - low
 
     def below(angle: float) -> float:
-        # x = middle - half cos(angle) takes the square-root ends out of the integral
+        # x = low + width sin^2(a / 2) takes the square-root ends out of the integral
         def density(a: float) -> float:
-            return float((half * np.sin(a)) ** 2 / (2 * np.pi * beta * (middle - half * np.cos(a))))
+            s = np.sin(a / 2) ** 2
+            return float(width**2 * s * (1 - s) / (2 * np.pi * beta * (low + width * s)))
 
         return float(integrate.quad(density, 0.0, angle)[0])
 
     angle = optimize.brentq(lambda a: below(a) - 0.5 * below(np.pi), 1e-9, np.pi)
-    return float(middle - half * np.cos(angle))
+    return float(low + width * np.sin(angle / 2) ** 2)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _sliceable(array: Any) -> tuple[Any, NDArray[np.intp] | None]:
     if isinstance(array, np.ndarray):
         return array.reshape(array.shape[0], -1), rows
     try:
-        array[(slice(0, 1), slice(0, 1))]
+        array[(slice(0, 1),) * len(array.shape)]
     except (TypeError, IndexError, KeyError, ValueError):
         array = np.asarray(array[:])
     return array, rows

@@ -119,6 +119,8 @@ class Reduced:
         rank : int, optional
             Keep this many instead.
         """
+        if rank == 0 or (rank is None and above == np.inf):
+            return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
         if self.route == "factor":
             vectors, values, _ = linalg.svd(self.matrix - scores @ (scores.T @ self.matrix), full_matrices=False)
             count = int(np.sum(values > above)) if rank is None else rank
@@ -126,8 +128,6 @@ class Reduced:
         product = scores.T @ self.matrix
         rest = self.matrix - scores @ product
         rest -= (rest @ scores) @ scores.T
-        if rank == 0:
-            return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
         n = self.n_samples
         if rank is None:
             limits: dict[str, Any] = {"subset_by_value": [float(above or 0.0) ** 2, np.inf]}

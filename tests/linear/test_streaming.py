@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from deepjive.linear import streaming
+from deepjive.linear.streaming import Pieces, checked_masks
+from deepjive.modalities import Modalities
+
+
+class SlicesOnly:
+    """An array that is read by slices alone, as a store on disk; it counts the numbers of the largest read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.largest = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, key):
+        block = self.array[key]
+        self.largest = max(self.largest, block.size)
+        return block
+
+
+class RowsOnly(SlicesOnly):
+    def __getitem__(self, key):
+        if isinstance(key, tuple):
+            raise TypeError("rows only")
+        return super().__getitem__(key)
+
+
+def whole(pieces):
+    parts = list(pieces)
+    return np.concatenate([part.values + part.origin for part in parts], axis=1)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(streaming, "PIECE_NUMBERS", 60)
+
+
+@pytest.mark.parametrize("shape", [(6, 50), (6, 3, 4, 5), (6, 1, 40), (6, 1)])
+def test_pieces_put_together_are_the_flattened_modality(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    for array in (x, SlicesOnly(x), RowsOnly(x)):
+        np.testing.assert_allclose(whole(Pieces(array)), x.reshape(len(x), -1), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(6, 500), (6, 30, 40), (6, 2, 30, 40)])
+def test_no_read_is_larger_than_a_piece(shape):
+    array = SlicesOnly(np.zeros(shape))
+    list(Pieces(array))
+    assert array.largest == 60
+
+
+def test_rows_selected_from_a_store_are_streamed(tmp_path):
+    x = np.random.default_rng(0).normal(size=(9, 40))
+    np.save(tmp_path / "x.npy", x)
+    data = Modalities({"a": str(tmp_path / "x.npy"), "b": SlicesOnly(x)})[[7, 2, 2, 5]]
+    for name in "ab":
+        np.testing.assert_array_equal(whole(Pieces(data[name], center=False)), x[[7, 2, 2, 5]])
+
+
+def test_a_constant_feature_is_exactly_zero():
+    x = np.full((7, 3), 1e10 / 3)
+    assert all((piece.values == 0.0).all() for piece in Pieces(x))
+
+
+def test_masked_features_do_not_count():
+    x = np.random.default_rng(0).normal(size=(6, 3, 4))
+    mask = np.arange(12).reshape(3, 4) % 2 == 0
+    pieces = Pieces(x, mask)
+    counted = np.concatenate([pieces.counted(piece) for piece in pieces], axis=1)
+    assert pieces.n_features == 6
+    assert (counted[1:, mask.reshape(-1)] != 0).all()
+    assert (counted[:, ~mask.reshape(-1)] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"z": np.ones(3)}, "mask names"),
+        ({"a": np.ones(4)}, "shape of one sample"),
+        ({"a": np.zeros(3)}, "False everywhere"),
+    ],
+)
+def test_wrong_masks_are_named(masks, message):
+    with pytest.raises(ValueError, match=message):
+        checked_masks(masks, {"a": (3,), "b": (2,)})
