@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from deepjive.decomposition import BATCH, Decomposition
 from deepjive.report.samples import kind_of, line, most_varying, picture
-from deepjive.report.style import FONT, INDIVIDUAL, INK, JOINT, MUTED, WIDTH, new_figure, number
+from deepjive.report.style import FONT, INDIVIDUAL, INK, JOINT, MUTED, WIDTH, number
 
 COLUMNS = (("input", INK), ("joint", JOINT), ("individual", INDIVIDUAL), ("residual", MUTED))
 SIGNS = ("", "=", "+", "+")
+GAP, ROW_GAP, TITLE, LINE_HEIGHT = 0.26, 0.12, 0.26, 0.36  # in widths of a cell
 
 
 def examples(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
@@ -48,58 +48,76 @@ def parts_of(decomposition: Decomposition, name: str, samples: NDArray[np.intp])
 
 def _pictures(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
     columns = [[picture(sample) for sample in part] for part in parts_of(decomposition, name, samples)]
-    height, width = columns[0][0].shape
-    cell = (WIDTH - 0.3) / 4
-    figure = new_figure(0.62 + len(samples) * (cell * height / width + 0.05))
-    grid = figure.subplots(len(samples), 4, squeeze=False)
+    height = columns[0][0].shape[0] / columns[0][0].shape[1]
     low, high = map(float, np.nanpercentile(np.concatenate(columns[0] + columns[1]), [0.5, 99.5]))
     spread = float(np.nanpercentile(np.abs(np.concatenate(columns[2] + columns[3])), 99.5)) or 1.0
-    for row in range(len(samples)):
-        for column in range(4):
-            axes, values = grid[row, column], columns[column][row]
-            limits = (low, high) if column < 2 else (-spread, spread)
-            cmap = "gray" if column < 2 else "RdBu_r"
-            image = axes.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="none")
-            axes.set_axis_off()
-            axes.text(-0.1, 0.5, SIGNS[column], transform=axes.transAxes, fontsize=FONT, color=MUTED, ha="center")
-            if column % 2 and row == 0:
-                _scale(figure, image, list(grid[:, column - 1 : column + 1].ravel()), limits)
-    _titles(grid)
-    return figure
-
-
-def _scale(figure: Figure, image: AxesImage, axes: list[Axes], limits: tuple[float, float]) -> None:
-    bar = figure.colorbar(image, ax=axes, location="bottom", aspect=28, shrink=0.8, pad=0.02, ticks=list(limits))
-    bar.outline.set_visible(False)
-    bar.ax.set_xticklabels([number(limit) for limit in limits], fontsize=FONT - 0.5, color=MUTED)
-    bar.ax.tick_params(length=0)
+    scales = [("gray", low, high)] * 2 + [("RdBu_r", -spread, spread)] * 2
+    axes = _canvas(len(samples), height, below=0.34)
+    for row, column in np.ndindex(len(samples), 4):
+        left, top = _corner(row, column, height)
+        _image(axes, columns[column][row], (left, left + 1, top + height, top), *scales[column])
+    bottom = _corner(len(samples), 0, height)[1]
+    for column in (0, 2):
+        _scale(axes, _corner(0, column, height)[0], bottom, scales[column])
+    return axes.figure  # type: ignore[return-value]
 
 
 def _lines(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
     x, joint, individual, residual = parts_of(decomposition, name, samples)
     mean = decomposition.mean[name]
-    parts = [x - mean, joint - mean, individual, residual]
     kept = most_varying(_some_lines(decomposition, name))
-    figure = new_figure(0.3 + 0.36 * len(samples))
-    grid = figure.subplots(len(samples), 4, squeeze=False, sharex=True, sharey=True, gridspec_kw={"wspace": 0.22})
-    for row in range(len(samples)):
-        for column, (_, color) in enumerate(COLUMNS):
-            axes, values = grid[row, column], line(parts[column][row])[kept]
-            axes.axhline(0, color=MUTED, linewidth=0.3)
-            axes.fill_between(np.arange(len(kept)), values, color=color, alpha=0.25, linewidth=0)
-            axes.plot(values, color=color, linewidth=0.7, marker="o" if len(kept) == 1 else None, markersize=2)
-            axes.set_axis_off()
-            axes.text(-0.16, 0.5, SIGNS[column], transform=axes.transAxes, fontsize=FONT, color=MUTED, va="center")
-    _titles(grid)
-    return figure
+    columns = [[line(sample)[kept] for sample in part] for part in (x - mean, joint - mean, individual, residual)]
+    largest = max(float(np.abs(values).max()) for values in columns[0] + columns[1] + columns[2] + columns[3]) or 1.0
+    axes = _canvas(len(samples), LINE_HEIGHT)
+    marker = "o" if len(kept) == 1 else ""
+    for row, column in np.ndindex(len(samples), 4):
+        left, top = _corner(row, column, LINE_HEIGHT)
+        zero, color = top + LINE_HEIGHT / 2, COLUMNS[column][1]
+        along = left + (np.linspace(0, 1, len(kept)) if len(kept) > 1 else np.array([0.5]))
+        heights = zero - columns[column][row] / largest * LINE_HEIGHT / 2
+        axes.plot([left, left + 1], [zero, zero], color=MUTED, linewidth=0.3)
+        axes.fill_between(along, heights, zero, color=color, alpha=0.25, linewidth=0)
+        axes.plot(along, heights, color=color, linewidth=0.7, marker=marker, markersize=2)
+    return axes.figure  # type: ignore[return-value]
+
+
+def _canvas(rows: int, height: float, below: float = 0.0) -> Axes:
+    """Axes whose unit is the width of a cell, with the titles of the columns and the signs between them."""
+    width, bottom = 4 + 3 * GAP, _corner(rows, 0, height)[1] + below
+    figure = Figure(figsize=(WIDTH, WIDTH * (bottom + TITLE) / width))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for column, (title, color) in enumerate(COLUMNS):
+        left = _corner(0, column, height)[0]
+        axes.text(left + 0.5, -TITLE / 3, title, fontsize=FONT, color=color, ha="center")
+        for row in range(rows):
+            middle = _corner(row, column, height)[1] + height / 2
+            axes.text(left - GAP / 2, middle, SIGNS[column], fontsize=FONT, color=MUTED, ha="center", va="center")
+    axes.set(xlim=(0, width), ylim=(bottom, -TITLE), autoscale_on=False)
+    return axes
+
+
+def _corner(row: int, column: int, height: float) -> tuple[float, float]:
+    """Left and top of a cell."""
+    return column * (1 + GAP), row * (height + ROW_GAP)
+
+
+def _image(
+    axes: Axes, values: NDArray, extent: tuple[float, float, float, float], cmap: str, low: float, high: float
+) -> None:
+    axes.imshow(values, cmap=cmap, vmin=low, vmax=high, extent=extent, interpolation="none", aspect="auto")
+
+
+def _scale(axes: Axes, left: float, top: float, scale: tuple[str, float, float]) -> None:
+    width = 2 + GAP
+    gradient = np.linspace(scale[1], scale[2], 64)[None]
+    _image(axes, gradient, (left + 0.3 * width, left + 0.7 * width, top + 0.19, top + 0.12), *scale)
+    for limit, position, side in ((scale[1], 0.28, "right"), (scale[2], 0.72, "left")):
+        where = (left + position * width, top + 0.155)
+        axes.text(*where, number(limit), fontsize=FONT - 0.5, color=MUTED, ha=side, va="center")
 
 
 def _some_lines(decomposition: Decomposition, name: str) -> NDArray:
     present = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
     rows = decomposition.data.rows(name, present[:BATCH])
     return np.stack([line(sample) for sample in rows])
-
-
-def _titles(grid: NDArray) -> None:
-    for axes, (title, color) in zip(grid[0], COLUMNS, strict=True):
-        axes.set_title(title, fontsize=FONT, color=color, pad=3)

@@ -33,6 +33,7 @@ from deepjive.report.style import (
 )
 
 MAX_POINTS = 3000
+MORE_COMPONENTS = 12
 PART_COLORS = {"joint": JOINT, "individual": INDIVIDUAL, "residual": RESIDUAL}
 NOT_TERMS = ("phase", "epoch", "learning_rate", "seconds")
 OTHER, UNKNOWN = "other", "unknown"
@@ -118,7 +119,9 @@ def ajive_diagnostic(
     joint_rank: int,
     rejected: Sequence[int] = (),
 ) -> Figure:
-    """How AJIVE chose the joint rank (Feng, Jiang, Hannig and Marron, 2018, Figure 6).
+    """What AJIVE chooses the joint rank by (Feng, Jiang, Hannig and Marron, 2018).
+
+    Components that are not joint are drawn up to twelve.
 
     Parameters
     ----------
@@ -135,9 +138,10 @@ def ajive_diagnostic(
     """
     bounds = {"wedin": np.asarray(wedin_samples, dtype=float), "random": np.asarray(random_samples, dtype=float)}
     values = np.sort(np.asarray(squared_singular_values, dtype=float))[::-1]
+    cutoffs = [float(np.percentile(bounds["wedin"], 5)), float(np.percentile(bounds["random"], 95))]
+    values = values[: max(int((values > max(cutoffs)).sum()), joint_rank) + MORE_COMPONENTS]
     figure = new_figure(2.5)
     top, wedin, random = figure.subplots(3, 1, sharex=True, height_ratios=[2.4, 1, 1])
-    cutoffs = [float(np.percentile(bounds["wedin"], 5)), float(np.percentile(bounds["random"], 95))]
     _ladder(top, values, joint_rank, max(cutoffs), set(rejected))
     for axes, draws, color, cutoff, text in (
         (wedin, bounds["wedin"], INDIVIDUAL, cutoffs[0], "perturbed joint component (Wedin bound)"),

@@ -211,7 +211,7 @@ def _diagnostic(decomposition: Decomposition, diagnostics: Mapping[str, Any] | N
     if diagnostics is None:
         return None
     figure = ajive_diagnostic(joint_rank=decomposition.joint_scores.shape[1], **diagnostics)
-    return _picture("How the joint rank was chosen", figure, words.READ_DIAGNOSTIC)
+    return _picture("The joint rank and its bounds", figure, words.READ_DIAGNOSTIC)
 
 
 def _curves(history: Mapping[str, Sequence[Any]] | None) -> list[Picture]:

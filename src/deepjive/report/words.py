@@ -52,8 +52,7 @@ PHASES = " Dashed lines divide the phases of training: {phases}."
 READ_DIAGNOSTIC = (
     "How to read it: each dot is a direction in which the modalities may agree, further right meaning that they agree "
     "more. Dots in the shaded area agree more than chance (grey) and as much as a truly joint direction would after "
-    "noise (blue); these are the joint components. A ring is a "
-    "direction too weak in one modality to count."
+    "noise (blue). The orange dots are the components kept as joint; a ring is one too weak in a modality to count."
 )
 READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
 NO_EVIDENCE = (
@@ -113,7 +112,7 @@ def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
         text += READ_BINS if labels is None else READ_ROWS if grouped else READ_HEIGHTS
     elif labels is not None:
         text += READ_LABELS if word == "joint" else COLORS_ABOVE
-    more = f" Further scores, of {rank}, are in the CSV files." if rank > 2 else ""
+    more = " Further scores are in the CSV files." if rank > 2 else ""
     fewer = f" {MAX_POINTS:,} of {n:,} samples are drawn, chosen at random." if n > MAX_POINTS else ""
     return text + more + fewer
 
