@@ -57,6 +57,7 @@ NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} an
 
 
 VETO = 0.5
+ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class AngleBased(LinearModel, ABC):
                 if joint_rank > signal.rank:
                     raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
             return stacked.first(joint_rank).vectors
-        above = stacked.values**2 > max(self.wedin_cutoff_, self.random_cutoff_)
+        above = stacked.values**2 > max(self.wedin_cutoff_, self.random_cutoff_) - ROUNDING * len(signals)
         return self._identifiable(signals, stacked.first(int(above.sum())).vectors)
 
     def _draw_bounds(self, signals: list[Signal], rng: np.random.Generator) -> None:

@@ -1,0 +1,166 @@
+"""Awkward matrices: right answers, or an error that says what is wrong."""
+
+import numpy as np
+import pytest
+from scipy.linalg import subspace_angles
+
+from deepjive import AJIVE, HeteroJIVE
+
+ESTIMATORS = pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE])
+
+
+def scores(n, r, seed):
+    """Orthonormal scores of mean 0."""
+    x = np.random.default_rng(seed).normal(size=(n, r))
+    return np.linalg.qr(x - x.mean(axis=0))[0]
+
+
+def modality(u, d, values, seed, noise=0.0):
+    rng = np.random.default_rng(seed)
+    v = np.linalg.qr(rng.normal(size=(d, u.shape[1])))[0]
+    return (u * values) @ v.T + noise * rng.normal(size=(len(u), d))
+
+
+def largest_angle(a, b):
+    return np.degrees(subspace_angles(a, b).max())
+
+
+def clean(n=60, sizes=(200, 30), noise=0.0):
+    """One joint and one individual component in each of two modalities; the orthonormal scores of all three."""
+    u = scores(n, 3, 0)
+    first = modality(u[:, [0, 1]], sizes[0], [20.0, 10.0], 1, noise)
+    second = modality(u[:, [0, 2]], sizes[1], [20.0, 10.0], 2, noise)
+    return {"a": first, "b": second}, u
+
+
+def assert_recovered(model, data, u, degrees=1e-3):
+    assert model.joint_rank_ == 1
+    assert model.individual_ranks_ == {"a": 1, "b": 1}
+    assert largest_angle(model.joint_scores_, u[:, :1]) < degrees
+    assert largest_angle(model.individual_scores_["a"], u[:, 1:2]) < degrees
+    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-6)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("sizes", [(200, 30), (30, 40), (500, 500)])
+def test_rank_deficient_modalities_are_split_exactly(estimator, sizes):
+    data, u = clean(sizes=sizes)
+    model = estimator(random_state=0).fit(data)
+    assert model.signal_ranks_ == {"a": 2, "b": 2}
+    assert_recovered(model, data, u)
+    assert model.variance_explained_["a"] == pytest.approx({"joint": 0.8, "individual": 0.2, "residual": 0}, abs=1e-9)
+
+
+@ESTIMATORS
+def test_components_100_million_times_smaller_than_the_largest_are_found(estimator):
+    u = scores(60, 4, 0)
+    data = {
+        "a": modality(u[:, [3, 0, 1]], 200, [1.0, 3e-8, 1e-8], 1),
+        "b": modality(u[:, [0, 2]], 30, [20.0, 10.0], 2),
+    }
+    model = estimator({"a": 3, "b": 2}, random_state=0).fit(data)
+    assert model.joint_rank_ == 1
+    # the data themselves are rounded to eps, 1e-8 of the smallest component
+    assert largest_angle(model.joint_scores_, u[:, :1]) < 1e-4
+    assert largest_angle(model.individual_scores_["a"], u[:, [3, 1]]) < 1e-4
+    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-5)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1e150, 1e300])
+def test_scale_of_a_modality_changes_nothing_but_its_units(estimator, size):
+    data, _ = clean(noise=0.1)
+    model = estimator(random_state=0).fit(data)
+    scaled_data = {"a": data["a"] * size, "b": data["b"]}
+    scaled = estimator(random_state=0).fit(scaled_data)
+    np.testing.assert_allclose(scaled.joint_scores_, model.joint_scores_, atol=1e-10)
+    np.testing.assert_allclose(scaled.wedin_samples_, model.wedin_samples_, atol=1e-9)
+    np.testing.assert_allclose(scaled.joint_loadings_["a"] / size, model.joint_loadings_["a"], atol=1e-10)
+    np.testing.assert_allclose(scaled.thresholds_["a"] / size, model.thresholds_["a"])
+    assert scaled.variance_explained_["a"] == pytest.approx(model.variance_explained_["a"])
+    parts = scaled.decompose(scaled_data)
+    np.testing.assert_allclose(parts.individual_scores["a"], scaled.individual_scores_["a"], atol=1e-9)
+    assert parts.variance_explained["a"] == pytest.approx(model.variance_explained_["a"])
+
+
+@ESTIMATORS
+def test_large_offsets_change_nothing(estimator):
+    data, u = clean(noise=0.01)
+    shifted = {name: x + 1e6 for name, x in data.items()}
+    model = estimator(random_state=0).fit(shifted)
+    assert model.joint_rank_ == 1
+    assert largest_angle(model.joint_scores_, u[:, :1]) < 1
+    np.testing.assert_allclose(model.joint_scores_, estimator(random_state=0).fit(data).joint_scores_, atol=1e-7)
+
+
+@ESTIMATORS
+def test_duplicated_columns_change_nothing_but_the_scale(estimator):
+    data, _ = clean(noise=0.1)
+    ranks = {"a": 2, "b": 2}
+    model = estimator(ranks, random_state=0).fit(data)
+    doubled = estimator(ranks, random_state=0).fit({"a": np.repeat(data["a"], 2, axis=1), "b": data["b"]})
+    if estimator is AJIVE:
+        np.testing.assert_allclose(doubled.joint_scores_, model.joint_scores_, atol=1e-10)
+    assert doubled.joint_rank_ == model.joint_rank_ == 1
+    assert doubled.variance_explained_["a"] == pytest.approx(model.variance_explained_["a"], abs=1e-3)
+
+
+@ESTIMATORS
+def test_constant_columns_have_no_loadings(estimator):
+    data, u = clean(noise=0.1)
+    constant = np.repeat([[1e10 / 3, -7.0, 0.0]], 60, axis=0)
+    with_constant = {"a": np.hstack([data["a"], constant]), "b": data["b"]}
+    model = estimator(2, random_state=0).fit(with_constant)
+    assert (model.joint_loadings_["a"][:, -3:] == 0).all()
+    assert (model.individual_loadings_["a"][:, -3:] == 0).all()
+    np.testing.assert_array_equal(model.mean_["a"][-3:], constant[0])
+    assert_recovered(model, with_constant, u, degrees=5)
+
+
+@ESTIMATORS
+def test_modality_of_one_column_can_be_joint(estimator):
+    data, u = clean(noise=0.05)
+    column = 3.0 * u[:, :1] * np.sqrt(60)
+    model = estimator({"a": 2, "b": 1}, random_state=0).fit({"a": data["a"], "b": column})
+    assert model.joint_rank_ == 1
+    assert model.individual_ranks_ == {"a": 1, "b": 0}
+    assert largest_angle(model.joint_scores_, u[:, :1]) < 3
+    assert model.transform({"b": column}).shape == (60, 1)
+
+
+@ESTIMATORS
+def test_identical_modalities_are_all_joint(estimator):
+    data, u = clean(noise=0.1)
+    twins = {"a": data["a"], "b": data["a"].copy()}
+    model = estimator(2, random_state=0).fit(twins)
+    assert model.joint_rank_ == 2
+    assert model.individual_ranks_ == {"a": 0, "b": 0}
+    assert largest_angle(model.joint_scores_, u[:, :2]) < 5
+    np.testing.assert_allclose(model.transform(twins), model.joint_scores_, atol=1e-9)
+    assert model.transform({"a": data["a"]}) == pytest.approx(model.joint_scores_, abs=1e-9)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("n", [3, 5])
+def test_few_samples_are_no_trouble(estimator, n):
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=(n, 40)), "b": rng.normal(size=(n, 4))}
+    model = estimator(1, random_state=0).fit(data)
+    assert model.transform(data).shape == (n, model.joint_rank_)
+    assert estimator(random_state=0).fit(data).joint_rank_ in range(n)
+
+
+def test_rank_that_the_data_do_not_have_is_an_error_that_names_it():
+    data, _ = clean()
+    with pytest.raises(ValueError, match=r"signal_ranks\['a'\] is 3, but modality 'a' has numerical rank 2"):
+        AJIVE(3).fit(data)
+
+
+def test_float32_and_integers_are_accepted():
+    data, u = clean(noise=0.05)
+    single = {name: x.astype(np.float32) for name, x in data.items()}
+    assert largest_angle(AJIVE(2, random_state=0).fit(single).joint_scores_, u[:, :1]) < 3
+    counts = {name: np.round(100 * x).astype(np.int64) for name, x in data.items()}
+    assert largest_angle(AJIVE(2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
+    counts = {name: np.round(20 * x + 100).clip(0, 255).astype(np.uint8) for name, x in data.items()}
+    assert largest_angle(AJIVE(2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
