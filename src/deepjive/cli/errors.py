@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 UsageError: Any = BadParameter.__mro__[1]
 USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, UsageError)
 UNEXPECTED = "{kind}: {message}. This should not have happened; add --debug to see where it did."
+SIGINT = 130  # the exit code of an interrupted program, by custom
 INTERRUPTED = "Interrupted; nothing more was written."
 
 
@@ -39,10 +40,8 @@ class ReadableErrors(TyperGroup):
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
                 code = super().main(words, standalone_mode=False, obj=words, **extra)
-            return code if isinstance(code, int) else 0
         except (Abort, KeyboardInterrupt):
-            say("Error", INTERRUPTED)
-            return 130
+            code = SIGINT
         except BrokenPipeError:
             return 1
         except USER_ERRORS as error:
@@ -51,6 +50,9 @@ class ReadableErrors(TyperGroup):
         except Exception as error:
             say("Error", UNEXPECTED.format(kind=type(error).__name__, message=message_of(error).rstrip(".")))
             return 1
+        if code == SIGINT:
+            say("Error", INTERRUPTED)
+        return code if isinstance(code, int) else 0
 
 
 def message_of(error: Any) -> str:

@@ -76,7 +76,8 @@ def _cell(value: Any) -> str:
         return "" if np.isnan(value) else str(value)
     if not isinstance(value, str):
         return str(value)
-    return f"'{value}" if value.startswith(FORMULA) and not _is_number(value) else value
+    safe = f"'{value}" if value.startswith(FORMULA) and not _is_number(value) else value
+    return safe.replace("\r", " ")  # which csv.writer would not quote
 
 
 def _is_number(text: str) -> bool:

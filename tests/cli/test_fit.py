@@ -1,0 +1,121 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepjive import load
+from deepjive.cli.fit import CLASSES, make_estimator
+
+
+def test_a_run_holds_model_scores_and_report(fit, files):
+    result = fit("--labels", f"{files}/labels.csv:group")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (files / "run").iterdir()) == [
+        "config.json",
+        "individual_scores_expression.csv",
+        "individual_scores_methylation.csv",
+        "joint_scores.csv",
+        "model.safetensors",
+        "report.html",
+    ]
+    assert "Variance explained (80 samples, joint rank 1)" in result.stdout
+    assert f"Report: {files / 'run' / 'report.html'}" in result.stdout
+
+
+def test_model_and_scores_of_a_run_agree(fit, files):
+    fit()
+    data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
+    table = pd.read_csv(files / "run" / "joint_scores.csv", index_col="sample")
+    np.testing.assert_array_equal(table.to_numpy(), load(files / "run").transform(data))
+
+
+def test_sample_names_cannot_become_formulas(fit, files):
+    fit()
+    for name in ("joint_scores.csv", "individual_scores_expression.csv"):
+        table = pd.read_csv(files / "run" / name)
+        assert table["sample"].tolist()[:4] == ["'=1+1", "'-p", "sample 2", "患者"]
+        assert table.iloc[:, 1].dtype == float
+
+
+def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
+    fit("--labels", f"{files}/labels.csv:group", "--title", "My own title")
+    page = (files / "run" / "report.html").read_text()
+    for words in ("My own title", "coloured by group", "case", "control", "deepjive fit -m", "The joint rank and its"):
+        assert words in page
+
+
+def test_a_run_is_not_replaced_unasked(fit, files):
+    assert fit().exit_code == 0
+    before = (files / "run" / "config.json").read_bytes()
+    result = fit("--joint-rank", 2)
+    assert result.exit_code == 2
+    assert "already holds a run" in result.stderr
+    assert (files / "run" / "config.json").read_bytes() == before
+    assert fit("--joint-rank", 2, "--overwrite").exit_code == 0
+    assert json.loads((files / "run" / "config.json").read_text())["parameters"]["joint_rank"] == 2
+
+
+def test_a_folder_of_other_files_is_left_alone(fit, files):
+    (files / "thesis").mkdir()
+    (files / "thesis" / "chapter.txt").write_text("precious")
+    result = fit("--overwrite", out="thesis")
+    assert result.exit_code == 2
+    assert "not empty and does not hold a run" in result.stderr
+    assert [path.name for path in (files / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def test_an_older_run_of_other_modalities_leaves_nothing_behind(fit, invoke, files):
+    fit()
+    words = ["-m", f"expression={files}/expression.csv", "-m", f"picture={files}/image.npy"]
+    result = invoke("fit", *words, "--method", "ajive", "--out", files / "run", "--overwrite")
+    assert result.exit_code == 0, result.stderr
+    names = {path.name for path in (files / "run").glob("individual_scores_*")}
+    assert names == {"individual_scores_expression.csv", "individual_scores_picture.csv"}
+
+
+def test_options_reach_the_estimator(fit, files):
+    fit("--signal-rank", "expression=3", "--signal-rank", "methylation=2")
+    config = json.loads((files / "run" / "config.json").read_text())
+    assert config["parameters"]["signal_ranks"] == {"expression": 3, "methylation": 2}
+    assert config["parameters"]["random_state"] == 3
+    assert config["parameters"]["individual_ranks"] == 1
+
+
+def test_samples_can_be_named_by_a_file_of_their_own(invoke, files):
+    np.save(files / "names.npy", np.array([f"patient {i}" for i in range(80)]))
+    words = ["-m", f"a={files}/image.npy", "-m", f"b={files}/image.npy"]
+    result = invoke(
+        "fit", *words, "--samples", files / "names.npy", "--method", "ajive", "--joint-rank", 1, "--out", files / "run"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert pd.read_csv(files / "run" / "joint_scores.csv")["sample"][7] == "patient 7"
+
+
+def test_option_of_another_method_is_refused_by_name(fit):
+    result = fit("--identity", "merged")
+    assert result.exit_code == 2
+    assert "--identity is not an option of --method ajive; it belongs to deepjive" in result.stderr
+
+
+@pytest.mark.parametrize("method", CLASSES)
+def test_every_method_is_an_estimator(method):
+    assert make_estimator(method, {"joint_rank": 1}).get_params()["joint_rank"] == 1
+
+
+def test_no_orthogonality_is_an_option():
+    assert make_estimator("deepjive", {"orthogonality": "none"}).orthogonality is None
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_deep_model_is_fitted_with_its_history(invoke, files):
+    words = ["-m", f"expression={files}/expression.csv", "-m", f"image={files}/image.npy"]
+    ranks = ("--joint-rank", 1, "--individual-rank", "expression=1", "--individual-rank", "image=0")
+    result = invoke("fit", *words, *ranks, "--max-epochs", 2, "--quiet", "--out", files / "deep")
+    assert result.exit_code == 0, result.stderr
+    history = pd.read_csv(files / "deep" / "history.csv")
+    assert {"phase", "epoch"} <= set(history.columns)
+    assert history.shape[0] >= 2
+    assert "How training went" in (files / "deep" / "report.html").read_text()
+    again = invoke("transform", files / "deep", *words)
+    assert again.stdout == (files / "deep" / "joint_scores.csv").read_text()
