@@ -219,7 +219,6 @@ class AngleBased(LinearModel, ABC):
         joint_variance, individual_variance = {}, {}
         for signal in signals:
             name, reduced, alone = signal.name, signal.reduced, individual[signal.name]
-            self.mean_[name] = reduced.mean.reshape(data.shapes[name])
             self.singular_values_[name] = signal.svd.values * reduced.scale
             self.thresholds_[name] = signal.threshold * reduced.scale
             joint_variance[name] = reduced.lengths(joint) ** 2 / reduced.total
@@ -229,11 +228,12 @@ class AngleBased(LinearModel, ABC):
 
     def _keep_loadings(self, signal: Signal, joint: NDArray, alone: LeftSVD) -> None:
         scores = np.concatenate([joint, alone.vectors, signal.scores], axis=1)
-        product = project(signal.pieces, scores, self.device)
+        product, mean = project(signal.pieces, scores, self.device)
         product /= np.sqrt(signal.reduced.n_samples)
         scale = signal.reduced.scale / np.sqrt(signal.reduced.n_samples)
         r, s = joint.shape[1], joint.shape[1] + alone.vectors.shape[1]
         shape = tuple(signal.pieces.array.shape[1:])
+        self.mean_[signal.name] = mean.reshape(shape)
         parts = (
             product[:r],
             loadings_of(product[r:s], alone.values * scale),
@@ -304,7 +304,7 @@ class _AtLeast:
 
 
 def _left_svd(matrix: NDArray) -> LeftSVD:
-    return Reduced("factor", matrix, 1.0, matrix.shape[1], np.zeros(0)).svd()
+    return Reduced("factor", matrix, 1.0, matrix.shape[1]).svd()
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:

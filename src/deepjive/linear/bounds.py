@@ -225,12 +225,12 @@ def _normal_products(
     residual: NDArray, r: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``A'A`` and ``A' diag(s^2) A`` of normal draws A (m, r); both (n_draws, r, r)."""
-    normal: NDArray = _standard_normal((n_draws, len(residual), r), rng)
+    normal: NDArray = _standard_normal((n_draws, r, len(residual)), rng)
     if len(residual) < 4 * r:  # nearly square, so that A'A may be singular in float32
         normal = normal.astype(np.float64)
-    across = np.swapaxes(normal, 1, 2)
-    scaled = normal * (residual**2).astype(normal.dtype)[:, None]
-    return (across @ normal).astype(np.float64), (across @ scaled).astype(np.float64)
+    scaled = normal * (residual**2).astype(normal.dtype)
+    products, squares = _times_transposed(normal), normal @ np.swapaxes(scaled, 1, 2)
+    return products.astype(np.float64), squares.astype(np.float64)
 
 
 def _times_transposed(matrices: NDArray) -> NDArray:
@@ -238,14 +238,19 @@ def _times_transposed(matrices: NDArray) -> NDArray:
 
 
 def _standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal draws by Box and Muller (1958), several times as fast in float32 as the generator's own."""
+    """Standard normal draws by Box and Muller (1958), more than twice as fast in float32 as the generator's own."""
     half = -(-math.prod(shape) // 2)
-    radius = np.sqrt(-2.0 * np.log1p(-rng.random(half, dtype=np.float32)))
-    angle = rng.random(half, dtype=np.float32)
-    angle *= np.float32(2.0 * np.pi)
+    bits = rng.integers(0, 2**64, size=half, dtype=np.uint64).view(np.uint32)
+    radius = (bits[:half].astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32)
+    angle = bits[half:].astype(np.float32) * np.float32(2.0 * np.pi / 2.0**32)
+    np.log(radius, out=radius)
+    radius *= np.float32(-2.0)
+    np.sqrt(radius, out=radius)
     draws = np.empty(2 * half, dtype=np.float32)
-    np.multiply(radius, np.cos(angle), out=draws[:half])
-    np.multiply(radius, np.sin(angle), out=draws[half:])
+    np.cos(angle, out=draws[:half])
+    np.sin(angle, out=draws[half:])
+    draws[:half] *= radius
+    draws[half:] *= radius
     return draws[: math.prod(shape)].reshape(shape)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from deepjive.modalities import LazyRows
 
-PIECE_NUMBERS = 2**19
+PIECE_NUMBERS = 2**20
 
 WRONG_MASK = (
     "mask[{name!r}] must be an array of bool of the shape of one sample, {expected}, with at least one True, "

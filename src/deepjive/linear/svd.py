@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from deepjive.linear.streaming import Piece, Pieces
+from deepjive.linear.streaming import Pieces
 
 GRAM_TOLERANCE = 1e-6
 EPS = float(np.finfo(np.float64).eps)
@@ -40,7 +40,7 @@ class LeftSVD:
     Attributes
     ----------
     vectors : array, shape (n_samples, n_kept)
-        Orthonormal columns; the entry of largest magnitude in each is positive.
+        Orthonormal columns; in those of `first`, the entry of largest magnitude is positive.
     values : array, shape (n_values,)
         Singular values in decreasing order, ``n_values >= n_kept``; in the units of `Reduced.scale`.
     """
@@ -49,8 +49,8 @@ class LeftSVD:
     values: NDArray
 
     def first(self, rank: int) -> LeftSVD:
-        """The leading vectors, and all values."""
-        return replace(self, vectors=np.ascontiguousarray(self.vectors[:, :rank]))
+        """The leading vectors, with their signs fixed, and all values."""
+        return replace(self, vectors=_signed(self.vectors[:, :rank]))
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,12 @@ class Reduced:
         A power of two that keeps squares of the data from overflowing; 1 for all but extreme data.
     n_features : int
         Width of the modality.
-    mean : array, shape (width,)
-        Mean of each feature, in data units.
     """
 
     route: Literal["gram", "factor"]
     matrix: NDArray
     scale: float
     n_features: int
-    mean: NDArray
 
     @property
     def n_samples(self) -> int:
@@ -98,7 +95,7 @@ class Reduced:
         if self.route == "gram":
             return _from_eigen(*_eigh(self.matrix, device))
         vectors, values, _ = linalg.svd(self.matrix, full_matrices=False)
-        return LeftSVD(_signed(vectors), values)
+        return LeftSVD(vectors, values)
 
     def lengths(self, scores: NDArray) -> NDArray:
         """Lengths ``|X' u| / scale`` of the modality along orthonormal scores (n_samples, rank)."""
@@ -124,7 +121,7 @@ class Reduced:
         if self.route == "factor":
             vectors, values, _ = linalg.svd(self.matrix - scores @ (scores.T @ self.matrix), full_matrices=False)
             count = int(np.sum(values > above)) if rank is None else rank
-            return LeftSVD(_signed(vectors[:, :count]), values[:count])
+            return LeftSVD(vectors, values[:count]).first(count)
         product = scores.T @ self.matrix
         rest = self.matrix - scores @ product
         rest -= (rest @ scores) @ scores.T
@@ -133,7 +130,8 @@ class Reduced:
             limits: dict[str, Any] = {"subset_by_value": [float(above or 0.0) ** 2, np.inf]}
         else:
             limits = {"subset_by_index": [n - rank, n - 1]}
-        return _from_eigen(*linalg.eigh(rest, driver="evr", overwrite_a=True, check_finite=False, **limits))
+        svd = _from_eigen(*linalg.eigh(rest, driver="evr", overwrite_a=True, check_finite=False, **limits))
+        return svd.first(len(svd.values))
 
     def is_accurate(self, smallest: float, largest: float) -> bool:
         """Whether the singular value `smallest` is accurate by the criterion in the module's docstring."""
@@ -192,14 +190,36 @@ def signal_svd(
     return reduced, svd.first(rank)
 
 
-def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> NDArray:
-    """``scores' X``, in data units, shape (rank, width); for centred data, of scores that have mean 0."""
-    product = np.empty((scores.shape[1], pieces.width))
-    rows = np.ascontiguousarray(scores.T)
+def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray]:
+    """Products of scores and a modality, and the modality's mean.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    scores : array, shape (n_samples, rank)
+        Of mean 0 where the modality is to be centred.
+    device : str
+        As in `reduce`.
+
+    Returns
+    -------
+    product : array, shape (rank, width)
+        ``scores' X`` in data units, 0 where the mask is False.
+    mean : array, shape (width,)
+        Mean of each feature in data units; 0 where the modality is not to be centred.
+    """
+    n, rank = scores.shape
+    product, mean = np.empty((rank, pieces.width)), np.empty(pieces.width)
+    rows = np.ascontiguousarray(np.concatenate([scores, np.full((n, 1), pieces.center / n)], axis=1).T)
     multiply = _multiplier(device)
     for piece in pieces:
-        product[:, piece.features] = multiply(rows, pieces.counted(piece))
-    return product
+        both = multiply(rows, piece.values)
+        product[:, piece.features] = both[:-1]
+        mean[piece.features] = piece.origin + both[-1]
+    if pieces.mask is not None:
+        product[:, ~pieces.mask.reshape(-1)] = 0.0
+    return product, mean
 
 
 def loadings_of(projected: NDArray, values: NDArray) -> NDArray:
@@ -228,10 +248,9 @@ def row_norms(rows: NDArray) -> NDArray:
 
 
 def _gram(pieces: Pieces, device: str) -> Reduced:
-    mean, scale = np.empty(pieces.width), 0.0
+    scale = 0.0
     add, fetch = _accumulator(pieces.n_samples, device)
     for piece in pieces:
-        mean[piece.features] = _mean(piece, pieces.center)
         values = pieces.counted(piece)
         larger = max(scale, _power(values))
         add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
@@ -240,37 +259,27 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
     if pieces.center:
         matrix -= matrix.mean(axis=0)
         matrix -= matrix.mean(axis=1, keepdims=True)
-    return Reduced("gram", matrix, scale or 1.0, pieces.n_features, mean)
+    return Reduced("gram", matrix, scale or 1.0, pieces.n_features)
 
 
 def _factor(pieces: Pieces) -> Reduced:
-    triangle = np.zeros((0, pieces.n_samples))
-    mean, scale = np.empty(pieces.width), 0.0
+    triangle, scale = np.zeros((0, pieces.n_samples)), 0.0
     for piece in pieces:
-        mean[piece.features] = _mean(piece, pieces.center)
         values = pieces.counted(piece)
         larger = max(scale, _power(values))
         if larger > 0.0:
             stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
             triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: pieces.n_samples]
         scale = larger
-    return Reduced("factor", _centred(triangle.T, pieces.center), scale or 1.0, pieces.n_features, mean)
+    return Reduced("factor", _centred(triangle.T, pieces.center), scale or 1.0, pieces.n_features)
 
 
 def _whole(pieces: Pieces) -> Reduced:
-    parts = list(pieces)
-    mean = np.concatenate([_mean(part, pieces.center) for part in parts])
-    matrix = np.concatenate([part.values for part in parts], axis=1)
+    matrix = np.concatenate([piece.values for piece in pieces], axis=1)
     if pieces.mask is not None:
         matrix = matrix[:, pieces.mask.reshape(-1)]
     scale = _power(matrix) or 1.0
-    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], mean)
-
-
-def _mean(piece: Piece, center: bool) -> NDArray:
-    """Mean of each feature, or the 0 from which they are measured."""
-    n = len(piece.values)
-    return piece.origin + np.full(n, 1.0 / n) @ piece.values if center else piece.origin
+    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1])
 
 
 def _centred(matrix: NDArray, center: bool) -> NDArray:
@@ -290,7 +299,7 @@ def _power(values: NDArray) -> float:
 
 def _from_eigen(eigenvalues: NDArray, vectors: NDArray) -> LeftSVD:
     """From eigenvalues of a Gram matrix in increasing order."""
-    return LeftSVD(_signed(vectors[:, ::-1]), np.sqrt(np.maximum(eigenvalues[::-1], 0.0)))
+    return LeftSVD(vectors[:, ::-1], np.sqrt(np.maximum(eigenvalues[::-1], 0.0)))
 
 
 def _signed(vectors: NDArray) -> NDArray:
@@ -311,16 +320,24 @@ def _eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
 def _accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
     """Functions that add a piece's Gram matrix to a total on a device, after shrinking it, and that fetch the total."""
     torch = None if device == "cpu" else _torch(device)
-    total: Any = np.zeros((n, n)) if torch is None else torch.zeros((n, n), dtype=torch.float64, device=device)
+    total: Any = np.zeros((n, n), order="F") if torch is None else torch.zeros(n, n, dtype=torch.float64, device=device)
 
     def add(values: NDArray, shrink: float) -> None:
         nonlocal total
-        placed = values if torch is None else torch.as_tensor(values, device=device)
         if shrink != 1.0:
             total *= shrink**2
-        total += placed @ placed.T
+        if torch is None:
+            total = linalg.blas.dsyrk(1.0, values.T, beta=1.0, c=total, trans=1, lower=1, overwrite_c=1)
+        else:
+            placed = torch.as_tensor(values, device=device)
+            total += placed @ placed.T
 
-    return add, lambda: total if torch is None else total.cpu().numpy()
+    def fetch() -> NDArray:
+        if torch is None:
+            return np.tril(total) + np.tril(total, -1).T
+        return total.cpu().numpy()
+
+    return add, fetch
 
 
 def _multiplier(device: str) -> Callable[[NDArray, NDArray], NDArray]:

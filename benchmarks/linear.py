@@ -1,0 +1,200 @@
+"""Speed and memory of AJIVE: against mvlearn, against the arithmetic floor, and as the data grow.
+
+    python benchmarks/linear.py                        # n = 500, d = (2000, 20000), ranks 10, 1000 + 1000 draws
+    python benchmarks/linear.py --scaling scaling.png  # time and memory against d, n and K
+
+The floor is what no algorithm of this kind can do without: the Gram matrix of each modality, its symmetric
+eigendecomposition, and the products that give the joint and the individual loadings. mvlearn 0.5.0 is installed in an
+environment of its own, without the dependencies it pins to versions that no longer build; where that fails, only ours
+and the floor are shown. All runs use one thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+import tracemalloc
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy import linalg
+
+from deepjive import AJIVE
+
+PEER = Path(__file__).with_name("mvlearn_ajive.py")
+N, WIDTHS, RANK, DRAWS = 500, (2000, 20_000), 10, 1000
+
+
+def simulated(n: int, widths: tuple[int, ...], joint: int = 4, rank: int = RANK, noise: float = 3.0) -> dict:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n, joint))
+    data = {}
+    for k, width in enumerate(widths):
+        scores = np.hstack([z, rng.normal(size=(n, rank - joint))])
+        data[f"m{k}"] = scores @ rng.normal(size=(rank, width)) + noise * rng.normal(size=(n, width))
+    return data
+
+
+def floor(data: dict, joint: int, individual: int) -> None:
+    for x in data.values():
+        _, vectors = linalg.eigh(x @ x.T, driver="evd")
+        for rank in (joint, individual):
+            vectors[:, -rank:].T @ x
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """CPU seconds, which other programs on the machine disturb less than the clock on the wall."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def compare(repeats: int, peer_python: str | None) -> None:
+    data = simulated(N, WIDTHS)
+    centred = {name: x - x.mean(axis=0) for name, x in data.items()}
+
+    def fit() -> AJIVE:
+        return AJIVE(RANK, n_wedin=DRAWS, n_random=DRAWS, random_state=0).fit(data)
+
+    model = fit()
+    individual = max(model.individual_ranks_.values())
+    pairs = [(seconds(fit), seconds(lambda: floor(centred, model.joint_rank_, individual))) for _ in range(repeats)]
+    ours, least = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"n = {N}, d = {WIDTHS}, ranks {RANK}, {DRAWS} + {DRAWS} draws, one thread, median of {repeats}")
+    print(f"{'floor':>10}: {least:8.3f} CPU s")
+    joint = [round(fractions["joint"], 4) for fractions in model.variance_explained_.values()]
+    cutoffs = f"cutoffs {model.wedin_cutoff_:.4f} / {model.random_cutoff_:.4f}"
+    ranks = f"joint rank {model.joint_rank_}, individual {list(model.individual_ranks_.values())}"
+    print(
+        f"{'deepjive':>10}: {ours:8.3f} CPU s, {ratio:.2f} times the floor; {ranks}, {cutoffs}, joint variance {joint}"
+    )
+    peer = run_peer(data, peer_python)
+    if peer is not None:
+        joint = [round(value, 4) for value in peer["joint_variance"]]
+        cutoffs = f"cutoffs {peer['wedin_cutoff']:.4f} / {peer['random_cutoff']:.4f}"
+        ranks = f"joint rank {peer['joint_rank']}, individual {peer['individual_ranks']}"
+        times = f"{peer['cpu_s']:8.3f} CPU s, {peer['cpu_s'] / ours:.0f} times ours"
+        print(f"{'mvlearn':>10}: {times}; {ranks}, {cutoffs}, joint variance {joint}")
+
+
+def run_peer(data: dict, python: str | None) -> dict | None:
+    """Mvlearn's result, or None, with the reason printed, where it cannot be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        python = python or install_mvlearn(Path(folder) / "environment")
+        if python is None:
+            return None
+        path = Path(folder) / "data.npz"
+        np.savez(path, **data)
+        done = subprocess.run(
+            [python, "-W", "ignore", str(PEER), str(path), str(RANK), str(DRAWS)], capture_output=True, text=True
+        )
+    if done.returncode:
+        print(f"{'mvlearn':>10}: did not run: {done.stderr.strip().splitlines()[-1]}")
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def install_mvlearn(folder: Path) -> str | None:
+    venv.create(folder, with_pip=True)
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    # mvlearn 0.5.0 pins matplotlib <= 3.3.4, which no longer builds; it runs with a current one
+    steps = (["--no-deps", "mvlearn==0.5.0"], ["numpy<2", "scipy", "scikit-learn", "joblib", "matplotlib", "seaborn"])
+    for step in steps:
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *step], capture_output=True, text=True)
+        if done.returncode:
+            print(f"{'mvlearn':>10}: could not be installed: {done.stderr.strip().splitlines()[-1]}")
+            return None
+    return python
+
+
+def measure(data: dict, rank: int = 5, draws: int = 200) -> tuple[float, float, float]:
+    """CPU seconds of a fit, MiB of its working memory beyond what it has learned, and MiB learned."""
+
+    def fit() -> AJIVE:
+        return AJIVE(rank, n_wedin=draws, n_random=draws, random_state=0).fit(data)
+
+    elapsed = min(seconds(fit) for _ in range(2))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    model = fit()
+    after, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del model
+    return elapsed, (peak - after) / 2**20, (after - before) / 2**20
+
+
+def on_disk(folder: str, n: int, d: int, modalities: int = 2) -> dict:
+    """Modalities in float32 on disk, written a few features at a time."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(n, 5)).astype(np.float32)
+    data = {}
+    for k in range(modalities):
+        array = np.lib.format.open_memmap(f"{folder}/m{k}.npy", mode="w+", dtype=np.float32, shape=(n, d))
+        for start in range(0, d, 20_000):
+            width = min(20_000, d - start)
+            noise = rng.standard_normal((n, width), dtype=np.float32)
+            array[:, start : start + width] = scores @ rng.standard_normal((5, width), dtype=np.float32) + noise
+        array.flush()
+        data[f"m{k}"] = np.load(f"{folder}/m{k}.npy", mmap_mode="r")
+    return data
+
+
+SWEEPS = {
+    "features d of each modality": (1, [(100, d, 2) for d in (1000, 10_000, 100_000, 1_000_000)]),
+    "samples n": (0, [(n, 10_000, 2) for n in (100, 500, 1000, 2000, 5000)]),
+    "modalities K": (2, [(200, 10_000, k) for k in (2, 4, 6, 8)]),
+}
+
+
+def scaling(figure: str) -> None:
+    """Sweep one size at a time, with everything on disk, and plot time and memory."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    canvas, axes = plt.subplots(2, len(SWEEPS), figsize=(12, 6), sharex="col", layout="constrained")
+    for column, (title, (axis, sizes)) in enumerate(SWEEPS.items()):
+        print(title)
+        rows = []
+        for n, d, k in sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(measure(on_disk(folder, n, d, k)))
+            values = "{:8.3f} CPU s, working memory {:7.1f} MiB, learned {:6.1f} MiB".format(*rows[-1])
+            print(f"  n {n:5d}, d {d:8d}, K {k}: {values}", flush=True)
+        x, (elapsed, working, learned) = [size[axis] for size in sizes], zip(*rows, strict=True)
+        axes[0, column].loglog(x, elapsed, "o-")
+        axes[1, column].loglog(x, working, "o-", label="working memory")
+        axes[1, column].loglog(x, learned, "s--", label="what is learned (loadings)")
+        axes[1, column].set_xlabel(title)
+    axes[0, 0].set_ylabel("CPU seconds of a fit")
+    axes[1, 0].set_ylabel("MiB")
+    axes[1, 0].legend()
+    canvas.savefig(figure, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7, help="fits that the medians are of")
+    parser.add_argument("--peer-python", help="a Python that has mvlearn, to save the installation")
+    parser.add_argument("--scaling", metavar="FIGURE", help="measure time and memory against d, n and K instead")
+    arguments = parser.parse_args()
+    if arguments.scaling:
+        scaling(arguments.scaling)
+    else:
+        compare(arguments.repeats, arguments.peer_python)
+
+
+if __name__ == "__main__":
+    main()
