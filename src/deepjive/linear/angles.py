@@ -35,16 +35,12 @@ from deepjive.linear.bounds import (
     wedin_samples,
 )
 from deepjive.linear.linear_model import LinearModel
-from deepjive.linear.ranks import RankRule, SignalRank, numerical_rank
+from deepjive.linear.ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit, check_modality_ranks, check_ranks
 
-RANK_ABOVE_NUMERICAL = (
-    "{label} is {given}, but modality {name!r} has numerical rank {limit}: the other singular values are rounding. "
-    "Use at most {limit}, or 'auto'."
-)
 JOINT_ABOVE_SIGNAL = (
     "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of "
     "every modality's signal. Use a joint_rank of at most {limit}, or larger signal_ranks."
@@ -154,11 +150,11 @@ class AngleBased(LinearModel, ABC):
             rule = SignalRank(pieces, self.rank_rule, int(rng.integers(2**31)))
             choose: Callable[[Reduced, LeftSVD], int]
             if wanted is not None:
-                choose = _GivenRank(name, wanted[name])
+                choose = GivenRank(name, wanted[name])
             elif joint_rank is not None and individual_ranks is not None:
-                choose = _SumOfRanks(joint_rank + individual_ranks[name])
+                choose = SumOfRanks(joint_rank + individual_ranks[name])
             else:
-                choose = rule if joint_rank is None else _AtLeast(rule, joint_rank)
+                choose = rule if joint_rank is None else AtLeast(rule, joint_rank)
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
         return signals
 
@@ -267,42 +263,6 @@ class AngleBased(LinearModel, ABC):
         return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
 
 
-@dataclass(frozen=True)
-class _GivenRank:
-    """A rank that was asked for; an error where the modality does not have it."""
-
-    name: str
-    rank: int
-
-    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
-        if reduced.route == "factor" and self.rank > (limit := numerical_rank(reduced, svd)):
-            label = f"signal_ranks[{self.name!r}]"
-            raise ValueError(RANK_ABOVE_NUMERICAL.format(label=label, given=self.rank, name=self.name, limit=limit))
-        return self.rank
-
-
-@dataclass(frozen=True)
-class _SumOfRanks:
-    """The joint and the individual rank together, where the modality has as many components."""
-
-    rank: int
-
-    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
-        limit = numerical_rank(reduced, svd) if reduced.route == "factor" else len(svd.values)
-        return min(self.rank, limit)
-
-
-@dataclass(frozen=True)
-class _AtLeast:
-    """A rule's rank, but no less than the joint rank that was asked for."""
-
-    rule: SignalRank
-    joint_rank: int
-
-    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
-        return max(self.rule(reduced, svd), _SumOfRanks(self.joint_rank)(reduced, svd))
-
-
 def _left_svd(matrix: NDArray) -> LeftSVD:
     return Reduced("factor", matrix, 1.0, matrix.shape[1]).svd()
 
@@ -316,12 +276,7 @@ def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
     real = int(np.sum(svd.values > reduced.resolution * largest))
     if rank is not None and real < rank:
-        label = f"individual_ranks[{signal.name!r}]"
-        raise ValueError(
-            RANK_ABOVE_NUMERICAL.format(
-                label=label, given=rank, name=f"{signal.name} without its joint part", limit=real
-            )
-        )
+        raise ValueError(INDIVIDUAL_ABOVE_REST.format(given=rank, name=signal.name, limit=real))
     return svd
 
 

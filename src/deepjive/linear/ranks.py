@@ -30,6 +30,10 @@ RULES = ("gavish_donoho", "parallel")
 PERMUTATIONS = 20
 PERCENTILE = 95.0
 
+RANK_ABOVE_NUMERICAL = (
+    "{label} is {given}, but modality {name!r} has numerical rank {limit}: the other singular values are rounding. "
+    "Use at most {limit}, or 'auto'."
+)
 UNKNOWN_RULE = "rank_rule must be one of {known}, but is {given!r}."
 
 
@@ -136,3 +140,42 @@ class SignalRank:
         seeds = np.random.SeedSequence(self.seed).generate_state(PERMUTATIONS)
         draws = [reduce(Permuted(pieces.array, pieces.mask, pieces.center, int(seed))) for seed in seeds]
         return np.percentile([draw.svd().values * draw.scale for draw in draws], PERCENTILE, axis=0)
+
+
+@dataclass(frozen=True)
+class GivenRank:
+    """A rank that was asked for; an error where the modality does not have it."""
+
+    name: str
+    rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        """The rank."""
+        if reduced.route == "factor" and self.rank > (limit := numerical_rank(reduced, svd)):
+            label = f"signal_ranks[{self.name!r}]"
+            raise ValueError(RANK_ABOVE_NUMERICAL.format(label=label, given=self.rank, name=self.name, limit=limit))
+        return self.rank
+
+
+@dataclass(frozen=True)
+class SumOfRanks:
+    """The joint and the individual rank together, where the modality has as many components."""
+
+    rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        """The rank."""
+        limit = numerical_rank(reduced, svd) if reduced.route == "factor" else len(svd.values)
+        return min(self.rank, limit)
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A rule's rank, but no less than the joint rank that was asked for."""
+
+    rule: SignalRank
+    joint_rank: int
+
+    def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
+        """The rank."""
+        return max(self.rule(reduced, svd), SumOfRanks(self.joint_rank)(reduced, svd))

@@ -23,14 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.linear.device import accumulator, eigh, multiplier
 from deepjive.linear.streaming import Pieces
 
 GRAM_TOLERANCE = 1e-6
 EPS = float(np.finfo(np.float64).eps)
-
-NO_DEVICE = (
-    "device={device!r} is not there: {reason}. Use device='cpu', or install a build of torch that knows the device."
-)
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Reduced:
     def svd(self, device: str = "cpu") -> LeftSVD:
         """All left singular vectors and values; ``min(n_samples, n_features)`` of them."""
         if self.route == "gram":
-            return _from_eigen(*_eigh(self.matrix, device))
+            return _from_eigen(*eigh(self.matrix, device))
         vectors, values, _ = linalg.svd(self.matrix, full_matrices=False)
         return LeftSVD(vectors, values)
 
@@ -212,7 +209,7 @@ def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArr
     n, rank = scores.shape
     product, mean = np.empty((rank, pieces.width)), np.empty(pieces.width)
     rows = np.ascontiguousarray(np.concatenate([scores, np.full((n, 1), pieces.center / n)], axis=1).T)
-    multiply = _multiplier(device)
+    multiply = multiplier(device)
     for piece in pieces:
         both = multiply(rows, piece.values)
         product[:, piece.features] = both[:-1]
@@ -249,7 +246,7 @@ def row_norms(rows: NDArray) -> NDArray:
 
 def _gram(pieces: Pieces, device: str) -> Reduced:
     scale = 0.0
-    add, fetch = _accumulator(pieces.n_samples, device)
+    add, fetch = accumulator(pieces.n_samples, device)
     for piece in pieces:
         values = pieces.counted(piece)
         larger = max(scale, _power(values))
@@ -307,56 +304,3 @@ def _signed(vectors: NDArray) -> NDArray:
         return np.ascontiguousarray(vectors)
     largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
     return np.ascontiguousarray(vectors * np.where(largest < 0.0, -1.0, 1.0))
-
-
-def _eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
-    if device == "cpu":
-        return linalg.eigh(matrix, driver="evd", check_finite=False)
-    torch = _torch(device)
-    values, vectors = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
-    return values.cpu().numpy(), vectors.cpu().numpy()
-
-
-def _accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
-    """Functions that add a piece's Gram matrix to a total on a device, after shrinking it, and that fetch the total."""
-    torch = None if device == "cpu" else _torch(device)
-    total: Any = np.zeros((n, n), order="F") if torch is None else torch.zeros(n, n, dtype=torch.float64, device=device)
-
-    def add(values: NDArray, shrink: float) -> None:
-        nonlocal total
-        if shrink != 1.0:
-            total *= shrink**2
-        if torch is None:
-            total = linalg.blas.dsyrk(1.0, values.T, beta=1.0, c=total, trans=1, lower=1, overwrite_c=1)
-        else:
-            placed = torch.as_tensor(values, device=device)
-            total += placed @ placed.T
-
-    def fetch() -> NDArray:
-        if torch is None:
-            return np.tril(total) + np.tril(total, -1).T
-        return total.cpu().numpy()
-
-    return add, fetch
-
-
-def _multiplier(device: str) -> Callable[[NDArray, NDArray], NDArray]:
-    if device == "cpu":
-        return np.matmul
-    torch = _torch(device)
-
-    def multiply(a: NDArray, b: NDArray) -> NDArray:
-        product = torch.as_tensor(a, device=device) @ torch.as_tensor(b, device=device)
-        return product.cpu().numpy()
-
-    return multiply
-
-
-def _torch(device: str) -> Any:
-    import torch
-
-    try:
-        torch.zeros(1, dtype=torch.float64, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(NO_DEVICE.format(device=device, reason=error)) from error
-    return torch
