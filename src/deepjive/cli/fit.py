@@ -23,13 +23,21 @@ from deepjive.cli.options import (
     read_named_labels,
 )
 
-NOT_AN_OPTION = "{option} is not an option of --method {method}; it belongs to {methods}."
+NOT_AN_OPTION = "{option} is not an option of --method {method}, which has {own}."
 NOT_A_BATCH = "--batch-size {given!r} is neither a number nor 'auto'."
 
-OPTION_NAMES = {
+OPTIONS = {
+    "joint_rank": "--joint-rank",
     "individual_ranks": "--individual-rank",
     "signal_ranks": "--signal-rank",
-    "random_state": "--seed",
+    "identity": "--identity",
+    "orthogonality": "--orthogonality",
+    "objective": "--objective",
+    "max_epochs": "--max-epochs",
+    "batch_size": "--batch-size",
+    "learning_rate": "--learning-rate",
+    "accelerator": "--accelerator",
+    "device": "--device",
 }
 
 
@@ -169,14 +177,14 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
     """
     import deepjive
 
+    cls = getattr(deepjive, CLASSES[method])
     for name in parameters:
-        if not _knows(getattr(deepjive, CLASSES[method]), name):
-            option = OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
-            methods = [other for other, cls in CLASSES.items() if other != method and _knows_safely(cls, name)]
-            raise ValueError(NOT_AN_OPTION.format(option=option, method=method, methods=" and ".join(methods)))
+        if not _knows(cls, name):
+            own = ", ".join(option for parameter, option in OPTIONS.items() if _knows(cls, parameter))
+            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS[name], method=method, own=own))
     if parameters.get("orthogonality") == Orthogonality.none.value:
         parameters = {**parameters, "orthogonality": None}
-    return getattr(deepjive, CLASSES[method])(**parameters)
+    return cls(**parameters)
 
 
 def set_if_known(model: Any, **parameters: Any) -> None:
@@ -186,12 +194,6 @@ def set_if_known(model: Any, **parameters: Any) -> None:
 
 def _knows(cls: type, parameter: str) -> bool:
     return parameter in inspect.signature(cls).parameters
-
-
-def _knows_safely(cls: str, parameter: str) -> bool:
-    import deepjive
-
-    return _knows(getattr(deepjive, cls), parameter)
 
 
 def _batch_size(text: str) -> int | str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 CONFIG, REPORT = "config.json", "report.html"
 WRITTEN = (CONFIG, "model.safetensors", "history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT)
 
+FITTED_SAMPLES = (
+    "These are the samples the model was fitted to. On samples it has never seen less is usually explained; "
+    "`deepjive report` shows how much."
+)
 NOT_A_FOLDER = "{path} is a file, but a run is a folder. Choose another --out."
 HOLDS_A_RUN = "{path} already holds a run. Choose another --out, or replace it with --overwrite."
 HOLDS_OTHER_FILES = "{path} is not empty and does not hold a run, so nothing is written there. Choose another --out."
@@ -68,7 +72,7 @@ def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: 
     write_scores(folder, decomposition)
     if hasattr(model, "history_"):
         write_atomically(folder / "history.csv", history_text(model.history_).encode())
-    return write_report_of(folder / REPORT, model, decomposition, **report)
+    return write_report_of(folder / REPORT, model, decomposition, note=FITTED_SAMPLES, **report)
 
 
 def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
@@ -93,6 +97,7 @@ def write_report_of(
     labels: Mapping[str, NDArray] | None = None,
     sources: Mapping[str, str] | None = None,
     command: str | None = None,
+    note: str | None = None,
 ) -> Path:
     """Write the report on what a model says of some samples.
 
@@ -112,6 +117,8 @@ def write_report_of(
         Files of the modalities.
     command : str, optional
         The command that fitted the model.
+    note : str, optional
+        Which samples these are.
     """
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
@@ -127,6 +134,7 @@ def write_report_of(
         diagnostics=diagnostics_of(model),
         networks=model.describe() if hasattr(model, "describe") else None,
         command=command,
+        note=note,
     )
 
 

@@ -102,14 +102,15 @@ def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        By term; without terms that have no finite value.
+        By term, the total last; without terms that have no finite value.
     """
     terms: dict[str, dict[str, NDArray]] = {}
     for key, values in history.items():
         split, _, term = key.partition("_") if key.startswith(("train_", "validation_")) else ("train", "", key)
         if key not in NOT_TERMS and np.isfinite(np.asarray(values, dtype=float)).any():
             terms.setdefault(term, {})[split] = np.asarray(values, dtype=float)
-    return {term: _curve(lines, list(history.get("phase", []))) for term, lines in terms.items()}
+    ordered = sorted(terms, key=lambda term: term == "total")
+    return {term: _curve(terms[term], list(history.get("phase", []))) for term in ordered}
 
 
 def ajive_diagnostic(

@@ -64,6 +64,7 @@ def write_report(
     diagnostics: Mapping[str, Any] | None = None,
     networks: str | None = None,
     command: str | None = None,
+    note: str | None = None,
 ) -> Path:
     """Write a report on a decomposition: one HTML file that needs nothing else.
 
@@ -90,6 +91,8 @@ def write_report(
         Description of a deep model's networks.
     command : str, optional
         The command that fitted the model.
+    note : str, optional
+        A sentence to stand under what was found, such as which samples these are.
 
     Returns
     -------
@@ -117,6 +120,7 @@ def write_report(
         settings={str(key): _shown(value) for key, value in settings.items()},
         networks=networks,
         command=command,
+        note=note,
         words=words,
         version=__version__,
         date=date.today().isoformat(),

@@ -44,10 +44,11 @@ DARK = {
     "individual": "#62b8f2",
     "residual": "#7f858d",
     "label-0": "#a99cff",
+    "label-1": "#e07a8b",
     "label-2": "#3fbf6d",
-    "label-4": "#d4679a",
-    "label-7": "#d67bd0",
-    "label-8": "#c2c25c",
+    "label-4": "#b8407a",
+    "label-7": "#e39be0",
+    "label-8": "#97a03a",
     "label-9": "#9aa3ad",
 }
 LIGHT = {
