@@ -192,6 +192,13 @@ def test_features_outside_the_mask_do_not_count():
     assert model.variance_explained_["m0"] == pytest.approx(cut.variance_explained_["m0"])
 
 
+def test_mask_in_which_nothing_varies_is_an_error(fitted):
+    data = fitted[1]
+    x = np.hstack([data["m0"], np.ones((80, 3))])
+    with pytest.raises(ValueError, match="'m0' is constant inside its mask"):
+        AJIVE(mask={"m0": np.arange(63) >= 60}).fit({"m0": x, "m1": data["m1"]})
+
+
 def test_uncentred_data_keep_their_mean_in_the_parts():
     data, _, _ = simulated()
     model = AJIVE(4, joint_rank=1, center=False, random_state=0).fit(data)

@@ -49,6 +49,10 @@ INDIVIDUAL_ABOVE_REST = (
     "individual_ranks[{name!r}] is {given}, but without its joint part the modality has numerical rank {limit}. "
     "Use at most {limit}, or 'auto'."
 )
+CONSTANT_IN_MASK = (
+    "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
+    "modality."
+)
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}; use about 1000."
 
 
@@ -125,12 +129,8 @@ class AngleBased(LinearModel, ABC):
         signals = self._find_signals(data, joint_rank, individual_ranks, rng)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
-        individual = {
-            signal.name: _individual_svd(
-                signal, joint, None if individual_ranks is None else individual_ranks[signal.name]
-            )
-            for signal in signals
-        }
+        wanted = individual_ranks or {}
+        individual = {signal.name: _individual_svd(signal, joint, wanted.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
         return self
 
@@ -156,6 +156,8 @@ class AngleBased(LinearModel, ABC):
             else:
                 choose = rule if joint_rank is None else AtLeast(rule, joint_rank)
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
+            if signals[-1].reduced.total == 0.0:
+                raise ValueError(CONSTANT_IN_MASK.format(name=name))
         return signals
 
     def _find_joint(self, signals: list[Signal], joint_rank: int | None, rng: np.random.Generator) -> NDArray:
@@ -286,12 +288,20 @@ def _flat(loadings: NDArray) -> NDArray:
 
 def _along(rows: NDArray, loadings: NDArray) -> NDArray:
     """Scores of rows (n, d) along orthogonal loadings (rank, d), shape (n, rank)."""
+    directions, lengths = _directions(loadings)
+    return rows @ directions / lengths
+
+
+def _directions(loadings: NDArray) -> tuple[NDArray, NDArray]:
+    """Loadings (rank, d) as columns of length 1 (d, rank), and their lengths (rank,)."""
     lengths = row_norms(loadings)
-    return rows @ (loadings / lengths[:, None]).T / lengths
+    return (loadings / lengths[:, None]).T, lengths
 
 
 def _projected(data: Modalities, name: str, mean: NDArray, loadings: NDArray) -> NDArray:
+    """Scores of all samples of a modality along orthogonal loadings."""
+    directions, lengths = _directions(loadings)
     scores = np.empty((len(data), len(loadings)))
     for rows in row_batches(np.arange(len(data)), data.shapes[name]):
-        scores[rows] = _along((data.rows(name, rows) - mean).reshape(len(rows), -1), loadings)
+        scores[rows] = (data.rows(name, rows) - mean).reshape(len(rows), -1) @ directions / lengths
     return scores
