@@ -1,0 +1,78 @@
+"""Modalities as scaled factors: small matrices on which JIVE iterates without touching the data's width.
+
+With ``X_k = U_k S_k V_k'`` centred, the factor is ``U_k S_k / |X_k|``, which has the same products over features and
+therefore the same joint and individual scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.linear.streaming import Pieces
+from deepjive.linear.svd import LeftSVD, Reduced, reduce
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A modality without its width.
+
+    Attributes
+    ----------
+    name : str
+        The modality.
+    pieces : Pieces
+        What it was made from.
+    reduced : Reduced
+        The same before it was turned into a factor.
+    svd : LeftSVD
+        All its left singular vectors and values, in units of ``reduced.scale``.
+    length : float
+        Number by which the modality was divided, in data units.
+    """
+
+    name: str
+    pieces: Pieces
+    reduced: Reduced
+    svd: LeftSVD
+    length: float
+
+    @property
+    def matrix(self) -> NDArray:
+        """The factor, shape (n_samples, at most n_samples)."""
+        return self.svd.vectors * (self.svd.values * (self.reduced.scale / self.length))
+
+    @property
+    def rank(self) -> int:
+        """Number of singular values that are not rounding errors."""
+        return int(np.sum(self.svd.values > self.reduced.resolution * self.svd.values[0]))
+
+    def is_accurate_along(self, scores: NDArray) -> bool:
+        """Whether squaring has left enough digits to the weakest of orthonormal scores (n_samples, rank)."""
+        if scores.shape[1] == 0:
+            return True
+        return self.reduced.is_accurate(float(self.reduced.lengths(scores).min()), float(self.svd.values[0]))
+
+
+def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = False) -> Factor:
+    """A modality as a factor of length 1.
+
+    Parameters
+    ----------
+    name : str
+        The modality.
+    pieces : Pieces
+        The modality's features.
+    device, exact
+        As in `deepjive.linear.svd.reduce`.
+    """
+    reduced = reduce(pieces, device, exact)
+    return Factor(name, pieces, reduced, reduced.svd(device), float(np.sqrt(reduced.total)) * reduced.scale)
+
+
+def of_common_length(factors: list[Factor]) -> list[Factor]:
+    """The same modalities in their own proportions: all divided by the longest one's length."""
+    longest = max(factor.length for factor in factors)
+    return [replace(factor, length=longest) for factor in factors]
