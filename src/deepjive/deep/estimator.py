@@ -307,7 +307,8 @@ class DeepJIVE(JointIndividualModel):
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > n:
             raise ValueError(BATCH_TOO_LARGE.format(given=batch_size, n=n, held_out=held_out))
-        return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay)
+        half = self.precision.startswith("16")
+        return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
 
     @torch.no_grad()
     def _standardize(self, batches: Batches, rows: Tensor) -> None:

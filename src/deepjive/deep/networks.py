@@ -204,14 +204,15 @@ class _ConvDecoder(nn.Module):
         return self.layout.restored(x[crop])
 
 
-class _NoScores(nn.Module):
+class NoScores(nn.Module):
     """The encoder of a part of rank 0."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, ...) to (batch, 0)."""
         return x.new_zeros(len(x), 0)
 
 
-class _NoPart(nn.Module):
+class NoPart(nn.Module):
     """The decoder of a part of rank 0: zero."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -219,6 +220,7 @@ class _NoPart(nn.Module):
         self.shape = shape
 
     def forward(self, z: Tensor) -> Tensor:
+        """(batch, 0) to (batch, *shape)."""
         return z.new_zeros(len(z), *self.shape)
 
 
@@ -253,7 +255,7 @@ class NetworkBuilder:
     def encoder(self, rank: int) -> nn.Module:
         """An encoder (batch, *shape) to (batch, rank)."""
         if rank == 0:
-            return _NoScores()
+            return NoScores()
         if self.factories is not None:
             return self._checked("encoder", self.factories[0](self.shape, rank), self.shape, (rank,))
         return Encoder(self.kind, self.shape, rank, self.dropout)
@@ -261,7 +263,7 @@ class NetworkBuilder:
     def decoder(self, rank: int) -> nn.Module:
         """A decoder (batch, rank) to (batch, *shape)."""
         if rank == 0:
-            return _NoPart(self.shape)
+            return NoPart(self.shape)
         if self.factories is not None:
             return self._checked("decoder", self.factories[1](self.shape, rank), (rank,), self.shape)
         return Decoder(self.kind, self.shape, rank, self.dropout)

@@ -224,6 +224,7 @@ def phases_of(
         phases.append(IndividualPhase(network, orthogonality_weight))
     if len(phases) == 2:
         phases.append(RefinementPhase(network, identity_weight, orthogonality_weight))
+    phases[-1].patience = 1.0
     return phases
 
 

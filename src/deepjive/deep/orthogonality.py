@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deepjive.deep.networks import NoScores
+
 OrthogonalityName = Literal["closed_form", "regression"]
 
 
@@ -98,10 +100,7 @@ class Regression(nn.Module):
     def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(joint_rank, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, rank)
-            )
-            for rank in individual_ranks
+            _perceptron(joint_rank, width, rank) if rank else NoScores() for rank in individual_ranks
         )
 
     def residual(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
@@ -130,6 +129,12 @@ class Regression(nn.Module):
         network = self.networks[k]
         weights = {name: weight.detach() for name, weight in network.named_parameters()}
         return functional_call(network, weights, (joint,))
+
+
+def _perceptron(inputs: int, width: int, outputs: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs)
+    )
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -59,6 +59,8 @@ class Settings:
         Steps without improvement after which the learning rate is halved; twice as many stop training.
     max_norm : float
         Gradients are scaled down to this norm.
+    half_precision : bool
+        Whether Fabric scales the loss (float16), which fused optimizers cannot undo.
     """
 
     max_epochs: int
@@ -68,6 +70,7 @@ class Settings:
     regression_rate: float = 5.0
     patience_steps: int = 200
     max_norm: float = 1.0
+    half_precision: bool = False
 
 
 def train(
@@ -112,48 +115,74 @@ def train(
     TrainingError
         If the loss is no longer finite.
     """
-    trained, auxiliary = _modules(phase)
-    module, optimizers = _set_up(phase, trained, auxiliary, fabric, settings)
-    steps = max(1, len(train_rows) // (settings.batch_size * fabric.world_size))
-    patience = max(3, math.ceil(phase.patience * settings.patience_steps / steps))
+    modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
+    module, optimizers = _set_up(phase, modules, fabric, settings)
+    plateau = Plateau(_patience(phase, len(train_rows), fabric.world_size, settings))
     history: History = {}
-    best, best_epoch, reduced_at, weights = math.inf, 0, 0, _snapshot(trained, auxiliary)
+    weights = copy.deepcopy(modules.state_dict())
     for epoch in range(1, settings.max_epochs + 1):
         started = time.perf_counter()
         phase.progress = (epoch - 1) / settings.max_epochs
         order = train_rows[torch.randperm(len(train_rows), generator=generator)]
-        mine = order[fabric.global_rank :: fabric.world_size]
-        _set_training(trained, auxiliary, True)
-        train_terms = _Average()
-        for x in batches(mine, settings.batch_size, drop_last=True):
+        average = _Average()
+        modules.train()
+        for x in batches(order[fabric.global_rank :: fabric.world_size], settings.batch_size, drop_last=True):
             terms = module(x)
             if not torch.isfinite(terms["total"]):
                 raise TrainingError(_diagnosis(phase, x, names, epoch, settings))
             _step(module, optimizers, terms["total"], fabric, settings)
-            train_terms.add(terms)
-        _set_training(trained, auxiliary, False)
-        validation_terms = evaluate(phase, batches, validation_rows, settings.batch_size)
-        rate = optimizers[0].param_groups[0]["lr"]
-        row = {f"train_{key}": value for key, value in train_terms.means().items()}
-        row |= {f"validation_{key}": value for key, value in validation_terms.items()}
-        row |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+            average.add(terms)
+        modules.eval()
+        validation = evaluate(phase, batches, validation_rows, settings.batch_size)
+        row = {f"train_{key}": value for key, value in average.means().items()}
+        row |= {f"validation_{key}": value for key, value in validation.items()}
+        row |= {"learning_rate": optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - started}
         _record(history, {"phase": phase.name, "epoch": epoch} | row)
         on_epoch(phase.name, epoch, row)
-        monitored = sum(validation_terms[name] for name in phase.monitored)
-        if monitored < best * (1 - 1e-4):
-            best, best_epoch, weights = monitored, epoch, _snapshot(trained, auxiliary)
-        elif epoch - best_epoch >= 2 * patience and epoch - reduced_at >= patience:
-            break
-        elif epoch - max(best_epoch, reduced_at) >= patience:
-            reduced_at = epoch
+        verdict = plateau.verdict(epoch, sum(validation[name] for name in phase.monitored))
+        if verdict == "best":
+            weights = copy.deepcopy(modules.state_dict())
+        elif verdict == "halve":
             _halve_rates(optimizers)
-    else:
-        if epoch - best_epoch < patience:
-            warnings.warn(
-                NOT_CONVERGED.format(phase=phase.name, max_epochs=settings.max_epochs), ConvergenceWarning, stacklevel=2
-            )
-    _restore(trained, auxiliary, weights)
+        elif verdict == "stop":
+            break
+    if plateau.improving(settings.max_epochs):
+        message = NOT_CONVERGED.format(phase=phase.name, max_epochs=settings.max_epochs)
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    modules.load_state_dict(weights)
     return history
+
+
+class Plateau:
+    """When to halve the learning rate, and when to stop.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a new best value before the rate is halved, and again before training stops.
+    tolerance : float
+        A new best value must be lower by this fraction.
+    """
+
+    def __init__(self, patience: int, tolerance: float = 1e-4) -> None:
+        self.patience, self.tolerance = patience, tolerance
+        self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
+
+    def verdict(self, epoch: int, value: float) -> Literal["best", "wait", "halve", "stop"]:
+        """What to do after an epoch that ended with the monitored `value`."""
+        if value < self.best * (1 - self.tolerance):
+            self.best, self.best_epoch = value, epoch
+            return "best"
+        if epoch - max(self.best_epoch, self.halved_epoch) < self.patience:
+            return "wait"
+        if self.halved_epoch > self.best_epoch:
+            return "stop"
+        self.halved_epoch = epoch
+        return "halve"
+
+    def improving(self, epoch: int) -> bool:
+        """Whether there was a new best value within the last epochs."""
+        return epoch - self.best_epoch < self.patience
 
 
 @torch.no_grad()
@@ -182,22 +211,22 @@ class _Average:
         return {key: float(value) / self.weight for key, value in self.sums.items()}
 
 
-def _modules(phase: Phase) -> tuple[nn.ModuleList, nn.ModuleList]:
-    return nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())
+def _patience(phase: Phase, n: int, processes: int, settings: Settings) -> int:
+    """Patience in epochs."""
+    steps = max(1, n // (settings.batch_size * processes))
+    return max(3, math.ceil(phase.patience * settings.patience_steps / steps))
 
 
-def _set_up(
-    phase: Phase, trained: nn.Module, auxiliary: nn.Module, fabric: Any, settings: Settings
-) -> tuple[Any, list[Any]]:
+def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: Settings) -> tuple[Any, list[Any]]:
     """Hand the phase and its optimizers to Fabric; what the phase does not train is frozen and in evaluation mode."""
     phase.eval()
     phase.requires_grad_(False)
-    rates = [(trained, settings.learning_rate), (auxiliary, settings.learning_rate * settings.regression_rate)]
     optimizers = []
-    for modules, rate in rates:
-        parameters = list(modules.requires_grad_(True).parameters())
+    fused = not settings.half_precision
+    for group, rate in zip(modules, (1.0, settings.regression_rate), strict=True):
+        parameters = list(group.requires_grad_(True).parameters())
         if parameters:
-            fused = not str(fabric._precision.precision).startswith("16")
+            rate *= settings.learning_rate
             optimizers.append(torch.optim.AdamW(parameters, rate, weight_decay=settings.weight_decay, fused=fused))
     module, *wrapped = fabric.setup(phase, *optimizers)
     return module, wrapped
@@ -211,24 +240,10 @@ def _step(module: Any, optimizers: Sequence[Any], loss: Tensor, fabric: Any, set
         optimizer.zero_grad()
 
 
-def _set_training(trained: nn.Module, auxiliary: nn.Module, mode: bool) -> None:
-    trained.train(mode)
-    auxiliary.train(mode)
-
-
 def _halve_rates(optimizers: Sequence[Any]) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] /= 2
-
-
-def _snapshot(*modules: nn.Module) -> list[dict[str, Tensor]]:
-    return [copy.deepcopy(module.state_dict()) for module in modules]
-
-
-def _restore(trained: nn.Module, auxiliary: nn.Module, weights: list[dict[str, Tensor]]) -> None:
-    for module, state in zip((trained, auxiliary), weights, strict=True):
-        module.load_state_dict(state)
 
 
 def _record(history: History, row: dict[str, Any]) -> None:

@@ -1,0 +1,29 @@
+# `make demo` and `make test` need only Python 3.11-3.13 and make: each makes its own .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test lint clean
+
+demo: $(INSTALLED)
+	$(BIN)/deepjive demo
+
+test: lint
+	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"deepjive needs Python 3.11 to 3.13, but {sys.executable} is {v[0]}.{v[1]}; say which with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

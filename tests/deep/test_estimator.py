@@ -1,0 +1,250 @@
+"""DeepJIVE: what a user meets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+import deepjive as dj
+from deepjive import DeepJIVE
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.evaluation.recovery import r2
+
+from .fitting import fitted
+
+IDENTITIES = ["explicit", "exchange", "merged"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_known_linear_parts_are_recovered(identity: str) -> None:
+    made = make_synthetic(500, (40, 40), random_state=1)
+    parts = fitted(made.data, identity=identity, max_epochs=150).decompose(made.data)
+    for name in made.joint:
+        # 500 samples of 40 features with noise of half the signal's size: AJIVE itself reaches .98
+        assert r2(made.joint[name], parts.joint[name]) > 0.95
+        assert r2(made.individual[name], parts.individual[name]) > 0.95
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize("objective", ["joint_first", "published"])
+@pytest.mark.parametrize("orthogonality", ["closed_form", "regression", None])
+def test_every_combination_decomposes(
+    small: Synthetic, identity: str, objective: str, orthogonality: str | None
+) -> None:
+    model = fitted(small.data, 2, 1, identity=identity, objective=objective, orthogonality=orthogonality, max_epochs=2)
+    parts = model.decompose(small.data)
+    for name in small.data:
+        whole = parts.joint[name] + parts.individual[name] + parts.residual[name]
+        np.testing.assert_allclose(whole, small.data[name], atol=1e-5)
+
+
+def test_scores_are_standardized_and_uncorrelated_on_the_fitted_samples(small: Synthetic) -> None:
+    scores = fitted(small.data, 2, 2).decompose(small.data)
+    for block in (scores.joint_scores, *scores.individual_scores.values()):
+        # a tenth of the samples were held out for validation, hence not exact
+        np.testing.assert_allclose(block.mean(0), 0, atol=0.15)
+        np.testing.assert_allclose(np.cov(block.T), np.eye(2), atol=0.25)
+
+
+def test_individual_parts_have_mean_zero_and_the_joint_part_the_mean(small: Synthetic) -> None:
+    shifted = dj.Modalities({name: array + 7.0 for name, array in small.data.items()})
+    parts = fitted(shifted, max_epochs=3).decompose(shifted)
+    for name in shifted:
+        assert abs(parts.individual[name].mean()) < 0.1
+        np.testing.assert_allclose(parts.joint[name].mean(0), shifted[name].mean(0), atol=0.6)
+
+
+def test_parts_are_in_the_units_of_the_data(small: Synthetic) -> None:
+    scaled = dj.Modalities({name: array * 1000.0 for name, array in small.data.items()})
+    a, b = (fitted(data, max_epochs=5).decompose(data) for data in (small.data, scaled))
+    for name in scaled:
+        np.testing.assert_allclose(b.joint[name], a.joint[name] * 1000.0, rtol=1e-3, atol=5.0)
+
+
+@pytest.mark.parametrize(("joint_rank", "individual_ranks"), [(0, 2), (2, 0), (1, {"modality_1": 0, "modality_2": 2})])
+def test_rank_zero_gives_a_part_without_variation(
+    small: Synthetic, joint_rank: int, individual_ranks: int | dict[str, int]
+) -> None:
+    model = fitted(small.data, joint_rank, individual_ranks, max_epochs=3)
+    parts = model.decompose(small.data)
+    assert parts.joint_scores.shape[1] == joint_rank
+    for name, rank in model.individual_ranks_.items():
+        assert parts.individual_scores[name].shape[1] == rank
+        if rank == 0:
+            assert not parts.individual[name].any()
+            assert parts.variance_explained[name]["individual"] == 0.0
+        if joint_rank == 0:
+            assert np.ptp(parts.joint[name], axis=0).max() == 0.0
+
+
+@pytest.mark.parametrize("identity", ["explicit", "exchange"])
+def test_joint_scores_from_one_modality_alone_agree_with_those_from_both(small: Synthetic, identity: str) -> None:
+    model = fitted(small.data, identity=identity, max_epochs=60)
+    both = model.transform(small.data)
+    for name in small.data:
+        alone = model.transform(small.data.select([name]))
+        assert np.corrcoef(alone[:, 0], both[:, 0])[0, 1] > 0.9
+
+
+def test_merged_says_why_it_needs_every_modality(small: Synthetic) -> None:
+    model = fitted(small.data, identity="merged", max_epochs=2)
+    with pytest.raises(ValueError, match=r"identity='merged'.*\['modality_2'\].*'explicit' or 'exchange'"):
+        model.transform(small.data.select(["modality_1"]))
+
+
+def test_a_missing_modality_is_predicted_better_than_by_its_mean() -> None:
+    made = make_synthetic(400, (30, 30), joint_rank=1, individual_rank=0, noise=0.5, random_state=0)
+    model = fitted(made.data[:300], 1, 0, max_epochs=60)
+    new = made[300:]
+    guess = model.impute(new.data, "modality_2")
+    assert r2(new.joint["modality_2"], guess) > 0.8
+    np.testing.assert_array_equal(guess, model.impute(new.data.select(["modality_1"]), "modality_2"))
+
+
+def test_samples_that_lack_a_modality_are_scored_by_the_others(small: Synthetic, model: DeepJIVE) -> None:
+    present = np.ones(small.data.shape, dtype=bool)
+    present[:5, 0] = False
+    some = dj.Modalities(small.data, present=present)
+    parts = model.decompose(some)
+    np.testing.assert_allclose(parts.joint_scores[5:], model.transform(small.data)[5:], atol=1e-5)
+    np.testing.assert_allclose(
+        parts.joint_scores[:5], model.transform(small.data[:5].select(["modality_2"])), atol=1e-5
+    )
+    assert np.isnan(parts.individual_scores["modality_1"][:5]).all()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"identity": "explicit"}, {"identity": "merged", "orthogonality": "regression"}]
+)
+def test_a_saved_model_transforms_bit_by_bit_the_same(
+    small: Synthetic, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    model = fitted(small.data, 2, {"modality_1": 1, "modality_2": 0}, max_epochs=2, **settings)
+    model.save(tmp_path / "model")
+    again = dj.load(tmp_path / "model")
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.transform(small.data), model.transform(small.data))
+    a, b = model.decompose(small.data), again.decompose(small.data)
+    np.testing.assert_array_equal(a.individual["modality_1"], b.individual["modality_1"])
+    np.testing.assert_equal(again.history_, model.history_)
+
+
+class Small(nn.Module):
+    """A network of one's own."""
+
+    def __init__(self, shape: tuple[int, ...], rank: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(shape[0], rank)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def small_decoder(shape: tuple[int, ...], rank: int) -> nn.Module:
+    return nn.Linear(rank, shape[0])
+
+
+def test_networks_of_ones_own_are_trained_saved_and_asked_for_again(small: Synthetic, tmp_path: Path) -> None:
+    networks = {"modality_1": (Small, small_decoder), "modality_2": "linear"}
+    model = fitted(small.data, networks=networks, max_epochs=2)
+    assert isinstance(model.network_.joint_encoders[0], Small)
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match="networks of your own"):
+        dj.load(tmp_path)
+    again = dj.load(tmp_path, networks=networks)
+    np.testing.assert_array_equal(again.transform(small.data), model.transform(small.data))
+
+
+def test_images_and_vectors_go_in_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    data = {"image": rng.normal(size=(64, 12, 10)), "vector": rng.normal(size=(64, 7))}
+    parts = fitted(data, 1, 1, max_epochs=2).decompose(data)
+    assert parts.joint["image"].shape == (64, 12, 10)
+
+
+def test_three_modalities_work() -> None:
+    made = make_synthetic(150, (10, 8, 6), random_state=0)
+    for identity in IDENTITIES:
+        assert fitted(made.data, identity=identity, max_epochs=2).transform(made.data).shape == (150, 1)
+
+
+def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
+    label = small.joint_scores[:, 0] > 0
+    estimator = DeepJIVE(1, 1, max_epochs=20, random_state=0)
+    assert clone(estimator).get_params() == estimator.get_params()
+    with pytest.warns(UserWarning, match="max_epochs"):
+        scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)
+    assert scores.mean() > 0.9
+    with pytest.warns(UserWarning, match="max_epochs"):
+        frame = clone(estimator).set_params(max_epochs=2).set_output(transform="pandas").fit_transform(small.data)
+    assert list(frame.columns) == ["joint_1"]
+
+
+def test_the_networks_are_described(model: DeepJIVE) -> None:
+    text = model.describe()
+    assert "modality_1 (20,)" in text
+    assert f"{model.n_parameters_:,} weights" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"identity": "equal"}, r"identity is 'equal'.*'explicit', 'exchange', 'merged'"),
+        ({"orthogonality": "qr"}, r"orthogonality is 'qr'.*closed_form"),
+        ({"objective": "mine"}, r"objective is 'mine'"),
+        ({"joint_rank": "auto"}, r"joint_rank='auto' is not available yet.*AJIVE"),
+        ({"individual_ranks": "auto"}, r"individual_ranks='auto' is not available yet"),
+        ({"joint_rank": 0, "individual_ranks": 0}, "nothing to fit"),
+        ({"joint_rank": -1}, r"joint_rank must be an integer of at least 0.*-1"),
+        ({"joint_rank": 13}, r"joint_rank is 13.*at most 12.*modality_2"),
+        ({"individual_ranks": {"a": 1}}, r"names \['a'\]"),
+        ({"batch_size": 400}, r"batch_size is 400, but only 216"),
+        ({"batch_size": 1}, r"batch_size is 1, but must be 'auto' or an integer of at least 2"),
+        ({"validation_fraction": 1.0}, r"validation_fraction is 1.0"),
+        ({"learning_rate": -1.0}, r"learning_rate is -1.0"),
+        ({"max_epochs": 0}, r"max_epochs is 0"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DeepJIVE(**{"joint_rank": 1, "individual_ranks": 1, **settings}).fit(small.data)  # type: ignore[arg-type]
+
+
+def test_fewer_samples_than_can_be_fitted_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has 4"):
+        DeepJIVE(1, 1).fit({"a": np.eye(4), "b": np.eye(4)})
+
+
+def test_unfitted_use_is_refused(small: Synthetic) -> None:
+    with pytest.raises(ValueError, match="not fitted yet"):
+        DeepJIVE(1, 1).transform(small.data)
+
+
+def test_separate_autoencoders_have_no_joint_part(small: Synthetic) -> None:
+    with pytest.warns(UserWarning, match="max_epochs"):
+        model = dj.SeparateAutoencoders({"modality_1": 2, "modality_2": 1}, max_epochs=3, random_state=0).fit(
+            small.data
+        )
+    assert model.transform(small.data).shape == (240, 3)
+    assert list(model.get_feature_names_out()) == ["modality_1_1", "modality_1_2", "modality_2_1"]
+    assert model.decompose(small.data).variance_explained["modality_1"]["joint"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_a_linear_network_agrees_with_ajive() -> None:
+    from scipy.linalg import subspace_angles
+
+    made = make_synthetic(500, (30, 40), joint_rank=2, individual_rank=1, noise=0.3, random_state=0)
+    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=200, identity="explicit")
+    linear = dj.AJIVE(signal_ranks=3, joint_rank=2, random_state=0).fit(made.data)
+    angles = subspace_angles(deep.transform(made.data), linear.transform(made.data))
+    assert np.rad2deg(angles).max() < 5.0

@@ -1,0 +1,84 @@
+"""Encoders and decoders for samples of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deepjive.deep.networks import Decoder, Encoder, layout_of, network_builders
+
+
+@pytest.mark.parametrize("kind", ["linear", "dense", "conv"])
+@pytest.mark.parametrize(
+    "shape", [(30,), (1, 50), (2, 33), (8, 8), (28, 28), (3, 17, 21), (20, 18, 4), (9, 11, 13), (2, 12, 10, 8)]
+)
+def test_networks_map_samples_to_scores_and_back(kind: str, shape: tuple[int, ...]) -> None:
+    x = torch.randn(5, *shape)
+    z = Encoder(kind, shape, 3)(x)
+    assert z.shape == (5, 3)
+    assert Decoder(kind, shape, 3)(z).shape == x.shape
+
+
+@pytest.mark.parametrize("shape", [(30,), (12, 12), (9, 9, 9)])
+def test_networks_start_linear(shape: tuple[int, ...]) -> None:
+    kind = "dense" if len(shape) == 1 else "conv"
+    x = torch.randn(4, *shape)
+    encoder, decoder = Encoder(kind, shape, 2), Decoder(kind, shape, 2)
+    torch.testing.assert_close(encoder(x), encoder.linear(x.flatten(1)))
+    z = torch.randn(4, 2)
+    torch.testing.assert_close(decoder(z), decoder.linear(z).reshape(4, *shape))
+
+
+def test_nonlinear_weights_receive_gradients() -> None:
+    encoder = Encoder("conv", (12, 12), 2)
+    optimizer = torch.optim.SGD(encoder.parameters(), 0.1)
+    for _ in range(2):  # the last layer starts at zero, so the layers before it learn from the second step on
+        optimizer.zero_grad()
+        encoder(torch.randn(8, 12, 12)).square().sum().backward()
+        optimizer.step()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in encoder.parameters())
+
+
+def test_channels_are_found_at_either_end() -> None:
+    x = torch.randn(2, 16, 16, 3)
+    layout = layout_of((16, 16, 3))
+    assert layout.channels_first(x).shape == (2, 3, 16, 16)
+    torch.testing.assert_close(layout.restored(layout.channels_first(x)), x)
+
+
+def test_rank_zero_has_no_weights_and_decodes_to_zero() -> None:
+    builder = network_builders({"a": (6,)}, "auto", 0.0)["a"]
+    encoder, decoder = builder.encoder(0), builder.decoder(0)
+    assert encoder(torch.randn(3, 6)).shape == (3, 0)
+    assert decoder(torch.zeros(3, 0)).abs().sum() == 0
+    assert not [*encoder.parameters(), *decoder.parameters()]
+
+
+def test_architecture_follows_from_the_shape() -> None:
+    builders = network_builders({"vector": (40,), "image": (16, 16)}, "auto", 0.0)
+    assert (builders["vector"].kind, builders["image"].kind) == ("dense", "conv")
+
+
+def test_unknown_networks_are_refused_with_the_choices() -> None:
+    with pytest.raises(ValueError, match=r"'transformer'.*'auto', 'linear', 'dense', 'conv'"):
+        network_builders({"a": (4,)}, "transformer", 0.0)
+
+
+def test_networks_must_name_every_modality() -> None:
+    with pytest.raises(ValueError, match=r"names \['a'\], but the modalities are \['a', 'b'\]"):
+        network_builders({"a": (4,), "b": (4,)}, {"a": "dense"}, 0.0)
+
+
+def test_own_networks_of_the_wrong_shape_are_named() -> None:
+    def wrong(shape: tuple[int, ...], rank: int) -> nn.Module:
+        return nn.Linear(int(np.prod(shape)), rank + 1)
+
+    with pytest.raises(ValueError, match=r"encoder made for modality 'a'.*\(2, 4\).*\(2, 3\) is expected"):
+        network_builders({"a": (4,)}, (wrong, wrong), 0.0)["a"].encoder(3)
+
+
+def test_five_spatial_axes_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 to 4 axes"):
+        network_builders({"a": (5, 5, 5, 5, 5)}, "conv", 0.0)

@@ -1,0 +1,88 @@
+"""The two ways to keep individual latents from what the joint scores predict."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from deepjive.deep.orthogonality import ClosedForm, Regression
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+
+
+def test_closed_form_sees_linear_dependence() -> None:
+    joint = torch.randn(256, 2)
+    dependent = joint @ torch.randn(2, 3)
+    assert ClosedForm().penalty([dependent], joint) > 0.95
+
+
+def test_closed_form_sees_curved_dependence() -> None:
+    joint = torch.randn(256, 1)
+    assert ClosedForm().penalty([joint.square()], joint) > 0.8
+
+
+def test_closed_form_is_near_zero_for_independent_latents() -> None:
+    # 64 random features on 256 samples explain a quarter by chance alone; a ridge and centring keep it near that.
+    assert ClosedForm().penalty([torch.randn(256, 2)], torch.randn(256, 2)) < 0.3
+
+
+def test_closed_form_does_not_depend_on_the_scale_of_the_latents() -> None:
+    joint, z = torch.randn(128, 1), torch.randn(128, 1)
+    state = torch.get_rng_state()
+    small = ClosedForm().penalty([z], joint)
+    torch.set_rng_state(state)
+    torch.testing.assert_close(ClosedForm().penalty([100 * z], joint), small, rtol=1e-3, atol=1e-4)
+
+
+def test_closed_form_compares_the_modalities_with_each_other() -> None:
+    joint, z = torch.randn(256, 1), torch.randn(256, 1)
+    alike = ClosedForm().penalty([z, z + 0.1 * torch.randn(256, 1)], joint)
+    assert alike > 0.8
+
+
+def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alone() -> None:
+    joint = torch.randn(256, 1, requires_grad=True)
+    z = (joint.detach() + 0.5 * torch.randn(256, 1)).requires_grad_()
+    closed_form = ClosedForm()
+    before = closed_form.penalty([z], joint)
+    before.backward()
+    assert joint.grad is None
+    assert closed_form.penalty([z.detach() - 50.0 * z.grad], joint) < before
+
+
+def test_ranks_of_zero_give_no_penalty() -> None:
+    assert ClosedForm().penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0
+    assert Regression(1, [0]).penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0
+
+
+def test_regression_network_learns_dependence_and_its_residual_is_free_of_it() -> None:
+    joint = torch.randn(256, 1)
+    z = torch.sin(2 * joint) + 0.2 * torch.randn(256, 1)
+    regression = Regression(1, [1])
+    optimizer = torch.optim.Adam(regression.parameters(), 1e-2)
+    for _ in range(300):
+        optimizer.zero_grad()
+        regression.fit_term([z], joint).backward()
+        optimizer.step()
+    assert regression.penalty([z], joint) > 0.8
+    assert ClosedForm().penalty([regression.residual(0, z, joint).detach()], joint) < 0.35
+
+
+def test_regression_penalty_moves_the_latents_not_the_network() -> None:
+    joint, z = torch.randn(64, 1), torch.randn(64, 1, requires_grad=True)
+    regression = Regression(1, [1])
+    regression.penalty([z + joint], joint).backward()
+    assert z.grad is not None
+    assert all(weight.grad is None for weight in regression.parameters())
+
+
+def test_regression_fit_term_moves_the_network_not_the_latents() -> None:
+    joint, z = torch.randn(64, 1), torch.randn(64, 1, requires_grad=True)
+    regression = Regression(1, [1])
+    regression.fit_term([z], joint).backward()
+    assert z.grad is None
+    assert all(weight.grad is not None for weight in regression.parameters())

@@ -1,0 +1,90 @@
+"""The training loop: when it stops, what it keeps, what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from deepjive import DeepJIVE
+from deepjive.datasets.synthetic import Synthetic
+from deepjive.deep.batches import Batches, Scaling
+from deepjive.deep.training import Plateau, TrainingError
+from deepjive.modalities import Modalities
+
+from .fitting import fitted
+
+
+def test_plateau_halves_then_stops() -> None:
+    plateau = Plateau(patience=2)
+    verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 0.5, 0.6, 0.6, 0.6, 0.6], start=1)]
+    assert verdicts == ["best", "best", "wait", "halve", "wait", "stop"]
+
+
+def test_plateau_goes_on_when_halving_helped() -> None:
+    plateau = Plateau(patience=1)
+    verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 1.0, 0.5, 0.6, 0.6], start=1)]
+    assert verdicts == ["best", "halve", "best", "halve", "stop"]
+
+
+def test_same_seed_gives_the_same_model_and_leaves_the_global_seed_alone(small: Synthetic) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = fitted(small.data, max_epochs=3).transform(small.data)
+    assert torch.rand(1) == expected
+    np.testing.assert_array_equal(first, fitted(small.data, max_epochs=3).transform(small.data))
+
+
+def test_another_seed_gives_another_model(small: Synthetic) -> None:
+    first = fitted(small.data, max_epochs=3).transform(small.data)
+    assert not np.array_equal(first, fitted(small.data, max_epochs=3, random_state=1).transform(small.data))
+
+
+def test_history_has_a_row_for_every_epoch_and_names_its_terms(model: DeepJIVE) -> None:
+    history = model.history_
+    assert {len(column) for column in history.values()} == {len(history["epoch"])}
+    assert list(dict.fromkeys(history["phase"])) == ["joint", "individual", "refinement"]
+    assert {"train_prediction", "validation_reconstruction", "train_orthogonality", "learning_rate"} <= set(history)
+
+
+def test_a_budget_that_ends_too_early_is_told(small: Synthetic) -> None:
+    with pytest.warns(ConvergenceWarning, match="max_epochs=2"):
+        DeepJIVE(1, 1, max_epochs=2, random_state=0).fit(small.data)
+
+
+def test_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) -> None:
+    with pytest.raises(TrainingError, match=r"epoch \d+ of the joint phase; modality 'modality_\d'.*learning_rate"):
+        fitted(small.data, learning_rate=1e18, max_epochs=50)
+
+
+def test_the_best_weights_are_restored(small: Synthetic) -> None:
+    """After training that ends badly the validation error is that of the best epoch."""
+    model = fitted(small.data, 1, 0, max_epochs=30, learning_rate=0.05)
+    history = model.history_
+    batches = Batches(small.data, Scaling(model.mean_, model.scale_), torch.device("cpu"))
+    x = next(iter(batches(torch.arange(len(small.data)), len(small.data))))
+    with torch.no_grad():
+        error = float((model.network_.joint_part(0, model.network_.joint_scores(x)) - x[0]).square().mean())
+    assert error < min(history["validation_decoding"]) * 1.3  # other rows than the validation rows are in it
+
+
+def test_data_too_large_for_memory_are_read_in_batches_with_the_same_values(small: Synthetic) -> None:
+    scaling, device = Scaling.of(small.data), torch.device("cpu")
+    rows = torch.randperm(len(small.data))
+    kept = Batches(small.data, scaling, device)
+    read = Batches(small.data, scaling, device, largest_in_memory=0)
+    assert (kept.in_memory, read.in_memory) == (True, False)
+    for one, other in zip(kept(rows, 50), read(rows, 50), strict=True):
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_scaling_is_exact_in_pieces_and_ignores_missing_samples() -> None:
+    x = np.random.default_rng(0).normal(5.0, 3.0, size=(3000, 4)).astype(np.float32)
+    present = np.ones((3000, 2), dtype=bool)
+    present[2000:, 0] = False
+    scaling = Scaling.of(Modalities({"a": x, "b": x}, present=present))
+    np.testing.assert_allclose(scaling.mean["a"], x[:2000].mean(0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(scaling.scale["b"], (x - x.mean(0)).std(), rtol=1e-4)
