@@ -50,6 +50,15 @@ def test_norms_finished_only_where_they_win_have_the_same_distribution(literal):
         assert stats.ks_2samp(np.maximum(norms, wide).round(4), ours.round(4)).pvalue > LEAST_P
 
 
+def test_draws_are_finished_from_the_products_that_bounded_them():
+    # with equal singular values the norm is that of the products alone, so that half of the draws exceed its median
+    residual, draws = np.ones(20), 4000
+    median = np.median(residual_norm_samples(residual, 2, 60, draws, generator(0)))
+    raised = raised_norms(np.full(draws, median), residual, 2, 60, generator(1))
+    # four standard errors of a proportion of two samples
+    assert np.mean(raised > median) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 * 2 / draws))
+
+
 def test_perturbations_are_distributed_as_literal_draws(literal):
     (n, d, r), s, right, left = literal
     drawn = np.minimum(np.maximum(right, left) / s[r - 1], 1.0)
