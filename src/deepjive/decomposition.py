@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.batches import row_batches
-from deepjive.modalities import Modalities
+from deepjive.modalities import NO_MODALITY, Modalities
 
 BATCH = 256
 
@@ -52,8 +52,6 @@ class Part(Mapping[str, NDArray]):
         return self._decomposition._part_rows(self._part, name, indices)
 
     def __getitem__(self, name: str) -> NDArray:
-        if name not in self._decomposition.data:
-            raise KeyError(f"There is no modality {name!r}; the modalities are {list(self)}.")
         n = len(self._decomposition.data)
         pieces = [self.rows(name, slice(start, start + BATCH)) for start in range(0, n, BATCH)]
         return np.concatenate(pieces) if pieces else self.rows(name, slice(0, 0))
@@ -130,6 +128,8 @@ class Decomposition:
         return f"Decomposition({self.data!r}, joint rank {self.joint_scores.shape[1]}, individual ranks {ranks})"
 
     def _part_rows(self, part: PartName, name: str, indices: Any) -> NDArray:
+        if name not in self.data:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(self.data.names)))
         if part == "residual":
             x = self.data.rows(name, indices).astype(self.mean[name].dtype, copy=False)
             return x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)

@@ -7,42 +7,21 @@ disk gives another array that lives on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive.files import read_array
+from deepjive.sources import align, as_array, feature_names, named_sources
 
-NO_MODALITIES = (
-    "Modalities needs at least one modality, but was given an empty {kind}. "
-    "Pass a dict of names to arrays whose first axis is the sample: Modalities({{'mri': x, 'pet': y}})."
-)
-NOT_A_COLLECTION = (
-    "Modalities needs a dict of names to arrays, or a list of arrays, but was given {kind}. "
-    "Write Modalities({{'mri': x, 'pet': y}}); a single matrix must first be split into its modalities."
-)
 UNEQUAL_SAMPLES = (
     "All modalities must be measured on the same samples, but the numbers of samples differ: {lengths}. "
     "Give every modality the same samples in the same order; a sample that lacks a modality keeps its row there, "
     "filled with anything, and is marked in `present`."
 )
-UNEQUAL_INDEX = (
-    "The data frames of modalities {first!r} and {second!r} do not hold the same samples: {only_first} only in "
-    "{first!r}, {only_second} only in {second!r}. Select the common rows first, e.g. "
-    "common = a.index.intersection(b.index); Modalities({{{first!r}: a.loc[common], {second!r}: b.loc[common]}})."
-)
-REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
-WRONG_DTYPE = (
-    "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
-    "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
-)
-TOO_FEW_AXES = (
-    "Modality {name!r} has shape {shape}, but at least two axes are expected: (samples, features...). "
-    "For a single feature write array.reshape(-1, 1)."
-)
+NO_MODALITY = "There is no modality {name!r}; the modalities are {names}."
+NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
 WRONG_PRESENT = (
     "`present` must be a boolean array of shape (n_samples, n_modalities) = {expected}, but has shape {shape}."
 )
@@ -93,11 +72,11 @@ class Modalities:
             present = data.present if present is None else present
             arrays, features = dict(data.items()), dict(data.features)
         else:
-            frames = {name: _read(source) for name, source in _named(data).items()}
-            frames, index = _aligned(frames)
+            frames = named_sources(data)
+            frames, index = align(frames)
             samples = index if samples is None else samples
-            features = {name: _feature_names(frame) for name, frame in frames.items()}
-            arrays = {name: _as_array(name, frame) for name, frame in frames.items()}
+            features = {name: feature_names(frame) for name, frame in frames.items()}
+            arrays = {name: as_array(name, frame) for name, frame in frames.items()}
         self._arrays: dict[str, Any] = arrays
         self._features: dict[str, NDArray[np.str_] | None] = features
         self._check_lengths()
@@ -148,10 +127,14 @@ class Modalities:
         -------
         array, shape (n_selected, ...)
         """
+        self._check_name(name)
         return _read_rows(self._arrays[name], indices)
 
     def select(self, names: Sequence[str]) -> Modalities:
         """Keep some modalities, in the order given."""
+        names = list(dict.fromkeys(names))
+        for name in names:
+            self._check_name(name)
         columns = [self.names.index(name) for name in names]
         return self._like({name: self._arrays[name] for name in names}, self._samples, self._present[:, columns])
 
@@ -179,8 +162,7 @@ class Modalities:
     def __getitem__(self, key: Any) -> Any:
         """An array for a name; the Modalities of some samples for an index, a slice or an array."""
         if isinstance(key, str):
-            if key not in self._arrays:
-                raise KeyError(f"There is no modality {key!r}; the modalities are {list(self.names)}.")
+            self._check_name(key)
             return self._arrays[key]
         if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # scikit-learn writes X[indices, ...]
             key = key[0]
@@ -200,6 +182,10 @@ class Modalities:
         new._features = {name: self._features[name] for name in arrays}
         return new
 
+    def _check_name(self, name: object) -> None:
+        if name not in self._arrays:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(self.names)))
+
     def _check_lengths(self) -> None:
         lengths = {name: int(array.shape[0]) for name, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
@@ -216,7 +202,7 @@ class Modalities:
     def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
         if present is None:
             return np.ones(self.shape, dtype=bool)
-        mask = np.asarray(present, dtype=bool)
+        mask = np.array(present, dtype=bool)  # a copy: what the caller does with the mask later stays there
         if mask.shape != self.shape:
             raise ValueError(WRONG_PRESENT.format(expected=self.shape, shape=mask.shape))
         return mask
@@ -238,7 +224,12 @@ class LazyRows:
         self.shape = (len(indices), *array.shape[1:])
         self.dtype = array.dtype
 
+    def __len__(self) -> int:
+        return len(self.indices)
+
     def __getitem__(self, key: Any) -> NDArray:
+        if isinstance(key, (int, np.integer)):
+            return _read_rows(self.array, self.indices[np.array([key])])[0]
         return _read_rows(self.array, self.indices[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
@@ -250,73 +241,6 @@ def as_modalities(data: Any) -> Modalities:
     return data if isinstance(data, Modalities) else Modalities(data)
 
 
-def _named(data: Any) -> dict[str, Any]:
-    if isinstance(data, Mapping):
-        named = {str(name): source for name, source in data.items()}
-    elif isinstance(data, (list, tuple)):
-        named = {f"modality_{i}": source for i, source in enumerate(data, start=1)}
-    else:
-        raise TypeError(NOT_A_COLLECTION.format(kind=_describe(data)))
-    if not named:
-        raise ValueError(NO_MODALITIES.format(kind=type(data).__name__))
-    return named
-
-
-def _describe(data: Any) -> str:
-    shape = getattr(data, "shape", None)
-    return f"a {type(data).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
-
-
-def _read(source: Any) -> Any:
-    return read_array(source) if isinstance(source, (str, Path)) else source
-
-
-def _is_frame(source: Any) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "loc")
-
-
-def _has_default_index(frame: Any) -> bool:
-    return type(frame.index).__name__ == "RangeIndex"
-
-
-def _aligned(frames: dict[str, Any]) -> tuple[dict[str, Any], NDArray[np.str_] | None]:
-    """Bring the rows of labelled data frames into the first one's order."""
-    labelled = [name for name, frame in frames.items() if _is_frame(frame) and not _has_default_index(frame)]
-    if not labelled:
-        return frames, None
-    first = labelled[0]
-    index = frames[first].index
-    for name in labelled:
-        other = frames[name].index
-        only_first, only_second = len(index.difference(other)), len(other.difference(index))
-        if only_first or only_second:
-            raise ValueError(
-                UNEQUAL_INDEX.format(first=first, second=name, only_first=only_first, only_second=only_second)
-            )
-        if not other.is_unique:
-            raise ValueError(REPEATED_SAMPLE.format(name=name))
-    frames = {name: frame.loc[index] if name in labelled else frame for name, frame in frames.items()}
-    return frames, np.asarray(index).astype(str)
-
-
-def _feature_names(frame: Any) -> NDArray[np.str_] | None:
-    return np.asarray([str(column) for column in frame.columns]) if _is_frame(frame) else None
-
-
-def _as_array(name: str, source: Any) -> Any:
-    if _is_frame(source):
-        source = source.to_numpy()
-    elif hasattr(source, "detach"):
-        source = source.detach().cpu().numpy()
-    elif not (hasattr(source, "shape") and hasattr(source, "dtype")):
-        source = np.asarray(source)
-    if np.dtype(source.dtype).kind not in "fiub":
-        raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
-    if len(source.shape) < 2:
-        raise ValueError(TOO_FEW_AXES.format(name=name, shape=tuple(source.shape)))
-    return source
-
-
 def _in_memory(array: Any) -> bool:
     return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
 
@@ -325,12 +249,16 @@ def _row_numbers(key: Any, n: int) -> NDArray[np.intp]:
     """Turn an index, a slice, or an array of int or bool into row numbers."""
     if isinstance(key, (int, np.integer)):
         key = [key]
+    if isinstance(key, tuple):
+        raise TypeError(NOT_AN_INDEX.format(given=f"the tuple {key}"))
     if not isinstance(key, slice):
         key = np.asarray(key)
         if key.size == 0:
             key = key.astype(np.intp)
         if key.dtype.kind not in "iub":
-            raise TypeError(f"Samples are selected by integers, booleans or a slice, not by {key.dtype}.")
+            raise TypeError(NOT_AN_INDEX.format(given=key.dtype))
+        if key.ndim != 1:
+            raise IndexError(NOT_AN_INDEX.format(given=f"an array of shape {key.shape}"))
     return np.arange(n)[key]
 
 

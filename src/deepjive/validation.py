@@ -124,9 +124,7 @@ def check_values(data: Modalities, varying: bool) -> None:
         for batch in row_batches(rows, data.shapes[name]):
             block = data.rows(name, _as_slice(batch))
             if not _is_finite(block):
-                bad = ~np.isfinite(block)
-                sample = int(batch[np.argmax(bad.reshape(len(batch), -1).any(axis=1))])
-                raise ValueError(NOT_FINITE.format(name=name, count=int(bad.sum()), sample=sample))
+                raise ValueError(NOT_FINITE.format(name=name, **_not_finite(data, name, rows)))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
         if varying and not varies:
@@ -138,6 +136,16 @@ def _as_slice(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
+
+
+def _not_finite(data: Modalities, name: str, rows: NDArray[np.intp]) -> dict[str, int]:
+    """Number of values that are not finite, and the first sample that has one."""
+    count, sample = 0, -1
+    for batch in row_batches(rows, data.shapes[name]):
+        bad = ~np.isfinite(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
+        count += int(bad.sum())
+        sample = int(batch[bad.any(axis=1).argmax()]) if sample < 0 and bad.any() else sample
+    return {"count": count, "sample": sample}
 
 
 def _is_finite(block: NDArray) -> bool:

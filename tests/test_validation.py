@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import deepjive.batches
+from deepjive import AJIVE, DeepJIVE, HeteroJIVE, Modalities
+from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
+
+N = 20
+RNG = np.random.default_rng(0)
+MRI, PET = RNG.normal(size=(N, 2, 3)), RNG.normal(size=(N, 4))
+
+
+def with_value(array, where, value):
+    changed = array.copy()
+    changed[where] = value
+    return changed
+
+
+BAD_DATA = {
+    "unequal": ({"mri": MRI, "pet": PET[:-2]}, ValueError, r"samples differ: {'mri': 20, 'pet': 18}"),
+    "one modality": ({"mri": MRI}, ValueError, "at least two modalities, but only 'mri' was given. Pass every"),
+    "no samples": (
+        {"mri": MRI[:0], "pet": PET[:0]},
+        ValueError,
+        r"no samples to fit to: modality 'mri' has shape \(0,",
+    ),
+    "one sample": ({"mri": MRI[:1], "pet": PET[:1]}, ValueError, "needs at least .* samples, but modality 'mri' has 1"),
+    "no features": (
+        {"mri": MRI, "pet": PET[:, :0]},
+        ValueError,
+        r"'pet' has samples of shape \(0,\), that is, no feat",
+    ),
+    "NaN": ({"mri": MRI, "pet": with_value(PET, (7, 1), np.nan)}, ValueError, "'pet' contains 1 .* first in sample 7"),
+    "infinity": ({"mri": with_value(MRI, 3, np.inf), "pet": PET}, ValueError, "'mri' contains 6 .* first in sample 3"),
+    "constant": ({"mri": MRI, "pet": np.full((N, 4), 2.5)}, ValueError, "'pet' is constant: every sample is the same"),
+    "objects": ({"mri": MRI.astype(object), "pet": PET}, TypeError, "'mri' has dtype object, but numbers are expected"),
+}
+BAD_RANKS = {
+    "negative joint": ({"joint_rank": -1}, ValueError, "joint_rank must be an integer of at least 0.*but is -1"),
+    "large joint": (
+        {"joint_rank": 5},
+        ValueError,
+        r"joint_rank is 5, but .* at most 4: .*\(20\).*\(4\) of modality 'pet'",
+    ),
+    "bool joint": ({"joint_rank": True}, TypeError, "joint_rank must be an integer of at least 0.*but is True"),
+    "float joint": ({"joint_rank": 1.0}, TypeError, "joint_rank must be an integer.*but is 1.0"),
+    "text joint": ({"joint_rank": "2"}, TypeError, "joint_rank must be an integer.*but is '2'"),
+    "negative individual": ({"individual_ranks": -2}, ValueError, r"individual_ranks\['mri'\] must be .*but is -2"),
+    "large individual": (
+        {"individual_ranks": {"mri": 7, "pet": 1}},
+        ValueError,
+        r"individual_ranks\['mri'\] is 7.*most 6",
+    ),
+    "bool individual": ({"individual_ranks": {"mri": 1, "pet": False}}, TypeError, r"ranks\['pet'\] must be"),
+    "other names": ({"individual_ranks": {"mri": 1, "eeg": 1}}, ValueError, r"names \['mri', 'eeg'\], but"),
+    "a name lacking": ({"individual_ranks": {"mri": 1}}, ValueError, r"individual_ranks names \['mri'\], but the mod"),
+}
+
+
+def estimator(cls, **ranks):
+    ranks = {"joint_rank": 1, "individual_ranks": 1, **ranks}
+    return cls(**ranks, max_epochs=1) if cls is DeepJIVE else cls(**ranks, n_wedin=0, n_random=0)
+
+
+ESTIMATORS = pytest.mark.parametrize("cls", [AJIVE, HeteroJIVE, DeepJIVE])
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_cannot_be_fitted_are_refused_by_name(cls, case):
+    data, error, message = BAD_DATA[case]
+    with pytest.raises(error, match=message):
+        estimator(cls).fit(data)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("case", BAD_RANKS)
+def test_ranks_that_cannot_be_fitted_are_refused_by_name(cls, case):
+    ranks, error, message = BAD_RANKS[case]
+    with pytest.raises(error, match=message):
+        estimator(cls, **ranks).fit({"mri": MRI, "pet": PET})
+
+
+@ESTIMATORS
+def test_use_before_fit_is_refused(cls):
+    model, data = estimator(cls), {"mri": MRI, "pet": PET}
+    for use in (
+        lambda: model.transform(data),
+        lambda: model.decompose(data),
+        lambda: model.inverse_transform(np.zeros((2, 1))),
+        lambda: model.impute(data, "pet"),
+        lambda: model.get_feature_names_out(),
+        lambda: model.save("nowhere"),
+    ):
+        with pytest.raises(NotFittedError, match=f"This {cls.__name__} instance is not fitted yet"):
+            use()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return estimator(AJIVE).fit({"mri": MRI, "pet": PET})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"mri": MRI, "eeg": PET},
+            r"fitted to the modalities \['mri', 'pet'\], but was given \['mri', 'eeg'\]; \['eeg'\]",
+        ),
+        ([MRI, PET], r"but was given \['modality_1', 'modality_2'\]"),
+        ({"mri": MRI, "pet": PET[:, :3]}, r"'pet' has samples of shape \(3,\), but the model was fitted to .* \(4,\)"),
+        ({"mri": MRI.reshape(N, 6), "pet": PET}, r"'mri' has samples of shape \(6,\), but .* \(2, 3\)"),
+        ({"mri": with_value(MRI, (11, 0, 0), -np.inf), "pet": PET}, "'mri' contains 1 .* first in sample 11"),
+    ],
+)
+@pytest.mark.parametrize("use", ["transform", "decompose"])
+def test_data_unlike_those_fitted_are_refused_by_name(fitted, data, message, use):
+    with pytest.raises(ValueError, match=message):
+        getattr(fitted, use)(data)
+
+
+def test_a_constant_modality_and_a_single_sample_may_be_used_if_not_fitted(fitted):
+    assert fitted.transform({"mri": MRI[:1], "pet": PET[:1]}).shape == (1, 1)
+    assert fitted.transform({"mri": MRI[:0], "pet": PET[:0]}).shape == (0, 1)
+
+
+def test_modalities_are_brought_into_the_models_order(fitted):
+    np.testing.assert_array_equal(
+        fitted.transform({"pet": PET, "mri": MRI}), fitted.transform({"mri": MRI, "pet": PET})
+    )
+    assert check_for_use({"pet": PET, "mri": MRI}, fitted.shapes_).names == ("mri", "pet")
+
+
+@pytest.mark.parametrize("cls", [AJIVE, HeteroJIVE])
+def test_missing_samples_are_refused_with_the_remedy(cls):
+    present = np.ones((N, 2), dtype=bool)
+    present[[2, 5], 1] = False
+    data = Modalities({"mri": MRI, "pet": PET}, present=present)
+    with pytest.raises(ValueError, match=rf"'pet' is missing in 2 of 20 samples, and {cls.__name__} needs every"):
+        estimator(cls).fit(data)
+    estimator(cls).fit(data[data.present.all(axis=1)])
+
+
+def test_rows_of_samples_that_lack_the_modality_are_not_looked_at():
+    present = np.ones((N, 2), dtype=bool)
+    present[4, 1] = False
+    lacking = Modalities({"mri": MRI, "pet": with_value(PET, 4, np.nan)}, present=present)
+    assert check_for_fit(lacking, "Model", allow_missing=True) is lacking
+    only = Modalities({"mri": MRI, "pet": with_value(np.ones((N, 4)), 4, 2.0)}, present=present)
+    with pytest.raises(ValueError, match="'pet' is constant"):
+        check_for_fit(only, "Model", allow_missing=True)
+
+
+def test_a_sample_that_lacks_every_modality_is_named(fitted):
+    present = np.ones((N, 2), dtype=bool)
+    present[[6, 9]] = False
+    with pytest.raises(ValueError, match="2 samples lack every modality, the first is sample 6"):
+        fitted.transform(Modalities({"mri": MRI, "pet": PET}, present=present))
+
+
+def test_too_few_samples_are_counted_against_what_the_estimator_needs():
+    with pytest.raises(ValueError, match="needs at least 21 samples, but modality 'mri' has 20"):
+        check_for_fit({"mri": MRI, "pet": PET}, "Model", min_samples=21)
+
+
+def test_checks_work_in_pieces_of_fixed_memory_and_count_over_all_of_them(monkeypatch):
+    monkeypatch.setattr(deepjive.batches, "BATCH_NUMBERS", 12)  # three samples of four numbers
+    late = with_value(with_value(PET, (8, 3), np.nan), slice(17, None), np.inf)
+    with pytest.raises(ValueError, match=r"'pet' contains 13 values .* first in sample 8"):
+        check_for_fit({"mri": MRI, "pet": late}, "Model")
+    steps = np.repeat([[0.0], [1.0]], [18, 2], axis=0)  # constant in every piece but the last
+    check_for_fit({"mri": MRI, "pet": steps}, "Model")
+
+
+def test_numbers_whose_sum_overflows_are_finite():
+    large = np.where(RNG.random((N, 4)) < 0.5, 1e308, 1.5e308)
+    check_for_fit({"mri": MRI, "pet": large}, "Model")
+    check_for_fit({"mri": MRI, "pet": np.where(large > 1.2e308, 6e4, 5e4).astype(np.float16)}, "Model")
+
+
+def test_integers_and_booleans_are_data():
+    check_for_fit({"mri": np.arange(8).reshape(4, 2), "pet": np.eye(4, dtype=bool)}, "Model")
+
+
+DATA = Modalities({"mri": MRI, "pet": PET})
+
+
+def test_ranks_are_given_for_all_modalities_or_for_each():
+    assert check_ranks(DATA, 2, 3) == (2, {"mri": 3, "pet": 3})
+    assert check_ranks(DATA, np.int32(0), {"pet": np.int64(4), "mri": 0}) == (0, {"mri": 0, "pet": 4})
+    assert list(check_ranks(DATA, 0, {"pet": 1, "mri": 0})[1]) == ["mri", "pet"]
+
+
+def test_auto_stands_for_none_where_there_is_such_a_word_and_is_an_error_where_not():
+    assert check_ranks(DATA, "auto", "auto") == (None, None)
+    with pytest.raises(TypeError, match=r"joint_rank must be an integer of at least 0, but is 'auto'"):
+        check_ranks(DATA, "auto", 1, auto=None)
+    with pytest.raises(TypeError, match=r"at least 0 or 'auto', but is None"):
+        check_modality_ranks("signal_ranks", DATA, None)
+
+
+def test_the_largest_rank_is_the_smaller_of_samples_and_features():
+    assert check_ranks(DATA, 4, {"mri": 6, "pet": 4}) == (4, {"mri": 6, "pet": 4})
+    few = DATA[:3]
+    with pytest.raises(ValueError, match=r"joint_rank is 4, but the data allow at most 3: .*samples \(3\)"):
+        check_ranks(few, 4, 1)
+    with pytest.raises(ValueError, match=r"signal_ranks\['pet'\] is 4, but the data allow at most 3"):
+        check_modality_ranks("signal_ranks", few, {"mri": 1, "pet": 4})
