@@ -1,8 +1,8 @@
 """Models on disk: a folder of `config.json` and `model.safetensors`, without pickle.
 
 The config holds the class, its parameters and everything learned that is not an array; in the place of each array it
-names a tensor of the weights file. It is written last and holds the digest of the weights, so that a folder whose two
-files do not belong together is recognised.
+names a tensor of the weights file. It is written last and holds the digest of the weights and of itself, so that a
+changed file, and a folder whose two files do not belong together, are recognised.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CLASSES = {
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
-    "SeparateAutoencoders": "deepjive.deep.baseline",
 }
+KEYS = {"class", "deepjive", "learned", "parameters", "weights_sha256"}
 ARRAY, TUPLE, CUSTOM = "$array", "$tuple", "$custom"
 
 NOT_A_MODEL = "{path} is not a saved model: {reason}. A model folder holds {config} and {weights}, written by save()."
@@ -41,6 +41,9 @@ DAMAGED = (
     "{path} is damaged: {reason}. Its files were changed or only partly written; save the model again or restore "
     "the folder from a copy."
 )
+UNSAVABLE = "{kind} cannot be saved, because load() knows only {classes}. Fit one of these to save it."
+UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, arrays, and dicts and lists of these can."
+UNKNOWN_CUSTOM = "{name!r} is no parameter of {kind}, which was saved in {path}; its parameters are {known}."
 NEEDS_CUSTOM = (
     "The model in {path} was fitted with {name} of your own, which are code and are not saved. "
     "Pass the same again: load({path!r}, {name}=...)."
@@ -63,8 +66,9 @@ def save(model: Any, path: str | Path) -> None:
     """
     from deepjive import __version__
 
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
+    kind = type(model)
+    if CLASSES.get(kind.__name__) != kind.__module__:
+        raise TypeError(UNSAVABLE.format(kind=f"{kind.__module__}.{kind.__name__}", classes=", ".join(CLASSES)))
     arrays: dict[str, np.ndarray] = {}
     parameters = {
         key: _packed_parameter(value, f"parameters/{key}", arrays)
@@ -75,11 +79,14 @@ def save(model: Any, path: str | Path) -> None:
     config = {
         "format": FORMAT,
         "deepjive": __version__,
-        "class": type(model).__name__,
+        "class": kind.__name__,
         "parameters": parameters,
         "learned": learned,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
+    config["config_sha256"] = _digest(config)
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / WEIGHTS, weights)
     write_atomically(folder / CONFIG, json.dumps(config, indent=1).encode())
 
@@ -92,7 +99,8 @@ def load(path: str | Path, **custom: Any) -> Any:
     path : path
         The folder.
     **custom
-        Parameters that are code, such as ``networks``, where the model was fitted with the user's own.
+        Parameters that are code, such as ``networks``, where the model was fitted with the user's own; also others
+        that are to differ from those saved, such as ``accelerator``.
 
     Returns
     -------
@@ -103,6 +111,8 @@ def load(path: str | Path, **custom: Any) -> Any:
     ------
     ModelFolderError
         If there is no model, it is damaged, or it was written in a format this version does not know.
+    TypeError
+        If `custom` names what is no parameter of the estimator.
     """
     folder = Path(path)
     config = _read_config(folder)
@@ -110,8 +120,12 @@ def load(path: str | Path, **custom: Any) -> Any:
     try:
         parameters = _unpack(config["parameters"], arrays)
         learned = _unpack(config["learned"], arrays)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} and {WEIGHTS} disagree")) from error
+    for key in custom:
+        if key not in parameters:
+            kind, known = config["class"], list(parameters)
+            raise TypeError(UNKNOWN_CUSTOM.format(name=key, kind=kind, path=folder, known=known))
     needed = [key for key, value in parameters.items() if isinstance(value, Mapping) and CUSTOM in value]
     for key in needed:
         if key not in custom:
@@ -151,20 +165,27 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise refuse(f"it has no {name}")
     try:
         config = json.loads((folder / CONFIG).read_bytes())
+        digest = _digest(config) if isinstance(config, dict) else ""
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} is not JSON ({error})")) from error
-    expected = {"format", "deepjive", "class", "parameters", "learned", "weights_sha256"}
-    if not isinstance(config, dict) or not expected <= set(config):
-        raise refuse(f"{CONFIG} lacks one of {sorted(expected)}")
+    if not isinstance(config, dict) or "format" not in config:
+        raise refuse(f"{CONFIG} names no format")
     if config["format"] != FORMAT:
-        raise ModelFolderError(
-            NEWER_FORMAT.format(path=folder, version=config["deepjive"], format=config["format"], known=FORMAT)
-        )
-    if config["class"] not in CLASSES:
+        version = config.get("deepjive", "of another version")
+        raise ModelFolderError(NEWER_FORMAT.format(path=folder, version=version, format=config["format"], known=FORMAT))
+    if config.get("config_sha256") != digest:
+        raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} was changed after it was written"))
+    if not set(config) >= KEYS or not isinstance(config["parameters"], dict) or not isinstance(config["learned"], dict):
+        raise refuse(f"{CONFIG} does not hold {sorted(KEYS)}")
+    if not isinstance(config["class"], str) or config["class"] not in CLASSES:
         raise refuse(f"its class {config['class']!r} is none of {list(CLASSES)}")
-    if not isinstance(config["parameters"], dict) or not isinstance(config["learned"], dict):
-        raise refuse(f"{CONFIG} holds no parameters")
     return config
+
+
+def _digest(config: dict[str, Any]) -> str:
+    """Digest of all of a config but the digest itself, however it is indented."""
+    content = {key: value for key, value in config.items() if key != "config_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _read_weights(folder: Path, digest: Any) -> dict[str, np.ndarray]:
@@ -201,14 +222,14 @@ def _is_custom(value: Any) -> bool:
 
 
 def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Replace each array by the name of a tensor, which goes to `arrays`."""
+    """Replace each array by the name of a tensor, which goes to `arrays`; an array of text becomes a list."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        arrays[key] = np.ascontiguousarray(value)
+        arrays[key] = np.asarray(value, order="C")
         return {ARRAY: key}
-    if isinstance(value, np.ndarray):
-        return [str(item) for item in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
+        return value.tolist()
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
     if isinstance(value, Mapping):
         return {str(name): _pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
     if isinstance(value, tuple):
@@ -217,7 +238,8 @@ def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
         return [_pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"{key} holds a {type(value).__name__}, which cannot be saved.")
+    what = f"an array of dtype {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    raise TypeError(UNSAVABLE_VALUE.format(key=key.lstrip("/"), value=what))
 
 
 def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
