@@ -1,0 +1,236 @@
+"""Permutation tests: how many components are joint, and which features carry them.
+
+**Joint components.** With orthonormal signal scores ``Q_k`` of each modality, the statistic of component j is the
+largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]`` after the directions closest to the j - 1 before
+it have been taken out of every ``Q_k``. Under the hypothesis that the modalities have at most j - 1 joint directions,
+what is left of them is independent, so that permuting the samples of each modality against the others gives the
+statistic's distribution; nothing is fitted again. For two modalities these are stepwise tests of the canonical
+correlations of the signal scores. A component is tested only as far as those before it: p-values never fall along the
+sequence (a closed testing procedure).
+
+Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220; Roy's
+largest root, with the modalities' signal scores in the place of the data.
+
+**Features** (jackstraw). A feature carries joint components if they explain more of its variance than of a feature
+that carries none. That feature takes part in the estimation of the joint scores, which alone makes them agree a
+little; so a few features are permuted over the samples, the model is fitted again with these in it, and what the new
+joint scores explain of the permuted features is what chance and that circle do.
+
+Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
+Bioinformatics 31(4), with joint scores in the place of principal components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, stats
+from sklearn.utils.validation import check_is_fitted
+
+from deepjive.linear.bounds import generator
+from deepjive.linear.refit import aligned, with_ranks_of
+from deepjive.linear.streaming import checked_masks
+from deepjive.modalities import Modalities
+from deepjive.validation import check_for_fit
+
+TOO_MANY_COMPONENTS = (
+    "n_components is {given}, but the signal of modality {name!r} has {limit} components, of which no more can be "
+    "joint. Test at most {limit}, or fit with a larger signal rank."
+)
+NOTHING_TO_CARRY = "The model has joint rank 0: there is no joint component that features could carry."
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """Permutation tests of joint components.
+
+    Attributes
+    ----------
+    p_values : array, shape (n_components,)
+        Of the hypothesis that fewer than 1, 2, .. components are joint. They never fall.
+    statistics : array, shape (n_components,)
+        Largest squared singular values, between 1 and the number of modalities for weights of 1.
+    permuted : array, shape (n_components, n_permutations)
+        The same of permuted samples.
+    """
+
+    p_values: NDArray
+    statistics: NDArray
+    permuted: NDArray
+
+
+@dataclass(frozen=True)
+class FeatureTest:
+    """Jackstraw tests of one modality's features.
+
+    Attributes
+    ----------
+    p_values : array, shape of one sample
+        Of the hypothesis that the feature carries no joint component; 1 outside the mask.
+    explained : array, shape of one sample
+        Fraction of the feature's variance that the joint scores explain.
+    permuted : array, shape (n_permuted,)
+        The same of permuted features, in increasing order.
+    counted : array of bool, shape of one sample
+        Features that were tested: the mask.
+    """
+
+    p_values: NDArray
+    explained: NDArray
+    permuted: NDArray
+    counted: NDArray[np.bool_]
+
+    @property
+    def q_values(self) -> NDArray:
+        """False discovery rate of the features with as small a p-value (Benjamini and Hochberg 1995)."""
+        adjusted = np.ones(self.p_values.shape)
+        adjusted[self.counted] = stats.false_discovery_control(self.p_values[self.counted])
+        return adjusted
+
+
+def permutation_test(
+    model: Any, n_permutations: int = 1000, *, n_components: int | None = None, random_state: Any = None
+) -> JointTest:
+    """Permutation p-values of joint components.
+
+    Parameters
+    ----------
+    model : AJIVE, HeteroJIVE or JIVE
+        A fitted model. What is tested is its signal: for JIVE the leading joint_rank + individual_rank components of
+        each modality. The p-values do not account for a choice of ranks from the same data.
+    n_permutations : int
+        Draws; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+    n_components : int, optional
+        Number of components to test, in order of agreement; the model's joint rank when not given.
+    random_state : int, RandomState, Generator or None
+        Seed of the permutations.
+
+    Returns
+    -------
+    JointTest
+
+    Raises
+    ------
+    ValueError
+        For more components than a modality's signal has.
+    """
+    check_is_fitted(model)
+    unit = np.sqrt(len(model.joint_scores_))
+    names, bases = list(model.signal_scores_), [scores / unit for scores in model.signal_scores_.values()]
+    count = model.joint_rank_ if n_components is None else n_components
+    for name, basis in zip(names, bases, strict=True):
+        if count > basis.shape[1]:
+            raise ValueError(TOO_MANY_COMPONENTS.format(given=count, name=name, limit=basis.shape[1]))
+    roots = np.sqrt(getattr(model, "weights_", np.ones(len(bases))))
+    rng = generator(random_state)
+    directions = linalg.svd(_stacked(bases, roots), full_matrices=False)[0]
+    statistics, permuted = np.zeros(count), np.zeros((count, n_permutations))
+    for j in range(count):
+        left = [_without_directions(basis, directions[:, :j]) for basis in bases]
+        statistics[j] = _largest(left, roots)
+        permuted[j] = [_largest([rng.permutation(basis) for basis in left], roots) for _ in range(n_permutations)]
+    as_large = np.sum(permuted >= statistics[:, None] * (1 - 1e-12), axis=1)
+    p_values = np.maximum.accumulate((1.0 + as_large) / (1.0 + n_permutations))
+    return JointTest(p_values, statistics, permuted)
+
+
+def jackstraw(
+    model: Any,
+    X: Any,
+    name: str,
+    *,
+    component: int | None = None,
+    n_repeats: int = 50,
+    share: float = 0.1,
+    random_state: Any = None,
+) -> FeatureTest:
+    """Jackstraw p-values: which features of a modality carry joint components.
+
+    Parameters
+    ----------
+    model : AJIVE, HeteroJIVE or JIVE
+        A fitted model; its ranks are kept.
+    X : Modalities, mapping or sequence
+        The data it was fitted to. Modality `name` is read into memory.
+    name : str
+        The modality.
+    component : int, optional
+        Test a single joint component, counted from 0; all together when not given.
+    n_repeats : int
+        How often features are permuted and the model is fitted again.
+    share : float
+        Share of the features that are permuted at a time; small, so that the joint scores stay what they are.
+        There are ``n_repeats * share`` permuted features for every feature.
+    random_state : int, RandomState, Generator or None
+        Seed of the permutations.
+
+    Returns
+    -------
+    FeatureTest
+
+    Raises
+    ------
+    ValueError
+        For a model of joint rank 0.
+    """
+    check_is_fitted(model)
+    if model.joint_rank_ == 0:
+        raise ValueError(NOTHING_TO_CARRY)
+    data, rng = check_for_fit(X, type(model).__name__), generator(random_state)
+    values = np.asarray(data[name][:], dtype=np.float64)
+    counted = _counted(model, data, name)
+    flat, candidates = values.reshape(len(values), -1), np.flatnonzero(counted)
+    reference, refit = model.joint_scores_, with_ranks_of(model)
+    explained = _explained(flat, reference, component)
+    permuted = []
+    for _ in range(n_repeats):
+        chosen = rng.choice(candidates, size=max(1, round(share * len(candidates))), replace=False)
+        changed = flat.copy()
+        changed[:, chosen] = rng.permuted(flat[:, chosen], axis=0)
+        again = refit.fit(Modalities({**data, name: changed.reshape(values.shape)}))
+        scores = again.joint_scores_ @ aligned(again.joint_scores_, reference)
+        permuted.append(_explained(changed[:, chosen], scores, component))
+    null = np.sort(np.concatenate(permuted))
+    as_large = len(null) - np.searchsorted(null, explained * (1 - 1e-12))
+    p_values = np.where(counted.reshape(-1), (1.0 + as_large) / (1.0 + len(null)), 1.0)
+    return FeatureTest(p_values.reshape(counted.shape), explained.reshape(counted.shape), null, counted)
+
+
+def _stacked(bases: Sequence[NDArray], roots: NDArray) -> NDArray:
+    return np.concatenate([root * basis for root, basis in zip(roots, bases, strict=True)], axis=1)
+
+
+def _largest(bases: Sequence[NDArray], roots: NDArray) -> float:
+    """Largest squared singular value of the weighted bases side by side."""
+    stacked = _stacked(bases, roots)
+    size = stacked.shape[1]
+    top = linalg.eigvalsh(stacked.T @ stacked, subset_by_index=[size - 1, size - 1], check_finite=False)
+    return float(top[0])
+
+
+def _without_directions(basis: NDArray, directions: NDArray) -> NDArray:
+    """Orthonormal basis of what is left of a subspace without its own directions closest to the given ones."""
+    if directions.shape[1] == 0:
+        return basis
+    full = linalg.qr(basis.T @ directions)[0]
+    return basis @ full[:, directions.shape[1] :]
+
+
+def _counted(model: Any, data: Modalities, name: str) -> NDArray[np.bool_]:
+    mask = checked_masks(model.mask, data.shapes)[name]
+    return np.ones(data.shapes[name], dtype=bool) if mask is None else mask
+
+
+def _explained(features: NDArray, scores: NDArray, component: int | None) -> NDArray:
+    """Fraction of each feature's sum of squares about its mean along scores of variance 1; 0 for constant features."""
+    scores = scores if component is None else scores[:, [component]]
+    centred = features - features.mean(axis=0)
+    largest = np.abs(centred).max(axis=0, initial=0.0)
+    centred /= np.where(largest > 0.0, largest, 1.0)
+    total = np.sum(centred**2, axis=0)
+    along = np.sum((scores.T @ centred) ** 2, axis=0) / len(scores)
+    return along / np.where(total > 0.0, total, 1.0)

@@ -1,0 +1,45 @@
+"""Fitting a linear model again, with the ranks that were found, to data that differ a little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from sklearn.base import clone
+
+
+def with_ranks_of(model: Any, **parameters: Any) -> Any:
+    """An unfitted copy of a fitted linear model with its ranks given, so that `fit` draws and searches nothing.
+
+    Parameters
+    ----------
+    model : AJIVE, HeteroJIVE or JIVE
+        A fitted model.
+    **parameters
+        Other parameters to set.
+    """
+    fixed = {"joint_rank": model.joint_rank_, "individual_ranks": dict(model.individual_ranks_)}
+    if hasattr(model, "signal_ranks_"):
+        fixed |= {"signal_ranks": dict(model.signal_ranks_), "n_wedin": 0, "n_random": 0}
+    return clone(model).set_params(**fixed, **parameters)
+
+
+def aligned(moving: NDArray, reference: NDArray) -> NDArray:
+    """The rotation (or reflection) R for which ``moving @ R`` is nearest to `reference`, shape (rank, rank).
+
+    Orthogonal Procrustes (Schönemann 1966, Psychometrika 31).
+
+    Parameters
+    ----------
+    moving, reference : array, shape (n, rank)
+        Coordinates of the same points.
+    """
+    return rotation_from(moving.T @ reference)
+
+
+def rotation_from(products: NDArray) -> NDArray:
+    """The same from the products ``moving' reference``, shape (rank, rank)."""
+    left, _, right = linalg.svd(products)
+    return np.asarray(left @ right)
