@@ -1,0 +1,139 @@
+"""Whether p-values and intervals of the linear methods can be trusted: simulations with known truth, as tables.
+
+    python benchmarks/inference_calibration.py              # 200 simulations each
+
+1. Permutation p-values of joint components that are not there, and jackstraw p-values of features that carry none:
+   how often they are at most 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform law. AJIVE and JIVE
+   have the same signal scores, and so the same p-values.
+2. Bootstrap intervals of 90%: coverage of the population's variance explained and of the true loadings, and for
+   comparison what percentile intervals of the same draws would cover.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+
+import numpy as np
+from scipy import stats
+
+from deepjive import AJIVE, JIVE
+from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear.permutation import jackstraw, permutation_test
+
+PARTS = ("joint", "individual", "residual")
+
+
+def simulate(seed: int, n: int, widths: tuple[int, ...], joint: int, individual: int, noise: float):
+    """Scores standard normal, loadings standard normal and the same for every seed; the data and the loadings."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(0)
+    z = rng.normal(size=(n, joint))
+    data, loadings = {}, {}
+    for k, width in enumerate(widths):
+        loadings[f"m{k}"] = fixed.normal(size=(joint, width)), fixed.normal(size=(individual, width))
+        together, alone = loadings[f"m{k}"]
+        signal = z @ together + rng.normal(size=(n, individual)) @ alone
+        data[f"m{k}"] = signal + noise * rng.normal(size=(n, width))
+    return data, loadings
+
+
+def fitted(method: str, data: dict, joint: int, individual: int):
+    if method == "JIVE":
+        return JIVE(joint, individual, tol=1e-4).fit(data)
+    return AJIVE(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
+
+
+def uniform_row(title: str, p_values: np.ndarray, step: float, of: int) -> None:
+    """One row; discrete p-values are spread evenly over their steps, so that they may be exactly uniform."""
+    spread = p_values - np.random.default_rng(0).uniform(0.0, step, p_values.shape)
+    below = [(p_values <= level).mean() for level in (0.05, 0.01)]
+    print(
+        f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {stats.kstest(spread, 'uniform').pvalue:7.3f}", flush=True
+    )
+
+
+def p_value_table(simulations: int) -> None:
+    print("p-values under the hypothesis")
+    print(f"{'test':42} {'of':>5} {'<= .05':>7} {'<= .01':>7} {'KS p':>7}")
+    for joint in (0, 1):
+        p_values = []
+        for seed in range(simulations):
+            data, _ = simulate(seed, 60, (50, 200), joint, 2, 1.0)
+            model = fitted("AJIVE", data, joint + 1, 1 if joint == 0 else 2)
+            p_values.append(permutation_test(model, 199, random_state=seed).p_values[joint])
+        title = f"joint component {joint + 1} where there are {joint}"
+        uniform_row(title, np.array(p_values), 1 / 200, simulations)
+    p_values = []
+    for seed in range(simulations):
+        data, _ = simulate(seed, 60, (50, 200), 1, 2, 1.0)
+        data["m1"][:, 0] = np.random.default_rng((seed, 1)).normal(size=60)
+        model = fitted("AJIVE", data, 1, 2)
+        p_values.append(jackstraw(model, data, "m1", n_repeats=10, random_state=seed).p_values[0])
+    uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations)
+
+
+def truth_of(loadings: dict, noise: float) -> dict:
+    fractions = {}
+    for name, (together, alone) in loadings.items():
+        sizes = np.array([np.sum(together**2), np.sum(alone**2), together.shape[1] * noise**2])
+        fractions[name] = dict(zip(PARTS, sizes / sizes.sum(), strict=True))
+    return fractions
+
+
+def coverage_table(simulations: int, draws: int) -> None:
+    print(f"\ncoverage of 90% intervals of {draws} draws (in brackets: percentile intervals of the same draws)")
+    print(
+        f"{'method':6} {'n':>4} {'d':>11} {'joint':>5} {'noise':>5} {'modality':>8}"
+        + "".join(f"{p:>13}" for p in PARTS)
+        + f"{'loadings':>10}"
+    )
+    for method, n, widths, joint, noise in [
+        ("AJIVE", 100, (50, 200), 1, 1.0),
+        ("AJIVE", 200, (100, 300), 2, 1.0),
+        ("AJIVE", 200, (100, 300), 2, 2.0),
+        ("JIVE", 200, (100, 300), 1, 1.0),
+    ]:
+        hits = [one_coverage(seed, method, n, widths, joint, noise, draws) for seed in range(simulations)]
+        for k in range(len(widths)):
+            rates = np.mean([hit[k] for hit in hits], axis=0)
+            cells = "".join(f"{rates[0, i]:7.3f} ({rates[1, i]:.2f})"[:14].rjust(13) for i in range(3))
+            print(
+                f"{method:6} {n:4d} {widths!s:>11} {joint:5d} {noise:5.1f} {k:8d}{cells}{rates[0, 3]:10.3f}", flush=True
+            )
+
+
+def one_coverage(seed: int, method: str, n: int, widths: tuple[int, ...], joint: int, noise: float, draws: int):
+    """For each modality (2, 4): basic and percentile intervals; the three parts and the joint loadings."""
+    data, loadings = simulate(seed, n, widths, joint, 1, noise)
+    model = fitted(method, data, joint, 1)
+    found, truth = bootstrap(model, data, n_draws=draws, random_state=seed), truth_of(loadings, noise)
+    rows = []
+    for name, fractions in truth.items():
+        basic = [inside(fractions[part], found.variance_explained[name][part]) for part in PARTS]
+        limits = [np.quantile(found.variance_draws[name][part], [0.05, 0.95]) for part in PARTS]
+        percentile = [inside(fractions[part], limit) for part, limit in zip(PARTS, limits, strict=True)]
+        left, _, right = np.linalg.svd(loadings[name][0] @ model.joint_loadings_[name].T)
+        rotated = (left @ right).T @ loadings[name][0]
+        covered = inside(rotated, found.joint_loadings[name]).mean()
+        rows.append([[*basic, covered], [*percentile, np.nan]])
+    return np.array(rows)
+
+
+def inside(value, limits):
+    return (limits[0] <= value) & (value <= limits[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=200)
+    arguments = parser.parse_args()
+    p_value_table(arguments.simulations)
+    coverage_table(arguments.simulations, arguments.draws)
+
+
+if __name__ == "__main__":
+    main()
