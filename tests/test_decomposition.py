@@ -70,6 +70,17 @@ def test_parts_of_integers_are_floats_and_add_up(model):
     np.testing.assert_allclose(total, parts.data["image"], atol=1e-12)
 
 
+def test_all_parts_have_the_precision_of_the_model(model):
+    model.mean = {name: mean.astype(np.float32) for name, mean in model.mean.items()}
+    for loadings in model.loadings.values():
+        loadings.update({name: loading.astype(np.float32) for name, loading in loadings.items()})
+    parts = decomposition(model)
+    scores = {name: scores.astype(np.float32) for name, scores in parts.individual_scores.items()}
+    parts = dataclasses.replace(parts, joint_scores=parts.joint_scores.astype(np.float32), individual_scores=scores)
+    assert parts.data["image"].dtype == np.float64
+    assert {part["image"].dtype for part in (parts.joint, parts.individual, parts.residual)} == {np.dtype(np.float32)}
+
+
 def test_each_part_is_what_the_model_renders(parts, model):
     expected = np.tensordot(parts.joint_scores, model.loadings["joint"]["image"], axes=1) + model.mean["image"]
     np.testing.assert_array_equal(parts.joint["image"], expected)

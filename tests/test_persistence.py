@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -328,6 +329,14 @@ def test_another_class_is_never_imported(folder, kind):
 def test_a_config_that_belies_its_digest_gives_no_other_error(folder, change, reason):
     forge(folder, change)
     assert_damaged(folder, reason)
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900])
+def test_nesting_that_only_json_can_follow_gives_no_other_error(folder, depth):
+    nested = json.loads("[" * depth + "]" * depth)
+    forge(folder, lambda config: config["learned"].update(nested_=nested))
+    with contextlib.suppress(ModelFolderError):  # how deep is too deep differs between versions of Python
+        load(folder)
 
 
 def test_weights_that_belie_their_digest_give_no_other_error(folder):

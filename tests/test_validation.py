@@ -170,8 +170,12 @@ def test_checks_work_in_pieces_of_fixed_memory_and_count_over_all_of_them(monkey
     late = with_value(with_value(PET, (8, 3), np.nan), slice(17, None), np.inf)
     with pytest.raises(ValueError, match=r"'pet' contains 13 values .* first in sample 8"):
         check_for_fit({"mri": MRI, "pet": late}, "Model")
-    steps = np.repeat([[0.0], [1.0]], [18, 2], axis=0)  # constant in every piece but the last
-    check_for_fit({"mri": MRI, "pet": steps}, "Model")
+
+
+@pytest.mark.parametrize("ones", [slice(3, 4), slice(12, None), slice(17, 18)], ids=["first", "between", "last"])
+def test_a_modality_is_constant_only_if_all_pieces_are_the_same(monkeypatch, ones):
+    monkeypatch.setattr(deepjive.batches, "BATCH_NUMBERS", 12)  # twelve samples of one number, then eight
+    check_for_fit({"mri": MRI, "pet": with_value(np.zeros((N, 1)), ones, 1.0)}, "Model")
 
 
 def test_numbers_whose_sum_overflows_are_finite():
