@@ -26,10 +26,10 @@ IDENTITIES = ["explicit", "exchange", "merged"]
 @pytest.mark.slow
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_known_linear_parts_are_recovered(identity: str) -> None:
-    made = make_synthetic(500, (40, 40), random_state=1)
-    parts = fitted(made.data, identity=identity, max_epochs=150).decompose(made.data)
+    made = make_synthetic(400, (40, 40), random_state=1)
+    parts = fitted(made.data, identity=identity, max_epochs=50).decompose(made.data)
     for name in made.joint:
-        # 500 samples of 40 features with noise of half the signal's size: AJIVE itself reaches .98
+        # 400 samples of 40 features with noise of half the signal's size: AJIVE itself reaches .98
         assert r2(made.joint[name], parts.joint[name]) > 0.95
         assert r2(made.individual[name], parts.individual[name]) > 0.95
 
@@ -88,7 +88,7 @@ def test_rank_zero_gives_a_part_without_variation(
 
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_joint_scores_from_one_modality_alone_agree_with_those_from_both(small: Synthetic, identity: str) -> None:
-    model = fitted(small.data, identity=identity, max_epochs=60)
+    model = fitted(small.data, identity=identity, max_epochs=25)
     both = model.transform(small.data)
     for name in small.data:
         alone = model.transform(small.data.select([name]))
@@ -236,7 +236,7 @@ def test_separate_autoencoders_have_no_joint_part(small: Synthetic) -> None:
         )
     assert model.transform(small.data).shape == (240, 3)
     assert list(model.get_feature_names_out()) == ["modality_1_1", "modality_1_2", "modality_2_1"]
-    assert model.decompose(small.data).variance_explained["modality_1"]["joint"] == pytest.approx(0.0, abs=1e-9)
+    assert model.decompose(small.data).variance_explained["modality_1"]["joint"] == 0.0
 
 
 @pytest.mark.slow
@@ -244,7 +244,7 @@ def test_a_linear_network_agrees_with_ajive() -> None:
     from scipy.linalg import subspace_angles
 
     made = make_synthetic(500, (30, 40), joint_rank=2, individual_rank=1, noise=0.3, random_state=0)
-    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=200, identity="explicit")
+    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=100, identity="explicit")
     linear = dj.AJIVE(signal_ranks=3, joint_rank=2, random_state=0).fit(made.data)
     angles = subspace_angles(deep.transform(made.data), linear.transform(made.data))
     assert np.rad2deg(angles).max() < 5.0

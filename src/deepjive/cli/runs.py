@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: 
     model : estimator
         A fitted estimator.
     decomposition : Decomposition
-        Of the samples it was fitted to.
+        Of the samples it was fitted to, or of others if `note` says so.
     **report
         As for `write_report_of`.
 
@@ -72,7 +72,7 @@ def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: 
     write_scores(folder, decomposition)
     if hasattr(model, "history_"):
         write_atomically(folder / "history.csv", history_text(model.history_).encode())
-    return write_report_of(folder / REPORT, model, decomposition, note=FITTED_SAMPLES, **report)
+    return write_report_of(folder / REPORT, model, decomposition, **{"note": FITTED_SAMPLES, **report})
 
 
 def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
@@ -98,6 +98,7 @@ def write_report_of(
     sources: Mapping[str, str] | None = None,
     command: str | None = None,
     note: str | None = None,
+    evidence: Sequence[Any] | None = None,
 ) -> Path:
     """Write the report on what a model says of some samples.
 
@@ -119,6 +120,8 @@ def write_report_of(
         The command that fitted the model.
     note : str, optional
         Which samples these are.
+    evidence : sequence of Table, optional
+        Tables of figures beside their baselines.
     """
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
@@ -135,6 +138,7 @@ def write_report_of(
         networks=model.describe() if hasattr(model, "describe") else None,
         command=command,
         note=note,
+        evidence=evidence,
     )
 
 

@@ -26,6 +26,7 @@ from deepjive.deep.objective import ObjectiveName, phases_of
 from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
 from deepjive.deep.progress import progress_of
 from deepjive.deep.standardize import Standardizer
+from deepjive.deep.threads import threads_for
 from deepjive.deep.training import History, Settings, train
 from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit, check_ranks
@@ -43,7 +44,7 @@ UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
 NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."
 NO_AUTO_RANKS = (
     "{name}='auto' is not available yet: give the number of components. "
-    "AJIVE(...).fit(data) finds ranks for linear structure (joint_rank_, individual_ranks_) and is a good start."
+    "AJIVE finds ranks for linear structure and is a good start: AJIVE().fit(data).joint_rank_, or `deepjive ranks`."
 )
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
@@ -197,7 +198,7 @@ class DeepJIVE(JointIndividualModel):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         scaling = Scaling.of(data)
         fabric = self._launched_fabric()
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), threads_for(data.shapes):
             torch.manual_seed(seed)
             self._set_up(data.shapes, scaling, joint_rank, individual_ranks)
             self._train(data, scaling, fabric, torch.Generator().manual_seed(seed))
@@ -312,7 +313,7 @@ class DeepJIVE(JointIndividualModel):
 
     @torch.no_grad()
     def _standardize(self, batches: Batches, rows: Tensor) -> None:
-        """Give scores their standard form, and the individual parts mean 0 over the training samples."""
+        """Give scores their standard form, and individual parts beside a joint one mean 0 over the training samples."""
         network = self.network_.eval()
         latents: list[list[Tensor]] = [[] for _ in range(1 + len(self.shapes_))]
         parts: list[list[list[Tensor]]] = [[[] for _ in self.shapes_] for _ in range(2)]
@@ -333,7 +334,8 @@ class DeepJIVE(JointIndividualModel):
         self._standardizer(0).fit(torch.cat(latents[0]), joint_parts)
         for k, name in enumerate(self.shapes_):
             self._standardizer(1 + k).fit(torch.cat(latents[1 + k]), individual_parts[k : k + 1])
-            self.offset_[name] = (sums[k] / len(rows)).float().cpu().numpy()
+            if self.joint_rank_:
+                self.offset_[name] = (sums[k] / len(rows)).float().cpu().numpy()
 
     @torch.no_grad()
     def _scores(self, data: Modalities) -> Scores:
