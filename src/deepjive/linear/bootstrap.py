@@ -1,21 +1,22 @@
 """Bootstrap intervals for variance explained and for loadings.
 
 Samples are drawn with replacement, all modalities of a sample together, and the model is fitted again with its ranks.
-With ``e`` the estimate, ``b`` the draws and q their quantiles, the interval is the basic one,
+With ``e`` the estimate, ``m`` and ``s`` the mean and standard deviation of the draws, and z the normal quantile,
+intervals are
 
-    [2 e - q_(1 + level) / 2 (b),  2 e - q_(1 - level) / 2 (b)].
+    e - (m - e) -+ z s.
 
-It turns the draws around the estimate, because both err the same way: a low-rank part takes up some noise, so that
-variance explained is too large on average, and larger once more in draws whose samples repeat. Percentile intervals
-would add the two errors; measured coverage is in benchmarks/inference_calibration.py. Where noise is several times the
-signal and a modality has few features, the draws show only part of that error, and intervals of variance explained lie
-too high.
+The bias ``m - e`` is taken away, because draws err in the estimate's direction: a low-rank part takes up some noise, so
+that variance explained is too large on average, and larger once more in draws whose samples repeat. Percentile
+intervals would add the two errors. Draws of samples show what a part takes up for want of samples but not what it takes
+up for want of features (about rank / n_features of the noise), so that with few features and strong noise intervals of
+the residual lie too low. Measured coverage, of these and of percentile intervals: benchmarks/inference_calibration.py.
 
 Components are defined up to sign, and nearly equal ones up to rotation, so that each draw's loadings are rotated to
 the estimate's first (orthogonal Procrustes), joint ones in all modalities together.
 
-Efron and Tibshirani 1993, An introduction to the bootstrap, section 13.4 and 14; Procrustes alignment after Milan and
-Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value decomposition,
+Efron and Tibshirani 1993, An introduction to the bootstrap, sections 10.6 and 12.5; Procrustes alignment after Milan
+and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value decomposition,
 Applied Statistics 44.
 
 Nothing but the samples-by-samples products of a modality is fitted again, and its features are read once in the end.
@@ -29,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.linear.bounds import generator
@@ -85,7 +87,7 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
     X : Modalities, mapping or sequence
         The data it was fitted to.
     n_draws : int
-        Number of draws.
+        Number of draws, at least 2.
     level : float
         Coverage of each interval.
     random_state : int, RandomState, Generator or None
@@ -104,6 +106,8 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
     check_is_fitted(model)
     if not 0.0 < level < 1.0:
         raise ValueError(WRONG_LEVEL.format(given=level))
+    if n_draws < 2:
+        raise ValueError(f"n_draws must be at least 2 for a standard deviation, but is {n_draws}; use about 200.")
     data, rng = check_for_fit(X, type(model).__name__), generator(random_state)
     if len(data) != len(model.joint_scores_):
         raise ValueError(OTHER_DATA.format(fitted=len(model.joint_scores_), given=len(data)))
@@ -186,6 +190,6 @@ def _loading_limits(pieces: Pieces, original: NDArray, draws: Sequence[NDArray],
 
 
 def _limits(estimate: Any, draws: NDArray, level: float) -> Any:
-    """Lower and upper limit of the basic interval."""
-    low, high = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
-    return 2.0 * estimate - high, 2.0 * estimate - low
+    """Lower and upper limit of the interval in the module's docstring; draws are along the first axis."""
+    middle, reach = 2.0 * estimate - draws.mean(axis=0), norm.ppf((1.0 + level) / 2.0) * draws.std(axis=0, ddof=1)
+    return middle - reach, middle + reach

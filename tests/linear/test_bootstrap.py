@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear.refit import aligned, with_ranks_of
+
+
+def simulated(seed, n=100, sizes=(40, 120), noise=1.0):
+    """One joint and one individual component; loadings are the same for every seed."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(0)
+    z = rng.normal(size=(n, 1))
+    data, loadings = {}, {}
+    for k, d in enumerate(sizes):
+        together, alone = fixed.normal(size=(1, d)), fixed.normal(size=(1, d))
+        data[f"m{k}"] = z @ together + rng.normal(size=(n, 1)) @ alone + noise * rng.normal(size=(n, d))
+        loadings[f"m{k}"] = together, alone
+    return data, loadings
+
+
+def fitted(data, estimator=AJIVE):
+    extra = {"n_wedin": 0, "n_random": 0} if estimator is not JIVE else {"tol": 1e-4}
+    return estimator(joint_rank=1, individual_ranks=1, **extra).fit(data)
+
+
+def residual_fraction(together, alone, noise):
+    sizes = np.sum(together**2), np.sum(alone**2), together.size * noise**2
+    return sizes[2] / sum(sizes)
+
+
+def inside(value, limits):
+    return (limits[0] <= value) & (value <= limits[1])
+
+
+def test_intervals_cover_the_truth_where_the_fit_takes_up_noise_and_percentiles_do_not():
+    ours, percentile, carried = [], [], []
+    for seed in range(12):
+        data, truth = simulated(seed, n=60, sizes=(100, 120), noise=2.0)
+        model = fitted(data)
+        found = bootstrap(model, data, n_draws=25, random_state=seed)
+        for name, (together, alone) in truth.items():
+            residual = residual_fraction(together, alone, 2.0)
+            ours.append(inside(residual, found.variance_explained[name]["residual"]))
+            percentile.append(inside(residual, np.quantile(found.variance_draws[name]["residual"], [0.05, 0.95])))
+            together = together * np.sign(np.sum(together * model.joint_loadings_[name]))
+            carried.append(inside(together, found.joint_loadings[name]).mean())
+    # of 24 nominal 90% intervals, which come in pairs, about 21 cover
+    assert np.mean(ours) > 0.7
+    assert np.mean(percentile) < np.mean(ours) - 0.1
+    assert 0.8 < np.mean(carried) < 0.95
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
+def test_intervals_of_every_estimator_hold_its_estimate_and_its_shapes(estimator):
+    data, _ = simulated(0, n=60)
+    data = {"m0": data["m0"].reshape(60, 5, 8), "m1": data["m1"]}
+    model = fitted(data, estimator)
+    found = bootstrap(model, data, n_draws=20, random_state=0)
+    assert found.joint_loadings["m0"].shape == (2, 1, 5, 8)
+    assert found.individual_loadings["m1"].shape == (2, 1, 120)
+    for name, limits in found.joint_loadings.items():
+        assert np.mean((limits[0] < model.joint_loadings_[name]) & (model.joint_loadings_[name] < limits[1])) > 0.9
+    widths = [high - low for parts in found.variance_explained.values() for low, high in parts.values()]
+    assert min(widths) > 0.0
+    assert max(widths) < 0.5
+
+
+def test_draws_on_the_factors_are_those_on_the_data():
+    data, _ = simulated(0, n=50)
+    model = fitted(data)
+    found = bootstrap(model, data, n_draws=3, random_state=0)
+    rng = np.random.Generator(np.random.SFC64(0))
+    for i in range(3):
+        rows = rng.integers(50, size=50)
+        again = with_ranks_of(model).fit({name: x[rows] for name, x in data.items()})
+        for name in data:
+            assert found.variance_draws[name]["joint"][i] == pytest.approx(again.variance_explained_[name]["joint"])
+
+
+def test_equal_components_that_change_places_do_not_widen_the_intervals():
+    rng = np.random.default_rng(0)
+    z, loadings = rng.normal(size=(150, 2)), np.repeat(np.eye(2), 20, axis=1)
+    data = {name: z @ loadings + 0.3 * rng.normal(size=(150, 40)) for name in "ab"}
+    model = AJIVE(2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
+    low, high = bootstrap(model, data, n_draws=40, random_state=0).joint_loadings["a"]
+    # without rotation a loading would be anything between -1 and 1
+    assert np.mean(high - low) < 0.5
+
+
+def test_wider_levels_give_wider_intervals_around_the_same_draws():
+    data, _ = simulated(0)
+    model = fitted(data)
+    narrow, wide = (bootstrap(model, data, n_draws=30, level=level, random_state=0) for level in (0.5, 0.95))
+    inner, outer = (found.variance_explained["m0"]["joint"] for found in (narrow, wide))
+    assert outer[0] < inner[0] < inner[1] < outer[1]
+
+
+def test_other_samples_and_impossible_levels_are_refused():
+    data, _ = simulated(0)
+    model = fitted(data)
+    with pytest.raises(ValueError, match="needs the 100 samples the model was fitted to, but was given 50"):
+        bootstrap(model, {name: x[:50] for name, x in data.items()})
+    with pytest.raises(ValueError, match="level is the coverage"):
+        bootstrap(model, data, level=90)
+
+
+def test_alignment_undoes_a_rotation():
+    rng = np.random.default_rng(0)
+    x, rotation = rng.normal(size=(20, 3)), np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    np.testing.assert_allclose(x @ rotation @ aligned(x @ rotation, x), x, atol=1e-12)

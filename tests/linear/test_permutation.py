@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive.linear.permutation import jackstraw, permutation_test
+
+
+def simulated(seed, joint, individual=2, n=50, sizes=(30, 90), noise=1.0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, joint))
+    data = {}
+    for k, d in enumerate(sizes):
+        scores = np.hstack([z, rng.normal(size=(n, individual))])
+        data[f"m{k}"] = scores @ rng.normal(size=(joint + individual, d)) + noise * rng.normal(size=(n, d))
+    return data
+
+
+def fitted(data, joint, individual):
+    return AJIVE(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
+
+
+@pytest.mark.parametrize("joint", [0, 1])
+def test_p_values_of_a_component_that_is_not_joint_are_uniform(joint):
+    p_values = []
+    for seed in range(60):
+        model = fitted(simulated(seed, joint), joint + 1, 1 if joint == 0 else 2)
+        p_values.append(permutation_test(model, 99, random_state=seed).p_values[joint])
+    # p-values are multiples of 1/100, spread over their steps here
+    spread = np.array(p_values) - np.random.default_rng(0).uniform(0, 0.01, size=60)
+    assert stats.kstest(spread, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
+def test_joint_components_have_the_smallest_p_value_and_the_next_one_not(estimator):
+    data = simulated(0, joint=2)
+    model = estimator(joint_rank=2, individual_ranks=2).fit(data)
+    found = permutation_test(model, 99, n_components=3, random_state=0)
+    np.testing.assert_allclose(found.p_values[:2], 0.01)
+    assert found.p_values[2] > 0.05
+
+
+def test_statistics_of_two_modalities_are_their_canonical_correlations():
+    data = simulated(0, joint=1)
+    model = fitted(data, 1, 2)
+    a, b = (scores / np.sqrt(50) for scores in model.signal_scores_.values())
+    found = permutation_test(model, 3, n_components=3, random_state=0)
+    np.testing.assert_allclose(found.statistics, 1 + np.linalg.svd(a.T @ b)[1], atol=1e-10)
+
+
+def test_p_values_never_fall_along_the_components():
+    found = [permutation_test(fitted(simulated(seed, 0), 3, 0), 19, random_state=0).p_values for seed in range(10)]
+    assert np.all(np.diff(found, axis=1) >= 0)
+
+
+def test_a_model_without_joint_components_has_no_p_values():
+    model = fitted(simulated(0, 0), 0, 2)
+    assert permutation_test(model, 5).p_values.shape == (0,)
+    with pytest.raises(ValueError, match="joint rank 0"):
+        jackstraw(model, simulated(0, 0), "m0")
+
+
+def test_more_components_than_the_signal_has_are_refused():
+    with pytest.raises(ValueError, match="n_components is 4, but the signal of modality 'm0' has 3"):
+        permutation_test(fitted(simulated(0, 1), 1, 2), 5, n_components=4)
+
+
+def carried(seed, n=60):
+    """The first half of the first modality's features carries the joint component, the second half none."""
+    rng = np.random.default_rng(seed)
+    z, loadings = rng.normal(size=(n, 1)), rng.choice([-1.0, 1.0], size=(1, 60))
+    loadings[:, 30:] = 0.0
+    return {"a": z @ loadings + rng.normal(size=(n, 60)), "b": z @ rng.normal(size=(1, 40)) + rng.normal(size=(n, 40))}
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, JIVE])
+def test_features_that_carry_the_joint_component_are_told_from_those_that_do_not(estimator):
+    data = carried(0)
+    model = estimator(joint_rank=1, individual_ranks=0).fit(data)
+    found = jackstraw(model, data, "a", n_repeats=20, random_state=0)
+    assert (found.q_values[:30] < 0.1).mean() > 0.9
+    assert (found.q_values[30:] < 0.1).mean() < 0.1
+
+
+def test_p_values_of_features_that_carry_nothing_are_uniform():
+    p_values = []
+    for seed in range(6):
+        data = carried(seed)
+        p_values.append(jackstraw(fitted(data, 1, 0), data, "a", n_repeats=20, random_state=seed).p_values[30:])
+    assert stats.kstest(np.concatenate(p_values), "uniform").pvalue > 0.01
+
+
+def test_a_feature_of_the_modality_that_makes_the_joint_scores_is_not_called_joint_for_that():
+    # with two features, each makes half of its modality's scores, and explains itself whatever the other modality is
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=(60, 2)), "b": rng.normal(size=(60, 40))}
+    model = fitted(data, 1, 0)
+    found = jackstraw(model, data, "a", n_repeats=60, share=0.5, random_state=0)
+    parametric = stats.f.sf(found.explained / (1 - found.explained) * 58, 1, 58)
+    assert parametric.min() < 1e-4
+    assert found.p_values.min() > 0.05
+
+
+def test_single_components_are_tested_and_shapes_and_masks_kept():
+    data = carried(0)
+    mask = np.ones((6, 10), dtype=bool)
+    mask[0, :3] = False
+    data = {"a": data["a"].reshape(60, 6, 10), "b": data["b"]}
+    model = AJIVE(2, joint_rank=1, individual_ranks=1, mask={"a": mask}, n_wedin=0, n_random=0).fit(data)
+    found = jackstraw(model, data, "a", component=0, n_repeats=5, random_state=0)
+    assert found.p_values.shape == (6, 10)
+    assert np.all(found.p_values[~mask] == 1.0)
+    assert np.all(found.q_values[~mask] == 1.0)
+    assert np.median(found.p_values[:3][mask[:3]]) < 0.05
+
+
+def test_the_same_seed_gives_the_same_p_values():
+    data = carried(0)
+    model = fitted(data, 1, 0)
+    first, second = (jackstraw(model, data, "b", n_repeats=3, random_state=1).p_values for _ in range(2))
+    np.testing.assert_array_equal(first, second)
