@@ -3,7 +3,11 @@ import warnings
 import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
 import deepjive as dj
 from deepjive import JIVE, Modalities
@@ -249,3 +253,21 @@ def test_an_estimation_cut_short_warns(fitted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         JIVE(2, RANKS).fit(data)
+
+
+def test_scikit_learn_conventions_hold(fitted):
+    model, data, z = fitted
+    copy = clone(model)
+    assert not hasattr(copy, "joint_rank_")
+    assert copy.get_params() == model.get_params()
+    frame = copy.set_output(transform="pandas").fit_transform(data)
+    assert list(frame.columns) == ["joint_1", "joint_2"]
+    pipeline = make_pipeline(JIVE(2, RANKS, tol=1e-4), SVC())
+    assert cross_val_score(pipeline, data, z[:, 0] > 0, cv=4).mean() > 0.85
+
+
+def test_the_same_seed_finds_the_same_ranks_and_scores():
+    data, _ = simulated(n=40, sizes=(20, 30), joint=1)
+    first, second = (JIVE(n_permutations=20, tol=1e-4, random_state=3).fit(data) for _ in range(2))
+    np.testing.assert_array_equal(first.joint_scores_, second.joint_scores_)
+    np.testing.assert_array_equal(first.rank_history_, second.rank_history_)
