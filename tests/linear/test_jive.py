@@ -53,13 +53,13 @@ def largest_angle(a, b):
 def test_brca_has_the_variance_explained_of_r_jive(shared_data):
     with np.load(shared_data("tcga_brca/tcga_brca.npz")) as arrays:
         data = {name: arrays[name] for name in ("expression", "methylation", "mirna")}
-    model = JIVE(2, {"expression": 27, "methylation": 26, "mirna": 25}).fit(data)
+    # 39 iterations instead of 98 change the fifth decimal
+    model = JIVE(2, {"expression": 27, "methylation": 26, "mirna": 25}, tol=1e-4).fit(data)
     expected = {"joint": [0.187340, 0.250286, 0.163215], "individual": [0.416433, 0.221843, 0.299847]}
     for part, fractions in expected.items():
         found = [model.variance_explained_[name][part] for name in data]
         # r.jive starts from a constant, which the start here replaces by a component less: 1e-4 apart
         np.testing.assert_allclose(found, fractions, atol=2e-4)
-    assert model.n_iter_ == 98
 
 
 @pytest.mark.parametrize("rule", ["permutation", "bic"])
@@ -93,10 +93,10 @@ def test_nothing_is_joint_in_shuffled_modalities(rule):
 
 
 def test_a_rank_that_is_given_stays_while_the_other_is_searched():
-    data, _ = simulated(n=60, sizes=(40, 80), joint=1)
-    model = JIVE(2, "bic", tol=1e-4).fit(data)
+    data, _ = simulated(n=40, sizes=(30, 40), joint=1)
+    model = JIVE(2, "bic", tol=1e-3).fit(data)
     assert model.joint_rank_ == 2
-    model = JIVE("bic", {"m0": 1, "m1": 2}, tol=1e-4).fit(data)
+    model = JIVE("bic", {"m0": 1, "m1": 2}, tol=1e-3).fit(data)
     assert (model.joint_rank_, model.individual_ranks_) == (1, RANKS)
 
 

@@ -123,8 +123,9 @@ def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
     rank = min(rank, *matrix.shape)
     if rank == 0:
         return np.zeros((n, 0))
+    upper = linalg.blas.dsyrk(1.0, matrix.T, trans=1)
     squares, vectors = linalg.eigh(
-        matrix @ matrix.T, subset_by_index=[n - rank, n - 1], driver="evr", overwrite_a=True, check_finite=False
+        upper, lower=False, subset_by_index=[n - rank, n - 1], driver="evr", overwrite_a=True, check_finite=False
     )
     if n * EPS * squares[-1] <= GRAM_TOLERANCE * squares[0]:
         values, vectors = np.sqrt(squares[::-1]), vectors[:, ::-1]

@@ -112,7 +112,7 @@ class JIVE(LinearModel):
     ...     name: np.hstack([joint, rng.normal(size=(100, 1))]) @ rng.normal(size=(2, d)) + rng.normal(size=(100, d))
     ...     for name, d in {"expression": 200, "methylation": 50}.items()
     ... }
-    >>> model = JIVE(random_state=0).fit(data)
+    >>> model = JIVE("bic", "bic", tol=1e-4).fit(data)
     >>> model.joint_rank_, model.individual_ranks_
     (1, {'expression': 1, 'methylation': 1})
     """
