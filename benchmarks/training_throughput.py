@@ -1,0 +1,200 @@
+"""Throughput of `DeepJIVE.fit` beside a bare PyTorch loop of the same networks and losses.
+
+    python benchmarks/training_throughput.py             # 10,000 samples of 784 + 784 features, a few minutes
+    python benchmarks/training_throughput.py --epochs 10 --repeats 3
+
+Dense networks, joint and individual ranks 10, explicit identity, closed-form orthogonality, batches of 256, every
+phase for the same few epochs. The bare loop holds scaled training data as tensors, shuffles by `torch.randperm`, and
+does per step what training cannot do without: loss, gradients, clipping, AdamW. It has no validation, no history, no
+best weights, no check of the data and no Fabric; its data are scaled before its clock starts. The clock of `fit` runs
+from the call to its return, so its number includes all of that.
+
+Samples are those that steps were taken on: training samples, in whole batches, times epochs, summed over the phases.
+Each run is a process of its own, so that peaks of memory do not mix, and warms up on a small fit first. Runs alternate;
+shown are medians, for the ratio that of pairs of neighbouring runs, with the lowest and the highest. Small samples are
+fitted in one thread whatever --threads says (see `deepjive.deep.threads`); the bare loop takes what it is given,
+and several threads say something of it only on a machine with nothing else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+N, WIDTH, RANK, BATCH = 10_000, 784, 10, 256
+VARIANTS = ("fit", "bare")
+Clock = dict[str, tuple[float, float]]
+
+
+@contextmanager
+def timed(clock: Clock, key: str) -> Iterator[None]:
+    """CPU and wall seconds of what is done inside, under `key`."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield
+    clock[key] = (time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def simulated(n: int):
+    """Two modalities that share scores, made in small pieces that do not raise the peak of memory themselves."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    loadings = {name: rng.standard_normal((2 * RANK, WIDTH), dtype=np.float32) for name in ("first", "second")}
+    data = {name: rng.standard_normal((n, WIDTH), dtype=np.float32) for name in loadings}
+    joint = rng.standard_normal((n, RANK), dtype=np.float32)
+    for name, x in data.items():
+        scores = np.hstack([joint, rng.standard_normal((n, RANK), dtype=np.float32)])
+        for start in range(0, n, BATCH):
+            x[start : start + BATCH] += np.tanh(scores[start : start + BATCH] @ loadings[name])
+    return data
+
+
+def model(epochs: int):
+    from deepjive import DeepJIVE
+
+    return DeepJIVE(
+        RANK, RANK, identity="explicit", networks="dense", batch_size=BATCH, max_epochs=epochs, random_state=0
+    )
+
+
+def fit(data, epochs: int, clock: Clock) -> int:
+    """Fit, with the phases timed on the way; gives the number of training samples."""
+    from deepjive.deep import estimator
+
+    train, rows = estimator.train, []
+
+    def timed_train(phase, batches, train_rows, *rest):
+        rows.append(len(train_rows))
+        with timed(clock, phase.name):
+            return train(phase, batches, train_rows, *rest)
+
+    estimator.train = timed_train
+    try:
+        with timed(clock, "all"):
+            model(epochs).fit(data)
+    finally:
+        estimator.train = train
+    return rows[0]
+
+
+def bare(data, epochs: int, clock: Clock) -> int:
+    """The same phases over as many training samples, in plain PyTorch; gives the number of training samples."""
+    import torch
+
+    from deepjive.deep.batches import Scaling
+    from deepjive.deep.objective import phases_of
+    from deepjive.modalities import Modalities
+
+    modalities, settings = Modalities(data), model(epochs)
+    scaling = Scaling.of(modalities)
+    rows = slice(0, len(modalities) - round(len(modalities) * settings.validation_fraction))
+    tensors = [torch.from_numpy(scaling.scaled(name, modalities.rows(name, rows))) for name in modalities.names]
+    with timed(clock, "all"):
+        settings._set_up(modalities.shapes, scaling, RANK, dict.fromkeys(modalities.names, RANK))
+        weights = settings.identity_weight, settings.orthogonality_weight
+        for phase in phases_of(settings.objective, settings.network_, *weights):
+            with timed(clock, phase.name):
+                bare_phase(phase, tensors, epochs, settings.learning_rate, settings.weight_decay)
+    return len(tensors[0])
+
+
+def bare_phase(phase, tensors, epochs: int, learning_rate: float, weight_decay: float) -> None:
+    import torch
+
+    phase.requires_grad_(False)
+    parameters = [p for module in phase.trained() for p in module.requires_grad_(True).parameters()]
+    optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
+    n = len(tensors[0])
+    for _ in range(epochs):
+        order = torch.randperm(n)
+        for start in range(0, n - n % BATCH, BATCH):
+            rows = order[start : start + BATCH]
+            loss = phase([tensor[rows] for tensor in tensors])["total"]
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def work(variant: str, epochs: int, threads: int) -> None:
+    """One run, in a process of its own: its numbers as JSON."""
+    import torch
+
+    run: Callable[..., int] = {"fit": fit, "bare": bare}[variant]
+    torch.set_num_threads(threads)
+    warnings.simplefilter("ignore")
+    data, clock = simulated(N), {}
+    before = peak()
+    run({name: x[: 4 * BATCH] for name, x in data.items()}, 1, {})
+    samples = run(data, epochs, clock)
+    print(json.dumps({"samples": samples - samples % BATCH, "clock": clock, "peak": peak(), "before": before}))
+
+
+def peak() -> float:
+    """Peak resident memory so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def spawned(variant: str, arguments: argparse.Namespace) -> dict:
+    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
+    command = [sys.executable, __file__, "--variant", variant]
+    command += ["--epochs", str(arguments.epochs), "--threads", str(arguments.threads)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
+    for repeat in range(arguments.repeats):
+        for variant in VARIANTS if repeat % 2 == 0 else VARIANTS[::-1]:
+            runs[variant].append(spawned(variant, arguments))
+    sizes = f"n {N}, features {WIDTH} + {WIDTH}, ranks {RANK}, batch {BATCH}"
+    print(f"{sizes}, {arguments.epochs} epochs a phase, {arguments.threads} thread(s), median of {arguments.repeats}")
+    phases = [key for key in runs["bare"][0]["clock"] if key != "all"]
+    print(f"{'samples per second':24}{'fit, CPU':>10}{'bare, CPU':>11}{'ratio':>8}{'fit, wall':>12}{'bare, wall':>12}")
+    for key in (*phases, "all"):
+        passes = arguments.epochs * (len(phases) if key == "all" else 1)
+        print(line(key, {variant: speeds(runs[variant], key, passes) for variant in VARIANTS}))
+    around = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
+    print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(around):.2f} CPU s")
+    for variant in VARIANTS:
+        most, before = (statistics.median(run[key] for run in runs[variant]) for key in ("peak", "before"))
+        print(f"peak memory, {variant}: {most:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
+
+
+def speeds(runs: list[dict], key: str, passes: int) -> list[tuple[float, float]]:
+    """Samples per CPU second and per second, of every run."""
+    return [tuple(run["samples"] * passes / seconds for seconds in run["clock"][key]) for run in runs]
+
+
+def line(key: str, found: dict[str, list[tuple[float, float]]]) -> str:
+    pairs = sorted(a[0] / b[0] for a, b in zip(found["fit"], found["bare"], strict=True))
+    (cpu, wall), (bare_cpu, bare_wall) = (map(statistics.median, zip(*found[v], strict=True)) for v in VARIANTS)
+    numbers = f"{cpu:10.0f}{bare_cpu:11.0f}{statistics.median(pairs):8.3f}{wall:12.0f}{bare_wall:12.0f}"
+    return f"{key:24}{numbers}   ratio {pairs[0]:.3f} to {pairs[-1]:.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of every phase")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each, alternating")
+    parser.add_argument("--variant", choices=VARIANTS, help="one run alone, as JSON")
+    arguments = parser.parse_args()
+    if arguments.variant:
+        work(arguments.variant, arguments.epochs, arguments.threads)
+    else:
+        compare(arguments)
+
+
+if __name__ == "__main__":
+    main()
