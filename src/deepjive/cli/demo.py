@@ -15,9 +15,9 @@ ACCURACY = (
     "scores should not; chance is {chance:.0%}. A support vector machine learned the digits from the scores of the "
     "fitted pairs and was tested on pairs of images never seen."
 )
-SHARED = (
-    "The same model, fitted to the same images paired at random, should find nothing that varies together: the joint "
-    "part should then explain none of the variance of new pairs, or less than none."
+PREDICTED = (
+    "What varies together can be predicted from the other image alone. The same model, fitted to the same images "
+    "paired at random, should predict nothing of new pairs: none of the variance, or less than none."
 )
 
 
@@ -40,10 +40,10 @@ def demo(
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = demonstrate(pairs, say=show.line, max_epochs=max_epochs, verbose=1)
     accuracies = [(name, size, f"{accuracy:.1%}") for name, size, accuracy in found.accuracies]
-    shared = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in found.shared_variance]
+    predicted = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in found.predicted_variance]
     evidence = [
         Table("Digits told from scores", ("scores", "size", "accuracy"), accuracies, ACCURACY.format(chance=CHANCE)),
-        Table("Variance of new pairs in the joint part", ("modality", "pairs", "shuffled"), shared, SHARED),
+        Table("Variance predicted from the other image", ("modality", "pairs", "shuffled"), predicted, PREDICTED),
     ]
     page = runs.write_run(
         out,

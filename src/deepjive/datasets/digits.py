@@ -85,9 +85,7 @@ def _paired(
     first = rng.randint(len(images), size=n)
     second = _same_digit(digits, first, rng)
     angle = rng.uniform(-max_angle, max_angle, size=n)
-    turned = np.stack(
-        [rotate(image, a, reshape=False, order=1) for image, a in zip(images[first], angle, strict=True)]
-    )
+    turned = np.stack([rotate(image, a, reshape=False, order=1) for image, a in zip(images[first], angle, strict=True)])
     negative = 1.0 - images[second] + noise * rng.normal(size=(n, 8, 8))
     data = Modalities({"turned": turned.astype(np.float32), "negative": negative.astype(np.float32)})
     return PairedDigits(data, digits[first], angle)

@@ -28,8 +28,8 @@ def progress_of(verbose: int, phases: Sequence[str], max_epochs: int) -> Iterato
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=16),
         TextColumn("epoch {task.completed:.0f}"),
         TextColumn("{task.fields[terms]}"),
         TimeElapsedColumn(),
@@ -47,4 +47,4 @@ def progress_of(verbose: int, phases: Sequence[str], max_epochs: int) -> Iterato
 def _in_words(row: dict[str, float]) -> str:
     prefix = "validation_"
     terms = {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}
-    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items() if name != "total")
+    return "  ".join(f"{name} {value:.3f}" for name, value in list(terms.items())[:2] if name != "total")

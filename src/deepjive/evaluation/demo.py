@@ -16,6 +16,7 @@ from deepjive.base import JointIndividualModel
 from deepjive.datasets.digits import PairedDigits, load_paired_digits
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.classification import held_out_accuracy
+from deepjive.evaluation.recovery import r2
 from deepjive.modalities import Modalities
 
 JOINT_RANK, INDIVIDUAL_RANK = 9, 8
@@ -38,15 +39,16 @@ class Demonstration:
         The digit of each held-out pair.
     accuracies : list of (scores, size, accuracy)
         How often a support vector machine tells the digit of held-out pairs.
-    shared_variance : list of (modality, paired, shuffled)
-        Fraction of held-out variance in the joint part, for true pairs and for a model of shuffled ones.
+    predicted_variance : list of (modality, paired, shuffled)
+        Fraction of a modality's held-out variance that is predicted from the other one alone, for true pairs and for
+        a model of shuffled ones.
     """
 
     model: JointIndividualModel
     parts: Decomposition
     digit: NDArray
     accuracies: list[tuple[str, int, float]]
-    shared_variance: list[tuple[str, float, float]]
+    predicted_variance: list[tuple[str, float, float]]
 
 
 def demonstrate(
@@ -61,7 +63,7 @@ def demonstrate(
     say : callable
         Told what is being done.
     **settings
-        Of `DeepJIVE`, beside the ranks and the seed.
+        Of `DeepJIVE`, beside ranks, identity and seed.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def demonstrate(
 
     train, test = load_paired_digits(n_train, n_test, random_state=0)
     say(f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
-    model = DeepJIVE(JOINT_RANK, INDIVIDUAL_RANK, random_state=0, **settings).fit(train.data)  # type: ignore[arg-type]
+    settings = {"dropout": 0.2, **settings}
+    model = DeepJIVE(JOINT_RANK, INDIVIDUAL_RANK, identity="explicit", random_state=0, **settings).fit(train.data)  # type: ignore[arg-type]
     fitted, parts = model.decompose(train.data), model.decompose(test.data)
     scores = {"DeepJIVE, joint scores": (fitted.joint_scores, parts.joint_scores)}
     for name in train.data:
@@ -87,7 +90,7 @@ def demonstrate(
         parts,
         test.digit,
         [(name, a.shape[1], held_out_accuracy(a, train.digit, b, test.digit)) for name, (a, b) in scores.items()],
-        _shared_variance(parts, train.data, test.data, settings),
+        _predicted_variance(model, train.data, test.data, settings),
     )
 
 
@@ -115,14 +118,17 @@ def _side_by_side(data: Modalities) -> NDArray:
     return np.concatenate([np.asarray(array).reshape(len(data), -1) for array in data.values()], axis=1)
 
 
-def _shared_variance(
-    parts: Decomposition, train: Modalities, test: Modalities, settings: dict[str, object]
+def _predicted_variance(
+    model: JointIndividualModel, train: Modalities, test: Modalities, settings: dict[str, object]
 ) -> list[tuple[str, float, float]]:
     from deepjive.deep.estimator import DeepJIVE
 
-    shuffled = DeepJIVE(JOINT_RANK, 0, random_state=0, **settings).fit(_shuffled(train))  # type: ignore[arg-type]
-    null = shuffled.decompose(_shuffled(test)).variance_explained
-    return [(name, parts.variance_explained[name]["joint"], null[name]["joint"]) for name in test.names]
+    shuffled = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=0, **settings).fit(_shuffled(train))  # type: ignore[arg-type]
+    null = _shuffled(test)
+    return [
+        (name, r2(test[name], model.impute(test, name)), r2(null[name], shuffled.impute(null, name)))
+        for name in test.names
+    ]
 
 
 def _shuffled(data: Modalities) -> Modalities:

@@ -1,0 +1,90 @@
+"""Recovery of known joint and individual parts: R2 over seeds, for every identity constraint, beside AJIVE.
+
+    python benchmarks/recovery.py                      # the table of docs/decisions.md, about half an hour
+    python benchmarks/recovery.py --seeds 1 --cells nonlinear --settings objective=published
+
+n = 1000, two modalities of 100 features, one true joint and one true individual score each, equal energy, noise with
+half the standard deviation of the signal. "over" states every rank one too large. AJIVE stands at the true ranks and,
+for nonlinear data, also at the joint rank that is best for it in hindsight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from deepjive import AJIVE, DeepJIVE
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.evaluation.recovery import r2
+
+CELLS = [(nonlinear, over) for nonlinear in (False, True) for over in (0, 1)]
+
+
+def scores(made: Synthetic, model) -> list[float]:
+    """R2 of the joint and the individual part of each modality."""
+    parts = model.decompose(made.data)
+    return [r2(made.joint[name], parts.joint[name]) for name in made.joint] + [
+        r2(made.individual[name], parts.individual[name]) for name in made.joint
+    ]
+
+
+def ajive(made: Synthetic, nonlinear: bool, over: int) -> list[float]:
+    ranks = [1 + over] if not nonlinear else [1 + over, *range(3, 11)]
+    fits = []
+    for joint_rank in ranks:
+        model = AJIVE(signal_ranks=2 * joint_rank, joint_rank=joint_rank, individual_ranks=joint_rank, n_wedin=1)
+        fits.append(scores(made, model.set_params(n_random=1, random_state=0).fit(made.data)))
+    return max(fits, key=sum)
+
+
+def row(label: str, values: list[list[float]], seconds: float) -> str:
+    table = np.asarray(values)
+    mean, spread, worst = table.mean(0), table.std(0), table.min()
+    joint, individual = (f"{mean[a:b].mean():.3f} ± {spread[a:b].mean():.3f}" for a, b in ((0, 2), (2, 4)))
+    return f"{label:58} J {joint}   S {individual}   worst {worst:.3f}   {seconds:5.0f} s"
+
+
+def parsed(pairs: list[str]) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            settings[key] = float(value)
+        except ValueError:
+            settings[key] = None if value == "None" else value
+    return settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--cells", choices=("all", "linear", "nonlinear"), default="all")
+    parser.add_argument("--identities", nargs="*", default=["explicit", "exchange", "merged"])
+    parser.add_argument("--over", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    settings = parsed(arguments.settings)
+    for nonlinear, over in CELLS:
+        kind = "nonlinear" if nonlinear else "linear"
+        if arguments.cells not in ("all", kind) or over not in arguments.over:
+            continue
+        made = [make_synthetic(nonlinear=nonlinear, random_state=seed) for seed in range(arguments.seeds)]
+        label = f"{kind}, {'ranks over by one' if over else 'true ranks'}"
+        started = time.perf_counter()
+        print(row(f"{label}, AJIVE", [ajive(one, nonlinear, over) for one in made], time.perf_counter() - started))
+        for identity in arguments.identities:
+            started, values = time.perf_counter(), []
+            for seed, one in enumerate(made):
+                model = DeepJIVE(1 + over, 1 + over, identity=identity, random_state=seed, **settings)
+                values.append(scores(one, model.fit(one.data)))
+            spent = (time.perf_counter() - started) / len(made)
+            print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, spent), flush=True)
+
+
+if __name__ == "__main__":
+    main()
