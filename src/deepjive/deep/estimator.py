@@ -84,7 +84,7 @@ class DeepJIVE(JointIndividualModel):
     dropout : float
         Fraction of hidden units dropped in training.
     weight_decay : float
-        Decoupled weight decay of Adam.
+        Decoupled weight decay of Adam on the nonlinear corrections: it pulls the networks to their linear parts.
     max_epochs : int
         Most passes over the data in each phase; training stops earlier when validation data say so.
     batch_size : int or "auto"
@@ -139,7 +139,7 @@ class DeepJIVE(JointIndividualModel):
         orthogonality_weight: float = 0.1,
         networks: Any = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.1,
+        weight_decay: float = 0.5,
         max_epochs: int = 500,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 3e-3,

@@ -5,11 +5,12 @@ stops the gradient.
 
 Joint first (ours, the default)
     joint phase        |x_k - DJ_k(z_-k)|^2                  prediction: z_-k, joint scores made without modality k
-                     + |x_k - DJ_k(sg z_J)|^2                decoding:   of the joint scores that will be used
-                     + |DJ_k(z_J) - sg DJ_k(z_-k)|^2         agreement:  they say what the other modalities say
+                     + |DJ_k(z_J) - sg DJ_k(z_-k)|^2         agreement:  z_J says what the other modalities say
                      + identity_weight * identity.term
-    individual phase   |x_k - J_k - DS_k(z_S,k)|^2           with the joint part held fixed
+    individual phase   |x_k - J_k - DS_k(z_S,k)|^2           reconstruction, with the joint part held fixed
                      + orthogonality_weight * penalty
+    refinement phase   both sums, with x_k - sg S_k in the place of x_k in the first: each part is fitted to what the
+                       other leaves, as JIVE alternates (Lock, Hoadley, Marron and Nobel, 2013)
 
     A joint score earns its place only by predicting a modality that it has not seen, so that it can neither take up
     what varies in one modality alone nor be left out because it explains little variance.
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from deepjive.deep.identity import Exchange
+from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
 
@@ -88,16 +89,8 @@ class JointPhase(Phase):
     def forward(self, x: Sequence[Tensor]) -> Terms:
         identity, latents = self.network.identity, self.network.latents(x)
         joint = identity.joint(latents)
-        prediction, decoding, agreement = [], [], []
-        for k, target in enumerate(x):
-            unseen = identity.without(latents, k)
-            parts = self.network.joint_part(k, torch.cat([*unseen, joint.detach(), joint])).chunk(len(unseen) + 2)
-            predicted = torch.stack(parts[:-2])
-            prediction.append((predicted - target).square().mean())
-            decoding.append(mse_loss(parts[-2], target))
-            agreement.append(mse_loss(parts[-1], predicted.mean(0).detach()))
-        terms = {"prediction": _mean(prediction), "decoding": _mean(decoding), "agreement": _mean(agreement)}
-        total = terms["prediction"] + terms["decoding"] + terms["agreement"]
+        terms, _ = joint_terms(self.network, latents, joint, x)
+        total = terms["prediction"] + terms["agreement"]
         if identity.latent_term:
             terms["identity"] = identity.term(latents)
             total = total + self.identity_weight * terms["identity"]
@@ -153,24 +146,12 @@ class RefinementPhase(Phase):
         latents = network.latents(x)
         joint = identity.joint(latents)
         raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
-        prediction, decoding, agreement, reconstruction = [], [], [], []
-        for k, (whole, z) in enumerate(zip(x, raw, strict=True)):
-            individual = network.individual_part(k, network.orthogonalized(k, z, joint.detach()), joint)
-            target = whole - individual.detach()
-            unseen = identity.without(latents, k)
-            parts = network.joint_part(k, torch.cat([*unseen, joint.detach(), joint])).chunk(len(unseen) + 2)
-            predicted = torch.stack(parts[:-2])
-            prediction.append((predicted - target).square().mean())
-            decoding.append(mse_loss(parts[-2], target))
-            agreement.append(mse_loss(parts[-1], predicted.mean(0).detach()))
-            reconstruction.append(mse_loss(individual, whole - parts[-2].detach()))
-        terms = {
-            "prediction": _mean(prediction),
-            "decoding": _mean(decoding),
-            "agreement": _mean(agreement),
-            "reconstruction": _mean(reconstruction),
-        }
-        total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
+        parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
+        left = [whole - part.detach() for whole, part in zip(x, parts, strict=True)]
+        terms, joint_parts = joint_terms(network, latents, joint, left)
+        rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
+        terms["reconstruction"] = _mean([mse_loss(part, one) for part, one in zip(parts, rest, strict=True)])
+        total = terms["prediction"] + terms["agreement"] + terms["reconstruction"]
         if identity.latent_term:
             terms["identity"] = identity.term(latents)
             total = total + self.identity_weight * terms["identity"]
@@ -226,6 +207,40 @@ def phases_of(
         phases.append(RefinementPhase(network, identity_weight, orthogonality_weight))
     phases[-1].patience = 1.0
     return phases
+
+
+def joint_terms(
+    network: Network, latents: Latents, joint: Tensor, targets: Sequence[Tensor]
+) -> tuple[Terms, list[Tensor]]:
+    """Prediction of each target by joint scores that have not seen it, and agreement of z_J with these predictions.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    latents : sequence of Tensor
+        Each modality's joint latent.
+    joint : Tensor, (batch, joint_rank)
+        Joint scores of all modalities.
+    targets : sequence of Tensor, each (batch, *shape)
+        What the joint parts are to explain.
+
+    Returns
+    -------
+    terms : dict
+        "prediction" and "agreement".
+    parts : list of Tensor
+        The joint part of each modality.
+    """
+    prediction, agreement, joint_parts = [], [], []
+    for k, target in enumerate(targets):
+        unseen = network.identity.without(latents, k)
+        *parts, joint_part = network.joint_part(k, torch.cat([*unseen, joint])).chunk(len(unseen) + 1)
+        predicted = torch.stack(parts)
+        prediction.append((predicted - target).square().mean())
+        agreement.append(mse_loss(joint_part, predicted.mean(0).detach()))
+        joint_parts.append(joint_part)
+    return {"prediction": _mean(prediction), "agreement": _mean(agreement)}, joint_parts
 
 
 def _with_orthogonality(

@@ -20,6 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from deepjive.deep.batches import Batches
+from deepjive.deep.identity import Merged
+from deepjive.deep.networks import Decoder, Encoder
 from deepjive.deep.objective import Phase, Terms
 
 NOT_FINITE = (
@@ -54,7 +56,7 @@ class Settings:
     regression_rate : float
         The regression network's learning rate, as a multiple of `learning_rate`.
     weight_decay : float
-        Decoupled weight decay.
+        Decoupled weight decay of the nonlinear corrections.
     patience_steps : int
         Steps without improvement after which the learning rate is halved; twice as many stop training.
     max_norm : float
@@ -66,7 +68,7 @@ class Settings:
     max_epochs: int
     batch_size: int
     learning_rate: float
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.5
     regression_rate: float = 5.0
     patience_steps: int = 200
     max_norm: float = 1.0
@@ -227,9 +229,19 @@ def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: Setting
         parameters = list(group.requires_grad_(True).parameters())
         if parameters:
             rate *= settings.learning_rate
-            optimizers.append(torch.optim.AdamW(parameters, rate, weight_decay=settings.weight_decay, fused=fused))
+            optimizers.append(torch.optim.AdamW(_decayed(group, settings.weight_decay), rate, fused=fused))
     module, *wrapped = fabric.setup(phase, *optimizers)
     return module, wrapped
+
+
+def _decayed(modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: only nonlinear corrections decay, so that decay pulls a network to its linear part."""
+    corrected = [module for module in modules.modules() if isinstance(module, (Encoder, Decoder, Merged))]
+    linear = [weight for module in corrected for weight in module.linear.parameters()]
+    known = {id(weight) for weight in linear}
+    rest = [weight for weight in modules.parameters() if id(weight) not in known]
+    groups = [{"params": rest, "weight_decay": weight_decay}, {"params": linear, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def _step(module: Any, optimizers: Sequence[Any], loss: Tensor, fabric: Any, settings: Settings) -> None:
