@@ -42,7 +42,10 @@ def main(run: str, path: str) -> None:
             for row, image in enumerate(images):
                 axes = figure.add_axes((left + 0.064 * column, 0.72 - 0.168 * row, 0.06, 0.155))
                 axes.imshow(
-                    image, cmap="RdBu_r" if signed else "gray_r", vmin=-0.8 if signed else -0.1, vmax=0.8 if signed else 1.1
+                    image,
+                    cmap="RdBu_r" if signed else "gray_r",
+                    vmin=-0.8 if signed else -0.1,
+                    vmax=0.8 if signed else 1.1,
                 )
                 axes.set_axis_off()
     axes = figure.add_axes((0.635, 0.07, 0.35, 0.8))

@@ -5,7 +5,8 @@ stops the gradient.
 
 Joint first (ours, the default)
     joint phase        |x_k - DJ_k(z_-k)|^2                  prediction: z_-k, joint scores made without modality k
-                     + |DJ_k(z_J) - sg DJ_k(z_-k)|^2         agreement:  z_J says what the other modalities say
+                     + |x_k - DJ_k(sg z_J)|^2                decoding:   of the joint scores that will be used
+                     + |DJ_k(z_J) - sg DJ_k(z_-k)|^2         agreement:  they say what the other modalities say
                      + identity_weight * identity.term
     individual phase   |x_k - J_k - DS_k(z_S,k)|^2           reconstruction, with the joint part held fixed
                      + orthogonality_weight * penalty
@@ -90,7 +91,7 @@ class JointPhase(Phase):
         identity, latents = self.network.identity, self.network.latents(x)
         joint = identity.joint(latents)
         terms, _ = joint_terms(self.network, latents, joint, x)
-        total = terms["prediction"] + terms["agreement"]
+        total = terms["prediction"] + terms["decoding"] + terms["agreement"]
         if identity.latent_term:
             terms["identity"] = identity.term(latents)
             total = total + self.identity_weight * terms["identity"]
@@ -151,7 +152,7 @@ class RefinementPhase(Phase):
         terms, joint_parts = joint_terms(network, latents, joint, left)
         rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
         terms["reconstruction"] = _mean([mse_loss(part, one) for part, one in zip(parts, rest, strict=True)])
-        total = terms["prediction"] + terms["agreement"] + terms["reconstruction"]
+        total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
         if identity.latent_term:
             terms["identity"] = identity.term(latents)
             total = total + self.identity_weight * terms["identity"]
@@ -212,7 +213,7 @@ def phases_of(
 def joint_terms(
     network: Network, latents: Latents, joint: Tensor, targets: Sequence[Tensor]
 ) -> tuple[Terms, list[Tensor]]:
-    """Prediction of each target by joint scores that have not seen it, and agreement of z_J with these predictions.
+    """Prediction of each target by joint scores that have not seen it, decoding of z_J, and agreement of the two.
 
     Parameters
     ----------
@@ -228,19 +229,22 @@ def joint_terms(
     Returns
     -------
     terms : dict
-        "prediction" and "agreement".
+        "prediction", "decoding" and "agreement".
     parts : list of Tensor
         The joint part of each modality.
     """
-    prediction, agreement, joint_parts = [], [], []
+    prediction, decoding, agreement, joint_parts = [], [], [], []
     for k, target in enumerate(targets):
         unseen = network.identity.without(latents, k)
-        *parts, joint_part = network.joint_part(k, torch.cat([*unseen, joint])).chunk(len(unseen) + 1)
+        sources = torch.cat([*unseen, joint.detach(), joint])
+        *parts, decoded, joint_part = network.joint_part(k, sources).chunk(len(unseen) + 2)
         predicted = torch.stack(parts)
         prediction.append((predicted - target).square().mean())
+        decoding.append(mse_loss(decoded, target))
         agreement.append(mse_loss(joint_part, predicted.mean(0).detach()))
         joint_parts.append(joint_part)
-    return {"prediction": _mean(prediction), "agreement": _mean(agreement)}, joint_parts
+    terms = {"prediction": _mean(prediction), "decoding": _mean(decoding), "agreement": _mean(agreement)}
+    return terms, joint_parts
 
 
 def _with_orthogonality(

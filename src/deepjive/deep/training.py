@@ -68,7 +68,7 @@ class Settings:
     max_epochs: int
     batch_size: int
     learning_rate: float
-    weight_decay: float = 0.5
+    weight_decay: float = 0.3
     regression_rate: float = 5.0
     patience_steps: int = 200
     max_norm: float = 1.0
