@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/deepjive demo
 
 test: lint
-	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
