@@ -121,7 +121,7 @@ class DeepJIVE(JointIndividualModel):
     >>> rng = np.random.default_rng(0)
     >>> z = rng.normal(size=(200, 1))
     >>> data = Modalities({k: z @ rng.normal(size=(1, 20)) + rng.normal(size=(200, 20)) for k in ("a", "b")})
-    >>> model = DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=40, random_state=0).fit(data)
+    >>> model = DeepJIVE(joint_rank=1, individual_ranks=0, random_state=0).fit(data)
     >>> bool(abs(np.corrcoef(model.transform(data)[:, 0], z[:, 0])[0, 1]) > 0.9)
     True
     """
