@@ -108,7 +108,7 @@ class Decomposition:
 
     @property
     def residual(self) -> Part:
-        """What neither part explains; not a number where a sample lacks the modality."""
+        """What neither part explains; not a number where a value is missing or a sample lacks the modality."""
         return Part(self, "residual")
 
     @cached_property
@@ -119,7 +119,7 @@ class Decomposition:
         joint is ``1 - |X - J|^2 / |X|^2``, residual ``|X - J - S|^2 / |X|^2`` and individual what is left, that is
         what the individual part explains beyond the joint one. For the linear estimators, whose parts are
         orthogonal, these are the usual ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A part that makes things worse,
-        as can happen on new samples, has a negative fraction.
+        as can happen on new samples, has a negative fraction. Values that are missing (NaN) do not count.
         """
         return {name: self._fractions(name) for name in self.data.names}
 
@@ -143,10 +143,11 @@ class Decomposition:
         total = without_joint = residual = 0.0
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
+            known = ~np.isnan(x)
             rest = x - self._rendered("joint", name, batch)
-            total = math.hypot(total, _length(x - self.mean[name]))
-            without_joint = math.hypot(without_joint, _length(rest))
-            residual = math.hypot(residual, _length(rest - self._rendered("individual", name, batch)))
+            total = math.hypot(total, _length((x - self.mean[name])[known]))
+            without_joint = math.hypot(without_joint, _length(rest[known]))
+            residual = math.hypot(residual, _length((rest - self._rendered("individual", name, batch))[known]))
         if total == 0.0:
             return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
         without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2

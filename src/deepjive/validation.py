@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,12 @@ TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r
 NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
-    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer); a sample that lacks the whole modality is "
-    "marked in `present`."
+    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute'; a "
+    "sample that lacks the whole modality is marked in `present`."
+)
+INFINITE = (
+    "Modality {name!r} contains {count} values that are infinite, the first in sample {sample}. NaN stands for a value "
+    "that is missing; check where infinity comes from, or replace it by NaN."
 )
 CONSTANT = (
     "Modality {name!r} is constant: every sample is the same, so it has no variation to explain. "
@@ -34,7 +38,7 @@ WRONG_SHAPE = (
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
-    "to fit. Fit to the complete samples: data[data.present.all(axis=1)]."
+    "to fit. Fit to the complete samples: data[data.present.all(axis=1)]; linear models also take missing='impute'."
 )
 RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
 RANK_TOO_LARGE = (
@@ -44,7 +48,9 @@ RANK_TOO_LARGE = (
 RANKS_NAMES = "{label} names {given}, but the modalities are {expected}. Give one rank for each, or one int."
 
 
-def check_for_fit(X: Any, estimator: str, min_samples: int = 2, allow_missing: bool = False) -> Modalities:
+def check_for_fit(
+    X: Any, estimator: str, min_samples: int = 2, allow_missing: bool = False, allow_nan: bool = False
+) -> Modalities:
     """Check data that a model is to be fitted to.
 
     Parameters
@@ -57,6 +63,8 @@ def check_for_fit(X: Any, estimator: str, min_samples: int = 2, allow_missing: b
         Fewest samples that can be fitted.
     allow_missing : bool
         Whether samples may lack modalities.
+    allow_nan : bool
+        Whether single values may be NaN.
 
     Returns
     -------
@@ -80,11 +88,11 @@ def check_for_fit(X: Any, estimator: str, min_samples: int = 2, allow_missing: b
         missing = int((~data.present[:, column]).sum())
         if missing and not allow_missing:
             raise ValueError(MISSING_SAMPLES.format(name=name, count=missing, n=len(data), estimator=estimator))
-    check_values(data, varying=True)
+    check_values(data, varying=True, allow_nan=allow_nan)
     return data
 
 
-def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]]) -> Modalities:
+def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool = False) -> Modalities:
     """Check data that a fitted model is applied to: some or all of its modalities, with the shapes it was fitted to.
 
     Parameters
@@ -93,6 +101,8 @@ def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]]) -> Modalities:
         The data.
     shapes : mapping of str to tuple
         Names and sample shapes that the model was fitted to.
+    allow_nan : bool
+        Whether single values may be NaN.
 
     Returns
     -------
@@ -112,19 +122,20 @@ def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]]) -> Modalities:
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
     data = data.select([name for name in shapes if name in data])
-    check_values(data, varying=False)
+    check_values(data, varying=False, allow_nan=allow_nan)
     return data
 
 
-def check_values(data: Modalities, varying: bool) -> None:
+def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> None:
     """Raise for values that are not finite and, if `varying`, for a modality that is the same in every sample."""
+    message, is_bad = (INFINITE, np.isinf) if allow_nan else (NOT_FINITE, _is_not_finite)
     for column, name in enumerate(data.names):
         rows = np.flatnonzero(data.present[:, column])
         first, varies = None, False
         for batch in row_batches(rows, data.shapes[name]):
             block = data.rows(name, _as_slice(batch))
-            if not _is_finite(block):
-                raise ValueError(NOT_FINITE.format(name=name, **_not_finite(data, name, rows)))
+            if not _is_finite(block) and is_bad(block).any():
+                raise ValueError(message.format(name=name, **_count(data, name, rows, is_bad)))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
         if varying and not varies:
@@ -138,11 +149,17 @@ def _as_slice(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
     return rows
 
 
-def _not_finite(data: Modalities, name: str, rows: NDArray[np.intp]) -> dict[str, int]:
-    """Number of values that are not finite, and the first sample that has one."""
+def _is_not_finite(block: NDArray) -> NDArray[np.bool_]:
+    return ~np.isfinite(block)
+
+
+def _count(
+    data: Modalities, name: str, rows: NDArray[np.intp], is_bad: Callable[[NDArray], NDArray[np.bool_]]
+) -> dict[str, int]:
+    """Number of bad values, and the first sample that has one."""
     count, sample = 0, -1
     for batch in row_batches(rows, data.shapes[name]):
-        bad = ~np.isfinite(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
+        bad = is_bad(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
         count += int(bad.sum())
         sample = int(batch[bad.any(axis=1).argmax()]) if sample < 0 and bad.any() else sample
     return {"count": count, "sample": sample}

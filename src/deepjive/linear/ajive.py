@@ -39,6 +39,10 @@ class AJIVE(AngleBased):
     mask : dict of str to array of bool, optional
         For modalities of images, the features that count, in the shape of one sample. Outside, loadings are 0 and the
         joint part is the mean.
+    missing : {"error", "impute"}
+        What is done about missing values (NaN) and, in `fit`, about samples that lack a modality: an error, or they are
+        filled in from what was measured; see `deepjive.linear.gaps`. The bounds are those of the complete samples.
+        Modalities with missing values are read into memory.
     device : str
         Where the large products are computed: "cpu", or "cuda" through torch.
     random_state : int, RandomState, Generator or None
@@ -64,7 +68,8 @@ class AJIVE(AngleBased):
         All singular values of each modality, in data units.
     thresholds_ : dict of str to float
         Singular values above it are signal, in data units.
-    joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_
+    joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
+    residual_std_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     signal_scores_, signal_loadings_ : dict of str to array
         The leading components of each modality, (n_samples, signal_rank) and (signal_rank, ...): what new samples are
@@ -102,7 +107,8 @@ class AJIVE(AngleBased):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, values that are not finite, or samples that lack a modality.
+            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
+            that lack a modality.
         """
         return self._fit(X, equal_weights)
 

@@ -34,12 +34,13 @@ from deepjive.linear.bounds import (
     random_direction_samples,
     wedin_samples,
 )
+from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.modalities import Modalities
-from deepjive.validation import check_for_fit, check_modality_ranks, check_ranks
+from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (
     "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of "
@@ -93,6 +94,14 @@ Weigh = Callable[[Sequence[Signal]], NDArray]
 class AngleBased(LinearModel, ABC):
     """Base of AJIVE and HeteroJIVE, which differ in the weights of the modalities."""
 
+    _rank_evidence = (
+        "joint_singular_values_",
+        "wedin_samples_",
+        "wedin_cutoff_",
+        "random_samples_",
+        "random_cutoff_",
+        "rejected_",
+    )
     signal_ranks_: dict[str, int]
     common_normalized_scores_: NDArray
 
@@ -107,6 +116,7 @@ class AngleBased(LinearModel, ABC):
         n_random: int = 1000,
         center: bool = True,
         mask: dict[str, NDArray[np.bool_]] | None = None,
+        missing: str = "error",
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -118,11 +128,15 @@ class AngleBased(LinearModel, ABC):
         self.n_random = n_random
         self.center = center
         self.mask = mask
+        self.missing = missing
         self.device = device
         self.random_state = random_state
 
     def _fit(self, X: Any, weigh: Weigh) -> Self:
-        data = check_for_fit(X, type(self).__name__)
+        data = self._checked_for_fit(X)
+        if self.missing == "impute" and has_gaps(data):
+            fitted: Self = fit_with_gaps(self, data)
+            return fitted
         rng = generator(self.random_state)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
 
@@ -222,7 +236,8 @@ class AngleBased(LinearModel, ABC):
             joint_variance[name] = reduced.lengths(joint) ** 2 / reduced.total
             individual_variance[name] = alone.values**2 / reduced.total
             self._keep_loadings(signal, joint, alone)
-        self._set_variance(joint_variance, individual_variance)
+        sizes = {signal.name: signal.reduced.root_mean_square for signal in signals}
+        self._set_variance(joint_variance, individual_variance, sizes)
 
     def _keep_loadings(self, signal: Signal, joint: NDArray, alone: LeftSVD) -> None:
         scores = np.concatenate([joint, alone.vectors, signal.scores], axis=1)

@@ -35,6 +35,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor
+from deepjive.linear.gaps import check_measured
 from deepjive.linear.heterojive import HeteroJIVE
 from deepjive.linear.refit import rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
@@ -104,6 +105,7 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
         of all) do not have.
     """
     check_is_fitted(model)
+    check_measured(model, "The bootstrap")
     if not 0.0 < level < 1.0:
         raise ValueError(WRONG_LEVEL.format(given=level))
     if n_draws < 2:

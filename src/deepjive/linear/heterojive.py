@@ -38,7 +38,9 @@ class HeteroJIVE(AngleBased):
 
     Parameters
     ----------
-    signal_ranks, joint_rank, individual_ranks, rank_rule, n_wedin, n_random, center, mask, device, random_state
+    signal_ranks, joint_rank, individual_ranks, rank_rule, n_wedin, n_random
+        As in `deepjive.AJIVE`.
+    center, mask, missing, device, random_state
         As in `deepjive.AJIVE`.
 
     Attributes
@@ -78,7 +80,8 @@ class HeteroJIVE(AngleBased):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, values that are not finite, or samples that lack a modality.
+            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
+            that lack a modality.
         """
         return self._fit(X, self._inverse_errors)
 

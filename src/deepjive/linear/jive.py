@@ -26,12 +26,13 @@ from deepjive.batches import row_batches
 from deepjive.linear.alternation import Alternation, alternate
 from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor, of_common_length
+from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.jive_ranks import Fixed, Found, bic_search, checked_rule, permutation_search
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
 from deepjive.modalities import Modalities
-from deepjive.validation import check_for_fit, check_ranks
+from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (
     "JIVE did not converge in max_iter={max_iter} iterations for joint rank {joint} and individual ranks {individual}. "
@@ -67,7 +68,7 @@ class JIVE(LinearModel):
         Most iterations of one estimation.
     tol : float
         An estimation ends where neither part changes by more than this, relative to the length of the data.
-    center, mask, device
+    center, mask, missing, device
         As in `deepjive.AJIVE`.
     random_state : int, RandomState, Generator or None
         Seed of the permutations.
@@ -78,7 +79,8 @@ class JIVE(LinearModel):
         Joint components.
     individual_ranks_ : dict of str to int
         Individual components of each modality.
-    joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_
+    joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
+    residual_std_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     rank_history_ : array, shape (n_rounds, 1 + n_modalities)
         Joint and individual ranks after each round of the permutation tests or step of the BIC search.
@@ -117,6 +119,8 @@ class JIVE(LinearModel):
     (1, {'expression': 1, 'methylation': 1})
     """
 
+    _rank_evidence = ("rank_history_",)
+
     def __init__(
         self,
         joint_rank: Any = "permutation",
@@ -130,6 +134,7 @@ class JIVE(LinearModel):
         tol: float = 1e-6,
         center: bool = True,
         mask: dict[str, NDArray[np.bool_]] | None = None,
+        missing: str = "error",
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -143,6 +148,7 @@ class JIVE(LinearModel):
         self.tol = tol
         self.center = center
         self.mask = mask
+        self.missing = missing
         self.device = device
         self.random_state = random_state
 
@@ -152,14 +158,18 @@ class JIVE(LinearModel):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, values that are not finite, or samples that lack a modality.
+            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
+            that lack a modality.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             Where `max_iter` was reached.
         """
-        data = check_for_fit(X, type(self).__name__)
+        data = self._checked_for_fit(X)
+        if self.missing == "impute" and has_gaps(data):
+            fitted: Self = fit_with_gaps(self, data)
+            return fitted
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         joint, individual = (rule if isinstance(r, str) else r for r in (self.joint_rank, self.individual_ranks))
         joint_rank, individual_ranks = check_ranks(data, joint, individual, auto=rule)
@@ -242,7 +252,8 @@ class JIVE(LinearModel):
             self.joint_loadings_[name] = loadings[: self.joint_rank_].reshape(-1, *shape)
             self.individual_loadings_[name] = loadings[self.joint_rank_ :].reshape(-1, *shape)
             self.products_[name] = factor.matrix @ (factor.matrix.T @ scores) / unit
-        self._set_variance(joint_variance, individual_variance)
+        sizes = {factor.name: factor.reduced.root_mean_square for factor in factors}
+        self._set_variance(joint_variance, individual_variance, sizes)
 
     def _scores(self, data: Modalities) -> Scores:
         """Scores by regression on the products with the loadings; see the notes of the class."""

@@ -9,12 +9,16 @@ unit of its score does in data space, and has the shape of a sample: a map where
 from __future__ import annotations
 
 from abc import ABC
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
-from deepjive.base import JointIndividualModel
+from deepjive.base import JointIndividualModel, Scores
+from deepjive.linear.gaps import checked_missing, fill_for_use
+from deepjive.modalities import Modalities
+from deepjive.validation import check_for_fit, check_for_use
 
 
 class LinearModel(JointIndividualModel, ABC):
@@ -33,7 +37,15 @@ class LinearModel(JointIndividualModel, ABC):
     component_variance_ : dict of str to dict
         Fractions of the single components: ``"joint"`` (joint_rank,) and ``"individual"`` (individual_rank,). The
         components of a part are orthogonal, so that they add up to the part.
+    residual_std_ : dict of str to float
+        Root mean square of the residual of one value, in data units.
+    filled_shares_ : dict of str to float
+        Share of each modality's values that were filled in for the fit; 0 unless ``missing="impute"``. Variance
+        explained is that of the values that were measured.
     """
+
+    missing: str
+    _rank_evidence: tuple[str, ...] = ()
 
     joint_scores_: NDArray
     individual_scores_: dict[str, NDArray]
@@ -41,6 +53,19 @@ class LinearModel(JointIndividualModel, ABC):
     individual_loadings_: dict[str, NDArray]
     variance_explained_: dict[str, dict[str, float]]
     component_variance_: dict[str, dict[str, NDArray]]
+    residual_std_: dict[str, float]
+    filled_shares_: dict[str, float]
+
+    def _checked_for_fit(self, X: Any) -> Modalities:
+        fill = checked_missing(self.missing)
+        return check_for_fit(X, type(self).__name__, allow_missing=fill, allow_nan=fill)
+
+    def _checked(self, X: Any) -> Modalities:
+        check_is_fitted(self)
+        return check_for_use(X, self.shapes_, allow_nan=checked_missing(self.missing))
+
+    def _scores_by_pattern(self, data: Modalities) -> Scores:
+        return super()._scores_by_pattern(fill_for_use(self, data) if self.missing == "impute" else data)
 
     def _render(
         self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
@@ -52,12 +77,15 @@ class LinearModel(JointIndividualModel, ABC):
         rendered = rendered.reshape(len(scores), *self.shapes_[name])
         return rendered + self.mean_[name] if joint else rendered
 
-    def _set_variance(self, joint: dict[str, NDArray], individual: dict[str, NDArray]) -> None:
-        """Keep the fractions of the components, and what they add up to."""
+    def _set_variance(self, joint: dict[str, NDArray], individual: dict[str, NDArray], sizes: dict[str, float]) -> None:
+        """Keep the fractions of the components, what they add up to, and what is left of values of root mean square."""
         self.component_variance_ = {
             name: {"joint": joint[name], "individual": individual[name]} for name in self.shapes_
         }
         self.variance_explained_ = {name: _fractions(joint[name], individual[name]) for name in self.shapes_}
+        rest = {name: max(fractions["residual"], 0.0) for name, fractions in self.variance_explained_.items()}
+        self.residual_std_ = {name: size * float(np.sqrt(rest[name])) for name, size in sizes.items()}
+        self.filled_shares_ = dict.fromkeys(self.shapes_, 0.0)
 
 
 def _fractions(joint: NDArray, individual: NDArray) -> dict[str, float]:

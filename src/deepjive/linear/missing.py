@@ -9,7 +9,8 @@ Without shrinking, the entries filled in would confirm themselves wherever many 
 
 Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la Société
 Française de Statistique 153(2), section 2.3 (regularized iterative PCA). A sample that lacks a whole modality is no
-case for this: it is marked in ``Modalities.present``.
+case for this: it is marked in ``Modalities.present``. The estimators' ``missing="impute"`` goes on from here with what
+the other modalities say; see `deepjive.linear.gaps`.
 """
 
 from __future__ import annotations
@@ -85,20 +86,25 @@ def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol
         if not np.isnan(flat).any():
             filled[name] = array
             continue
-        _check_not_empty(name, flat)
+        check_not_empty(name, np.isnan(flat))
         full = values.astype(np.float64)
         rank = None if ranks is None else ranks[name]
         full[present] = _fill(name, flat.astype(np.float64), rank, max_iter, tol).reshape(-1, *values.shape[1:])
         filled[name] = full
-    complete = Modalities(filled, samples=data.samples, present=data.present)
-    complete.features.update(data.features)
-    return complete
+    return with_arrays(data, filled, data.present)
 
 
-def _check_not_empty(name: str, values: NDArray) -> None:
-    gaps = np.isnan(values)
-    for what, axis in (("feature", 0), ("sample", 1)):
-        empty = np.flatnonzero(gaps.all(axis=axis))
+def with_arrays(data: Modalities, arrays: dict[str, Any], present: NDArray[np.bool_]) -> Modalities:
+    """The same samples, names and features with other values."""
+    changed = Modalities(arrays, samples=data.samples, present=present)
+    changed.features.update(data.features)
+    return changed
+
+
+def check_not_empty(name: str, gaps: NDArray[np.bool_], kinds: tuple[str, ...] = ("feature", "sample")) -> None:
+    """Raise where all values of a feature or of a sample are gaps; shape (n_samples, n_features)."""
+    for what in kinds:
+        empty = np.flatnonzero(gaps.all(axis=0 if what == "feature" else 1))
         if len(empty):
             raise ValueError(EMPTY.format(name=name, what=what, index=int(empty[0])))
 

@@ -32,6 +32,7 @@ from scipy import linalg, stats
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.linear.bounds import generator
+from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.modalities import Modalities
@@ -119,6 +120,7 @@ def permutation_test(
         For more components than a modality's signal has.
     """
     check_is_fitted(model)
+    check_measured(model, "The permutation test")
     unit = np.sqrt(len(model.joint_scores_))
     names, bases = list(model.signal_scores_), [scores / unit for scores in model.signal_scores_.values()]
     count = model.joint_rank_ if n_components is None else n_components
@@ -178,6 +180,7 @@ def jackstraw(
         For a model of joint rank 0.
     """
     check_is_fitted(model)
+    check_measured(model, "The jackstraw test")
     if model.joint_rank_ == 0:
         raise ValueError(NOTHING_TO_CARRY)
     data, rng = check_for_fit(X, type(model).__name__), generator(random_state)

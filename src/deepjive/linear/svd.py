@@ -82,6 +82,11 @@ class Reduced:
         return float(np.trace(self.matrix)) if self.route == "gram" else float(np.sum(self.matrix**2))
 
     @property
+    def root_mean_square(self) -> float:
+        """Of a value of ``X``, in data units."""
+        return float(np.sqrt(self.total / (self.n_samples * self.n_features))) * self.scale
+
+    @property
     def resolution(self) -> float:
         """Smallest singular value, relative to the largest, that is told from rounding."""
         rounding = EPS * max(self.n_samples, self.n_features)
