@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csc_matrix, csr_array
 
 from deepjive import Modalities
 
@@ -137,6 +137,20 @@ def test_bad_data_are_refused_by_name(given_data, error, message):
         Modalities(given_data)
 
 
-def test_sparse_matrices_are_refused_with_the_remedy():
-    with pytest.raises(TypeError, match=r"'mri' is a sparse matrix.*toarray\(\)"):
-        Modalities({"mri": csr_array(A), "pet": B})
+def test_rows_of_sparse_matrices_become_dense_when_they_are_read():
+    matrix = A * (A % 3 == 0)
+    for sparse in (csr_array(matrix), csc_matrix(matrix)):
+        data = Modalities({"mri": sparse, "pet": B})
+        assert not isinstance(data["mri"], np.ndarray)
+        np.testing.assert_array_equal(data.rows("mri", [5, 2, 2]), matrix[[5, 2, 2]])
+        np.testing.assert_array_equal(data[[3, 1]].rows("mri", slice(None)), matrix[[3, 1]])
+
+
+def test_names_of_features_can_be_given_and_must_fit():
+    data = Modalities({"a": A, "b": B}, features={"a": ["w", "x", "y", "z"]})
+    assert data.features["a"].tolist() == ["w", "x", "y", "z"]
+    assert Modalities(data).features["a"] is data.features["a"]
+    with pytest.raises(
+        ValueError, match=r"`features` names 2 features of modality 'a', whose samples have shape \(4,\)"
+    ):
+        Modalities({"a": A, "b": B}, features={"a": ["w", "x"]})

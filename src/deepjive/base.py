@@ -166,6 +166,35 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         save(self, path)
 
+    def annotate(self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive") -> Decomposition:
+        """Decompose a MuData and write the results into it.
+
+        Written are ``obsm["X_jive_joint"]`` and ``uns["jive"]`` (ranks, variance explained) of the whole,
+        ``obsm["X_jive_individual"]`` of each modality and, of linear models, ``varm["jive_joint_loadings"]`` and
+        ``varm["jive_individual_loadings"]``, whose rows are the variables.
+
+        Parameters
+        ----------
+        mdata : mudata.MuData or mapping of str to anndata.AnnData
+            With some or all of the modalities fitted; changed in place. In a dict of AnnData each gets the joint
+            scores of its own observations.
+        layer, use_rep : str or mapping of str to str, optional
+            As for `Modalities.from_mudata`, and as when the model was fitted.
+        key : str
+            The word in the names of what is written.
+
+        Returns
+        -------
+        Decomposition
+        """
+        from deepjive.readers.annotated import write_results
+
+        check_is_fitted(self)
+        names = [name for name in getattr(mdata, "mod", mdata) if name in self.shapes_]
+        parts = self.decompose(Modalities.from_mudata(mdata, modalities=names, layer=layer, use_rep=use_rep))
+        write_results(mdata, parts, self, key)
+        return parts
+
     def _scores_by_pattern(self, data: Modalities) -> Scores:
         """Scores of samples of which some lack modalities: those that lack the same ones are scored together."""
         if data.present.all():

@@ -7,13 +7,16 @@ disk gives another array that lives on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.readers.lazy import LazyRows, read_rows, row_numbers, select_rows
 from deepjive.sources import align, as_array, feature_names, named_sources
+
+__all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
 
 UNEQUAL_SAMPLES = (
     "All modalities must be measured on the same samples, but the numbers of samples differ: {lengths}. "
@@ -21,7 +24,7 @@ UNEQUAL_SAMPLES = (
     "filled with anything, and is marked in `present`."
 )
 NO_MODALITY = "There is no modality {name!r}; the modalities are {names}."
-NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
+WRONG_FEATURES = "`features` names {given} features of modality {name!r}, whose samples have shape {shape}."
 WRONG_PRESENT = (
     "`present` must be a boolean array of shape (n_samples, n_modalities) = {expected}, but has shape {shape}."
 )
@@ -34,13 +37,16 @@ class Modalities:
     ----------
     data : mapping of str to array, sequence of arrays, or Modalities
         For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
-        data frame, anything with ``shape``, ``dtype`` and indexing by rows (zarr, HDF5), or the path of a ``.npy``,
-        ``.npz`` or ``.csv`` file (``"file.npz:key"`` picks one array of several). A sequence names its modalities
-        ``"modality_1"``, ``"modality_2"``, ...
+        or polars data frame, a sparse matrix (its rows become dense when they are read), anything with ``shape``,
+        ``dtype`` and indexing by rows (zarr, HDF5), the path of a file (see `deepjive.files.read_array`), or a list
+        of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
+        ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
     samples : sequence of str, optional
         Names of the samples. Taken from the index of data frames when not given.
     present : array of bool, shape (n_samples, n_modalities), optional
         False where a sample lacks a modality; its row in that array is ignored. All present by default.
+    features : mapping of str to sequence of str, optional
+        Names of the features of some modalities. Taken from the columns of data frames when not given.
 
     Raises
     ------
@@ -66,22 +72,86 @@ class Modalities:
         *,
         samples: Sequence[str] | NDArray | None = None,
         present: ArrayLike | None = None,
+        features: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
             present = data.present if present is None else present
-            arrays, features = dict(data.items()), dict(data.features)
+            arrays, known = dict(data.items()), dict(data.features)
         else:
             frames = named_sources(data)
             frames, index = align(frames)
             samples = index if samples is None else samples
-            features = {name: feature_names(frame) for name, frame in frames.items()}
+            known = {name: feature_names(frame) for name, frame in frames.items()}
             arrays = {name: as_array(name, frame) for name, frame in frames.items()}
         self._arrays: dict[str, Any] = arrays
-        self._features: dict[str, NDArray[np.str_] | None] = features
+        self._features: dict[str, NDArray[np.str_] | None] = known
         self._check_lengths()
+        self._features.update(self._checked_features(features or {}))
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: Any,
+        *,
+        modalities: Sequence[str] | None = None,
+        layer: str | Mapping[str, str] | None = None,
+        use_rep: str | Mapping[str, str] | None = None,
+    ) -> Modalities:
+        """Take the modalities of a MuData.
+
+        Parameters
+        ----------
+        mdata : mudata.MuData or mapping of str to anndata.AnnData
+            Its observations become the samples, its variables the features. An observation that a modality lacks is
+            missing there in `present`. Sparse matrices stay sparse, and backed ones on disk, until rows are read.
+        modalities : sequence of str, optional
+            Those that are wanted; all by default.
+        layer : str or mapping of str to str, optional
+            Layer to take instead of ``X``, of all modalities or of some.
+        use_rep : str or mapping of str to str, optional
+            Entry of ``obsm`` to take instead of ``X``, such as ``{"rna": "X_pca"}``.
+
+        Returns
+        -------
+        Modalities
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `mdata` holds no AnnData, names an observation twice, or lacks what is asked for.
+        """
+        from deepjive.readers.annotated import collect
+
+        found = collect(mdata, modalities, layer, use_rep)
+        return cls(found.arrays, samples=found.samples, present=found.present, features=found.features)
+
+    @classmethod
+    def from_dataset(cls, dataset: Any, names: Sequence[str | None] | None = None) -> Modalities:
+        """Take the items of a map-style torch ``Dataset`` as samples, which are read when they are needed.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            Its items are dicts of names to arrays or tensors, or tuples of them.
+        names : sequence of str or None, optional
+            Of a dict, the modalities that are wanted; of a tuple, a name for each entry, None for an entry that is
+            no modality, such as a label.
+
+        Returns
+        -------
+        Modalities
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dataset is not map-style, is empty, or its items are not what `names` says.
+        """
+        from deepjive.readers.items import rows_of_dataset
+
+        return cls(rows_of_dataset(dataset, names))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,7 +198,7 @@ class Modalities:
         array, shape (n_selected, ...)
         """
         self._check_name(name)
-        return _read_rows(self._arrays[name], indices)
+        return read_rows(self._arrays[name], indices)
 
     def select(self, names: Sequence[str]) -> Modalities:
         """Keep some modalities, in the order given."""
@@ -166,8 +236,8 @@ class Modalities:
             return self._arrays[key]
         if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # scikit-learn writes X[indices, ...]
             key = key[0]
-        indices = _row_numbers(key, len(self))
-        arrays = {name: _select_rows(array, indices) for name, array in self._arrays.items()}
+        indices = row_numbers(key, len(self))
+        arrays = {name: select_rows(array, indices) for name, array in self._arrays.items()}
         samples = None if self._samples is None else self._samples[indices]
         return self._like(arrays, samples, self._present[indices])
 
@@ -199,6 +269,16 @@ class Modalities:
             raise ValueError(f"`samples` must name all {len(self)} samples, but has shape {names.shape}.")
         return names
 
+    def _checked_features(self, features: Mapping[str, Any]) -> dict[str, NDArray[np.str_] | None]:
+        checked = {}
+        for name, given in features.items():
+            self._check_name(name)
+            names = None if given is None else np.asarray(given).astype(str)
+            if names is not None and names.shape != self.shapes[name]:
+                raise ValueError(WRONG_FEATURES.format(given=names.size, name=name, shape=self.shapes[name]))
+            checked[name] = names
+        return checked
+
     def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
         if present is None:
             return np.ones(self.shape, dtype=bool)
@@ -208,74 +288,6 @@ class Modalities:
         return mask
 
 
-class LazyRows:
-    """Some rows of an array on disk, read only when asked for.
-
-    Parameters
-    ----------
-    array : array-like with shape, dtype and indexing by sorted rows
-        The whole array.
-    indices : array of int, shape (n_selected,)
-        The rows that are selected, in any order.
-    """
-
-    def __init__(self, array: Any, indices: NDArray[np.intp]) -> None:
-        self.array, self.indices = array, indices
-        self.shape = (len(indices), *array.shape[1:])
-        self.dtype = array.dtype
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, key: Any) -> NDArray:
-        if isinstance(key, (int, np.integer)):
-            return _read_rows(self.array, self.indices[np.array([key])])[0]
-        return _read_rows(self.array, self.indices[key])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        return np.asarray(_read_rows(self.array, self.indices), dtype=dtype)
-
-
 def as_modalities(data: Any) -> Modalities:
     """Return `data` as Modalities, unchanged if it already is."""
     return data if isinstance(data, Modalities) else Modalities(data)
-
-
-def _in_memory(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
-
-
-def _row_numbers(key: Any, n: int) -> NDArray[np.intp]:
-    """Turn an index, a slice, or an array of int or bool into row numbers."""
-    if isinstance(key, (int, np.integer)):
-        key = [key]
-    if isinstance(key, tuple):
-        raise TypeError(NOT_AN_INDEX.format(given=f"the tuple {key}"))
-    if not isinstance(key, slice):
-        key = np.asarray(key)
-        if key.size == 0:
-            key = key.astype(np.intp)
-        if key.dtype.kind not in "iub":
-            raise TypeError(NOT_AN_INDEX.format(given=key.dtype))
-        if key.ndim != 1:
-            raise IndexError(NOT_AN_INDEX.format(given=f"an array of shape {key.shape}"))
-    return np.arange(n)[key]
-
-
-def _select_rows(array: Any, indices: NDArray[np.intp]) -> Any:
-    if _in_memory(array):
-        return array[indices]
-    if isinstance(array, LazyRows):
-        return LazyRows(array.array, array.indices[indices])
-    return LazyRows(array, indices)
-
-
-def _read_rows(array: Any, indices: Any) -> NDArray:
-    """Read rows in the order asked for; stores on disk want them sorted and without repeats."""
-    if _in_memory(array) or isinstance(array, LazyRows):
-        return np.asarray(array[indices])
-    wanted = _row_numbers(indices, array.shape[0])
-    if len(wanted) and np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
-        return np.asarray(array[int(wanted[0]) : int(wanted[0]) + len(wanted)])
-    ordered, position = np.unique(wanted, return_inverse=True)
-    return np.asarray(array[ordered])[position]

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.files import read_array
+from deepjive.readers.lazy import LabelledRows, SparseRows
+from deepjive.readers.tables import from_polars
+from deepjive.readers.volumes import NiftiRows, is_nifti
 
 NO_MODALITIES = (
     "Modalities needs at least one modality, but was given an empty {kind}. "
@@ -33,7 +36,11 @@ SAME_NAME = (
     "The names of the modalities must differ as text, but {given} become {names}. Give every modality its own name."
 )
 NOT_AN_ARRAY = "Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
-SPARSE = "Modality {name!r} is a sparse matrix, but a dense array is expected. Write matrix.toarray()."
+HINTS = {
+    "MuData": "Write Modalities.from_mudata(mdata).",
+    "AnnData": "Write Modalities.from_mudata({'rna': adata_1, 'protein': adata_2}).",
+    "Dataset": "Write Modalities.from_dataset(dataset).",
+}
 TOO_FEW_AXES = (
     "Modality {name!r} has shape {shape}, but at least two axes are expected: (samples, features...). "
     "For a single feature write array.reshape(-1, 1)."
@@ -47,7 +54,8 @@ def named_sources(data: Any) -> dict[str, Any]:
     elif isinstance(data, (list, tuple)):
         named = {f"modality_{i}": source for i, source in enumerate(data, start=1)}
     else:
-        raise TypeError(NOT_A_COLLECTION.format(kind=_describe(data)))
+        hints = [hint for kind in type(data).__mro__ if (hint := HINTS.get(kind.__name__))]
+        raise TypeError(" ".join([NOT_A_COLLECTION.format(kind=_describe(data)), *hints]))
     if not named:
         raise ValueError(NO_MODALITIES.format(kind=type(data).__name__))
     if len(named) < len(data):
@@ -61,11 +69,20 @@ def _describe(data: Any) -> str:
 
 
 def _read(source: Any) -> Any:
-    return read_array(source) if isinstance(source, (str, Path)) else source
+    """Read what is a path, or a list of paths of images, and what is not pandas' but becomes a frame of it."""
+    if isinstance(source, (str, Path)):
+        return read_array(source)
+    if isinstance(source, (list, tuple, np.ndarray)) and len(source) and is_nifti(source[0]):
+        return NiftiRows(list(source))
+    return from_polars(source) if type(source).__module__.startswith("polars") else source
 
 
 def _is_frame(source: Any) -> bool:
     return hasattr(source, "columns") and hasattr(source, "loc")
+
+
+def _is_labelled(source: Any) -> bool:
+    return _is_frame(source) or isinstance(source, LabelledRows)
 
 
 def _has_default_index(frame: Any) -> bool:
@@ -75,7 +92,7 @@ def _has_default_index(frame: Any) -> bool:
 
 def _labelled(frames: dict[str, Any]) -> list[str]:
     """Data frames whose index names samples; 0, 1, 2 ... does only where another frame's index holds numbers too."""
-    tables = [name for name, frame in frames.items() if _is_frame(frame)]
+    tables = [name for name, frame in frames.items() if _is_labelled(frame)]
     labelled = [name for name in tables if not _has_default_index(frames[name])]
     numbered = any(getattr(frames[name].index.dtype, "kind", "O") in "iu" for name in labelled)
     return tables if numbered else labelled
@@ -97,19 +114,23 @@ def align(frames: dict[str, Any]) -> tuple[dict[str, Any], NDArray[np.str_] | No
             )
         if not other.is_unique:
             raise ValueError(REPEATED_SAMPLE.format(name=name))
-    frames = {name: frame.loc[index] if name in labelled else frame for name, frame in frames.items()}
+    frames = {name: _reordered(frame, index) if name in labelled else frame for name, frame in frames.items()}
     return frames, np.asarray(index).astype(str)
 
 
+def _reordered(source: Any, index: Any) -> Any:
+    return source.reordered(index) if isinstance(source, LabelledRows) else source.loc[index]
+
+
 def feature_names(frame: Any) -> NDArray[np.str_] | None:
-    """Columns of a data frame as text; None for anything else."""
+    """Columns of a data frame as text; None for what has none."""
+    if isinstance(frame, LabelledRows):
+        return frame.features
     return np.asarray([str(column) for column in frame.columns]) if _is_frame(frame) else None
 
 
 def as_array(name: str, source: Any) -> Any:
     """The array of a source; what has `shape`, `dtype` and rows already, in memory or on disk, is left as it is."""
-    if hasattr(source, "toarray"):
-        raise TypeError(SPARSE.format(name=name))
     try:
         source = _converted(source)
     except (TypeError, ValueError) as error:
@@ -124,8 +145,12 @@ def as_array(name: str, source: Any) -> Any:
 
 def _converted(source: Any) -> Any:
     """Take frames, tensors and lists into memory as arrays; leave arrays where they are."""
+    if isinstance(source, LabelledRows):
+        return source.array
     if _is_frame(source):
         return _frame_values(source)
+    if hasattr(source, "toarray"):
+        return SparseRows(source)
     if hasattr(source, "iloc"):
         return source.to_numpy()
     if hasattr(source, "detach"):

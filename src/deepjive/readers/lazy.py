@@ -1,0 +1,215 @@
+"""Arrays whose rows are read when asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
+
+
+class RowReader(ABC):
+    """An array of which only whole rows can be read; a subclass reads rows whose numbers rise.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the whole array; the first axis is the samples.
+    dtype : dtype
+        Type of the numbers read.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.shape = tuple(int(length) for length in shape)
+        self.dtype = np.dtype(dtype)
+
+    @abstractmethod
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        """Rows of rising numbers, none twice; shape (n_rows, ...)."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray:
+        rows = row_numbers(key, len(self))
+        ordered, position = np.unique(rows, return_inverse=True)
+        values = self._read(ordered) if len(ordered) else np.zeros((0, *self.shape[1:]), dtype=self.dtype)
+        values = values if np.array_equal(rows, ordered) else values[position]
+        return values[0] if isinstance(key, (int, np.integer)) else values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(self[:], dtype=dtype)
+
+
+class LazyRows:
+    """Some rows of an array on disk, read only when asked for.
+
+    Parameters
+    ----------
+    array : array-like with shape, dtype and indexing by sorted rows
+        The whole array.
+    indices : array of int, shape (n_selected,)
+        The rows that are selected, in any order.
+    """
+
+    def __init__(self, array: Any, indices: NDArray[np.intp]) -> None:
+        self.array, self.indices = array, indices
+        self.shape = (len(indices), *array.shape[1:])
+        self.dtype = array.dtype
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, key: Any) -> NDArray:
+        if isinstance(key, (int, np.integer)):
+            return read_rows(self.array, self.indices[np.array([key])])[0]
+        return read_rows(self.array, self.indices[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(read_rows(self.array, self.indices), dtype=dtype)
+
+
+class SparseRows(RowReader):
+    """A sparse matrix of which the rows that are read become dense.
+
+    Parameters
+    ----------
+    matrix : SciPy sparse matrix or array, shape (n_samples, n_features)
+        In memory.
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        super().__init__(matrix.shape, matrix.dtype)
+        self._matrix = matrix.tocsr()  # rows of other formats are slow or none
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        return self._matrix[rows].toarray()
+
+
+class StoredSparseRows(RowReader):
+    """A sparse matrix on disk, compressed by rows: its numbers, their columns, and where each row begins.
+
+    Parameters
+    ----------
+    group : mapping
+        With "data", "indices" and "indptr", as AnnData stores them in HDF5 and zarr.
+    shape : tuple of int
+        ``(n_samples, n_features)``.
+    """
+
+    def __init__(self, group: Any, shape: tuple[int, ...]) -> None:
+        super().__init__(shape, group["data"].dtype)
+        self._group, self._starts = group, np.asarray(group["indptr"][:])
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        values = np.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
+        for run, place in zip(runs_of(rows), np.flatnonzero(np.r_[True, np.diff(rows) > 1]), strict=True):
+            first, last = int(self._starts[run.start]), int(self._starts[run.stop])
+            lengths = np.diff(self._starts[run.start : run.stop + 1])
+            owners = place + np.repeat(np.arange(len(lengths)), lengths)
+            values[owners, self._group["indices"][first:last]] = self._group["data"][first:last]
+        return values
+
+
+class SpreadRows(RowReader):
+    """Rows of an array put in the places of other samples; 0 for the samples that it lacks.
+
+    Parameters
+    ----------
+    array : array-like, shape (n_rows, ...)
+        In memory or on disk.
+    places : array of int, shape (n_samples,)
+        For each sample its row in the array, -1 where it has none.
+    """
+
+    def __init__(self, array: Any, places: NDArray[np.intp]) -> None:
+        super().__init__((len(places), *array.shape[1:]), array.dtype)
+        self._array, self._places = array, places
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        places = self._places[rows]
+        there = places >= 0
+        values = np.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
+        values[there] = read_rows(self._array, places[there])
+        return values
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """An array whose samples, and perhaps features, have names.
+
+    Attributes
+    ----------
+    array : array-like, shape (n_samples, ...)
+        In memory or on disk.
+    index : pandas.Index, length n_samples
+        Names of the samples.
+    features : array of str or None
+        Names of the features.
+    """
+
+    array: Any
+    index: Any
+    features: NDArray[np.str_] | None = None
+
+    def reordered(self, index: Any) -> LabelledRows:
+        """The same samples in another order."""
+        return LabelledRows(select_rows(self.array, self.index.get_indexer(index)), index, self.features)
+
+
+def in_memory(array: Any) -> bool:
+    """Whether an array is whole in memory."""
+    return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
+
+
+def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
+    """Turn an index, a slice, or an array of int or bool into row numbers."""
+    if isinstance(key, (int, np.integer)):
+        key = [key]
+    if isinstance(key, tuple):
+        raise TypeError(NOT_AN_INDEX.format(given=f"the tuple {key}"))
+    if not isinstance(key, slice):
+        key = np.asarray(key)
+        if key.size == 0:
+            key = key.astype(np.intp)
+        if key.dtype.kind not in "iub":
+            raise TypeError(NOT_AN_INDEX.format(given=key.dtype))
+        if key.ndim != 1:
+            raise IndexError(NOT_AN_INDEX.format(given=f"an array of shape {key.shape}"))
+    return np.arange(n)[key]
+
+
+def runs_of(rows: NDArray[np.intp]) -> list[slice]:
+    """Rising row numbers as slices of consecutive ones.
+
+    Examples
+    --------
+    >>> runs_of(np.array([2, 3, 4, 9]))
+    [slice(2, 5, None), slice(9, 10, None)]
+    """
+    pieces = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    return [slice(int(piece[0]), int(piece[-1]) + 1) for piece in pieces if len(piece)]
+
+
+def select_rows(array: Any, indices: NDArray[np.intp]) -> Any:
+    """Select rows without reading them, unless they are in memory already."""
+    if in_memory(array):
+        return array[indices]
+    if isinstance(array, LazyRows):
+        return LazyRows(array.array, array.indices[indices])
+    return LazyRows(array, indices)
+
+
+def read_rows(array: Any, indices: Any) -> NDArray:
+    """Read rows in the order asked for; stores on disk want them sorted and without repeats."""
+    if in_memory(array) or isinstance(array, LazyRows):
+        return np.asarray(array[indices])
+    wanted = row_numbers(indices, array.shape[0])
+    if len(wanted) and np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
+        return np.asarray(array[int(wanted[0]) : int(wanted[0]) + len(wanted)])
+    ordered, position = np.unique(wanted, return_inverse=True)
+    return np.asarray(array[ordered])[position]

@@ -1,0 +1,192 @@
+"""Chunked stores: HDF5 files and zarr folders, of which only the rows asked for are read.
+
+A zarr array of version 2 may name "pickle" as a filter, and an HDF5 data set may lie in another file. So the codecs
+are compared with a list of those that only compress, and whatever leads out of the HDF5 file is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.readers.arrays import choose
+from deepjive.readers.guard import UNREADABLE, UnreadableError, check_piece, optional, reading
+from deepjive.readers.lazy import RowReader, runs_of
+
+HDF5 = (".h5", ".hdf5")
+ZARR = ".zarr"
+CODECS = {
+    *("bytes", "transpose", "sharding_indexed", "crc32c", "crc32", "adler32", "fletcher32", "delta", "shuffle"),
+    *("fixedscaleoffset", "quantize", "bitround", "packbits", "astype"),
+    *("blosc", "zstd", "gzip", "zlib", "lz4", "lzma", "bz2"),
+}
+LARGEST_METADATA = 2**20
+MOST_ARRAYS = 10_000
+
+WRONG_CODEC = (
+    "{path} is stored with the codec {codec!r}, which is not among those that only compress numbers {known}. "
+    "Write the array again without it."
+)
+LINKED = "{path} does not hold {key!r} itself but a link or another file's data. Copy the data into one file."
+NOT_NUMBERS = "{path}: {key!r} holds {dtype}, but numbers are expected (float or integer)."
+
+
+class HDF5Rows(RowReader):
+    """A data set of an HDF5 file; each process opens the file for itself.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str
+        Name of the data set.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key = path, key
+        self._open: Any = None
+        self._process = -1
+        with reading(path):
+            dataset = self._dataset()
+            super().__init__(dataset.shape, dataset.dtype)
+            for shape, what in ((dataset.shape[1:], "a sample"), (dataset.chunks or (), "a chunk")):
+                check_piece(path, shape, self.dtype, what)
+
+    def __getitem__(self, key: Any) -> NDArray:
+        if isinstance(key, tuple):  # a region, as the linear estimators read
+            with reading(self._path):
+                return np.asarray(self._dataset()[key])
+        return super().__getitem__(key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_open": None, "_process": -1}
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        with reading(self._path):
+            dataset = self._dataset()
+            pieces = [dataset[run] for run in runs_of(rows)]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _dataset(self) -> Any:
+        if self._open is None or self._process != os.getpid():
+            self._open = _checked_dataset(self._path, self._key)
+            self._process = os.getpid()
+        return self._open
+
+
+class ZarrRows(RowReader):
+    """An array of a zarr folder.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with reading(path):
+            _check_codecs(path)
+            zarr = optional("zarr", f"Reading {path.name}")
+            self._array = zarr.open_array(str(path), mode="r")
+            super().__init__(self._array.shape, self._array.dtype)
+            if self.dtype.kind not in "fiub":
+                raise UnreadableError(NOT_NUMBERS.format(path=path, key=path.name, dtype=self.dtype))
+            for shape, what in ((self.shape[1:], "a sample"), (self._array.chunks, "a chunk")):
+                check_piece(path, shape, self.dtype, what)
+
+    def __getitem__(self, key: Any) -> NDArray:
+        if isinstance(key, tuple):  # a region, as the linear estimators read
+            with reading(self._path):
+                return np.asarray(self._array[key])
+        return super().__getitem__(key)
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        runs = runs_of(rows)
+        with reading(self._path):
+            return np.asarray(self._array[runs[0]] if len(runs) == 1 else self._array.oindex[rows])
+
+
+def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
+    """Open one data set of an HDF5 file; `key` may be None where it holds only one of at least two axes."""
+    h5py = optional("h5py", f"Reading {path.name}")
+    with reading(path), h5py.File(path, "r") as file:
+        if key is None:
+            key = choose(path, _datasets(h5py, file), None)
+    return HDF5Rows(path, key.strip("/"))
+
+
+def read_zarr(path: Path, key: str | None) -> ZarrRows:
+    """Open one array of a zarr folder; `key` may be None where the folder is an array or holds only one."""
+    if _is_array(path) and key is None:
+        return ZarrRows(path)
+    found = sorted({file.parent for name in ("zarr.json", ".zarray") for file in path.rglob(name)})[:MOST_ARRAYS]
+    keys = [folder.relative_to(path).as_posix() for folder in found if folder != path and _is_array(folder)]
+    return ZarrRows(path / choose(path, keys, None if key is None else key.strip("/")))
+
+
+def _datasets(h5py: Any, file: Any) -> list[str]:
+    found: list[str] = []
+
+    def visit(name: str, item: Any) -> bool | None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub" and item.ndim > 1:
+            found.append(name)
+        return len(found) >= MOST_ARRAYS or None
+
+    file.visititems(visit)
+    return found
+
+
+def _checked_dataset(path: Path, key: str) -> Any:
+    h5py = optional("h5py", f"Reading {path.name}")
+    file = h5py.File(path, "r")
+    group = file
+    for part in key.split("/"):
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) and part in group else None
+        if link is None:
+            choose(path, _datasets(h5py, file), key)
+        if not isinstance(link, h5py.HardLink):
+            raise UnreadableError(LINKED.format(path=path, key=key))
+        group = group[part]
+    if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "fiub":
+        raise UnreadableError(NOT_NUMBERS.format(path=path, key=key, dtype=getattr(group, "dtype", "a group")))
+    if group.is_virtual or group.external is not None:
+        raise UnreadableError(LINKED.format(path=path, key=key))
+    return group
+
+
+def _is_array(folder: Path) -> bool:
+    return (folder / ".zarray").is_file() or _metadata(folder / "zarr.json").get("node_type") == "array"
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    with reading(path):
+        if path.stat().st_size > LARGEST_METADATA:
+            raise UnreadableError(UNREADABLE.format(path=path, reason="it is larger than any description of an array"))
+        content = json.loads(path.read_bytes())
+    return content if isinstance(content, dict) else {}
+
+
+def _check_codecs(path: Path) -> None:
+    metadata = [_metadata(path / name) for name in (".zarray", "zarr.json")]
+    for codec in (name for content in metadata for name in _codecs(content)):
+        if str(codec).removeprefix("numcodecs.") not in CODECS:
+            raise UnreadableError(WRONG_CODEC.format(path=path, codec=codec, known=sorted(CODECS)))
+
+
+def _codecs(metadata: Any) -> list[Any]:
+    """Names of all codecs, also of those within codecs."""
+    names: list[Any] = []
+    for key in ("filters", "compressor", "codecs", "index_codecs"):
+        value = metadata.get(key) if isinstance(metadata, dict) else None
+        for codec in [value] if isinstance(value, (dict, str)) else (value or []):
+            names.append(codec if isinstance(codec, str) else codec.get("id", codec.get("name")))
+            names += _codecs(codec.get("configuration")) if isinstance(codec, dict) else []
+    return names
