@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.linear.ajive import AJIVE
+    from deepjive.linear.bootstrap import bootstrap
     from deepjive.linear.heterojive import HeteroJIVE
     from deepjive.linear.jive import JIVE
+    from deepjive.linear.missing import fill_missing
+    from deepjive.linear.permutation import jackstraw, permutation_test
     from deepjive.persistence import load
 
 __version__ = "0.1.0"
@@ -37,7 +40,11 @@ __all__ = [
     "HeteroJIVE",
     "Modalities",
     "SeparateAutoencoders",
+    "bootstrap",
+    "fill_missing",
+    "jackstraw",
     "load",
+    "permutation_test",
 ]
 
 _ROOMS = {
@@ -46,7 +53,11 @@ _ROOMS = {
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
     "SeparateAutoencoders": "deepjive.deep.baseline",
+    "bootstrap": "deepjive.linear.bootstrap",
+    "fill_missing": "deepjive.linear.missing",
+    "jackstraw": "deepjive.linear.permutation",
     "load": "deepjive.persistence",
+    "permutation_test": "deepjive.linear.permutation",
 }
 
 

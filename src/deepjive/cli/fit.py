@@ -13,6 +13,7 @@ import typer
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
     LabelsOption,
+    MissingOption,
     ModalityOption,
     SamplesOption,
     TitleOption,
@@ -38,6 +39,7 @@ OPTIONS = {
     "learning_rate": "--learning-rate",
     "accelerator": "--accelerator",
     "device": "--device",
+    "missing": "--missing",
 }
 
 
@@ -85,6 +87,7 @@ def fit(
     method: Annotated[Method, typer.Option(help="The estimator.")] = Method.deepjive,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
+    missing: MissingOption = None,
     title: TitleOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     joint_rank: Annotated[
@@ -146,6 +149,7 @@ def fit(
         "learning_rate": learning_rate,
         "accelerator": accelerator,
         "device": device,
+        "missing": missing and missing.value,
     }
     model = make_estimator(method.value, {key: value for key, value in given.items() if value is not None})
     set_if_known(model, random_state=seed, verbose=0 if quiet else 1)

@@ -10,6 +10,7 @@ from deepjive import __version__
 from deepjive.cli import apply
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
+from deepjive.cli.features import features
 from deepjive.cli.fit import fit
 from deepjive.cli.ranks import ranks
 
@@ -38,7 +39,7 @@ def deepjive(
     """What varies together in several modalities, what varies in each alone, and what is left."""
 
 
-for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report):
+for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features):
     app.command()(command)
 
 

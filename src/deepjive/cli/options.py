@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,14 @@ NOT_A_RANK = (
 MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
 RANK_TWICE = "{option} names {name!r} more than once."
 TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
+
+
+class Missing(StrEnum):
+    """What is done about values that are missing."""
+
+    error = "error"
+    impute = "impute"
+
 
 ModalityOption = Annotated[
     list[str],
@@ -43,6 +52,10 @@ LabelsOption = Annotated[
         help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. May be repeated.",
         show_default=False,
     ),
+]
+MissingOption = Annotated[
+    Missing | None,
+    typer.Option(help="What to do about empty cells (linear methods).", show_default="error"),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(help="Heading of the report.", show_default=False)]

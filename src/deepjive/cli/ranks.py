@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import ModalityOption, ranks_of, read_modalities
+from deepjive.cli.options import MissingOption, ModalityOption, ranks_of, read_modalities
 
 MORE_ROWS = 3
 
@@ -20,6 +20,8 @@ def ranks(
             metavar="[NAME=]NUMBER", help="Components of each modality before the split.", show_default="auto"
         ),
     ] = None,
+    missing: MissingOption = None,
+    permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
 ) -> None:
     """Find joint and individual ranks with AJIVE, and show the bounds they follow from.
@@ -29,17 +31,32 @@ def ranks(
     from deepjive import AJIVE
 
     given = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
+    given |= {"missing": missing.value} if missing else {}
     model = AJIVE(random_state=seed, **given).fit(read_modalities(modality))
     rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
     show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)
+    header: tuple[str, ...] = ("component", "squared singular value", "verdict")
+    verdict_rows = verdicts(model)
+    if permutations:
+        header, verdict_rows = (*header, "permutation p"), with_p_values(model, verdict_rows, permutations, seed)
     show.table(
         f"Joint is above both cutoffs: {model.wedin_cutoff_:.3f} (noise) and {model.random_cutoff_:.3f} (chance)",
-        ("component", "squared singular value", "verdict"),
-        verdicts(model),
+        header,
+        verdict_rows,
     )
 
 
-def verdicts(model: Any) -> list[tuple[int, str, str]]:
+def with_p_values(model: Any, rows: list[tuple], permutations: int, seed: int) -> list[tuple]:
+    """The rows with the p-values of their components, as far as every modality's signal has components."""
+    from deepjive.linear.permutation import permutation_test
+
+    count = min(len(rows), *model.signal_ranks_.values())
+    p_values = permutation_test(model, permutations, n_components=count, random_state=seed).p_values
+    texts = [f"{p:.4f}" for p in p_values] + [""] * (len(rows) - count)
+    return [(*row, text) for row, text in zip(rows, texts, strict=True)]
+
+
+def verdicts(model: Any) -> list[tuple]:
     """For the leading components of a fitted AJIVE their squared singular value and what follows from it."""
     squares = model.joint_singular_values_**2
     above = int((squares > max(model.wedin_cutoff_, model.random_cutoff_)).sum())

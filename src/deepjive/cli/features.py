@@ -1,0 +1,79 @@
+"""`deepjive features`: which features of a linear run can be trusted, and how sure its figures are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepjive.cli import show
+from deepjive.cli.options import ModalityOption, RunArgument, SamplesOption, read_modalities
+from deepjive.cli.tables import csv_text, file_names
+
+if TYPE_CHECKING:
+    from deepjive.linear.bootstrap import Intervals
+    from deepjive.linear.permutation import FeatureTest
+    from deepjive.modalities import Modalities
+
+NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
+FEW = 0.05
+
+
+def features(
+    run: RunArgument,
+    modality: ModalityOption,
+    out: Annotated[Path, typer.Option(help="Folder to write a table of each modality to.", show_default=False)],
+    samples: SamplesOption = None,
+    draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
+    repeats: Annotated[int, typer.Option(min=1, help="Permutations of a tenth of the features.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
+) -> None:
+    """Test which features carry the joint part, with 90% intervals of loadings and of variance explained.
+
+    For a run of a linear method, and the data it was fitted to.
+    """
+    from deepjive.linear.bootstrap import bootstrap
+    from deepjive.linear.linear_model import LinearModel
+    from deepjive.linear.permutation import jackstraw
+    from deepjive.persistence import load, write_atomically
+
+    model, data = load(run), read_modalities(modality, samples)
+    if not isinstance(model, LinearModel):
+        raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))
+    intervals = bootstrap(model, data, n_draws=draws, random_state=seed)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, file in file_names(data.names).items():
+        test = jackstraw(model, data, name, n_repeats=repeats, random_state=seed)
+        write_atomically(out / f"features_{file}.csv", features_text(model, data, name, test, intervals).encode())
+        limits = intervals.variance_explained[name].values()
+        found = int((test.q_values[test.counted] <= FEW).sum())
+        rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), found))
+    header = ("modality", "joint", "individual", "residual", f"features at a false discovery rate of {FEW:.0%}")
+    show.table(f"Variance explained, {intervals.level:.0%} intervals of {draws} draws", header, rows)
+    show.line(f"Features: {out}")
+
+
+def features_text(model: Any, data: Modalities, name: str, test: FeatureTest, intervals: Intervals) -> str:
+    """A row for each feature: the test of its joint variation, and its joint loadings with their limits."""
+    header = ["feature", "joint_share", "p_value", "q_value"]
+    for i in range(1, model.joint_rank_ + 1):
+        header += [f"loading_{i}", f"loading_{i}_low", f"loading_{i}_high"]
+    return csv_text(header, _rows(model, data, name, test, intervals))
+
+
+def _rows(
+    model: Any, data: Modalities, name: str, test: FeatureTest, intervals: Intervals
+) -> Iterator[list[str | int | float]]:
+    loadings = model.joint_loadings_[name].reshape(model.joint_rank_, -1)
+    limits = intervals.joint_loadings[name].reshape(2, *loadings.shape)
+    names = data.features[name]
+    explained, p_values, q_values = (values.reshape(-1) for values in (test.explained, test.p_values, test.q_values))
+    for i in range(loadings.shape[1]):
+        row: list[str | int | float] = [i if names is None else str(names[i])]
+        row += [explained[i], p_values[i], q_values[i]]
+        for loading, (low, high) in zip(loadings[:, i], limits[:, :, i].T, strict=True):
+            row += [loading, low, high]
+        yield row

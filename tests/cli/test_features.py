@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepjive import AJIVE, bootstrap, jackstraw, load
+
+
+@pytest.fixture
+def words(files):
+    return ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
+
+
+def test_features_are_written_with_the_p_values_and_intervals_of_the_library(fit, invoke, files, words):
+    fit()
+    draws = ("--draws", 20, "--repeats", 20, "--seed", 4)
+    result = invoke("features", files / "run", *words, *draws, "--out", files / "features")
+    assert result.exit_code == 0, result.stderr
+    table = pd.read_csv(files / "features" / "features_expression.csv")
+    model, data = load(files / "run"), {w.split("=")[0]: w.split("=")[1] for w in words[1::2]}
+    test = jackstraw(model, data, "expression", n_repeats=20, random_state=4)
+    limits = bootstrap(model, data, n_draws=20, random_state=4).joint_loadings["expression"]
+    np.testing.assert_allclose(table["p_value"], test.p_values)
+    np.testing.assert_allclose(table["q_value"], test.q_values)
+    np.testing.assert_allclose(table["loading_1"], model.joint_loadings_["expression"][0])
+    np.testing.assert_allclose(table[["loading_1_low", "loading_1_high"]].T, limits[:, 0])
+    assert table["feature"].astype(str).tolist() == [str(i) for i in range(12)]
+    assert "90% intervals of 20 draws" in result.stdout
+
+
+@pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")
+def test_a_run_of_a_deep_model_is_refused(invoke, files, words):
+    fitted = invoke(
+        "fit", *words, "--joint-rank", 1, "--individual-rank", 1, "--max-epochs", 1, "--quiet", "--out", files / "deep"
+    )
+    assert fitted.exit_code == 0, fitted.stderr
+    result = invoke("features", files / "deep", *words, "--out", files / "features")
+    assert result.exit_code == 2
+    assert "holds a DeepJIVE" in result.stderr
+
+
+def test_ranks_show_permutation_p_values_when_asked_for(invoke, words):
+    plain, tested = invoke("ranks", *words), invoke("ranks", *words, "--permutations", 99)
+    assert tested.exit_code == 0, tested.stderr
+    assert "permutation p" in tested.stdout
+    assert "0.0100" in tested.stdout
+    assert "permutation p" not in plain.stdout
+
+
+def test_empty_cells_are_filled_in_when_asked_for(invoke, files, words):
+    table = pd.read_csv(files / "expression.csv")
+    table.iloc[::5, 3] = np.nan
+    table.to_csv(files / "expression.csv", index=False)
+    ranks = ("--method", "ajive", "--joint-rank", 1, "--individual-rank", 1, "--out", files / "run")
+    refused = invoke("fit", *words, *ranks)
+    assert refused.exit_code == 2
+    assert "missing='impute'" in refused.stderr
+    done = invoke("fit", *words, *ranks, "--missing", "impute")
+    assert done.exit_code == 0, done.stderr
+    model = load(files / "run")
+    assert isinstance(model, AJIVE)
+    assert model.filled_shares_["expression"] == pytest.approx(16 / (80 * 12))
+    assert invoke("ranks", *words, "--missing", "impute").exit_code == 0
+    assert "is not an option of --method deepjive" in invoke("fit", *words, "--missing", "impute", *ranks[4:]).stderr
