@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import stat
+import warnings
 
 import numpy as np
 import pytest
@@ -353,14 +354,23 @@ def test_model_folder_errors_are_value_errors():
     assert issubclass(ModelFolderError, ValueError)
 
 
-def test_links_to_a_folder_and_to_its_files_are_followed(folder, model, tmp_path):
+def test_a_link_to_the_folder_is_followed(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     assert load(tmp_path / "link").joint_rank_ == 1
-    (folder / WEIGHTS).rename(tmp_path / "store")
-    (folder / WEIGHTS).symlink_to(tmp_path / "store")
-    assert load(folder).joint_rank_ == 1
-    (tmp_path / "store").unlink()
-    assert_damaged(folder, "it has no model.safetensors")
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+@pytest.mark.parametrize("target", ["store", "/dev/zero", "absent"])
+def test_links_in_the_place_of_files_are_not_followed(folder, tmp_path, name, target):
+    (folder / name).rename(tmp_path / "store")
+    (folder / name).symlink_to(tmp_path / target)
+    assert_damaged(folder, f"{name} is a link, which is not followed")
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder):
+    (folder / CONFIG).unlink()
+    os.mkfifo(folder / CONFIG)
+    assert_damaged(folder, f"it has no {CONFIG}")
 
 
 def test_saving_replaces_a_link_and_not_the_file_it_points_to(folder, model, tmp_path):
@@ -414,16 +424,139 @@ def test_written_files_can_be_read_by_others(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
-def test_an_interruption_between_the_two_files_is_noticed_on_loading(folder, data, monkeypatch):
-    replace = os.replace
+class Interruptions:
+    """Interrupts the n-th of the calls that change what is on disk."""
 
-    def interrupt(source, target):
-        if str(target).endswith(CONFIG):
-            raise KeyboardInterrupt
-        replace(source, target)
+    def __init__(self, monkeypatch):
+        self.after, self.calls = None, 0
+        for name in ("replace", "fsync", "chmod", "unlink"):
+            monkeypatch.setattr(os, name, self._counting(getattr(os, name)))
 
-    monkeypatch.setattr(os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7)).save(folder)
-    assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS}
-    assert_damaged(folder, "model.safetensors is not the file config.json was written for")
+    def _counting(self, function):
+        def call(*args, **options):
+            if self.calls == self.after:
+                raise KeyboardInterrupt
+            self.calls += 1
+            return function(*args, **options)
+
+        return call
+
+
+def test_a_save_interrupted_anywhere_leaves_the_old_model_or_the_new(model, data, tmp_path, monkeypatch):
+    new = AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7))
+    model.save(tmp_path / "count")
+    interruptions = Interruptions(monkeypatch)
+    new.save(tmp_path / "count")
+    steps, outcomes = interruptions.calls, []
+    assert steps >= 7
+    for step in range(steps):
+        interruptions.after = None
+        model.save(tmp_path / "model")
+        interruptions.calls, interruptions.after = 0, step
+        with pytest.raises(KeyboardInterrupt):
+            new.save(tmp_path / "model")
+        transformed = load(tmp_path / "model").transform(data)
+        outcomes.append(next(i for i, m in enumerate((model, new)) if np.array_equal(transformed, m.transform(data))))
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {0, 1}
+    interruptions.after = None
+    new.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {CONFIG, WEIGHTS}
+
+
+def test_the_config_is_strict_json(round_trip, tmp_path):
+    round_trip({"history": [float("nan"), float("-inf"), np.float32("inf"), 1.5]})
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    config = json.loads((tmp_path / "exotic" / CONFIG).read_text(), parse_constant=refuse)
+    assert config["learned"]["exotic_"]["history"] == [{"$float": "nan"}, {"$float": "-inf"}, {"$float": "inf"}, 1.5]
+
+
+def test_how_a_run_came_about_is_kept_in_the_config(model, folder):
+    persistence.save(model, folder, run={"modality": {"mri": "mri.npy"}})
+    assert persistence.read_config(folder)["run"] == {"modality": {"mri": "mri.npy"}}
+    assert load(folder).joint_rank_ == 1
+    tamper(folder, lambda config: config["run"].update(modality={}))
+    assert_damaged(folder, "was changed after it was written")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c["learned"].update(joint_rank_=10**12), "1000000000000 scores of 'mri' do not fit the weights"),
+        (lambda c: c["learned"]["individual_ranks_"].update(pet=10**9), "1000000000 scores of 'pet' do not fit"),
+        (lambda c: c["learned"].update(joint_rank_=-1), "scores of 'mri' do not fit"),
+        (lambda c: c["learned"]["shapes_"].update(mri={"$tuple": [10**6, 10**6]}), "the mean of 'mri' does not have"),
+        (lambda c: c["learned"].update(transform=1), "'transform' is nothing that an estimator learns"),
+        (lambda c: c["learned"].update(_scores=1), "'_scores' is nothing that an estimator learns"),
+        (lambda c: c["learned"].update(__class__=1), "'__class__' is nothing that an estimator learns"),
+        (lambda c: c["learned"].pop("shapes_") and None, "is damaged: 'shapes_'"),
+        (lambda c: c["learned"].update(mean_=3), "is damaged"),
+        (lambda c: c.update(weights_sha256="../../../../etc/passwd"), "is not the file config.json was written for"),
+    ],
+)
+def test_learned_state_that_someone_made_up_is_refused(folder, change, reason):
+    forge(folder, change)
+    assert_damaged(folder, reason)
+
+
+def forged_weights(folder, content):
+    (folder / WEIGHTS).write_bytes(content)
+    forge(folder, lambda config: config.update(weights_sha256=hashlib.sha256(content).hexdigest()))
+
+
+def tensors(header, data=b""):
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (tensors({"x": {"dtype": "F64", "shape": [2**40], "data_offsets": [0, 2**43]}}), "model.safetensors: "),
+        (
+            tensors({"x": {"dtype": "F64", "shape": [2**63, 2], "data_offsets": [0, 8]}}, bytes(8)),
+            "model.safetensors: ",
+        ),
+        (tensors({"x": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), r"of type \['BF16'\]"),
+        (tensors({"x": {"dtype": "OBJECT", "shape": [1], "data_offsets": [0, 8]}}, bytes(8)), r"of type \['OBJECT'\]"),
+        (tensors({"x": 3}), "model.safetensors: "),
+        (tensors([]), "model.safetensors: "),
+        ((2**62).to_bytes(8, "little") + b"{}", "its header claims 4611686018427387904 bytes"),
+        ((2**24 + 1).to_bytes(8, "little") + b" " * 2**25, "its header claims 16777217 bytes"),
+        (b"", "model.safetensors: "),
+    ],
+)
+def test_weights_that_claim_what_they_are_not_are_refused(folder, content, reason):
+    forged_weights(folder, content)
+    assert_damaged(folder, reason)
+
+
+def test_a_config_larger_than_any_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(persistence, "LARGEST_CONFIG", 1000)
+    assert_damaged(folder, r"config\.json has \d+ bytes, more than any model's")
+
+
+def test_networks_that_do_not_fit_are_not_called_damage(data, tmp_path):
+    torch = pytest.importorskip("torch")
+    from deepjive import DeepJIVE
+
+    def factories(width):
+        def encoder(shape, rank):
+            return torch.nn.Sequential(torch.nn.Linear(shape[0], width), torch.nn.Linear(width, rank))
+
+        return encoder, lambda shape, rank: torch.nn.Linear(rank, shape[0])
+
+    deep = DeepJIVE(1, 1, networks=factories(3), max_epochs=1, batch_size=32, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one epoch is too few, and says so
+        deep.fit(data)
+    deep.save(tmp_path / "deep")
+    for wrong in (factories(4), "dense", "no such networks"):
+        with pytest.raises(
+            ModelFolderError, match=r"could not be made with the networks that was passed: .*Pass what it"
+        ):
+            load(tmp_path / "deep", networks=wrong)
+    np.testing.assert_array_equal(load(tmp_path / "deep", networks=factories(3)).transform(data), deep.transform(data))

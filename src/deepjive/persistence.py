@@ -10,16 +10,19 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
+
+from deepjive.packing import is_custom, pack, packed_parameter, unpack
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -30,7 +33,11 @@ CLASSES = {
     "DeepJIVE": "deepjive.deep.estimator",
 }
 KEYS = {"class", "deepjive", "learned", "parameters", "weights_sha256"}
-ARRAY, TUPLE, CUSTOM = "$array", "$tuple", "$custom"
+STAGED = re.compile(r"model-[0-9a-f]{16}\.safetensors")
+LEFT_OVER = re.compile(rf"{STAGED.pattern}|\.(config\.json|{STAGED.pattern})\.\w+")
+LEARNED = re.compile(r"[a-z][a-zA-Z0-9_]*_")
+LARGEST_CONFIG, LARGEST_HEADER = 2**26, 2**24
+DTYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
 
 NOT_A_MODEL = "{path} is not a saved model: {reason}. A model folder holds {config} and {weights}, written by save()."
 NEWER_FORMAT = (
@@ -42,11 +49,17 @@ DAMAGED = (
     "the folder from a copy."
 )
 UNSAVABLE = "{kind} cannot be saved, because load() knows only {classes}. Fit one of these to save it."
-UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, arrays, and dicts and lists of these can."
 UNKNOWN_CUSTOM = "{name!r} is no parameter of {kind}, which was saved in {path}; its parameters are {known}."
 NEEDS_CUSTOM = (
     "The model in {path} was fitted with {name} of your own, which are code and are not saved. "
     "Pass the same again: load({path!r}, {name}=...)."
+)
+LINK = (
+    "{path} is a link, which is not followed: a model's folder must hold its files. "
+    "Copy it with the files the links point to (cp -rL)."
+)
+NOT_FITTING = (
+    "The model in {path} could not be made with the {names} that was passed: {reason}. Pass what it was fitted with."
 )
 
 
@@ -54,8 +67,11 @@ class ModelFolderError(ValueError):
     """A model folder that is missing, damaged, or of another version."""
 
 
-def save(model: Any, path: str | Path) -> None:
-    """Write a fitted estimator to a folder; each file is replaced in one step.
+def save(model: Any, path: str | Path, run: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted estimator to a folder, which at any moment holds one whole model: the old one or the new.
+
+    The new weights are written beside the old ones under a name of their own. The config, which is replaced in one
+    step and holds their digest, makes them the ones that count; then they take the old ones' place.
 
     Parameters
     ----------
@@ -63,6 +79,8 @@ def save(model: Any, path: str | Path) -> None:
         A fitted estimator of this library.
     path : path
         The folder.
+    run : mapping, optional
+        How the model came about, kept in the config: text, numbers, and dicts and lists of these.
     """
     from deepjive import __version__
 
@@ -71,10 +89,9 @@ def save(model: Any, path: str | Path) -> None:
         raise TypeError(UNSAVABLE.format(kind=f"{kind.__module__}.{kind.__name__}", classes=", ".join(CLASSES)))
     arrays: dict[str, np.ndarray] = {}
     parameters = {
-        key: _packed_parameter(value, f"parameters/{key}", arrays)
-        for key, value in model.get_params(deep=False).items()
+        key: packed_parameter(value, f"parameters/{key}", arrays) for key, value in model.get_params(deep=False).items()
     }
-    learned = _pack(model._learned(), "", arrays)
+    learned = pack(model._learned(), "", arrays)
     weights = save_tensors(arrays)
     config = {
         "format": FORMAT,
@@ -84,11 +101,18 @@ def save(model: Any, path: str | Path) -> None:
         "learned": learned,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
+    if run is not None:
+        config["run"] = dict(run)
     config["config_sha256"] = _digest(config)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / CONFIG, json.dumps(config, indent=1).encode())
+    staged = folder / _staged_name(config)
+    write_atomically(staged, weights)
+    write_atomically(folder / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
+    os.replace(staged, folder / WEIGHTS)
+    for left in folder.iterdir():
+        if LEFT_OVER.fullmatch(left.name):  # by a save that was interrupted
+            left.unlink(missing_ok=True)
 
 
 def load(path: str | Path, **custom: Any) -> Any:
@@ -115,27 +139,30 @@ def load(path: str | Path, **custom: Any) -> Any:
         If `custom` names what is no parameter of the estimator.
     """
     folder = Path(path)
-    config = _read_config(folder)
-    arrays = _read_weights(folder, config["weights_sha256"])
+    config = read_config(folder)
+    arrays = _read_weights(folder, config)
     try:
-        parameters = _unpack(config["parameters"], arrays)
-        learned = _unpack(config["learned"], arrays)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        parameters = unpack(config["parameters"], arrays)
+        learned = unpack(config["learned"], arrays)
+    except Exception as error:  # a config that someone made up can be wrong in any way
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} and {WEIGHTS} disagree")) from error
     for key in custom:
         if key not in parameters:
             kind, known = config["class"], list(parameters)
             raise TypeError(UNKNOWN_CUSTOM.format(name=key, kind=kind, path=folder, known=known))
-    needed = [key for key, value in parameters.items() if isinstance(value, Mapping) and CUSTOM in value]
-    for key in needed:
-        if key not in custom:
+    for key, value in parameters.items():
+        if is_custom(value) and key not in custom:
             raise ModelFolderError(NEEDS_CUSTOM.format(path=str(folder), name=key))
     cls = getattr(importlib.import_module(CLASSES[config["class"]]), config["class"])
     try:
+        _check_learned(cls, learned, None if custom else sum(array.size for array in arrays.values()))
         model = cls(**{**parameters, **custom})
         model._restore(learned)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ModelFolderError(DAMAGED.format(path=folder, reason=error)) from error
+    except Exception as error:
+        if custom:
+            message = NOT_FITTING.format(path=folder, names=" and ".join(custom), reason=_first_line(error))
+            raise ModelFolderError(message) from error
+        raise ModelFolderError(DAMAGED.format(path=folder, reason=_first_line(error))) from error
     return model
 
 
@@ -154,17 +181,31 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check the config of a model folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that `save` wrote.
+
+    Returns
+    -------
+    dict
+        With "class", "parameters" and "learned" as they were packed, and "run" where `save` was given one.
+
+    Raises
+    ------
+    ModelFolderError
+        As `load`.
+    """
+
     def refuse(reason: str) -> ModelFolderError:
         return ModelFolderError(NOT_A_MODEL.format(path=folder, reason=reason, config=CONFIG, weights=WEIGHTS))
 
-    if not folder.is_dir():
-        raise refuse("there is no such folder")
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise refuse(f"it has no {name}")
+    content = _read_file(folder, CONFIG, LARGEST_CONFIG)
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
+        config = json.loads(content)
         digest = _digest(config) if isinstance(config, dict) else ""
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} is not JSON ({error})")) from error
@@ -182,75 +223,91 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _read_file(folder: Path, name: str, largest: int | None = None) -> bytes:
+    """Read a file of a model folder, if it is a plain file there and not larger than it may be."""
+
+    def refuse(reason: str) -> ModelFolderError:
+        return ModelFolderError(NOT_A_MODEL.format(path=folder, reason=reason, config=CONFIG, weights=WEIGHTS))
+
+    if not folder.is_dir():
+        raise refuse("there is no such folder")
+    if (folder / name).is_symlink():
+        raise ModelFolderError(LINK.format(path=folder / name))
+    if not (folder / name).is_file():
+        raise refuse(f"it has no {name}")
+    with open(folder / name, "rb", opener=_open_no_link) as file:
+        size = os.fstat(file.fileno()).st_size
+        if largest is not None and size > largest:
+            raise ModelFolderError(
+                DAMAGED.format(path=folder, reason=f"{name} has {size} bytes, more than any model's")
+            )
+        return file.read()
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file that was not replaced by a link since it was looked at."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
 def _digest(config: dict[str, Any]) -> str:
     """Digest of all of a config but the digest itself, however it is indented."""
     content = {key: value for key, value in config.items() if key != "config_sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _read_weights(folder: Path, digest: Any) -> dict[str, np.ndarray]:
-    content = (folder / WEIGHTS).read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
+def _staged_name(config: Mapping[str, Any]) -> str:
+    """The weights' own name; the digest may come from a file that someone made up."""
+    return f"model-{str(config['weights_sha256'])[:16]}.safetensors"
+
+
+def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    staged = _staged_name(config)
+    name = staged if STAGED.fullmatch(staged) and (folder / staged).exists() else WEIGHTS
+    content = _read_file(folder, name)
+    if hashlib.sha256(content).hexdigest() != config["weights_sha256"]:
         reason = f"{WEIGHTS} is not the file {CONFIG} was written for"
         raise ModelFolderError(DAMAGED.format(path=folder, reason=reason))
     try:
+        _check_header(content)
         return load_tensors(content)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{WEIGHTS}: {error}")) from error
+    except Exception as error:  # of the parser, or of NumPy for what the header claims
+        raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{WEIGHTS}: {_first_line(error)}")) from error
 
 
-def _packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    if callable(value) or isinstance(value, (np.random.RandomState, np.random.Generator)):
-        return {CUSTOM: repr(value)} if callable(value) else None
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return _pack(value, key, arrays)
-    if isinstance(value, Mapping):
-        packed = {str(name): _packed_parameter(item, f"{key}/{name}", arrays) for name, item in value.items()}
-        return {CUSTOM: repr(value)} if any(_is_custom(item) for item in packed.values()) else packed
-    if isinstance(value, (list, tuple)):
-        items = [_packed_parameter(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
-        if any(_is_custom(item) for item in items):
-            return {CUSTOM: repr(value)}
-        return {TUPLE: items} if isinstance(value, tuple) else items
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, (bool, int, float, str)) else {CUSTOM: repr(value)}
+def _check_header(content: bytes) -> None:
+    """Refuse a header, which says where each tensor is, that is larger than any or names other types than NumPy's."""
+    length = int.from_bytes(content[:8], "little")
+    if length > min(LARGEST_HEADER, len(content) - 8):
+        raise ValueError(f"its header claims {length} bytes")
+    header = json.loads(content[8 : 8 + length])
+    wrong = {str(tensor["dtype"]) for name, tensor in header.items() if name != "__metadata__"} - DTYPES
+    if wrong:
+        raise ValueError(f"it holds tensors of type {sorted(wrong)}, but a model's are of {sorted(DTYPES)}")
 
 
-def _is_custom(value: Any) -> bool:
-    return isinstance(value, dict) and CUSTOM in value
+def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -> None:
+    """Refuse learned state that is none, or whose sizes ask for more memory than the weights themselves.
+
+    Parameters
+    ----------
+    cls : type
+        The estimator.
+    learned : mapping
+        State as given by `_learned`.
+    numbers : int or None
+        Numbers in the weights; every score has a weight for each feature. None where networks are the user's own.
+    """
+    for key in learned:
+        if not LEARNED.fullmatch(key) or hasattr(cls, key):
+            raise ValueError(f"{key!r} is nothing that an estimator learns")
+    shapes, mean, ranks = (learned[key] for key in ("shapes_", "mean_", "individual_ranks_"))
+    for name in {**shapes, **mean, **ranks}:
+        size, rank = math.prod(shapes[name]), max(learned["joint_rank_"], ranks[name])
+        if np.shape(mean[name]) != tuple(shapes[name]):
+            raise ValueError(f"the mean of {name!r} does not have the shape {tuple(shapes[name])}")
+        if min(learned["joint_rank_"], ranks[name]) < 0 or (numbers is not None and rank * size > numbers):
+            raise ValueError(f"{rank} scores of {name!r} do not fit the weights")
 
 
-def _pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Replace each array by the name of a tensor, which goes to `arrays`; an array of text becomes a list."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        arrays[key] = np.asarray(value, order="C")
-        return {ARRAY: key}
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
-        return value.tolist()
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(name): _pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
-    if isinstance(value, tuple):
-        return {TUPLE: [_pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]}
-    if isinstance(value, list):
-        return [_pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    what = f"an array of dtype {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-    raise TypeError(UNSAVABLE_VALUE.format(key=key.lstrip("/"), value=what))
-
-
-def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    return _walk(value, lambda key: arrays[key])
-
-
-def _walk(value: Any, array: Callable[[str], np.ndarray]) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {ARRAY}:
-            return array(value[ARRAY])
-        if set(value) == {TUPLE}:
-            return tuple(_walk(item, array) for item in value[TUPLE])
-        return {name: _walk(item, array) for name, item in value.items()}
-    return [_walk(item, array) for item in value] if isinstance(value, list) else value
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")

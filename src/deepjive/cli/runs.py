@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deepjive.decomposition import Decomposition
 
 CONFIG, REPORT = "config.json", "report.html"
-WRITTEN = (CONFIG, "model.safetensors", "history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT)
+MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT)
 
 FITTED_SAMPLES = (
     "These are the samples the model was fitted to. On samples it has never seen less is usually explained; "
@@ -44,8 +44,10 @@ def prepare(folder: Path, overwrite: bool) -> None:
         raise ValueError(HOLDS_A_RUN.format(path=folder))
 
 
-def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: Any) -> Path:
-    """Write a fitted model, its scores and its report; replaces an older run.
+def write_run(
+    folder: Path, model: Any, decomposition: Decomposition, *, run: Mapping[str, Any] | None = None, **report: Any
+) -> Path:
+    """Write a fitted model, its scores and its report; replaces an older run, of which a whole model stays until then.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: 
         A fitted estimator.
     decomposition : Decomposition
         Of the samples it was fitted to, or of others if `note` says so.
+    run : mapping, optional
+        Options of the command that made the run, kept in its config.json so that it can be made again.
     **report
         As for `write_report_of`.
 
@@ -63,12 +67,12 @@ def write_run(folder: Path, model: Any, decomposition: Decomposition, **report: 
     Path
         The report.
     """
-    from deepjive.persistence import write_atomically
+    from deepjive.persistence import save, write_atomically
 
-    for pattern in WRITTEN:
+    save(model, folder, run)
+    for pattern in MADE_FROM_THE_MODEL:
         for old in folder.glob(pattern):
             old.unlink()
-    model.save(folder)
     write_scores(folder, decomposition)
     if hasattr(model, "history_"):
         write_atomically(folder / "history.csv", history_text(model.history_).encode())

@@ -1,0 +1,79 @@
+"""Values as JSON: plain ones as they are, and in the place of each array the name of a tensor.
+
+JSON knows neither tuples nor numbers that are not finite: `{"$tuple": [...]}` and `{"$float": "nan"}` stand for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+ARRAY, TUPLE, CUSTOM, FLOAT = "$array", "$tuple", "$custom", "$float"
+
+UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, arrays, and dicts and lists of these can."
+
+
+def packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    """A parameter of an estimator for JSON; code, which is not saved, becomes ``{"$custom": its repr}``."""
+    if callable(value) or isinstance(value, (np.random.RandomState, np.random.Generator)):
+        return {CUSTOM: repr(value)} if callable(value) else None
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return pack(value, key, arrays)
+    if isinstance(value, Mapping):
+        packed = {str(name): packed_parameter(item, f"{key}/{name}", arrays) for name, item in value.items()}
+        return {CUSTOM: repr(value)} if any(is_custom(item) for item in packed.values()) else packed
+    if isinstance(value, (list, tuple)):
+        items = [packed_parameter(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
+        if any(is_custom(item) for item in items):
+            return {CUSTOM: repr(value)}
+        return {TUPLE: items} if isinstance(value, tuple) else items
+    return _plain(value, {CUSTOM: repr(value)})
+
+
+def is_custom(value: Any) -> bool:
+    """Whether a packed parameter stands for code."""
+    return isinstance(value, dict) and CUSTOM in value
+
+
+def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Replace each array by the name of a tensor, which goes to `arrays`; an array of text becomes a list."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        arrays[key] = np.asarray(value, order="C")
+        return {ARRAY: key}
+    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return {TUPLE: [pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]}
+    if isinstance(value, list):
+        return [pack(item, f"{key}/{i}", arrays) for i, item in enumerate(value)]
+    plain = _plain(value, None)
+    if plain is not None or value is None:
+        return plain
+    what = f"an array of dtype {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    raise TypeError(UNSAVABLE_VALUE.format(key=key.lstrip("/"), value=what))
+
+
+def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """What `pack` was given."""
+    if isinstance(value, dict):
+        if set(value) == {ARRAY}:
+            return arrays[value[ARRAY]]
+        if set(value) == {TUPLE}:
+            return tuple(unpack(item, arrays) for item in value[TUPLE])
+        if set(value) == {FLOAT}:
+            return float(value[FLOAT])
+        return {name: unpack(item, arrays) for name, item in value.items()}
+    return [unpack(item, arrays) for item in value] if isinstance(value, list) else value
+
+
+def _plain(value: Any, otherwise: Any) -> Any:
+    """A value that JSON has, or `otherwise`."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return {FLOAT: repr(value)}
+    return value if value is None or isinstance(value, (bool, int, float, str)) else otherwise
