@@ -1,0 +1,93 @@
+"""Is the evidence itself to be believed? Calibration and power of the test of joint structure; silence of diagnostics.
+
+    python benchmarks/evidence.py                # the tables of docs/decisions.md, about a quarter of an hour
+    python benchmarks/evidence.py --runs 5       # a look
+
+1. Two modalities of 40 and 30 features, 200 samples to fit to and 100 held out, one individual score each and joint rank
+   1 asked for; a small budget, which costs power alone. With no joint signal p-values of the pairing test must be uniform: p > .05 in 95% of the runs. With
+   one of a fraction of the variance they should be small.
+2. Ten healthy runs (true ranks, linear and nonlinear data, all identities): the diagnostics should say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from deepjive import AJIVE, DeepJIVE, Modalities
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.evaluation.diagnostics import diagnose
+from deepjive.evaluation.null import joint_structure_test
+
+IDENTITIES = ("exchange", "explicit", "merged")
+STRENGTHS = (0.0, 0.02, 0.05)
+BUDGET = {"max_epochs": 10, "batch_size": 60, "learning_rate": 0.02}
+
+
+def modalities(strength: float, seed: int) -> Modalities:
+    """Individual variation, noise, and a joint part that is a fraction `strength` of all variance."""
+    made = make_synthetic(300, (40, 30), noise=0.0, random_state=seed)
+    rng, arrays = np.random.default_rng(seed), {}
+    for name in made.data.names:
+        noise = rng.normal(size=made.joint[name].shape)
+        weights = np.sqrt([strength, (1 - strength) / 2, (1 - strength) / 2])
+        arrays[name] = weights[0] * made.joint[name] + weights[1] * made.individual[name] + weights[2] * noise
+    return Modalities(arrays)
+
+
+def p_value(method: str, strength: float, seed: int) -> float:
+    data = modalities(strength, seed)
+    if method == "AJIVE":
+        model = AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=seed)
+    else:
+        model = DeepJIVE(1, 1, identity=method, **BUDGET, random_state=seed)  # type: ignore[arg-type]
+    model.fit(data[:200])
+    count = 199 if method == "merged" else 999
+    return joint_structure_test(model, data[200:], count, random_state=10_000 + seed).p_value
+
+
+def calibration(runs: int) -> None:
+    print("p-values of the pairing test, fraction of the variance that is joint (0: nothing is)")
+    print(f"{'method':12}{'joint':>7}{'runs':>6}{'p <= .05':>10}{'p <= .5':>9}{'median p':>10}{'s/run':>8}")
+    for method in ("AJIVE", *IDENTITIES):
+        for strength in STRENGTHS:
+            count, started = runs if strength == 0.0 else max(1, runs // 5), time.perf_counter()
+            p = np.array([p_value(method, strength, seed) for seed in range(count)])
+            row = f"{np.mean(p <= 0.05):10.3f}{np.mean(p <= 0.5):9.3f}{np.median(p):10.3f}"
+            print(
+                f"{method:12}{strength:7.2f}{count:6d}{row}{(time.perf_counter() - started) / count:8.1f}", flush=True
+            )
+
+
+def healthy(runs: int) -> None:
+    print("\ndiagnostics on healthy runs")
+    loud = 0
+    for seed in range(runs):
+        nonlinear, identity = seed % 2 == 1, IDENTITIES[seed % 3]
+        made = make_synthetic(700, (40, 30), noise=0.4, nonlinear=nonlinear, random_state=seed)
+        model = DeepJIVE(1, 1, identity=identity, max_epochs=120, random_state=seed).fit(made.data[:500])  # type: ignore[arg-type]
+        findings = diagnose(model, made.data[500:])
+        loud += bool(findings)
+        names = "; ".join(f"{finding.name}: {finding.seen}" for finding in findings) or "nothing"
+        print(f"{seed:3d}  {identity:9} {'nonlinear' if nonlinear else 'linear':10} {names}", flush=True)
+    print(f"silent on {runs - loud} of {runs}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--healthy", type=int, default=10)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    if arguments.runs:
+        calibration(arguments.runs)
+    if arguments.healthy:
+        healthy(arguments.healthy)
+
+
+if __name__ == "__main__":
+    main()

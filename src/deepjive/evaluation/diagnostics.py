@@ -1,0 +1,283 @@
+"""Diagnostics: recognise how a decomposition went wrong, and say what to change.
+
+The failures are those that the paper reports (DeepJIVE, arXiv 2507.19682, as summarised publicly) and those that
+training an autoencoder has anyway. Each check looks at one sign and gives a `Finding` or none; a finding says what was
+seen, with its figures, and what to change. Where each limit lies was measured: docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from deepjive.decomposition import Decomposition
+from deepjive.evaluation.agreement import agreement
+from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
+from deepjive.evaluation.dependence import hsic
+from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
+from deepjive.evaluation.refit import complete
+from deepjive.modalities import Modalities
+
+BLURRY = "blurry reconstructions"
+MEANINGLESS = "joint scores without meaning"
+WRONG_RANKS = "worse than separate autoencoders"
+DIVERGENCE = "divergence"
+LEAK = "leaking individual scores"
+DEAD = "dead component"
+GAP = "gap between training and validation"
+
+FEWEST = 20
+PERMUTATIONS = 199
+BLURRY_TOTAL, BLURRY_INDIVIDUAL = 0.75, 0.5
+WORSE, WORSE_BY = 0.9, 0.03
+LEAK_R2, LEAK_P = 0.15, 0.01
+PREDICTS, AGREES = 0.01, 0.9
+DEAD_BELOW = 1e-3
+RISE, RISE_BY = 1.25, 0.03
+GAP_RATIO, GAP_BY = 1.25, 0.05
+MONITORED = {"joint": ("prediction",), "refinement": ("prediction", "reconstruction")}
+
+SEEN = {
+    BLURRY: (
+        "Joint and individual part together explain {total:.0%} of {name!r}, where as many principal components "
+        "explain {possible:.0%}, and of what the joint part leaves the individual part takes up {own:.0%} of the "
+        "variance, where it could take up {could:.0%}."
+    ),
+    MEANINGLESS: (
+        "The joint scores {agree}, but {predict} (p = {p:.3f} for permuted pairs of samples): they do not say what the "
+        "modalities have in common."
+    ),
+    WRONG_RANKS: (
+        "Joint and individual part together explain {total:.0%} of {name!r}, where {baseline} of the same size explain "
+        "{possible:.0%}."
+    ),
+    DIVERGENCE: (
+        "In the {phase} phase the {term} error on the training samples fell to {best:.3f} and rose again to {end:.3f}."
+    ),
+    LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
+    DEAD: "Score {component} of the {part} part changes no more than {share:.2%} of the variance.",
+    GAP: "The {term} error ends at {train:.3f} on training and {validation:.3f} on validation samples.",
+}
+CHANGE = {
+    BLURRY: (
+        "Lower orthogonality_weight: it keeps the individual part from what it needs. If the joint part is blurred, "
+        "too, raise identity_weight (explicit), and see that training was not ended early by max_epochs."
+    ),
+    MEANINGLESS: (
+        "Either nothing is joint here, and joint_rank=0 is the answer, or the joint scores collapsed: use "
+        "objective='joint_first' or identity='exchange', or lower identity_weight."
+    ),
+    WRONG_RANKS: (
+        "The ranks are probably wrong: a joint rank too large or an individual rank too small leaves no room for what "
+        "varies in one modality alone. Choose them with `deepjive ranks`, or raise individual_ranks."
+    ),
+    DIVERGENCE: (
+        "Lower orthogonality_weight or learning_rate, or use orthogonality='closed_form', which has no second network "
+        "that could run ahead."
+    ),
+    LEAK: (
+        "Raise orthogonality_weight, or joint_rank if what leaks is joint variation that found no joint score; "
+        "until then do not read the individual scores as free of the joint ones."
+    ),
+    DEAD: "Lower {rank} by one: nothing is left for this score to explain.",
+    GAP: "The model memorises: use more samples, smaller ranks, dropout (e.g. 0.2) or more weight_decay.",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A failure that was recognised.
+
+    Attributes
+    ----------
+    name : str
+        Which: one of the constants of this module, such as `DEAD`.
+    seen : str
+        What was seen, with figures.
+    change : str
+        What to change.
+    """
+
+    name: str
+    seen: str
+    change: str
+
+
+def diagnose(
+    model: Any,
+    data: Modalities,
+    *,
+    separate: Any = None,
+    test: JointStructureTest | None = None,
+    random_state: int | None = 0,
+) -> list[Finding]:
+    """Look for the known failures of a decomposition.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model, deep or linear.
+    data : Modalities
+        Samples to look at, best such that the model was not fitted to: on the samples it was fitted to, joint scores
+        without meaning, leaks and worse reconstructions can hide. Samples that lack a modality are left out; fewer
+        than 20 are too few to say anything, and only the training itself is looked at.
+    separate : SeparateAutoencoders, optional
+        The fitted baseline of the same sizes. Without it the principal components of each modality take its place
+        (separate linear autoencoders: Baldi and Hornik 1989), fitted to one half of `data` and measured on the other.
+    test : JointStructureTest, optional
+        Of the same samples, if it was made already.
+    random_state : int or None
+        Seed of permutations and halves.
+
+    Returns
+    -------
+    list of Finding
+        Empty where nothing was found.
+    """
+    data = complete(data)
+    findings = [*_divergence(model), *_gap(model)]
+    if len(data) < FEWEST:
+        return findings
+    parts = model.decompose(data)
+    return [
+        *findings,
+        *_meaningless(model, data, test, random_state),
+        *_reconstruction(parts, separate, random_state),
+        *_leaks(parts, random_state),
+        *_dead(parts),
+    ]
+
+
+def _finding(kind: str, /, **words: Any) -> Finding:
+    return Finding(kind, SEEN[kind].format(**words), CHANGE[kind].format(**words))
+
+
+def _meaningless(
+    model: Any, data: Modalities, test: JointStructureTest | None, random_state: int | None
+) -> Iterator[Finding]:
+    if model.joint_rank_ == 0:
+        return
+    test = test or joint_structure_test(model, data, PERMUTATIONS, random_state=random_state)
+    best = max(test.explained.values())
+    pairs = [pair.correlation for pair in agreement(model, data)]
+    empty = test.measure != JOINT_PART and best < PREDICTS and not np.mean(pairs) < AGREES
+    if test.p_value <= 0.05 and not empty:
+        return
+    mean = f"of the modalities correlate {np.mean(pairs):.2f}" if pairs else "are the same for all modalities"
+    predict = f"predict at most {best:.1%} of a modality from the others"
+    if test.measure == JOINT_PART:
+        predict = "explain no more of true pairs of samples than of permuted ones"
+    yield _finding(MEANINGLESS, agree=mean, predict=predict, p=test.p_value)
+
+
+def _reconstruction(parts: Decomposition, separate: Any, random_state: int | None) -> Iterator[Finding]:
+    joint_rank = parts.joint_scores.shape[1]
+    other = separate.decompose(parts.data).variance_explained if separate is not None else None
+    for name, scores in parts.individual_scores.items():
+        explained = parts.variance_explained[name]
+        total = 1.0 - explained["residual"]
+        x = np.asarray(parts.data[name][:], dtype=np.float64)
+        components = _components(x, joint_rank + scores.shape[1], random_state)
+        left = 1.0 - explained["joint"]
+        could = left * _components(x - parts.joint[name], scores.shape[1], random_state)
+        unused = explained["individual"] < BLURRY_INDIVIDUAL * could and could - explained["individual"] > 0.05
+        if total < BLURRY_TOTAL * components and unused:
+            own = {"own": explained["individual"] / left, "could": could / left}
+            yield _finding(BLURRY, name=name, total=total, possible=components, **own)
+            continue
+        baseline, possible = "principal components", components
+        if other is not None:
+            baseline, possible = "separate autoencoders", 1.0 - other[name]["residual"]
+        if total < min(WORSE * possible, possible - WORSE_BY):
+            yield _finding(WRONG_RANKS, name=name, total=total, possible=possible, baseline=baseline)
+
+
+def _components(x: NDArray, rank: int, random_state: int | None) -> float:
+    """Fraction of the variance of one half of the samples that principal components of the other half explain."""
+    from sklearn.decomposition import PCA
+
+    x = x.reshape(len(x), -1)
+    order = check_random_state(random_state).permutation(len(x))
+    first, second = x[order[::2]], x[order[1::2]]
+    rank = min(rank, len(first) - 1, x.shape[1])
+    total = float(np.square(second - first.mean(axis=0)).sum())
+    if rank == 0 or total == 0.0:
+        return 0.0
+    pca = PCA(rank, random_state=0).fit(first)
+    return 1.0 - float(np.square(second - pca.inverse_transform(pca.transform(second))).sum()) / total
+
+
+def _leaks(parts: Decomposition, random_state: int | None) -> Iterator[Finding]:
+    scores = scores_of(parts)
+    for first, second in itertools.combinations(scores, 2):
+        p = hsic(scores[first], scores[second], PERMUTATIONS, random_state=random_state).p_value
+        if p > LEAK_P:
+            continue
+        for source, target in ((first, second), (second, first)):
+            found = cross_prediction(scores[source], scores[target], random_state=random_state)
+            if source != JOINT and found > LEAK_R2:
+                yield _finding(LEAK, source=source, r2=found, target=target, p=p)
+
+
+def _dead(parts: Decomposition) -> Iterator[Finding]:
+    for component in range(parts.joint_scores.shape[1]):
+        share = max(_share(parts, "joint", name, component) for name in parts.data.names)
+        if share < DEAD_BELOW:
+            yield _finding(DEAD, rank="joint_rank", component=component + 1, part="joint", share=share)
+    for name, scores in parts.individual_scores.items():
+        for component in range(scores.shape[1]):
+            share = _share(parts, "individual", name, component)
+            if share < DEAD_BELOW:
+                rank, part = f"individual_ranks[{name!r}]", INDIVIDUAL.format(name=name)
+                yield _finding(DEAD, rank=rank, component=component + 1, part=part, share=share)
+
+
+def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:
+    """Mean square of what a part loses when one of its scores is set to its mean, relative to the variance."""
+    joint, individual = parts.joint_scores.copy(), parts.individual_scores[name].copy()
+    whole = parts.render(part, name, joint, individual)
+    (joint if part == "joint" else individual)[:, component] = 0.0
+    lost = np.square(whole - parts.render(part, name, joint, individual), dtype=np.float64).sum()
+    total = np.square(parts.data[name][:] - parts.mean[name], dtype=np.float64).sum()
+    return float(lost / total) if total else 0.0
+
+
+def _divergence(model: Any) -> Iterator[Finding]:
+    """The training error of a phase rises again: what training makes small got larger."""
+    for phase, terms in _errors(model, "train").items():
+        for term, values in terms.items():
+            best, end = float(values.min()), float(np.median(values[-3:]))
+            if end > max(RISE * best, best + RISE_BY):
+                yield _finding(DIVERGENCE, phase=phase, term=term, best=best, end=end)
+
+
+def _gap(model: Any) -> Iterator[Finding]:
+    train, validation = _errors(model, "train"), _errors(model, "validation")
+    if not validation:
+        return
+    phase = list(validation)[-1]
+    kept = int(np.argmin(np.sum(list(validation[phase].values()), axis=0)))
+    for term, values in validation[phase].items():
+        low, high = float(train[phase][term][kept]), float(values[kept])
+        if high > max(GAP_RATIO * low, low + GAP_BY):
+            yield _finding(GAP, term=term, train=low, validation=high)
+
+
+def _errors(model: Any, split: str) -> dict[str, dict[str, NDArray]]:
+    """The errors that each phase minimizes, by epoch: phase, term, values."""
+    history = getattr(model, "history_", None) or {}
+    phases: Sequence[str] = history.get("phase", [])
+    errors: dict[str, dict[str, NDArray]] = {}
+    for phase in dict.fromkeys(phases):
+        rows = [row for row, name in enumerate(phases) if name == phase]
+        for term in MONITORED.get(phase, ("reconstruction",)):
+            values = history.get(f"{split}_{term}", [math.nan] * len(phases))
+            errors.setdefault(phase, {})[term] = np.array([values[row] for row in rows])
+    return errors

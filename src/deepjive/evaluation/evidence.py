@@ -1,0 +1,234 @@
+"""Evidence: everything that says how far a decomposition can be believed, in one object.
+
+Some samples are held out, the model and its baselines are fitted to the others with the same ranks, and everything is
+measured on the samples held out: what is joint (predicted from the other modalities, with a permutation test and beside
+a fit to shuffled samples), what the parts explain, whether the modalities agree, what the individual scores still say
+of the joint ones, what labels can be told, what comes back in other fits, and which known failure it looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+
+from deepjive.evaluation.agreement import Agreement
+from deepjive.evaluation.cross_prediction import CrossPrediction
+from deepjive.evaluation.diagnostics import Finding
+from deepjive.evaluation.null import JointStructureTest
+from deepjive.evaluation.probes import Probe
+from deepjive.evaluation.stability import Stability
+from deepjive.evaluation.study import Settings, Study
+from deepjive.modalities import Modalities, as_modalities
+
+OnStep = Callable[[int, int, str], None]
+
+FEWEST = 40
+
+TOO_FEW = (
+    "Evidence needs at least {needed} samples that have every modality, to fit to some and to measure on others, but "
+    "there are {given}."
+)
+LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
+NOT_EVIDENCE = "{path} does not hold evidence that this version can read ({reason}). Measure it again."
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured; all on samples held out. Fractions are of variance; methods are named as their classes.
+
+    Attributes
+    ----------
+    method : str
+        Class of the model.
+    n_fitted, n_held_out : int
+        Numbers of samples.
+    joint_rank, individual_ranks : int, dict of str to int
+        Ranks of the model and of its baselines.
+    joint_structure : JointStructureTest
+        The permutation test of held-out pairs.
+    refit_structure : JointStructureTest or None
+        The test by refits, if it was asked for.
+    predicted : dict of str to dict of str to float
+        By method, and for the fit to shuffled samples, the fraction of each modality predicted from the others.
+    explained : dict of str to dict of str to dict of str to float
+        By method the fractions "joint", "individual" and "residual" of each modality.
+    agreement : dict of str to list of Agreement
+        By method; empty where joint scores need all modalities.
+    cross : dict of str to list of CrossPrediction
+        By method.
+    probes : dict of str to dict of str to dict of str to Probe
+        By label, method and scores ("joint", "individual" and the modality, or "all scores").
+    stability : dict of str to list of Stability
+        By method.
+    findings : list of Finding
+        What was recognised as a failure.
+    """
+
+    method: str
+    n_fitted: int
+    n_held_out: int
+    joint_rank: int
+    individual_ranks: dict[str, int]
+    joint_structure: JointStructureTest
+    predicted: dict[str, dict[str, float]]
+    explained: dict[str, dict[str, dict[str, float]]]
+    agreement: dict[str, list[Agreement]]
+    cross: dict[str, list[CrossPrediction]]
+    refit_structure: JointStructureTest | None = None
+    probes: dict[str, dict[str, dict[str, Probe]]] = field(default_factory=dict)
+    stability: dict[str, list[Stability]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON; what is not a number is null."""
+        from deepjive.persistence import write_atomically
+
+        content = json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False)
+        write_atomically(Path(path), content.encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evidence:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        try:
+            found = json.loads(Path(path).read_bytes(), object_hook=_with_nan)
+            return cls(**{**found, **_typed(found)})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(NOT_EVIDENCE.format(path=path, reason=error)) from error
+
+
+def evidence(
+    model: Any,
+    data: Any,
+    labels: Mapping[str, ArrayLike] | ArrayLike | None = None,
+    *,
+    held_out: float | ArrayLike = 0.3,
+    refit: bool = True,
+    n_permutations: int = 999,
+    n_refits: int = 0,
+    n_fits: int = 3,
+    random_state: int | None = 0,
+    on_step: OnStep = lambda done, total, words: None,
+) -> Evidence:
+    """Measure how far a decomposition can be believed.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model; its settings and its ranks are used. Ranks that were chosen from all of these samples are
+        taken as given.
+    data : Modalities, mapping or sequence
+        Samples. Those that lack a modality are left out.
+    labels : array, shape (n_samples,), or mapping of str to array, optional
+        Labels or covariates that no model is shown, to be predicted from the scores.
+    held_out : float, or array of int or bool
+        Fraction of the samples that are held out, drawn at random; or which. Samples that belong together, such as
+        visits of one person, must be on one side: then say which.
+    refit : bool
+        Whether a copy of the model is fitted to the samples not held out. False if `model` was fitted to just these.
+    n_permutations : int
+        Permutations of held-out pairs and of labels.
+    n_refits : int
+        Refits to shuffled samples for the second test of joint structure; 0 leaves it out.
+    n_fits : int
+        Fits with other seeds, and as many to other samples, for stability; 0 leaves it out.
+    random_state : int or None
+        Seed of everything drawn here.
+    on_step : callable
+        Told before each step how many steps are done, how many there are, and what is done next.
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    ValueError
+        For fewer than 40 complete samples, or labels of another length.
+    """
+    data = as_modalities(data)
+    rows = _split(data, held_out, random_state)
+    settings = Settings(refit, n_permutations, n_refits, n_fits, random_state)
+    study = Study(model, data, rows, _named(labels, len(data)), settings)
+    steps = study.steps()
+    found: dict[str, Any] = {}
+    for done, (name, (words, measure)) in enumerate(steps.items()):
+        on_step(done, len(steps), words)
+        found[name] = measure()
+    on_step(len(steps), len(steps), "done")
+    ranks = {name: int(rank) for name, rank in model.individual_ranks_.items()}
+    method, (fitted, held) = found.pop("models"), rows
+    return Evidence(method, len(fitted), len(held), int(model.joint_rank_), ranks, **found)
+
+
+def _named(labels: Mapping[str, ArrayLike] | ArrayLike | None, n: int) -> dict[str, NDArray]:
+    if labels is None:
+        return {}
+    given = labels if isinstance(labels, Mapping) else {"label": labels}
+    named = {str(name): np.asarray(values) for name, values in given.items()}
+    for name, values in named.items():
+        if values.shape != (n,):
+            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
+    return named
+
+
+def _split(
+    data: Modalities, held_out: float | ArrayLike, random_state: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows to fit to, and rows held out; only complete samples."""
+    whole = data.present.all(axis=1)
+    if whole.sum() < FEWEST:
+        raise ValueError(TOO_FEW.format(needed=FEWEST, given=int(whole.sum())))
+    chosen = np.zeros(len(data), dtype=bool)
+    if np.ndim(held_out) == 0:
+        order = check_random_state(random_state).permutation(np.flatnonzero(whole))
+        chosen[order[: round(float(held_out) * len(order))]] = True  # type: ignore[arg-type]
+    else:
+        chosen[np.asarray(held_out)] = True
+    return np.flatnonzero(whole & ~chosen), np.flatnonzero(whole & chosen)
+
+
+def _typed(found: dict[str, Any]) -> dict[str, Any]:
+    """The fields of evidence that are objects of their own."""
+    refits = found["refit_structure"]
+    return {
+        "joint_structure": JointStructureTest(**found["joint_structure"]),
+        "refit_structure": JointStructureTest(**refits) if isinstance(refits, dict) else None,
+        "agreement": _rows(Agreement, found["agreement"]),
+        "cross": _rows(CrossPrediction, found["cross"]),
+        "probes": {
+            label: {method: {name: Probe(**one) for name, one in by.items()} for method, by in methods.items()}
+            for label, methods in found["probes"].items()
+        },
+        "stability": _rows(Stability, found["stability"]),
+        "findings": [Finding(**one) for one in found["findings"]],
+    }
+
+
+def _rows(kind: Any, methods: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    return {method: [kind(**row) for row in rows] for method, rows in methods.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if item is None else item for key, item in value.items()}

@@ -1,0 +1,238 @@
+"""Is there joint structure at all? Two permutation tests, and the fit on samples that were shuffled.
+
+What is joint can be predicted from the other modalities. So the statistic is the fraction of a modality's variance
+that `impute` predicts from the others, on samples held out. (The joint part of the modality itself would not do: it has
+seen the modality, and explains some of its variance whether or not anything is joint.)
+
+**Pairing test**, the default; nothing is fitted again. If the modalities are independent, the pairs of held-out samples
+(x_1, x_2) and the pairs (x_1, x_2 of another held-out sample) have the same distribution, whatever was learned from the
+samples fitted: these are other samples, so the model is a fixed function here. The ranks of the statistic among its
+values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (1 + permutations)`` is exact for any
+model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
+Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
+independent of each other and of those fitted: repeated visits of one person belong to one side.
+
+**Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
+fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
+
+With more than two modalities each is permuted against all others, and the p-value of joint structure is the largest,
+because what is joint is in all of them (an intersection-union test: Berger 1982, Technometrics 24).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from deepjive.evaluation.recovery import r2
+from deepjive.evaluation.refit import complete, refitted
+from deepjive.modalities import Modalities
+
+PREDICTION, JOINT_PART = "prediction from the other modalities", "joint part"
+BUDGET = {"max_epochs": 50}
+
+TOO_FEW = (
+    "A permutation test of pairs needs at least 5 held-out samples that have every modality, but there are {given}. "
+    "Hold out more samples."
+)
+
+
+@dataclass(frozen=True)
+class JointStructureTest:
+    """A permutation test of joint structure.
+
+    Attributes
+    ----------
+    p_value : float
+        Of the hypothesis that nothing is joint: for two modalities that they are independent, for more that at least
+        one is independent of the others.
+    explained : dict of str to float
+        Fraction of each modality's held-out variance that is explained by `measure`.
+    chance : dict of str to float
+        95th percentile of the same for permuted pairs.
+    p_values : dict of str to float
+        Of each modality: that it is independent of the others.
+    measure : str
+        "prediction from the other modalities"; "joint part" for a model that needs all modalities at once.
+    n_samples, n_permutations : int
+        Held-out samples, and permutations of them or, if `refits`, shuffled fits.
+    refits : bool
+        Whether the model was fitted again for each permutation.
+    """
+
+    p_value: float
+    explained: dict[str, float]
+    chance: dict[str, float]
+    p_values: dict[str, float]
+    measure: str
+    n_samples: int
+    n_permutations: int
+    refits: bool = False
+
+
+def joint_structure_test(
+    model: Any, held_out: Modalities, n_permutations: int = 999, *, random_state: int | None = None
+) -> JointStructureTest:
+    """Test for joint structure by permuting the pairing of held-out samples; exact, and nothing is fitted again.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    held_out : Modalities
+        Samples that the model has not seen in fitting. Those that lack a modality are left out.
+    n_permutations : int
+        Permutations; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+    random_state : int or None
+        Seed of the permutations.
+
+    Returns
+    -------
+    JointStructureTest
+        With p-value 1 for joint rank 0.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 5 complete held-out samples.
+    """
+    data, rng = complete(held_out), check_random_state(random_state)
+    if len(data) < 5:
+        raise ValueError(TOO_FEW.format(given=len(data)))
+    explained = _explained_when_permuted(model, data)
+    tested = {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
+    observed = explained(data.names[0], np.arange(len(data)))
+    permuted: dict[str, NDArray] = {}
+    for moved, names in tested.items():
+        draws = [explained(moved, rng.permutation(len(data))) for _ in range(n_permutations)]
+        permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
+    return _test(observed, permuted, model, data, refits=False)
+
+
+def refit_test(
+    model: Any,
+    data: Modalities,
+    held_out: Modalities,
+    n_refits: int = 19,
+    *,
+    random_state: int | None = None,
+    on_refit: Callable[[int], None] = lambda done: None,
+    **budget: Any,
+) -> JointStructureTest:
+    """Test for joint structure by fitting again to modalities shuffled against each other.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model; its ranks and settings are used.
+    data, held_out : Modalities
+        Samples to fit to, and others to measure on.
+    n_refits : int
+        Fits to shuffled samples; the smallest possible p-value is ``1 / (n_refits + 1)``.
+    random_state : int or None
+        Seed of the shuffling.
+    on_refit : callable
+        Told the number of fits that are done.
+    **budget
+        Settings of every fit, also of the one to the data as they are; ``max_epochs=50`` by default.
+
+    Returns
+    -------
+    JointStructureTest
+    """
+    rng, budget = check_random_state(random_state), budget or BUDGET
+    data, held_out = complete(data), complete(held_out)
+    explained = []
+    for number in range(n_refits + 1):
+        train, test = (data, held_out) if number == 0 else (shuffled(data, rng), shuffled(held_out, rng))
+        explained.append(explained_by(refitted(model, train, **budget), test))
+        on_refit(number + 1)
+    permuted = {name: np.array([one[name] for one in explained[1:]]) for name in data.names}
+    return _test(explained[0], permuted, model, held_out, refits=True)
+
+
+def explained_by(model: Any, data: Modalities) -> dict[str, float]:
+    """Fraction of each modality's variance that is predicted from the others; see `measure_of`."""
+    if measure_of(model) == JOINT_PART:
+        joint = model.decompose(data).joint
+        return {name: r2(data[name][:], joint[name]) for name in data.names}
+    return {name: r2(data[name][:], model.impute(data, name)) for name in data.names}
+
+
+def measure_of(model: Any) -> str:
+    """What is measured: a model that needs all modalities at once cannot predict one from the others."""
+    return JOINT_PART if needs_all(model) else PREDICTION
+
+
+def needs_all(model: Any) -> bool:
+    """Whether joint scores can only be computed from all modalities at once."""
+    return getattr(model, "identity", None) == "merged"
+
+
+def shuffled(data: Modalities, rng: np.random.RandomState) -> Modalities:
+    """The samples of each modality in an order of their own, so that nothing is joint."""
+    return Modalities({name: data.rows(name, rng.permutation(len(data))) for name in data.names})
+
+
+def p_value_of(observed: float, permuted: NDArray) -> float:
+    """Fraction of values, the observed one among them, that are at least as large."""
+    tolerance = 1e-12 * max(1.0, abs(observed))
+    return float((1 + np.sum(permuted >= observed - tolerance)) / (1 + len(permuted)))
+
+
+def _test(
+    observed: dict[str, float], permuted: dict[str, NDArray], model: Any, data: Modalities, refits: bool
+) -> JointStructureTest:
+    p_values = {name: p_value_of(observed[name], permuted[name]) for name in data.names}
+    overall = max(p_values.values())
+    if len(p_values) == 2:
+        together = np.mean([permuted[name] for name in data.names], axis=0)
+        overall = p_value_of(float(np.mean([observed[name] for name in data.names])), together)
+    chance = {name: float(np.percentile(permuted[name], 95)) for name in data.names}
+    count = len(permuted[data.names[0]])
+    return JointStructureTest(overall, observed, chance, p_values, measure_of(model), len(data), count, refits)
+
+
+def _explained_when_permuted(model: Any, data: Modalities) -> Callable[[str, NDArray[np.intp]], dict[str, float]]:
+    """A function of a modality and an order of its samples: what is explained then of each modality."""
+    if measure_of(model) == JOINT_PART:
+        return lambda moved, order: explained_by(model, _with_order(data, moved, order))
+    products = {name: _Products.of(data[name][:], model.impute(data, name)) for name in data.names}
+    here = np.arange(len(data))
+
+    def explained(moved: str, order: NDArray[np.intp]) -> dict[str, float]:
+        # Moved samples meet predictions that stayed; where samples stayed, the predictions from the moved ones moved.
+        orders = {name: (order, here) if name == moved else (here, order) for name in data.names}
+        return {name: products[name].r2(*orders[name]) for name in data.names}
+
+    return explained
+
+
+def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modalities:
+    return Modalities({name: data.rows(name, order) if name == moved else data[name] for name in data.names})
+
+
+@dataclass(frozen=True)
+class _Products:
+    """Inner products of all samples with all predictions: what R2 needs for any pairing of the two."""
+
+    cross: NDArray
+    samples: float
+    predictions: float
+
+    @classmethod
+    def of(cls, samples: NDArray, predictions: NDArray) -> _Products:
+        x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
+        x, p = x - x.mean(axis=0), p - p.mean(axis=0)
+        return cls(x @ p.T, float(np.square(x).sum()), float(np.square(p).sum()))
+
+    def r2(self, samples: NDArray[np.intp], predictions: NDArray[np.intp]) -> float:
+        """``1 - |X - P|^2 / |X|^2`` for samples and predictions in these orders."""
+        if self.samples == 0.0:
+            return 0.0
+        return (2.0 * float(self.cross[samples, predictions].sum()) - self.predictions) / self.samples

@@ -1,0 +1,89 @@
+"""Permutation tests of joint structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE, Modalities
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.evaluation.null import JOINT_PART, explained_by, joint_structure_test, p_value_of, refit_test, shuffled
+from deepjive.evaluation.recovery import r2
+
+from .fitting import fitted
+
+
+def fit_ajive(data: Any) -> AJIVE:
+    return AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=0).fit(data)
+
+
+def p_without_joint(seed: int) -> float:
+    data = make_synthetic(90, (8, 6), joint_rank=0, random_state=seed).data
+    return joint_structure_test(fit_ajive(data[:60]), data[60:], 99, random_state=seed).p_value
+
+
+def test_p_values_without_joint_signal_are_uniform() -> None:
+    p = np.array([p_without_joint(seed) for seed in range(200)])
+    assert np.mean(p > 0.05) > 0.95 - 0.062  # four standard errors of 200 draws
+    assert abs(np.mean(p <= 0.5) - 0.5) < 0.14
+
+
+def test_joint_signal_has_the_smallest_possible_p_value(ajive: AJIVE, test: Modalities) -> None:
+    found = joint_structure_test(ajive, test, 199, random_state=0)
+    assert found.p_value == pytest.approx(1 / 200)
+    for name in test.names:
+        assert found.explained[name] == pytest.approx(r2(test[name], ajive.impute(test, name)))
+        assert found.explained[name] > 0.3 > 0.1 > found.chance[name]
+
+
+def test_permuted_values_are_those_of_permuted_samples(ajive: AJIVE, test: Modalities) -> None:
+    found = joint_structure_test(ajive, test, 1, random_state=3)
+    order = np.random.RandomState(3).permutation(len(test))
+    permuted = Modalities({"modality_1": test["modality_1"][order], "modality_2": test["modality_2"]})
+    assert found.chance == pytest.approx(explained_by(ajive, permuted))
+
+
+def test_merged_is_tested_by_its_joint_part(train: Modalities, test: Modalities) -> None:
+    found = joint_structure_test(fitted(train, identity="merged"), test, 59, random_state=0)
+    assert (found.measure, found.p_value) == (JOINT_PART, pytest.approx(1 / 60))
+
+
+def test_a_modality_that_shares_nothing_makes_nothing_joint() -> None:
+    data = make_synthetic(240, (12, 10), noise=0.3, random_state=0).data
+    alone = np.random.default_rng(0).normal(size=(240, 8))
+    three = Modalities({**dict(data.items()), "alone": alone})
+    found = joint_structure_test(fit_ajive(three[:160]), three[160:], 199, random_state=0)
+    assert max(found.p_values["modality_1"], found.p_values["modality_2"]) < 0.05 < found.p_values["alone"]
+    assert found.p_value == found.p_values["alone"]
+
+
+def test_joint_rank_0_is_no_joint_structure(train: Modalities, test: Modalities) -> None:
+    model = AJIVE(1, 0, 1, n_wedin=0, n_random=0).fit(train)
+    assert joint_structure_test(model, test, 99).p_value == 1.0
+
+
+def test_refits_tell_signal_from_none(ajive: AJIVE, train: Modalities, test: Modalities) -> None:
+    found = refit_test(ajive, train, test, 19, random_state=0)
+    assert (found.p_value, found.refits, found.n_permutations) == (pytest.approx(0.05), True, 19)
+    rng = np.random.RandomState(1)
+    assert refit_test(ajive, shuffled(train, rng), shuffled(test, rng), 19, random_state=0).p_value > 0.05
+
+
+def test_shuffling_keeps_every_modality_and_loses_the_pairs(test: Modalities) -> None:
+    mixed = shuffled(test, np.random.RandomState(0))
+    for name in test.names:
+        np.testing.assert_array_equal(np.sort(mixed[name], axis=0), np.sort(test[name], axis=0))
+    orders = [[int(np.flatnonzero((test[name] == row).all(axis=1))[0]) for row in mixed[name]] for name in test.names]
+    assert orders[0] != orders[1]
+
+
+def test_the_observed_value_counts_among_the_permuted() -> None:
+    assert p_value_of(1.0, np.array([0.0, 1.0, 2.0])) == 0.75
+    assert p_value_of(3.0, np.array([0.0, 1.0, 2.0])) == 0.25
+
+
+def test_too_few_samples_are_named(ajive: AJIVE, test: Modalities) -> None:
+    with pytest.raises(ValueError, match="at least 5 held-out samples"):
+        joint_structure_test(ajive, test[:4])
