@@ -167,6 +167,16 @@ def test_a_missing_modality_is_imputed_from_one_with_missing_values():
     assert np.corrcoef(imputed.ravel(), whole.ravel())[0, 1] > 0.97
 
 
+@ESTIMATORS
+def test_where_there_are_no_components_gaps_are_filled_with_the_mean(estimator):
+    data, _ = simulated()
+    gappy = with_gaps(data, lacking=0.2, missing=0.1)
+    model = estimator(joint_rank=0, individual_ranks=0, missing="impute").fit(gappy)
+    filled = fill_from(model, gappy, absent=True)
+    gaps = np.isnan(gappy["a"]) | ~gappy.present[:, :1]
+    np.testing.assert_allclose(filled["a"][gaps], np.broadcast_to(model.mean_["a"], gaps.shape)[gaps])
+
+
 def test_images_with_missing_voxels_stay_images():
     data, _ = simulated()
     gappy = with_gaps(data, missing=0.1)

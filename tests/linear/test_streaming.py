@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from deepjive import AJIVE, JIVE
 from deepjive.linear import streaming
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.modalities import Modalities
@@ -83,3 +84,46 @@ def test_masked_features_do_not_count():
 def test_wrong_masks_are_named(masks, message):
     with pytest.raises(ValueError, match=message):
         checked_masks(masks, {"a": (3,), "b": (2,)})
+
+
+def as_zarr(x, folder, name):
+    zarr = pytest.importorskip("zarr")
+    store = zarr.open(str(folder / name), mode="w", shape=x.shape, chunks=(5, 7), dtype=x.dtype)
+    store[:] = x
+    return store
+
+
+def as_dask(x, folder, name):
+    return pytest.importorskip("dask.array").from_array(x, chunks=(5, 7))
+
+
+@pytest.mark.parametrize("stored", [as_zarr, as_dask])
+@pytest.mark.parametrize("estimator", [AJIVE, JIVE])
+def test_chunked_stores_give_the_fit_of_arrays_in_memory_and_are_never_read_whole(
+    estimator, stored, tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20, 1))
+    data = {
+        name: z @ rng.normal(size=(1, d)) + 0.3 * rng.normal(size=(20, d)) for name, d in {"a": 90, "b": 31}.items()
+    }
+    lazy = {name: stored(x, tmp_path, name) for name, x in data.items()}
+    monkeypatch.setattr("deepjive.batches.BATCH_NUMBERS", 200)
+    ranks = {"joint_rank": 1, "individual_ranks": 1, "random_state": 0}
+    in_memory = estimator(**ranks).fit(data)
+    reads = []
+    to_memory = np.asarray
+
+    def watched(*arguments, **keywords):
+        array = to_memory(*arguments, **keywords)
+        reads.append(array.size)
+        return array
+
+    with monkeypatch.context() as watch:
+        watch.setattr(np, "asarray", watched)
+        streamed = estimator(**ranks).fit(lazy)
+    np.testing.assert_allclose(streamed.joint_scores_, in_memory.joint_scores_, atol=1e-9)
+    np.testing.assert_allclose(streamed.joint_loadings_["a"], in_memory.joint_loadings_["a"], atol=1e-9)
+    np.testing.assert_allclose(streamed.transform(lazy), in_memory.transform(data), atol=1e-9)
+    assert 200 in reads
+    assert max(reads) < 90 * 20

@@ -202,7 +202,8 @@ def _batches(data: Modalities, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]
 def _loadings(model: Any, name: str) -> tuple[NDArray, NDArray[np.intp], float]:
     """Joint above individual loadings (rank, d), their places among all scores, and the noise's standard deviation."""
     joint, individual = model.joint_loadings_[name], model.individual_loadings_[name]
-    loadings = np.concatenate([joint.reshape(len(joint), -1), individual.reshape(len(individual), -1)])
+    width = model.mean_[name].size
+    loadings = np.concatenate([part.reshape(len(part), width) for part in (joint, individual)])
     names = list(model.shapes_)
     start = model.joint_rank_ + sum(model.individual_ranks_[other] for other in names[: names.index(name)])
     places = np.concatenate([np.arange(model.joint_rank_), start + np.arange(len(individual))])
