@@ -16,8 +16,10 @@ from rich.text import Text
 from typer import Abort, BadParameter
 from typer.core import TyperGroup
 
+from deepjive.readers.guard import MissingExtraError
+
 UsageError: Any = BadParameter.__mro__[1]
-USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, UsageError)
+USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, MissingExtraError, UsageError)
 UNEXPECTED = "{kind}: {message}. This should not have happened; add --debug to see where it did."
 SIGINT = 130  # the exit code of an interrupted program, by custom
 INTERRUPTED = "Interrupted; nothing more was written."

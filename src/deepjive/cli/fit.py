@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deepjive.cli import runs, show
+from deepjive.cli.config import PARAMETERS, use_config
 from deepjive.cli.options import (
     LabelsOption,
     MissingOption,
@@ -89,6 +90,15 @@ def fit(
     samples: SamplesOption = None,
     missing: MissingOption = None,
     title: TitleOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=use_config,
+            is_eager=True,
+            help="Options from a TOML file or an earlier run's config.json; the command line overrides them.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     joint_rank: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", rich_help_panel=RANKS)
@@ -151,7 +161,8 @@ def fit(
         "device": device,
         "missing": missing and missing.value,
     }
-    model = make_estimator(method.value, {key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    model = make_estimator(method.value, {**context.meta.get(PARAMETERS, {}), **given})
     set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
     data = read_modalities(modality, samples)
     named_labels = read_named_labels(labels, data)
@@ -164,6 +175,7 @@ def fit(
         decomposition,
         title=title,
         labels=named_labels,
+        run=_as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title),
         sources=paths_of(modality),
         command=_command(context.obj),
     )
@@ -185,7 +197,7 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
     for name in parameters:
         if not _knows(cls, name):
             own = ", ".join(option for parameter, option in OPTIONS.items() if _knows(cls, parameter))
-            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS[name], method=method, own=own))
+            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS.get(name, name), method=method, own=own))
     if parameters.get("orthogonality") == Orthogonality.none.value:
         parameters = {**parameters, "orthogonality": None}
     return cls(**parameters)
@@ -194,6 +206,11 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
 def set_if_known(model: Any, **parameters: Any) -> None:
     """Set the parameters that the estimator has."""
     model.set_params(**{name: value for name, value in parameters.items() if _knows(type(model), name)})
+
+
+def _as_given(**options: Any) -> dict[str, Any]:
+    """Options for the run's config, without those that were not given."""
+    return {name: value for name, value in options.items() if value}
 
 
 def _knows(cls: type, parameter: str) -> bool:

@@ -31,13 +31,21 @@ class Missing(StrEnum):
     impute = "impute"
 
 
+ONE_MUDATA = (
+    "Modalities of a MuData file stand together: give all of them as NAME=FILE.h5mu:MODALITY, of one file, e.g. "
+    "-m rna=cells.h5mu:rna -m protein=cells.h5mu:prot."
+)
+NOT_IN_MUDATA = "{path} has no modality {key!r}; it holds {known}."
+MUDATA = ".h5mu"
+
 ModalityOption = Annotated[
     list[str],
     typer.Option(
         "--modality",
         "-m",
         metavar="NAME=PATH",
-        help="A modality and its file: .npy, .npz (file.npz:key), .csv or .tsv. Repeat for each modality.",
+        help="A modality and its file: .npy, .npz, .csv, .tsv, .parquet, .h5, .zarr, .nii.gz (samples last), .txt or a "
+        "table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays. Repeat for each modality.",
         show_default=False,
     ),
 ]
@@ -78,10 +86,27 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
     from deepjive.files import read_labels
     from deepjive.modalities import Modalities
 
-    data = Modalities(paths_of(options))
+    paths = paths_of(options)
+    data = _of_mudata(paths) if any(MUDATA in path.lower() for path in paths.values()) else Modalities(paths)
     if samples is None:
         return data
     return Modalities(data, samples=read_labels(samples, None, len(data)).astype(str))
+
+
+def _of_mudata(paths: dict[str, str]) -> Modalities:
+    """Modalities of one MuData file, whose samples may lack some."""
+    from deepjive.modalities import Modalities
+    from deepjive.readers.annotated import read_h5mu
+
+    parts = {name: path.rpartition(":") for name, path in paths.items()}
+    files = {file for file, _, _ in parts.values()}
+    if len(files) != 1 or not next(iter(files)).lower().endswith(MUDATA):
+        raise ValueError(ONE_MUDATA)
+    mdata = read_h5mu(Path(files.pop()))
+    for name, (_, _, key) in parts.items():
+        if key not in mdata.mod:
+            raise ValueError(NOT_IN_MUDATA.format(path=paths[name], key=key, known=list(mdata.mod)))
+    return Modalities.from_mudata({name: mdata.mod[key] for name, (_, _, key) in parts.items()})
 
 
 def paths_of(options: Sequence[str]) -> dict[str, str]:

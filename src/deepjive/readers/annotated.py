@@ -7,6 +7,7 @@ are enough.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from deepjive.readers.guard import optional, reading
 from deepjive.readers.lazy import LabelledRows, SparseRows, SpreadRows, StoredSparseRows, in_memory, select_rows
 
+NO_FILE = "There is no file {path}."
 NOT_MUDATA = (
     "A MuData, or a dict of names to AnnData, is expected, but a {kind} was given. "
     "Write Modalities.from_mudata({{'rna': adata_1, 'protein': adata_2}}) for AnnData."
@@ -124,8 +126,11 @@ def read_h5ad(path: Path) -> LabelledRows:
 
 def read_h5mu(path: Path) -> Any:
     """Read a MuData file."""
+    if not path.is_file():
+        raise FileNotFoundError(NO_FILE.format(path=path))
     mudata = optional("mudata", f"Reading {path.name}")
-    with reading(path):
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mudata and pandas, of their own next versions
         return mudata.read_h5mu(path)
 
 

@@ -1,0 +1,114 @@
+"""`--config`: the options of `deepjive fit` from a TOML file, or from the `config.json` of an earlier run.
+
+A TOML file has the options by their names; options of the form NAME=VALUE are tables. Parameters of the estimator
+that have no option stand in the table ``[parameters]``:
+
+    method = "deepjive"
+    out = "runs/first"
+    joint-rank = 3
+
+    [modality]
+    mri = "mri.npy"
+    pet = "pet.npy"
+
+    [parameters]
+    dropout = 0.1
+
+What is given on the command line as well counts there. Paths start where the command is run, as on the command line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PARAMETERS = "deepjive.parameters"
+TABLES = ("modality", "individual_rank", "signal_rank")
+LISTS = (*TABLES, "labels")
+FROM_RUN = ("modality", "labels", "samples", "title")
+METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}
+
+NO_FILE = "There is no file {path}."
+NOT_TOML = "{path} is not a TOML file: {reason}."
+UNKNOWN_OPTION = "{path} has {given!r}, which is no option of `deepjive fit`; the options are {known}."
+WRONG_VALUE = "{path}: {option!r} is {given!r}, but {expected} is expected."
+NOT_IN_JSON = (
+    "The parameters {names} of the run {path} are arrays or code, which cannot be taken from its config. "
+    "Fit the model from Python, where they can be given."
+)
+
+
+def use_config(context: Any, path: Path | None) -> Path | None:
+    """Take the options of a file as what holds where the command line says nothing."""
+    if path is None:
+        return None
+    if path.is_dir() or path.name == "config.json":
+        options, parameters = _of_run(path if path.is_dir() else path.parent)
+    else:
+        known = [parameter.name for parameter in context.command.params if parameter.name != "config"]
+        options, parameters = _of_toml(path, known)
+    context.default_map = {**(context.default_map or {}), **options}
+    context.meta[PARAMETERS] = parameters
+    return path
+
+
+def _of_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from deepjive.packing import ARRAY, CUSTOM, unpack
+    from deepjive.persistence import read_config
+
+    config = read_config(folder)
+    packed = config["parameters"]
+    left_out = [name for name, value in packed.items() if _holds(value, (ARRAY, CUSTOM))]
+    if left_out:
+        raise ValueError(NOT_IN_JSON.format(path=folder, names=left_out))
+    parameters = {name: unpack(value, {}) for name, value in packed.items() if name not in ("random_state", "verbose")}
+    run = {name: value for name, value in config.get("run", {}).items() if name in FROM_RUN}
+    options = {"method": METHODS[config["class"]], **_as_options(folder, run)}
+    seed = packed.get("random_state")
+    return options if seed is None else {**options, "seed": str(seed)}, parameters
+
+
+def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not path.is_file():
+        raise FileNotFoundError(NO_FILE.format(path=path))
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(NOT_TOML.format(path=path, reason=str(error).rstrip("."))) from error
+    parameters = content.pop("parameters", {})
+    if not isinstance(parameters, dict):
+        raise ValueError(WRONG_VALUE.format(path=path, option="parameters", given=parameters, expected="a table"))
+    options = {name.replace("-", "_"): value for name, value in content.items()}
+    for name in options:
+        if name not in known:
+            shown = [option.replace("_", "-") for option in known]
+            raise ValueError(UNKNOWN_OPTION.format(path=path, given=name.replace("_", "-"), known=shown))
+    return _as_options(path, options), parameters
+
+
+def _as_options(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the words that the command line would hold."""
+    return {name: _words(path, name, value) for name, value in values.items()}
+
+
+def _words(path: Path, name: str, value: Any) -> Any:
+    if name in TABLES and isinstance(value, Mapping):
+        return [f"{key}={_word(path, name, item)}" for key, item in value.items()]
+    if name in LISTS:
+        return [_word(path, name, item) for item in (value if isinstance(value, list) else [value])]
+    return value if isinstance(value, bool) else _word(path, name, value)
+
+
+def _word(path: Path, name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(WRONG_VALUE.format(path=path, option=name, given=value, expected="text or a number"))
+    return str(value)
+
+
+def _holds(value: Any, marks: tuple[str, ...]) -> bool:
+    """Whether a packed value has one of the marks anywhere in it."""
+    if isinstance(value, Mapping):
+        return any(mark in value for mark in marks) or any(_holds(item, marks) for item in value.values())
+    return isinstance(value, list) and any(_holds(item, marks) for item in value)

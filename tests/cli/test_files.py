@@ -1,0 +1,115 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepjive import load
+
+
+def options(files, suffix):
+    return ["-m", f"expression={files}/expression{suffix}", "-m", f"methylation={files}/methylation{suffix}"]
+
+
+@pytest.fixture
+def converted(files):
+    """The two modalities' tables as files of another kind."""
+
+    def convert(write):
+        for name in ("expression", "methylation"):
+            write(pd.read_csv(files / f"{name}.csv", index_col=0), files / name)
+
+    return convert
+
+
+FIT = ("--method", "ajive", "--joint-rank", 1, "--individual-rank", 1, "--seed", 3)
+
+
+def assert_same_scores(invoke, files, words):
+    result = invoke("fit", *words, *FIT, "--out", files / "other")
+    assert result.exit_code == 0, result.stderr
+    data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
+    np.testing.assert_allclose(load(files / "other").transform(data), load(files / "run").transform(data), atol=1e-9)
+
+
+def test_hdf5_files(invoke, fit, files, converted):
+    h5py = pytest.importorskip("h5py")
+
+    def write(table, path):
+        with h5py.File(path.with_suffix(".h5"), "w") as file:
+            file["x"] = table.to_numpy()
+
+    fit()
+    converted(write)
+    assert_same_scores(invoke, files, options(files, ".h5:x"))
+
+
+def test_zarr_folders(invoke, fit, files, converted):
+    zarr = pytest.importorskip("zarr")
+    fit()
+    converted(lambda table, path: zarr.save_array(path.with_suffix(".zarr"), table.to_numpy()))
+    assert_same_scores(invoke, files, options(files, ".zarr"))
+
+
+def test_parquet_files_keep_the_names_of_samples(invoke, fit, files, converted):
+    pytest.importorskip("pyarrow")
+    fit()
+    converted(lambda table, path: table.to_parquet(path.with_suffix(".parquet")))
+    assert_same_scores(invoke, files, options(files, ".parquet"))
+    assert (files / "other/joint_scores.csv").read_text().splitlines()[4].startswith("患者,")
+
+
+def test_a_mudata_file(invoke, fit, files):
+    anndata, mudata = pytest.importorskip("anndata"), pytest.importorskip("mudata")
+    fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what mudata, anndata and pandas have to say to each other
+        with pd.option_context("future.infer_string", False):
+            tables = {
+                name: pd.read_csv(files / f"{name}.csv", index_col=0).add_prefix(name)
+                for name in ("expression", "methylation")
+            }
+            mudata.MuData({name: anndata.AnnData(table) for name, table in tables.items()}).write_h5mu(files / "x.h5mu")
+    assert_same_scores(invoke, files, [w.replace("/expression", "/x").replace("/methylation", "/x") for w in
+                                       ["-m", f"expression={files}/x.h5mu:expression", "-m",
+                                        f"methylation={files}/x.h5mu:methylation"]])  # fmt: skip
+    result = invoke("ranks", "-m", f"a={files}/x.h5mu:absent", "-m", f"b={files}/x.h5mu:methylation")
+    assert "x.h5mu:absent has no modality 'absent'; it holds ['expression', 'methylation']" in result.stderr
+    result = invoke("ranks", "-m", f"a={files}/x.h5mu:expression", "-m", f"b={files}/image.npy")
+    assert "Modalities of a MuData file stand together" in result.stderr
+
+
+def test_image_lists(invoke, files):
+    nibabel = pytest.importorskip("nibabel")
+    images = np.load(files / "image.npy").reshape(80, 5, 3, 2).astype(np.float32)
+    for i, image in enumerate(images):
+        nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), files / f"{i}.nii.gz")
+    (files / "list.txt").write_text("\n".join(f"{i}.nii.gz" for i in range(80)))
+    np.save(files / "images.npy", images)
+    for name in ("list.txt", "images.npy"):
+        words = ("-m", f"image={files}/{name}", "-m", f"expression={files}/expression.csv")
+        assert invoke("fit", *words, *FIT, "--out", files / name.partition(".")[0]).exit_code == 0
+    assert (files / "list/joint_scores.csv").read_bytes() == (files / "images/joint_scores.csv").read_bytes()
+
+
+def test_a_missing_extra_is_an_error_of_one_line(invoke, files, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    (files / "x.h5").touch()
+    result = invoke("ranks", "-m", f"a={files}/x.h5", "-m", f"b={files}/image.npy")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Install it with: pip install 'deepjive[arrays]'\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_names_in_a_report_are_text_and_never_markup(invoke, files):
+    name = "<script>alert(1)</script>"
+    labels = pd.DataFrame({"sample": range(80), "<img src=x>": ["<b onclick=x>", "='case'"] * 40})
+    labels.to_csv(files / "labels.csv", index=False)
+    words = ("-m", f"{name}={files}/image.npy", "-m", f'"><svg onload>={files}/image.npy')
+    options = ("--labels", f"{files}/labels.csv:<img src=x>", "--title", "</title><script>2</script>")
+    result = invoke("fit", *words, *options, *FIT, "--out", files / "run")
+    assert result.exit_code == 0, result.stderr
+    page = (files / "run" / "report.html").read_text()
+    assert "&lt;script&gt;alert(1)" in page
+    for markup in ("<script", "<img src=x", "<b onclick", "<svg onload"):
+        assert markup not in page
