@@ -23,6 +23,7 @@ from deepjive.cli.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
     from deepjive.decomposition import Part
+    from deepjive.evaluation.evidence import Evidence
 
 BATCH = 256
 
@@ -108,12 +109,25 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The file; report.html in the run by default.", show_default=False)
     ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Measure how far the run can be believed: fit again without some of these samples, beside baselines "
+            "and shuffled samples, and measure on those. Give the samples that the run was fitted to.",
+        ),
+    ] = False,
 ) -> None:
-    """Write a run's report again: with other samples, labels or title."""
+    """Write a run's report again: with other samples, labels or title, or with evidence."""
+    from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
     model, data = load(run), read_modalities(modality, samples)
     named_labels = read_named_labels(labels, data)
+    found = measure(model, data, named_labels) if evidence else _measured(run)
+    if evidence and found is not None:
+        found.save(run / runs.EVIDENCE)
+        print_evidence(found)
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
@@ -121,8 +135,17 @@ def report(
         title=title,
         labels=named_labels,
         sources=paths_of(modality),
+        evidence=found,
+        failures=None if found is not None else lambda: recognised(model, data),
     )
     show.line(f"Report: {path}")
+
+
+def _measured(run: Path) -> Evidence | None:
+    """Evidence that was measured of a run before."""
+    from deepjive.evaluation.evidence import Evidence
+
+    return Evidence.load(run / runs.EVIDENCE) if (run / runs.EVIDENCE).is_file() else None
 
 
 def write_part(path: Path, part: Part, name: str, n: int) -> None:

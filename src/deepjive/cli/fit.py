@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import shlex
 from enum import StrEnum
@@ -12,6 +13,7 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.config import PARAMETERS, use_config
+from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.options import (
     LabelsOption,
     MissingOption,
@@ -169,6 +171,7 @@ def fit(
     runs.prepare(out, overwrite)
     model.fit(data)
     decomposition = model.decompose(data)
+    failures = functools.cache(lambda: recognised(model, data))
     report = runs.write_run(
         out,
         model,
@@ -178,8 +181,11 @@ def fit(
         run=_as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title),
         sources=paths_of(modality),
         command=_command(context.obj),
+        failures=failures,
     )
     show.variance_table(decomposition)
+    if not quiet:
+        print_failures(failures())
     show.line(f"Report: {report}")
 
 

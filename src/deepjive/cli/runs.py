@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from deepjive.decomposition import Decomposition
 
-CONFIG, REPORT = "config.json", "report.html"
-MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT)
+CONFIG, REPORT, EVIDENCE = "config.json", "report.html", "evidence.json"
+MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT, EVIDENCE)
 
 FITTED_SAMPLES = (
     "These are the samples the model was fitted to. On samples it has never seen less is usually explained; "
@@ -102,7 +102,8 @@ def write_report_of(
     sources: Mapping[str, str] | None = None,
     command: str | None = None,
     note: str | None = None,
-    evidence: Sequence[Any] | None = None,
+    evidence: Any = None,
+    failures: Callable[[], Sequence[Any]] | None = None,
 ) -> Path:
     """Write the report on what a model says of some samples.
 
@@ -124,8 +125,10 @@ def write_report_of(
         The command that fitted the model.
     note : str, optional
         Which samples these are.
-    evidence : sequence of Table, optional
-        Tables of figures beside their baselines.
+    evidence : Evidence or sequence of Table, optional
+        Figures beside their baselines.
+    failures : callable, optional
+        Gives the known failures that are recognised; asked when the model is safely written.
     """
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
@@ -143,6 +146,7 @@ def write_report_of(
         command=command,
         note=note,
         evidence=evidence,
+        failures=None if failures is None else failures(),
     )
 
 

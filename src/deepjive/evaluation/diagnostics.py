@@ -33,7 +33,7 @@ LEAK = "leaking individual scores"
 DEAD = "dead component"
 GAP = "gap between training and validation"
 
-FEWEST = 20
+FEWEST, MAX_SAMPLES, MAX_VALUES = 20, 500, 50_000_000
 PERMUTATIONS = 199
 BLURRY_TOTAL, BLURRY_INDIVIDUAL = 0.75, 0.5
 WORSE, WORSE_BY = 0.9, 0.03
@@ -127,7 +127,7 @@ def diagnose(
     data : Modalities
         Samples to look at, best such that the model was not fitted to: on the samples it was fitted to, joint scores
         without meaning, leaks and worse reconstructions can hide. Samples that lack a modality are left out; fewer
-        than 20 are too few to say anything, and only the training itself is looked at.
+        than 20 are too few to say anything, and only the training itself is looked at. At most 500 are looked at.
     separate : SeparateAutoencoders, optional
         The fitted baseline of the same sizes. Without it the principal components of each modality take its place
         (separate linear autoencoders: Baldi and Hornik 1989), fitted to one half of `data` and measured on the other.
@@ -141,7 +141,7 @@ def diagnose(
     list of Finding
         Empty where nothing was found.
     """
-    data = complete(data)
+    data = _some(complete(data), random_state)
     findings = [*_divergence(model), *_gap(model)]
     if len(data) < FEWEST:
         return findings
@@ -153,6 +153,16 @@ def diagnose(
         *_leaks(parts, random_state),
         *_dead(parts),
     ]
+
+
+def _some(data: Modalities, random_state: int | None) -> Modalities:
+    """At most 500 samples, fewer where they are large, without those that have gaps."""
+    largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
+    limit = min(MAX_SAMPLES, max(2 * FEWEST, MAX_VALUES // largest))
+    order = check_random_state(random_state).permutation(len(data))[:limit]
+    some = data[np.sort(order)]
+    whole = [np.isfinite(some[name][:]).reshape(len(some), -1).all(axis=1) for name in some.names]
+    return some[np.flatnonzero(np.all(whole, axis=0))]
 
 
 def _finding(kind: str, /, **words: Any) -> Finding:

@@ -34,7 +34,7 @@ from deepjive.evaluation.refit import complete, refitted
 from deepjive.modalities import Modalities
 
 PREDICTION, JOINT_PART = "prediction from the other modalities", "joint part"
-BUDGET = {"max_epochs": 50}
+BUDGET = 50
 
 TOO_FEW = (
     "A permutation test of pairs needs at least 5 held-out samples that have every modality, but there are {given}. "
@@ -139,13 +139,14 @@ def refit_test(
     on_refit : callable
         Told the number of fits that are done.
     **budget
-        Settings of every fit, also of the one to the data as they are; ``max_epochs=50`` by default.
+        Settings of every fit, also of the one to the data as they are; at most 50 epochs by default.
 
     Returns
     -------
     JointStructureTest
     """
-    rng, budget = check_random_state(random_state), budget or BUDGET
+    rng = check_random_state(random_state)
+    budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
     data, held_out = complete(data), complete(held_out)
     explained = []
     for number in range(n_refits + 1):
@@ -182,7 +183,8 @@ def shuffled(data: Modalities, rng: np.random.RandomState) -> Modalities:
 def p_value_of(observed: float, permuted: NDArray) -> float:
     """Fraction of values, the observed one among them, that are at least as large."""
     tolerance = 1e-12 * max(1.0, abs(observed))
-    return float((1 + np.sum(permuted >= observed - tolerance)) / (1 + len(permuted)))
+    as_large = ~(permuted < observed - tolerance)  # what is not a number counts as large
+    return float((1 + np.sum(as_large)) / (1 + len(permuted)))
 
 
 def _test(

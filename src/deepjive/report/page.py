@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,10 +18,15 @@ from deepjive import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.persistence import write_atomically
 from deepjive.report import words
+from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.samples import choose, kind_of
 from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
+
+if TYPE_CHECKING:
+    from deepjive.evaluation.diagnostics import Finding
+    from deepjive.evaluation.evidence import Evidence
 
 EXAMPLES, VOLUMES = 6, 3
 
@@ -60,7 +65,8 @@ def write_report(
     settings: Mapping[str, Any],
     history: Mapping[str, Sequence[Any]] | None = None,
     labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
-    evidence: Sequence[Table | Sequence[Any]] | None = None,
+    evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
+    failures: Sequence[Finding] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
     networks: str | None = None,
     command: str | None = None,
@@ -82,8 +88,10 @@ def write_report(
         `history_` of a deep model.
     labels : array, shape (n_samples,), or mapping of str to array, optional
         Labels that colour the scores; a mapping names them.
-    evidence : sequence of Table, optional
-        Tables that say how far the result can be believed.
+    evidence : Evidence or sequence of Table, optional
+        What says how far the result can be believed.
+    failures : sequence of Finding, optional
+        Known failures that were recognised; evidence brings its own.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -105,6 +113,7 @@ def write_report(
         If there is not one label for each sample.
     """
     by_name = _named_labels(labels, len(decomposition.data))
+    tables, failures, lead = _evidence(evidence, failures)
     content = _template().render(
         title=title,
         lead=words.lead(decomposition),
@@ -114,7 +123,9 @@ def write_report(
         examples=_gallery(_examples(decomposition)),
         joint_scores=_joint_scores(decomposition, by_name),
         individual_scores=_gallery(_individual_scores(decomposition, by_name)),
-        evidence=[Table(*table) for table in evidence or []],
+        evidence=tables,
+        evidence_lead=lead,
+        failures=failures,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=_gallery(_curves(history)),
         settings={str(key): _shown(value) for key, value in settings.items()},
@@ -157,6 +168,18 @@ def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
     data, ranks = decomposition.data, decomposition.individual_scores
     facts = [(f"{len(data):,}", "samples", ""), (str(decomposition.joint_scores.shape[1]), "joint components", "joint")]
     return facts + [(str(ranks[name].shape[1]), f"individual in {name}", "individual") for name in data.names]
+
+
+def _evidence(
+    evidence: Evidence | Sequence[Any] | None, failures: Sequence[Finding] | None
+) -> tuple[list[Table], Sequence[Finding] | None, str]:
+    """Tables, failures, and the sentence that stands above the tables."""
+    from deepjive.evaluation.evidence import Evidence
+
+    if not isinstance(evidence, Evidence):
+        return [Table(*table) for table in evidence or []], failures, words.READ_EVIDENCE
+    lead = words.EVIDENCE.format(fitted=evidence.n_fitted, held_out=evidence.n_held_out)
+    return [Table(*table) for table in tables_of(evidence)], evidence.findings, f"{lead} {words.READ_EVIDENCE}"
 
 
 def _picture(heading: str, figure: Figure, reading: str) -> Picture:

@@ -55,10 +55,16 @@ READ_DIAGNOSTIC = (
     "noise (blue). The orange dots are the components kept as joint; a ring is one too weak in a modality to count."
 )
 READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
+EVIDENCE = (
+    "The model and its baselines were fitted again, with the same ranks, to {fitted:,} of the samples, and everything "
+    "here was measured on {held_out:,} others."
+)
+NOTHING_WRONG = "None of the failures that are known of such models was recognised."
+SOMETHING_WRONG = "This looks like failures that are known of such models:"
 NO_EVIDENCE = (
     "This report holds no test against chance. Any model finds some joint variation in any data, and so before you "
     "build on this result, fit once more with the samples of one modality shuffled, where no joint part should be "
-    "left, and look at samples that were not used for fitting."
+    "left, and look at samples that were not used for fitting; `deepjive report RUN --evidence` does both."
 )
 NEGATIVE = (
     "In {name} the {part} part explains less than nothing ({value}): on these samples it predicts worse than "

@@ -1,0 +1,61 @@
+"""Evidence and failures on the command line."""
+
+from __future__ import annotations
+
+import json
+
+from deepjive.evaluation.diagnostics import Finding, diagnose
+from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG
+
+
+def modalities(files):
+    return ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
+
+
+def test_fit_says_that_nothing_is_wrong_and_quiet_does_not(fit, files):
+    assert NOTHING_WRONG in fit().stdout
+    assert NOTHING_WRONG not in fit("--overwrite", "--quiet").stdout
+    assert NOTHING_WRONG in (files / "run" / "report.html").read_text()
+
+
+def test_fit_names_a_failure(fit, files, monkeypatch):
+    finding = Finding("dead component", "Score 1 changes nothing.", "Lower joint_rank by one.")
+    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda model, data: [finding])
+    assert "- dead component: Score 1 changes nothing. Lower joint_rank by one." in fit().stdout
+    assert "Lower joint_rank by one." in (files / "run" / "report.html").read_text()
+
+
+def test_a_model_is_written_before_failures_are_looked_for(fit, files, monkeypatch):
+    def fail(model, data):
+        raise RuntimeError("looked too closely")
+
+    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", fail)
+    assert fit().exit_code != 0
+    assert (files / "run" / "model.safetensors").is_file()
+    assert (files / "run" / "joint_scores.csv").is_file()
+    assert diagnose is not fail
+
+
+def test_report_measures_evidence_shows_it_and_keeps_it(fit, invoke, files):
+    fit()
+    report = files / "run" / "report.html"
+    assert "holds no test against chance" in report.read_text()
+    words = [*modalities(files), "--labels", f"{files}/labels.csv:group"]
+    result = invoke("report", files / "run", *words, "--evidence")
+    assert result.exit_code == 0, result.stderr
+    assert "Is anything joint?" in result.stdout
+    assert "group, told from scores" in result.stdout
+    saved = json.loads((files / "run" / "evidence.json").read_text())
+    assert (saved["method"], saved["n_fitted"], saved["n_held_out"]) == ("AJIVE", 56, 24)
+    for again in ([], [invoke("report", files / "run", *modalities(files))]):
+        assert all(one.exit_code == 0 for one in again)
+        page = report.read_text()
+        assert "Is anything joint?" in page
+        assert NO_EVIDENCE not in page
+
+
+def test_a_new_fit_leaves_no_evidence_of_the_old(fit, files):
+    fit()
+    (files / "run" / "evidence.json").write_text("{}")
+    fit("--overwrite")
+    assert not (files / "run" / "evidence.json").exists()

@@ -1,0 +1,127 @@
+"""Diagnostics: each failure is provoked and named, healthy runs are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.evaluation import diagnostics
+from deepjive.evaluation.diagnostics import (
+    BLURRY,
+    DEAD,
+    DIVERGENCE,
+    GAP,
+    LEAK,
+    MEANINGLESS,
+    WRONG_RANKS,
+    Finding,
+    diagnose,
+)
+from deepjive.evaluation.null import joint_structure_test
+from deepjive.evaluation.refit import baselines
+
+from .conftest import N_FITTED
+from .fitting import fitted
+
+IDENTITIES = ("exchange", "explicit", "merged")
+
+
+def drawn(**settings: Any) -> Synthetic:
+    return make_synthetic(**{"n_samples": 240, "n_features": (20, 16), "noise": 0.4, "random_state": 0, **settings})
+
+
+def found(made: Synthetic, *ranks: Any, **settings: Any) -> dict[str, Finding]:
+    """Findings by name, of a quick fit to the first samples, on the others."""
+    model = fitted(made.data[:N_FITTED], *ranks, **settings)
+    return {finding.name: finding for finding in diagnose(model, made.data[N_FITTED:])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_healthy_runs_are_met_with_silence(seed: int) -> None:
+    assert found(drawn(random_state=seed), identity=IDENTITIES[seed % 3], random_state=seed) == {}
+
+
+def test_a_healthy_linear_model_is_met_with_silence(ajive: AJIVE, test: Any) -> None:
+    assert diagnose(ajive, test) == []
+
+
+def test_too_strong_a_penalty_blurs_both_parts() -> None:
+    findings = found(drawn(), objective="published", orthogonality="regression", orthogonality_weight=300.0)
+    assert "modality_" in findings[BLURRY].seen
+    assert "Lower orthogonality_weight" in findings[BLURRY].change
+
+
+@pytest.mark.parametrize("identity", ["exchange", "merged"])
+def test_joint_scores_of_data_without_joint_signal_have_no_meaning(identity: str) -> None:
+    findings = found(drawn(joint_rank=0), identity=identity)
+    assert "joint_rank=0 is the answer" in findings[MEANINGLESS].change
+
+
+def test_agreement_without_prediction_has_no_meaning(ajive: AJIVE, test: Any) -> None:
+    nothing = replace(joint_structure_test(ajive, test, 99), explained=dict.fromkeys(test.names, 0.0))
+    (finding,) = diagnose(ajive, test, test=nothing)
+    assert finding.name == MEANINGLESS
+    assert "correlate 0.9" in finding.seen
+
+
+def test_ranks_that_leave_no_room_are_worse_than_separate_autoencoders() -> None:
+    findings = found(drawn(individual_rank=3), 3, 1)
+    assert "principal components of the same size" in findings[WRONG_RANKS].seen
+
+
+def test_separate_autoencoders_are_the_baseline_where_they_are_given() -> None:
+    made = drawn(individual_rank=3)
+    model = fitted(made.data[:N_FITTED], 3, 1)
+    separate = baselines(model, made.data[:N_FITTED])["SeparateAutoencoders"]
+    findings = [one for one in diagnose(model, made.data[N_FITTED:], separate=separate) if one.name == WRONG_RANKS]
+    assert findings
+    assert all("separate autoencoders of the same size" in one.seen for one in findings)
+
+
+def test_steps_too_large_for_the_penalty_diverge() -> None:
+    findings = found(drawn(), orthogonality="regression", orthogonality_weight=10.0, learning_rate=0.3)
+    assert "rose again" in findings[DIVERGENCE].seen
+
+
+def test_individual_scores_that_know_the_joint_ones_leak() -> None:
+    made = drawn()
+    model = fitted(made.data[:N_FITTED], 1, 2, orthogonality=None, objective="published")
+    leaks = [finding.seen for finding in diagnose(model, made.data[N_FITTED:]) if finding.name == LEAK]
+    assert any(seen.endswith("individual modality_1 scores (p = 0.005).") for seen in leaks)
+    assert any("of the variance of the joint scores" in seen for seen in leaks)
+
+
+def test_a_score_with_nothing_left_to_explain_is_dead() -> None:
+    findings = found(drawn(noise=0.0), 2, 1)
+    assert "Lower joint_rank by one" in findings[DEAD].change
+
+
+def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIVE, test: Any) -> None:
+    parts = ajive.decompose(test)
+    parts = replace(
+        parts, render=lambda part, name, j, s: ajive._render(part, name, j, s if name == "modality_1" else 0 * s)
+    )
+    names = [one.change for one in diagnostics._dead(parts)]
+    assert names == ["Lower individual_ranks['modality_2'] by one: nothing is left for this score to explain."]
+
+
+def test_memorizing_is_a_gap() -> None:
+    made = drawn(n_samples=100, n_features=(60, 60), noise=3.0)
+    model = fitted(made.data[:60], 1, 6, networks="dense", learning_rate=0.01, batch_size=27, max_epochs=40)
+    assert GAP in {finding.name for finding in diagnose(model, made.data[60:])}
+
+
+def test_few_samples_say_only_how_training_went(ajive: AJIVE, test: Any) -> None:
+    shuffled = np.random.default_rng(0).permutation(19)
+    assert diagnose(ajive, test[shuffled]) == []
+
+
+def test_every_kind_of_finding_has_its_words() -> None:
+    kinds = {BLURRY, MEANINGLESS, WRONG_RANKS, DIVERGENCE, LEAK, DEAD, GAP}
+    assert set(diagnostics.SEEN) == set(diagnostics.CHANGE) == kinds

@@ -1,0 +1,84 @@
+"""Evidence: everything measured at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE, Modalities
+from deepjive.datasets.synthetic import Synthetic
+from deepjive.evaluation.evidence import Evidence, evidence
+from deepjive.evaluation.null import joint_structure_test
+from deepjive.evaluation.study import SHUFFLED
+
+from .conftest import N_FITTED
+from .fitting import fitted
+
+
+@pytest.fixture(scope="module")
+def deep(made: Synthetic) -> Evidence:
+    labels = {"group": np.where(made.joint_scores[:, 0] > 0, "case", "control"), "age": made.joint_scores[:, 0]}
+    model = fitted(made.data[:N_FITTED])
+    held_out = np.arange(N_FITTED, 240)
+    return evidence(model, made.data, labels, held_out=held_out, refit=False, n_permutations=99, n_refits=1, n_fits=1)
+
+
+def test_joint_signal_is_found_and_stands_beside_its_baselines(deep: Evidence) -> None:
+    assert deep.joint_structure.p_value == pytest.approx(0.01)
+    assert list(deep.predicted) == ["DeepJIVE", "AJIVE", SHUFFLED]
+    assert list(deep.explained) == ["DeepJIVE", "AJIVE", "SeparateAutoencoders"]
+    for name in ("modality_1", "modality_2"):
+        assert deep.predicted["DeepJIVE"][name] > 0.3 > 0.05 > deep.predicted[SHUFFLED][name]
+    assert deep.refit_structure is not None
+    assert deep.refit_structure.refits
+    assert deep.findings == []
+
+
+def test_labels_are_told_from_joint_scores_and_not_from_individual_ones(deep: Evidence) -> None:
+    group = deep.probes["group"]
+    assert group["DeepJIVE"]["joint"].linear > 0.9 > 0.65 > group["DeepJIVE"]["individual modality_1"].linear
+    assert list(group["SeparateAutoencoders"]) == ["all scores"]
+    assert deep.probes["age"]["AJIVE"]["joint"].linear > 0.9
+
+
+def test_what_was_saved_is_what_is_read(deep: Evidence, tmp_path: Path) -> None:
+    deep.save(tmp_path / "evidence.json")
+    assert Evidence.load(tmp_path / "evidence.json") == deep
+
+
+def test_samples_are_split_and_fitted_without_those_held_out(ajive: AJIVE, made: Synthetic) -> None:
+    steps: list[tuple[int, int, str]] = []
+    found = evidence(
+        ajive, made.data, n_permutations=49, n_fits=0, random_state=1, on_step=lambda *step: steps.append(step)
+    )
+    assert (found.n_fitted, found.n_held_out) == (168, 72)
+    assert [done for done, _, _ in steps] == list(range(len(steps)))
+    assert steps[-1][0] == steps[-1][1]
+    order = np.random.RandomState(1).permutation(240)
+    model = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made.data[np.sort(order[72:])])
+    expected = joint_structure_test(model, made.data[np.sort(order[:72])], 9, random_state=1).explained
+    assert found.joint_structure.explained == pytest.approx(expected)
+
+
+def test_samples_that_lack_a_modality_are_left_out(ajive: AJIVE, made: Synthetic) -> None:
+    present = np.ones((240, 2), dtype=bool)
+    present[:30, 1] = False
+    found = evidence(ajive, Modalities(made.data, present=present), n_permutations=9, n_fits=0)
+    assert (found.n_fitted, found.n_held_out) == (147, 63)
+
+
+def test_a_label_that_is_always_the_same_is_left_out(ajive: AJIVE, made: Synthetic) -> None:
+    labels = {"site": np.zeros(240), "sex": np.arange(240) % 2}
+    assert list(evidence(ajive, made.data, labels, n_permutations=9, n_fits=0).probes) == ["sex"]
+
+
+def test_errors_name_what_is_wrong(ajive: AJIVE, made: Synthetic, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"labels 'sex' have shape \(3,\)"):
+        evidence(ajive, made.data, {"sex": [0, 1, 0]})
+    with pytest.raises(ValueError, match="at least 40 samples"):
+        evidence(ajive, made.data[:39])
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    with pytest.raises(ValueError, match="does not hold evidence"):
+        Evidence.load(tmp_path / "other.json")

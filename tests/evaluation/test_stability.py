@@ -1,0 +1,63 @@
+"""Stability, refits and baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE, JIVE
+from deepjive.evaluation.refit import baselines, refitted
+from deepjive.evaluation.stability import SAMPLES, SEEDS, stability
+
+from .fitting import fitted
+
+
+def test_scores_of_a_clear_signal_come_back_in_other_samples(ajive: AJIVE, train: Any, test: Any) -> None:
+    rows = stability(ajive, train, test, 3)
+    assert {(row.part, row.varied) for row in rows} == {
+        ("joint", SAMPLES),
+        ("individual modality_1", SAMPLES),
+        ("individual modality_2", SAMPLES),
+    }
+    for row in rows:
+        assert row.n_fits == 3
+        assert min(row.matched) > 0.9
+        assert min(row.canonical) > 0.9
+
+
+def test_scores_of_noise_do_not_come_back(train: Any, test: Any) -> None:
+    rng = np.random.default_rng(0)
+    noise, new = ({name: rng.normal(size=(n, 15)) for name in "ab"} for n in (100, 200))
+    model = AJIVE(3, 1, 2, n_wedin=0, n_random=0).fit(noise)
+    from deepjive import Modalities
+
+    joint, *_ = stability(model, Modalities(noise), Modalities(new), 3)
+    assert joint.matched[0] < 0.9
+
+
+def test_deep_models_are_also_compared_between_seeds(train: Any, test: Any) -> None:
+    done = []
+    rows = stability(fitted(train), train, test, 1, on_fit=done.append)
+    assert done == [1, 2]
+    assert [row.varied for row in rows] == [SEEDS] * 3 + [SAMPLES] * 3
+
+
+def test_a_refit_keeps_ranks_and_settings(ajive: AJIVE, train: Any) -> None:
+    chosen = AJIVE(random_state=0, n_wedin=20, n_random=20).fit(train)
+    again = refitted(chosen, train, random_state=5, no_such_parameter=1)
+    assert (again.joint_rank_, again.individual_ranks_) == (chosen.joint_rank_, chosen.individual_ranks_)
+    assert (again.random_state, again is chosen) == (5, False)
+
+
+def test_baselines_have_the_same_sizes(train: Any) -> None:
+    found = baselines(fitted(train, 2, {"modality_1": 1, "modality_2": 3}, max_epochs=1), train)
+    assert list(found) == ["AJIVE", "SeparateAutoencoders"]
+    assert (found["AJIVE"].joint_rank_, found["AJIVE"].individual_ranks_["modality_2"]) == (2, 3)
+    assert found["SeparateAutoencoders"].model_.individual_ranks_ == {"modality_1": 3, "modality_2": 5}
+
+
+@pytest.mark.parametrize(("model", "names"), [(AJIVE(2, 1, 1, n_wedin=0, n_random=0), []), (JIVE(1, 1), ["AJIVE"])])
+def test_linear_models_stand_beside_ajive_alone(model: Any, names: list[str], train: Any) -> None:
+    assert list(baselines(model.fit(train), train)) == names

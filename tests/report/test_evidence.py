@@ -1,0 +1,70 @@
+"""Evidence in the report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.evaluation.diagnostics import Finding
+from deepjive.evaluation.evidence import Evidence, evidence
+from deepjive.report import write_report
+from deepjive.report.evidence import tables_of
+from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG, SOMETHING_WRONG
+
+from .test_page import FOREIGN, Page
+
+
+@pytest.fixture(scope="module")
+def measured() -> Evidence:
+    made = make_synthetic(120, (10, 8), noise=0.3, random_state=0)
+    model = AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=0).fit(made.data)
+    labels = {FOREIGN: np.where(made.joint_scores[:, 0] > 0, "case", "control")}
+    return evidence(model, made.data, labels, n_permutations=99, n_refits=4, n_fits=1)
+
+
+def test_every_table_says_how_to_read_it(measured: Evidence) -> None:
+    tables = tables_of(measured)
+    assert len(tables) == 8
+    for caption, header, rows, sentence in tables:
+        assert caption
+        assert sentence.startswith("How to read it:")
+        assert "{" not in sentence
+        assert {len(row) for row in rows} == {len(header)}
+
+
+def test_figures_are_those_that_were_measured(measured: Evidence) -> None:
+    (_, _, rows, sentence), *_ = tables_of(measured)
+    test = measured.joint_structure
+    assert rows[0][:2] == ("modality_1", f"{100 * test.explained['modality_1']:.1f}%")
+    assert rows[-1] == ("all together", "", "", "0.010")
+    assert "99 random pairings" in sentence
+    assert "36 held-out samples" in sentence
+
+
+def test_the_page_shows_evidence_and_that_nothing_is_wrong(measured, tmp_path, make_decomposition) -> None:
+    parts = make_decomposition({"a": (6,), "b": (5,)})
+    path = write_report(tmp_path / "report.html", parts, title="T", settings={}, evidence=measured)
+    page = Page(path.read_text(encoding="utf-8"))
+    for words in ("Evidence", "Is anything joint?", "84 of the samples", "on 36 others", NOTHING_WRONG, FOREIGN):
+        assert words in page.text
+    assert NO_EVIDENCE not in page.text
+    assert "script" not in page.elements
+
+
+def test_failures_are_named_with_what_to_change(tmp_path, make_decomposition) -> None:
+    parts = make_decomposition({"a": (6,), "b": (5,)})
+    failures = [Finding("dead component", "Score 1 changes nothing.", "Lower joint_rank by one.")]
+    path = write_report(tmp_path / "report.html", parts, title="T", settings={}, failures=failures)
+    page = Page(path.read_text(encoding="utf-8"))
+    for words in (SOMETHING_WRONG, "Dead component. Score 1 changes nothing. Lower joint_rank by one.", NO_EVIDENCE):
+        assert words in " ".join(page.text.split())
+    assert NOTHING_WRONG not in page.text
+
+
+def test_a_page_that_was_told_nothing_says_nothing_of_failures(tmp_path, make_decomposition) -> None:
+    parts = make_decomposition({"a": (6,), "b": (5,)})
+    page = Page(write_report(tmp_path / "r.html", parts, title="T", settings={}).read_text(encoding="utf-8"))
+    assert SOMETHING_WRONG not in page.text
+    assert NOTHING_WRONG not in page.text
