@@ -5,8 +5,10 @@
 1. Permutation p-values of joint components that are not there, and jackstraw p-values of features that carry none:
    how often they are at most 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform law. AJIVE and JIVE
    have the same signal scores, and so the same p-values.
-2. Bootstrap intervals of 90%: coverage of the population's variance explained and of the true loadings, and for
-   comparison what percentile intervals of the same draws would cover.
+2. Bootstrap intervals of 90%: coverage of the population's fractions of variance and of the true loadings, and for
+   comparison what percentile intervals of the same draws would cover. Everything is normal with equal noise ("plain"),
+   or scores and noise have the t distribution with 6 degrees of freedom ("heavy"), or features have different units,
+   lognormal with log standard deviation 0.5 ("units").
 """
 
 from __future__ import annotations
@@ -20,30 +22,46 @@ import argparse
 import numpy as np
 from scipy import stats
 
-from deepjive import AJIVE, JIVE
+from deepjive import AJIVE, JIVE, HeteroJIVE
 from deepjive.linear.bootstrap import bootstrap
 from deepjive.linear.permutation import jackstraw, permutation_test
 
 PARTS = ("joint", "individual", "residual")
+SETTINGS = [
+    # method, kind, n, widths, joint rank, noise
+    ("AJIVE", "plain", 100, (50, 200), 1, 1.0),
+    ("AJIVE", "units", 100, (100, 300), 1, 1.0),
+    ("AJIVE", "heavy", 100, (100, 300), 1, 1.0),
+    ("AJIVE", "plain", 200, (100, 300), 2, 2.0),
+    ("HeteroJIVE", "plain", 60, (50, 100), 1, 1.0),
+    ("JIVE", "plain", 100, (100, 300), 1, 1.0),
+]
 
 
-def simulate(seed: int, n: int, widths: tuple[int, ...], joint: int, individual: int, noise: float):
-    """Scores standard normal, loadings standard normal and the same for every seed; the data and the loadings."""
+def simulate(
+    seed: int, n: int, widths: tuple[int, ...], joint: int, individual: int, noise: float, kind: str = "plain"
+):
+    """Scores of variance 1, loadings the same for every seed; the data, and the loadings and the noise's size."""
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(0)
-    z = rng.normal(size=(n, joint))
-    data, loadings = {}, {}
+
+    def draw(*size: int) -> np.ndarray:
+        return rng.standard_t(6, size=size) / np.sqrt(1.5) if kind == "heavy" else rng.normal(size=size)
+
+    z = draw(n, joint)
+    data, truth = {}, {}
     for k, width in enumerate(widths):
-        loadings[f"m{k}"] = fixed.normal(size=(joint, width)), fixed.normal(size=(individual, width))
-        together, alone = loadings[f"m{k}"]
-        signal = z @ together + rng.normal(size=(n, individual)) @ alone
-        data[f"m{k}"] = signal + noise * rng.normal(size=(n, width))
-    return data, loadings
+        together, alone = fixed.normal(size=(joint, width)), fixed.normal(size=(individual, width))
+        units = np.exp(0.5 * fixed.normal(size=width)) if kind == "units" else np.ones(width)
+        data[f"m{k}"] = (z @ together + draw(n, individual) @ alone + noise * draw(n, width)) * units
+        truth[f"m{k}"] = together * units, alone * units, noise * units
+    return data, truth
 
 
 def fitted(method: str, data: dict, joint: int, individual: int):
     if method == "JIVE":
         return JIVE(joint, individual, tol=1e-4).fit(data)
-    return AJIVE(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
+    cls = HeteroJIVE if method == "HeteroJIVE" else AJIVE
+    return cls(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
 
 
 def uniform_row(title: str, p_values: np.ndarray, step: float, of: int) -> None:
@@ -75,10 +93,10 @@ def p_value_table(simulations: int) -> None:
     uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations)
 
 
-def truth_of(loadings: dict, noise: float) -> dict:
+def truth_of(parts: dict) -> dict:
     fractions = {}
-    for name, (together, alone) in loadings.items():
-        sizes = np.array([np.sum(together**2), np.sum(alone**2), together.shape[1] * noise**2])
+    for name, loadings_and_noise in parts.items():
+        sizes = np.array([np.sum(size**2) for size in loadings_and_noise])
         fractions[name] = dict(zip(PARTS, sizes / sizes.sum(), strict=True))
     return fractions
 
@@ -86,30 +104,28 @@ def truth_of(loadings: dict, noise: float) -> dict:
 def coverage_table(simulations: int, draws: int) -> None:
     print(f"\ncoverage of 90% intervals of {draws} draws (in brackets: percentile intervals of the same draws)")
     print(
-        f"{'method':6} {'n':>4} {'d':>11} {'joint':>5} {'noise':>5} {'modality':>8}"
+        f"{'method':10} {'kind':>6} {'n':>4} {'d':>11} {'joint':>5} {'noise':>5} {'modality':>8}"
         + "".join(f"{p:>13}" for p in PARTS)
         + f"{'loadings':>10}"
     )
-    for method, n, widths, joint, noise in [
-        ("AJIVE", 100, (50, 200), 1, 1.0),
-        ("AJIVE", 200, (100, 300), 2, 1.0),
-        ("AJIVE", 200, (100, 300), 2, 2.0),
-        ("JIVE", 100, (100, 300), 1, 1.0),
-    ]:
-        hits = [one_coverage(seed, method, n, widths, joint, noise, draws) for seed in range(simulations)]
+    for setting in SETTINGS:
+        method, kind, n, widths, joint, noise = setting
+        hits = [one_coverage(seed, setting, draws) for seed in range(simulations)]
         for k in range(len(widths)):
             rates = np.mean([hit[k] for hit in hits], axis=0)
             cells = "".join(f"{rates[0, i]:7.3f} ({rates[1, i]:.2f})"[:14].rjust(13) for i in range(3))
             print(
-                f"{method:6} {n:4d} {widths!s:>11} {joint:5d} {noise:5.1f} {k:8d}{cells}{rates[0, 3]:10.3f}", flush=True
+                f"{method:10} {kind:>6} {n:4d} {widths!s:>11} {joint:5d} {noise:5.1f} {k:8d}{cells}{rates[0, 3]:10.3f}",
+                flush=True,
             )
 
 
-def one_coverage(seed: int, method: str, n: int, widths: tuple[int, ...], joint: int, noise: float, draws: int):
+def one_coverage(seed: int, setting: tuple, draws: int):
     """For each modality (2, 4): the library's and percentile intervals; the three parts and the joint loadings."""
-    data, loadings = simulate(seed, n, widths, joint, 1, noise)
+    method, kind, n, widths, joint, noise = setting
+    data, loadings = simulate(seed, n, widths, joint, 1, noise, kind)
     model = fitted(method, data, joint, 1)
-    found, truth = bootstrap(model, data, n_draws=draws, random_state=seed), truth_of(loadings, noise)
+    found, truth = bootstrap(model, data, n_draws=draws, random_state=seed), truth_of(loadings)
     rows = []
     for name, fractions in truth.items():
         ours = [inside(fractions[part], found.variance_explained[name][part]) for part in PARTS]
@@ -129,12 +145,13 @@ def inside(value, limits):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=200)
-    parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--only-coverage", action="store_true", help="skip the p-values")
+    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--only", choices=("p-values", "coverage"), help="one of the two tables alone")
     arguments = parser.parse_args()
-    if not arguments.only_coverage:
+    if arguments.only != "coverage":
         p_value_table(arguments.simulations)
-    coverage_table(arguments.simulations, arguments.draws)
+    if arguments.only != "p-values":
+        coverage_table(arguments.simulations, arguments.draws)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,41 @@ def test_intervals_cover_the_truth_where_the_fit_takes_up_noise_and_percentiles_
     assert 0.8 < np.mean(carried) < 0.95
 
 
+def test_intervals_account_for_noise_taken_up_for_want_of_features():
+    units, ours, uncorrected = np.exp(0.5 * np.random.default_rng(1).normal(size=24)), [], []
+    for seed in range(15):
+        data, truth = simulated(seed, n=300, sizes=(24, 24), noise=1.0)
+        data = {name: x * units for name, x in data.items()}
+        model = fitted(data)
+        found = bootstrap(model, data, n_draws=20, random_state=seed)
+        for name, (together, alone) in truth.items():
+            sizes = [np.sum((part * units) ** 2) for part in (together, alone, np.ones(24))]
+            limits, draws = found.variance_explained[name]["residual"], found.variance_draws[name]["residual"]
+            residual = sizes[2] / sum(sizes)
+            ours.append(inside(residual, limits))
+            middle = 2 * model.variance_explained_[name]["residual"] - draws.mean()
+            reach = (limits[1] - limits[0]) / 2
+            uncorrected.append(inside(residual, (middle - reach, middle + reach)))
+    # 2 of 24 directions take up a twelfth of the noise and more, whatever the number of samples
+    assert np.mean(uncorrected) < 0.5
+    assert np.mean(ours) > 0.75
+
+
+def test_draws_have_the_loadings_of_a_fit_to_the_samples_drawn():
+    data, _ = simulated(0, n=50)
+    model = fitted(data)
+    found = bootstrap(model, data, n_draws=3, level=0.5, random_state=0)
+    rng = np.random.Generator(np.random.SFC64(0))
+    loadings = []
+    for _ in range(3):
+        rows = rng.integers(50, size=50)
+        again = with_ranks_of(model).fit({name: x[rows] for name, x in data.items()})
+        both = sum(np.sum(again.joint_loadings_[name] * model.joint_loadings_[name]) for name in data)
+        loadings.append(np.sign(both) * again.joint_loadings_["m1"])
+    middle = 2 * model.joint_loadings_["m1"] - np.mean(loadings, axis=0)
+    np.testing.assert_allclose(found.joint_loadings["m1"].mean(axis=0), middle, atol=1e-8)
+
+
 @pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
 def test_intervals_of_every_estimator_hold_its_estimate_and_its_shapes(estimator):
     data, _ = simulated(0, n=60)

@@ -1,16 +1,30 @@
 """Bootstrap intervals for variance explained and for loadings.
 
 Samples are drawn with replacement, all modalities of a sample together, and the model is fitted again with its ranks.
-With ``e`` the estimate, ``m`` and ``s`` the mean and standard deviation of the draws, and z the normal quantile,
-intervals are
+With ``e`` the estimate, ``m`` and ``s`` the mean and standard deviation of the draws, and t Student's quantile of
+n - 1 degrees of freedom, intervals are
 
-    e - (m - e) -+ z s.
+    e - (m - e) - f -+ t s sqrt(n / (n - 1)).
 
-The bias ``m - e`` is taken away, because draws err in the estimate's direction: a low-rank part takes up some noise, so
-that variance explained is too large on average, and larger once more in draws whose samples repeat. Percentile
-intervals would add the two errors. Draws of samples show what a part takes up for want of samples but not what it takes
-up for want of features (about rank / n_features of the noise), so that with few features and strong noise intervals of
-the residual lie too low. Measured coverage, of these and of percentile intervals: benchmarks/inference_calibration.py.
+They are intervals for the population: for the fractions of a modality's variance that its joint, its individual
+variation and its noise have. The estimate is too large for a low-rank part, which takes up some noise, in two ways.
+
+- For want of samples. The bias ``m - e`` shows it, because it is there once more in draws whose samples repeat.
+  Percentile intervals would add the two errors instead of taking one away.
+- For want of features: scores are bent towards the noise along their loadings, by an amount that more samples do not
+  change, and draws of samples do not show it. With ``Q`` an orthonormal basis of a part's loadings, and noise that is
+  independent between features and has variance ``v_j`` in feature j, a part of its own would take up
+  ``sum_j (QQ')_jj v_j``, the fraction ``q`` of the modality's variance. The individual part does: ``f = q``. Joint
+  scores are an average over the modalities with pulls ``a_k``, the weights of AJIVE and HeteroJIVE or, in JIVE, the
+  joint parts' sums of squares; modality k bends them ``a_k`` times as far, and what another modality bends them is
+  lost, so that with ``r_k`` the joint fractions, to first order in the noise,
+
+      f_k = 2 a_k q_k - r_k sum_l a_l^2 q_l / r_l.
+
+  For the residual f is minus the sum of both, and 0 for loadings. ``v_j`` is the residual's variance over
+  ``1 - (QQ')_jj``, with ``Q`` of both parts. The derivation is ours.
+
+Measured coverage, of these and of percentile intervals: benchmarks/inference_calibration.py.
 
 Components are defined up to sign, and nearly equal ones up to rotation, so that each draw's loadings are rotated to
 the estimate's first (orthogonal Procrustes), joint ones in all modalities together.
@@ -19,7 +33,7 @@ Efron and Tibshirani 1993, An introduction to the bootstrap, sections 10.6 and 1
 and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value decomposition,
 Applied Statistics 44.
 
-Nothing but the samples-by-samples products of a modality is fitted again, and its features are read once in the end.
+Nothing but the samples-by-samples products of a modality is fitted again, and its features are read twice in the end.
 """
 
 from __future__ import annotations
@@ -30,7 +44,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy import linalg
+from scipy.stats import t as student
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.linear.bounds import generator
@@ -41,6 +56,8 @@ from deepjive.linear.refit import rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit
+
+LEAST_LEFT = 0.05
 
 OTHER_DATA = "The bootstrap needs the {fitted} samples the model was fitted to, but was given {given} samples."
 WRONG_LEVEL = "level is the coverage of the intervals, between 0 and 1, but is {given!r}; 0.9 gives 90% intervals."
@@ -123,13 +140,15 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
         name: {part: np.array([draw.variance[name][part] for draw in draws]) for part in fractions}
         for name, fractions in original.variance.items()
     }
-    variance = {
-        name: {part: _limits(fraction, variance_draws[name][part], level) for part, fraction in fractions.items()}
-        for name, fractions in original.variance.items()
-    }
+    variance: dict[str, dict[str, tuple[float, float]]] = {}
+    shifts = _shifts(model, factors)
     joint, individual = {}, {}
     for factor in factors:
         name, shape = factor.name, data.shapes[factor.name]
+        variance[name] = {
+            part: _limits(fraction, variance_draws[name][part], len(data), level, shifts[name][part])
+            for part, fraction in original.variance[name].items()
+        }
         loadings = _loading_limits(factor.pieces, _weights(original, name), [_weights(d, name) for d in draws], level)
         joint[name] = loadings[:, : model.joint_rank_].reshape(2, model.joint_rank_, *shape)
         individual[name] = loadings[:, model.joint_rank_ :].reshape(2, model.individual_ranks_[name], *shape)
@@ -140,16 +159,37 @@ def _draws(
     model: Any, data: Modalities, factors: Sequence[Factor], n_draws: int, rng: np.random.Generator
 ) -> list[_Draw]:
     """Draws of samples, fitted on the factors; HeteroJIVE's weights depend on the width and need the data."""
-    if not isinstance(model, HeteroJIVE):
-        data = Modalities({factor.name: factor.matrix * factor.length for factor in factors})
-        refit = with_ranks_of(model, mask=None)
-    else:
-        refit = with_ranks_of(model)
+    hetero = isinstance(model, HeteroJIVE)
+    refit = with_ranks_of(model) if hetero else with_ranks_of(model, mask=None, center=False)
+    matrices = {factor.name: factor.matrix * factor.length for factor in factors}
     draws = []
     for _ in range(n_draws):
         rows = rng.integers(len(data), size=len(data))
-        draws.append(_as_draw(refit.fit(data[rows]), rows))
+        if hetero:
+            draws.append(_as_draw(refit.fit(data[rows]), rows))
+        else:
+            draws.append(_weighted_draw(refit, matrices, np.bincount(rows, minlength=len(data)), model.center))
     return draws
+
+
+def _weighted_draw(refit: Any, matrices: dict[str, NDArray], counts: NDArray[np.intp], center: bool) -> _Draw:
+    """A draw fitted to its distinct samples, each times the root of its count: the same products over features."""
+    distinct = np.flatnonzero(counts)
+    shares = counts[distinct, None] / len(counts)
+    roots = np.sqrt(shares)
+    weighted = {}
+    for name, matrix in matrices.items():
+        rows = matrix[distinct]
+        weighted[name] = roots * (rows - np.sum(shares * rows, axis=0)) if center else roots * rows
+    refit.fit(weighted)
+
+    def weights(scores: NDArray) -> NDArray:
+        total = np.zeros((len(counts), scores.shape[1]))
+        total[distinct] = roots * scores / np.sqrt(len(distinct))
+        return total
+
+    individual = {name: weights(scores) for name, scores in refit.individual_scores_.items()}
+    return _Draw(refit.variance_explained_, weights(refit.joint_scores_), individual)
 
 
 def _as_draw(model: Any, rows: NDArray[np.intp]) -> _Draw:
@@ -185,13 +225,59 @@ def _loading_limits(pieces: Pieces, original: NDArray, draws: Sequence[NDArray],
     limits = np.empty((2, rank, pieces.width))
     for piece in pieces:
         loadings = (rows @ piece.values).reshape(1 + len(draws), rank, -1)
-        limits[:, :, piece.features] = _limits(loadings[0], loadings[1:], level)
+        limits[:, :, piece.features] = _limits(loadings[0], loadings[1:], pieces.n_samples, level)
     if pieces.mask is not None:
         limits[:, :, ~pieces.mask.reshape(-1)] = 0.0
     return limits
 
 
-def _limits(estimate: Any, draws: NDArray, level: float) -> Any:
+def _shifts(model: Any, factors: Sequence[Factor]) -> dict[str, dict[str, float]]:
+    """The fractions ``f`` of the module's docstring, by modality and part."""
+    names = [factor.name for factor in factors]
+    taken = np.array([_taken_up(model, factor) for factor in factors])
+    explained = np.array([model.variance_explained_[name]["joint"] for name in names])
+    pulls = _pulls(model, factors)
+    relative = pulls**2 * taken[:, 0] / np.where(explained > 0.0, explained, 1.0)
+    joint = 2.0 * pulls * taken[:, 0] - explained * relative.sum()
+    return {
+        name: {"joint": float(j), "individual": float(i), "residual": float(-j - i)}
+        for name, j, i in zip(names, joint, taken[:, 1], strict=True)
+    }
+
+
+def _pulls(model: Any, factors: Sequence[Factor]) -> NDArray:
+    """How much each modality has to say about the joint scores, shape (n_modalities,), with sum 1."""
+    if hasattr(model, "weights_"):
+        return np.asarray(model.weights_ / model.weights_.sum())
+    scaled = [factor.length / model.lengths_[factor.name] for factor in factors]
+    sizes = [model.variance_explained_[f.name]["joint"] * s**2 for f, s in zip(factors, scaled, strict=True)]
+    return np.asarray(sizes) / (sum(sizes) or 1.0)
+
+
+def _taken_up(model: Any, factor: Factor) -> tuple[float, float]:
+    """The fractions ``q`` of the module's docstring, of the joint and of the individual part."""
+    pieces, n, name = factor.pieces, factor.reduced.n_samples, factor.name
+    parts = (model.joint_loadings_[name], model.individual_loadings_[name])
+    loadings = [part.reshape(len(part), pieces.width) for part in parts]
+    shares = linalg.qr(np.concatenate(loadings).T, mode="economic")[0] ** 2
+    joint, both = shares[:, : len(loadings[0])].sum(axis=1), shares.sum(axis=1)
+    size = factor.length / np.sqrt(n)
+    free = max(n - pieces.center - shares.shape[1], 1) / n
+    taken, taken_jointly = 0.0, 0.0
+    for piece in pieces:
+        here = piece.features
+        values = pieces.counted(piece) / size
+        values = values - values.mean(axis=0) if pieces.center else values
+        explained = np.sum((np.concatenate([part[:, here] for part in loadings]) / size) ** 2, axis=0)
+        noise = np.maximum(np.mean(values**2, axis=0) - explained, 0.0) / free
+        noise /= np.maximum(1.0 - both[here], LEAST_LEFT)
+        taken, taken_jointly = taken + float(both[here] @ noise), taken_jointly + float(joint[here] @ noise)
+    return taken_jointly, taken - taken_jointly
+
+
+def _limits(estimate: Any, draws: NDArray, n: int, level: float, shift: float = 0.0) -> Any:
     """Lower and upper limit of the interval in the module's docstring; draws are along the first axis."""
-    middle, reach = 2.0 * estimate - draws.mean(axis=0), norm.ppf((1.0 + level) / 2.0) * draws.std(axis=0, ddof=1)
+    middle = 2.0 * estimate - draws.mean(axis=0) - shift
+    spread = draws.std(axis=0, ddof=1) * np.sqrt(n / (n - 1))
+    reach = student.ppf((1.0 + level) / 2.0, n - 1) * spread
     return middle - reach, middle + reach
