@@ -8,6 +8,7 @@ of the joint ones, what labels can be told, what comes back in other fits, and w
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -148,7 +149,8 @@ def evidence(
     random_state : int or None
         Seed of everything drawn here.
     on_step : callable
-        Told before each step how many steps are done, how many there are, and what is done next.
+        Told before each step, and within it after each fit, how many steps are done, how many there are, and what is
+        being done.
 
     Returns
     -------
@@ -166,12 +168,17 @@ def evidence(
     steps = study.steps()
     found: dict[str, Any] = {}
     for done, (name, (words, measure)) in enumerate(steps.items()):
+        study.tell = functools.partial(_tell, on_step, done, len(steps), words)
         on_step(done, len(steps), words)
         found[name] = measure()
     on_step(len(steps), len(steps), "done")
     ranks = {name: int(rank) for name, rank in model.individual_ranks_.items()}
     method, (fitted, held) = found.pop("models"), rows
     return Evidence(method, len(fitted), len(held), int(model.joint_rank_), ranks, **found)
+
+
+def _tell(on_step: OnStep, done: int, total: int, words: str, fits: int) -> None:
+    on_step(done, total, f"{words}: {fits}")
 
 
 def _named(labels: Mapping[str, ArrayLike] | ArrayLike | None, n: int) -> dict[str, NDArray]:

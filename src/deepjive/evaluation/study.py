@@ -66,6 +66,7 @@ class Study:
         self.seed = settings.random_state
         self.models: dict[str, Any] = {}
         self.parts: dict[str, Decomposition] = {}
+        self.tell: Callable[[int], None] = lambda fits: None
 
     def steps(self) -> dict[str, Step]:
         """By the field of `Evidence` that it gives, what each step does in words, and the function that does it."""
@@ -138,12 +139,14 @@ class Study:
 
     def refit_structure(self) -> JointStructureTest:
         """The test by fits to shuffled samples."""
-        return refit_test(self.model, self.train, self.test, self.settings.n_refits, random_state=self.seed)
+        count, seed, tell = self.settings.n_refits, self.seed, self.tell
+        return refit_test(self.model, self.train, self.test, count, random_state=seed, on_refit=tell)
 
     def stability(self) -> dict[str, list[Stability]]:
         """What comes back in other fits."""
+        count, seed, tell = self.settings.n_fits, self.seed, self.tell
         return {
-            name: stability(model, self.train, self.test, self.settings.n_fits, random_state=self.seed)
+            name: stability(model, self.train, self.test, count, random_state=seed, on_fit=tell)
             for name, model in self._splits().items()
         }
 
