@@ -20,6 +20,7 @@ import logging
 import multiprocessing
 import resource
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -130,7 +131,7 @@ def mutated_json(value: Any, rng: np.random.Generator) -> Any:
         elif choice == 2 and isinstance(parent, dict):
             parent[str(key) + str(rng.choice(["_", "x", "$"]))] = parent[key]
         elif choice == 3 and isinstance(parent[key], str):
-            parent[key] = mutated(parent[key].encode(), rng).decode("utf-8", "replace")
+            parent[key] = mutated(parent[key].encode("utf-8", "replace"), rng).decode("utf-8", "replace")
         else:
             parent[key] = VALUES[int(rng.integers(len(VALUES)))]
     return value
@@ -313,6 +314,7 @@ def work(folder: Path, seed: int, numbers: list[tuple[str, int]], pipe: Any) -> 
 def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
     """Outcomes of all inputs; where a process dies or hangs, the input it died of is a failure and another goes on."""
     counts: Counter[tuple[str, str]] = Counter()
+    total = len(numbers)
     context = multiprocessing.get_context("spawn")
     while numbers:
         with tempfile.TemporaryDirectory() as folder:
@@ -325,6 +327,8 @@ def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
                 while done < len(numbers) and ours.poll(HANG):
                     counts[numbers[done][0], _shown(ours.recv(), numbers[done])] += 1
                     done += 1
+                    if (total - len(numbers) + done) % 10_000 == 0:
+                        print(f"{total - len(numbers) + done} of {total} inputs", file=sys.stderr, flush=True)
                 word = "no answer"
             except EOFError:
                 word = "the process died"

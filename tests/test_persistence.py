@@ -489,6 +489,7 @@ def test_how_a_run_came_about_is_kept_in_the_config(model, folder):
         (lambda c: c["learned"]["individual_ranks_"].update(pet=10**9), "1000000000 scores of 'pet' do not fit"),
         (lambda c: c["learned"].update(joint_rank_=-1), "scores of 'mri' do not fit"),
         (lambda c: c["learned"]["shapes_"].update(mri={"$tuple": [10**6, 10**6]}), "the mean of 'mri' does not have"),
+        (lambda c: c["learned"]["shapes_"].update(mri=[[0], 10**12]), "shape or ranks of 'mri' are not whole numbers"),
         (lambda c: c["learned"].update(transform=1), "'transform' is nothing that an estimator learns"),
         (lambda c: c["learned"].update(_scores=1), "'_scores' is nothing that an estimator learns"),
         (lambda c: c["learned"].update(__class__=1), "'__class__' is nothing that an estimator learns"),

@@ -302,6 +302,8 @@ def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -
             raise ValueError(f"{key!r} is nothing that an estimator learns")
     shapes, mean, ranks = (learned[key] for key in ("shapes_", "mean_", "individual_ranks_"))
     for name in {**shapes, **mean, **ranks}:
+        if not all(type(number) is int for number in (*shapes[name], ranks[name], learned["joint_rank_"])):
+            raise ValueError(f"shape or ranks of {name!r} are not whole numbers")
         size, rank = math.prod(shapes[name]), max(learned["joint_rank_"], ranks[name])
         if np.shape(mean[name]) != tuple(shapes[name]):
             raise ValueError(f"the mean of {name!r} does not have the shape {tuple(shapes[name])}")
