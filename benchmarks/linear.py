@@ -182,13 +182,15 @@ def scaling(figure: str) -> None:
         x, (elapsed, working, learned) = [size[axis] for size in sizes], zip(*rows, strict=True)
         slope = np.log(elapsed[-1] / elapsed[-2]) / np.log(x[-1] / x[-2])
         print(f"  time grows with the power {slope:.2f} between the two largest", flush=True)
-        axes[0, column].loglog(x, elapsed, "o-")
+        axes[0, column].loglog(x, elapsed, "o-", label="measured")
+        axes[0, column].loglog(x, elapsed[-1] * np.array(x) / x[-1], "k:", label="linear")
         axes[1, column].loglog(x, working, "o-", label="working memory")
         axes[1, column].loglog(x, learned, "s--", label="what is learned (loadings)")
         axes[1, column].set_xlabel(title)
     axes[0, 0].set_ylabel("CPU seconds of a fit")
     axes[1, 0].set_ylabel("MiB")
-    axes[1, 0].legend()
+    for row in axes:
+        row[0].legend()
     canvas.savefig(figure, dpi=120)
 
 

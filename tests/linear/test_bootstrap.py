@@ -122,6 +122,16 @@ def test_equal_components_that_change_places_do_not_widen_the_intervals():
     assert np.mean(high - low) < 0.5
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_scale_of_a_modality_changes_nothing_but_its_units(size):
+    data, _ = simulated(0, n=40)
+    found, scaled = (
+        bootstrap(fitted(x), x, n_draws=5, random_state=0) for x in (data, {**data, "m0": data["m0"] * size})
+    )
+    np.testing.assert_allclose(scaled.joint_loadings["m0"] / size, found.joint_loadings["m0"], rtol=1e-6, atol=1e-9)
+    assert scaled.variance_explained["m0"]["joint"] == pytest.approx(found.variance_explained["m0"]["joint"])
+
+
 def test_wider_levels_give_wider_intervals_around_the_same_draws():
     data, _ = simulated(0)
     model = fitted(data)

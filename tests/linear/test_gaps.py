@@ -177,6 +177,19 @@ def test_where_there_are_no_components_gaps_are_filled_with_the_mean(estimator):
     np.testing.assert_allclose(filled["a"][gaps], np.broadcast_to(model.mean_["a"], gaps.shape)[gaps])
 
 
+@ESTIMATORS
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_scale_of_a_modality_changes_nothing_but_its_units(estimator, size):
+    data, _ = simulated()
+    gappy = with_gaps(data, lacking=0.2, missing=0.1)
+    scaled_data = Modalities({"a": gappy["a"] * size, "b": gappy["b"]}, present=gappy.present)
+    model, scaled = fitted(estimator, gappy), fitted(estimator, scaled_data)
+    np.testing.assert_allclose(scaled.joint_scores_, model.joint_scores_, atol=1e-6)
+    np.testing.assert_allclose(scaled.transform(scaled_data), model.transform(gappy), atol=1e-6)
+    assert scaled.variance_explained_["a"] == pytest.approx(model.variance_explained_["a"])
+    assert scaled.residual_std_["a"] / size == pytest.approx(model.residual_std_["a"])
+
+
 def test_images_with_missing_voxels_stay_images():
     data, _ = simulated()
     gappy = with_gaps(data, missing=0.1)

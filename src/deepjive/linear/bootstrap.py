@@ -149,7 +149,7 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
             part: _limits(fraction, variance_draws[name][part], len(data), level, shifts[name][part])
             for part, fraction in original.variance[name].items()
         }
-        loadings = _loading_limits(factor.pieces, _weights(original, name), [_weights(d, name) for d in draws], level)
+        loadings = _loading_limits(factor, _weights(original, name), [_weights(d, name) for d in draws], level)
         joint[name] = loadings[:, : model.joint_rank_].reshape(2, model.joint_rank_, *shape)
         individual[name] = loadings[:, model.joint_rank_ :].reshape(2, model.individual_ranks_[name], *shape)
     return Intervals(level, variance, joint, individual, variance_draws)
@@ -218,14 +218,14 @@ def _weights(draw: _Draw, name: str) -> NDArray:
     return np.concatenate([draw.joint, draw.individual[name]], axis=1)
 
 
-def _loading_limits(pieces: Pieces, original: NDArray, draws: Sequence[NDArray], level: float) -> NDArray:
+def _loading_limits(factor: Factor, original: NDArray, draws: Sequence[NDArray], level: float) -> NDArray:
     """Limits of the loadings ``weights' X``, shape (2, rank, width), a few features at a time."""
-    rank = original.shape[1]
+    rank, pieces, size = original.shape[1], factor.pieces, factor.reduced.scale
     rows = np.concatenate([original, *draws], axis=1).T
     limits = np.empty((2, rank, pieces.width))
     for piece in pieces:
-        loadings = (rows @ piece.values).reshape(1 + len(draws), rank, -1)
-        limits[:, :, piece.features] = _limits(loadings[0], loadings[1:], pieces.n_samples, level)
+        loadings = (rows @ (piece.values / size)).reshape(1 + len(draws), rank, -1)
+        limits[:, :, piece.features] = np.multiply(size, _limits(loadings[0], loadings[1:], pieces.n_samples, level))
     if pieces.mask is not None:
         limits[:, :, ~pieces.mask.reshape(-1)] = 0.0
     return limits

@@ -89,7 +89,8 @@ def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol
         check_not_empty(name, np.isnan(flat))
         full = values.astype(np.float64)
         rank = None if ranks is None else ranks[name]
-        full[present] = _fill(name, flat.astype(np.float64), rank, max_iter, tol).reshape(-1, *values.shape[1:])
+        size = _power_of_two(flat)  # so that squares neither overflow nor vanish
+        full[present] = size * _fill(name, flat / size, rank, max_iter, tol).reshape(-1, *values.shape[1:])
         filled[name] = full
     return with_arrays(data, filled, data.present)
 
@@ -107,6 +108,11 @@ def check_not_empty(name: str, gaps: NDArray[np.bool_], kinds: tuple[str, ...] =
         empty = np.flatnonzero(gaps.all(axis=0 if what == "feature" else 1))
         if len(empty):
             raise ValueError(EMPTY.format(name=name, what=what, index=int(empty[0])))
+
+
+def _power_of_two(values: NDArray) -> float:
+    largest = float(np.nanmax(np.abs(values)))
+    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0.0 else 1.0
 
 
 def _fill(name: str, values: NDArray, rank: int | None, max_iter: int, tol: float) -> NDArray:
