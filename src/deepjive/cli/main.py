@@ -10,6 +10,7 @@ from deepjive import __version__
 from deepjive.cli import apply
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
+from deepjive.cli.export import export
 from deepjive.cli.features import features
 from deepjive.cli.fit import fit
 from deepjive.cli.ranks import ranks
@@ -39,7 +40,7 @@ def deepjive(
     """What varies together in several modalities, what varies in each alone, and what is left."""
 
 
-for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features):
+for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features, export):
     app.command()(command)
 
 

@@ -1,0 +1,97 @@
+"""Encoders for use elsewhere: a fitted DeepJIVE as a program that needs torch alone.
+
+    program = torch.export.load("encoders.pt2").module()
+    scores = program({"mri": x, "pet": y})  # float32 tensors (n, ...), in data units, any n of at least 2
+    scores["joint"], scores["individual"]["pet"]  # float64 tensors (n, rank), as `decompose` gives
+
+Scaling and the scores' standard form are part of the program; all modalities of every sample are needed.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
+SUFFIX = "An exported program is a file that ends in .pt2, but the path is {path}."
+NOT_EQUAL = (
+    "The exported encoders differ from the model by {difference:.2g}, so nothing was written. Networks of your own may "
+    "do what torch.export does not follow."
+)
+TOLERANCE = 1e-4  # of scores of variance 1, in single precision
+
+
+class Encoders(nn.Module):
+    """From samples to scores: scaling, encoders, and the scores' standard form.
+
+    Parameters
+    ----------
+    model : DeepJIVE
+        Fitted.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.names = list(model.shapes_)
+        self.network, self.standardizers = (copy.deepcopy(part) for part in (model.network_, model.standardizers_))
+        for k, name in enumerate(self.names):
+            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name], dtype=np.float64)))
+            self.register_buffer(f"scale_{k}", torch.tensor(float(model.scale_[name]), dtype=torch.float64))
+
+    def forward(self, data: dict[str, Tensor]) -> dict[str, Any]:
+        """Scores (n, rank) of samples (n, ...), joint ones and by modality."""
+        x = [
+            ((data[name].double() - getattr(self, f"mean_{k}")) / getattr(self, f"scale_{k}")).float()
+            for k, name in enumerate(self.names)
+        ]
+        joint = self.network.joint_scores(x)
+        individual = self.network.individual_scores(x, joint)
+        standard = [self.standardizers[1 + k](z.double()) for k, z in enumerate(individual)]
+        return {
+            "joint": self.standardizers[0](joint.double()),
+            "individual": dict(zip(self.names, standard, strict=True)),
+        }
+
+
+def export(model: Any, path: str | Path) -> None:
+    """Write the encoders of a fitted DeepJIVE as a program of torch.export, after checking it against the model.
+
+    Parameters
+    ----------
+    model : DeepJIVE
+        Fitted.
+    path : path
+        File that ends in ``.pt2``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another model or suffix, or if the program does not give the model's scores.
+    """
+    if not hasattr(model, "network_"):
+        raise TypeError(NOT_DEEP.format(kind=type(model).__name__))
+    if Path(path).suffix != ".pt2":
+        raise ValueError(SUFFIX.format(path=path))
+    rng = np.random.default_rng(0)
+    samples = {
+        name: (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape))).astype(np.float32)
+        for name, shape in model.shapes_.items()
+    }
+    given = {name: torch.from_numpy(array) for name, array in samples.items()}
+    n = torch.export.Dim("n", min=2)
+    program = torch.export.export(
+        Encoders(model).eval().requires_grad_(False),
+        (given,),
+        dynamic_shapes=({name: {0: n} for name in samples},),
+        strict=True,
+    )
+    difference = float(np.abs(program.module()(given)["joint"].numpy() - model.transform(samples)).max(initial=0.0))
+    if not difference <= TOLERANCE:
+        raise ValueError(NOT_EQUAL.format(difference=difference))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.export.save(program, path)
