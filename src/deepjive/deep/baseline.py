@@ -39,7 +39,7 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
         *,
         networks: Any = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.3,
+        weight_decay: float = 0.1,
         max_epochs: int = 500,
         batch_size: Any = "auto",
         learning_rate: float = 3e-3,

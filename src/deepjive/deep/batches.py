@@ -20,6 +20,7 @@ from deepjive.modalities import Modalities
 
 CHUNK = 1024
 LARGEST_IN_MEMORY = 4 * 2**30
+LARGEST_SAMPLE = 2000, 2**29
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Batches:
             loader: DataLoader[Any] = DataLoader(_Rows(self.data, self.scaling, pieces), batch_size=None)
             for batch in loader:
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch]
+
+    def sample(self, rows: Tensor) -> list[Tensor]:
+        """One batch of the first rows, as many as are few enough to compute with at once."""
+        size = 4 * sum(int(np.prod(shape)) for shape in self.data.shapes.values())
+        count = min(len(rows), LARGEST_SAMPLE[0], max(2, LARGEST_SAMPLE[1] // size))
+        return next(self(rows[:count], count))
 
     def _whole(self, name: str) -> Tensor:
         whole = np.empty((len(self.data), *self.data.shapes[name]), dtype=np.float32)

@@ -139,7 +139,7 @@ class DeepJIVE(JointIndividualModel):
         orthogonality_weight: float = 0.1,
         networks: Any = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.3,
+        weight_decay: float = 0.1,
         max_epochs: int = 500,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 3e-3,

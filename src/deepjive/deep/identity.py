@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+
+from deepjive.deep.networks import zeroed
 
 IdentityName = Literal["explicit", "exchange", "merged"]
 
@@ -61,6 +63,9 @@ class Identity(nn.Module, ABC):
     def without(self, latents: Latents, k: int) -> list[Tensor]:
         """Joint scores (batch, rank), one or several, from which modality `k` can be predicted unseen."""
 
+    def start(self, latents: Sequence[Tensor]) -> None:
+        """Begin with the mean of these latents, one (n, features) a modality, whose first `rank` are joint scores."""
+
     def term(self, latents: Latents) -> Tensor:
         """Mean squared distance between the modalities' prepared latents, per score."""
         z = _given(latents)
@@ -90,6 +95,10 @@ class Explicit(Identity):
             return list(latents)
         return [None if z is None else w(z) for z, w in zip(latents, self.whitening, strict=True)]
 
+    def start(self, latents: Sequence[Tensor]) -> None:
+        for z, whitening in zip(latents, self.whitening or [], strict=True):
+            cast(Whitening, whitening).remember(*_moments(z), momentum=1.0)
+
     def joint(self, latents: Latents) -> Tensor:
         return torch.stack(_given(latents)).mean(0)
 
@@ -111,7 +120,10 @@ class Exchange(Identity):
 
 
 class Merged(Identity):
-    """One network over the features of all modalities; a modality left out is replaced by zeros and a flag."""
+    """One network over the features of all modalities.
+
+    A modality left out is replaced by zeros and a flag, and the others are scaled up to make good for it.
+    """
 
     merges = True
     width = 32
@@ -120,7 +132,7 @@ class Merged(Identity):
         super().__init__(n_modalities, rank)
         inputs = n_modalities * (self.features + 1)
         self.linear = nn.Linear(inputs, rank)
-        self.correction = nn.Sequential(nn.Linear(inputs, 64), nn.GELU(), nn.Linear(64, rank))
+        self.correction = nn.Sequential(nn.Linear(inputs, 64), nn.GELU(), zeroed(nn.Linear(64, rank)))
 
     @property
     def features(self) -> int:
@@ -130,6 +142,13 @@ class Merged(Identity):
     def prepared(self, latents: Latents) -> list[Tensor | None]:
         return list(latents)
 
+    def start(self, latents: Sequence[Tensor]) -> None:
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        for k in range(self.n_modalities):
+            first = k * (self.features + 1)
+            self.linear.weight[:, first : first + self.rank].fill_diagonal_(1 / self.n_modalities)
+
     def joint(self, latents: Latents) -> Tensor:
         return self._merge(latents, left_out=None)
 
@@ -138,9 +157,10 @@ class Merged(Identity):
 
     def _merge(self, latents: Latents, left_out: int | None) -> Tensor:
         pieces = []
+        scale = 1.0 if left_out is None else self.n_modalities / (self.n_modalities - 1)
         for k, z in enumerate(_given(latents)):
             flag = z.new_full((len(z), 1), float(k == left_out))
-            pieces.append(torch.cat([torch.zeros_like(z) if k == left_out else z, flag], dim=1))
+            pieces.append(torch.cat([torch.zeros_like(z) if k == left_out else scale * z, flag], dim=1))
         x = torch.cat(pieces, dim=1)
         return self.linear(x) + self.correction(x)
 
@@ -161,7 +181,7 @@ class Whitening(nn.Module):
     mean: Tensor
     covariance: Tensor
 
-    def __init__(self, rank: int, momentum: float = 0.05, ridge: float = 1e-3) -> None:
+    def __init__(self, rank: int, momentum: float = 0.02, ridge: float = 1e-3) -> None:
         super().__init__()
         self.rank, self.momentum, self.ridge = rank, momentum, ridge
         self.register_buffer("mean", torch.zeros(rank))
@@ -173,16 +193,16 @@ class Whitening(nn.Module):
             return z
         mean, covariance = self.mean, self.covariance
         if self.training and len(z) > 1:
-            mean = z.mean(0)
-            covariance = (z - mean).T @ (z - mean) / (len(z) - 1)
-            self._remember(mean.detach(), covariance.detach())
+            mean, covariance = _moments(z)
+            self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
         factor = torch.linalg.cholesky(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
         return torch.linalg.solve_triangular(factor, (z - mean).float().T, upper=False).T
 
-    def _remember(self, mean: Tensor, covariance: Tensor) -> None:
-        self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
-        self.covariance.lerp_(covariance.to(self.covariance.dtype), self.momentum)
+    def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:
+        """Take moments into the running ones, with weight `momentum`."""
+        self.mean.lerp_(mean.to(self.mean.dtype), momentum)
+        self.covariance.lerp_(covariance.to(self.covariance.dtype), momentum)
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
@@ -190,6 +210,12 @@ def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool
     if name == "explicit":
         return Explicit(n_modalities, rank, whiten)
     return Exchange(n_modalities, rank) if name == "exchange" else Merged(n_modalities, rank)
+
+
+def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of scores (n, rank)."""
+    mean = z.mean(0)
+    return mean, (z - mean).T @ (z - mean) / (len(z) - 1)
 
 
 def _given(latents: Latents, left_out: int | None = None) -> list[Tensor]:

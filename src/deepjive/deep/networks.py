@@ -26,7 +26,7 @@ NetworkChoice = Kind | Literal["auto"] | tuple[Factory, Factory]
 
 KINDS = ("auto", "linear", "dense", "conv")
 MAX_CHANNELS = 4
-WIDEST = 512
+WIDEST = 256
 
 UNKNOWN_NETWORKS = (
     "networks is {given!r}, but must be one of {kinds}, a pair (encoder, decoder) of factories called with "
@@ -101,7 +101,7 @@ class Flat(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(inputs, outputs), nn.GELU(), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, _zeroed(nn.Linear(sizes[-2], sizes[-1])))
+        self.layers = nn.Sequential(*layers, zeroed(nn.Linear(sizes[-2], sizes[-1])))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, sizes[0]) to (batch, sizes[-1])."""
@@ -195,7 +195,7 @@ class _ConvDecoder(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):
             layers += [transposed(inputs, outputs, 4, stride=2, padding=1), nn.GELU()]
-        layers.append(_zeroed(transposed(widths[-1], layout.channels, 4, stride=2, padding=1)))
+        layers.append(zeroed(transposed(widths[-1], layout.channels, 4, stride=2, padding=1)))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -306,7 +306,7 @@ def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropo
 
 
 def _dense_sizes(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Widths of a perceptron: the features, a power of two near them (64 to 512), half of it, the rank."""
+    """Widths of a perceptron: the features, a power of two near them (64 to 256), half of it, the rank."""
     p = math.prod(shape)
     widest = min(WIDEST, max(64, 2 ** round(math.log2(p))))
     return (p, widest, widest // 2, rank)
@@ -332,7 +332,7 @@ def _hidden(layout: Layout) -> int:
     return 128
 
 
-def _zeroed(layer: Any) -> Any:
+def zeroed(layer: Any) -> Any:
     """Start a layer at zero, so that the network around it starts linear."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

@@ -25,7 +25,7 @@ Published (DeepJIVE, arXiv 2507.19682, section 2.3, as summarised publicly)
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -35,6 +35,7 @@ from torch.nn.functional import mse_loss
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
+from deepjive.deep.start import start_individual, start_joint
 
 ObjectiveName = Literal["joint_first", "published"]
 Terms = dict[str, Tensor]
@@ -74,6 +75,13 @@ class Phase(nn.Module, ABC):
         """Modules with an optimizer of their own: the regression network."""
         return []
 
+    def start(self, x: Sequence[Tensor]) -> None:
+        """Set what this phase trains to a solution that some samples give at once; nothing if there is none."""
+
+    def error(self, terms: Mapping[str, float]) -> float:
+        """What decides when to stop: the sum of the monitored terms."""
+        return sum(terms[name] for name in self.monitored)
+
 
 class JointPhase(Phase):
     """Joint scores from prediction of the modality that was left out."""
@@ -86,6 +94,9 @@ class JointPhase(Phase):
 
     def trained(self) -> list[nn.Module]:
         return self.network.joint_modules
+
+    def start(self, x: Sequence[Tensor]) -> None:
+        start_joint(self.network, x)
 
     def forward(self, x: Sequence[Tensor]) -> Terms:
         identity, latents = self.network.identity, self.network.latents(x)
@@ -112,6 +123,9 @@ class IndividualPhase(Phase):
 
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
+
+    def start(self, x: Sequence[Tensor]) -> None:
+        start_individual(self.network, x)
 
     def forward(self, x: Sequence[Tensor]) -> Terms:
         network = self.network

@@ -1,8 +1,9 @@
 """Training: one loop for every phase, on Lightning Fabric's devices, precisions and strategies.
 
-Adam on shuffled batches; the learning rate is halved when the monitored validation error has not fallen for a while,
-and training stops when that did not help either; the best weights are restored. A regression network has its own Adam
-with its own learning rate.
+A phase starts from a linear solution (`deepjive.deep.start`). Adam on shuffled batches; a moving average of the weights
+is what is validated; the learning rate is halved when the monitored validation error has not fallen for a while, and
+training stops when that did not help either; the best average is kept. A regression network has its own Adam with its
+own learning rate.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import Batches
 from deepjive.deep.identity import Merged
 from deepjive.deep.networks import Decoder, Encoder
@@ -59,6 +61,8 @@ class Settings:
         Decoupled weight decay of the nonlinear corrections.
     patience_steps : int
         Steps without improvement after which the learning rate is halved; twice as many stop training.
+    averaging : float
+        Decay of the weights' moving average, a step.
     max_norm : float
         Gradients are scaled down to this norm.
     half_precision : bool
@@ -68,9 +72,10 @@ class Settings:
     max_epochs: int
     batch_size: int
     learning_rate: float
-    weight_decay: float = 0.3
+    weight_decay: float
     regression_rate: float = 5.0
     patience_steps: int = 200
+    averaging: float = 0.98
     max_norm: float = 1.0
     half_precision: bool = False
 
@@ -119,32 +124,38 @@ def train(
     """
     modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
     module, optimizers = _set_up(phase, modules, fabric, settings)
+    phase.start(batches.sample(train_rows))
+    average = MovingAverage(modules, settings.averaging)
     plateau = Plateau(_patience(phase, len(train_rows), fabric.world_size, settings))
     history: History = {}
+    validation = evaluate(phase, batches, validation_rows, settings.batch_size)
+    plateau.verdict(0, phase.error(validation))
     weights = copy.deepcopy(modules.state_dict())
     for epoch in range(1, settings.max_epochs + 1):
         started = time.perf_counter()
         phase.progress = (epoch - 1) / settings.max_epochs
         order = train_rows[torch.randperm(len(train_rows), generator=generator)]
-        average = _Average()
+        means = _Means()
         modules.train()
         for x in batches(order[fabric.global_rank :: fabric.world_size], settings.batch_size, drop_last=True):
             terms = module(x)
             if not torch.isfinite(terms["total"]):
                 raise TrainingError(_diagnosis(phase, x, names, epoch, settings))
             _step(module, optimizers, terms["total"], fabric, settings)
-            average.add(terms)
+            average.update()
+            means.add(terms)
         modules.eval()
-        validation = evaluate(phase, batches, validation_rows, settings.batch_size)
-        row = {f"train_{key}": value for key, value in average.means().items()}
+        with average.applied():
+            validation = evaluate(phase, batches, validation_rows, settings.batch_size)
+            verdict = plateau.verdict(epoch, phase.error(validation))
+            if verdict == "best":
+                weights = copy.deepcopy(modules.state_dict())
+        row = {f"train_{key}": value for key, value in means.of_terms().items()}
         row |= {f"validation_{key}": value for key, value in validation.items()}
         row |= {"learning_rate": optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - started}
         _record(history, {"phase": phase.name, "epoch": epoch} | row)
         on_epoch(phase.name, epoch, row)
-        verdict = plateau.verdict(epoch, sum(validation[name] for name in phase.monitored))
-        if verdict == "best":
-            weights = copy.deepcopy(modules.state_dict())
-        elif verdict == "halve":
+        if verdict == "halve":
             _halve_rates(optimizers)
         elif verdict == "stop":
             break
@@ -164,15 +175,19 @@ class Plateau:
         Epochs without a new best value before the rate is halved, and again before training stops.
     tolerance : float
         A new best value must be lower by this fraction.
+    margin : float
+        The first value, where training starts, must be undercut by this fraction: validation errors vary by as much
+        by chance, and what is learnt for less is noise.
     """
 
-    def __init__(self, patience: int, tolerance: float = 1e-4) -> None:
-        self.patience, self.tolerance = patience, tolerance
+    def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 5e-3) -> None:
+        self.patience, self.tolerance, self.margin = patience, tolerance, margin
         self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
 
     def verdict(self, epoch: int, value: float) -> Literal["best", "wait", "halve", "stop"]:
         """What to do after an epoch that ended with the monitored `value`."""
-        if value < self.best * (1 - self.tolerance):
+        needed = self.tolerance if self.best_epoch else self.margin
+        if value < self.best * (1 - needed):
             self.best, self.best_epoch = value, epoch
             return "best"
         if epoch - max(self.best_epoch, self.halved_epoch) < self.patience:
@@ -191,13 +206,13 @@ class Plateau:
 def evaluate(phase: Phase, batches: Batches, rows: Tensor, batch_size: int) -> dict[str, float]:
     """Mean loss terms over rows, in equal batches so that none is too small to measure orthogonality on."""
     count = max(1, round(len(rows) / max(batch_size, 1)))
-    average = _Average()
+    means = _Means()
     for x in batches(rows, math.ceil(len(rows) / count)):
-        average.add(phase(x), weight=len(x[0]))
-    return average.means()
+        means.add(phase(x), weight=len(x[0]))
+    return means.of_terms()
 
 
-class _Average:
+class _Means:
     """Weighted means of named terms, kept on the device until they are asked for."""
 
     def __init__(self) -> None:
@@ -209,7 +224,7 @@ class _Average:
             self.sums[key] = self.sums.get(key, 0.0) + value.detach() * weight
         self.weight += weight
 
-    def means(self) -> dict[str, float]:
+    def of_terms(self) -> dict[str, float]:
         return {key: float(value) / self.weight for key, value in self.sums.items()}
 
 

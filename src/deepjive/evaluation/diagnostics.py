@@ -40,8 +40,8 @@ WORSE, WORSE_BY = 0.9, 0.03
 LEAK_R2, LEAK_P = 0.15, 0.01
 PREDICTS, AGREES = 0.01, 0.9
 DEAD_BELOW = 1e-3
-RISE, RISE_BY = 1.25, 0.03
-GAP_RATIO, GAP_BY = 1.25, 0.05
+RISE, RISE_BY, RUNAWAY = 1.25, 0.03, 50.0
+GAP_RATIO, GAP_BY = 1.25, 0.2
 MONITORED = {"joint": ("prediction",), "refinement": ("prediction", "reconstruction")}
 
 SEEN = {
@@ -59,7 +59,8 @@ SEEN = {
         "{possible:.0%}."
     ),
     DIVERGENCE: (
-        "In the {phase} phase the {term} error on the training samples fell to {best:.3f} and rose again to {end:.3f}."
+        "In the {phase} phase the {term} error on the training samples was {best:.3g} at its lowest and rose to "
+        "{worst:.3g}, where predicting the mean has 1."
     ),
     LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
     DEAD: "Score {component} of the {part} part changes no more than {share:.2%} of the variance.",
@@ -260,12 +261,13 @@ def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:
 
 
 def _divergence(model: Any) -> Iterator[Finding]:
-    """The training error of a phase rises again: what training makes small got larger."""
+    """The training error of a phase ends above its lowest value, or was far above that of predicting the mean."""
     for phase, terms in _errors(model, "train").items():
         for term, values in terms.items():
             best, end = float(values.min()), float(np.median(values[-3:]))
-            if end > max(RISE * best, best + RISE_BY):
-                yield _finding(DIVERGENCE, phase=phase, term=term, best=best, end=end)
+            worst = float(values.max()) if values.max() > RUNAWAY else end
+            if worst > max(RISE * best, best + RISE_BY):
+                yield _finding(DIVERGENCE, phase=phase, term=term, best=best, worst=worst)
 
 
 def _gap(model: Any) -> Iterator[Finding]:
