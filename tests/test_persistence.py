@@ -478,6 +478,9 @@ def test_how_a_run_came_about_is_kept_in_the_config(model, folder):
     persistence.save(model, folder, run={"modality": {"mri": "mri.npy"}})
     assert persistence.read_config(folder)["run"] == {"modality": {"mri": "mri.npy"}}
     assert load(folder).joint_rank_ == 1
+    with pytest.raises(ValueError, match="JSON"):
+        persistence.save(model, folder, run={"seconds": float("nan")})
+    assert persistence.read_config(folder)["run"] == {"modality": {"mri": "mri.npy"}}
     tamper(folder, lambda config: config["run"].update(modality={}))
     assert_damaged(folder, "was changed after it was written")
 

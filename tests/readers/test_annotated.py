@@ -213,3 +213,19 @@ def test_what_is_no_mudata_says_what_to_write(annotated):
     for wrong in (annotated(RNA, np.arange(N), "g"), make_mudata({"rna": annotated(RNA, np.arange(N), "g")})):
         with pytest.raises(TypeError, match=r"Write Modalities\.from_mudata"):
             Modalities(wrong)
+
+
+def test_a_mudata_that_shares_variables_is_refused(annotated):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shared = mudata.MuData({name: annotated(RNA, np.arange(N), name) for name in "ab"}, axis=1)
+    with pytest.raises(ValueError, match=r"shares its variables \(axis=1\), not its observations"):
+        Modalities.from_mudata(shared)
+
+
+def test_a_modality_without_a_matrix_says_what_there_is_instead(annotated):
+    empty = annotated(RNA, np.arange(N), "g")
+    empty.layers["counts"] = RNA
+    empty.X = None
+    with pytest.raises(ValueError, match=r"Modality 'rna' has no X; choose one of its layers \['counts'\] by layer="):
+        Modalities.from_mudata({"rna": empty, "protein": annotated(PROTEIN, np.arange(N), "p")})
