@@ -52,11 +52,15 @@ class Phase(nn.Module, ABC):
         The terms whose sum on validation data decides when to stop.
     patience : float
         Patience relative to the training's; less where a later phase goes on from here.
+    margin : float
+        Fraction by which training must lower the monitored error for its weights to be taken. Where a phase starts
+        from a linear solution, what is learnt for less than half a percent is noise.
     """
 
     name: str
     monitored: tuple[str, ...]
     patience = 1.0
+    margin = 1e-4
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -86,7 +90,7 @@ class Phase(nn.Module, ABC):
 class JointPhase(Phase):
     """Joint scores from prediction of the modality that was left out."""
 
-    name, monitored, patience = "joint", ("prediction",), 0.5
+    name, monitored, patience, margin = "joint", ("prediction",), 0.5, 5e-3
 
     def __init__(self, network: Network, identity_weight: float) -> None:
         super().__init__(network)
@@ -112,7 +116,7 @@ class JointPhase(Phase):
 class IndividualPhase(Phase):
     """Individual scores from what the joint part leaves."""
 
-    name, monitored, patience = "individual", ("reconstruction",), 0.5
+    name, monitored, patience, margin = "individual", ("reconstruction",), 0.5, 5e-3
 
     def __init__(self, network: Network, orthogonality_weight: float) -> None:
         super().__init__(network)

@@ -126,7 +126,7 @@ def train(
     module, optimizers = _set_up(phase, modules, fabric, settings)
     phase.start(batches.sample(train_rows))
     average = MovingAverage(modules, settings.averaging)
-    plateau = Plateau(_patience(phase, len(train_rows), fabric.world_size, settings))
+    plateau = Plateau(_patience(phase, len(train_rows), fabric.world_size, settings), margin=phase.margin)
     history: History = {}
     validation = evaluate(phase, batches, validation_rows, settings.batch_size)
     plateau.verdict(0, phase.error(validation))
@@ -176,11 +176,10 @@ class Plateau:
     tolerance : float
         A new best value must be lower by this fraction.
     margin : float
-        The first value, where training starts, must be undercut by this fraction: validation errors vary by as much
-        by chance, and what is learnt for less is noise.
+        The first value, before training, must be undercut by this fraction.
     """
 
-    def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 5e-3) -> None:
+    def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 1e-4) -> None:
         self.patience, self.tolerance, self.margin = patience, tolerance, margin
         self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
 
