@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -85,6 +86,7 @@ def main() -> None:
                 values.append(accuracy(model, data[train], labels[train], data[test], labels[test]))
             found[name].append(float(np.mean(values)))
             seconds[name] += (time.perf_counter() - started) / (5 * arguments.seeds)
+            print(f"seed {seed}  {name:34} {found[name][-1]:.3f}", file=sys.stderr, flush=True)
     print(f"majority class {np.bincount(labels).max() / len(labels):.3f}; {arguments.seeds} seeds of 5 folds")
     for name in names:
         spread = f"± {np.std(found[name]):.3f}, worst seed {min(found[name]):.3f}"

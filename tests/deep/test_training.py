@@ -7,9 +7,11 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from torch import nn
 
 from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import Synthetic
+from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.objective import JointPhase
 from deepjive.deep.training import Plateau, TrainingError, evaluate
@@ -28,6 +30,25 @@ def test_plateau_goes_on_when_halving_helped() -> None:
     plateau = Plateau(patience=1)
     verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 1.0, 0.5, 0.6, 0.6], start=1)]
     assert verdicts == ["best", "halve", "best", "halve", "stop"]
+
+
+def test_plateau_keeps_the_start_unless_it_is_undercut_by_the_margin() -> None:
+    plateau = Plateau(patience=2, margin=0.1)
+    assert [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 0.95])] == ["best", "wait"]
+    assert [plateau.verdict(epoch, value) for epoch, value in enumerate([0.85, 0.84], start=2)] == ["best", "best"]
+
+
+def test_moving_average_is_applied_and_taken_off_again() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    average = MovingAverage(layer, decay=0.5)
+    for value in (1.0, 3.0):
+        nn.init.constant_(layer.weight, value)
+        average.update()
+    early = 1 - 2 / 11  # little past: the first steps count for more
+    with average.applied():
+        assert layer.weight.item() == pytest.approx(early + (1 - 3 / 12) * (3 - early))
+    assert layer.weight.item() == 3.0
 
 
 def test_same_seed_gives_the_same_model_and_leaves_the_global_seed_alone(small: Synthetic) -> None:

@@ -1,0 +1,66 @@
+"""Where training starts: the linear solution, before anything is learnt."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from deepjive import AJIVE, DeepJIVE
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.deep.start import Signal
+from deepjive.evaluation.recovery import r2
+
+from .fitting import fitted
+
+UNTRAINED = {"max_epochs": 1, "learning_rate": 1e-9}
+
+
+def worst_r2(made: Synthetic, model: DeepJIVE | AJIVE) -> float:
+    parts = model.decompose(made.data)
+    joint = [r2(made.joint[name], parts.joint[name]) for name in made.joint]
+    return min(joint + [r2(made.individual[name], parts.individual[name]) for name in made.joint])
+
+
+@pytest.mark.parametrize("identity", ["explicit", "exchange", "merged"])
+def test_untrained_networks_recover_linear_parts_as_ajive_does(identity: str) -> None:
+    made = make_synthetic(400, (40, 30), random_state=0)
+    ajive = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=1, n_random=1).fit(made.data)
+    start = fitted(made.data, identity=identity, networks="linear", **UNTRAINED)
+    assert worst_r2(made, start) > worst_r2(made, ajive) - 0.01 > 0.97
+
+
+def test_three_modalities_of_unequal_width_and_more_features_than_samples() -> None:
+    made = make_synthetic(60, (200, 30, 12), random_state=0)
+    assert worst_r2(made, fitted(made.data, networks="linear", **UNTRAINED)) > 0.88
+
+
+def test_a_start_for_more_scores_than_there_are_singular_values() -> None:
+    made = make_synthetic(60, (3, 2), random_state=0)
+    model = fitted(made.data, joint_rank=2, individual_ranks=2, **UNTRAINED)
+    assert model.decompose(made.data).joint["modality_2"].shape == (60, 2)
+
+
+def test_the_signal_of_noise_free_data_is_all_of_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(50, 3, generator=generator) @ torch.randn(3, 20, generator=generator)
+    signal = Signal.of(x + 5.0, least=1)
+    assert signal.u.shape == (50, 3)
+    scores = torch.randn(50, 2, generator=generator).double()
+    within = signal.u @ (signal.u.T @ scores)
+    encoded = signal.x @ signal.regression_of(scores).T
+    torch.testing.assert_close(encoded.double(), within, atol=1e-3, rtol=1e-3)
+
+
+def test_networks_of_the_users_own_start_as_they_were_made() -> None:
+    made = make_synthetic(60, (10, 8), random_state=0)
+    weights = []
+
+    def factory(sizes: tuple[int, int]) -> nn.Module:
+        layer = nn.Linear(*sizes)
+        weights.append((layer, layer.weight.detach().clone()))
+        return layer
+
+    networks = (lambda shape, rank: factory((shape[0], rank)), lambda shape, rank: factory((rank, shape[0])))
+    fitted(made.data, networks=networks, **UNTRAINED)
+    assert all(torch.allclose(layer.weight, before, atol=1e-6) for layer, before in weights)
