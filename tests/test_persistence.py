@@ -325,6 +325,8 @@ def test_another_class_is_never_imported(folder, kind):
         (lambda c: c["parameters"].update(bogus=1), "unexpected keyword argument 'bogus'"),
         (lambda c: c["learned"].update(mean_={"$array": "absent"}), "config.json and model.safetensors disagree"),
         (lambda c: c["learned"].update(mean_={"$array": ["mean_"]}), "config.json and model.safetensors disagree"),
+        (lambda c: c.update(parameters={"$array": "/mean_/mri"}), "config.json and model.safetensors disagree"),
+        (lambda c: c.update(learned={"$tuple": []}), "config.json and model.safetensors disagree"),
         (lambda c: c["learned"].update(mean_={"$tuple": 5}), "config.json and model.safetensors disagree"),
         (lambda c: c.update(weights_sha256=None), "model.safetensors is not the file"),
     ],

@@ -144,6 +144,8 @@ def load(path: str | Path, **custom: Any) -> Any:
     try:
         parameters = unpack(config["parameters"], arrays)
         learned = unpack(config["learned"], arrays)
+        if not (isinstance(parameters, dict) and isinstance(learned, dict)):
+            raise TypeError("an array in the place of all parameters, or of all that was learned")
     except Exception as error:  # a config that someone made up can be wrong in any way
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} and {WEIGHTS} disagree")) from error
     for key in custom:

@@ -84,6 +84,24 @@ def test_hdf5_of_text_or_of_samples_without_end_is_refused(tmp_path):
         read_array(f"{tmp_path}/x.h5:wide")
 
 
+def test_more_samples_than_anyone_has_are_refused(tmp_path):
+    h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", shape=(2**40, 2), chunks=(8, 2), dtype="f4")
+    zarr.create_array(tmp_path / "x.zarr", shape=(2**70, 2), chunks=(8, 2), dtype="f4")
+    for name in ("x.h5", "x.zarr"):
+        with pytest.raises(UnreadableError, match=r"an array of shape \(\d+, 2\) holds no samples|could not be read"):
+            read_array(tmp_path / name)
+
+
+def test_a_data_set_whose_name_is_no_text_is_not_looked_for(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file[b"\xff\xfe"] = np.ones((2, 2))
+    with pytest.raises(UnreadableError, match=r"x\.h5 holds no array"):
+        read_array(tmp_path / "x.h5")
+
+
 def test_a_file_that_vanishes_while_it_is_used_is_named(tmp_path, hdf5):
     lazy = pickle.loads(pickle.dumps(read_array(hdf5())))
     (tmp_path / "x.h5").unlink()

@@ -172,14 +172,15 @@ def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
         key = [key]
     if isinstance(key, tuple):
         raise TypeError(NOT_AN_INDEX.format(given=f"the tuple {key}"))
-    if not isinstance(key, slice):
-        key = np.asarray(key)
-        if key.size == 0:
-            key = key.astype(np.intp)
-        if key.dtype.kind not in "iub":
-            raise TypeError(NOT_AN_INDEX.format(given=key.dtype))
-        if key.ndim != 1:
-            raise IndexError(NOT_AN_INDEX.format(given=f"an array of shape {key.shape}"))
+    if isinstance(key, slice):
+        return np.arange(*key.indices(n))
+    key = np.asarray(key)
+    if key.size == 0:
+        key = key.astype(np.intp)
+    if key.dtype.kind not in "iub":
+        raise TypeError(NOT_AN_INDEX.format(given=key.dtype))
+    if key.ndim != 1:
+        raise IndexError(NOT_AN_INDEX.format(given=f"an array of shape {key.shape}"))
     return np.arange(n)[key]
 
 

@@ -27,6 +27,7 @@ CODECS = {
 }
 LARGEST_METADATA = 2**20
 MOST_ARRAYS = 10_000
+MOST_SAMPLES = 10**9
 
 WRONG_CODEC = (
     "{path} is stored with the codec {codec!r}, which is not among those that only compress numbers {known}. "
@@ -54,8 +55,7 @@ class HDF5Rows(RowReader):
         with reading(path):
             dataset = self._dataset()
             super().__init__(dataset.shape, dataset.dtype)
-            for shape, what in ((dataset.shape[1:], "a sample"), (dataset.chunks or (), "a chunk")):
-                check_piece(path, shape, self.dtype, what)
+            _check_sizes(path, self, dataset.chunks or ())
 
     def __getitem__(self, key: Any) -> NDArray:
         if isinstance(key, tuple):  # a region, as the linear estimators read
@@ -97,8 +97,7 @@ class ZarrRows(RowReader):
             super().__init__(self._array.shape, self._array.dtype)
             if self.dtype.kind not in "fiub":
                 raise UnreadableError(NOT_NUMBERS.format(path=path, key=path.name, dtype=self.dtype))
-            for shape, what in ((self.shape[1:], "a sample"), (self._array.chunks, "a chunk")):
-                check_piece(path, shape, self.dtype, what)
+            _check_sizes(path, self, self._array.chunks)
 
     def __getitem__(self, key: Any) -> NDArray:
         if isinstance(key, tuple):  # a region, as the linear estimators read
@@ -118,7 +117,8 @@ def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
     with reading(path), h5py.File(path, "r") as file:
         if key is None:
             key = choose(path, _datasets(h5py, file), None)
-    return HDF5Rows(path, key.strip("/"))
+        key = key.strip("/")
+    return HDF5Rows(path, key)
 
 
 def read_zarr(path: Path, key: str | None) -> ZarrRows:
@@ -130,11 +130,19 @@ def read_zarr(path: Path, key: str | None) -> ZarrRows:
     return ZarrRows(path / choose(path, keys, None if key is None else key.strip("/")))
 
 
+def _check_sizes(path: Path, array: RowReader, chunks: tuple[int, ...]) -> None:
+    """Refuse sizes that a store can claim for nothing, since chunks that were not written take no place."""
+    if not array.shape or array.shape[0] > MOST_SAMPLES:
+        raise UnreadableError(UNREADABLE.format(path=path, reason=f"an array of shape {array.shape} holds no samples"))
+    for shape, what in ((array.shape[1:], "a sample"), (chunks, "a chunk")):
+        check_piece(path, shape, array.dtype, what)
+
+
 def _datasets(h5py: Any, file: Any) -> list[str]:
     found: list[str] = []
 
     def visit(name: str, item: Any) -> bool | None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub" and item.ndim > 1:
+        if isinstance(name, str) and isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub" and item.ndim > 1:
             found.append(name)
         return len(found) >= MOST_ARRAYS or None
 
