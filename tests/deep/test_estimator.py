@@ -201,8 +201,6 @@ def test_the_networks_are_described(model: DeepJIVE) -> None:
         ({"identity": "equal"}, r"identity is 'equal'.*'explicit', 'exchange', 'merged'"),
         ({"orthogonality": "qr"}, r"orthogonality is 'qr'.*closed_form"),
         ({"objective": "mine"}, r"objective is 'mine'"),
-        ({"joint_rank": "auto"}, r"joint_rank='auto' is not available yet.*AJIVE"),
-        ({"individual_ranks": "auto"}, r"individual_ranks='auto' is not available yet"),
         ({"joint_rank": 0, "individual_ranks": 0}, "nothing to fit"),
         ({"joint_rank": -1}, r"joint_rank must be an integer of at least 0.*-1"),
         ({"joint_rank": 13}, r"joint_rank is 13.*at most 12.*modality_2"),

@@ -23,11 +23,17 @@ def ranks(
     missing: MissingOption = None,
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Choose by DeepJIVE's predictions of held-out samples; takes minutes.")
+    ] = False,
 ) -> None:
     """Find joint and individual ranks with AJIVE, and show the bounds they follow from.
 
-    The ranks hold for linear structure; they are a start for DeepJIVE.
+    AJIVE's ranks hold for linear structure and count a curve as several dimensions; --deep counts it as one.
     """
+    if deep:
+        by_prediction(read_modalities(modality), seed)
+        return
     from deepjive import AJIVE
 
     given = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
@@ -44,6 +50,20 @@ def ranks(
         header,
         verdict_rows,
     )
+
+
+def by_prediction(data: Any, seed: int) -> None:
+    """Show the ranks that DeepJIVE chooses, and what each number of scores predicts."""
+    from deepjive import DeepJIVE
+
+    chosen = DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
+    show.table(f"Joint rank {chosen.joint_rank}", ("modality", "individual rank"), [*chosen.individual_ranks.items()])
+    rows = [
+        (name if rank == 0 else "", rank, f"{r2:.3f}", "chosen" if rank == ladder.rank else "")
+        for name, ladder in chosen.ladders.items()
+        for rank, r2 in enumerate(ladder.r2)
+    ]
+    show.table("Held-out variance predicted, by number of scores", ("of", "scores", "R2", ""), rows)
 
 
 def with_p_values(model: Any, rows: list[tuple], permutations: int, seed: int) -> list[tuple]:

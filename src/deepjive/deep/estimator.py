@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -24,7 +25,8 @@ from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
 from deepjive.deep.objective import ObjectiveName, phases_of
 from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
-from deepjive.deep.progress import progress_of
+from deepjive.deep.progress import progress_of, steps_of
+from deepjive.deep.ranks import RankSelection, select_ranks
 from deepjive.deep.standardize import Standardizer
 from deepjive.deep.threads import threads_for
 from deepjive.deep.training import History, Settings, train
@@ -42,15 +44,13 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
 NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."
-NO_AUTO_RANKS = (
-    "{name}='auto' is not available yet: give the number of components. "
-    "AJIVE finds ranks for linear structure and is a good start: AJIVE().fit(data).joint_rank_, or `deepjive ranks`."
-)
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
 )
-NOTHING_TO_FIT = "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0."
+NOTHING_TO_FIT = (
+    "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
+)
 
 
 class DeepJIVE(JointIndividualModel):
@@ -62,9 +62,9 @@ class DeepJIVE(JointIndividualModel):
 
     Parameters
     ----------
-    joint_rank : int
-        Number of joint scores. 0 leaves the joint part out.
-    individual_ranks : int or dict of str to int
+    joint_rank : int or "auto"
+        Number of joint scores. 0 leaves the joint part out; "auto" finds it from the data: see `deepjive.deep.ranks`.
+    individual_ranks : int, dict of str to int, or "auto"
         Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
     identity : {"exchange", "explicit", "merged"}
         How joint scores are made the same in all modalities: see `deepjive.deep.identity`. "merged" needs all
@@ -104,6 +104,8 @@ class DeepJIVE(JointIndividualModel):
     ----------
     joint_rank_, individual_ranks_ : int, dict of str to int
         Numbers of scores.
+    rank_table_, rank_reason_ : dict of str to list, str
+        With "auto": R2 of every number of scores tried, and the choice in words.
     mean_, scale_ : dict of str to array, dict of str to float
         How the data were centred and scaled.
     history_ : dict of str to list
@@ -195,7 +197,7 @@ class DeepJIVE(JointIndividualModel):
         self._check_parameters()
         data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
         joint_rank, individual_ranks = self._ranks(data)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = _seed(self.random_state)
         scaling = Scaling.of(data)
         fabric = self._launched_fabric()
         with torch.random.fork_rng(), threads_for(data.shapes):
@@ -219,16 +221,48 @@ class DeepJIVE(JointIndividualModel):
             ]
         return "\n".join(lines)
 
+    def select_ranks(self, X: Any) -> RankSelection:
+        """Choose those of `joint_rank` and `individual_ranks` that are "auto", without fitting the model itself.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data, at least two modalities.
+
+        Returns
+        -------
+        deepjive.deep.ranks.RankSelection
+            The ranks, what every number of scores predicted of held-out samples, and the choice in words.
+        """
+        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
+        joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        with steps_of(self.verbose) as on_step:
+            return select_ranks(
+                data,
+                self._without_individual_scores,
+                joint_rank=joint_rank,
+                individual_ranks=individual_ranks,
+                seed=_seed(self.random_state),
+                on_step=on_step,
+            )
+
     def _ranks(self, data: Modalities) -> tuple[int, dict[str, int]]:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
-        for name, rank in (("joint_rank", joint_rank), ("individual_ranks", individual_ranks)):
-            if rank is None:
-                raise ValueError(NO_AUTO_RANKS.format(name=name))
-        assert joint_rank is not None
-        assert individual_ranks is not None
+        self.rank_table_: dict[str, list[Any]] = {}
+        self.rank_reason_ = "Ranks were given."
+        if joint_rank is None or individual_ranks is None:
+            chosen = self.select_ranks(data)
+            joint_rank, individual_ranks = chosen.joint_rank, chosen.individual_ranks
+            self.rank_table_, self.rank_reason_ = chosen.table(), chosen.reason()
         if joint_rank == 0 and not any(individual_ranks.values()):
-            raise ValueError(NOTHING_TO_FIT)
+            raise ValueError(NOTHING_TO_FIT.format(reason=self.rank_reason_))
         return joint_rank, individual_ranks
+
+    def _without_individual_scores(self, joint_rank: int, networks: Any) -> DeepJIVE:
+        """An unfitted model that can only predict modalities from each other, to choose ranks by."""
+        model = clone(self).set_params(joint_rank=joint_rank, individual_ranks=0, identity="exchange", verbose=0)
+        model.set_params(objective="joint_first", random_state=0)
+        return model if networks is None else model.set_params(networks=networks)
 
     def _check_parameters(self) -> None:
         for name, allowed in CHOICES.items():
@@ -394,6 +428,10 @@ class DeepJIVE(JointIndividualModel):
             module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
             module.eval()
         super()._restore(learned)
+
+
+def _seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _joined(history: History, more: History) -> History:

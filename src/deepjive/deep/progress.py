@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from deepjive.deep.ranks import OnStep
 from deepjive.deep.training import OnEpoch
 
 
@@ -42,6 +43,19 @@ def progress_of(verbose: int, phases: Sequence[str], max_epochs: int) -> Iterato
             bars.update(tasks[phase], completed=epoch, terms=_in_words(row))
 
         yield on_epoch
+
+
+@contextmanager
+def steps_of(verbose: int) -> Iterator[OnStep]:
+    """A function to call after every number of scores that was tried, which shows a line, or does nothing."""
+    if not verbose:
+        yield lambda name, rank, r2: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("choosing ranks"):
+        yield lambda name, rank, r2: console.print(f"{name}: {rank} predicts {r2:.1%} of held-out variance")
 
 
 def _in_words(row: dict[str, float]) -> str:

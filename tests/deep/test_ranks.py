@@ -1,0 +1,70 @@
+"""Ranks chosen from the data, by prediction of held-out samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deepjive
+from deepjive import DeepJIVE, Modalities
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.deep.ranks import halved
+
+from .fitting import fitted
+
+AUTO = {"joint_rank": "auto", "individual_ranks": "auto", "networks": "linear", "max_epochs": 2}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("joint", "individual"), [(1, 1), (2, 1), (0, 1)])
+def test_linear_ranks_are_found(joint: int, individual: int) -> None:
+    made = make_synthetic(250, (30, 40), joint_rank=joint, individual_rank=individual, random_state=1)
+    chosen = DeepJIVE(networks="linear", max_epochs=2, random_state=0).select_ranks(made.data)
+    assert chosen.joint_rank == joint
+    assert chosen.individual_ranks == {"modality_1": individual, "modality_2": individual}
+
+
+def test_ranks_that_are_given_are_kept_and_the_others_follow_from_them() -> None:
+    made = make_synthetic(200, (20, 30), joint_rank=2, random_state=0)
+    model = fitted(made.data, **{**AUTO, "joint_rank": 1})
+    assert model.joint_rank_ == 1
+    assert model.individual_ranks_ == {"modality_1": 2, "modality_2": 2}
+    assert set(model.rank_table_["ladder"]) == {"modality_1", "modality_2"}
+
+
+def test_the_table_says_what_every_number_of_scores_predicts_and_is_saved(tmp_path: Path) -> None:
+    made = make_synthetic(200, (20, 30), random_state=0)
+    model = fitted(made.data, **AUTO)
+    table = model.rank_table_
+    chosen = [
+        (name, rank) for name, rank, yes in zip(table["ladder"], table["rank"], table["chosen"], strict=True) if yes
+    ]
+    assert chosen == [("joint", 1), ("modality_1", 2), ("modality_2", 2)]
+    assert table["r2"][table["rank"].index(1)] > 0.2
+    assert "joint rank: 1, since 0 predicts 0.0%" in model.rank_reason_
+    model.save(tmp_path / "model")
+    assert deepjive.load(tmp_path / "model").rank_table_ == table
+
+
+def test_noise_alone_has_nothing_to_fit_and_the_error_says_what_was_tried() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(
+        ValueError, match=r"nothing to fit.*joint rank: 0, since 0 predicts 0\.0%.*, 1 predicts -"
+    ):
+        fitted(Modalities({"a": rng.normal(size=(200, 20)), "b": rng.normal(size=(200, 20))}), **AUTO)
+
+
+def test_a_modality_of_one_feature_has_one_score() -> None:
+    made = make_synthetic(200, (20, 30), random_state=0)
+    data = Modalities({"a": made.data["modality_1"], "b": made.joint_scores})
+    assert fitted(data, **AUTO).individual_ranks_ == {"a": 1, "b": 0}
+
+
+def test_halves_share_no_feature_and_lose_none() -> None:
+    x = np.tile(np.arange(12.0).reshape(3, 4), (5, 1, 1))
+    halves = halved(Modalities({"a": x, "b": x}), "a", seed=0)
+    assert halves is not None
+    both = np.concatenate([halves["first"], halves["second"]], axis=1)
+    assert sorted(both[0]) == list(range(12))
