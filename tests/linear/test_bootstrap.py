@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive.linear import bootstrap as bootstrap_module
 from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear.factor import make_factor
 from deepjive.linear.refit import aligned, with_ranks_of
+from deepjive.linear.streaming import Pieces
 
 
 def simulated(seed, n=100, sizes=(40, 120), noise=1.0):
@@ -52,8 +55,8 @@ def test_intervals_cover_the_truth_where_the_fit_takes_up_noise_and_percentiles_
 
 def test_intervals_account_for_noise_taken_up_for_want_of_features():
     units, ours, uncorrected = np.exp(0.5 * np.random.default_rng(1).normal(size=24)), [], []
-    for seed in range(15):
-        data, truth = simulated(seed, n=300, sizes=(24, 24), noise=1.0)
+    for seed in range(12):
+        data, truth = simulated(seed, n=600, sizes=(24, 24), noise=1.0)
         data = {name: x * units for name, x in data.items()}
         model = fitted(data)
         found = bootstrap(model, data, n_draws=20, random_state=seed)
@@ -68,6 +71,34 @@ def test_intervals_account_for_noise_taken_up_for_want_of_features():
     # 2 of 24 directions take up a twelfth of the noise and more, whatever the number of samples
     assert np.mean(uncorrected) < 0.5
     assert np.mean(ours) > 0.75
+
+
+def test_standard_errors_of_a_draw_are_those_of_its_repeated_samples():
+    data, _ = simulated(0, n=40)
+    rows = np.random.default_rng(1).integers(40, size=40)
+    repeated = {name: x[rows] for name, x in data.items()}
+    model = fitted(repeated)
+    draw = bootstrap_module._as_draw(model, rows)
+    x = repeated["m1"] - repeated["m1"].mean(axis=0)
+    joint, whole = np.sum((model.joint_scores_ @ model.joint_loadings_["m1"]) ** 2, axis=1), np.sum(x**2, axis=1)
+    share = joint.sum() / whole.sum()
+    expected = np.sqrt(np.sum((joint - share * whole) ** 2)) / whole.sum()
+    factor = make_factor("m1", Pieces(data["m1"]))
+    assert bootstrap_module._errors(factor, draw, True)["joint"] == pytest.approx(expected)
+
+
+def test_heavy_tails_widen_the_intervals_beyond_the_spread_of_the_draws():
+    rng, ratios = np.random.default_rng(0), []
+    for seed in range(4):
+        z = rng.standard_t(3, size=(60, 1))
+        data = {name: z @ rng.normal(size=(1, 40)) + rng.normal(size=(60, 40)) for name in ("m0", "m1")}
+        model = AJIVE(joint_rank=1, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
+        found = bootstrap(model, data, n_draws=40, random_state=seed)
+        for name in data:
+            low, high = found.variance_explained[name]["joint"]
+            ratios.append((high - low) / (2 * 1.645 * found.variance_draws[name]["joint"].std()))
+    assert np.mean(ratios) > 1.1
+    assert min(ratios) >= 1.0
 
 
 def test_draws_have_the_loadings_of_a_fit_to_the_samples_drawn():

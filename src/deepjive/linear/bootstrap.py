@@ -1,8 +1,8 @@
 """Bootstrap intervals for variance explained and for loadings.
 
 Samples are drawn with replacement, all modalities of a sample together, and the model is fitted again with its ranks.
-With ``e`` the estimate, ``m`` and ``s`` the mean and standard deviation of the draws, and t Student's quantile of
-n - 1 degrees of freedom, intervals are
+With ``e`` the estimate, ``m`` the mean of the draws, ``s`` their spread, and t Student's quantile of n - 1 degrees of
+freedom, intervals are
 
     e - (m - e) - f -+ t s sqrt(n / (n - 1)).
 
@@ -11,27 +11,24 @@ variation and its noise have. The estimate is too large for a low-rank part, whi
 
 - For want of samples. The bias ``m - e`` shows it, because it is there once more in draws whose samples repeat.
   Percentile intervals would add the two errors instead of taking one away.
-- For want of features: scores are bent towards the noise along their loadings, by an amount that more samples do not
-  change, and draws of samples do not show it. With ``Q`` an orthonormal basis of a part's loadings, and noise that is
-  independent between features and has variance ``v_j`` in feature j, a part of its own would take up
-  ``sum_j (QQ')_jj v_j``, the fraction ``q`` of the modality's variance. The individual part does: ``f = q``. Joint
-  scores are an average over the modalities with pulls ``a_k``, the weights of AJIVE and HeteroJIVE or, in JIVE, the
-  joint parts' sums of squares; modality k bends them ``a_k`` times as far, and what another modality bends them is
-  lost, so that with ``r_k`` the joint fractions, to first order in the noise,
+- For want of features, ``f``, which draws of samples do not show; see `deepjive.linear.uptake`. For loadings it is 0.
 
-      f_k = 2 a_k q_k - r_k sum_l a_l^2 q_l / r_l.
+The spread ``s`` is the largest of three estimates, of which each is too small on some data: the draws' standard
+deviation; the linearized standard error ``s_l``, from what each sample adds to the sums of squares,
 
-  For the residual f is minus the sum of both, and 0 for loadings. ``v_j`` is the residual's variance over
-  ``1 - (QQ')_jj``, with ``Q`` of both parts. The derivation is ours.
+    s_l^2 = sum_i (a_i - p b_i)^2 / (sum_i b_i)^2,      p = sum_i a_i / sum_i b_i,
+
+``a_i`` the sample's part and ``b_i`` its whole; and ``s_l`` times the standard deviation of the draws over their own
+``s_l``, which is above 1 where tails are heavy (as in bootstrap-t intervals). For loadings it is the first.
 
 Measured coverage, of these and of percentile intervals: benchmarks/inference_calibration.py.
 
 Components are defined up to sign, and nearly equal ones up to rotation, so that each draw's loadings are rotated to
 the estimate's first (orthogonal Procrustes), joint ones in all modalities together.
 
-Efron and Tibshirani 1993, An introduction to the bootstrap, sections 10.6 and 12.5; Procrustes alignment after Milan
-and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value decomposition,
-Applied Statistics 44.
+Efron and Tibshirani 1993, An introduction to the bootstrap, sections 6.5, 10.6 and 12.5; Procrustes alignment after
+Milan and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value
+decomposition, Applied Statistics 44.
 
 Nothing but the samples-by-samples products of a modality is fitted again, and its features are read twice in the end.
 """
@@ -44,7 +41,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 from scipy.stats import t as student
 from sklearn.utils.validation import check_is_fitted
 
@@ -54,10 +50,9 @@ from deepjive.linear.gaps import check_measured
 from deepjive.linear.heterojive import HeteroJIVE
 from deepjive.linear.refit import rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
+from deepjive.linear.uptake import taken_up
 from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit
-
-LEAST_LEFT = 0.05
 
 OTHER_DATA = "The bootstrap needs the {fitted} samples the model was fitted to, but was given {given} samples."
 WRONG_LEVEL = "level is the coverage of the intervals, between 0 and 1, but is {given!r}; 0.9 gives 90% intervals."
@@ -88,8 +83,12 @@ class Intervals:
 
 @dataclass(frozen=True)
 class _Draw:
-    """One draw: variance explained, and weights (n_samples, rank) whose products with the data are the loadings."""
+    """One draw: variance explained, how often each sample was drawn, and weights.
 
+    Products of the weights (n_samples, rank) with the data are the loadings.
+    """
+
+    counts: NDArray[np.intp]
     variance: dict[str, dict[str, float]]
     joint: NDArray
     individual: dict[str, NDArray]
@@ -141,12 +140,13 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
         for name, fractions in original.variance.items()
     }
     variance: dict[str, dict[str, tuple[float, float]]] = {}
-    shifts = _shifts(model, factors)
+    shifts = taken_up(model, factors)
     joint, individual = {}, {}
     for factor in factors:
         name, shape = factor.name, data.shapes[factor.name]
+        errors = _errors_of_all(factor, [original, *draws], model.center)
         variance[name] = {
-            part: _limits(fraction, variance_draws[name][part], len(data), level, shifts[name][part])
+            part: _limits(fraction, variance_draws[name][part], len(data), level, shifts[name][part], errors[part])
             for part, fraction in original.variance[name].items()
         }
         loadings = _loading_limits(factor, _weights(original, name), [_weights(d, name) for d in draws], level)
@@ -189,7 +189,7 @@ def _weighted_draw(refit: Any, matrices: dict[str, NDArray], counts: NDArray[np.
         return total
 
     individual = {name: weights(scores) for name, scores in refit.individual_scores_.items()}
-    return _Draw(refit.variance_explained_, weights(refit.joint_scores_), individual)
+    return _Draw(counts, refit.variance_explained_, weights(refit.joint_scores_), individual)
 
 
 def _as_draw(model: Any, rows: NDArray[np.intp]) -> _Draw:
@@ -199,7 +199,8 @@ def _as_draw(model: Any, rows: NDArray[np.intp]) -> _Draw:
         return total
 
     individual = {name: weights(scores) for name, scores in model.individual_scores_.items()}
-    return _Draw(model.variance_explained_, weights(model.joint_scores_), individual)
+    counts = np.bincount(rows, minlength=len(rows))
+    return _Draw(counts, model.variance_explained_, weights(model.joint_scores_), individual)
 
 
 def _aligned(draw: _Draw, original: _Draw, factors: Sequence[Factor]) -> _Draw:
@@ -211,7 +212,7 @@ def _aligned(draw: _Draw, original: _Draw, factors: Sequence[Factor]) -> _Draw:
         joint += (x.T @ draw.joint).T @ (x.T @ original.joint)
         products = (x.T @ draw.individual[name]).T @ (x.T @ original.individual[name])
         individual[name] = draw.individual[name] @ rotation_from(products)
-    return _Draw(draw.variance, draw.joint @ rotation_from(joint), individual)
+    return _Draw(draw.counts, draw.variance, draw.joint @ rotation_from(joint), individual)
 
 
 def _weights(draw: _Draw, name: str) -> NDArray:
@@ -231,53 +232,37 @@ def _loading_limits(factor: Factor, original: NDArray, draws: Sequence[NDArray],
     return limits
 
 
-def _shifts(model: Any, factors: Sequence[Factor]) -> dict[str, dict[str, float]]:
-    """The fractions ``f`` of the module's docstring, by modality and part."""
-    names = [factor.name for factor in factors]
-    taken = np.array([_taken_up(model, factor) for factor in factors])
-    explained = np.array([model.variance_explained_[name]["joint"] for name in names])
-    pulls = _pulls(model, factors)
-    relative = pulls**2 * taken[:, 0] / np.where(explained > 0.0, explained, 1.0)
-    joint = 2.0 * pulls * taken[:, 0] - explained * relative.sum()
+def _errors_of_all(factor: Factor, draws: Sequence[_Draw], center: bool) -> dict[str, NDArray]:
+    """Linearized standard errors of the fractions, in the estimate and in the draws, shape (1 + n_draws,)."""
+    errors = [_errors(factor, draw, center) for draw in draws]
+    return {part: np.array([error[part] for error in errors]) for part in errors[0]}
+
+
+def _errors(factor: Factor, draw: _Draw, center: bool) -> dict[str, float]:
+    """The formula of the module's docstring, for samples that count as often as they were drawn."""
+    drawn = draw.counts > 0
+    counts, x = draw.counts[drawn], factor.matrix[drawn]
+    x = x - np.average(x, axis=0, weights=counts) if center else x
+    sums = {"whole": np.sum(x**2, axis=1)}
+    for part, weights in (("joint", draw.joint[drawn]), ("individual", draw.individual[factor.name][drawn])):
+        scores = weights * (len(draw.counts) / counts)[:, None]
+        sums[part] = np.sum((scores @ (weights.T @ x)) ** 2, axis=1)
+    whole = sums.pop("whole")
+    sums["residual"] = whole - sums["joint"] - sums["individual"]
+    total = counts @ whole
     return {
-        name: {"joint": float(j), "individual": float(i), "residual": float(-j - i)}
-        for name, j, i in zip(names, joint, taken[:, 1], strict=True)
+        part: float(np.sqrt(counts @ (own - (counts @ own / total) * whole) ** 2) / total) for part, own in sums.items()
     }
 
 
-def _pulls(model: Any, factors: Sequence[Factor]) -> NDArray:
-    """How much each modality has to say about the joint scores, shape (n_modalities,), with sum 1."""
-    if hasattr(model, "weights_"):
-        return np.asarray(model.weights_ / model.weights_.sum())
-    scaled = [factor.length / model.lengths_[factor.name] for factor in factors]
-    sizes = [model.variance_explained_[f.name]["joint"] * s**2 for f, s in zip(factors, scaled, strict=True)]
-    return np.asarray(sizes) / (sum(sizes) or 1.0)
-
-
-def _taken_up(model: Any, factor: Factor) -> tuple[float, float]:
-    """The fractions ``q`` of the module's docstring, of the joint and of the individual part."""
-    pieces, n, name = factor.pieces, factor.reduced.n_samples, factor.name
-    parts = (model.joint_loadings_[name], model.individual_loadings_[name])
-    loadings = [part.reshape(len(part), pieces.width) for part in parts]
-    shares = linalg.qr(np.concatenate(loadings).T, mode="economic")[0] ** 2
-    joint, both = shares[:, : len(loadings[0])].sum(axis=1), shares.sum(axis=1)
-    size = factor.length / np.sqrt(n)
-    free = max(n - pieces.center - shares.shape[1], 1) / n
-    taken, taken_jointly = 0.0, 0.0
-    for piece in pieces:
-        here = piece.features
-        values = pieces.counted(piece) / size
-        values = values - values.mean(axis=0) if pieces.center else values
-        explained = np.sum((np.concatenate([part[:, here] for part in loadings]) / size) ** 2, axis=0)
-        noise = np.maximum(np.mean(values**2, axis=0) - explained, 0.0) / free
-        noise /= np.maximum(1.0 - both[here], LEAST_LEFT)
-        taken, taken_jointly = taken + float(both[here] @ noise), taken_jointly + float(joint[here] @ noise)
-    return taken_jointly, taken - taken_jointly
-
-
-def _limits(estimate: Any, draws: NDArray, n: int, level: float, shift: float = 0.0) -> Any:
+def _limits(
+    estimate: Any, draws: NDArray, n: int, level: float, shift: float = 0.0, errors: NDArray | None = None
+) -> Any:
     """Lower and upper limit of the interval in the module's docstring; draws are along the first axis."""
     middle = 2.0 * estimate - draws.mean(axis=0) - shift
     spread = draws.std(axis=0, ddof=1) * np.sqrt(n / (n - 1))
+    if errors is not None:
+        safe = np.where(errors[1:] > 0.0, errors[1:], 1.0)
+        spread = max(float(spread), errors[0] * max(1.0, float(np.std((draws - draws.mean()) / safe, ddof=1))))
     reach = student.ppf((1.0 + level) / 2.0, n - 1) * spread
     return middle - reach, middle + reach
