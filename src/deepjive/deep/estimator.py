@@ -25,6 +25,7 @@ from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
 from deepjive.deep.objective import ObjectiveName, phases_of
 from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
+from deepjive.deep.parameters import check_parameters
 from deepjive.deep.progress import progress_of, steps_of
 from deepjive.deep.ranks import RankSelection, select_ranks
 from deepjive.deep.standardize import Standardizer
@@ -36,14 +37,6 @@ from deepjive.validation import check_for_fit, check_ranks
 MIN_SAMPLES = 8
 CHUNK = 512
 
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "identity": ("explicit", "exchange", "merged"),
-    "orthogonality": ("closed_form", "regression", None),
-    "objective": ("joint_first", "published"),
-    "individual_decoder": ("additive", "conditioned"),
-}
-UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
-NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
@@ -194,7 +187,7 @@ class DeepJIVE(JointIndividualModel):
         deepjive.deep.training.TrainingError
             If the loss stops being finite.
         """
-        self._check_parameters()
+        check_parameters(self.get_params(deep=False))
         data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
         joint_rank, individual_ranks = self._ranks(data)
         seed = _seed(self.random_state)
@@ -263,23 +256,6 @@ class DeepJIVE(JointIndividualModel):
         model = clone(self).set_params(joint_rank=joint_rank, individual_ranks=0, identity="exchange", verbose=0)
         model.set_params(objective="joint_first", random_state=0)
         return model if networks is None else model.set_params(networks=networks)
-
-    def _check_parameters(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(UNKNOWN_CHOICE.format(name=name, given=getattr(self, name), allowed=list(allowed)))
-        numbers = {
-            "validation_fraction": (0.0 < self.validation_fraction < 1.0, "between 0 and 1, both excluded"),
-            "dropout": (0.0 <= self.dropout < 1.0, "at least 0 and below 1"),
-            "learning_rate": (self.learning_rate > 0, "above 0"),
-            "max_epochs": (self.max_epochs >= 1, "an integer of at least 1"),
-            "identity_weight": (self.identity_weight >= 0, "at least 0"),
-            "orthogonality_weight": (self.orthogonality_weight >= 0, "at least 0"),
-            "batch_size": (self.batch_size == "auto" or self.batch_size >= 2, "'auto' or an integer of at least 2"),
-        }
-        for name, (valid, expected) in numbers.items():
-            if not valid:
-                raise ValueError(NOT_A_NUMBER_IN.format(name=name, given=getattr(self, name), expected=expected))
 
     def _launched_fabric(self) -> Any:
         from lightning_fabric import Fabric
