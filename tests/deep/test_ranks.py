@@ -50,9 +50,7 @@ def test_the_table_says_what_every_number_of_scores_predicts_and_is_saved(tmp_pa
 
 def test_noise_alone_has_nothing_to_fit_and_the_error_says_what_was_tried() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(
-        ValueError, match=r"nothing to fit.*joint rank: 0, since 0 predicts 0\.0%.*, 1 predicts -"
-    ):
+    with pytest.raises(ValueError, match=r"nothing to fit.*joint rank: 0, since 0 predicts 0\.0%.*, 1 predicts -"):
         fitted(Modalities({"a": rng.normal(size=(200, 20)), "b": rng.normal(size=(200, 20))}), **AUTO)
 
 
