@@ -20,7 +20,7 @@ from deepjive.modalities import Modalities
 
 CHUNK = 1024
 LARGEST_IN_MEMORY = 4 * 2**30
-LARGEST_SAMPLE = 2000, 2**29
+LARGEST_SAMPLE = 1000, 2**29
 
 
 @dataclass(frozen=True)
