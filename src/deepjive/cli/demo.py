@@ -24,7 +24,7 @@ PREDICTED = (
 def demo(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")] = Path("runs/demo"),
     pairs: Annotated[int, typer.Option(min=100, help="Pairs of images to fit to.")] = 2000,
-    max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 30,
+    max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 40,
 ) -> None:
     """Decompose handwritten digits, paired by digit, beside the baselines, and show what was found."""
     import warnings
