@@ -9,7 +9,8 @@ does per step what training cannot do without: loss, gradients, clipping, AdamW.
 best weights, no check of the data and no Fabric; its data are scaled before its clock starts. The clock of `fit` runs
 from the call to its return, so its number includes all of that.
 
-Samples are those that steps were taken on: training samples, in whole batches, times epochs, summed over the phases.
+Samples are those that steps were taken on: training samples, in whole batches, times the epochs that were run, summed
+over the phases; `fit` may end a phase early, and its linear start counts as time without samples.
 Each run is a process of its own, so that peaks of memory do not mix, and warms up on a small fit first. Runs alternate;
 shown are medians, for the ratio that of pairs of neighbouring runs, with the lowest and the highest. Small samples are
 fitted in one thread whatever --threads says (see `deepjive.deep.threads`); the bare loop takes what it is given,
@@ -33,6 +34,7 @@ from contextlib import contextmanager
 N, WIDTH, RANK, BATCH = 10_000, 784, 10, 256
 VARIANTS = ("fit", "bare")
 Clock = dict[str, tuple[float, float]]
+Passes = dict[str, int]
 
 
 @contextmanager
@@ -66,8 +68,8 @@ def model(epochs: int):
     )
 
 
-def fit(data, epochs: int, clock: Clock) -> int:
-    """Fit, with the phases timed on the way; gives the number of training samples."""
+def fit(data, epochs: int, clock: Clock, passes: Passes) -> int:
+    """Fit, with the phases timed and their epochs counted on the way; gives the number of training samples."""
     from deepjive.deep import estimator
 
     train, rows = estimator.train, []
@@ -75,7 +77,9 @@ def fit(data, epochs: int, clock: Clock) -> int:
     def timed_train(phase, batches, train_rows, *rest):
         rows.append(len(train_rows))
         with timed(clock, phase.name):
-            return train(phase, batches, train_rows, *rest)
+            history = train(phase, batches, train_rows, *rest)
+        passes[phase.name] = len(history["epoch"])
+        return history
 
     estimator.train = timed_train
     try:
@@ -86,7 +90,7 @@ def fit(data, epochs: int, clock: Clock) -> int:
     return rows[0]
 
 
-def bare(data, epochs: int, clock: Clock) -> int:
+def bare(data, epochs: int, clock: Clock, passes: Passes) -> int:
     """The same phases over as many training samples, in plain PyTorch; gives the number of training samples."""
     import torch
 
@@ -102,6 +106,7 @@ def bare(data, epochs: int, clock: Clock) -> int:
         settings._set_up(modalities.shapes, scaling, RANK, dict.fromkeys(modalities.names, RANK))
         weights = settings.identity_weight, settings.orthogonality_weight
         for phase in phases_of(settings.objective, settings.network_, *weights):
+            passes[phase.name] = epochs
             with timed(clock, phase.name):
                 bare_phase(phase, tensors, epochs, settings.learning_rate, settings.weight_decay)
     return len(tensors[0])
@@ -132,11 +137,14 @@ def work(variant: str, epochs: int, threads: int) -> None:
     run: Callable[..., int] = {"fit": fit, "bare": bare}[variant]
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
-    data, clock = simulated(N), {}
+    data, clock, passes = simulated(N), {}, {}
     before = peak()
-    run({name: x[: 4 * BATCH] for name, x in data.items()}, 1, {})
-    samples = run(data, epochs, clock)
-    print(json.dumps({"samples": samples - samples % BATCH, "clock": clock, "peak": peak(), "before": before}))
+    run({name: x[: 4 * BATCH] for name, x in data.items()}, 1, {}, {})
+    samples = run(data, epochs, clock, passes)
+    passes["all"] = sum(passes.values())
+    samples -= samples % BATCH
+    done = {key: samples * count for key, count in passes.items()}
+    print(json.dumps({"samples": done, "clock": clock, "peak": peak(), "before": before}))
 
 
 def peak() -> float:
@@ -162,8 +170,7 @@ def compare(arguments: argparse.Namespace) -> None:
     phases = [key for key in runs["bare"][0]["clock"] if key != "all"]
     print(f"{'samples per second':24}{'fit, CPU':>10}{'bare, CPU':>11}{'ratio':>8}{'fit, wall':>12}{'bare, wall':>12}")
     for key in (*phases, "all"):
-        passes = arguments.epochs * (len(phases) if key == "all" else 1)
-        print(line(key, {variant: speeds(runs[variant], key, passes) for variant in VARIANTS}))
+        print(line(key, {variant: speeds(runs[variant], key) for variant in VARIANTS}))
     around = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
     print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(around):.2f} CPU s")
     for variant in VARIANTS:
@@ -171,9 +178,9 @@ def compare(arguments: argparse.Namespace) -> None:
         print(f"peak memory, {variant}: {most:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
 
 
-def speeds(runs: list[dict], key: str, passes: int) -> list[tuple[float, float]]:
+def speeds(runs: list[dict], key: str) -> list[tuple[float, float]]:
     """Samples per CPU second and per second, of every run."""
-    return [tuple(run["samples"] * passes / seconds for seconds in run["clock"][key]) for run in runs]
+    return [tuple(run["samples"][key] / seconds for seconds in run["clock"][key]) for run in runs]
 
 
 def line(key: str, found: dict[str, list[tuple[float, float]]]) -> str:
