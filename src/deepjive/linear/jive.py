@@ -104,6 +104,11 @@ class JIVE(LinearModel):
     over the samples fitted. At the optimum scores are a linear function of these products, so that with all modalities
     the samples fitted get the scores of the fit, up to `tol`.
 
+    Individual parts that are made orthogonal to one another, as r.jive does by default, keep whatever angle between
+    them the first steps leave, because every such pair is a fixed point of the alternation. Where the truth is
+    uncorrelated that can cost individual parts some of their variance, which goes to the residual (8% on average in
+    simulations of 100 samples with one component each); ``orthogonal_individual=False`` does not have that error.
+
     Examples
     --------
     >>> import numpy as np
