@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepjive.batches import row_batches
 from deepjive.modalities import Modalities, as_modalities
@@ -45,6 +45,7 @@ RANK_TOO_LARGE = (
     "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
     "of modality {modality!r}. Choose a smaller rank."
 )
+LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
 RANKS_NAMES = "{label} names {given}, but the modalities are {expected}. Give one rank for each, or one int."
 
 
@@ -241,6 +242,24 @@ def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | N
         checked[name] = _check_rank(f"{label}[{name!r}]", ranks[name], auto)
         _check_limit(f"{label}[{name!r}]", checked[name], data, name)
     return checked
+
+
+def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> dict[str, NDArray]:
+    """Labels of `n` samples by name; one array alone is called "label", and None is none.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each sample.
+    """
+    if labels is None:
+        return {}
+    given = labels if isinstance(labels, Mapping) else {"label": labels}
+    named = {str(name): np.asarray(values) for name, values in given.items()}
+    for name, values in named.items():
+        if values.shape != (n,):
+            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
+    return named
 
 
 def _is(value: Any, word: str) -> bool:

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from deepjive import load
 from deepjive.cli import apply
@@ -76,3 +77,22 @@ def test_ranks_are_shown_with_their_bounds(invoke, files):
     assert "Joint rank 1" in result.stdout
     assert "squared singular value" in result.stdout
     assert result.stdout == invoke("ranks", *words).stdout
+
+
+def test_ranks_by_prediction_are_shown_with_what_each_number_predicts(invoke, files):
+    words = ("-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv")
+    result = invoke("ranks", "--deep", "--max-epochs", 2, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "Joint rank 1" in result.stdout
+    assert "Held-out variance predicted" in result.stdout
+    assert result.stdout.count("chosen") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"), [(("--deep", "--permutations", 9), "--permutations"), (("--max-epochs", 2), "--max-epochs")]
+)
+def test_options_of_the_other_way_to_find_ranks_are_refused(invoke, files, words, culprit):
+    modalities = ("-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv")
+    result = invoke("ranks", *words, *modalities)
+    assert result.exit_code == 2
+    assert culprit in result.stderr

@@ -11,6 +11,9 @@ from deepjive.cli.options import MissingOption, ModalityOption, ranks_of, read_m
 
 MORE_ROWS = 3
 
+ONLY_WITHOUT_DEEP = "{option} belongs to AJIVE's ranks, which --deep replaces. Leave one of the two out."
+ONLY_WITH_DEEP = "--max-epochs belongs to the networks of --deep. Add --deep, or leave it out."
+
 
 def ranks(
     modality: ModalityOption,
@@ -26,19 +29,27 @@ def ranks(
     deep: Annotated[
         bool, typer.Option("--deep", help="Choose by DeepJIVE's predictions of held-out samples; takes minutes.")
     ] = False,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="With --deep: most passes over the data for each number.")
+    ] = None,
 ) -> None:
     """Find joint and individual ranks with AJIVE, and show the bounds they follow from.
 
     AJIVE's ranks hold for linear structure and count a curve as several dimensions; --deep counts it as one.
     """
     if deep:
-        by_prediction(read_modalities(modality), seed)
+        given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
+        if unused := [option for option, value in given.items() if value]:
+            raise typer.BadParameter(ONLY_WITHOUT_DEEP.format(option=unused[0]))
+        by_prediction(read_modalities(modality), seed, max_epochs)
         return
+    if max_epochs is not None:
+        raise typer.BadParameter(ONLY_WITH_DEEP)
     from deepjive import AJIVE
 
-    given = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
-    given |= {"missing": missing.value} if missing else {}
-    model = AJIVE(random_state=seed, **given).fit(read_modalities(modality))
+    parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
+    parameters |= {"missing": missing.value} if missing else {}
+    model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality))
     rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
     show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)
     header: tuple[str, ...] = ("component", "squared singular value", "verdict")
@@ -52,11 +63,14 @@ def ranks(
     )
 
 
-def by_prediction(data: Any, seed: int) -> None:
+def by_prediction(data: Any, seed: int, max_epochs: int | None) -> None:
     """Show the ranks that DeepJIVE chooses, and what each number of scores predicts."""
     from deepjive import DeepJIVE
 
-    chosen = DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
+    model = DeepJIVE(random_state=seed, verbose=1)
+    if max_epochs is not None:
+        model.set_params(max_epochs=max_epochs)
+    chosen = model.select_ranks(data)
     show.table(f"Joint rank {chosen.joint_rank}", ("modality", "individual rank"), [*chosen.individual_ranks.items()])
     rows = [
         (name if rank == 0 else "", rank, f"{r2:.3f}", "chosen" if rank == ladder.rank else "")

@@ -28,7 +28,7 @@ from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regressio
 from deepjive.deep.parameters import check_parameters
 from deepjive.deep.progress import progress_of, steps_of
 from deepjive.deep.ranks import RankSelection, select_ranks
-from deepjive.deep.standardize import Standardizer
+from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
 from deepjive.deep.training import History, Settings, train
 from deepjive.modalities import Modalities
@@ -307,7 +307,8 @@ class DeepJIVE(JointIndividualModel):
                     phase, batches, train_rows, validation_rows, fabric, settings, generator, data.names, on_epoch
                 )
                 self.history_ = _joined(self.history_, rows)
-        self._standardize(batches, train_rows)
+        offsets = standardize(self.network_, self.standardizers_, batches(train_rows, CHUNK))
+        self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 
     def _split(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         held_out = max(2, round(n * self.validation_fraction))
@@ -320,32 +321,6 @@ class DeepJIVE(JointIndividualModel):
             raise ValueError(BATCH_TOO_LARGE.format(given=batch_size, n=n, held_out=held_out))
         half = self.precision.startswith("16")
         return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
-
-    @torch.no_grad()
-    def _standardize(self, batches: Batches, rows: Tensor) -> None:
-        """Give scores their standard form, and individual parts beside a joint one mean 0 over the training samples."""
-        network = self.network_.eval()
-        latents: list[list[Tensor]] = [[] for _ in range(1 + len(self.shapes_))]
-        parts: list[list[list[Tensor]]] = [[[] for _ in self.shapes_] for _ in range(2)]
-        sums: list[Any] = [0.0 for _ in self.shapes_]
-        for number, x in enumerate(batches(rows, CHUNK)):
-            joint = network.joint_scores(x)
-            individual = [z for z in network.individual_scores(x, joint) if z is not None]
-            for collected, z in zip(latents, (joint, *individual), strict=True):
-                collected.append(z)
-            for k, z in enumerate(individual):
-                part = network.individual_part(k, z, joint)
-                sums[k] = sums[k] + part.double().sum(0)
-                if number < 4:
-                    parts[0][k].append(network.joint_part(k, joint))
-                    parts[1][k].append(part)
-        self.standardizers_.to(batches.device)
-        joint_parts, individual_parts = ([torch.cat(pieces) for pieces in group] for group in parts)
-        self._standardizer(0).fit(torch.cat(latents[0]), joint_parts)
-        for k, name in enumerate(self.shapes_):
-            self._standardizer(1 + k).fit(torch.cat(latents[1 + k]), individual_parts[k : k + 1])
-            if self.joint_rank_:
-                self.offset_[name] = (sums[k] / len(rows)).float().cpu().numpy()
 
     @torch.no_grad()
     def _scores(self, data: Modalities) -> Scores:

@@ -16,6 +16,7 @@ factorization"; ranks by difference as in DeepJIVE (arXiv 2507.19682), section 2
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 
 from deepjive.modalities import Modalities
@@ -187,7 +189,7 @@ def _errors(data: Modalities, model: Any, folds: list[tuple[NDArray, NDArray]]) 
     """Squared error of each held-out sample, averaged over modalities; without a model, of the mean."""
     collected = []
     for train, test in folds:
-        fitted = None if model is None else clone(model).fit(data[train])
+        fitted = None if model is None else _fitted(model, data[train])
         relative = []
         for name in data.names:
             seen, unseen = (np.asarray(data.rows(name, rows), dtype=np.float64) for rows in (train, test))
@@ -197,3 +199,10 @@ def _errors(data: Modalities, model: Any, folds: list[tuple[NDArray, NDArray]]) 
             relative.append(error * len(train) / np.square(seen - mean).sum())
         collected.append(np.mean(relative, axis=0))
     return np.concatenate(collected)
+
+
+def _fitted(model: Any, data: Modalities) -> Any:
+    """A fitted clone. One whose budget ended first still says, by its prediction, what its scores are worth."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return clone(model).fit(data)

@@ -7,8 +7,15 @@ much as possible of the variance of its part, to first order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+
+from deepjive.deep.model import Network
+
+BATCHES_DECODED = 4
 
 
 class Standardizer(nn.Module):
@@ -60,6 +67,50 @@ class Standardizer(nn.Module):
     def inverse(self, scores: Tensor) -> Tensor:
         """Standard scores to latents, both (n, rank)."""
         return scores @ self.backward_map + self.mean
+
+
+@torch.no_grad()
+def standardize(network: Network, standardizers: nn.ModuleList, batches: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+    """Fit the standardizers of a trained network.
+
+    Parameters
+    ----------
+    network : Network
+        Trained.
+    standardizers : nn.ModuleList of Standardizer
+        Of the joint scores, then of each modality's individual scores; fitted in place.
+    batches : iterable of lists of Tensor, each (batch, *shape)
+        The training samples.
+
+    Returns
+    -------
+    list of Tensor, each of a sample's shape
+        Mean of each individual part, which belongs to the joint part; zero where there is no joint part.
+    """
+    network.eval()
+    count = len(network.individual_ranks)
+    latents: list[list[Tensor]] = [[] for _ in range(1 + count)]
+    parts: list[list[list[Tensor]]] = [[[] for _ in range(count)] for _ in range(2)]
+    sums: list[Tensor] = []
+    for number, x in enumerate(batches):
+        joint = network.joint_scores(x)
+        individual = [z for z in network.individual_scores(x, joint) if z is not None]
+        for collected, z in zip(latents, (joint, *individual), strict=True):
+            collected.append(z)
+        own = [network.individual_part(k, z, joint) for k, z in enumerate(individual)]
+        added = [part.double().sum(0) for part in own]
+        sums = [total + more for total, more in zip(sums, added, strict=True)] if sums else added
+        if number < BATCHES_DECODED:
+            for k, part in enumerate(own):
+                parts[0][k].append(network.joint_part(k, joint))
+                parts[1][k].append(part)
+    joint_parts, individual_parts = ([torch.cat(pieces) for pieces in group] for group in parts)
+    standardizers.to(sums[0].device)
+    for number, standardizer in enumerate(standardizers):
+        decoded = individual_parts[number - 1 : number] if number else joint_parts
+        cast(Standardizer, standardizer).fit(torch.cat(latents[number]), decoded)
+    n = sum(len(z) for z in latents[0])
+    return [(total / n).float() if network.joint_rank else torch.zeros_like(total).float() for total in sums]
 
 
 def _importance_rotation(white: Tensor, parts: list[Tensor]) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
+from deepjive.linear.ranks import optimal_hard_threshold
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Signal:
         n, p = x.shape
         squares, vectors = torch.linalg.eigh((x @ x.T).double())
         s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
-        rank = max(least, int((s > _threshold(n, p) * s[: min(n - 1, p)].median()).sum()))
+        rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, p)).sum()))
         rank = max(1, min(rank, int((s > 1e-6 * s[0]).sum())))
         return cls(x, u[:, :rank], s[:rank])
 
@@ -126,9 +127,3 @@ def _regress(decoder: Decoder, scores: Tensor, target: Tensor) -> None:
     weights = torch.linalg.solve(gram + ridge, scores.T).to(target.dtype) @ target
     decoder.linear.weight[:, : len(weights)] = weights.T
     decoder.linear.bias.zero_()
-
-
-def _threshold(n: int, p: int) -> float:
-    """Gavish and Donoho's threshold for unknown noise, in units of the median singular value."""
-    beta = min(n, p) / max(n, p)
-    return 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43

@@ -16,6 +16,7 @@ from deepjive.base import JointIndividualModel
 from deepjive.datasets.digits import PairedDigits, load_paired_digits
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.classification import held_out_accuracy
+from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.modalities import Modalities
 
@@ -123,15 +124,9 @@ def _predicted_variance(
 ) -> list[tuple[str, float, float]]:
     from deepjive.deep.estimator import DeepJIVE
 
-    shuffled = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=0, **settings).fit(_shuffled(train))  # type: ignore[arg-type]
-    null = _shuffled(test)
+    unpaired_train, unpaired_test = (shuffled(data, np.random.RandomState(0)) for data in (train, test))
+    unpaired = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=0, **settings).fit(unpaired_train)  # type: ignore[arg-type]
     return [
-        (name, r2(test[name], model.impute(test, name)), r2(null[name], shuffled.impute(null, name)))
+        (name, r2(test[name], model.impute(test, name)), r2(unpaired_test[name], unpaired.impute(unpaired_test, name)))
         for name in test.names
     ]
-
-
-def _shuffled(data: Modalities) -> Modalities:
-    """The samples of each modality in an order of their own."""
-    rng = np.random.default_rng(0)
-    return Modalities({name: array[rng.permutation(len(data))] for name, array in data.items()})

@@ -28,6 +28,7 @@ from deepjive.evaluation.probes import Probe
 from deepjive.evaluation.stability import Stability
 from deepjive.evaluation.study import Settings, Study
 from deepjive.modalities import Modalities, as_modalities
+from deepjive.validation import named_labels
 
 OnStep = Callable[[int, int, str], None]
 
@@ -37,7 +38,6 @@ TOO_FEW = (
     "Evidence needs at least {needed} samples that have every modality, to fit to some and to measure on others, but "
     "there are {given}."
 )
-LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
 NOT_EVIDENCE = "{path} does not hold evidence that this version can read ({reason}). Measure it again."
 
 
@@ -164,7 +164,7 @@ def evidence(
     data = as_modalities(data)
     rows = _split(data, held_out, random_state)
     settings = Settings(refit, n_permutations, n_refits, n_fits, random_state)
-    study = Study(model, data, rows, _named(labels, len(data)), settings)
+    study = Study(model, data, rows, named_labels(labels, len(data)), settings)
     steps = study.steps()
     found: dict[str, Any] = {}
     for done, (name, (words, measure)) in enumerate(steps.items()):
@@ -179,17 +179,6 @@ def evidence(
 
 def _tell(on_step: OnStep, done: int, total: int, words: str, fits: int) -> None:
     on_step(done, total, f"{words}: {fits}")
-
-
-def _named(labels: Mapping[str, ArrayLike] | ArrayLike | None, n: int) -> dict[str, NDArray]:
-    if labels is None:
-        return {}
-    given = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): np.asarray(values) for name, values in given.items()}
-    for name, values in named.items():
-        if values.shape != (n,):
-            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
-    return named
 
 
 def _split(

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
@@ -23,14 +22,13 @@ from deepjive.report.examples import examples
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.samples import choose, kind_of
 from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
+from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
     from deepjive.evaluation.diagnostics import Finding
     from deepjive.evaluation.evidence import Evidence
 
 EXAMPLES, VOLUMES = 6, 3
-
-LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
 
 
 class Table(NamedTuple):
@@ -112,7 +110,7 @@ def write_report(
     ValueError
         If there is not one label for each sample.
     """
-    by_name = _named_labels(labels, len(decomposition.data))
+    by_name = named_labels(labels, len(decomposition.data))
     tables, failures, lead = _evidence(evidence, failures)
     content = _template().render(
         title=title,
@@ -150,17 +148,6 @@ def _template() -> Any:
         loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("template.html")
-
-
-def _named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> dict[str, NDArray]:
-    if labels is None:
-        return {}
-    named = labels if isinstance(labels, Mapping) else {"label": labels}
-    arrays = {str(name): np.asarray(values) for name, values in named.items()}
-    for name, values in arrays.items():
-        if values.shape != (n,):
-            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
-    return arrays
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
