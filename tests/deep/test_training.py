@@ -84,7 +84,7 @@ def test_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) ->
 
 def test_the_best_weights_are_restored(small: Synthetic) -> None:
     """After training that ends badly the validation error is that of the best epoch."""
-    model = fitted(small.data, 1, 0, max_epochs=30, learning_rate=0.1, networks="dense")
+    model = fitted(small.data, 1, 0, max_epochs=30, learning_rate=0.5, networks="dense")
     errors = model.history_["validation_prediction"]
     assert errors[-1] > 1.05 * min(errors)
     phase = JointPhase(model.network_, 1.0)
