@@ -12,7 +12,6 @@ from deepjive.cli.options import MissingOption, ModalityOption, ranks_of, read_m
 MORE_ROWS = 3
 
 ONLY_WITHOUT_DEEP = "{option} belongs to AJIVE's ranks, which --deep replaces. Leave one of the two out."
-ONLY_WITH_DEEP = "--max-epochs belongs to the networks of --deep. Add --deep, or leave it out."
 
 
 def ranks(
@@ -27,11 +26,8 @@ def ranks(
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Choose by DeepJIVE's predictions of held-out samples; takes minutes.")
+        bool, typer.Option("--deep", help="Choose as DeepJIVE does, by prediction; counts a curve as one dimension.")
     ] = False,
-    max_epochs: Annotated[
-        int | None, typer.Option(min=1, help="With --deep: most passes over the data for each number.")
-    ] = None,
 ) -> None:
     """Find joint and individual ranks with AJIVE, and show the bounds they follow from.
 
@@ -41,10 +37,8 @@ def ranks(
         given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
         if unused := [option for option, value in given.items() if value]:
             raise typer.BadParameter(ONLY_WITHOUT_DEEP.format(option=unused[0]))
-        by_prediction(read_modalities(modality), seed, max_epochs)
+        by_prediction(read_modalities(modality), seed)
         return
-    if max_epochs is not None:
-        raise typer.BadParameter(ONLY_WITH_DEEP)
     from deepjive import AJIVE
 
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
@@ -63,14 +57,11 @@ def ranks(
     )
 
 
-def by_prediction(data: Any, seed: int, max_epochs: int | None) -> None:
+def by_prediction(data: Any, seed: int) -> None:
     """Show the ranks that DeepJIVE chooses, and what each number of scores predicts."""
     from deepjive import DeepJIVE
 
-    model = DeepJIVE(random_state=seed, verbose=1)
-    if max_epochs is not None:
-        model.set_params(max_epochs=max_epochs)
-    chosen = model.select_ranks(data)
+    chosen = DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
     show.table(f"Joint rank {chosen.joint_rank}", ("modality", "individual rank"), [*chosen.individual_ranks.items()])
     rows = [
         (name if rank == 0 else "", rank, f"{r2:.3f}", "chosen" if rank == ladder.rank else "")

@@ -14,7 +14,6 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -232,7 +231,6 @@ class DeepJIVE(JointIndividualModel):
         with steps_of(self.verbose) as on_step:
             return select_ranks(
                 data,
-                self._without_individual_scores,
                 joint_rank=joint_rank,
                 individual_ranks=individual_ranks,
                 seed=_seed(self.random_state),
@@ -250,12 +248,6 @@ class DeepJIVE(JointIndividualModel):
         if joint_rank == 0 and not any(individual_ranks.values()):
             raise ValueError(NOTHING_TO_FIT.format(reason=self.rank_reason_))
         return joint_rank, individual_ranks
-
-    def _without_individual_scores(self, joint_rank: int, networks: Any) -> DeepJIVE:
-        """An unfitted model that can only predict modalities from each other, to choose ranks by."""
-        model = clone(self).set_params(joint_rank=joint_rank, individual_ranks=0, identity="exchange", verbose=0)
-        model.set_params(objective="joint_first", random_state=0)
-        return model if networks is None else model.set_params(networks=networks)
 
     def _launched_fabric(self) -> Any:
         from lightning_fabric import Fabric

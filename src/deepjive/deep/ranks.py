@@ -1,44 +1,45 @@
 """How many joint and individual scores there are: as many as help to predict what was not seen.
 
-- joint rank    joint scores made of the other modalities predict a modality on held-out samples; one score after
-                another is allowed as long as the prediction gets better.
-- signal rank   the same, between two random halves of one modality's features: what the halves have in common is the
-                modality's signal, and noise of single features is not.
-- individual    signal rank less joint rank.
+1. AJIVE finds the linear joint dimensions. A curve takes several of them, so that they are an upper bound: a joint
+   score that every feature is a sinusoid of makes seven or eight.
+2. The samples' places in these dimensions are unrolled (`deepjive.deep.unrolling`) to 1, 2, 3, ... coordinates, which
+   count a curve as the one dimension it is.
+3. Coordinates made of the other modalities predict a modality on held-out samples. One after another is allowed as long
+   as that gets better, by two standard errors (over samples, paired) and by a twentieth of what is then predicted.
 
-A score is worth having if the held-out error falls by two standard errors (over samples, paired) and by a twentieth of
-what is then predicted. Networks follow curved relations that linear angles between scores miss, and count a curve as
-the one dimension it is.
+Individual ranks follow in the same way from what the joint coordinates leave of a modality, as if two random halves of
+its features were modalities: what the halves have in common is signal, and noise of single features is not.
 
-Sources: bi-cross-validation of ranks, Owen and Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix
-factorization"; ranks by difference as in DeepJIVE (arXiv 2507.19682), section 2.3.5, as summarised publicly.
+Sources: AJIVE on scores as in DeepJIVE (arXiv 2507.19682), section 2.3.5, as summarised publicly; bi-cross-validation
+of ranks, Owen and Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix factorization".
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 
+from deepjive.batches import row_batches
+from deepjive.deep.unrolling import KernelRegression, Unrolled
+from deepjive.linear.ajive import AJIVE
 from deepjive.modalities import Modalities
 
 STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
 FOLDS = 4
 ENOUGH_HELD_OUT = 250
-WIDEST_HALF = 20_000
+LIMITS = (0.3, 0.5)
+LARGEST = 10
+MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
 
-Make = Callable[[int, Any], Any]
 OnStep = Callable[[str, int, float], None]
 
-REASON = "{name}: {rank}, since {steps}."
+REASON = "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}."
 STEP = "{rank} predicts {r2:.1%} of held-out variance"
 
 
@@ -50,6 +51,8 @@ class Ladder:
     ----------
     rank : int
         The chosen number.
+    linear_rank : int
+        AJIVE's number, of linear dimensions.
     r2 : list of float
         Held-out variance predicted by 0, 1, ... scores, as a fraction.
     standard_error : list of float
@@ -57,13 +60,14 @@ class Ladder:
     """
 
     rank: int
+    linear_rank: int
     r2: list[float]
     standard_error: list[float]
 
     def reason(self, name: str) -> str:
         """The choice in words."""
         steps = ", ".join(STEP.format(rank=rank, r2=r2) for rank, r2 in enumerate(self.r2))
-        return REASON.format(name=name, rank=self.rank, steps=steps)
+        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class RankSelection:
     individual_ranks : dict of str to int
         Number of individual scores of each modality.
     ladders : dict of str to Ladder
-        "joint", and each modality's signal.
+        "joint", and each modality's individual ladder.
     """
 
     joint_rank: int
@@ -85,29 +89,30 @@ class RankSelection:
     ladders: dict[str, Ladder]
 
     def table(self) -> dict[str, list[Any]]:
-        """One row a candidate: ladder, rank, R2, standard error of the gain, whether it was chosen."""
-        rows: dict[str, list[Any]] = {key: [] for key in ("ladder", "rank", "r2", "standard_error", "chosen")}
+        """One row a candidate: ladder, AJIVE's rank, rank, R2, standard error of the gain, whether it was chosen."""
+        rows: dict[str, list[Any]] = {
+            key: [] for key in ("ladder", "linear_rank", "rank", "r2", "standard_error", "chosen")
+        }
         for name, ladder in self.ladders.items():
             for rank, (r2, error) in enumerate(zip(ladder.r2, ladder.standard_error, strict=True)):
-                for key, value in zip(rows, (name, rank, r2, error, rank == ladder.rank), strict=True):
+                row = (name, ladder.linear_rank, rank, r2, error, rank == ladder.rank)
+                for key, value in zip(rows, row, strict=True):
                     rows[key].append(value)
         return rows
 
     def reason(self) -> str:
         """The choice in words, one line a ladder."""
         return "\n".join(
-            ladder.reason("joint rank" if name == "joint" else f"signal rank of {name}")
+            ladder.reason("joint rank" if name == "joint" else f"individual rank of {name}")
             for name, ladder in self.ladders.items()
         )
 
 
 def select_ranks(
     data: Modalities,
-    make: Make,
     *,
     joint_rank: int | None = None,
     individual_ranks: Mapping[str, int] | None = None,
-    largest: int = 10,
     seed: int = 0,
     on_step: OnStep = lambda name, rank, r2: None,
 ) -> RankSelection:
@@ -116,18 +121,13 @@ def select_ranks(
     Parameters
     ----------
     data : Modalities
-        The data.
-    make : callable
-        From a joint rank and ``networks`` (None for the model's own) to an unfitted model without individual scores,
-        which can `impute` a modality from the others.
+        The data. Of more than 1500 complete samples and of more than 20,000 features, so many are drawn.
     joint_rank : int or None
         None to choose it.
     individual_ranks : mapping of str to int, or None
         None to choose them.
-    largest : int
-        Most scores tried on each ladder.
     seed : int
-        Draws folds and halves.
+        Draws samples, features, folds and halves.
     on_step : callable
         Called with the ladder's name, the rank and its R2 after every step.
 
@@ -135,29 +135,28 @@ def select_ranks(
     -------
     RankSelection
     """
-    ladders = {}
+    small, ladders = _sampled(data, seed), {}
     if joint_rank is None:
-        ladders["joint"] = climb("joint", data, make, None, largest, seed, on_step)
+        ladders["joint"] = climb("joint", small, seed, on_step)
         joint_rank = ladders["joint"].rank
     if individual_ranks is None:
-        for name in data.names:
-            halves = halved(data, name, seed)
-            if halves is not None:
-                networks = "dense" if halves.shapes["first"][0] <= WIDEST_HALF else "linear"
-                ladders[name] = climb(name, halves, make, networks, largest, seed, on_step)
-        signal = {name: ladders[name].rank if name in ladders else 1 for name in data.names}
-        individual_ranks = {name: max(0, rank - joint_rank) for name, rank in signal.items()}
+        rest = without_joint(small, joint_rank, seed)
+        wide = [name for name in data.names if small.shapes[name][0] > 1]
+        ladders |= {name: climb(name, halved(rest, name, seed), seed, on_step) for name in wide}
+        individual_ranks = {name: ladders[name].rank if name in wide else max(0, 1 - joint_rank) for name in data.names}
     return RankSelection(joint_rank, dict(individual_ranks), ladders)
 
 
-def climb(name: str, data: Modalities, make: Make, networks: Any, largest: int, seed: int, on_step: OnStep) -> Ladder:
+def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
     """Allow one score after another until one is not worth having."""
-    largest = min(largest, *(int(np.prod(shape)) for shape in data.shapes.values()))
-    folds = _folds(len(data), seed)
-    errors = [_errors(data, None, folds)]
+    linear = linear_fit(data, seed)
+    largest = min(LARGEST, linear.joint_rank_ or min(linear.signal_ranks_.values()))
+    folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(len(data), seed)]
+    errors = [np.concatenate([fold.error_of_mean for fold in folds])]
     r2, standard_errors, rank = [0.0], [0.0], 0
     for candidate in range(1, largest + 1):
-        errors.append(_errors(data, make(candidate, networks), folds))
+        by_sheet = np.concatenate([fold.errors(candidate) for fold in folds], axis=1)
+        errors.append(by_sheet[by_sheet.mean(axis=1).argmin()])
         gain = errors[-2] - errors[-1]
         r2.append(float(1 - errors[-1].mean() / errors[0].mean()))
         standard_errors.append(float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean()))
@@ -165,44 +164,155 @@ def climb(name: str, data: Modalities, make: Make, networks: Any, largest: int, 
         if r2[-1] - r2[-2] <= max(STANDARD_ERRORS * standard_errors[-1], LEAST_SHARE * r2[-1]):
             break
         rank = candidate
-    return Ladder(rank, r2, standard_errors)
+    return Ladder(rank, linear.joint_rank_, r2, standard_errors)
 
 
-def halved(data: Modalities, name: str, seed: int) -> Modalities | None:
-    """Two random halves of a modality's features as modalities of their own; None if there is one feature only."""
+def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
+    """What `joint_rank` coordinates of all modalities, without a sample's own share in them, leave of each sample."""
+    linear = linear_fit(data, seed)
+    if joint_rank > linear.joint_rank_ > 0:
+        linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
+    signals = {name: signal_of(linear, data, name) for name in data.names}
+    points = places(linear, data) if linear.joint_rank_ else _curved_places(linear, data)
+    coordinates = [sheet(points) for sheet in _sheets(points, joint_rank)] if joint_rank else []
+    rest = {}
+    for name, (signal, directions) in signals.items():
+        rest[name] = np.asarray(data[name]) - linear.mean_[name]
+        if coordinates and signal.shape[1]:
+            fits = [KernelRegression.of(one, signal) for one in coordinates]
+            best = min(fits, key=lambda fit: float(np.square(signal - fit.left_out).sum()))
+            rest[name] = rest[name] - best.left_out @ directions.T
+    return Modalities(rest)
+
+
+def linear_fit(data: Modalities, seed: int) -> AJIVE:
+    """AJIVE with ranks of its own finding, but a signal in every modality: of one feature no threshold can tell."""
+    linear = AJIVE(random_state=seed).fit(data)
+    if all(linear.signal_ranks_.values()):
+        return linear
+    return AJIVE({name: max(1, rank) for name, rank in linear.signal_ranks_.items()}, random_state=seed).fit(data)
+
+
+def halved(data: Modalities, name: str, seed: int) -> Modalities:
+    """Two random halves of a modality's features as modalities of their own."""
     x = np.asarray(data[name]).reshape(len(data), -1)
-    if x.shape[1] < 2:
-        return None
     order = np.random.default_rng(seed).permutation(x.shape[1])
     half = len(order) // 2
     return Modalities({"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]})
 
 
-def _folds(n: int, seed: int) -> list[tuple[NDArray, NDArray]]:
-    """Folds until enough samples were held out."""
-    folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(n)))
-    held_out = np.cumsum([len(test) for _, test in folds])
-    return folds[: 1 + int(np.searchsorted(held_out, min(ENOUGH_HELD_OUT, n)))]
+def places(linear: AJIVE, data: Modalities) -> NDArray:
+    """Where samples lie in the linear joint part, shape (n_samples, joint_rank): distances are those of joint parts.
+
+    Of `data` that lacks modalities, as far as the others tell.
+    """
+    loadings = np.concatenate([rows.reshape(len(rows), -1) for rows in linear.joint_loadings_.values()], axis=1)
+    rotation, lengths, _ = np.linalg.svd(loadings, full_matrices=False)
+    return linear.transform(data) @ (rotation * lengths)
 
 
-def _errors(data: Modalities, model: Any, folds: list[tuple[NDArray, NDArray]]) -> NDArray:
-    """Squared error of each held-out sample, averaged over modalities; without a model, of the mean."""
-    collected = []
-    for train, test in folds:
-        fitted = None if model is None else _fitted(model, data[train])
-        relative = []
+def signal_of(linear: AJIVE, data: Modalities, name: str) -> tuple[NDArray, NDArray]:
+    """A modality's samples (n_samples, signal_rank) along the directions (n_features, signal_rank) of its signal."""
+    loadings = linear.signal_loadings_[name].reshape(linear.signal_ranks_[name], -1)
+    directions = (loadings / np.linalg.norm(loadings, axis=1, keepdims=True)).T
+    return (np.asarray(data[name]) - linear.mean_[name]).reshape(len(data), -1) @ directions, directions
+
+
+class _Fold:
+    """Prediction of held-out samples by 1, 2, ... coordinates of the modalities that are not predicted."""
+
+    def __init__(self, data: Modalities, train: NDArray, test: NDArray, linear: AJIVE, largest: int) -> None:
+        seen, unseen = data[train], data[test]
+        linear.fit(seen)
+        sheets = _sheets(places(linear, seen), largest) if linear.joint_rank_ else []
+        self.cases: list[tuple[list[tuple[NDArray, NDArray]], NDArray, NDArray]] = []
+        rest = []
         for name in data.names:
-            seen, unseen = (np.asarray(data.rows(name, rows), dtype=np.float64) for rows in (train, test))
-            mean = seen.mean(axis=0)
-            predicted = mean if fitted is None else fitted.impute(data[test], name)
-            error = np.square(unseen - predicted).reshape(len(test), -1).sum(axis=1)
-            relative.append(error * len(train) / np.square(seen - mean).sum())
-        collected.append(np.mean(relative, axis=0))
-    return np.concatenate(collected)
+            variance = float(np.square(seen[name] - linear.mean_[name]).sum()) / len(train)
+            target, held_out = (signal_of(linear, part, name)[0] / np.sqrt(variance) for part in (seen, unseen))
+            whole = np.square(unseen[name] - linear.mean_[name]).reshape(len(test), -1).sum(axis=1) / variance
+            rest.append(whole - np.square(held_out).sum(axis=1))
+            others = [other for other in data.names if other != name]
+            if linear.joint_rank_:
+                near, far = (places(linear, part.select(others)) for part in (seen, unseen))
+            else:
+                near, far = _expected(target, *(_signals(linear, part, others) for part in (seen, unseen)))
+            ways = sheets or _sheets(near, largest)
+            self.cases.append(([(way(near), way(far)) for way in ways], target, held_out))
+        self.rest = np.mean(rest, axis=0)
+
+    @property
+    def error_of_mean(self) -> NDArray:
+        """Squared error (n_test,) of predicting the mean, averaged over modalities; 1 is its usual size."""
+        return self.rest + np.mean([np.square(held_out).sum(axis=1) for *_, held_out in self.cases], axis=0)
+
+    def errors(self, rank: int) -> NDArray:
+        """Squared errors (n_sheets, n_test) of prediction by `rank` coordinates."""
+        errors = [
+            [
+                np.square(held_out - KernelRegression.of(near[:, :rank], target)(far[:, :rank])).sum(axis=1)
+                for near, far in coordinates
+            ]
+            for coordinates, target, held_out in self.cases
+        ]
+        return self.rest + np.mean(errors, axis=0)
 
 
-def _fitted(model: Any, data: Modalities) -> Any:
-    """A fitted clone. One whose budget ended first still says, by its prediction, what its scores are worth."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return clone(model).fit(data)
+def _expected(target: NDArray, near: NDArray, far: NDArray) -> tuple[NDArray, NDArray]:
+    """What a kernel regression expects of a target, of the samples learned from (each by the others) and of others."""
+    regression = KernelRegression.of(near, target)
+    rotation = np.linalg.svd(regression.left_out - regression.left_out.mean(axis=0), full_matrices=False)[2].T
+    return regression.left_out @ rotation, regression(far) @ rotation
+
+
+def _curved_places(linear: AJIVE, data: Modalities) -> NDArray:
+    """What the others let expect of every modality's signal, side by side, shape (n_samples, sum of signal ranks)."""
+    expected = []
+    for name in data.names:
+        others = _signals(linear, data, [other for other in data.names if other != name])
+        expected.append(_expected(_signals(linear, data, [name]), others, others)[0])
+    return np.concatenate(expected, axis=1)
+
+
+def _signals(linear: AJIVE, data: Modalities, names: Sequence[str]) -> NDArray:
+    """The signals of some modalities side by side, each of unit variance in total."""
+    signals = [signal_of(linear, data, name)[0] for name in names]
+    sizes = [np.linalg.norm(linear.signal_loadings_[name]) or 1.0 for name in names]
+    return np.concatenate([signal / size for signal, size in zip(signals, sizes, strict=True)], axis=1)
+
+
+def _sheets(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
+    """Ways to give points `rank` coordinates: as they lie, and, where they could be curved, unrolled."""
+    limits = LIMITS if points.shape[1] > 1 else ()
+    return [lambda x: x[:, :rank], *(Unrolled.of(points, rank, limit) for limit in limits)]
+
+
+def _like(linear: AJIVE) -> AJIVE:
+    """An unfitted AJIVE of the same signal and joint ranks."""
+    return AJIVE(linear.signal_ranks_, linear.joint_rank_, 0, n_wedin=0, n_random=0, random_state=0)
+
+
+def _sampled(data: Modalities, seed: int) -> Modalities:
+    """Complete samples and features, as many as can be computed with, flat."""
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(data.present.all(axis=1))
+    if len(rows) > MOST_SAMPLES:
+        rows = np.sort(rng.choice(rows, MOST_SAMPLES, replace=False))
+    arrays = {}
+    for name in data.names:
+        width = int(np.prod(data.shapes[name]))
+        columns: Any = slice(None)
+        if width > MOST_FEATURES:
+            columns = np.sort(rng.choice(width, MOST_FEATURES, replace=False))
+        pieces = [data.rows(name, batch).reshape(len(batch), -1)[:, columns] for batch in row_batches(rows, (width,))]
+        arrays[name] = np.concatenate(pieces).astype(np.float64)
+    return Modalities(arrays)
+
+
+def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
+    """Folds until enough samples were held out."""
+    held_out = 0
+    for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(n)):
+        if held_out < min(ENOUGH_HELD_OUT, n):
+            held_out += len(test)
+            yield train, test

@@ -1,0 +1,133 @@
+"""Unrolling: coordinates along a curved sheet of samples, and prediction from them.
+
+Samples whose features are curved functions of one score lie on a curve that bends through many linear dimensions.
+Distances along the curve, summed from sample to near sample, tell its one coordinate where straight distances do not.
+
+Isomap (Tenenbaum, de Silva and Langford 2000, A global geometric framework for nonlinear dimensionality reduction,
+Science 290) with two changes that are ours: neighbours further away than a fraction of the median distance are no
+neighbours, and what that leaves unconnected is joined along the minimum spanning tree, whose edges close no circles.
+A single edge across the sheet would shorten the ways of many samples, and in Gaussian data the sparse rim makes such
+edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
+from scipy.spatial.distance import cdist
+
+NEIGHBOURS = 8
+LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Coordinates of samples along a sheet, the longest direction first.
+
+    Attributes
+    ----------
+    points : array, shape (n_samples, n_dimensions)
+        The samples.
+    limit : float
+        Largest distance between neighbours.
+    ways : array, shape (n_samples, n_samples)
+        Distances along the sheet.
+    axes : array, shape (n_samples, rank)
+        Eigenvectors of the centred squares of `ways`, divided by the root of their eigenvalues.
+    """
+
+    points: NDArray
+    limit: float
+    ways: NDArray
+    axes: NDArray
+
+    @classmethod
+    def of(cls, points: NDArray, rank: int, limit: float) -> Self:
+        """Unroll points (n_samples, n_dimensions); `limit` is a fraction of the median distance between them."""
+        n = len(points)
+        distances = cdist(points, points)
+        limit = limit * float(np.median(distances[np.triu_indices(n, 1)]))
+        near = np.argsort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
+        steps = minimum_spanning_tree(csr_matrix(distances)).toarray()
+        lengths = np.take_along_axis(distances, near, axis=1)
+        np.put_along_axis(steps, near, np.where(lengths <= limit, lengths, np.take_along_axis(steps, near, axis=1)), 1)
+        ways = shortest_path(csr_matrix(steps), directed=False)
+        values, vectors = linalg.eigh(_centred(ways, ways), subset_by_index=[n - min(rank, n), n - 1])
+        values = np.maximum(values[::-1], 1e-12 * max(float(values[-1]), 1e-300))
+        return cls(points, limit, ways, vectors[:, ::-1] / np.sqrt(values))
+
+    def __call__(self, points: NDArray) -> NDArray:
+        """Coordinates (n, rank) of points, seen or not, by their ways over their neighbours to all samples."""
+        distances = cdist(points, self.points)
+        near = np.argsort(distances, axis=1)[:, : min(NEIGHBOURS, len(self.points))]
+        steps = np.take_along_axis(distances, near, axis=1)
+        steps[:, 1:][steps[:, 1:] > self.limit] = np.inf
+        ways = np.min([step[:, None] + self.ways[sample] for step, sample in zip(steps.T, near.T, strict=True)], axis=0)
+        return _centred(ways, self.ways) @ self.axes
+
+
+@dataclass(frozen=True)
+class KernelRegression:
+    """Ridge regression with a Gaussian kernel, its length and penalty chosen by leave-one-out error.
+
+    Attributes
+    ----------
+    points : array, shape (n_samples, rank)
+        Coordinates of the samples learned from, divided by the largest standard deviation.
+    mean : array, shape (n_features,)
+        Mean of the targets.
+    weights : array, shape (n_samples, n_features)
+        Dual coefficients.
+    left_out : array, shape (n_samples, n_features)
+        Prediction of each sample by the others.
+    scale, length : float
+        What coordinates are divided by; standard deviation of the kernel in these units.
+    """
+
+    points: NDArray
+    mean: NDArray
+    weights: NDArray
+    left_out: NDArray
+    scale: float
+    length: float
+
+    @classmethod
+    def of(cls, coordinates: NDArray, targets: NDArray) -> Self:
+        """Learn targets (n_samples, n_features) from coordinates (n_samples, rank)."""
+        scale = float(coordinates.std(axis=0).max(initial=0.0)) or 1.0
+        points, mean = coordinates / scale, targets.mean(axis=0)
+        centred = targets - mean
+        best = (np.inf, 0.0, centred, centred)
+        for length in LENGTHS:
+            values, vectors = linalg.eigh(_kernel(points, points, length))
+            values = np.maximum(values, 0.0)
+            along = vectors.T @ centred
+            for ridge in RIDGES:
+                shrunk = values / (values + ridge)
+                own = np.minimum(np.square(vectors) @ shrunk, 1 - 1e-9)
+                errors = (centred - (vectors * shrunk) @ along) / (1.0 - own)[:, None]
+                error = float(np.square(errors).mean())
+                if error < best[0]:
+                    best = (error, length, (vectors / (values + ridge)) @ along, centred - errors)
+        return cls(points, mean, best[2], best[3] + mean, scale, best[1])
+
+    def __call__(self, coordinates: NDArray) -> NDArray:
+        """Targets (n, n_features) at coordinates (n, rank)."""
+        return _kernel(coordinates / self.scale, self.points, self.length) @ self.weights + self.mean
+
+
+def _centred(ways: NDArray, among: NDArray) -> NDArray:
+    """Inner products from distances to all samples, centred by those `among` the samples."""
+    squares, own = -0.5 * np.square(ways), -0.5 * np.square(among)
+    return squares - squares.mean(axis=1, keepdims=True) - own.mean(axis=0) + own.mean()
+
+
+def _kernel(a: NDArray, b: NDArray, length: float) -> NDArray:
+    return np.exp(-0.5 * cdist(a, b, "sqeuclidean") / length**2)
