@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deepjive import __version__
-from deepjive.cli import apply
+from deepjive.cli import apply, reproduce
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
@@ -42,6 +42,7 @@ def deepjive(
 
 for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features, export):
     app.command()(command)
+app.add_typer(reproduce.app, name="reproduce")
 
 
 def main() -> None:

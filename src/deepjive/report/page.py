@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive import __version__
 from deepjive.decomposition import Decomposition
-from deepjive.persistence import write_atomically
 from deepjive.report import words
 from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
+from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.samples import choose, kind_of
-from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
@@ -29,30 +23,6 @@ if TYPE_CHECKING:
     from deepjive.evaluation.evidence import Evidence
 
 EXAMPLES, VOLUMES = 6, 3
-
-
-class Table(NamedTuple):
-    """A table of evidence: what it is, its columns, its rows, and a sentence on what it says."""
-
-    caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    sentence: str = ""
-
-
-class Picture(NamedTuple):
-    """A figure on the page: its heading, its SVG (or none), and how to read it."""
-
-    heading: str
-    svg: Markup | None
-    reading: str
-
-
-class Gallery(NamedTuple):
-    """Pictures side by side and, where the same holds for all of them, how to read them."""
-
-    reading: str
-    pictures: list[Picture]
 
 
 def write_report(
@@ -112,42 +82,28 @@ def write_report(
     """
     by_name = named_labels(labels, len(decomposition.data))
     tables, failures, lead = _evidence(evidence, failures)
-    content = _template().render(
+    content = rendered(
+        "report.html",
         title=title,
         lead=words.lead(decomposition),
         findings=words.findings(decomposition),
         facts=_facts(decomposition),
-        variance=_picture("", variance_explained(decomposition), words.READ_VARIANCE),
-        examples=_gallery(_examples(decomposition)),
+        variance=picture("", variance_explained(decomposition), words.READ_VARIANCE),
+        examples=gallery(_examples(decomposition)),
         joint_scores=_joint_scores(decomposition, by_name),
-        individual_scores=_gallery(_individual_scores(decomposition, by_name)),
+        individual_scores=gallery(_individual_scores(decomposition, by_name)),
         evidence=tables,
         evidence_lead=lead,
         failures=failures,
         diagnostic=_diagnostic(decomposition, diagnostics),
-        curves=_gallery(_curves(history)),
+        curves=gallery(_curves(history)),
         settings={str(key): _shown(value) for key, value in settings.items()},
         networks=networks,
         command=command,
         note=note,
         words=words,
-        version=__version__,
-        date=date.today().isoformat(),
-        light=Markup(css_variables(LIGHT)),
-        dark=Markup(css_variables(DARK)),
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content.encode())
-    return path
-
-
-def _template() -> Any:
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("template.html")
+    return write_page(path, content)
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
@@ -169,24 +125,12 @@ def _evidence(
     return [Table(*table) for table in tables_of(evidence)], evidence.findings, f"{lead} {words.READ_EVIDENCE}"
 
 
-def _picture(heading: str, figure: Figure, reading: str) -> Picture:
-    return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading)
-
-
-def _gallery(pictures: list[Picture]) -> Gallery:
-    """Say once what holds for all."""
-    readings = {picture.reading for picture in pictures}
-    if len(readings) != 1:
-        return Gallery("", pictures)
-    return Gallery(readings.pop(), [picture._replace(reading="") for picture in pictures])
-
-
 def _examples(decomposition: Decomposition) -> list[Picture]:
     pictures = []
     for name, shape in decomposition.data.shapes.items():
         samples = choose(decomposition, VOLUMES if kind_of(shape) == "volume" else EXAMPLES)
         if len(samples):
-            pictures.append(_picture(name, examples(decomposition, name, samples), words.read_examples(shape)))
+            pictures.append(picture(name, examples(decomposition, name, samples), words.read_examples(shape)))
     return pictures
 
 
@@ -210,7 +154,7 @@ def _individual_scores(decomposition: Decomposition, labels: dict[str, NDArray])
 
 def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str) -> Picture:
     reading = words.read_scores(word, scores.shape[1], labels, len(scores))
-    return _picture(heading, scores_scatter(scores, labels, word, legend=word == "joint"), reading)
+    return picture(heading, scores_scatter(scores, labels, word, legend=word == "joint"), reading)
 
 
 def _colourings(labels: dict[str, NDArray]) -> list[tuple[str, NDArray | None]]:
@@ -225,13 +169,13 @@ def _diagnostic(decomposition: Decomposition, diagnostics: Mapping[str, Any] | N
     if diagnostics is None:
         return None
     figure = ajive_diagnostic(joint_rank=decomposition.joint_scores.shape[1], **diagnostics)
-    return _picture("The joint rank and its bounds", figure, words.READ_DIAGNOSTIC)
+    return picture("The joint rank and its bounds", figure, words.READ_DIAGNOSTIC)
 
 
 def _curves(history: Mapping[str, Sequence[Any]] | None) -> list[Picture]:
     figures = training_curves(history) if history else {}
     reading = words.read_curves(history) if history else ""
-    return [_picture(term.replace("_", " "), figure, reading) for term, figure in figures.items()]
+    return [picture(term.replace("_", " "), figure, reading) for term, figure in figures.items()]
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,76 @@
+"""What pages are made of: tables, pictures, and the templates they are put into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from deepjive import __version__
+from deepjive.persistence import write_atomically
+from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
+
+
+class Table(NamedTuple):
+    """A table of evidence: what it is, its columns, its rows, and a sentence on what it says."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    sentence: str = ""
+
+
+class Picture(NamedTuple):
+    """A figure on the page: its heading, its SVG (or none), and how to read it."""
+
+    heading: str
+    svg: Markup | None
+    reading: str
+
+
+class Gallery(NamedTuple):
+    """Pictures side by side and, where the same holds for all of them, how to read them."""
+
+    reading: str
+    pictures: list[Picture]
+
+
+def picture(heading: str, figure: Figure, reading: str) -> Picture:
+    """A figure drawn as SVG, for the page."""
+    return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading)
+
+
+def gallery(pictures: list[Picture]) -> Gallery:
+    """Pictures side by side; what holds for all is said once."""
+    readings = {picture.reading for picture in pictures}
+    if len(readings) != 1:
+        return Gallery("", pictures)
+    return Gallery(readings.pop(), [picture._replace(reading="") for picture in pictures])
+
+
+def rendered(template: str, **content: Any) -> str:
+    """A page from a template of this folder and what it shows, all of it escaped unless it is `Markup`."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(
+        version=__version__,
+        date=date.today().isoformat(),
+        light=Markup(css_variables(LIGHT)),
+        dark=Markup(css_variables(DARK)),
+        **content,
+    )
+
+
+def write_page(path: str | Path, content: str) -> Path:
+    """Write a page whole or not at all, and make its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.encode())
+    return path
