@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from deepjive.batches import row_batches
-from deepjive.deep.unrolling import KernelRegression, Unrolled
+from deepjive.deep.unrolling import KernelRegression, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.modalities import Modalities
 
@@ -33,7 +33,6 @@ STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
 FOLDS = 4
 ENOUGH_HELD_OUT = 250
-LIMITS = (0.3, 0.5)
 LARGEST = 10
 MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
 
@@ -174,7 +173,7 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
         linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
     signals = {name: signal_of(linear, data, name) for name in data.names}
     points = places(linear, data) if linear.joint_rank_ else _curved_places(linear, data)
-    coordinates = [sheet(points) for sheet in _sheets(points, joint_rank)] if joint_rank else []
+    coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)] if joint_rank else []
     rest = {}
     for name, (signal, directions) in signals.items():
         rest[name] = np.asarray(data[name]) - linear.mean_[name]
@@ -224,7 +223,7 @@ class _Fold:
     def __init__(self, data: Modalities, train: NDArray, test: NDArray, linear: AJIVE, largest: int) -> None:
         seen, unseen = data[train], data[test]
         linear.fit(seen)
-        sheets = _sheets(places(linear, seen), largest) if linear.joint_rank_ else []
+        sheets = sheets_of(places(linear, seen), largest) if linear.joint_rank_ else []
         self.cases: list[tuple[list[tuple[NDArray, NDArray]], NDArray, NDArray]] = []
         rest = []
         for name in data.names:
@@ -237,7 +236,7 @@ class _Fold:
                 near, far = (places(linear, part.select(others)) for part in (seen, unseen))
             else:
                 near, far = _expected(target, *(_signals(linear, part, others) for part in (seen, unseen)))
-            ways = sheets or _sheets(near, largest)
+            ways = sheets or sheets_of(near, largest)
             self.cases.append(([(way(near), way(far)) for way in ways], target, held_out))
         self.rest = np.mean(rest, axis=0)
 
@@ -279,12 +278,6 @@ def _signals(linear: AJIVE, data: Modalities, names: Sequence[str]) -> NDArray:
     signals = [signal_of(linear, data, name)[0] for name in names]
     sizes = [np.linalg.norm(linear.signal_loadings_[name]) or 1.0 for name in names]
     return np.concatenate([signal / size for signal, size in zip(signals, sizes, strict=True)], axis=1)
-
-
-def _sheets(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
-    """Ways to give points `rank` coordinates: as they lie, and, where they could be curved, unrolled."""
-    limits = LIMITS if points.shape[1] > 1 else ()
-    return [lambda x: x[:, :rank], *(Unrolled.of(points, rank, limit) for limit in limits)]
 
 
 def _like(linear: AJIVE) -> AJIVE:

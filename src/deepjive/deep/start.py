@@ -1,4 +1,4 @@
-"""Where training starts: at a linear solution, from which the nonlinear corrections go on.
+"""Where training starts: at a linear solution, or along the sheet on which curved data lie.
 
 - joint       Each modality is projected on the signal of the others, `P_-k X_k`; the joint scores are the leading left
               singular vectors of these predictions side by side: the linear scores that best predict every modality
@@ -8,21 +8,37 @@
 Encoders are the regression of the scores on a modality's signal, decoders the regression of the modality on the
 scores. The signal of a modality is what lies above the optimal hard threshold for singular values.
 
+Where AJIVE finds more joint dimensions than scores are asked for, the samples' places in these dimensions are unrolled
+(`deepjive.deep.unrolling`), and likewise the dimensions of what the joint part leaves. If the unrolled coordinates tell
+clearly more than straight ones, they are the scores, and encoders and decoders then learn them: one coordinate along a
+curve that bends through many dimensions is what gradient descent from a straight line seldom finds.
+
 Sources: Izenman (1975), "Reduced-rank regression for the multivariate linear model"; Gavish and Donoho (2014), "The
 optimal hard threshold for singular values is 4/sqrt(3)".
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
+from deepjive.deep.ranks import linear_fit, places, signal_of
+from deepjive.deep.unrolling import unrolled_scores
 from deepjive.linear.ranks import optimal_hard_threshold
+from deepjive.modalities import Modalities
+
+STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
+CHECK_EVERY, PATIENCE = 25, 3
+
+Task = tuple[nn.Module, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Signal:
 
 @torch.no_grad()
 def start_joint(network: Network, x: Sequence[Tensor]) -> None:
-    """Set the linear maps of joint encoders and decoders, and the identity constraint, from some samples.
+    """Set joint encoders and decoders, and the identity constraint, from some samples.
 
     Parameters
     ----------
@@ -77,22 +93,30 @@ def start_joint(network: Network, x: Sequence[Tensor]) -> None:
         return
     rank = network.joint_rank
     signals = [Signal.of(one, rank + own) for one, own in zip(x, network.individual_ranks, strict=True)]
-    scores = _predictable(signals, rank)
+    unrolled = _unrolled_joint(x, rank) if _curves([*encoders, *decoders]) else None
+    scores = _predictable(signals, rank) if unrolled is None else unrolled
     for encoder, signal in zip(encoders, signals, strict=True):
         encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores)
         encoder.linear.bias.zero_()
+    if unrolled is not None:
+        target = unrolled.to(x[0].dtype)
+        _learn([(encoder, one, target) for encoder, one in zip(encoders, x, strict=True)])
     network.identity.start([encoder(one) for encoder, one in zip(encoders, x, strict=True)])
     latents = network.latents(x)
     joint = network.identity.joint(latents)
     for k, (decoder, signal) in enumerate(zip(decoders, signals, strict=True)):
         sources = [*network.identity.without(latents, k), joint]
         _regress(decoder, torch.cat(sources), signal.x.repeat(len(sources), 1))
+    if unrolled is not None:
+        _learn([(decoder, joint, one) for decoder, one in zip(decoders, x, strict=True)])
 
 
 @torch.no_grad()
 def start_individual(network: Network, x: Sequence[Tensor]) -> None:
-    """Set the linear maps of individual encoders and decoders; parameters as of `start_joint`."""
+    """Set individual encoders and decoders; parameters as of `start_joint`."""
     joint = network.joint_scores(x)
+    encoding: list[Task] = []
+    decoding: list[tuple[Encoder, Decoder, Tensor, Tensor]] = []
     for k, one in enumerate(x):
         encoder, decoder = network.individual_encoders[k], network.individual_decoders[k]
         if not isinstance(encoder, Encoder) or not isinstance(decoder, Decoder):
@@ -100,12 +124,76 @@ def start_individual(network: Network, x: Sequence[Tensor]) -> None:
         rank = network.individual_ranks[k]
         signal = Signal.of(one, network.joint_rank + rank)
         rest = signal.x - network.joint_part(k, joint).flatten(1)
-        _, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
-        scores = signal.u @ vectors.flip(1)[:, :rank] * len(one) ** 0.5
+        squares, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
+        points = signal.u @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
+        unrolled = _unrolled(points, rank) if _curves([encoder, decoder]) else None
+        scores = signal.u @ vectors.flip(1)[:, :rank] * len(one) ** 0.5 if unrolled is None else unrolled
         encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores)
         encoder.linear.bias.zero_()
-        seen = torch.cat([scores, joint], dim=1) if network.conditioned else scores
-        _regress(decoder, seen, rest)
+        _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, rest)
+        if unrolled is not None:
+            encoding.append((encoder, one, unrolled.to(one.dtype)))
+            decoding.append((encoder, decoder, one, rest.reshape(one.shape)))
+    _learn(encoding)
+    seen = [
+        torch.cat([encoder(one), joint], dim=1) if network.conditioned else encoder(one)
+        for encoder, _, one, _ in decoding
+    ]
+    _learn([(decoder, scores, rest) for (_, decoder, _, rest), scores in zip(decoding, seen, strict=True)])
+
+
+def _curves(modules: Sequence[Encoder | Decoder]) -> bool:
+    return all(module.correction is not None for module in modules)
+
+
+def _unrolled_joint(x: Sequence[Tensor], rank: int) -> Tensor | None:
+    """Unrolled joint scores (n, rank), if they tell more of the modalities than straight ones."""
+    arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(x)})
+    linear = linear_fit(arrays, seed=0)
+    if linear.joint_rank_ <= rank:
+        return None
+    signals = [signal_of(linear, arrays, name)[0] for name in arrays.names]
+    targets = [signal / np.linalg.norm(signal) for signal in signals]
+    found = unrolled_scores(places(linear, arrays), targets, rank)
+    return None if found is None else torch.as_tensor(found, device=x[0].device)
+
+
+def _unrolled(points: Tensor, rank: int) -> Tensor | None:
+    found = unrolled_scores(points.cpu().numpy(), [points.cpu().numpy()], rank)
+    return None if found is None else torch.as_tensor(found, device=points.device)
+
+
+def _learn(tasks: Sequence[Task]) -> None:
+    """Train modules to turn inputs into targets; of their outputs the first columns, as many as the target has.
+
+    A fifth of the samples is held out, and the weights that are best there are kept.
+    """
+    if not tasks:
+        return
+    modules = nn.ModuleList([module for module, _, _ in tasks])
+    optimizer = torch.optim.Adam(modules.parameters(), lr=LEARNING_RATE)
+    n = len(tasks[0][1])
+    order = torch.randperm(n).to(tasks[0][1].device)
+    held_out, rows = order[: max(1, n // 5)], order[max(1, n // 5) :]
+
+    def error(chosen: Tensor) -> Tensor:
+        found = [(module(given[chosen]), target[chosen]) for module, given, target in tasks]
+        return torch.stack([mse_loss(made[:, : one.shape[1]], one) for made, one in found]).sum()
+
+    best, best_error, best_step = copy.deepcopy(modules.state_dict()), float(error(held_out)), 0
+    with torch.enable_grad():
+        for step in range(1, STEPS + 1):
+            optimizer.zero_grad()
+            error(rows[torch.randint(len(rows), (BATCH,), device=rows.device)]).backward()
+            optimizer.step()
+            if step % CHECK_EVERY:
+                continue
+            if (reached := float(error(held_out).detach())) < best_error:
+                best, best_error, best_step = copy.deepcopy(modules.state_dict()), reached, step
+            elif step - best_step >= PATIENCE * CHECK_EVERY:
+                break
+    modules.load_state_dict(best)
+    optimizer.zero_grad()
 
 
 def _predictable(signals: Sequence[Signal], rank: int) -> Tensor:
