@@ -44,7 +44,7 @@ def synthetic(
     """
     from deepjive.cli.tables import csv_text
     from deepjive.evaluation.cells import measured
-    from deepjive.evaluation.synthetic_study import COLUMNS, PARTS, example, measure, plan, tables
+    from deepjive.evaluation.synthetic_study import COLUMNS, MAIN_COLUMNS, PARTS, example, measure, plan, tables
     from deepjive.persistence import write_atomically
     from deepjive.report.synthetic import write_synthetic
 
@@ -55,9 +55,8 @@ def synthetic(
         found = measured(cells, measure, out / "cells", on_cell)
         on_cell(len(cells), len(cells), "drawing an example")
         drawn = example(quick) if "recovery" in parts else None
-    rows = tables(cells, found)
-    for name, of_part in rows.items():
-        show.table(name, ("", *(column.replace("_", " ") for column in COLUMNS), "seeds"), of_part)
+    for name, of_part in tables(cells, found, MAIN_COLUMNS).items():
+        show.table(name, ("", *MAIN_COLUMNS, "seeds"), of_part)
     lines = [
         (cell.part, cell.row, cell.seed, *(figures.get(column, math.nan) for column in COLUMNS))
         for cell, figures in zip(cells, found, strict=True)
@@ -65,7 +64,7 @@ def synthetic(
     write_atomically(out / "cells.csv", csv_text(("part", "row", "seed", *COLUMNS), lines).encode())
     options = "".join(f" --part {name}" for name in parts) if part else ""
     command = f"deepjive reproduce synthetic{options}{' --quick' if quick else ''} --out {out}"
-    page = write_synthetic(out / "report.html", cells, found, rows, drawn, command)
+    page = write_synthetic(out / "report.html", cells, found, tables(cells, found), drawn, command)
     show.line(f"Report: {page}")
 
 

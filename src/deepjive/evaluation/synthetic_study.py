@@ -30,6 +30,7 @@ KINDS = ("linear", "nonlinear")
 HELD_OUT = 300
 QUARTERS = (-0.6745, 0.0, 0.6745)
 HINDSIGHT = range(1, 11)
+MAIN_COLUMNS = ("joint", "individual", "predicted")
 COLUMNS = ("joint", "individual", "predicted", "leak", "accuracy", "accuracy_individual", "seconds")
 
 Figures = dict[str, float]
@@ -91,7 +92,10 @@ def _fitted(cell: Cell, seen: Synthetic) -> Any:
         return DeepJIVE(random_state=cell.seed, **settings).fit(seen.data)
     if method == "JIVE":
         return JIVE(**settings).fit(seen.data)
-    ranks = HINDSIGHT if settings.pop("hindsight", False) else [settings["joint_rank"]]
+    least = min(len(seen.data), *(shape[0] for shape in seen.data.shapes.values()))
+    ranks = [settings["joint_rank"]]
+    if settings.pop("hindsight", False):
+        ranks = [rank for rank in HINDSIGHT if 2 * rank <= least]
     fits = []
     for rank in ranks:
         own = rank if len(ranks) > 1 else settings["individual_ranks"]
@@ -106,13 +110,15 @@ def _recovered(model: Any, made: Synthetic) -> tuple[float, float]:
     return joint, individual
 
 
-def tables(cells: Sequence[Cell], found: Sequence[Figures]) -> dict[str, list[tuple[str, ...]]]:
+def tables(
+    cells: Sequence[Cell], found: Sequence[Figures], columns: Sequence[str] = COLUMNS
+) -> dict[str, list[tuple[str, ...]]]:
     """Rows of each part's table: what the row is, the figures as mean and standard deviation over seeds, the seeds."""
     rows: dict[str, dict[str, list[Figures]]] = {}
     for cell, figures in zip(cells, found, strict=True):
         rows.setdefault(cell.part, {}).setdefault(cell.row, []).append(figures)
     return {
-        part: [(row, *(_spread(of_row, name) for name in COLUMNS), str(len(of_row))) for row, of_row in by_row.items()]
+        part: [(row, *(_spread(of_row, name) for name in columns), str(len(of_row))) for row, of_row in by_row.items()]
         for part, by_row in rows.items()
     }
 
@@ -122,7 +128,7 @@ def _spread(of_row: Sequence[Figures], name: str) -> str:
     if np.isnan(values).all():
         return ""
     digits = 0 if name == "seconds" else 3
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 and digits else ""
+    spread = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{values.std():.{digits}f}" if len(values) > 1 and digits else ""
     return f"{values.mean():.{digits}f}{spread}"
 
 

@@ -1,0 +1,81 @@
+"""The experiment with synthetic data: its plan, its cells, and that they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepjive.evaluation import synthetic_study
+from deepjive.evaluation.cells import Cell, measured
+from deepjive.evaluation.synthetic_study import IDENTITIES, PARTS, measure, plan, tables
+
+SMALL = {"n_samples": 120, "n_features": [12, 10], "noise": 0.3, "nonlinear": False}
+LINEAR = {"method": "AJIVE", "joint_rank": 1, "individual_ranks": 1}
+
+
+def test_the_plan_shows_what_the_experiment_promises() -> None:
+    cells = plan()
+    rows = {cell.row for cell in cells}
+    assert {cell.part for cell in cells} == set(PARTS)
+    assert all(any(identity in row for row in rows) for identity in (*IDENTITIES, "AJIVE", "JIVE", "shuffled"))
+    assert {cell.data["n_samples"] for cell in cells} >= {100, 5000}
+    assert max(len(cell.data["n_features"]) for cell in cells) == 3
+    assert max(max(cell.data["n_features"]) for cell in cells) == 10_000
+    assert max(sum(cell.row == one.row for cell in cells) for one in cells if one.part == "ablation") == 10
+    assert len({cell.key for cell in plan(("recovery",))}) == len(plan(("recovery",)))
+
+
+def test_a_cell_tells_what_was_recovered_and_shuffling_leaves_nothing_to_predict() -> None:
+    found = measure(Cell("recovery", "AJIVE", 0, SMALL, LINEAR))
+    assert found["joint"] > 0.9
+    assert found["predicted"] > 0.3
+    assert found["accuracy"] > 0.7 > 0.4 > found["accuracy_individual"]
+    mixed = measure(Cell("recovery", "AJIVE", 0, {**SMALL, "shuffled": True}, LINEAR))
+    assert set(mixed) == {"predicted"}
+    assert mixed["predicted"] < 0.05
+
+
+def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
+    cells = [Cell("recovery", "a", seed, SMALL, LINEAR) for seed in (0, 1)]
+    asked = []
+
+    def count(cell: Cell) -> dict[str, float]:
+        asked.append(cell.seed)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return {"joint": float(cell.seed)}
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(cells, count, tmp_path / "cells")
+    found = measured(cells, count, tmp_path / "cells")
+    assert asked == [0, 1, 1]
+    assert [figures["joint"] for figures in found] == [0.0, 1.0]
+    assert tables(cells, found, ("joint",)) == {
+        "recovery": [("a", "0.500\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.500", "2")]
+    }
+
+
+def test_figures_that_a_model_does_not_have_stay_empty() -> None:
+    cells = [Cell("recovery", "a", 0, SMALL, LINEAR)]
+    assert tables(cells, [{"joint": np.nan}], ("joint", "leak")) == {"recovery": [("a", "", "", "1")]}
+
+
+def test_an_example_has_every_identity_beside_ajive(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"n_samples": 100, "n_features": [10, 10], "noise": 0.3, "nonlinear": False}
+    rows = {f"nonlinear, {identity}, closed form": identity for identity in IDENTITIES}
+    cells = [
+        Cell(
+            "recovery",
+            row,
+            0,
+            small,
+            {"method": "DeepJIVE", "joint_rank": 1, "individual_ranks": 1, "max_epochs": 1, "identity": identity},
+        )
+        for row, identity in rows.items()
+    ] + [Cell("recovery", "nonlinear, AJIVE, best rank in hindsight", 0, small, {**LINEAR, "hindsight": True})]
+    monkeypatch.setattr(synthetic_study, "plan", lambda parts, quick: cells)
+    drawn = synthetic_study.example()
+    assert set(drawn.found["joint"]) == {*IDENTITIES, "AJIVE"}
+    assert all(part.shape == drawn.truth["joint"].shape for part in drawn.found["joint"].values())
