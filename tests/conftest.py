@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 
@@ -21,3 +23,24 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def write_nifti() -> Callable[..., Path]:
+    """Writes a NIfTI file; by default a map on the standard grid of 12 mm, which is quick to read."""
+    nibabel = pytest.importorskip("nibabel")
+    pytest.importorskip("nilearn")
+    from deepjive.imaging.grid import mni_grid, template
+
+    def write(path: Path, values: Any = None, affine: Any = None, sform: int = 2, qform: int = 2) -> Path:
+        values = template("grey", 12.0) + 0.1 if values is None else values
+        affine = mni_grid(12.0).affine if affine is None else affine
+        image = nibabel.Nifti1Image(np.asarray(values, np.float32), affine if sform or qform else None)
+        if sform or qform:
+            image.header.set_sform(affine, code=sform)
+            image.header.set_qform(affine, code=qform)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(image, path)
+        return path
+
+    return write

@@ -12,6 +12,7 @@ EXTRAS = {
     "h5py": "arrays",
     "zarr": "arrays",
     "nibabel": "imaging",
+    "nilearn": "imaging",
     "anndata": "omics",
     "mudata": "omics",
     "pyarrow": "tables",

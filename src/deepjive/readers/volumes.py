@@ -43,13 +43,13 @@ class NiftiRows(RowReader):
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self.paths = [Path(path) for path in paths]
-        first = _opened(self.paths[0])
-        shape, affine = _image_shape(first), np.asarray(first.affine)
+        first = opened(self.paths[0])
+        shape, affine = image_shape(first), np.asarray(first.affine)
         check_piece(self.paths[0], shape, np.dtype(np.float32), "an image")
         for path in self.paths[1:]:
-            image = _opened(path)
+            image = opened(path)
             for what, given, expected, same in (
-                ("the shape", _image_shape(image), shape, _image_shape(image) == shape),
+                ("the shape", image_shape(image), shape, image_shape(image) == shape),
                 ("the affine", image.affine, affine, np.allclose(image.affine, affine, rtol=0, atol=AFFINE_TOLERANCE)),
             ):
                 if not same:
@@ -64,7 +64,7 @@ class NiftiRows(RowReader):
 
     def _image(self, path: Path) -> NDArray:
         with reading(path):
-            return np.asarray(_opened(path).dataobj, dtype=np.float32).reshape(self.shape[1:])
+            return np.asarray(opened(path).dataobj, dtype=np.float32).reshape(self.shape[1:])
 
 
 class NiftiFrames(RowReader):
@@ -78,7 +78,7 @@ class NiftiFrames(RowReader):
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._file = _opened(self._path)
+        self._file = opened(self._path)
         shape = tuple(self._file.shape)
         if len(shape) != 4:
             raise UnreadableError(ONE_IMAGE.format(path=path, shape=shape))
@@ -101,7 +101,7 @@ def listed_paths(file: Path, lines: Sequence[Any]) -> list[Path]:
     return [file.parent / str(line).strip() for line in lines]
 
 
-def _opened(path: Path) -> Any:
+def opened(path: Path) -> Any:
     """An image of which only the header is read, after comparing what it claims with the size of the file."""
     if not path.is_file():
         raise FileNotFoundError(NO_FILE.format(path=path))
@@ -121,7 +121,7 @@ def _opened(path: Path) -> Any:
         return image
 
 
-def _image_shape(image: Any) -> tuple[int, ...]:
+def image_shape(image: Any) -> tuple[int, ...]:
     """The shape without axes of length 1 at the end, which some programs add."""
     shape = tuple(int(length) for length in image.shape)
     while len(shape) > 3 and shape[-1] == 1:

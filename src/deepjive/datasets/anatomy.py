@@ -1,0 +1,115 @@
+"""Regions of the brain by published MNI coordinates, and where Alzheimer's disease acts.
+
+Centres are the centroids of the automated anatomical labels (Tzourio-Mazoyer et al. 2002, NeuroImage 15:273), rounded
+to a millimetre. The weights of a region are ours, after
+
+- amyloid: Buckner et al. 2005, J Neurosci 25:7709 (posterior cingulate and precuneus, medial prefrontal, lateral
+  parietal and temporal cortex first; medial temporal lobe, sensorimotor and visual cortex little);
+- atrophy: Frisoni et al. 2010, Nat Rev Neurol 6:67 (hippocampus, entorhinal cortex, amygdala; then lateral temporal
+  and parietal cortex).
+
+`tests/datasets/test_anatomy.py` compares the centres with the Desikan-Killiany labels.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.imaging.grid import mni_grid, sphere_distance, template
+
+DIFFUSE_AMYLOID = 0.35
+CEREBELLUM = ((-36, -67, -29), (37, -67, -30), (-26, -55, -48), (25, -56, -49), (0, -60, -30))
+CEREBELLAR_RADIUS = 24.0
+PONS = (0, -24, -32)
+
+
+class Region(NamedTuple):
+    """A region of the cortex, the same on both sides.
+
+    Attributes
+    ----------
+    left, right : tuple of float
+        Centres in mm.
+    radius : float
+        Standard deviation of its extent in mm.
+    amyloid, atrophy : float
+        How strongly the disease acts on it, from 0 to 1.
+    composite : bool
+        Whether the composite standard uptake value ratio is measured there (frontal, cingulate and precuneus, lateral
+        parietal, lateral temporal: Klunk et al. 2015, Alzheimers Dement 11:1).
+    labels : tuple of str
+        Its names in the Desikan-Killiany atlas, without the side.
+    """
+
+    left: tuple[float, float, float]
+    right: tuple[float, float, float]
+    radius: float
+    amyloid: float
+    atrophy: float
+    composite: bool
+    labels: tuple[str, ...]
+
+
+REGIONS = {
+    "hippocampus": Region((-25, -21, -10), (29, -20, -10), 9, 0.1, 1.0, False, ("Hippocampus",)),
+    "amygdala": Region((-23, -1, -17), (27, 1, -18), 8, 0.1, 0.9, False, ("Amygdala",)),
+    "parahippocampal": Region((-21, -16, -21), (25, -15, -20), 9, 0.1, 0.9, False, ("parahippocampal", "Hippocampus")),
+    "fusiform": Region((-31, -40, -20), (34, -39, -20), 10, 0.3, 0.6, False, ("fusiform",)),
+    "inferior temporal": Region((-50, -28, -23), (54, -31, -22), 12, 0.5, 0.7, True, ("inferiortemporal",)),
+    "middle temporal": Region((-56, -34, -2), (57, -37, -1), 12, 0.6, 0.6, True, ("middletemporal", "bankssts")),
+    "posterior cingulate": Region((-5, -43, 25), (7, -42, 22), 11, 1.0, 0.5, True, ("isthmuscingulate",)),
+    "precuneus": Region((-7, -56, 48), (10, -56, 44), 13, 1.0, 0.5, True, ("precuneus",)),
+    "angular": Region((-44, -61, 36), (46, -60, 39), 13, 0.8, 0.5, True, ("inferiorparietal",)),
+    "inferior parietal": Region(
+        (-43, -46, 47), (46, -46, 50), 12, 0.7, 0.4, True, ("supramarginal", "inferiorparietal")
+    ),
+    "medial frontal": Region((-5, 49, 31), (9, 51, 30), 14, 0.9, 0.2, True, ("superiorfrontal",)),
+    "medial orbitofrontal": Region((-5, 54, -7), (8, 52, -7), 13, 0.9, 0.2, True, ("medialorbitofrontal",)),
+    "anterior cingulate": Region((-4, 35, 14), (8, 37, 16), 11, 0.8, 0.2, True, ("rostralanteriorcingulate",)),
+    "middle frontal": Region((-33, 33, 35), (38, 33, 34), 14, 0.7, 0.2, True, ("rostralmiddlefrontal",)),
+}
+
+
+@lru_cache(maxsize=8)
+def cerebellum(voxel: float) -> NDArray[np.bool_]:
+    """The cerebellum, roughly: all within 24 mm of five centres."""
+    grid = mni_grid(voxel)
+    return np.min([sphere_distance(grid, centre) for centre in CEREBELLUM], axis=0) < CEREBELLAR_RADIUS
+
+
+@lru_cache(maxsize=8)
+def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
+    """Where amyloid collects ("amyloid") or grey matter is lost ("atrophy"), from 0 to 1, on the standard grid.
+
+    ``1 - prod_r (1 - w_r exp(-d_r^2 / 2 radius_r^2))`` over the regions of both sides, nothing in the cerebellum;
+    amyloid also collects a little in all of the cerebral cortex.
+    """
+    grid = mni_grid(voxel)
+    spared = np.ones(grid.shape, dtype=np.float32)
+    for region in REGIONS.values():
+        for centre in (region.left, region.right):
+            bump = np.exp(-0.5 * np.square(sphere_distance(grid, centre) / region.radius))
+            spared *= 1.0 - getattr(region, kind) * bump
+    if kind == "amyloid":
+        spared *= 1.0 - DIFFUSE_AMYLOID
+    return np.where(cerebellum(voxel), 0.0, 1.0 - spared).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def composite_region(voxel: float) -> NDArray[np.bool_]:
+    """Grey matter within 12 mm of the centres at which the composite is measured."""
+    grid = mni_grid(voxel)
+    centres = [centre for region in REGIONS.values() if region.composite for centre in (region.left, region.right)]
+    near = np.min([sphere_distance(grid, centre) for centre in centres], axis=0) < 12.0
+    return near & (template("grey", voxel) > 0.5)
+
+
+@lru_cache(maxsize=8)
+def cerebellar_grey(voxel: float) -> NDArray[np.bool_]:
+    """Grey matter of the cerebellum, away from the occipital lobe: below z = -28 mm."""
+    low = mni_grid(voxel).points()[2] < -28.0
+    return cerebellum(voxel) & low & (template("grey", voxel) > 0.5)

@@ -1,0 +1,290 @@
+"""A phantom cohort of MRI and PET with known truth, drawn on the MNI152 templates.
+
+Every subject has factors, uniform or standard normal unless said otherwise; `N` and `A` are logistic curves of the
+disease stage s, amyloid leading atrophy (Jack et al. 2013, Lancet Neurol 12:207), `x` runs from -1 (left) to 1 (right),
+`G`, `W`, `C` are the templates' grey matter, white matter and fluid, and `P_atrophy`, `P_amyloid` where the disease
+acts (`deepjive.datasets.anatomy`):
+
+    grey    G' = G [1 - clip(N(s) P_atrophy (1 + .5 a x), 0, .8)]
+    MRI     smooth_8mm( warp(G' (1 - .06 age) (1 + .03 size) (1 + bias)) ) + noise        a grey-matter map
+    PET     (1 + .06 scale) (1 + .05 b(x)) PSF_5-9mm( G' (1.01 + 3.08 A(s) P_amyloid (1 + .5 a x))
+                                                      + W (1.43 + .25 w) + .37 C ) + noise    SUVR
+
+- joint        stage s (Beta(1.3, 5.5) in CN, Beta(6, 2.2) in AD) and asymmetry a (after Frings et al. 2015, Brain
+               138:3366, who found asymmetric amyloid and asymmetric neuronal damage together)
+- MRI alone    age (grey-matter loss and wide ventricles), head size, folding (a smooth random warp, 15 mm), and what a
+               bias field leaves in a segmentation
+- PET alone    uptake of white matter w, scale, resolution of the scanner, low-frequency noise b
+
+Uptake in healthy cortex, white matter and fluid is set so that the composite SUVR against cerebellar grey lies near 1.1
+in healthy subjects without amyloid, and that of full disease near 1.8 (florbetapir: Clark et al. 2011, JAMA 305:275;
+PiB: Klunk et al. 2004, Ann Neurol 55:306, whose AD mean is 2.07). PET is drawn from G', which age and size do not
+touch: otherwise partial volume would make them joint. Everything is drawn on a grid of 3 mm and then sampled, so that ratios
+do not depend on the resolution asked for.
+
+Truth is by counterfactual: the joint part is what would be seen if the factors of one modality alone stood at their
+reference; the individual part what would be seen without disease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+from sklearn.utils import check_random_state
+
+from deepjive.datasets.anatomy import cerebellar_grey, composite_region, pattern
+from deepjive.imaging.grid import Grid, mni_grid, sd_of, template
+from deepjive.modalities import Modalities
+
+FINEST = 3.0
+AMYLOID_MIDDLE, AMYLOID_WIDTH = 0.40, 0.08
+ATROPHY_MIDDLE, ATROPHY_WIDTH = 0.58, 0.12
+ASYMMETRY = 0.5
+CORTEX, AMYLOID, WHITE, FLUID = 1.01, 3.08, 1.43, 0.37
+MRI_FWHM = 8.0
+FOLDING_MM, FOLDING_FWHM = 1.5, 35.0
+MRI_NOISE, PET_NOISE = 0.01, 0.03
+FACTORS = {
+    "joint": ("stage", "asymmetry"),
+    "mri": ("age", "size", "folding", "bias"),
+    "pet": ("white", "scale", "resolution", "background"),
+}
+REFERENCE = {"stage": 0.0, "asymmetry": 0.0, "age": 0.0, "size": 0.0, "white": 0.0, "scale": 0.0, "resolution": 7.0}
+
+TOO_FEW = "n_subjects is {given}, but at least 4 are needed: half CN, half AD."
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A cohort with the truth behind it.
+
+    Attributes
+    ----------
+    data : Modalities
+        "mri" (grey-matter maps) and "pet" (SUVR), each (n, x, y, z) in half precision, zero outside the brain.
+    subjects : DataFrame, n rows
+        `participant_id`, `diagnosis` ("CN" or "AD"), and the factors that are numbers: stage, asymmetry, age, size,
+        white, scale, resolution.
+    grid : Grid
+        Where the voxels are.
+    mask : array of bool, shape (x, y, z)
+        The brain.
+    """
+
+    data: Modalities
+    subjects: pd.DataFrame
+    grid: Grid
+    mask: NDArray[np.bool_]
+
+    def truth(self, part: str, name: str, rows: Any = slice(None)) -> NDArray[np.float32]:
+        """What would be seen of some subjects if only one part varied, without noise.
+
+        Parameters
+        ----------
+        part : {"joint", "individual", "both"}
+            What varies.
+        name : {"mri", "pet"}
+            The modality.
+        rows : slice or array of int
+            The subjects.
+
+        Returns
+        -------
+        array, shape (n_rows, x, y, z)
+        """
+        chosen = self.subjects.iloc[rows]
+        return np.stack([self._on_grid(_draw(name, factors, part)) for factors in chosen.to_dict(orient="records")])
+
+    def _on_grid(self, volume: NDArray) -> NDArray[np.float32]:
+        return _sampled(volume, self.grid) * self.mask
+
+
+def make_phantom(
+    n_subjects: int = 300,
+    voxel: float = 6.0,
+    *,
+    folder: str | Path | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+) -> Phantom:
+    """Draw a phantom cohort, half of it cognitively normal (CN), half with Alzheimer's disease (AD).
+
+    Parameters
+    ----------
+    n_subjects : int
+        Number of subjects.
+    voxel : float
+        Edge of a voxel in mm.
+    folder : path, optional
+        Where to keep the volumes, one memory-mapped array a modality; in memory when not given.
+    random_state : int, RandomState or None
+        Seed. The same seed gives the same subjects at every resolution.
+
+    Returns
+    -------
+    Phantom
+
+    Raises
+    ------
+    ValueError
+        For fewer than 4 subjects or an impossible voxel.
+    deepjive.readers.guard.MissingExtraError
+        Without nilearn, which brings the templates (extra ``imaging``).
+    """
+    if n_subjects < 4:
+        raise ValueError(TOO_FEW.format(given=n_subjects))
+    grid = mni_grid(voxel)
+    mask = template("brain", voxel) > 0
+    subjects = _subjects(n_subjects, check_random_state(random_state))
+    arrays = {name: _empty(folder, name, (n_subjects, *grid.shape)) for name in ("mri", "pet")}
+    for row, factors in enumerate(subjects.to_dict(orient="records")):
+        for name, noise in (("mri", MRI_NOISE), ("pet", PET_NOISE)):
+            rng = np.random.default_rng([int(factors["seed"]), len(name) + ord(name[0])])
+            volume = _sampled(_draw(name, factors, "both"), grid)
+            arrays[name][row] = (volume + noise * rng.standard_normal(grid.shape)) * mask
+    data = Modalities(arrays, samples=subjects["participant_id"].tolist())
+    return Phantom(data, subjects, grid, mask)
+
+
+def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
+    """Mean uptake of the composite cortex over that of cerebellar grey matter, for volumes (n, x, y, z)."""
+    pet = np.asarray(pet, dtype=np.float32)
+    return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, cerebellar_grey(voxel)].mean(axis=1)
+
+
+def amyloid_curve(stage: Any) -> Any:
+    """Amyloid at a stage, from 0 to 1."""
+    return _logistic(stage, AMYLOID_MIDDLE, AMYLOID_WIDTH)
+
+
+def atrophy_curve(stage: Any) -> Any:
+    """Atrophy at a stage, from 0 to 1."""
+    return _logistic(stage, ATROPHY_MIDDLE, ATROPHY_WIDTH)
+
+
+def _logistic(stage: Any, middle: float, width: float) -> Any:
+    """A logistic curve that is 0 at stage 0 and 1 at stage 1."""
+    at = [1.0 / (1.0 + np.exp(-(np.asarray(value) - middle) / width)) for value in (stage, 0.0, 1.0)]
+    return (at[0] - at[1]) / (at[2] - at[1])
+
+
+def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
+    """Factors of every subject; diagnoses alternate, so that the first subjects are of both kinds."""
+    impaired = np.arange(n) % 2 == 1
+    stage = np.where(impaired, rng.beta(6.0, 2.2, n), rng.beta(1.3, 5.5, n))
+    return pd.DataFrame(
+        {
+            "participant_id": [f"sub-{number:04d}" for number in range(1, n + 1)],
+            "diagnosis": np.where(impaired, "AD", "CN"),
+            "stage": stage,
+            "asymmetry": rng.uniform(-1.0, 1.0, n),
+            "age": rng.uniform(-1.0, 1.0, n),
+            "size": rng.normal(size=n).clip(-2.5, 2.5),
+            "white": rng.uniform(-1.0, 1.0, n),
+            "scale": rng.normal(size=n).clip(-2.5, 2.5),
+            "resolution": rng.uniform(5.0, 9.0, n),
+            "seed": rng.randint(2**31 - 1, size=n),
+        }
+    )
+
+
+def _draw(name: str, factors: dict[Any, Any], part: str) -> NDArray[np.float32]:
+    """One modality of one subject at 3 mm; factors of the part that does not vary stand at their reference."""
+    held = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
+    factors = factors | {factor: REFERENCE[factor] for factor in held if factor in REFERENCE}
+    rng = np.random.default_rng(int(factors["seed"])) if part != "joint" else None
+    return _mri(factors, rng) if name == "mri" else _pet(factors, rng)
+
+
+def _mri(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
+    grey = _grey(factors) * (1.0 - 0.06 * factors["age"]) * (1.0 + 0.03 * factors["size"])
+    places = _numbers() + _ventricles() * np.float32(factors["age"])
+    if rng is not None:
+        places = places + np.stack([_smooth_noise(rng, FOLDING_FWHM) for _ in range(3)]) * FOLDING_MM / FINEST
+        grey = grey * (1.0 + 0.03 * _smooth_noise(rng, 80.0))
+    warped = map_coordinates(grey, places, order=1, output=np.float32)
+    return gaussian_filter(warped, sd_of(MRI_FWHM, FINEST))
+
+
+def _pet(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
+    amyloid = amyloid_curve(factors["stage"]) * pattern("amyloid", FINEST) * _lopsided(factors)
+    uptake = (
+        _grey(factors) * (CORTEX + AMYLOID * amyloid) + _white() * (WHITE + 0.25 * factors["white"]) + FLUID * _fluid()
+    )
+    seen = gaussian_filter(uptake, sd_of(factors["resolution"], FINEST)) * (1.0 + 0.06 * factors["scale"])
+    return seen if rng is None else seen * (1.0 + 0.05 * _smooth_noise(rng, 60.0))
+
+
+def _grey(factors: dict[Any, Any]) -> NDArray[np.float32]:
+    lost = atrophy_curve(factors["stage"]) * pattern("atrophy", FINEST) * _lopsided(factors)
+    return (template("grey", FINEST) * (1.0 - np.clip(lost, 0.0, 0.8))).astype(np.float32)
+
+
+def _white() -> NDArray[np.float32]:
+    return template("white", FINEST)
+
+
+@lru_cache(maxsize=1)
+def _fluid() -> NDArray[np.float32]:
+    rest = template("brain", FINEST) - template("grey", FINEST) - template("white", FINEST)
+    return np.clip(rest, 0.0, 1.0)
+
+
+def _lopsided(factors: dict[Any, Any]) -> NDArray[np.float32]:
+    return 1.0 + ASYMMETRY * np.float32(factors["asymmetry"]) * _side()
+
+
+@lru_cache(maxsize=1)
+def _side() -> NDArray[np.float32]:
+    """From -1 on the left to 1 on the right, smooth over the middle."""
+    return np.tanh(mni_grid(FINEST).points()[0] / 20.0)
+
+
+@lru_cache(maxsize=1)
+def _numbers() -> NDArray[np.float32]:
+    return np.indices(mni_grid(FINEST).shape, dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _ventricles() -> NDArray[np.float32]:
+    """By how many voxels to look nearer to the lateral ventricles so that they are one unit of age wider."""
+    offsets = mni_grid(FINEST).points() - np.array([0.0, -18.0, 14.0], dtype=np.float32).reshape(3, 1, 1, 1)
+    distance = np.sqrt(np.square(offsets).sum(axis=0)) + 1e-3
+    return -offsets / distance * (2.0 / FINEST) * np.exp(-0.5 * np.square(distance / 25.0)) * np.tanh(distance / 8.0)
+
+
+def _smooth_noise(rng: np.random.Generator, fwhm: float) -> NDArray[np.float32]:
+    """Smooth noise of variance 1, drawn on a coarse grid."""
+    shape = mni_grid(FINEST).shape
+    step = max(int(fwhm / FINEST / 4), 1)
+    coarse = tuple(-(-length // step) + 1 for length in shape)
+    sd = sd_of(fwhm, FINEST * step)
+    padded = tuple(length + 2 * int(np.ceil(2 * sd)) for length in coarse)
+    noise = gaussian_filter(rng.standard_normal(padded), sd, mode="wrap")
+    noise = noise / noise.std()
+    inner = tuple(slice(int(np.ceil(2 * sd)), int(np.ceil(2 * sd)) + length) for length in coarse)
+    fine = zoom(noise[inner], step, order=1)
+    return fine[: shape[0], : shape[1], : shape[2]].astype(np.float32)
+
+
+def _sampled(volume: NDArray, grid: Grid) -> NDArray[np.float32]:
+    """A volume at 3 mm on another grid; sampled without averaging, for it is smooth already."""
+    step = grid.voxel / FINEST
+    if abs(step - round(step)) < 1e-6:
+        every = slice(None, None, round(step))
+        return np.ascontiguousarray(volume[every, every, every])
+    numbers = np.indices(grid.shape, dtype=np.float32) * step
+    return map_coordinates(volume, numbers, order=1, output=np.float32)
+
+
+def _empty(folder: str | Path | None, name: str, shape: tuple[int, ...]) -> Any:
+    if folder is None:
+        return np.empty(shape, dtype=np.float16)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(Path(folder) / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)

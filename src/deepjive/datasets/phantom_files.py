@@ -1,0 +1,169 @@
+"""The phantom cohort as files: maps as Clinica writes them, and scans in the subjects' own space as a scanner does.
+
+So that the same readers, the same preprocessing and the same commands run on the phantom as on a user's data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.spatial.transform import Rotation
+
+from deepjive.datasets.anatomy import pattern
+from deepjive.datasets.phantom import (
+    AMYLOID,
+    CORTEX,
+    FLUID,
+    WHITE,
+    Phantom,
+    amyloid_curve,
+    atrophy_curve,
+)
+from deepjive.imaging.grid import mni_grid, sd_of, template
+from deepjive.readers.guard import optional
+
+MRI_NAME = "t1/spm/dartel/group-phantom/{name}_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz"
+PET_NAME = (
+    "pet/preprocessing/group-phantom/{name}_trc-18FAV45_pet_space-Ixi549Space_suvr-cerebellumPons_mask-brain_pet.nii.gz"
+)
+NATIVE = 2.0
+MARGIN = 12
+T1_VOXEL, PET_VOXEL = (1.6, 1.6, 2.0), (2.5, 2.5, 3.0)
+LARGEST_TURN, LARGEST_SHIFT, LARGEST_STRETCH = 8.0, 8.0, 0.04
+BECQUEREL = 6000.0
+
+
+def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
+    """Write the phantom's maps as a CAPS folder, with the BIDS tables that go with it.
+
+    Parameters
+    ----------
+    phantom : Phantom
+        The cohort.
+    folder : path
+        Gets ``caps`` and ``bids``.
+
+    Returns
+    -------
+    caps, bids : Path
+        For ``read_cohort({"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}, clinical=bids)``.
+    """
+    caps, bids = Path(folder) / "caps", Path(folder) / "bids"
+    for row, subject in enumerate(phantom.subjects["participant_id"]):
+        session = caps / "subjects" / subject / "ses-M00"
+        for modality, pattern_of_name in (("mri", MRI_NAME), ("pet", PET_NAME)):
+            path = session / pattern_of_name.format(name=f"{subject}_ses-M00")
+            _write(path, phantom.data.rows(modality, [row])[0], phantom.grid.affine)
+    bids.mkdir(parents=True, exist_ok=True)
+    columns = ["participant_id", "diagnosis", "age"]
+    phantom.subjects[columns].to_csv(bids / "participants.tsv", sep="\t", index=False)
+    return caps, bids
+
+
+def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:
+    """Write scans of phantom subjects in their own space, as a BIDS folder to preprocess.
+
+    The head is turned, moved and stretched at random; around the brain there are fluid, skull and scalp; the T1 has a
+    bias field of 20% and noise; the PET is in Bq/ml, blurred, in another position and with other voxels. What was done
+    is in ``sub-*/moves.json``: rotation, shift and stretch of each scan as affines from MNI space, in mm.
+
+    Parameters
+    ----------
+    subjects : DataFrame
+        Rows of `Phantom.subjects`.
+    folder : path
+        The BIDS folder.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    import json
+
+    folder = Path(folder)
+    for factors in subjects.to_dict(orient="records"):
+        name, rng = str(factors["participant_id"]), np.random.default_rng(int(factors["seed"]))
+        t1, pet = _head(factors)
+        stretch = np.diag([*(1.0 + rng.uniform(-1, 1, 3) * LARGEST_STRETCH), 1.0])
+        moves = {"t1": _moved(rng) @ stretch, "pet": _moved(rng) @ stretch}
+        session = folder / name / "ses-M00"
+        scan, affine = _scanned(t1, moves["t1"], T1_VOXEL)
+        bias = np.exp(0.2 * _slow(scan.shape, rng))
+        noisy = np.abs(scan * bias + 0.015 * rng.standard_normal(scan.shape)) * 1000.0
+        _write(session / "anat" / f"{name}_ses-M00_T1w.nii.gz", noisy, affine)
+        scan, affine = _scanned(pet, moves["pet"], PET_VOXEL)
+        counts = np.maximum(scan + 0.04 * rng.standard_normal(scan.shape), 0.0) * BECQUEREL
+        _write(session / "pet" / f"{name}_ses-M00_trc-18FAV45_pet.nii.gz", counts, affine)
+        text = json.dumps({key: move.tolist() for key, move in moves.items()}, indent=1)
+        (folder / name / "moves.json").write_text(text)
+    description = {"Name": "Phantom", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    (folder / "dataset_description.json").write_text(json.dumps(description, indent=1))
+    table = subjects[["participant_id", "diagnosis", "age"]]
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False)
+    return folder
+
+
+def _head(factors: dict[Any, Any]) -> tuple[NDArray, NDArray]:
+    """T1 intensity (white matter 1) and PET uptake of a head in MNI space, with a margin around the brain's box."""
+    brain, white = (_padded(template(name, NATIVE)) for name in ("brain", "white"))
+    lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(NATIVE).points()[0] / 20.0)
+    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", NATIVE) * lopsided, 0.0, 0.8)
+    grey = _padded(template("grey", NATIVE) * (1.0 - lost))
+    amyloid = _padded(amyloid_curve(factors["stage"]) * pattern("amyloid", NATIVE) * lopsided)
+    fluid = np.clip(brain - grey - white, 0.0, 1.0)
+    beyond = distance_transform_edt(brain < 0.5) * NATIVE
+    inner, skull, scalp = ((beyond > low) & (beyond <= high) for low, high in ((0, 3), (3, 8), (8, 14)))
+    t1 = 0.65 * grey + white + 0.2 * fluid + 0.2 * inner + 0.08 * skull + 0.85 * scalp
+    pet = grey * (CORTEX + AMYLOID * amyloid) + white * WHITE + FLUID * (fluid + inner) + 0.3 * skull + 0.5 * scalp
+    return gaussian_filter(t1, 0.4), gaussian_filter(pet, sd_of(6.0, NATIVE))
+
+
+def _padded(volume: NDArray) -> NDArray[np.float32]:
+    return np.pad(volume, MARGIN).astype(np.float32)
+
+
+def _moved(rng: np.random.Generator) -> NDArray:
+    """A random rigid motion."""
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_euler("xyz", rng.uniform(-1, 1, 3) * LARGEST_TURN, degrees=True).as_matrix()
+    move[:3, 3] = rng.uniform(-1, 1, 3) * LARGEST_SHIFT
+    return move
+
+
+def _scanned(volume: NDArray, move: NDArray, voxel: tuple[float, float, float]) -> tuple[NDArray, NDArray]:
+    """Sample a head that was moved, on a scanner's grid around it."""
+    inner = mni_grid(NATIVE)
+    affine = inner.affine.copy()
+    affine[:3, 3] -= MARGIN * NATIVE
+    extent = np.array(volume.shape) * NATIVE
+    shape = tuple(int(length) for length in np.ceil((extent + 16.0) / voxel))
+    scanner = np.diag([*voxel, 1.0])
+    scanner[:3, 3] = affine[:3, 3] - 8.0
+    to_voxels = np.linalg.inv(affine) @ np.linalg.inv(move) @ scanner
+    numbers = np.indices(shape, dtype=np.float32).reshape(3, -1)
+    places = (to_voxels[:3, :3] @ numbers + to_voxels[:3, 3:]).reshape(3, *shape)
+    return map_coordinates(volume, places, order=1, output=np.float32), scanner
+
+
+def _slow(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:
+    """A field that varies slowly over the head, between about -1 and 1."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, length) for length in shape), indexing="ij", sparse=True)
+    weights = rng.uniform(-1, 1, (3, 2))
+    return np.clip(sum(a * axis + b * (axis**2 - 0.5) for (a, b), axis in zip(weights, axes, strict=True)), -1, 1)
+
+
+def _write(path: Path, volume: NDArray, affine: NDArray) -> None:
+    """A NIfTI file of 16-bit integers with a scale."""
+    nibabel = optional("nibabel", "Writing NIfTI files")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nibabel.Nifti1Image(np.asarray(volume, dtype=np.float32), affine)
+    image.set_sform(affine, code="scanner" if "anat" in path.parts or path.parent.name == "pet" else "mni")
+    image.set_qform(affine, code="scanner" if "anat" in path.parts or path.parent.name == "pet" else "mni")
+    image.set_data_dtype(np.int16)
+    nibabel.save(image, path)

@@ -1,0 +1,189 @@
+"""Scans found by their names: BIDS, Clinica's CAPS, fMRIPrep's and our own derivatives.
+
+A name is entities and a suffix, ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. What each pipeline calls its results is one
+row of `LAYOUTS`. Sources: the Brain Imaging Data Structure 1.10; Clinica's CAPS specification (Routier et al. 2021,
+Front Neuroinform 15:689675); fMRIPrep's outputs (Esteban et al. 2019, Nat Methods 16:111).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+NIFTI = r"\.nii(\.gz)?"
+
+
+class Layout(NamedTuple):
+    """Where a pipeline writes one kind of map.
+
+    Attributes
+    ----------
+    folder : str
+        Glob of the folders from the data set's root.
+    name : str
+        Regular expression of the end of the file's name.
+    """
+
+    folder: str
+    name: str
+
+
+SPM_GREY = r"_T1w_segm-graymatter_space-Ixi549Space_modulated-{modulated}(_fwhm-\d+mm)?_probability"
+LAYOUTS = {
+    "bids-t1": Layout("sub-*/**/anat", r"_T1w"),
+    "bids-pet": Layout("sub-*/**/pet", r"_pet"),
+    "t1-volume": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="on")),
+    "t1-volume-unmodulated": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="off")),
+    "t1-volume-segmentation": Layout(
+        "subjects/sub-*/ses-*/t1/spm/segmentation/normalized_space", SPM_GREY.format(modulated="on")
+    ),
+    "pet-volume": Layout(
+        "subjects/sub-*/ses-*/pet/preprocessing/group-*", r"_pet_space-Ixi549Space(_[a-z]+-[A-Za-z0-9]+)*_pet"
+    ),
+    "t1-linear": Layout("subjects/sub-*/ses-*/t1_linear", r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_T1w"),
+    "pet-linear": Layout(
+        "subjects/sub-*/ses-*/pet_linear",
+        r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_suvr-[A-Za-z0-9]+_pet",
+    ),
+    "fmriprep": Layout("sub-*/**/anat", r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-GM_probseg"),
+    "deepjive-mri": Layout("sub-*/**/anat", r"_space-MNI152NLin2009aSym_res-[0-9p]+_label-GM_desc-modulated_probseg"),
+    "deepjive-pet": Layout("sub-*/**/pet", r"_space-MNI152NLin2009aSym_res-[0-9p]+_desc-suvr_pet"),
+}
+DIFFERENT = ("trc", "suvr", "group", "run", "rec", "acq")
+
+UNKNOWN_LAYOUT = "layout is {given!r}, but must be one of {known}."
+NO_FOLDER = "There is no folder {path}."
+SEVERAL = "{count} files fit {layout!r}: {names}. Say which, e.g. choose={{{example}}}"
+NO_SESSION = "its folder has no session with such a file (looked for {layout!r})"
+
+
+class Problem(NamedTuple):
+    """Something that keeps a scan or a subject out; the others go on.
+
+    Attributes
+    ----------
+    subject : str
+        ``sub-..`` or ``sub-.._ses-..``.
+    file : str
+        The file or folder.
+    reason : str
+        What is wrong with it, and what to do.
+    """
+
+    subject: str
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.file}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Files of one kind, at most one for each participant and session.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `participant_id`, `session_id` (empty where the data set has no sessions), `path`.
+    problems : list of Problem
+        What was left out.
+    """
+
+    table: pd.DataFrame
+    problems: list[Problem]
+
+
+def entities(path: str | Path) -> dict[str, str]:
+    """The entities of a BIDS name.
+
+    Examples
+    --------
+    >>> entities("sub-01_ses-M00_trc-18FAV45_pet.nii.gz")
+    {'sub': '01', 'ses': 'M00', 'trc': '18FAV45'}
+    """
+    stem = Path(path).name.split(".")[0]
+    return dict(re.findall(r"(?:^|_)([A-Za-z]+)-([A-Za-z0-9]+)", stem))
+
+
+def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None = None) -> Scans:
+    """Find the maps of one pipeline.
+
+    Parameters
+    ----------
+    root : path
+        The data set: a BIDS folder, a CAPS folder, or derivatives.
+    layout : str
+        A key of `LAYOUTS`.
+    choose : mapping of str to str, optional
+        Entities that a name must have, such as ``{"trc": "18FAV45", "suvr": "pons"}``. Where several names are left
+        that differ in smoothing or cropping only, the plainest, which has the fewest entities, is taken.
+
+    Returns
+    -------
+    Scans
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        For an unknown layout or a folder that is not there.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(UNKNOWN_LAYOUT.format(given=layout, known=sorted(LAYOUTS)))
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(NO_FOLDER.format(path=root))
+    name = re.compile(LAYOUTS[layout].name + NIFTI + "$")
+    found: dict[tuple[str, str], list[Path]] = {}
+    for folder in sorted(root.glob(LAYOUTS[layout].folder)):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            parts = entities(path)
+            if name.search(path.name) and "sub" in parts and _fits(path, choose or {}):
+                session = f"ses-{parts['ses']}" if "ses" in parts else ""
+                found.setdefault((f"sub-{parts['sub']}", session), []).append(path)
+    return _one_each(root, layout, found)
+
+
+def _one_each(root: Path, layout: str, found: Mapping[tuple[str, str], list[Path]]) -> Scans:
+    rows, problems = [], []
+    for (subject, session), paths in found.items():
+        clash = _clash(paths)
+        if clash:
+            names = ", ".join(path.name for path in paths)
+            example = f"{clash!r}: {_entity(paths[0], clash)!r}"
+            reason = SEVERAL.format(count=len(paths), layout=layout, names=names, example=example)
+            problems.append(Problem("_".join(filter(None, (subject, session))), str(paths[0].parent), reason))
+            continue
+        plainest = min(paths, key=lambda path: (len(entities(path)), path.name))
+        rows.append({"participant_id": subject, "session_id": session, "path": plainest})
+    known = {subject for subject, _ in found}
+    for folder in _subject_folders(root, layout):
+        if folder.name not in known:
+            problems.append(Problem(folder.name, str(folder), NO_SESSION.format(layout=layout)))
+    return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems)
+
+
+def _subject_folders(root: Path, layout: str) -> Iterable[Path]:
+    pattern = "subjects/sub-*" if LAYOUTS[layout].folder.startswith("subjects/") else "sub-*"
+    return (path for path in sorted(root.glob(pattern)) if path.is_dir())
+
+
+def _entity(path: Path, key: str) -> str:
+    if key == "group":
+        folder = next((part for part in path.parts if part.startswith("group-")), "")
+        return folder.removeprefix("group-")
+    return entities(path).get(key, "")
+
+
+def _fits(path: Path, choose: Mapping[str, str]) -> bool:
+    return all(_entity(path, key) == value for key, value in choose.items() if _entity(path, key) or key != "group")
+
+
+def _clash(paths: list[Path]) -> str | None:
+    """An entity in which files differ that are not the same map."""
+    return next((key for key in DIFFERENT if len({_entity(path, key) for path in paths}) > 1), None)

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+
+from deepjive.datasets.adni import read_cohort, read_cohort_table
+from deepjive.imaging.bids import entities, find_scans
+
+pytest.importorskip("nilearn")
+GREY = "t1/spm/dartel/group-AD/{0}_T1w_segm-graymatter_space-Ixi549Space_modulated-{1}{2}_probability.nii.gz"
+SUVR = "pet/preprocessing/group-AD/{0}_trc-{1}_pet_space-Ixi549Space_suvr-{2}{3}_pet.nii.gz"
+
+
+@pytest.fixture
+def caps(tmp_path, write_nifti):
+    """Three participants: the PET of the first comes six months after T1, the second has no PET, the third no T1."""
+
+    def write(subject, session, name, *parts):
+        path = tmp_path / "caps" / "subjects" / subject / session / name.format(f"{subject}_{session}", *parts)
+        return write_nifti(path)
+
+    for session in ("ses-M00", "ses-M24"):
+        write("sub-A", session, GREY, "on", "")
+        write("sub-A", session, GREY, "on", "_fwhm-8mm")
+        write("sub-A", session, GREY, "off", "")
+    write("sub-A", "ses-M06", SUVR, "18FAV45", "pons", "")
+    write("sub-A", "ses-M06", SUVR, "18FAV45", "pons", "_mask-brain_fwhm-8mm")
+    write("sub-B", "ses-M00", GREY, "on", "")
+    write("sub-C", "ses-M00", SUVR, "18FAV45", "pons", "")
+    return tmp_path / "caps"
+
+
+@pytest.fixture
+def sources(caps):
+    return {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
+
+
+def test_entities_are_read_from_names():
+    assert entities("x/sub-1_ses-M00_trc-11CPIB_pet.nii.gz") == {"sub": "1", "ses": "M00", "trc": "11CPIB"}
+
+
+def test_the_t1_nearest_the_pet_is_joined_and_missing_stays_missing(sources):
+    cohort = read_cohort(sources, max_months=12)
+    rows = cohort.table.set_index("participant_id")
+    assert cohort.samples == ["sub-A_ses-M06", "sub-C_ses-M00", "sub-B_ses-M00"]
+    assert (
+        rows.at["sub-A", "mri"].name
+        == "sub-A_ses-M00_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz"
+    )
+    assert rows.at["sub-A", "pet"].name.endswith("suvr-pons_pet.nii.gz")
+    cohort, data = cohort.read(12)
+    assert data.present.tolist() == [[True, True], [False, True], [True, False]]
+    assert cohort.complete().samples == ["sub-A_ses-M06"]
+    near = read_cohort(sources, max_months=3)
+    assert any("no mri within 3 months of the pet" in problem.reason for problem in near.problems)
+
+
+def test_dates_count_more_than_names_of_sessions(sources, tmp_path):
+    bids = tmp_path / "bids"
+    (bids / "sub-A").mkdir(parents=True)
+    (bids / "participants.tsv").write_text("participant_id\tsex\tdiagnosis_sc\nsub-A\tF\tCN\nsub-B\tn/a\tAD\n")
+    (bids / "sub-A" / "sub-A_sessions.tsv").write_text(
+        "session_id\tage\tdiagnosis\texamination_date\n"
+        "ses-M00\t70\tCN\t2010-01-01\nses-M06\t70.5\tMCI\t2011-12-20\nses-M24\t72\tAD\t2012-01-01\n"
+    )
+    rows = read_cohort(sources, clinical=bids).table.set_index("participant_id")
+    assert "ses-M24" in str(rows.at["sub-A", "mri"])
+    assert rows.at["sub-A", "diagnosis"] == "MCI"
+    assert rows.at["sub-A", "age"] == 70.5
+    assert rows["sex"].isna().tolist() == [False, True, True]
+
+
+def test_files_that_differ_in_more_than_smoothing_must_be_chosen_from(caps, sources, write_nifti):
+    folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
+    write_nifti(folder / "sub-C_ses-M00_trc-18FFDG_pet_space-Ixi549Space_suvr-pons_pet.nii.gz")
+    scans = find_scans(caps, "pet-volume")
+    assert scans.table["participant_id"].tolist() == ["sub-A"]
+    assert scans.problems[0].subject == "sub-C_ses-M00"
+    assert "Say which, e.g. choose={'trc': '18FAV45'}" in scans.problems[0].reason
+    chosen = read_cohort(sources, choose={"trc": "18FFDG"})
+    assert [path.name for path in chosen.table["pet"] if path is not None] == [
+        "sub-C_ses-M00_trc-18FFDG_pet_space-Ixi549Space_suvr-pons_pet.nii.gz"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        (
+            "t1-linear",
+            "subjects/sub-1/ses-1/t1_linear/sub-1_ses-1_space-MNI152NLin2009cSym_desc-Crop_res-1x1x1_T1w.nii.gz",
+        ),
+        (
+            "pet-linear",
+            "subjects/sub-1/ses-1/pet_linear/"
+            "sub-1_ses-1_trc-18FFDG_space-MNI152NLin2009cSym_res-1x1x1_suvr-cerebellumPons2_pet.nii.gz",
+        ),
+        ("fmriprep", "sub-1/ses-1/anat/sub-1_ses-1_space-MNI152NLin2009cAsym_res-2_label-GM_probseg.nii.gz"),
+        ("fmriprep", "sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-GM_probseg.nii.gz"),
+        ("bids-t1", "sub-1/ses-1/anat/sub-1_ses-1_T1w.nii.gz"),
+        (
+            "t1-volume-segmentation",
+            "subjects/sub-1/ses-1/t1/spm/segmentation/normalized_space/"
+            "sub-1_ses-1_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz",
+        ),
+        ("deepjive-mri", "sub-1/anat/sub-1_space-MNI152NLin2009aSym_res-3_label-GM_desc-modulated_probseg.nii.gz"),
+    ],
+)
+def test_names_of_other_pipelines_are_known(tmp_path, write_nifti, layout, name):
+    path = write_nifti(tmp_path / name)
+    write_nifti(path.with_name("sub-1_something_else.nii.gz"))
+    assert find_scans(tmp_path, layout).table["path"].tolist() == [path]
+
+
+def test_a_table_of_paths_goes_on_without_what_is_bad(tmp_path, write_nifti):
+    for subject in ("1", "2", "3"):
+        write_nifti(tmp_path / f"mri{subject}.nii.gz")
+        write_nifti(tmp_path / f"pet{subject}.nii.gz")
+    (tmp_path / "pet2.nii.gz").write_bytes((tmp_path / "pet2.nii.gz").read_bytes()[:500])
+    (tmp_path / "cohort.csv").write_text(
+        "participant_id,diagnosis,mri,pet\n"
+        "1,CN,mri1.nii.gz,pet1.nii.gz\n2,AD,mri2.nii.gz,pet2.nii.gz\n3,AD,mri3.nii.gz,n/a\n"
+        "3,CN,mri1.nii.gz,pet1.nii.gz\n4,CN,gone.nii.gz,\n"
+    )
+    cohort, data = read_cohort_table(tmp_path / "cohort.csv").read(12, store=tmp_path / "store")
+    assert data.samples.tolist() == ["1", "2", "3"]
+    assert data.present.tolist() == [[True, True], [True, False], [True, False]]
+    assert data["mri"].dtype == np.float16
+    problems = {problem.subject: str(problem) for problem in cohort.problems}
+    assert "rows 4, 5 describe it; the first is used" in problems["3"]
+    assert "pet2.nii.gz could not be read" in problems["2"]
+    assert any("There is no file" in str(problem) and "gone.nii.gz" in str(problem) for problem in cohort.problems)
+    assert cohort.table["diagnosis"].tolist() == ["CN", "AD", "AD"]
+
+
+def test_splits_keep_a_participant_together(tmp_path, write_nifti):
+    write_nifti(tmp_path / "a.nii.gz")
+    rows = [f"sub-{i},ses-{j},{'CN' if i % 2 else 'AD'},a.nii.gz" for i in range(8) for j in range(3)]
+    (tmp_path / "t.csv").write_text("participant_id,session_id,diagnosis,mri\n" + "\n".join(rows))
+    cohort = read_cohort_table(tmp_path / "t.csv")
+    for train, test in cohort.folds(4):
+        assert not set(cohort.groups[train]) & set(cohort.groups[test])
+        assert set(cohort.table["diagnosis"].iloc[test]) == {"CN", "AD"}
+
+
+def test_nothing_to_read_says_why(tmp_path, caps):
+    (tmp_path / "bad.csv").write_text("participant_id,mri\n1,gone.nii.gz\n")
+    with pytest.raises(ValueError, match=r"No usable scan was found\. 1: .*There is no file"):
+        read_cohort_table(tmp_path / "bad.csv").read(12)
+    (tmp_path / "none.csv").write_text("id,mri\n1,gone.nii.gz\n")
+    with pytest.raises(ValueError, match="has no column 'participant_id'"):
+        read_cohort_table(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="layout is 'clinica'"):
+        find_scans(caps, "clinica")
+    (caps / "subjects" / "sub-D").mkdir()
+    assert any(problem.subject == "sub-D" for problem in find_scans(caps, "t1-volume").problems)
