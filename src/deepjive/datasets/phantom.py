@@ -19,8 +19,8 @@ acts (`deepjive.datasets.anatomy`):
 Uptake in healthy cortex, white matter and fluid is set so that the composite SUVR against cerebellar grey lies near 1.1
 in healthy subjects without amyloid, and that of full disease near 1.8 (florbetapir: Clark et al. 2011, JAMA 305:275;
 PiB: Klunk et al. 2004, Ann Neurol 55:306, whose AD mean is 2.07). PET is drawn from G', which age and size do not
-touch: otherwise partial volume would make them joint. Everything is drawn on a grid of 3 mm and then sampled, so that ratios
-do not depend on the resolution asked for.
+touch: otherwise partial volume would make them joint. Everything is drawn on a grid of 3 mm and then sampled, so that
+ratios do not depend on the resolution asked for.
 
 Truth is by counterfactual: the joint part is what would be seen if the factors of one modality alone stood at their
 reference; the individual part what would be seen without disease.
