@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 
 from deepjive.evaluation import synthetic_study
@@ -31,3 +33,32 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
     before = [path.stat().st_mtime_ns for path in cells]
     assert invoke(*words).exit_code == 0
     assert [path.stat().st_mtime_ns for path in cells] == before
+
+
+@pytest.mark.slow
+def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
+    words = ("reproduce", "mnist", "--out", tmp_path / "run", "--study", "rotated")
+    words = (*words, "--quick", "--pairs", 500, "--max-epochs", 1)
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    assert "scikit-learn's digits" in result.stdout
+    page = (tmp_path / "run" / "report.html").read_text()
+    for words_on_page in ("More individual scores than needed", "these figures are not results", "what each joint"):
+        assert words_on_page in page
+    with (tmp_path / "run" / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["figure"] for row in rows} >= {"digit error, individual of turned", "predicted variance, original"}
+    cells = sorted((tmp_path / "run" / "cells").iterdir())
+    before = [path.stat().st_mtime_ns for path in cells]
+    assert invoke(*words).exit_code == 0
+    assert [path.stat().st_mtime_ns for path in cells] == before
+
+
+def test_a_folder_without_mnist_and_an_unknown_study_are_told_in_a_line(invoke, tmp_path):
+    absent = invoke("reproduce", "mnist", "--mnist", tmp_path / "none", "--out", tmp_path / "run")
+    assert absent.exit_code == 2
+    assert "train-images-idx3-ubyte" in absent.stderr
+    unknown = invoke("reproduce", "mnist", "--study", "nosy", "--out", tmp_path / "run")
+    assert unknown.exit_code == 2
+    assert "nosy" in unknown.stderr

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run an experiment again, and write its tables and figures.")
 
+QUICK_NOTE = "Quick: {pairs} pairs and one seed, to see that it runs; these figures are not results."
+NOT_MNIST = (
+    "MNIST is not there, so scikit-learn's digits of 8 x 8 pixels stand in for it; give --mnist FOLDER or set "
+    "DEEPJIVE_DATA for the real experiment. Image and sound are left out."
+)
+
 
 class Part(StrEnum):
     """The parts of the experiment with synthetic data."""
@@ -26,6 +32,16 @@ class Part(StrEnum):
     sizes = "sizes"
     ablation = "ablation"
     ranks = "ranks"
+
+
+class Study(StrEnum):
+    """The questions of the experiment with paired digits."""
+
+    noisy = "noisy"
+    leakage = "leakage"
+    overlay = "overlay"
+    sound = "sound"
+    rotated = "rotated"
 
 
 @app.command()
@@ -65,6 +81,64 @@ def synthetic(
     options = "".join(f" --part {name}" for name in parts) if part else ""
     command = f"deepjive reproduce synthetic{options}{' --quick' if quick else ''} --out {out}"
     page = write_synthetic(out / "report.html", cells, found, tables(cells, found), drawn, command)
+    show.line(f"Report: {page}")
+
+
+@app.command()
+def mnist(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; goes on where it was left.")] = Path(
+        "runs/mnist"
+    ),
+    study: Annotated[list[Study] | None, typer.Option(help="A question; may be repeated.", show_default="all")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few pairs, one seed: about 5 minutes on 2 cores.")] = False,
+    pairs: Annotated[int | None, typer.Option(min=500, help="Training pairs.", show_default="50000")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of data and networks.", show_default="5")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most passes over the data in each phase.", show_default="8")
+    ] = None,
+    mnist_folder: Annotated[
+        Path | None,
+        typer.Option("--mnist", metavar="FOLDER", help="MNIST's four files.", show_default="$DEEPJIVE_DATA/mnist"),
+    ] = None,
+    fsdd_folder: Annotated[
+        Path | None,
+        typer.Option("--fsdd", metavar="FOLDER", help="The spoken digits.", show_default="$DEEPJIVE_DATA/fsdd"),
+    ] = None,
+) -> None:
+    """Paired digits: noisy MNIST, leakage, overlaid and turned digits, image with sound; beside the baselines.
+
+    Every fit is kept as soon as it is done, so that an interrupted run goes on where it was.
+    """
+    import warnings
+    from dataclasses import replace
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    from deepjive.cli.paired_digits_page import write_page
+    from deepjive.datasets.mnist import load_digit_images
+    from deepjive.evaluation.cells import measured
+    from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, run_cell
+
+    given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs}
+    changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    budget = replace(QUICK if quick else Budget(), **changed)
+    sources = Sources(mnist_folder, fsdd_folder)
+    studies = tuple(name for name in STUDIES if study is None or name in [one.value for one in study])
+    if load_digit_images(mnist_folder, fallback=True).source != "MNIST":
+        show.line(NOT_MNIST)
+        studies = tuple(name for name in studies if name != "sound")
+    cells = cells_of(budget, studies)
+    out.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), cells_shown() as on_cell:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = measured(cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", on_cell)
+    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in changed.items())
+    options = "".join(f" --study {name}" for name in studies if study) + (" --quick" if quick else "") + options
+    note = QUICK_NOTE.format(pairs=budget.pairs) if quick else ""
+    tables, page = write_page(out, cells, found, sources, f"deepjive reproduce mnist{options} --out {out}", note)
+    for table in tables:
+        show.table(table.caption, table.header, table.rows)
+        show.line(table.sentence + "\n")
     show.line(f"Report: {page}")
 
 

@@ -1,0 +1,315 @@
+"""The study of paired digits: questions, data sets, methods and seeds, and what is measured of each fit.
+
+noisy     does the class, all that two images share, sit in the joint scores? ("noisy MNIST", Wang et al. 2015)
+leakage   what does it cost to keep the class out of the individual scores?
+overlay   are joint and individual parts recovered pixel by pixel, where they add up and where they do not?
+sound     the same as noisy for image and sound: digits from joint scores, speakers from individual ones
+rotated   do individual scores stay individual when there are more of them than needed? (Koukuntla et al. 2024)
+
+Every figure is of test pairs. Settings were chosen on validation pairs; C of the support vector machines is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.datasets.mnist import DigitImages, load_digit_images
+from deepjive.datasets.overlay import overlay
+from deepjive.datasets.pairs import PairedSplits, rotated, same_class, shuffled_pairs
+from deepjive.datasets.spoken import image_sound
+from deepjive.evaluation.cells import Cell
+from deepjive.evaluation.classes import cluster_error, svm_error
+from deepjive.evaluation.cross_prediction import cross_prediction
+from deepjive.evaluation.paired_methods import IDENTITIES, Fitted, PairScores, fit_method
+from deepjive.evaluation.recovery import r2
+
+STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
+OVERLAYS = ("sum", "maximum", "inverted")
+LEAKAGE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+PRIVATE_SIZES = (2, 5, 10)
+CLASSIFIER_IMAGES = 10_000
+SHUFFLED = " shuffled"
+LINEAR = ("AJIVE", "CCA", "PCA")
+SOUNDS = 2400
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is computed.
+
+    Attributes
+    ----------
+    pairs : int
+        Training pairs; a fifth as many for validation and for test, and of overlays and rotated digits half of each.
+    seeds : int
+        Seeds of everything, from 0.
+    max_epochs, sound_epochs : int
+        Most passes over the data in each phase, and over the 2400 pairs of image and sound.
+    weights : tuple of float
+        Orthogonality weights of the leakage curve.
+    sizes : tuple of int
+        Individual ranks of the rotated digits.
+    """
+
+    pairs: int = 50_000
+    seeds: int = 5
+    max_epochs: int = 8
+    sound_epochs: int = 40
+    weights: tuple[float, ...] = LEAKAGE_WEIGHTS
+    sizes: tuple[int, ...] = PRIVATE_SIZES
+
+
+QUICK = Budget(2000, 1, 6, 12, (0.1, 1.0), (2, 10))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the images and sounds are; None for the folders that `DEEPJIVE_DATA` names."""
+
+    mnist: Path | None = None
+    fsdd: Path | None = None
+
+
+def cells_of(budget: Budget, studies: tuple[str, ...] = STUDIES) -> list[Cell]:
+    """All fits of the studies, seed by seed, so that an early end leaves whole tables of fewer seeds."""
+    rows = {"noisy": _noisy, "leakage": _leakage, "overlay": _overlay, "sound": _sound, "rotated": _rotated}
+    return [
+        Cell(study, row, seed, {"pairs": pairs, "n": model.pop("n")}, model)
+        for study in studies
+        for seed in range(budget.seeds)
+        for row, pairs, model in rows[study](budget)
+    ]
+
+
+def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figures:
+    """Fit what a cell says and measure it.
+
+    Parameters
+    ----------
+    cell : Cell
+        From `cells_of`.
+    sources : Sources
+        Where the data are.
+    models : Path, optional
+        A folder; there the models of seed 0 are kept for pictures.
+
+    Returns
+    -------
+    dict of str to float
+        Not a number where there was nothing to measure.
+    """
+    pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
+    method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
+    started = time.process_time()
+    fitted = fit_method(method, pairs.train.data, *ranks, seed=cell.seed, settings=settings)
+    seconds = time.process_time() - started
+    if models is not None and cell.seed == 0 and hasattr(fitted.model, "save"):
+        fitted.model.save(models / cell.key)
+    measure = {"overlay": _recovered, "sound": _heard, "rotated": _turned}.get(cell.part, _told)
+    return {"CPU seconds of the fit": seconds} | measure(fitted, pairs, sources)
+
+
+def pairs_of(cell: Cell, sources: Sources) -> PairedSplits:
+    """The pairs that a cell is about."""
+    return _pairs(cell.data["pairs"], cell.data["n"], cell.seed, sources)
+
+
+def deep_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with networks in the place of their name: "mixed" has convolutional encoders and dense decoders.
+
+    Images that show one thing in one place need no convolutions to be drawn, and decoders take most of the time.
+    """
+    if settings.get("networks") != "mixed":
+        return dict(settings)
+    from deepjive.deep.networks import Decoder, Encoder
+
+    dropout = settings.get("dropout", 0.0)
+    networks = (lambda shape, rank: Encoder("conv", shape, rank, dropout), lambda s, r: Decoder("dense", s, r, dropout))
+    return settings | {"networks": networks}
+
+
+Rows = list[tuple[str, str, dict[str, Any]]]
+
+
+def _noisy(budget: Budget) -> Rows:
+    """(row, pairs, model) of each fit; so are the others."""
+    rows = [(method, "noisy", _deep(budget, method)) for method in IDENTITIES]
+    rows += [(method, "noisy", _plain(budget.pairs, method)) for method in LINEAR]
+    rows.append(("separate", "noisy", _deep(budget, "separate")))
+    return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, _deep(budget, "explicit"))]
+
+
+def _leakage(budget: Budget) -> Rows:
+    separate: Rows = [("separate", "noisy", _deep(budget, "separate"))]
+    return separate + [
+        (
+            f"{decoder}, weight {weight:g}",
+            "noisy",
+            _deep(budget, "explicit") | {"orthogonality_weight": weight, "individual_decoder": decoder},
+        )
+        for decoder in ("additive", "conditioned")
+        for weight in budget.weights
+    ]
+
+
+def _overlay(budget: Budget) -> Rows:
+    n = max(500, budget.pairs // 2)
+    changed = {"n": n, "joint_rank": 5, "individual_ranks": 5, "networks": "dense", "dropout": 0.0}
+    rows = [(f"{kind}, {method}", kind, _deep(budget, method) | changed) for kind in OVERLAYS for method in IDENTITIES]
+    return rows + [(f"{kind}, AJIVE", kind, _plain(n, "AJIVE", 5)) for kind in OVERLAYS]
+
+
+def _sound(budget: Budget) -> Rows:
+    changed = {"n": SOUNDS, "max_epochs": budget.sound_epochs, "dropout": 0.3}
+    rows = [(method, "sound", _deep(budget, method) | changed) for method in (*IDENTITIES, "separate")]
+    rows += [(method, "sound", _plain(SOUNDS, method)) for method in LINEAR]
+    return [*rows, ("explicit, shuffled pairs", "sound" + SHUFFLED, _deep(budget, "explicit") | changed)]
+
+
+def _rotated(budget: Budget) -> Rows:
+    changed = {"n": max(500, budget.pairs // 2), "joint_rank": 30, "individual_decoder": "conditioned"}
+    deep = _deep(budget, "explicit") | changed
+    sizes = {size: {"original": 0, "turned": size} for size in budget.sizes}
+    return [
+        (f"{size} individual scores", "rotated", deep | {"individual_ranks": ranks}) for size, ranks in sizes.items()
+    ]
+
+
+def _plain(n: int, method: str, rank: int = 10) -> dict[str, Any]:
+    return {"n": n, "method": method, "joint_rank": rank, "individual_ranks": rank}
+
+
+def _deep(budget: Budget, method: str) -> dict[str, Any]:
+    """What was chosen on validation pairs; see docs/mnist.md."""
+    return _plain(budget.pairs, method) | {
+        "networks": "mixed",
+        "dropout": 0.1,
+        "batch_size": 64,
+        "learning_rate": 3e-3 if method == "explicit" else 1e-3,
+        "max_epochs": budget.max_epochs,
+        "individual_decoder": "additive",
+        "orthogonality_weight": 0.1,
+        "validation_fraction": 0.05,
+    }
+
+
+@lru_cache(maxsize=1)
+def _images(folder: Path | None) -> DigitImages:
+    return load_digit_images(folder, fallback=True)
+
+
+@lru_cache(maxsize=1)
+def _pairs(name: str, n: int, seed: int, sources: Sources) -> PairedSplits:
+    if name.endswith(SHUFFLED):
+        return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, sources), seed)
+    if name == "sound":
+        return image_sound(sources.mnist, sources.fsdd)
+    sizes = (n, max(500, n // 5), max(500, n // 5))
+    images = _images(sources.mnist)
+    if name == "noisy":
+        return same_class(images, sizes, random_state=seed)
+    if name == "rotated":
+        return rotated(images, sizes, random_state=seed)
+    return overlay(images, sizes, kind=name, random_state=seed)  # type: ignore[arg-type]
+
+
+def _told(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
+    """Errors of telling the digit from each set of scores, and what is explained and predicted."""
+    figures = _errors(fitted, pairs, {"digit": [split.digit for split in _splits(pairs)]})
+    if fitted.model is not None:
+        figures |= _explained(fitted, pairs)
+    return figures
+
+
+def _errors(fitted: Fitted, pairs: PairedSplits, labels: dict[str, list[NDArray]]) -> Figures:
+    sets = [_named(fitted.scores(split.data)) for split in _splits(pairs)]
+    figures = {
+        f"{label} error, {name}": svm_error(*((scores[name], y) for scores, y in zip(sets, values, strict=True)))
+        for label, values in labels.items()
+        for name in sets[0]
+    }
+    if "joint" in sets[2]:
+        figures["digit cluster error, joint"] = cluster_error(sets[2]["joint"], pairs.test.digit)
+    return figures
+
+
+def _named(scores: PairScores) -> dict[str, NDArray]:
+    named = {} if scores.joint is None else {"joint": scores.joint}
+    named |= {f"joint of {name}": array for name, array in scores.alone.items()}
+    named |= {f"individual of {name}": array for name, array in scores.individual.items()}
+    return named | ({"all": scores.everything()} if scores.individual else {})
+
+
+def _explained(fitted: Fitted, pairs: PairedSplits) -> Figures:
+    data = pairs.test.data
+    figures = {
+        f"variance {part}, {name}": fraction
+        for name, parts in fitted.model.decompose(data).variance_explained.items()
+        for part, fraction in parts.items()
+    }
+    if fitted.scores(data[:2]).alone:
+        figures |= {f"predicted variance, {name}": r2(data[name], fitted.model.impute(data, name)) for name in data}
+    return figures
+
+
+def _recovered(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
+    """R2 of the parts against the truth."""
+    test, parts = pairs.test, fitted.model.decompose(pairs.test.data)
+    figures = {}
+    for name in test.data.names:
+        figures[f"R2 joint, {name}"] = r2((test.joint or {})[name], parts.joint[name])
+        figures[f"R2 individual, {name}"] = r2((test.individual or {})[name], parts.individual[name])
+    return figures
+
+
+def _heard(fitted: Fitted, pairs: PairedSplits, sources: Sources) -> Figures:
+    """Digits and speakers told from scores, and whether an image drawn from a sound shows its digit."""
+    splits = _splits(pairs)
+    labels = {
+        "digit": [split.digit for split in splits],
+        "speaker": [split.factors["speaker"] for split in splits],
+    }
+    figures = _errors(fitted, pairs, labels)
+    if fitted.model is not None:
+        figures |= _explained(fitted, pairs)
+        if "predicted variance, image" in figures:
+            drawn = fitted.model.impute(pairs.test.data, "image")
+            figures["drawn digit is right"] = float(np.mean(_classifier(sources.mnist)(drawn) == pairs.test.digit))
+    return figures
+
+
+def _turned(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
+    """What individual scores say of the digit and of the angle."""
+    figures = _errors(fitted, pairs, {"digit": [split.digit for split in _splits(pairs)]})
+    own = fitted.scores(pairs.test.data).individual["turned"]
+    angle = np.column_stack([pairs.test.factors["sine"], pairs.test.factors["cosine"]])
+    figures["individual variance explained by the angle"] = cross_prediction(angle, own)
+    figures["angle explained by individual scores"] = cross_prediction(own, angle)
+    return figures | _explained(fitted, pairs)
+
+
+@lru_cache(maxsize=1)
+def _classifier(folder: Path | None) -> Callable[[NDArray], NDArray]:
+    """Tells digits; learned from real images, none of them a test image."""
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    train = _images(folder).train
+    flat = train.images[:CLASSIFIER_IMAGES].reshape(min(len(train), CLASSIFIER_IMAGES), -1)
+    fitted = make_pipeline(PCA(50, random_state=0), SVC(C=10.0)).fit(flat, train.digits[:CLASSIFIER_IMAGES])
+    return lambda images: fitted.predict(images.reshape(len(images), -1))
+
+
+def _splits(pairs: PairedSplits) -> tuple[Any, Any, Any]:
+    return pairs.train, pairs.validation, pairs.test

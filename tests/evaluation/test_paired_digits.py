@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepjive.datasets.mnist import load_digit_images
+from deepjive.datasets.pairs import PairedSplits, same_class
+from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, pairs_of, run_cell
+from deepjive.evaluation.paired_methods import METHODS, fit_method
+
+SMALL = Budget(500, 1, 1, 1, (0.1,), (2,))
+NOWHERE = Sources()
+
+
+@pytest.fixture(scope="module")
+def pairs() -> PairedSplits:
+    return same_class(load_digit_images(fallback=True), (300, 50, 50))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_gives_finite_scores_of_the_ranks_asked_for(pairs: PairedSplits, method: str) -> None:
+    settings = {"networks": "linear", "max_epochs": 1}
+    with pytest.warns() if method in METHODS[:3] or method == "separate" else _quiet():
+        scores = fit_method(method, pairs.train.data, 3, 2, settings=settings).scores(pairs.test.data)
+    arrays = [*scores.alone.values(), *scores.individual.values()] + ([] if scores.joint is None else [scores.joint])
+    assert all(np.isfinite(array).all() and len(array) == 50 for array in arrays)
+    if scores.joint is not None:
+        assert scores.joint.shape[1] == 3
+    if method == "separate":
+        assert [array.shape[1] for array in scores.individual.values()] == [5, 5]
+    assert bool(scores.alone) == (method not in ("merged", "separate"))
+
+
+def test_a_shuffled_cell_has_the_pairs_of_the_true_one_in_another_order() -> None:
+    true, null = (
+        next(cell for cell in cells_of(SMALL, ("noisy",)) if cell.data["pairs"] == name)
+        for name in ("noisy", "noisy shuffled")
+    )
+    first, second = (pairs_of(cell, NOWHERE).test.data for cell in (true, null))
+    np.testing.assert_array_equal(first["turned"], second["turned"])
+    assert not np.array_equal(first["noisy"], second["noisy"])
+
+
+def test_fits_that_two_studies_need_are_made_once() -> None:
+    cells = cells_of(QUICK)
+    assert {cell.part for cell in cells} == set(STUDIES)
+    shared = {cell.key for cell in cells if cell.part == "noisy"} & {
+        cell.key for cell in cells if cell.part == "leakage"
+    }
+    assert len({cell.key for cell in cells}) == len(cells) - len(shared)
+    rows = {cell.row for cell in cells if cell.part == "leakage" and cell.key in shared}
+    assert rows == {"separate", "additive, weight 0.1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("study", "method"), [("noisy", "AJIVE"), ("overlay", "AJIVE"), ("rotated", "explicit")])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_path: Path) -> None:
+    cell = next(cell for cell in cells_of(SMALL, (study,)) if cell.model["method"] == method)
+    figures = run_cell(cell, NOWHERE, tmp_path)
+    expected = {
+        "noisy": "digit error, joint of turned",
+        "overlay": "R2 joint, first",
+        "rotated": "angle explained by individual scores",
+    }
+    assert expected[study] in figures
+    assert all(np.isfinite(value) for value in figures.values())
+    assert (tmp_path / cell.key / "config.json").is_file()
+    if study == "overlay":
+        assert min(figures["R2 joint, first"], figures["R2 individual, second"]) > 0.9
+
+
+def test_sounds_tell_digits_and_speakers(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+    cell = next(cell for cell in cells_of(SMALL, ("sound",)) if cell.row == "CCA")
+    figures = run_cell(cell, Sources(shared_data("mnist"), shared_data("fsdd")), tmp_path)
+    assert figures["digit error, joint of sound"] < 0.5
+    assert figures["speaker error, joint of sound"] < 5 / 6
+
+
+def _quiet():  # type: ignore[no-untyped-def]
+    import contextlib
+
+    return contextlib.nullcontext()

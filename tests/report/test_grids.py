@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepjive import AJIVE
+from deepjive.decomposition import Decomposition
+from deepjive.report.grids import grid, one_of_each, traversals
+
+
+@pytest.fixture(scope="module")
+def parts() -> Decomposition:
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(40, 2))
+    data = {
+        name: (joint @ rng.normal(size=(2, side * side)) + 0.1 * rng.normal(size=(40, side * side))).reshape(
+            40, side, side
+        )
+        for name, side in (("a", 6), ("b", 8))
+    }
+    return AJIVE(signal_ranks=3, joint_rank=2, individual_ranks=1).fit(data).decompose(data)
+
+
+def test_a_traversal_has_a_row_for_each_score_and_a_column_for_each_step(parts: Decomposition) -> None:
+    for part, rows in (("joint", 2), ("individual", 1)):
+        images = traversals(parts, "a", part).axes[0].images
+        assert len(images) == 5 * rows
+        first, middle, last = (np.asarray(images[column].get_array()) for column in (0, 2, 4))
+        np.testing.assert_allclose(middle, parts.mean["a"], atol=1e-6)
+        np.testing.assert_allclose(first + last, 2 * middle, atol=1e-6)
+
+
+def test_rows_of_images_may_have_different_sizes() -> None:
+    drawn = grid([np.zeros((3, 8, 8)), np.ones((3, 5, 7))], ["small $", "wide"], ["a", "b", "c"]).axes[0]
+    assert [image.get_array().shape for image in drawn.images] == [(8, 8)] * 3 + [(5, 7)] * 3
+
+
+def test_one_sample_of_each_label_is_chosen() -> None:
+    np.testing.assert_array_equal(one_of_each(["b", "a", "b"]), [1, 0])
