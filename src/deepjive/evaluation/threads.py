@@ -1,6 +1,6 @@
 """Processor threads: one for regressions on a few scores, whose matrices are too small to share out.
 
-On a busy machine two threads made a probe of 130 samples eight times slower than one. threadpoolctl comes with
+On a busy machine two threads make a small probe several times slower than one. threadpoolctl comes with
 scikit-learn.
 """
 

@@ -106,8 +106,8 @@ class JIVE(LinearModel):
 
     Individual parts that are made orthogonal to one another, as r.jive does by default, keep whatever angle between
     them the first steps leave, because every such pair is a fixed point of the alternation. Where the truth is
-    uncorrelated that can cost individual parts some of their variance, which goes to the residual (8% on average in
-    simulations of 100 samples with one component each); ``orthogonal_individual=False`` does not have that error.
+    uncorrelated that can cost individual parts some of their variance, which goes to the residual.
+    ``orthogonal_individual=False`` does not have that error.
 
     Examples
     --------
