@@ -168,6 +168,20 @@ def load(path: str | Path, **custom: Any) -> Any:
     return model
 
 
+def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays of a safetensors file, and the text in its header.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file is a link, or what it claims is not what arrays are.
+    """
+    with open(path, "rb", opener=_open_no_link) as file:
+        content = file.read()
+    metadata = _check_header(content)
+    return load_tensors(content), metadata
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it is whole: the old content or the new."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -276,7 +290,7 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, np.ndarr
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{WEIGHTS}: {_first_line(error)}")) from error
 
 
-def _check_header(content: bytes) -> None:
+def _check_header(content: bytes) -> dict[str, str]:
     """Refuse a header, which says where each tensor is, that is larger than any or names other types than NumPy's."""
     length = int.from_bytes(content[:8], "little")
     if length > min(LARGEST_HEADER, len(content) - 8):
@@ -285,6 +299,7 @@ def _check_header(content: bytes) -> None:
     wrong = {str(tensor["dtype"]) for name, tensor in header.items() if name != "__metadata__"} - DTYPES
     if wrong:
         raise ValueError(f"it holds tensors of type {sorted(wrong)}, but a model's are of {sorted(DTYPES)}")
+    return dict(header.get("__metadata__", {}))
 
 
 def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -> None:

@@ -1,26 +1,37 @@
 """Batches: centred and scaled data on the device, by row number.
 
-Data that fit into the memory of the device are put there once and batched by index; larger data are read from where
-they are, a batch at a time, by a torch DataLoader.
+Data up to a limit are put on the device once and batched by index. Larger data are read from where they are: while a
+batch is computed with, a thread reads the next `AHEAD`, so that memory holds a few batches whatever the size of the
+data. The samples of a batch are the same either way, and so are the weights that come of them.
+
+A thread rather than worker processes: reading, decompressing and scaling release Python's lock, stores opened in one
+process need not be opened again in others, which HDF5 does not survive in a fork, and there is no process to die.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
+from deepjive.batches import BATCH_NUMBERS, row_batches
+from deepjive.deep.distributed import number, processes, summed
 from deepjive.modalities import Modalities
+from deepjive.readers.lazy import forget
 
-CHUNK = 1024
-LARGEST_IN_MEMORY = 4 * 2**30
-LARGEST_SAMPLE = 1000, 2**29
+AHEAD = 4
+LARGEST_SAMPLE = 1000, 2**27
+
+Piece = TypeVar("Piece")
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -40,15 +51,18 @@ class Scaling:
 
     @classmethod
     def of(cls, data: Modalities) -> Scaling:
-        """Measure mean and scale, a chunk of samples at a time, in double precision."""
+        """Measure mean and scale, some samples at a time, in double precision; several processes share the samples."""
         mean, scale = {}, {}
         for column, name in enumerate(data.names):
-            rows = np.flatnonzero(data.present[:, column])
-            chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-            total = sum(data.rows(name, chunk).sum(axis=0, dtype=np.float64) for chunk in chunks)
-            mean[name] = np.asarray(total / len(rows))
-            squares = sum(float(np.square(data.rows(name, chunk) - mean[name]).sum()) for chunk in chunks)
-            scale[name] = float(np.sqrt(squares / (len(rows) * mean[name].size)))
+            rows, shape = np.flatnonzero(data.present[:, column]), data.shapes[name]
+            pieces = list(row_batches(rows, shape))[number() :: processes()]
+            total = np.zeros(shape)
+            for piece in pieces:
+                total += data.rows(name, piece).sum(axis=0, dtype=np.float64)
+            mean[name] = _summed(total) / len(rows)
+            squares = sum(float(np.square(data.rows(name, piece) - mean[name]).sum()) for piece in pieces)
+            scale[name] = math.sqrt(float(_summed(np.asarray(squares))) / (len(rows) * mean[name].size))
+            forget(data[name])
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
@@ -67,16 +81,14 @@ class Batches:
         How they are scaled.
     device : torch.device
         Where batches are needed.
-    largest_in_memory : int
-        Bytes up to which all data are kept on the device.
+    memory_limit : float
+        GiB up to which all data are kept on the device.
     """
 
-    def __init__(
-        self, data: Modalities, scaling: Scaling, device: torch.device, largest_in_memory: int = LARGEST_IN_MEMORY
-    ) -> None:
+    def __init__(self, data: Modalities, scaling: Scaling, device: torch.device, memory_limit: float = 4.0) -> None:
         self.data, self.scaling, self.device = data, scaling, device
-        size = 4 * len(data) * sum(int(np.prod(shape)) for shape in data.shapes.values())
-        self.in_memory = size <= largest_in_memory
+        self.sample_size = 4 * sum(math.prod(shape) for shape in data.shapes.values())
+        self.in_memory = len(data) * self.sample_size <= memory_limit * 2**30
         self._tensors = [self._whole(name) for name in data.names] if self.in_memory else []
 
     def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[list[Tensor]]:
@@ -88,38 +100,68 @@ class Batches:
                 here = piece.to(self.device)
                 yield [tensor[here] for tensor in self._tensors]
         else:
-            loader: DataLoader[Any] = DataLoader(_Rows(self.data, self.scaling, pieces), batch_size=None)
-            for batch in loader:
+            for batch in read_ahead(self._read, pieces):
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch]
 
     def sample(self, rows: Tensor) -> list[Tensor]:
         """One batch of the first rows, as many as are few enough to compute with at once."""
-        size = 4 * sum(int(np.prod(shape)) for shape in self.data.shapes.values())
-        count = min(len(rows), LARGEST_SAMPLE[0], max(2, LARGEST_SAMPLE[1] // size))
+        count = min(len(rows), LARGEST_SAMPLE[0], max(2, LARGEST_SAMPLE[1] // self.sample_size))
         return next(self(rows[:count], count))
 
+    def at_once(self, most: int) -> int:
+        """A number of rows, at most `most`, that takes little memory to compute with."""
+        return rows_at_once(self.data.shapes, most)
+
+    def _read(self, piece: Tensor) -> list[Tensor]:
+        rows = piece.numpy()
+        batch = [torch.from_numpy(self.scaling.scaled(name, self.data.rows(name, rows))) for name in self.data.names]
+        for array in self.data.values():
+            forget(array)
+        return batch
+
     def _whole(self, name: str) -> Tensor:
-        whole = np.empty((len(self.data), *self.data.shapes[name]), dtype=np.float32)
-        for start in range(0, len(whole), CHUNK):
-            chunk = slice(start, min(start + CHUNK, len(whole)))
-            whole[chunk] = self.scaling.scaled(name, self.data.rows(name, chunk))
+        shape = self.data.shapes[name]
+        whole = np.empty((len(self.data), *shape), dtype=np.float32)
+        for rows in row_batches(np.arange(len(whole)), shape):
+            whole[rows[0] : rows[-1] + 1] = self.scaling.scaled(name, self.data.rows(name, rows))
+        forget(self.data[name])
         return torch.from_numpy(whole).to(self.device)
 
 
-class _Rows(Dataset[list[Tensor]]):
-    """Whole batches as items, so that each is read from its store at once."""
+def rows_at_once(shapes: Mapping[str, tuple[int, ...]], most: int) -> int:
+    """A number of rows of all modalities, at most `most`, that takes little memory to compute with."""
+    return max(2, min(most, BATCH_NUMBERS // sum(math.prod(shape) for shape in shapes.values())))
 
-    def __init__(self, data: Modalities, scaling: Scaling, pieces: Sequence[Tensor]) -> None:
-        self.data, self.scaling, self.pieces = data, scaling, pieces
 
-    def __len__(self) -> int:
-        return len(self.pieces)
+def read_ahead(read: Callable[[Piece], Batch], pieces: Sequence[Piece]) -> Iterator[Batch]:
+    """What `read` gives for each piece, in order; the next few are read by a thread in the meantime.
 
-    def __getitem__(self, i: int) -> list[Tensor]:
-        rows = self.pieces[i].numpy()
-        return [torch.from_numpy(self.scaling.scaled(name, self.data.rows(name, rows))) for name in self.data.names]
+    Parameters
+    ----------
+    read : callable
+        From a piece to what is wanted; its errors come up here.
+    pieces : sequence
+        What to read.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="deepjive-reader") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(read, piece))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str, Any]) -> list[Tensor | None]:
     """Some samples as a list with one tensor for each of `names`, None for a modality that `data` lacks."""
     return [torch.from_numpy(scaling.scaled(name, data.rows(name, rows))) if name in data else None for name in names]
+
+
+def _summed(x: NDArray) -> NDArray:
+    """The sum of an array over the processes."""
+    return summed(torch.from_numpy(x)).numpy()

@@ -7,8 +7,8 @@ is decided in docs/decisions.md.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -18,18 +18,23 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
-from deepjive.deep.batches import Batches, Scaling, tensors_of
+from deepjive.deep.batches import Batches, Scaling, rows_at_once, tensors_of
+from deepjive.deep.checkpoint import Checkpoint, CheckpointError
+from deepjive.deep.distributed import is_first, of_first, processes
 from deepjive.deep.identity import NEEDS_ALL, IdentityName, make_identity
+from deepjive.deep.launch import launched
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
 from deepjive.deep.objective import ObjectiveName, phases_of
 from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
 from deepjive.deep.parameters import check_parameters
+from deepjive.deep.phases import train_in_turn
 from deepjive.deep.progress import progress_of, steps_of
+from deepjive.deep.randomness import own_random_numbers
 from deepjive.deep.ranks import RankSelection, select_ranks
 from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
-from deepjive.deep.training import History, Settings, train
+from deepjive.deep.training import Job, Settings
 from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit, check_ranks
 
@@ -39,6 +44,10 @@ CHUNK = 512
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
+)
+NOT_SHARED = (
+    "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
+    "of {count}; it is the number of samples in a step of all processes together."
 )
 NOTHING_TO_FIT = (
     "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
@@ -80,13 +89,17 @@ class DeepJIVE(JointIndividualModel):
     max_epochs : int
         Most passes over the data in each phase; training stops earlier when validation data say so.
     batch_size : int or "auto"
-        Samples a step; "auto" takes an eighth of the samples, between 32 and 256.
+        Samples a step, of all processes together; "auto" takes an eighth of the samples, between 32 and 256.
     learning_rate : float
         Adam's learning rate at the start.
     validation_fraction : float
         Fraction of the samples held out to stop by.
-    accelerator, devices, precision
-        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; "32-true", "bf16-mixed".
+    accelerator, devices, num_nodes, strategy, precision
+        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp"; "32-true", "bf16-mixed".
+    memory_limit : float
+        GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
+    log : str or None
+        Folder where the history is also written for TensorBoard, while training goes on.
     random_state : int, RandomState or None
         Same seed and same device give the same model.
     verbose : int
@@ -103,6 +116,8 @@ class DeepJIVE(JointIndividualModel):
     history_ : dict of str to list
         For each epoch its phase, its loss terms on training and validation data (mean squares of scaled data: 1 is
         the error of predicting the mean), learning rate and seconds.
+    interrupted_ : bool
+        Whether training was interrupted (Ctrl-C), so that the model is the best until then.
     network_ : deepjive.deep.model.Network
         The trained network.
     n_parameters_ : int
@@ -140,7 +155,11 @@ class DeepJIVE(JointIndividualModel):
         validation_fraction: float = 0.1,
         accelerator: str = "cpu",
         devices: int | str = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         precision: str = "32-true",
+        memory_limit: float = 4.0,
+        log: str | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -161,11 +180,15 @@ class DeepJIVE(JointIndividualModel):
         self.validation_fraction = validation_fraction
         self.accelerator = accelerator
         self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.precision = precision
+        self.memory_limit = memory_limit
+        self.log = log
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, resume: str | Path | None = None) -> Self:
         """Fit to Modalities.
 
         Parameters
@@ -174,6 +197,9 @@ class DeepJIVE(JointIndividualModel):
             The data, at least two modalities.
         y : ignored
             For scikit-learn's pipelines.
+        resume : path, optional
+            Folder of a checkpoint. What was kept there, of the same data and parameters, is gone on from, to the same
+            weights as if training had never been cut off; and the state of training is kept there, every minute.
 
         Returns
         -------
@@ -185,17 +211,20 @@ class DeepJIVE(JointIndividualModel):
             For data or parameters that make no sense; the error says which and what to do.
         deepjive.deep.training.TrainingError
             If the loss stops being finite.
+        deepjive.deep.checkpoint.CheckpointError
+            If the checkpoint is damaged, or of other data or parameters.
         """
-        check_parameters(self.get_params(deep=False))
+        parameters = self.get_params(deep=False)
+        check_parameters(parameters)
         data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
-        joint_rank, individual_ranks = self._ranks(data)
-        seed = _seed(self.random_state)
-        scaling = Scaling.of(data)
-        fabric = self._launched_fabric()
-        with torch.random.fork_rng(), threads_for(data.shapes):
-            torch.manual_seed(seed)
-            self._set_up(data.shapes, scaling, joint_rank, individual_ranks)
-            self._train(data, scaling, fabric, torch.Generator().manual_seed(seed))
+        fabric = launched(self.accelerator, self.devices, self.num_nodes, self.strategy, self.precision, self.log)
+        checkpoint = None if resume is None else Checkpoint(resume, parameters, data)
+        try:
+            self._fit(data, fabric, checkpoint)
+        except Exception as error:
+            if checkpoint is not None and not isinstance(error, CheckpointError):
+                error.add_note(checkpoint.last())
+            raise
         self.network_.cpu()
         self.standardizers_.cpu()
         return self
@@ -237,24 +266,32 @@ class DeepJIVE(JointIndividualModel):
                 on_step=on_step,
             )
 
-    def _ranks(self, data: Modalities) -> tuple[int, dict[str, int]]:
+    def _fit(self, data: Modalities, fabric: Any, checkpoint: Checkpoint | None) -> None:
+        saved = None if checkpoint is None else checkpoint.read()
+        begun = self._begun(data) if saved is None else saved["begun"]
+        self.rank_table_, self.rank_reason_ = begun["rank_table"], begun["rank_reason"]
+        scaling = Scaling(begun["mean"], begun["scale"])
+        with own_random_numbers(begun["seed"], fabric.device), threads_for(data.shapes):
+            self._set_up(data.shapes, scaling, begun["joint_rank"], begun["individual_ranks"])
+            self._train(data, scaling, fabric, begun, checkpoint, saved)
+
+    def _begun(self, data: Modalities) -> dict[str, Any]:
+        """What is settled before training: seed, ranks, scaling; the same in all processes."""
+        begun = of_first(lambda: {"seed": _seed(self.random_state), **self._ranks(data)})
+        if begun["joint_rank"] == 0 and not any(begun["individual_ranks"].values()):
+            raise ValueError(NOTHING_TO_FIT.format(reason=begun["rank_reason"]))
+        scaling = Scaling.of(data)
+        return {**begun, "mean": scaling.mean, "scale": scaling.scale}
+
+    def _ranks(self, data: Modalities) -> dict[str, Any]:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
-        self.rank_table_: dict[str, list[Any]] = {}
-        self.rank_reason_ = "Ranks were given."
+        table, reason = {}, "Ranks were given."
         if joint_rank is None or individual_ranks is None:
             chosen = self.select_ranks(data)
             joint_rank, individual_ranks = chosen.joint_rank, chosen.individual_ranks
-            self.rank_table_, self.rank_reason_ = chosen.table(), chosen.reason()
-        if joint_rank == 0 and not any(individual_ranks.values()):
-            raise ValueError(NOTHING_TO_FIT.format(reason=self.rank_reason_))
-        return joint_rank, individual_ranks
-
-    def _launched_fabric(self) -> Any:
-        from lightning_fabric import Fabric
-
-        fabric = Fabric(accelerator=self.accelerator, devices=self.devices, precision=self.precision)  # type: ignore[arg-type]
-        fabric.launch()
-        return fabric
+            table, reason = chosen.table(), chosen.reason()
+        ranks = {name: int(rank) for name, rank in individual_ranks.items()}
+        return {"joint_rank": int(joint_rank), "individual_ranks": ranks, "rank_table": table, "rank_reason": reason}
 
     def _set_up(
         self,
@@ -287,19 +324,24 @@ class DeepJIVE(JointIndividualModel):
         self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters())
         self.joint_rank_ = joint_rank
 
-    def _train(self, data: Modalities, scaling: Scaling, fabric: Any, generator: torch.Generator) -> None:
-        batches = Batches(data, scaling, fabric.device)
+    def _train(
+        self,
+        data: Modalities,
+        scaling: Scaling,
+        fabric: Any,
+        begun: dict[str, Any],
+        checkpoint: Checkpoint | None,
+        saved: dict[str, Any] | None,
+    ) -> None:
+        generator = torch.Generator().manual_seed(begun["seed"])
+        batches = Batches(data, scaling, fabric.device, self.memory_limit)
         train_rows, validation_rows = self._split(len(data), generator)
         settings = self._settings(len(train_rows), len(validation_rows))
-        self.history_: History = {}
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
-        with progress_of(self.verbose, [phase.name for phase in phases], self.max_epochs) as on_epoch:
-            for phase in phases:
-                rows = train(
-                    phase, batches, train_rows, validation_rows, fabric, settings, generator, data.names, on_epoch
-                )
-                self.history_ = _joined(self.history_, rows)
-        offsets = standardize(self.network_, self.standardizers_, batches(train_rows, CHUNK))
+        job = Job(batches, train_rows, validation_rows, fabric, settings, generator, data.names)
+        with progress_of(self.verbose * is_first(), [phase.name for phase in phases], self.max_epochs) as on_epoch:
+            self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, begun, saved)
+        offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 
     def _split(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -311,6 +353,10 @@ class DeepJIVE(JointIndividualModel):
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > n:
             raise ValueError(BATCH_TOO_LARGE.format(given=batch_size, n=n, held_out=held_out))
+        if self.batch_size == "auto":
+            batch_size -= batch_size % processes()
+        elif batch_size % processes():
+            raise ValueError(NOT_SHARED.format(given=batch_size, count=processes()))
         half = self.precision.startswith("16")
         return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
 
@@ -319,7 +365,8 @@ class DeepJIVE(JointIndividualModel):
         missing = [name for name in self.shapes_ if name not in data]
         if self.identity == "merged" and missing:
             raise ValueError(NEEDS_ALL.format(missing=missing))
-        pieces = [self._scores_of_rows(data, slice(start, start + CHUNK)) for start in range(0, len(data), CHUNK)]
+        step = rows_at_once(self.shapes_, CHUNK)
+        pieces = [self._scores_of_rows(data, slice(start, start + step)) for start in range(0, len(data), step)]
         if not pieces:
             pieces = [(np.zeros((0, self.joint_rank_)), {n: np.zeros((0, self.individual_ranks_[n])) for n in data})]
         joint = np.concatenate([piece[0] for piece in pieces])
@@ -375,12 +422,3 @@ class DeepJIVE(JointIndividualModel):
 
 def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _joined(history: History, more: History) -> History:
-    """Append a phase; terms that a phase does not have are NaN there."""
-    length, added = (len(next(iter(h.values()), [])) for h in (history, more))
-    return {
-        key: history.get(key, [math.nan] * length) + more.get(key, [math.nan] * added)
-        for key in [*history, *(key for key in more if key not in history)]
-    }

@@ -21,6 +21,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.networks import zeroed
 
 IdentityName = Literal["explicit", "exchange", "merged"]
@@ -168,6 +169,8 @@ class Merged(Identity):
 class Whitening(nn.Module):
     """Make scores uncorrelated with variance 1: over the batch in training, by running moments afterwards.
 
+    The batch is that of all processes together.
+
     Parameters
     ----------
     rank : int
@@ -193,7 +196,7 @@ class Whitening(nn.Module):
             return z
         mean, covariance = self.mean, self.covariance
         if self.training and len(z) > 1:
-            mean, covariance = _moments(z)
+            mean, covariance = _moments(*of_all_processes([z]))
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
         factor = torch.linalg.cholesky(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))

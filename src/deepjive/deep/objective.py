@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
@@ -269,7 +270,8 @@ def _with_orthogonality(
     terms: Terms, total: Tensor, network: Network, raw: Sequence[Tensor], joint: Tensor, weight: float
 ) -> Terms:
     orthogonality = network.orthogonality
-    if orthogonality is not None:
+    if orthogonality is not None:  # measured over the whole batch, of all processes together
+        *raw, joint = of_all_processes([*raw, joint])
         terms["orthogonality"] = orthogonality.penalty(raw, joint)
         total = total + weight * terms["orthogonality"]
     if isinstance(orthogonality, Regression):

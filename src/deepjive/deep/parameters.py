@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deepjive.deep.launch import STRATEGIES
+
 CHOICES: dict[str, tuple[Any, ...]] = {
     "identity": ("explicit", "exchange", "merged"),
     "orthogonality": ("closed_form", "regression", None),
     "objective": ("joint_first", "published"),
     "individual_decoder": ("additive", "conditioned"),
+    "strategy": STRATEGIES,
 }
 UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
 NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."
@@ -39,6 +42,8 @@ def check_parameters(given: Mapping[str, Any]) -> None:
         "max_epochs": (given["max_epochs"] >= 1, "an integer of at least 1"),
         "identity_weight": (given["identity_weight"] >= 0, "at least 0"),
         "orthogonality_weight": (given["orthogonality_weight"] >= 0, "at least 0"),
+        "num_nodes": (given["num_nodes"] >= 1, "an integer of at least 1"),
+        "memory_limit": (given["memory_limit"] >= 0, "a number of GiB, at least 0"),
         "batch_size": (batch_size == "auto" or batch_size >= 2, "'auto' or an integer of at least 2"),
     }
     for name, (valid, expected) in numbers.items():

@@ -7,12 +7,13 @@ much as possible of the variance of its part, to first order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.batches import Batches
+from deepjive.deep.distributed import number, processes, summed
 from deepjive.deep.model import Network
 
 BATCHES_DECODED = 4
@@ -70,8 +71,10 @@ class Standardizer(nn.Module):
 
 
 @torch.no_grad()
-def standardize(network: Network, standardizers: nn.ModuleList, batches: Iterable[Sequence[Tensor]]) -> list[Tensor]:
-    """Fit the standardizers of a trained network.
+def standardize(
+    network: Network, standardizers: nn.ModuleList, batches: Batches, rows: Tensor, batch_size: int
+) -> list[Tensor]:
+    """Fit the standardizers of a trained network; several processes share the batches.
 
     Parameters
     ----------
@@ -79,8 +82,12 @@ def standardize(network: Network, standardizers: nn.ModuleList, batches: Iterabl
         Trained.
     standardizers : nn.ModuleList of Standardizer
         Of the joint scores, then of each modality's individual scores; fitted in place.
-    batches : iterable of lists of Tensor, each (batch, *shape)
+    batches : Batches
+        The data.
+    rows : Tensor of int
         The training samples.
+    batch_size : int
+        Samples to compute with at once.
 
     Returns
     -------
@@ -88,29 +95,28 @@ def standardize(network: Network, standardizers: nn.ModuleList, batches: Iterabl
         Mean of each individual part, which belongs to the joint part; zero where there is no joint part.
     """
     network.eval()
-    count = len(network.individual_ranks)
-    latents: list[list[Tensor]] = [[] for _ in range(1 + count)]
-    parts: list[list[list[Tensor]]] = [[[] for _ in range(count)] for _ in range(2)]
-    sums: list[Tensor] = []
-    for number, x in enumerate(batches):
+    pieces = rows.split(batch_size)
+    own = range(number(), len(pieces), processes())
+    ranks = network.joint_rank, *network.individual_ranks
+    latents = [torch.zeros(len(rows), rank, device=batches.device) for rank in ranks]
+    shapes = batches.data.shapes.values()
+    sums = [torch.zeros(shape, dtype=torch.float64, device=batches.device) for shape in shapes]
+    for i, x in zip(own, batches(torch.cat([rows[:0], *(pieces[i] for i in own)]), batch_size), strict=True):
         joint = network.joint_scores(x)
         individual = [z for z in network.individual_scores(x, joint) if z is not None]
-        for collected, z in zip(latents, (joint, *individual), strict=True):
-            collected.append(z)
-        own = [network.individual_part(k, z, joint) for k, z in enumerate(individual)]
-        added = [part.double().sum(0) for part in own]
-        sums = [total + more for total, more in zip(sums, added, strict=True)] if sums else added
-        if number < BATCHES_DECODED:
-            for k, part in enumerate(own):
-                parts[0][k].append(network.joint_part(k, joint))
-                parts[1][k].append(part)
-    joint_parts, individual_parts = ([torch.cat(pieces) for pieces in group] for group in parts)
-    standardizers.to(sums[0].device)
-    for number, standardizer in enumerate(standardizers):
-        decoded = individual_parts[number - 1 : number] if number else joint_parts
-        cast(Standardizer, standardizer).fit(torch.cat(latents[number]), decoded)
-    n = sum(len(z) for z in latents[0])
-    return [(total / n).float() if network.joint_rank else torch.zeros_like(total).float() for total in sums]
+        for whole, z in zip(latents, (joint, *individual), strict=True):
+            whole[i * batch_size :][: len(z)] = z
+        for k, z in enumerate(individual):
+            sums[k] += network.individual_part(k, z, joint).double().sum(0)
+    joint, *individual = latents = [summed(z) for z in latents]
+    some = slice(0, BATCHES_DECODED * batch_size)
+    joint_parts = [network.joint_part(k, joint[some]) for k in range(len(individual))]
+    individual_parts = [network.individual_part(k, z[some], joint[some]) for k, z in enumerate(individual)]
+    standardizers.to(batches.device)
+    for i, standardizer in enumerate(standardizers):
+        cast(Standardizer, standardizer).fit(latents[i], individual_parts[i - 1 : i] if i else joint_parts)
+    means = [summed(total) / len(rows) for total in sums]
+    return [mean.float() if network.joint_rank else torch.zeros_like(mean).float() for mean in means]
 
 
 def _importance_rotation(white: Tensor, parts: list[Tensor]) -> Tensor:

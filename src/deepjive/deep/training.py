@@ -8,13 +8,12 @@ own learning rate.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -22,9 +21,13 @@ from torch import Tensor, nn
 
 from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import Batches
+from deepjive.deep.distributed import as_in_first, is_first, number, processes, summed
 from deepjive.deep.identity import Merged
 from deepjive.deep.networks import Decoder, Encoder
 from deepjive.deep.objective import Phase, Terms
+from deepjive.deep.plateau import Plateau
+from deepjive.deep.randomness import own_random_numbers
+from deepjive.deep.state import PhaseState
 
 NOT_FINITE = (
     "The loss became NaN or infinite in epoch {epoch} of the {phase} phase; modality {culprit} was the first to be so. "
@@ -35,8 +38,8 @@ NOT_CONVERGED = (
     "Raise max_epochs, or accept the model as it is."
 )
 
-History = dict[str, list[Any]]
 OnEpoch = Callable[[str, int, dict[str, float]], None]
+AfterEpoch = Callable[[PhaseState], None]
 
 
 class TrainingError(RuntimeError):
@@ -52,7 +55,7 @@ class Settings:
     max_epochs : int
         Most passes over the training data.
     batch_size : int
-        Samples a step.
+        Samples a step, of all processes together.
     learning_rate : float
         Adam's step size at the start.
     regression_rate : float
@@ -80,23 +83,12 @@ class Settings:
     half_precision: bool = False
 
 
-def train(
-    phase: Phase,
-    batches: Batches,
-    train_rows: Tensor,
-    validation_rows: Tensor,
-    fabric: Any,
-    settings: Settings,
-    generator: torch.Generator,
-    names: Sequence[str],
-    on_epoch: OnEpoch,
-) -> History:
-    """Minimize a phase's loss; its network ends with the weights that were best on the validation rows.
+@dataclass(frozen=True)
+class Job:
+    """What all phases have in common.
 
-    Parameters
+    Attributes
     ----------
-    phase : Phase
-        What is minimized; its network is changed in place.
     batches : Batches
         The data.
     train_rows, validation_rows : Tensor of int
@@ -104,110 +96,121 @@ def train(
     fabric : lightning_fabric.Fabric
         Launched.
     settings : Settings
-        How to train.
+        How to train; with no epochs a phase is only started.
     generator : torch.Generator
         Draws the order of the samples.
     names : sequence of str
         Names of the modalities, for errors.
-    on_epoch : callable
-        Called with the phase's name, the epoch and its terms.
+    """
+
+    batches: Batches
+    train_rows: Tensor
+    validation_rows: Tensor
+    fabric: Any
+    settings: Settings
+    generator: torch.Generator
+    names: Sequence[str]
+
+
+def train(
+    phase: Phase,
+    job: Job,
+    after_epoch: AfterEpoch = lambda state: None,
+    saved: Mapping[str, Any] | None = None,
+) -> PhaseState:
+    """Minimize a phase's loss; its network ends with the weights that were best on the validation rows.
+
+    Parameters
+    ----------
+    phase : Phase
+        What is minimized; its network is changed in place.
+    job : Job
+        Data and settings.
+    after_epoch : callable
+        Called with the state after every epoch.
+    saved : mapping, optional
+        A state to go on from, as given by `PhaseState.as_dict`.
 
     Returns
     -------
-    dict of str to list
-        One list entry an epoch: phase, epoch, the terms of training and validation data, learning rate, seconds.
+    PhaseState
+        As it ended; its history has one list entry an epoch: phase, epoch, the terms of training and validation data,
+        learning rate, seconds.
 
     Raises
     ------
     TrainingError
         If the loss is no longer finite.
     """
+    batches, settings, train_rows = job.batches, job.settings, job.train_rows
     modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
-    module, optimizers = _set_up(phase, modules, fabric, settings)
-    phase.start(batches.sample(train_rows))
+    module, optimizers = _set_up(phase, modules, job.fabric, settings)
+    if saved is None:
+        phase.start(batches.sample(train_rows))
+        as_in_first(phase.network)
     average = MovingAverage(modules, settings.averaging)
-    plateau = Plateau(_patience(phase, len(train_rows), fabric.world_size, settings), margin=phase.margin)
-    history: History = {}
-    validation = evaluate(phase, batches, validation_rows, settings.batch_size)
-    plateau.verdict(0, phase.error(validation))
-    weights = copy.deepcopy(modules.state_dict())
-    for epoch in range(1, settings.max_epochs + 1):
-        started = time.perf_counter()
-        phase.progress = (epoch - 1) / settings.max_epochs
-        order = train_rows[torch.randperm(len(train_rows), generator=generator)]
-        means = _Means()
-        modules.train()
-        for x in batches(order[fabric.global_rank :: fabric.world_size], settings.batch_size, drop_last=True):
-            terms = module(x)
-            if not torch.isfinite(terms["total"]):
-                raise TrainingError(_diagnosis(phase, x, names, epoch, settings))
-            _step(module, optimizers, terms["total"], fabric, settings)
-            average.update()
-            means.add(terms)
+    plateau = Plateau(_patience(phase, len(train_rows), settings), margin=phase.margin)
+    precision, inner = job.fabric.strategy.precision, [optimizer.optimizer for optimizer in optimizers]
+    state = PhaseState(phase.network, modules, inner, average, plateau, job.generator, precision, batches.device)
+    if saved is None:
+        plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
+        state.keep_best()
+    else:
+        state.restore(saved)
+    try:
+        while state.epoch < settings.max_epochs and not state.ended:
+            state.epoch += 1
+            started, rate = time.perf_counter(), inner[0].param_groups[0]["lr"]
+            phase.progress = (state.epoch - 1) / settings.max_epochs
+            order = train_rows[torch.randperm(len(train_rows), generator=job.generator)]
+            means = _Means()
+            modules.train()
+            for x in batches(_own_rows(order, settings.batch_size), settings.batch_size // processes(), drop_last=True):
+                terms = module(x)
+                if not torch.isfinite(terms["total"]):
+                    raise TrainingError(_diagnosis(phase, x, job.names, state.epoch, settings))
+                _step(module, optimizers, terms["total"], job.fabric, settings)
+                average.update()
+                means.add(terms)
+            modules.eval()
+            with average.applied():
+                validation = evaluate(phase, batches, job.validation_rows, settings.batch_size)
+                verdict = plateau.verdict(state.epoch, phase.error(validation))
+                if verdict == "best":
+                    state.keep_best()
+            if verdict == "halve":
+                state.halve_rates()
+            state.ended = verdict == "stop"
+            row = {f"train_{key}": value for key, value in means.of_terms().items()}
+            row |= {f"validation_{key}": value for key, value in validation.items()}
+            row |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+            state.record({"phase": phase.name, "epoch": state.epoch} | row)
+            after_epoch(state)
+    except KeyboardInterrupt:
+        if processes() > 1:  # the others may be anywhere, and wait for this one
+            raise
         modules.eval()
-        with average.applied():
-            validation = evaluate(phase, batches, validation_rows, settings.batch_size)
-            verdict = plateau.verdict(epoch, phase.error(validation))
-            if verdict == "best":
-                weights = copy.deepcopy(modules.state_dict())
-        row = {f"train_{key}": value for key, value in means.of_terms().items()}
-        row |= {f"validation_{key}": value for key, value in validation.items()}
-        row |= {"learning_rate": optimizers[0].param_groups[0]["lr"], "seconds": time.perf_counter() - started}
-        _record(history, {"phase": phase.name, "epoch": epoch} | row)
-        on_epoch(phase.name, epoch, row)
-        if verdict == "halve":
-            _halve_rates(optimizers)
-        elif verdict == "stop":
-            break
-    if plateau.improving(settings.max_epochs):
+        state.interrupted = True
+    if not state.interrupted and plateau.improving(settings.max_epochs) and settings.max_epochs and is_first():
         message = NOT_CONVERGED.format(phase=phase.name, max_epochs=settings.max_epochs)
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    modules.load_state_dict(weights)
-    return history
-
-
-class Plateau:
-    """When to halve the learning rate, and when to stop.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without a new best value before the rate is halved, and again before training stops.
-    tolerance : float
-        A new best value must be lower by this fraction.
-    margin : float
-        The first value, before training, must be undercut by this fraction.
-    """
-
-    def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 1e-4) -> None:
-        self.patience, self.tolerance, self.margin = patience, tolerance, margin
-        self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
-
-    def verdict(self, epoch: int, value: float) -> Literal["best", "wait", "halve", "stop"]:
-        """What to do after an epoch that ended with the monitored `value`."""
-        needed = self.tolerance if self.best_epoch else self.margin
-        if value < self.best * (1 - needed):
-            self.best, self.best_epoch = value, epoch
-            return "best"
-        if epoch - max(self.best_epoch, self.halved_epoch) < self.patience:
-            return "wait"
-        if self.halved_epoch > self.best_epoch:
-            return "stop"
-        self.halved_epoch = epoch
-        return "halve"
-
-    def improving(self, epoch: int) -> bool:
-        """Whether there was a new best value within the last epochs."""
-        return epoch - self.best_epoch < self.patience
+    modules.load_state_dict(state.best)
+    return state
 
 
 @torch.no_grad()
 def evaluate(phase: Phase, batches: Batches, rows: Tensor, batch_size: int) -> dict[str, float]:
-    """Mean loss terms over rows, in equal batches so that none is too small to measure orthogonality on."""
+    """Mean loss terms over rows, in equal batches so that none is too small to measure orthogonality on.
+
+    Several processes share the batches; all get the same means.
+    """
     count = max(1, round(len(rows) / max(batch_size, 1)))
+    pieces = rows.split(math.ceil(len(rows) / count))
+    own = pieces[number() :: processes()]
     means = _Means()
-    for x in batches(rows, math.ceil(len(rows) / count)):
-        means.add(phase(x), weight=len(x[0]))
+    for i, x in enumerate(batches(torch.cat(own or pieces[:1]), len(pieces[0]))):
+        with own_random_numbers(number() + i * processes(), batches.device):
+            means.add(phase(x), weight=len(x[0]) if own else 0.0)
     return means.of_terms()
 
 
@@ -224,12 +227,23 @@ class _Means:
         self.weight += weight
 
     def of_terms(self) -> dict[str, float]:
-        return {key: float(value) / self.weight for key, value in self.sums.items()}
+        """The means over all processes."""
+        sums = torch.stack(list(self.sums.values()))
+        *totals, weight = summed(torch.cat([sums, sums.new_tensor([self.weight])])).tolist()
+        return {key: value / weight for key, value in zip(self.sums, totals, strict=True)}
 
 
-def _patience(phase: Phase, n: int, processes: int, settings: Settings) -> int:
+def _own_rows(order: Tensor, batch_size: int) -> Tensor:
+    """The share that one process, the one that asks, has of every whole batch."""
+    if processes() == 1:
+        return order
+    whole = order[: len(order) - len(order) % batch_size].view(-1, processes(), batch_size // processes())
+    return whole[:, number()].flatten()
+
+
+def _patience(phase: Phase, n: int, settings: Settings) -> int:
     """Patience in epochs."""
-    steps = max(1, n // (settings.batch_size * processes))
+    steps = max(1, n // settings.batch_size)
     return max(3, math.ceil(phase.patience * settings.patience_steps / steps))
 
 
@@ -264,17 +278,6 @@ def _step(module: Any, optimizers: Sequence[Any], loss: Tensor, fabric: Any, set
         fabric.clip_gradients(module, optimizer, max_norm=settings.max_norm, error_if_nonfinite=False)
         optimizer.step()
         optimizer.zero_grad()
-
-
-def _halve_rates(optimizers: Sequence[Any]) -> None:
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] /= 2
-
-
-def _record(history: History, row: dict[str, Any]) -> None:
-    for key, value in row.items():
-        history.setdefault(key, []).append(value)
 
 
 @torch.no_grad()

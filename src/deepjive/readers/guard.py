@@ -17,6 +17,7 @@ EXTRAS = {
     "mudata": "omics",
     "pyarrow": "tables",
     "polars": "tables",
+    "tensorboard": "log",
 }
 MISSING_EXTRA = (
     "{purpose} needs the library {module!r}, which is not installed. Install it with: pip install 'deepjive[{extra}]'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -164,6 +165,15 @@ class LabelledRows:
 def in_memory(array: Any) -> bool:
     """Whether an array is whole in memory."""
     return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
+
+
+def forget(array: Any) -> None:
+    """Give back the memory that rows read from a mapped file have taken; they are read again when they are needed."""
+    while isinstance(array, LazyRows):
+        array = array.array
+    pages = getattr(array, "_mmap", None)
+    if isinstance(array, np.memmap) and array.mode != "c" and pages is not None and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def row_numbers(key: Any, n: int) -> NDArray[np.intp]:

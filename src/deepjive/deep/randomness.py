@@ -1,0 +1,26 @@
+"""Random numbers of a computation's own, which leave the program's generators as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from generators seeded for the context, on the processor and on the device.
+
+    Parameters
+    ----------
+    seed : int
+        Where they begin.
+    device : torch.device
+        What is computed on.
+    """
+    devices = [] if device.type == "cpu" else [device]
+    kind = "cuda" if device.type == "cpu" else device.type
+    with torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.manual_seed(seed)
+        yield
