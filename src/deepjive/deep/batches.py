@@ -60,7 +60,7 @@ class Scaling:
             for piece in pieces:
                 total += data.rows(name, piece).sum(axis=0, dtype=np.float64)
             mean[name] = _summed(total) / len(rows)
-            squares = sum(float(np.square(data.rows(name, piece) - mean[name]).sum()) for piece in pieces)
+            squares = sum((float(np.square(data.rows(name, piece) - mean[name]).sum()) for piece in pieces), 0.0)
             scale[name] = math.sqrt(float(_summed(np.asarray(squares))) / (len(rows) * mean[name].size))
             forget(data[name])
         return cls(mean, scale)

@@ -1,0 +1,81 @@
+"""What one process computes on a whole batch and two on their halves, written to a folder to be compared.
+
+Run by torchrun: ``sharing.py FOLDER``; also imported, for one process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepjive import DeepJIVE, Modalities
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.deep.batches import Batches, Scaling
+from deepjive.deep.distributed import as_in_first, number, processes
+from deepjive.deep.launch import launched
+from deepjive.deep.objective import PublishedPhase, RefinementPhase
+from deepjive.deep.training import _own_rows, evaluate
+
+CASES = list(
+    itertools.product(("explicit", "exchange", "merged"), ("closed_form", "regression"), ("joint_first", "published"))
+)
+BATCH = 96
+
+
+def data() -> Modalities:
+    return make_synthetic(200, (14, 9), noise=0.3, random_state=3).data
+
+
+def fabric() -> Any:
+    return launched("cpu", 1, 1, "auto", "32-true", None)
+
+
+def gradients(identity: str, orthogonality: str, objective: str) -> dict[str, np.ndarray]:
+    """Gradients, running moments and validation terms of one step on the first samples."""
+    samples = data()
+    scaling = Scaling.of(samples)
+    model = DeepJIVE(2, 1, identity=identity, orthogonality=orthogonality, objective=objective, networks="dense")
+    torch.manual_seed(number())  # what begins differently must be made the same
+    model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 1))
+    make = RefinementPhase if objective == "joint_first" else PublishedPhase
+    phase = make(model.network_, 1.0, 0.5)
+    phase.progress = 1.0
+    as_in_first(phase)
+    torch.manual_seed(0)
+    module = fabric().setup(phase)
+    module.train()
+    batches = Batches(samples, scaling, torch.device("cpu"))
+    (x,) = batches(_own_rows(torch.arange(BATCH), BATCH), BATCH // processes())
+    fabric().backward(module(x)["total"])
+    found = {name: weight.grad.numpy() for name, weight in phase.named_parameters() if weight.grad is not None}
+    found |= {name: buffer.numpy() for name, buffer in phase.named_buffers()}
+    phase.eval()
+    terms = evaluate(phase, batches, torch.arange(BATCH, len(samples)), 32)
+    return found | {name: np.asarray(value) for name, value in terms.items()}
+
+
+def fit(folder: Path) -> dict[str, np.ndarray]:
+    """Scores of a model fitted for a few epochs, with ranks found from the data and a checkpoint kept."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = DeepJIVE(identity="exchange", batch_size=40, max_epochs=4).fit(data(), resume=folder / "checkpoint")
+    parts = model.decompose(data())
+    told = [str(warning.message) for warning in caught if "max_epochs=4" in str(warning.message)]
+    return {"joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
+
+
+def main(folder: Path) -> None:
+    fabric()
+    for case in CASES:
+        np.savez(folder / f"{'-'.join(case)}-{number()}.npz", **gradients(*case))
+    np.savez(folder / f"fit-{number()}.npz", **fit(folder))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
