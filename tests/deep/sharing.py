@@ -64,10 +64,11 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     """Scores of a model fitted for a few epochs, with ranks found from the data and a checkpoint kept."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = DeepJIVE(identity="exchange", batch_size=40, max_epochs=4).fit(data(), resume=folder / "checkpoint")
+        model = DeepJIVE(batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder / "checkpoint")
+        drawn = DeepJIVE(1, 0, max_epochs=1).fit(data()).transform(data())
     parts = model.decompose(data())
     told = [str(warning.message) for warning in caught if "max_epochs=4" in str(warning.message)]
-    return {"joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
+    return {"drawn": drawn, "joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
 
 
 def main(folder: Path) -> None:

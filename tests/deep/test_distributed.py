@@ -45,6 +45,7 @@ def test_two_processes_with_half_the_batch_give_the_gradients_of_one_with_the_wh
 
 def test_both_processes_end_with_the_same_model_which_is_that_of_one(two: Path, tmp_path: Path) -> None:
     first, second, alone = np.load(two / "fit-0.npz"), np.load(two / "fit-1.npz"), sharing.fit(tmp_path)
+    np.testing.assert_array_equal(first["drawn"], second["drawn"])  # the seed too is one for both
     for name in ("joint", *sharing.data().names):
         np.testing.assert_array_equal(first[name], second[name])
         # a few dozen steps of Adam on sums that were taken in another order; "explicit" would differ by more, since
