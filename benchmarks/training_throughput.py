@@ -70,23 +70,23 @@ def model(epochs: int):
 
 def fit(data, epochs: int, clock: Clock, passes: Passes) -> int:
     """Fit, with the phases timed and their epochs counted on the way; gives the number of training samples."""
-    from deepjive.deep import estimator
+    from deepjive.deep import phases
 
-    train, rows = estimator.train, []
+    train, rows = phases.train, []
 
-    def timed_train(phase, batches, train_rows, *rest):
-        rows.append(len(train_rows))
+    def timed_train(phase, job, *rest):
+        rows.append(len(job.train_rows))
         with timed(clock, phase.name):
-            history = train(phase, batches, train_rows, *rest)
-        passes[phase.name] = len(history["epoch"])
-        return history
+            state = train(phase, job, *rest)
+        passes[phase.name] = state.epoch
+        return state
 
-    estimator.train = timed_train
+    phases.train = timed_train
     try:
         with timed(clock, "all"):
             model(epochs).fit(data)
     finally:
-        estimator.train = train
+        phases.train = train
     return rows[0]
 
 
