@@ -96,6 +96,9 @@ def mnist(
     max_epochs: Annotated[
         int | None, typer.Option(min=1, help="Most passes over the data in each phase.", show_default="8")
     ] = None,
+    sound_epochs: Annotated[
+        int | None, typer.Option(min=1, help="The same, over the 2400 pairs of image and sound.", show_default="40")
+    ] = None,
     mnist_folder: Annotated[
         Path | None,
         typer.Option("--mnist", metavar="FOLDER", help="MNIST's four files.", show_default="$DEEPJIVE_DATA/mnist"),
@@ -119,7 +122,7 @@ def mnist(
     from deepjive.evaluation.cells import measured
     from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, run_cell
 
-    given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs}
+    given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     budget = replace(QUICK if quick else Budget(), **changed)
     sources = Sources(mnist_folder, fsdd_folder)

@@ -33,7 +33,7 @@ from deepjive.evaluation.recovery import r2
 
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
 OVERLAYS = ("sum", "maximum", "inverted")
-LEAKAGE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+LEAKAGE_WEIGHTS = (0.0, 0.1, 1.0, 3.0)
 PRIVATE_SIZES = (2, 5, 10)
 CLASSIFIER_IMAGES = 10_000
 SHUFFLED = " shuffled"
@@ -69,7 +69,7 @@ class Budget:
     sizes: tuple[int, ...] = PRIVATE_SIZES
 
 
-QUICK = Budget(2000, 1, 6, 12, (0.1, 1.0), (2, 10))
+QUICK = Budget(3000, 1, 2, 4, (0.1, 1.0), (2, 10))
 
 
 @dataclass(frozen=True)
