@@ -13,7 +13,7 @@ from deepjive.evaluation.classification import svm
 from deepjive.evaluation.threads import one_thread
 
 GRID = (1.0, 10.0, 100.0)
-SVM_SAMPLES, CHOICE_SAMPLES = 10_000, 3000
+SVM_SAMPLES, CHOICE_SAMPLES = 5000, 2000
 
 
 def svm_error(

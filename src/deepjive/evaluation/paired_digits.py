@@ -146,7 +146,8 @@ def _noisy(budget: Budget) -> Rows:
     rows = [(method, "noisy", _deep(budget, method)) for method in IDENTITIES]
     rows += [(method, "noisy", _plain(budget.pairs, method)) for method in LINEAR]
     rows.append(("separate", "noisy", _deep(budget, "separate")))
-    return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, _deep(budget, "explicit"))]
+    null = _deep(budget, "explicit") | {"individual_ranks": 0}
+    return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, null)]
 
 
 def _leakage(budget: Budget) -> Rows:
@@ -173,7 +174,8 @@ def _sound(budget: Budget) -> Rows:
     changed = {"n": SOUNDS, "max_epochs": budget.sound_epochs, "dropout": 0.3}
     rows = [(method, "sound", _deep(budget, method) | changed) for method in (*IDENTITIES, "separate")]
     rows += [(method, "sound", _plain(SOUNDS, method)) for method in LINEAR]
-    return [*rows, ("explicit, shuffled pairs", "sound" + SHUFFLED, _deep(budget, "explicit") | changed)]
+    null = _deep(budget, "explicit") | changed | {"individual_ranks": 0}
+    return [*rows, ("explicit, shuffled pairs", "sound" + SHUFFLED, null)]
 
 
 def _rotated(budget: Budget) -> Rows:
