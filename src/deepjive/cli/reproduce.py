@@ -107,6 +107,7 @@ def mnist(
         Path | None,
         typer.Option("--fsdd", metavar="FOLDER", help="The spoken digits.", show_default="$DEEPJIVE_DATA/fsdd"),
     ] = None,
+    accelerator: Annotated[str, typer.Option(help="What networks are trained on: cpu, cuda or auto.")] = "cpu",
 ) -> None:
     """Paired digits: noisy MNIST, leakage, overlaid and turned digits, image with sound; beside the baselines.
 
@@ -125,7 +126,7 @@ def mnist(
     given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     budget = replace(QUICK if quick else Budget(), **changed)
-    sources = Sources(mnist_folder, fsdd_folder)
+    sources = Sources(mnist_folder, fsdd_folder, accelerator)
     studies = tuple(name for name in STUDIES if study is None or name in [one.value for one in study])
     if load_digit_images(mnist_folder, fallback=True).source != "MNIST":
         show.line(NOT_MNIST)

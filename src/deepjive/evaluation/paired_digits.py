@@ -74,10 +74,11 @@ QUICK = Budget(3000, 1, 2, 4, (0.1, 1.0), (2, 10))
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the images and sounds are; None for the folders that `DEEPJIVE_DATA` names."""
+    """Where the images and sounds are, None for the folders that `DEEPJIVE_DATA` names, and what networks run on."""
 
     mnist: Path | None = None
     fsdd: Path | None = None
+    accelerator: str = "cpu"
 
 
 def cells_of(budget: Budget, studies: tuple[str, ...] = STUDIES) -> list[Cell]:
@@ -109,6 +110,8 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
         Not a number where there was nothing to measure.
     """
     pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
+    if "networks" in settings:
+        settings["accelerator"] = sources.accelerator
     method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
     started = time.process_time()
     fitted = fit_method(method, pairs.train.data, *ranks, seed=cell.seed, settings=settings)
