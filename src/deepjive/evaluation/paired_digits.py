@@ -200,7 +200,7 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
         "networks": "mixed",
         "dropout": 0.1,
         "batch_size": 64,
-        "learning_rate": 3e-3 if method == "explicit" else 1e-3,
+        "learning_rate": 3e-3,
         "max_epochs": budget.max_epochs,
         "individual_decoder": "additive",
         "orthogonality_weight": 0.1,
