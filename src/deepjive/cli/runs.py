@@ -142,6 +142,7 @@ def write_report_of(
         history=getattr(model, "history_", None),
         labels=labels or None,
         diagnostics=diagnostics_of(model),
+        rank_table=getattr(model, "rank_table_", None) or None,
         networks=model.describe() if hasattr(model, "describe") else None,
         command=command,
         note=note,

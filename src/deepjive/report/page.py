@@ -15,6 +15,7 @@ from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
+from deepjive.report.ranks import ladder_table, ladders
 from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
@@ -36,6 +37,7 @@ def write_report(
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
+    rank_table: Mapping[str, Sequence[Any]] | None = None,
     networks: str | None = None,
     command: str | None = None,
     note: str | None = None,
@@ -63,6 +65,8 @@ def write_report(
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
+    rank_table : mapping of str to list, optional
+        `rank_table_` of a DeepJIVE that chose its ranks.
     networks : str, optional
         Description of a deep model's networks.
     command : str, optional
@@ -95,6 +99,9 @@ def write_report(
         evidence=tables,
         evidence_lead=lead,
         failures=failures,
+        ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
+        ladders=gallery(ladders(rank_table or {})),
+        ladder_table=ladder_table(rank_table) if rank_table else None,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=gallery(_curves(history)),
         settings={str(key): _shown(value) for key, value in settings.items()},

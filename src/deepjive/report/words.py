@@ -54,6 +54,13 @@ READ_DIAGNOSTIC = (
     "more. Dots in the shaded area agree more than chance (grey) and as much as a truly joint direction would after "
     "noise (blue). The orange dots are the components kept as joint; a ring is one too weak in a modality to count."
 )
+GIVEN = "The {which} given, not found in the data: with other numbers, other parts would be found."
+CHOSEN = (
+    "The {which} chosen by the data: a further score was allowed as long as it helped to predict samples that were not "
+    "seen."
+)
+BOUNDED = "The {which} chosen by the data: components count as joint where the modalities agree more than chance."
+BY_RULE = "The {which} chosen by the data, by the rule that the settings below name."
 READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
 EVIDENCE = (
     "The model and its baselines were fitted again, with the same ranks, to {fitted:,} of the samples, and everything "
@@ -108,6 +115,37 @@ def findings(decomposition: Decomposition) -> list[str]:
             if parts[part] < -0.005:
                 sentences.append(NEGATIVE.format(name=name, part=part, value=percent(parts[part])))
     return sentences
+
+
+def ranks(
+    decomposition: Decomposition,
+    settings: Mapping[str, object],
+    rank_table: Mapping[str, Sequence[object]] | None,
+    bounds: bool,
+) -> list[str]:
+    """How many scores there are, and why."""
+    own = decomposition.individual_scores
+    counts = enumeration([f"{scores.shape[1]} in {name} alone" for name, scores in own.items()])
+    joint = f"There are {decomposition.joint_scores.shape[1]} joint scores, and {counts}."
+    keys = [key for key in ("joint_rank", "individual_ranks") if key in settings]
+    if not keys:
+        return [joint]
+    ladder = set((rank_table or {}).get("ladder", []))
+    found = [key for key in keys if settings[key] in ("auto", None)]
+    given = [key for key in keys if key not in found]
+    sentences = [joint]
+    if given:
+        sentences.append(GIVEN.format(which=_which(given)))
+    if found:
+        reason = CHOSEN if ladder else BOUNDED if bounds and found == ["joint_rank"] else BY_RULE
+        sentences.append(reason.format(which=_which(found)))
+    return sentences
+
+
+def _which(keys: Sequence[str]) -> str:
+    names = {"joint_rank": "joint rank", "individual_ranks": "individual ranks"}
+    single = list(keys) == ["joint_rank"]
+    return f"{enumeration([names[key] for key in keys])} {'was' if single else 'were'}"
 
 
 def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:

@@ -1,0 +1,57 @@
+"""Why the ranks were chosen, in words, a figure and a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepjive.report import words, write_report
+from deepjive.report.ranks import ladder_table, ladders
+
+from .test_page import FOREIGN, Page
+
+TABLE = {
+    "ladder": ["joint"] * 3 + [FOREIGN] * 2,
+    "linear_rank": [4, 4, 4, 1, 1],
+    "rank": [0, 1, 2, 0, 1],
+    "r2": [0.0, 0.4, 0.41, 0.0, 0.2],
+    "standard_error": [0.0, 0.02, 0.02, 0.0, 0.01],
+    "chosen": [False, True, False, False, True],
+}
+
+
+def test_each_ladder_has_a_figure_and_each_candidate_a_row():
+    assert [picture.heading for picture in ladders(TABLE)] == ["Joint rank", f"Individual rank of {FOREIGN}"]
+    table = ladder_table(TABLE)
+    assert table.rows[1] == ("joint", 1, "40.0%", "2.0%", 4, "chosen")
+    assert ladders({}) == []
+
+
+def test_the_page_shows_them(tmp_path, make_decomposition):
+    parts = make_decomposition({"a": (6,), "b": (5,)})
+    settings = {"joint_rank": "auto", "individual_ranks": 2}
+    path = write_report(tmp_path / "r.html", parts, title="T", settings=settings, rank_table=TABLE)
+    page = Page(path.read_text(encoding="utf-8"))
+    for said in ("Why these ranks", FOREIGN, "The joint rank was chosen by the data", "individual ranks were given"):
+        assert said in page.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "table", "bounds", "said"),
+    [
+        ({}, None, False, "There are 2 joint scores, and 2 in a alone and 2 in b alone."),
+        (
+            {"joint_rank": 2, "individual_ranks": {"a": 2}},
+            None,
+            False,
+            "joint rank and individual ranks were given",
+        ),
+        ({"joint_rank": "auto"}, None, True, "agree more than chance"),
+        ({"joint_rank": "auto"}, None, False, "by the rule"),
+        ({"joint_rank": "auto", "individual_ranks": "auto"}, TABLE, False, "helped to predict samples"),
+    ],
+)
+def test_it_is_said_where_ranks_come_from(make_decomposition, settings, table, bounds, said):
+    parts = make_decomposition({"a": (6,), "b": (5,)})
+    assert said in " ".join(words.ranks(parts, settings, table, bounds))
+    assert np.isfinite(parts.joint_scores).all()
