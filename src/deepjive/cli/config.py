@@ -19,10 +19,13 @@ What is given on the command line as well counts there. Paths start where the co
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from deepjive.cli.runs import CHECKPOINT, OPTIONS
 
 PARAMETERS = "deepjive.parameters"
 TABLES = ("modality", "individual_rank", "signal_rank")
@@ -34,6 +37,8 @@ NO_FILE = "There is no file {path}."
 NOT_TOML = "{path} is not a TOML file: {reason}."
 UNKNOWN_OPTION = "{path} has {given!r}, which is no option of `deepjive fit`; the options are {known}."
 WRONG_VALUE = "{path}: {option!r} is {given!r}, but {expected} is expected."
+NOTHING_TO_RESUME = "{path} holds no run that was cut off. A finished run can be made again with --config {path}."
+DAMAGED = "{path} is damaged ({reason}). Fit again with --overwrite."
 NOT_IN_JSON = (
     "The parameters {names} of the run {path} are arrays or code, which cannot be taken from its config. "
     "Fit the model from Python, where they can be given."
@@ -54,11 +59,31 @@ def use_config(context: Any, path: Path | None) -> Path | None:
     return path
 
 
+def use_unfinished(context: Any, folder: Path | None) -> Path | None:
+    """Take the options of a run that was cut off as what holds where the command line says nothing."""
+    if folder is None:
+        return None
+    path = folder / CHECKPOINT / OPTIONS
+    if not path.is_file():
+        raise ValueError(NOTHING_TO_RESUME.format(path=folder))
+    try:
+        options, parameters = _as_run(folder, json.loads(path.read_bytes()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(DAMAGED.format(path=path, reason=str(error).rstrip("."))) from error
+    context.default_map = {**(context.default_map or {}), **options, "out": str(folder)}
+    context.meta[PARAMETERS] = parameters
+    return folder
+
+
 def _of_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from deepjive.packing import ARRAY, CUSTOM, unpack
     from deepjive.persistence import read_config
 
-    config = read_config(folder)
+    return _as_run(folder, read_config(folder))
+
+
+def _as_run(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    from deepjive.packing import ARRAY, CUSTOM, unpack
+
     packed = config["parameters"]
     left_out = [name for name, value in packed.items() if _holds(value, (ARRAY, CUSTOM))]
     if left_out:

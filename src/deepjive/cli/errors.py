@@ -47,10 +47,13 @@ class ReadableErrors(TyperGroup):
         except BrokenPipeError:
             return 1
         except USER_ERRORS as error:
-            say("Error", message_of(error))
+            say("Error", message_of(error) + advice_on(error))
             return 2
         except Exception as error:
-            say("Error", UNEXPECTED.format(kind=type(error).__name__, message=message_of(error).rstrip(".")))
+            say(
+                "Error",
+                UNEXPECTED.format(kind=type(error).__name__, message=message_of(error).rstrip(".")) + advice_on(error),
+            )
             return 1
         if code == SIGINT:
             say("Error", INTERRUPTED)
@@ -67,6 +70,12 @@ def message_of(error: Any) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or type(error).__name__
+
+
+def advice_on(error: BaseException) -> str:
+    """The last note that was added to an exception."""
+    notes = getattr(error, "__notes__", [])
+    return f" {notes[-1]}" if notes else ""
 
 
 def say(kind: str, message: str) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deepjive.cli import runs, show
-from deepjive.cli.config import PARAMETERS, use_config
+from deepjive.cli.config import PARAMETERS, use_config, use_unfinished
 from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.options import (
     LabelsOption,
@@ -28,6 +28,10 @@ from deepjive.cli.options import (
 )
 
 NOT_AN_OPTION = "{option} is not an option of --method {method}, which has {own}."
+GO_ON = "What was learned until the last checkpoint is kept: deepjive fit --resume {path}"
+INTERRUPTED = (
+    "Training was interrupted; the run holds the best model until then. To go on: deepjive fit --resume {path}"
+)
 NOT_A_BATCH = "--batch-size {given!r} is neither a number nor 'auto'."
 
 OPTIONS = {
@@ -41,6 +45,7 @@ OPTIONS = {
     "batch_size": "--batch-size",
     "learning_rate": "--learning-rate",
     "accelerator": "--accelerator",
+    "devices": "--devices",
     "device": "--device",
     "missing": "--missing",
 }
@@ -101,6 +106,15 @@ def fit(
             help="Options from a TOML file or an earlier run's config.json; the command line overrides them.",
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            callback=use_unfinished,
+            is_eager=True,
+            help="Go on with a DeepJIVE run that was cut off, from its last checkpoint; nothing else need be given.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     joint_rank: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", rich_help_panel=RANKS)
@@ -142,6 +156,9 @@ def fit(
         str | None, typer.Option(help="cpu, cuda, mps or auto (DeepJIVE).", rich_help_panel=COMPUTING)
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda (linear methods).", rich_help_panel=COMPUTING)] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine (DeepJIVE).", rich_help_panel=COMPUTING)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.", rich_help_panel=COMPUTING)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMPUTING)] = False,
 ) -> None:
@@ -160,6 +177,7 @@ def fit(
         "batch_size": None if batch_size is None else _batch_size(batch_size),
         "learning_rate": learning_rate,
         "accelerator": accelerator,
+        "devices": devices,
         "device": device,
         "missing": missing and missing.value,
     }
@@ -168,8 +186,12 @@ def fit(
     set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
     data = read_modalities(modality, samples)
     named_labels = read_named_labels(labels, data)
-    runs.prepare(out, overwrite)
-    model.fit(data)
+    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title)
+    if resume is None and _is_first(model):
+        runs.prepare(out, overwrite)
+    _fit(model, data, out, run)
+    if not _is_first(model):
+        return
     decomposition = model.decompose(data)
     failures = functools.cache(lambda: recognised(model, data))
     report = runs.write_run(
@@ -178,7 +200,7 @@ def fit(
         decomposition,
         title=title,
         labels=named_labels,
-        run=_as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title),
+        run=run,
         sources=paths_of(modality),
         command=_command(context.obj),
         failures=failures,
@@ -187,6 +209,42 @@ def fit(
     if not quiet:
         print_failures(failures())
     show.line(f"Report: {report}")
+    if getattr(model, "interrupted_", False):
+        show.line(INTERRUPTED.format(path=out))
+    else:
+        runs.end(out)
+
+
+def _is_first(model: Any) -> bool:
+    """Whether this is the process that writes; only what can be gone on with is fitted by several."""
+    if not _resumes(model):
+        return True
+    from deepjive.deep.distributed import is_first
+
+    return is_first()
+
+
+def _resumes(model: Any) -> bool:
+    return "resume" in inspect.signature(model.fit).parameters
+
+
+def _fit(model: Any, data: Any, out: Path, run: dict[str, Any]) -> None:
+    """Fit, with a checkpoint in the run's folder where the estimator keeps one."""
+    if not _resumes(model):
+        model.fit(data)
+        return
+    from deepjive.deep.checkpoint import FILE
+
+    if _is_first(model):
+        runs.begin(out, model, run)
+    try:
+        model.fit(data, resume=out / runs.CHECKPOINT)
+    except BaseException as error:
+        if (out / runs.CHECKPOINT / FILE).is_file():
+            error.add_note(GO_ON.format(path=out))
+        elif _is_first(model):
+            runs.end(out)
+        raise
 
 
 def make_estimator(method: str, parameters: dict[str, Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from deepjive.decomposition import Decomposition
 
 CONFIG, REPORT, EVIDENCE = "config.json", "report.html", "evidence.json"
+CHECKPOINT, OPTIONS = "checkpoint", "run.json"
 MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT, EVIDENCE)
 
 FITTED_SAMPLES = (
@@ -22,6 +25,9 @@ FITTED_SAMPLES = (
 )
 NOT_A_FOLDER = "{path} is a file, but a run is a folder. Choose another --out."
 HOLDS_A_RUN = "{path} already holds a run. Choose another --out, or replace it with --overwrite."
+UNFINISHED = (
+    "{path} holds a run that was cut off. Go on with it: deepjive fit --resume {path}; or begin again with --overwrite."
+)
 HOLDS_OTHER_FILES = "{path} is not empty and does not hold a run, so nothing is written there. Choose another --out."
 
 
@@ -36,12 +42,34 @@ def prepare(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(NOT_A_FOLDER.format(path=folder))
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / CHECKPOINT / OPTIONS).exists():
+        if not overwrite:
+            raise ValueError(UNFINISHED.format(path=folder))
+        shutil.rmtree(folder / CHECKPOINT)
     if not any(folder.iterdir()):
         return
     if not (folder / CONFIG).is_file():
         raise ValueError(HOLDS_OTHER_FILES.format(path=folder))
     if not overwrite:
         raise ValueError(HOLDS_A_RUN.format(path=folder))
+
+
+def begin(folder: Path, model: Any, run: Mapping[str, Any]) -> Path:
+    """Write down what a run is to become, so that it can be gone on with; gives the folder of its checkpoint."""
+    from deepjive.packing import packed_parameter
+    from deepjive.persistence import write_atomically
+
+    parameters = {name: packed_parameter(value, name, {}) for name, value in model.get_params(deep=False).items()}
+    options = {"class": type(model).__name__, "parameters": parameters, "run": dict(run)}
+    checkpoint = folder / CHECKPOINT
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    write_atomically(checkpoint / OPTIONS, json.dumps(options, indent=1).encode())
+    return checkpoint
+
+
+def end(folder: Path) -> None:
+    """Remove the checkpoint of a run that is written."""
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
 def write_run(
