@@ -17,7 +17,6 @@ from deepjive.cli import runs
 from deepjive.deep import checkpoint, training
 from deepjive.deep.checkpoint import FILE, Checkpoint
 
-
 # The command shows warnings as lines: that training ended at its budget, or was interrupted.
 pytestmark = pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 

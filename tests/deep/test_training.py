@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +16,7 @@ from torch import nn
 from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.averaging import MovingAverage
-from deepjive.deep.batches import Batches, Scaling
+from deepjive.deep.batches import AHEAD, Batches, Scaling, read_ahead
 from deepjive.deep.objective import JointPhase
 from deepjive.deep.plateau import Plateau
 from deepjive.deep.training import TrainingError, evaluate
@@ -118,3 +122,86 @@ def test_scaling_is_exact_in_pieces_and_ignores_missing_samples() -> None:
     scaling = Scaling.of(Modalities({"a": x, "b": x}, present=present))
     np.testing.assert_allclose(scaling.mean["a"], x[:2000].mean(0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(scaling.scale["b"], (x - x.mean(0)).std(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("store", ["npy", "h5", "zarr"])
+def test_the_same_seed_gives_the_same_weights_from_disk_and_in_memory(
+    small: Synthetic, tmp_path: Path, store: str
+) -> None:
+    """Bit by bit; a regression network and dropout draw random numbers on the way."""
+    paths = {name: _stored(tmp_path / f"{name}.{store}", array) for name, array in small.data.items()}
+    settings = {"max_epochs": 2, "dropout": 0.1, "orthogonality": "regression", "networks": "dense"}
+    from_disk = fitted(Modalities(paths), memory_limit=0, **settings)
+    for key, weight in fitted(small.data, **settings).network_.state_dict().items():
+        assert torch.equal(weight, from_disk.network_.state_dict()[key])
+    for name, truth in small.data.items():
+        np.testing.assert_array_equal(Modalities(paths).rows(name, [3, 1]), np.asarray(truth)[[3, 1]])
+
+
+def _stored(path: Path, array: np.ndarray) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["x"] = array
+    else:
+        zarr = pytest.importorskip("zarr")
+        zarr.create_array(path, shape=array.shape, dtype=array.dtype, chunks=(16, array.shape[1]))[:] = array
+    return path
+
+
+def test_batches_are_read_ahead_a_few_at_a_time_and_in_order() -> None:
+    read: list[int] = []
+
+    def one(piece: int) -> int:
+        read.append(piece)
+        return piece * 10
+
+    batches = read_ahead(one, range(50))
+    assert [next(batches) for _ in range(3)] == [0, 10, 20]
+    assert len(read) <= 3 + AHEAD
+    assert list(batches) == [10 * piece for piece in range(3, 50)]
+
+
+def test_an_error_of_the_reading_thread_comes_up_where_the_batch_is_wanted() -> None:
+    def one(piece: int) -> int:
+        if piece == 3:
+            raise FileNotFoundError("x.npy")
+        return piece
+
+    batches = read_ahead(one, range(50))
+    assert [next(batches) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(FileNotFoundError, match=r"x\.npy"):
+        next(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("deepjive-reader")]
+
+
+def test_pages_of_a_mapped_file_do_not_stay_in_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2000, 4000), dtype=np.float32))  # 32 MB
+    data = Modalities({"a": tmp_path / "x.npy", "b": tmp_path / "x.npy"})
+    scaling = Scaling({name: np.zeros(4000) for name in "ab"}, dict.fromkeys("ab", 1.0))
+    batches = Batches(data, scaling, torch.device("cpu"), memory_limit=0)
+    before = _mapped_kib()
+    for _ in batches(torch.randperm(2000), 50):
+        pass
+    assert _mapped_kib() - before < 4000
+
+
+def _mapped_kib() -> int:
+    """Memory that pages of files take, which Linux counts as this process's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("needs /proc")
+    return int(re.search(r"RssFile:\s*(\d+)", status.read_text()).group(1))
+
+
+def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model = fitted(small.data, max_epochs=2, log=str(tmp_path))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    scalars = events.Scalars("refinement/validation_reconstruction")
+    assert [scalar.step for scalar in scalars] == [5, 6]
+    expected = model.history_["validation_reconstruction"][4:]
+    np.testing.assert_allclose([scalar.value for scalar in scalars], expected, rtol=1e-6)

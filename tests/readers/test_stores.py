@@ -39,6 +39,23 @@ def test_hdf5_rows_are_read_when_asked_for(hdf5, x, check_rows):
     check_rows(read_array(f"{hdf5()}:group/x"), x)
 
 
+def test_many_rows_in_any_order_are_read_whether_the_data_lie_in_one_piece_or_in_chunks(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    x = np.random.default_rng(0).normal(size=(200, 3, 2)).astype(">f4")
+    order = np.random.default_rng(1).permutation(200)[:50]
+    for options in ({}, {"chunks": (7, 3, 2), "compression": "gzip"}):
+        with h5py.File(tmp_path / "x.h5", "w", userblock_size=512 * bool(options)) as file:
+            file.create_dataset("x", data=x, **options)
+        np.testing.assert_array_equal(read_array(tmp_path / "x.h5")[order], x[order])
+
+
+def test_a_zarr_folder_that_vanished_is_not_read_as_zeros(zarr_folder):
+    array = read_array(zarr_folder)
+    zarr_folder.rename(zarr_folder.with_name("elsewhere"))
+    with pytest.raises(FileNotFoundError, match=r"x is no longer there"):
+        array[:3]
+
+
 def test_hdf5_can_be_sent_to_another_process(hdf5, x, check_rows):
     check_rows(pickle.loads(pickle.dumps(read_array(hdf5()))), x)
 

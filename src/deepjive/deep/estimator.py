@@ -36,6 +36,7 @@ from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
 from deepjive.deep.training import Job, Settings
 from deepjive.modalities import Modalities
+from deepjive.packing import is_custom, packed_parameter
 from deepjive.validation import check_for_fit, check_ranks
 
 MIN_SAMPLES = 8
@@ -411,11 +412,15 @@ class DeepJIVE(JointIndividualModel):
         learned = dict(learned)
         states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
         scaling = Scaling(learned["mean_"], learned["scale_"])
-        with torch.random.fork_rng():
+        own = is_custom(packed_parameter(self.networks, "networks", {}))
+        # Without memory for weights until the file turns out to hold them: a config may claim networks of any size.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if own else "meta"):
             self._set_up(learned["shapes_"], scaling, learned["joint_rank_"], learned["individual_ranks_"])
         for key, state in states.items():
             module = getattr(self, key)
-            module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
+            types = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+            tensors = {name: torch.from_numpy(array.copy()).to(types.get(name)) for name, array in state.items()}
+            module.load_state_dict(tensors, assign=not own)
             module.eval()
         super()._restore(learned)
 

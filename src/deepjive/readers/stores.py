@@ -28,12 +28,14 @@ CODECS = {
 LARGEST_METADATA = 2**20
 MOST_ARRAYS = 10_000
 MOST_SAMPLES = 10**9
+MANY_ROWS = 8
 
 WRONG_CODEC = (
     "{path} is stored with the codec {codec!r}, which is not among those that only compress numbers {known}. "
     "Write the array again without it."
 )
 LINKED = "{path} does not hold {key!r} itself but a link or another file's data. Copy the data into one file."
+VANISHED = "{path} is no longer there, or no longer an array."
 NOT_NUMBERS = "{path}: {key!r} holds {dtype}, but numbers are expected (float or integer)."
 
 
@@ -69,6 +71,9 @@ class HDF5Rows(RowReader):
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         with reading(self._path):
             dataset = self._dataset()
+            mapped = _mapped(self._path, dataset) if len(rows) >= MANY_ROWS else None
+            if mapped is not None:
+                return np.asarray(mapped[rows])
             pieces = [dataset[run] for run in runs_of(rows)]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -108,6 +113,8 @@ class ZarrRows(RowReader):
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         runs = runs_of(rows)
         with reading(self._path):
+            if not _is_array(self._path):  # chunks that are not there are zeros to zarr
+                raise FileNotFoundError(VANISHED.format(path=self._path))
             return np.asarray(self._array[runs[0]] if len(runs) == 1 else self._array.oindex[rows])
 
 
@@ -166,6 +173,16 @@ def _checked_dataset(path: Path, key: str) -> Any:
     if group.is_virtual or group.external is not None:
         raise UnreadableError(LINKED.format(path=path, key=key))
     return group
+
+
+def _mapped(path: Path, dataset: Any) -> NDArray | None:
+    """The numbers of a data set that lies in its file as one piece, which many rows are read from much faster."""
+    offset = dataset.id.get_offset()
+    if offset is None or dataset.chunks is not None or dataset.file.userblock_size:
+        return None
+    if offset + dataset.size * dataset.dtype.itemsize > path.stat().st_size:
+        return None
+    return np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape)
 
 
 def _is_array(folder: Path) -> bool:

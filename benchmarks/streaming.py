@@ -1,0 +1,132 @@
+"""Data larger than memory: peak memory and throughput of training from disk, beside the same data in memory.
+
+    python benchmarks/streaming.py                     # 1.5 GB in a .npy file each, a budget of 300 MB, ten minutes
+    python benchmarks/streaming.py --store hdf5 --gigabytes 0.5 --budget 100
+
+Makes two modalities of 1600 features on disk (uncompressed and whole, or in chunks of 16 samples with --store zarr),
+and fits the joint part of a DeepJIVE to them for a few epochs in batches of 256, each way in a fresh process: with
+memory_limit=0, which reads every batch from disk, and with all of the data in memory. Peak memory is the largest
+resident set less that of the same process after a fit to a few samples, so without PyTorch and imports. Throughput is
+that of all epochs but the first. The weights must be the same, bit by bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+WIDTH, RANK, BATCH, CHUNK = 1600, 5, 256, 2048
+NAMES = ("first", "second")
+
+
+def make(folder: Path, store: str, n: int) -> None:
+    """Two modalities that share scores, written a few samples at a time."""
+    rng = np.random.default_rng(0)
+    loadings = {name: rng.standard_normal((RANK, WIDTH), dtype=np.float32) for name in NAMES}
+    arrays = {name: opened(folder, store, name, n) for name in NAMES}
+    for start in range(0, n, CHUNK):
+        stop = min(n, start + CHUNK)
+        scores = rng.standard_normal((stop - start, RANK), dtype=np.float32)
+        for name, array in arrays.items():
+            noise = rng.standard_normal((stop - start, WIDTH), dtype=np.float32)
+            array[start:stop] = np.tanh(scores @ loadings[name]) + noise
+
+
+def opened(folder: Path, store: str, name: str, n: int):
+    path = folder / name
+    if store == "npy":
+        return np.lib.format.open_memmap(path.with_suffix(".npy"), "w+", np.float32, (n, WIDTH))
+    if store == "hdf5":
+        import h5py
+
+        return h5py.File(path.with_suffix(".h5"), "w").create_dataset("x", (n, WIDTH), np.float32)
+    import zarr
+
+    return zarr.create_array(path.with_suffix(".zarr"), shape=(n, WIDTH), dtype="f4", chunks=(16, WIDTH))
+
+
+def work(folder: Path, memory_limit: float, epochs: int) -> None:
+    """One fit, in a process of its own: its numbers as JSON."""
+    import torch
+
+    from deepjive import DeepJIVE, Modalities
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    data = Modalities({path.stem: path for path in sorted(folder.iterdir())})
+    model = DeepJIVE(RANK, 0, batch_size=BATCH, max_epochs=epochs, memory_limit=memory_limit, random_state=0)
+    model.set_params(max_epochs=1).fit(data[: 2 * BATCH])
+    before = peak()
+    model.set_params(max_epochs=epochs).fit(data)
+    digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in model.network_.state_dict().values()))
+    seconds = statistics.median(model.history_["seconds"][1:])
+    print(json.dumps({"memory": peak() - before, "speed": len(data) / seconds, "weights": digest.hexdigest()[:12]}))
+
+
+def peak() -> float:
+    """Largest resident memory so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 / (1024 if sys.platform == "darwin" else 1)
+
+
+def spawned(*words: str) -> dict:
+    command = [sys.executable, __file__, *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=("npy", "hdf5", "zarr"), default="npy")
+    parser.add_argument("--gigabytes", type=float, default=1.5, help="size of the data")
+    parser.add_argument("--budget", type=float, default=300, help="MB of memory that training from disk may take")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--work", nargs=2, metavar=("FOLDER", "LIMIT"), help=argparse.SUPPRESS)
+    parser.add_argument("--make", nargs=2, metavar=("FOLDER", "N"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        work(Path(arguments.work[0]), float(arguments.work[1]), arguments.epochs)
+    elif arguments.make:
+        make(Path(arguments.make[0]), arguments.store, int(arguments.make[1]))
+    else:
+        sys.exit(compare(arguments))
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    n = int(arguments.gigabytes * 1e9 / (4 * WIDTH * len(NAMES)))
+    folder = tempfile.mkdtemp()
+    try:
+        spawned("--make", folder, str(n), "--store", arguments.store)
+        print(
+            f"{n} samples, {arguments.gigabytes:.2f} GB, {arguments.store}, budget {arguments.budget:.0f} MB",
+            flush=True,
+        )
+        runs = {}
+        for way, limit in (("from disk", "0"), ("in memory", "1000")):
+            runs[way] = run = spawned("--work", folder, limit, "--epochs", str(arguments.epochs))
+            numbers = f"peak {run['memory']:6.0f} MB, {run['speed']:7.0f} samples/s"
+            print(f"{way}: {numbers}, weights {run['weights']}", flush=True)
+    finally:
+        shutil.rmtree(folder)
+    disk, memory = runs["from disk"], runs["in memory"]
+    within, same = disk["memory"] <= arguments.budget, disk["weights"] == memory["weights"]
+    share = 1000 * arguments.gigabytes / disk["memory"]
+    print(f"data are {share:.1f} times the peak from disk, {'within' if within else 'OVER'} the budget;")
+    print(f"throughput {disk['speed'] / memory['speed']:.2f} of in memory; weights {'the same' if same else 'DIFFER'}")
+    return 0 if within and same else 1
+
+
+if __name__ == "__main__":
+    main()
