@@ -1,11 +1,14 @@
 """What one process computes on a whole batch and two on their halves, written to a folder to be compared.
 
-Run by torchrun: ``sharing.py FOLDER``; also imported, for one process.
+Run by torchrun: ``sharing.py FOLDER``; also imported, for one process. ``sharing.py FOLDER die`` starts its second
+process itself, which is killed in the third epoch.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +19,7 @@ import torch
 
 from deepjive import DeepJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
+from deepjive.deep import checkpoint, training
 from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.distributed import as_in_first, number, processes
 from deepjive.deep.launch import launched
@@ -71,6 +75,20 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     return {"drawn": drawn, "joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
 
 
+def die(folder: Path) -> None:
+    """Train in two processes, the second of which is killed."""
+    checkpoint.SECONDS, step, seen = 0.0, training._step, []
+
+    def step_or_die(*arguments: Any) -> None:
+        seen.append(1)
+        if len(seen) == 10 and number() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(*arguments)
+
+    training._step = step_or_die
+    DeepJIVE(1, 1, devices=2, batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder)
+
+
 def main(folder: Path) -> None:
     fabric()
     for case in CASES:
@@ -79,4 +97,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"die": die, "main": main}[[*sys.argv, "main"][2]](Path(sys.argv[1]))

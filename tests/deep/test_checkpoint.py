@@ -80,8 +80,15 @@ def assert_same(one: DeepJIVE, other: DeepJIVE) -> None:
             np.testing.assert_array_equal(one.history_[key], other.history_[key])
 
 
-@pytest.mark.parametrize("epochs", [1, EPOCHS, EPOCHS + 1, 3 * EPOCHS])
-@pytest.mark.parametrize("settings", [{}, {"orthogonality": "regression", "identity": "explicit"}])
+@pytest.mark.parametrize(
+    ("epochs", "settings"),
+    [
+        (1, {}),
+        (EPOCHS, {"identity": "merged"}),
+        (EPOCHS + 1, {"orthogonality": "regression", "identity": "explicit"}),
+        (3 * EPOCHS, {"objective": "joint_first"}),
+    ],
+)
 def test_training_goes_on_to_the_same_weights_from_any_epoch(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, settings: dict[str, str]
 ) -> None:
@@ -123,12 +130,6 @@ DeepJIVE(1, 1, max_epochs={EPOCHS}, dropout=0.1, random_state=0).fit(data, resum
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert_same(fit(small.data, tmp_path / "run"), whole)
-
-
-def test_the_checkpoint_is_json_and_arrays_and_no_larger_than_the_state(cut: Path) -> None:
-    content = (cut / FILE).read_bytes()
-    assert content[8:9] == b"{"
-    assert os.listdir(cut) == [FILE]
 
 
 @pytest.mark.parametrize(

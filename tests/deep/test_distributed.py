@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
+from deepjive import DeepJIVE
 from deepjive.deep.distributed import is_first, of_all_processes, of_first, processes
 
 from . import sharing
@@ -55,6 +57,18 @@ def test_both_processes_end_with_the_same_model_which_is_that_of_one(two: Path, 
 
 def test_only_the_first_process_warns(two: Path) -> None:
     assert [int(np.load(two / f"fit-{process}.npz")["warnings"]) for process in (0, 1)] == [3, 0]
+
+
+def test_a_process_that_dies_is_named_by_the_other_and_the_checkpoint_stays(tmp_path: Path) -> None:
+    command = [sys.executable, sharing.__file__, str(tmp_path), "die"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "TrainingError: Another process of this training has ended" in done.stderr
+    assert "The last checkpoint, of epoch 2 of the joint phase, is whole" in done.stderr
+    with pytest.warns(ConvergenceWarning):
+        model = DeepJIVE(1, 1, batch_size=40, max_epochs=4, random_state=0).fit(sharing.data(), resume=tmp_path)
+    assert model.history_["epoch"][:5] == [1, 2, 3, 4, 1]
 
 
 def test_one_process_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

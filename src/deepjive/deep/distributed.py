@@ -86,6 +86,11 @@ def of_first(make: Callable[[], Any]) -> Any:
     return json.loads(bytes(letters.cpu().numpy()))
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that another process is no longer there."""
+    return processes() > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error))
+
+
 class _Gather(torch.autograd.Function):
     """Rows (n, p) of all processes, in order; the gradient of each goes back to its process, summed over the losses."""
 

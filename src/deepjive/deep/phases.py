@@ -12,9 +12,10 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.deep.checkpoint import Checkpoint
+from deepjive.deep.distributed import is_lost
 from deepjive.deep.objective import Phase
 from deepjive.deep.state import History, PhaseState
-from deepjive.deep.training import Job, OnEpoch, train
+from deepjive.deep.training import LOST, Job, OnEpoch, TrainingError, train
 
 INTERRUPTED = (
     "Training was interrupted in epoch {epoch} of the {phase} phase. The model has the weights that were best until "
@@ -72,7 +73,12 @@ def train_in_turn(
                 kept = {"begun": begun, "history": earlier, "phase": name}
                 checkpoint.offer(lambda: {**kept, "training": state.as_dict()})
 
-        state = train(phase, job, after_epoch, None if saved is None else saved["training"])
+        try:
+            state = train(phase, job, after_epoch, None if saved is None else saved["training"])
+        except RuntimeError as error:
+            if is_lost(error):
+                raise TrainingError(LOST.format(reason=str(error).partition(". ")[0])) from error
+            raise
         saved, history = None, _joined(history, state.history)
         if state.interrupted:
             interrupted = True

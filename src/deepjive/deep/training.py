@@ -33,6 +33,10 @@ NOT_FINITE = (
     "The loss became NaN or infinite in epoch {epoch} of the {phase} phase; modality {culprit} was the first to be so. "
     "Lower learning_rate (now {learning_rate:g}) or orthogonality_weight, and look for extreme values in that modality."
 )
+LOST = (
+    "Another process of this training has ended, so that this one cannot go on ({reason}). What that process printed "
+    "last says why; a process that was killed often had used up the memory."
+)
 NOT_CONVERGED = (
     "The {phase} phase was still improving when max_epochs={max_epochs} ended it. "
     "Raise max_epochs, or accept the model as it is."
