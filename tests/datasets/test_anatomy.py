@@ -3,8 +3,9 @@ import csv
 import numpy as np
 import pytest
 
-from deepjive.datasets.anatomy import REGIONS, cerebellar_grey, pattern
+from deepjive.datasets.anatomy import REGIONS, pattern
 from deepjive.imaging.grid import mni_grid, resampled, sphere_distance
+from deepjive.imaging.regions import reference_region
 
 pytest.importorskip("nilearn")
 nibabel = pytest.importorskip("nibabel")
@@ -28,5 +29,5 @@ def test_the_disease_spares_the_cerebellum_and_the_two_sides_are_alike():
     for kind in ("amyloid", "atrophy"):
         found = pattern(kind, 6)
         assert found.max() <= 1
-        assert not found[cerebellar_grey(6)].any()
+        assert not found[reference_region("cerebellar-grey", 6)].any()
         assert np.corrcoef(found.ravel(), found[::-1].ravel())[0, 1] > 0.97

@@ -20,11 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.imaging.grid import mni_grid, sphere_distance, template
+from deepjive.imaging.regions import cerebellum
 
 DIFFUSE_AMYLOID = 0.35
-CEREBELLUM = ((-36, -67, -29), (37, -67, -30), (-26, -55, -48), (25, -56, -49), (0, -60, -30))
-CEREBELLAR_RADIUS = 24.0
-PONS = (0, -24, -32)
 
 
 class Region(NamedTuple):
@@ -75,13 +73,6 @@ REGIONS = {
 
 
 @lru_cache(maxsize=8)
-def cerebellum(voxel: float) -> NDArray[np.bool_]:
-    """The cerebellum, roughly: all within 24 mm of five centres."""
-    grid = mni_grid(voxel)
-    return np.min([sphere_distance(grid, centre) for centre in CEREBELLUM], axis=0) < CEREBELLAR_RADIUS
-
-
-@lru_cache(maxsize=8)
 def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
     """Where amyloid collects ("amyloid") or grey matter is lost ("atrophy"), from 0 to 1, on the standard grid.
 
@@ -106,10 +97,3 @@ def composite_region(voxel: float) -> NDArray[np.bool_]:
     centres = [centre for region in REGIONS.values() if region.composite for centre in (region.left, region.right)]
     near = np.min([sphere_distance(grid, centre) for centre in centres], axis=0) < 12.0
     return near & (template("grey", voxel) > 0.5)
-
-
-@lru_cache(maxsize=8)
-def cerebellar_grey(voxel: float) -> NDArray[np.bool_]:
-    """Grey matter of the cerebellum, away from the occipital lobe: below z = -28 mm."""
-    low = mni_grid(voxel).points()[2] < -28.0
-    return cerebellum(voxel) & low & (template("grey", voxel) > 0.5)

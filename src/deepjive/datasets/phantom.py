@@ -39,13 +39,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from sklearn.utils import check_random_state
 
-from deepjive.datasets.anatomy import cerebellar_grey, composite_region, pattern
+from deepjive.datasets.anatomy import composite_region, pattern
 from deepjive.imaging.grid import Grid, mni_grid, sd_of, template
+from deepjive.imaging.regions import reference_region
 from deepjive.modalities import Modalities
 
 FINEST = 3.0
-AMYLOID_MIDDLE, AMYLOID_WIDTH = 0.40, 0.08
-ATROPHY_MIDDLE, ATROPHY_WIDTH = 0.58, 0.12
+AMYLOID_MIDDLE, AMYLOID_WIDTH = 0.45, 0.08
+ATROPHY_MIDDLE, ATROPHY_WIDTH = 0.60, 0.12
 ASYMMETRY = 0.5
 CORTEX, AMYLOID, WHITE, FLUID = 1.01, 3.08, 1.43, 0.37
 MRI_FWHM = 8.0
@@ -155,7 +156,7 @@ def make_phantom(
 def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
     """Mean uptake of the composite cortex over that of cerebellar grey matter, for volumes (n, x, y, z)."""
     pet = np.asarray(pet, dtype=np.float32)
-    return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, cerebellar_grey(voxel)].mean(axis=1)
+    return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, reference_region("cerebellar-grey", voxel)].mean(axis=1)
 
 
 def amyloid_curve(stage: Any) -> Any:
