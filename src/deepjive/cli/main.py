@@ -14,6 +14,7 @@ from deepjive.cli.export import export
 from deepjive.cli.features import features
 from deepjive.cli.fit import fit
 from deepjive.cli.ranks import ranks
+from deepjive.cli.reproduce_adni import adni
 
 app = typer.Typer(
     name="deepjive",
@@ -42,6 +43,7 @@ def deepjive(
 
 for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features, export):
     app.command()(command)
+reproduce.app.command()(adni)
 app.add_typer(reproduce.app, name="reproduce")
 
 

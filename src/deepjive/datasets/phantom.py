@@ -156,7 +156,9 @@ def make_phantom(
 def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
     """Mean uptake of the composite cortex over that of cerebellar grey matter, for volumes (n, x, y, z)."""
     pet = np.asarray(pet, dtype=np.float32)
-    return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, reference_region("cerebellar-grey", voxel)].mean(axis=1)
+    return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, reference_region("cerebellar-grey", voxel)].mean(
+        axis=1
+    )
 
 
 def amyloid_curve(stage: Any) -> Any:

@@ -1,9 +1,9 @@
-"""Covariation maps: what one standard deviation of a joint score does to every modality, and where it is more than chance.
+"""Covariation maps: what one standard deviation of a joint score does to every modality, and where it is significant.
 
     effect_k(v)  =  mean over samples of [J_k(z + e_c / 2) - J_k(z - e_c / 2)](v)        in data units per sd
 
-Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the joint
-score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
+Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the
+joint score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
 modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. The false-discovery
 rate is controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -59,7 +60,6 @@ def nested_classification(
     dict of str to Figure
         ``accuracy``, ``precision``, ``recall``, ``F1``, ``AUC``.
     """
-    from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -79,7 +79,7 @@ def nested_classification(
         "precision": lambda y, d: float(np.mean(y[d > 0])) if (d > 0).any() else 0.0,
         "recall": lambda y, d: float(np.mean(d[y] > 0)),
         "F1": lambda y, d: 2.0 * float(np.sum(y & (d > 0))) / float(np.sum(y) + np.sum(d > 0)),
-        "AUC": lambda y, d: float(roc_auc_score(y, d)),
+        "AUC": _auc,
     }
     draws = _draws(truth, groups, random_state)
     with warnings.catch_warnings():
@@ -94,8 +94,16 @@ def _draws(truth: NDArray, groups: NDArray, random_state: int) -> list[NDArray[n
     """Rows of participants drawn with replacement, leaving out draws with one label only."""
     rng = check_random_state(random_state)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    drawn = [np.concatenate([members[i] for i in rng.randint(len(members), size=len(members))]) for _ in range(N_BOOTSTRAP)]
+    drawn = [
+        np.concatenate([members[i] for i in rng.randint(len(members), size=len(members))]) for _ in range(N_BOOTSTRAP)
+    ]
     return [rows for rows in drawn if 0 < truth[rows].sum() < len(rows)]
+
+
+def _auc(truth: NDArray, decision: NDArray) -> float:
+    """How often a positive sample has the larger decision than a negative one, ties counting half (Mann-Whitney)."""
+    ranks, positive = rankdata(decision), int(truth.sum())
+    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * (len(truth) - positive)))
 
 
 def _interval(values: list[float]) -> tuple[float, float]:

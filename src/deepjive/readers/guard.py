@@ -13,8 +13,6 @@ EXTRAS = {
     "zarr": "arrays",
     "nibabel": "imaging",
     "nilearn": "imaging",
-    "ants": "ants",
-    "nipype": "spm",
     "anndata": "omics",
     "mudata": "omics",
     "pyarrow": "tables",

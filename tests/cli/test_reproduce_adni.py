@@ -1,0 +1,25 @@
+import pytest
+
+nibabel = pytest.importorskip("nibabel")
+pytest.importorskip("nilearn")
+
+
+def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path):
+    out = tmp_path / "adni"
+    result = invoke("reproduce", "adni", "--quick", "--subjects", 40, "--voxel", 12, "--max-epochs", 1, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "CN or AD" in result.output
+    page = (out / "report.html").read_text()
+    for word in ("labels shuffled", "Factors told from scores", "shuffled modalities", "hippocampus"):
+        assert word in page
+    for name in ("mri", "pet"):
+        assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
+    assert (out / "covariation.png").is_file()
+    assert (out / "model" / "model.safetensors").is_file()
+
+
+def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
+    (tmp_path / "cohort.csv").write_text("participant_id,diagnosis,mri,pet\nsub-1,CN,gone.nii.gz,gone.nii.gz\n")
+    result = invoke("reproduce", "adni", "--table", tmp_path / "cohort.csv", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "There is no file" in result.output

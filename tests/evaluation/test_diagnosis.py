@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from deepjive.evaluation.diagnosis import _auc, nested_classification
+
+N = 80
+
+
+@pytest.fixture
+def told():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["CN", "AD"], N // 2)
+    return rng.normal(size=(N, 3)) + 2.5 * (labels == "AD")[:, None], labels, np.arange(N).astype(str)
+
+
+def test_labels_that_scores_tell_are_told_with_intervals_around_the_figures(told):
+    found = nested_classification(*told, "AD")
+    assert found["accuracy"].value > 0.9
+    for figure in found.values():
+        assert figure.low <= figure.value <= figure.high
+
+
+def test_shuffled_labels_are_guessed(told):
+    scores, labels, groups = told
+    dealt = np.random.default_rng(1).permutation(labels)
+    found = nested_classification(scores, dealt, groups, "AD")
+    assert 0.3 < found["accuracy"].value < 0.7
+
+
+def test_a_participant_is_never_told_from_its_own_other_sessions():
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(20), 4)
+    scores = rng.normal(size=(20, 8))[who]  # sessions of a participant are all alike: only who it is could be learnt
+    labels = np.where(rng.permutation(np.arange(20) % 2 == 0), "AD", "CN")[who]
+    assert nested_classification(scores, labels, who, "AD")["accuracy"].value < 0.8
+
+
+def test_the_area_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, decision = rng.uniform(size=50) > 0.5, rng.integers(0, 5, 50)
+    assert _auc(truth, decision) == pytest.approx(roc_auc_score(truth, decision))
