@@ -184,12 +184,16 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     return Modalities(rest)
 
 
-def linear_fit(data: Modalities, seed: int) -> AJIVE:
-    """AJIVE with ranks of its own finding, but a signal in every modality: of one feature no threshold can tell."""
-    linear = AJIVE(random_state=seed).fit(data)
+def linear_fit(data: Modalities, seed: int, draws: int = 1000) -> AJIVE:
+    """AJIVE with ranks of its own finding, but a signal in every modality: of one feature no threshold can tell.
+
+    With `draws` of each bound.
+    """
+    linear = AJIVE(n_wedin=draws, n_random=draws, random_state=seed).fit(data)
     if all(linear.signal_ranks_.values()):
         return linear
-    return AJIVE({name: max(1, rank) for name, rank in linear.signal_ranks_.items()}, random_state=seed).fit(data)
+    ranks = {name: max(1, rank) for name, rank in linear.signal_ranks_.items()}
+    return AJIVE(ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
 
 
 def halved(data: Modalities, name: str, seed: int) -> Modalities:

@@ -37,6 +37,7 @@ from deepjive.modalities import Modalities
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
+DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
 
@@ -149,7 +150,7 @@ def _curves(modules: Sequence[Encoder | Decoder]) -> bool:
 def _unrolled_joint(x: Sequence[Tensor], rank: int) -> Tensor | None:
     """Unrolled joint scores (n, rank), if they tell more of the modalities than straight ones."""
     arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(x)})
-    linear = linear_fit(arrays, seed=0)
+    linear = linear_fit(arrays, seed=0, draws=DRAWS)
     if linear.joint_rank_ <= rank:
         return None
     signals = [signal_of(linear, arrays, name)[0] for name in arrays.names]
