@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,29 @@ def test_a_runs_own_config_reproduces_its_scores(invoke, fit, files, name):
     configs = [json.loads((files / run / "config.json").read_text()) for run in ("run", "again")]
     assert configs[0] == configs[1]
     assert configs[0]["run"]["labels"] == [f"{files}/labels.csv:group"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+def test_the_config_of_an_old_deep_run_reproduces_its_scores_in_a_fresh_process(invoke, files):
+    modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
+    ranks = ("--joint-rank", 1, "--individual-rank", "expression=2", "--individual-rank", "methylation=1")
+    options = ("--identity", "explicit", "--max-epochs", 2, "--seed", 3, "--quiet", "--out", files / "run")
+    result = invoke("fit", *modalities, *ranks, *options)
+    assert result.exit_code == 0, result.stderr
+    words = ["deepjive", "fit", "--config", f"{files}/run/config.json", "--out", f"{files}/again", "--quiet"]
+    code = f"""
+import sys
+from deepjive.cli import runs
+from deepjive.cli.main import main
+runs.write_report_of = lambda path, *args, **options: path
+sys.argv = {words!r}
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("joint_scores.csv", "individual_scores_expression.csv"):
+        assert (files / "again" / name).read_bytes() == (files / "run" / name).read_bytes()
 
 
 def test_parameters_without_an_option_are_kept_and_can_be_given(invoke, files, toml):

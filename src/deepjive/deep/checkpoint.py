@@ -28,7 +28,7 @@ FILE = "checkpoint.safetensors"
 FORMAT = 1
 SECONDS = 60.0
 SAMPLES_COMPARED = 64
-MAY_DIFFER = ("accelerator", "devices", "num_nodes", "strategy", "memory_limit", "log", "random_state", "verbose")
+MAY_DIFFER = ("accelerator", "devices", "num_nodes", "strategy", "memory_limit", "log", "verbose")
 
 UNREADABLE = (
     "The checkpoint {path} cannot be read: {reason}. Restore it from a copy, or remove it to train from the start."
