@@ -73,7 +73,7 @@ def scores_scatter(
     """
     if scores.shape[1] == 0:
         raise ValueError("With rank 0 there are no scores to show.")
-    keep = _thinned(len(scores))
+    keep = thinned(len(scores))
     scores = np.asarray(scores)[keep]
     values = None if labels is None else np.asarray(labels)[keep]
     if scores.shape[1] == 1:
@@ -186,7 +186,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.{digits}f}%".replace("-", "−")  # noqa: RUF001
 
 
-def _thinned(n: int) -> NDArray[np.intp]:
+def thinned(n: int) -> NDArray[np.intp]:
     """At most `MAX_POINTS` row numbers, the same each time."""
     if n <= MAX_POINTS:
         return np.arange(n)

@@ -1,4 +1,4 @@
-"""The page: one self-contained `report.html`, without network and without scripts."""
+"""The page: one self-contained `report.html`, which needs no network and is whole, if still, without scripts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.report import words
 from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
+from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.ranks import ladder_table, ladders
@@ -86,8 +87,13 @@ def write_report(
     """
     by_name = named_labels(labels, len(decomposition.data))
     tables, failures, lead = _evidence(evidence, failures)
+    data = page_data(decomposition, by_name)
     content = rendered(
         "report.html",
+        scripts=("scores.js", "explorer.js"),
+        data=data,
+        honesty=honesty(data),
+        samples=any(part["rank"] for part in data["parts"]),
         title=title,
         lead=words.lead(decomposition),
         findings=words.findings(decomposition),

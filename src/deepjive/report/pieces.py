@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -53,9 +56,25 @@ def gallery(pictures: list[Picture]) -> Gallery:
     return Gallery(readings.pop(), [picture._replace(reading="") for picture in pictures])
 
 
-def rendered(template: str, **content: Any) -> str:
-    """A page from a template of this folder and what it shows, all of it escaped unless it is `Markup`."""
-    folder = FileSystemLoader(Path(__file__).parent)
+def rendered(template: str, *, scripts: Sequence[str] = (), data: Any = None, **content: Any) -> str:
+    """A page from a template of this folder and what it shows, all of it escaped unless it is `Markup`.
+
+    Parameters
+    ----------
+    template : str
+        File of the template.
+    scripts : sequence of str
+        Files of this folder that run in the page after `page.js`; nothing else can, as the page allows only what has
+        their hash.
+    data : JSON's types, optional
+        What these scripts read.
+    **content
+        What the template shows.
+    """
+    here = Path(__file__).parent
+    script = "\n".join((here / name).read_text(encoding="utf-8") for name in ("page.js", *scripts))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    folder = FileSystemLoader(here)
     environment = Environment(
         loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -64,8 +83,16 @@ def rendered(template: str, **content: Any) -> str:
         date=date.today().isoformat(),
         light=Markup(css_variables(LIGHT)),
         dark=Markup(css_variables(DARK)),
+        script=Markup(script),
+        digest=digest,
+        data=None if data is None else Markup(json_text(data)),
         **content,
     )
+
+
+def json_text(data: Any) -> str:
+    """JSON that can stand in a page: no text in it ends the element that holds it."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def write_page(path: str | Path, content: str) -> Path:

@@ -20,6 +20,11 @@ READ_SCORES = (
     "How to read it: each dot is a sample, placed by its first two {word} scores; dots close to each other are alike "
     "in what {meaning}."
 )
+READ_SCATTER = (
+    "How to read it: each dot is a sample, and dots close to each other are alike in these two scores. Point at a dot "
+    "for its name; choose it, and the explorer above starts from it. If colours separate along joint scores, the label "
+    "is something that all modalities tell; the model was never shown it."
+)
 READ_STRIP = "How to read it: there is one {word} score, and samples further right have more of what {meaning}."
 READ_ROWS = " Each label has a row, with a bar at its median."
 READ_HEIGHTS = " The label is the height: where dots follow a slope, the score carries the label."

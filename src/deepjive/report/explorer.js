@@ -1,0 +1,242 @@
+// The explorer: a slider for each score; every modality is computed anew at each move (see responses.py).
+"use strict";
+const BARS = 16, MARGIN = 0.25;
+
+const unpacked = (one) => {
+  const words = Uint8Array.from(atob(one.basis), (letter) => letter.charCodeAt(0));
+  const response = { inputs: one.inputs, basis: new Int16Array(words.buffer) };
+  for (const key of ["scale", "constant", "linear", "centers", "weights", "step"]) response[key] = floats(one[key]);
+  return response;
+};
+
+// Adds what a response says at scores z to the values.
+const add = (response, z, values) => {
+  const { scale, constant, linear, centers, weights, step, basis } = response;
+  const rank = scale.length, size = values.length;
+  const u = z.map((value, k) => value / scale[k]);
+  const at = Float64Array.from(constant);
+  u.forEach((value, k) => { for (let r = 0; r < at.length; r++) at[r] += value * linear[k * at.length + r]; });
+  for (let c = 0; c * rank < centers.length; c++) {
+    let square = 0;
+    for (let k = 0; k < rank; k++) square += (u[k] - centers[c * rank + k]) ** 2;
+    const cube = square * Math.sqrt(square);
+    for (let r = 0; r < at.length; r++) at[r] += cube * weights[c * at.length + r];
+  }
+  for (let r = 0; r < at.length; r++) {
+    const factor = at[r] * step[r];
+    for (let i = 0, j = r * size; i < size; i++, j++) values[i] += factor * basis[j];
+  }
+};
+
+const mixedColour = (share) => {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const middle = dark ? [30, 34, 40] : [250, 249, 246];
+  const end = share > 0 ? (dark ? [255, 122, 92] : [178, 24, 43]) : dark ? [98, 184, 242] : [33, 102, 172];
+  const weight = Math.min(Math.abs(share), 1);
+  return middle.map((value, i) => value + weight * (end[i] - value));
+};
+
+const canvasOf = (modality, words) => {
+  const canvas = make("canvas", { width: modality.width, height: modality.height, role: "img" });
+  canvas.setAttribute("aria-label", words + " of " + modality.name);
+  return make("figure", { className: "pane" }, canvas, make("figcaption", { textContent: words }));
+};
+const paint = (figure, modality, values, colour) => {
+  const canvas = figure.firstChild, context = canvas.getContext("2d");
+  const image = context.createImageData(modality.width, modality.height);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(modality.base[i])) continue;
+    const [red, green, blue] = colour(values[i]);
+    image.data.set([red, green, blue, 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+};
+
+const pictures = (modality, place) => {
+  const [whole, change] = [canvasOf(modality, "what it looks like"), canvasOf(modality, "change from the average")];
+  place.append(make("div", { className: "panes" }, whole, change));
+  const grey = (value) => {
+    const level = 255 * Math.min(Math.max((value - modality.low) / (modality.high - modality.low || 1), 0), 1);
+    return [level, level, level];
+  };
+  return (moved) => {
+    paint(whole, modality, moved.map((value, i) => modality.base[i] + value), grey);
+    paint(change, modality, moved, (value) => mixedColour(value / modality.largest));
+  };
+};
+
+const profile = (modality, place) => {
+  const svg = drawing("svg", { viewBox: "0 0 300 120", role: "img", class: "profile", preserveAspectRatio: "none" });
+  svg.setAttribute("aria-label", "Change of the features of " + modality.name + " from the average");
+  const path = drawing("path", { class: "line" });
+  svg.append(drawing("line", { x1: 0, x2: 300, y1: 60, y2: 60, class: "zero" }), path);
+  place.append(svg, make("p", { className: "hint", textContent: "Change of each feature from the average, in order; the frame is three standard deviations high and low." }));
+  return (moved) => {
+    const points = Array.from(moved, (value, i) => {
+      const high = Math.min(Math.max(value / (modality.spread[i] || 1) / 3, -1), 1);
+      return ((300 * (i + 0.5)) / moved.length).toFixed(1) + "," + (60 - 58 * high).toFixed(1);
+    });
+    path.setAttribute("d", "M" + points.join("L"));
+  };
+};
+
+const bars = (modality, place) => {
+  const list = make("ul", { className: "bars" });
+  place.append(list, make("p", { className: "hint", textContent: "Change from the average, in standard deviations of each feature among the samples." }));
+  let rows = [];
+  const choose = (order) => {
+    rows = order.slice(0, BARS).map((i) => {
+      const bar = make("span", { className: "bar" }), value = make("span", { className: "value" });
+      const row = make("li", {}, make("span", { className: "name", textContent: modality.features[i], title: modality.features[i] }), make("span", { className: "track" }, bar), value);
+      return { i, row, bar, value };
+    });
+    list.replaceChildren(...rows.map(({ row }) => row));
+  };
+  const show = (moved) => rows.forEach(({ i, bar, value }) => {
+    const share = moved[i] / (modality.spread[i] || 1);
+    const width = (50 * Math.min(Math.abs(share), 2)) / 2;
+    bar.style.width = width + "%";
+    bar.style.left = (share < 0 ? 50 - width : 50) + "%";
+    bar.classList.toggle("down", share < 0);
+    value.textContent = (share > 0 ? "+" : "") + numberText(share);
+  });
+  return Object.assign(show, { choose });
+};
+
+const explorer = (place) => {
+  PAGE.modalities.forEach((modality) => {
+    modality.base = floats(modality.base);
+    modality.responses = modality.responses.map(unpacked);
+    if (modality.spread) modality.spread = floats(modality.spread);
+  });
+  const z = PAGE.parts.map((part) => new Array(part.rank).fill(0));
+  const sliders = make("form", { className: "sliders" }), views = make("div", { className: "views" });
+  const search = make("input", { type: "search", list: "sample-names", placeholder: "name of a sample", autocomplete: "off" });
+  const names = make("datalist", { id: "sample-names" });
+  names.append(...PAGE.samples.map((name) => make("option", { value: name })));
+  const status = make("p", { className: "status", role: "status" });
+  const average = make("button", { type: "button", className: "quiet", textContent: "Back to the average" });
+  sliders.addEventListener("submit", (event) => event.preventDefault());
+  sliders.append(make("label", { className: "choose wide" }, make("span", { textContent: "Start from a sample" }), search), names, average, status);
+  place.append(views, sliders);
+
+  const partOf = (modality) => PAGE.parts.findIndex((part) => part.word === "individual" && part.name === modality.name);
+  const valuesAt = (modality, at) => {
+    const values = new Float32Array(modality.base.length);
+    const own = at[partOf(modality)];
+    const inputs = { joint: at[0], own, both: [...at[0], ...own] };
+    modality.responses.forEach((response) => add(response, inputs[response.inputs], values));
+    return values;
+  };
+  const shown = PAGE.modalities.map((modality) => {
+    const panel = make("section", { className: "modality" }, make("h3", { textContent: modality.name }));
+    views.append(panel);
+    const few = modality.named || modality.base.length <= 40;
+    const draw = modality.kind !== "line" ? pictures(modality, panel) : few ? bars(modality, panel) : profile(modality, panel);
+    return { modality, draw };
+  });
+  const order = (modality, weights) => Array.from(weights, (value, i) => [Math.abs(value) / (modality.spread[i] || 1), i])
+    .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
+
+  // Features that a score moves most; those that deviate most where no score was touched.
+  const choose = (p, k) => shown.forEach(({ modality, draw }) => {
+    if (!draw.choose) return;
+    if (p > 0 && p !== partOf(modality)) return;
+    const [low, , , high] = p === undefined ? [] : PAGE.parts[p].ranges[k];
+    const ends = p === undefined ? [z, z.map((part) => part.map(() => 0))] : [high, low].map((end) => z.map((part, q) => part.map((v, j) => (q === p && j === k ? end : v))));
+    const [a, b] = ends.map((at) => valuesAt(modality, at));
+    draw.choose(order(modality, a.map((value, i) => value - b[i])));
+  });
+
+  const inputs = [];
+  const far = () => {
+    const rank = PAGE.parts[0].rank, scores = PAGE.parts[0].scores;
+    if (rank < 2) return false;
+    const width = PAGE.parts[0].ranges.map(([, low, high]) => high - low || 1);
+    let nearest = Infinity;
+    for (let i = 0; i * rank < scores.length; i++) {
+      let square = 0;
+      for (let k = 0; k < rank; k++) square += ((scores[i * rank + k] - z[0][k]) / width[k]) ** 2;
+      if (square < nearest) nearest = square;
+    }
+    return Math.sqrt(nearest / rank) > 0.3;
+  };
+  let waiting = false;
+  const refresh = () => {
+    waiting = false;
+    shown.forEach(({ modality, draw }) => draw(valuesAt(modality, z)));
+    let beyond = 0;
+    inputs.forEach(({ p, k, input, output, note }) => {
+      const [low, low5, high95, high] = PAGE.parts[p].ranges[k], value = z[p][k];
+      input.value = String(value);
+      output.textContent = numberText(value);
+      const outside = value < low - 1e-3 || value > high + 1e-3;
+      beyond += outside;
+      note.textContent = outside ? "extrapolation: no sample has such a score" : value < low5 - 1e-3 || value > high95 + 1e-3 ? "rare: beyond 90% of the samples" : "";
+      note.classList.toggle("warning", outside);
+      input.setAttribute("aria-valuetext", numberText(value) + (note.textContent ? ", " + note.textContent : ""));
+    });
+    status.textContent = beyond ? "Extrapolation: the model was never shown anything like this." : far() ? "No sample is near this combination of joint scores: take it with caution." : "";
+  };
+  const later = () => {
+    if (!waiting) requestAnimationFrame(refresh);
+    waiting = true;
+  };
+  PAGE.parts.forEach((part, p) => {
+    if (!part.rank) return;
+    const group = make("fieldset", { className: part.word }, make("legend", { textContent: part.word === "joint" ? "Joint scores" : "Individual scores of " + part.name }));
+    for (let k = 0; k < part.rank; k++) {
+      const [low, low5, high95, high] = part.ranges[k];
+      const margin = MARGIN * (high - low || 1), min = low - margin, max = high + margin;
+      const input = make("input", { type: "range", min: String(min), max: String(max), step: "any", value: "0" });
+      const output = make("span", { className: "at" }), note = make("span", { className: "note" });
+      const band = make("span", { className: "band" });
+      const share = (value) => (100 * (value - min)) / (max - min) + "%";
+      band.style.setProperty("--low", share(low));
+      band.style.setProperty("--low5", share(low5));
+      band.style.setProperty("--high95", share(high95));
+      band.style.setProperty("--high", share(high));
+      input.setAttribute("aria-label", (part.word === "joint" ? "joint score " : part.name + ", individual score ") + (k + 1));
+      input.addEventListener("keydown", (event) => {
+        const move = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5 }[event.key];
+        if (!move) return;
+        event.preventDefault();
+        z[p][k] = Math.min(Math.max(z[p][k] + (move * (max - min)) / 60, min), max);
+        choose(p, k);
+        later();
+      });
+      input.addEventListener("pointerdown", () => choose(p, k));
+      input.addEventListener("input", () => { z[p][k] = Number(input.value); later(); });
+      group.append(make("div", { className: "slider" }, make("span", { className: "number", textContent: String(k + 1) }), make("span", { className: "rail" }, band, input), output, note));
+      inputs.push({ p, k, input, output, note });
+    }
+    sliders.append(group);
+  });
+  const load = (i) => {
+    PAGE.parts.forEach((part, p) => { for (let k = 0; k < part.rank; k++) z[p][k] = part.scores[i * part.rank + k] || 0; });
+    search.value = PAGE.samples[i];
+    choose();
+    refresh();
+  };
+  search.addEventListener("input", () => {
+    const i = PAGE.samples.indexOf(search.value);
+    if (i >= 0) load(i);
+  });
+  document.addEventListener("sample", (event) => {
+    load(event.detail);
+    place.scrollIntoView({ block: "start" });
+  });
+  average.addEventListener("click", () => {
+    z.forEach((part) => part.fill(0));
+    search.value = "";
+    refresh();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
+  if (inputs.length) {
+    const { p, k } = inputs[0];
+    z[p][k] = PAGE.parts[p].ranges[k][2];
+    choose(p, k);
+  }
+  refresh();
+};
+document.querySelectorAll("[data-explorer]").forEach(explorer);

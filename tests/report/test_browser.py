@@ -1,0 +1,146 @@
+"""The pages in a real Chromium; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepjive.report import Table, write_report
+
+from .test_page import FOREIGN
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path, such as Debian's package")
+LONG = "long " * 80
+WORDS = "() => document.querySelector('.modality canvas').toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def written(tmp_path, make_decomposition):
+    """A report of images and of a table, with names that want to be more than text."""
+    samples = [f"{FOREIGN} {i}" for i in range(58)] + [LONG, "=1+1"]
+    parts = make_decomposition({FOREIGN: (6, 6), "table": (30,)}, samples=samples)
+    parts.data.features["table"] = np.array([FOREIGN, LONG, "=cmd()", *(f"gene {i}" for i in range(27))])
+    labels = {"group": np.array([FOREIGN, "b"] * 30), "age": np.linspace(1, 2, 60)}
+    table = Table("Figures", ["name", "value"], [["b", "9.5%"], ["=cmd()", "10.0%"], ["a", "−3%"]])  # noqa: RUF001
+    settings = {FOREIGN: LONG}
+    return write_report(tmp_path / "r.html", parts, title=FOREIGN, settings=settings, labels=labels, evidence=[table])
+
+
+@pytest.fixture
+def page(browser, written):
+    """The report; fails at the end if it wrote to the console, raised an error or asked the network for anything."""
+    heard: list[str] = []
+    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    opened.set_default_timeout(5000)
+    opened.on("console", lambda message: heard.append(message.text))
+    opened.on("pageerror", lambda error: heard.append(str(error)))
+    opened.on("dialog", lambda dialog: heard.append(f"dialog {dialog.message}"))
+    opened.on(
+        "request", lambda request: None if request.url.startswith(("file:", "blob:")) else heard.append(request.url)
+    )
+    opened.goto(written.as_uri())
+    yield opened
+    opened.close()
+    assert heard == []
+
+
+def column(page, number):
+    return page.locator("#believe tbody tr").evaluate_all(f"rows => rows.map(row => row.cells[{number}].textContent)")
+
+
+def test_sliders_move_the_pictures_of_every_modality_and_say_what_is_extrapolated(page):
+    slider = page.get_by_label("joint score 1", exact=True)
+    seen = [(page.evaluate(WORDS), page.locator(".bars .value").first.text_content())]
+    slider.press("ArrowRight")
+    page.wait_for_timeout(60)
+    seen.append((page.evaluate(WORDS), page.locator(".bars .value").first.text_content()))
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]
+    assert page.get_by_role("status").text_content() == ""
+    for _ in range(8):
+        slider.press("PageUp")
+    page.wait_for_timeout(60)
+    assert "Extrapolation" in page.get_by_role("status").text_content()
+    page.get_by_role("button", name="Back to the average").click()
+    assert page.get_by_role("status").text_content() == ""
+
+
+def test_what_the_page_computes_is_what_the_model_says(page, make_decomposition):
+    page.get_by_label("Start from a sample").fill("=1+1")
+    names = page.locator(".bars .name").all_text_contents()
+    values = page.locator(".bars .value").all_text_contents()
+    parts = make_decomposition({FOREIGN: (6, 6), "table": (30,)})
+    moved = (parts.joint["table"] + parts.individual["table"] - parts.mean["table"])[59]
+    shown = moved / parts.data["table"].std(axis=0)
+    order = [FOREIGN, LONG.strip(), "=cmd()", *(f"gene {i}" for i in range(27))]
+    for name, value in zip(names, values, strict=True):
+        here = next(i for i, full in enumerate(order) if full.startswith(name.rstrip("…").strip()))
+        assert float(value.replace("−", "-")) == pytest.approx(shown[here], abs=0.011)  # noqa: RUF001
+
+
+def test_a_dot_tells_its_name_and_its_choice_loads_the_sample(page):
+    dot = page.locator("svg.scatter circle[data-i='3']")
+    dot.dispatch_event("pointermove")
+    assert page.locator(".tip").text_content() == f"{FOREIGN} 3group: b"
+    before = page.evaluate(WORDS)
+    dot.dispatch_event("click")
+    assert page.get_by_label("Start from a sample").input_value() == f"{FOREIGN} 3"
+    assert page.evaluate(WORDS) != before
+
+
+def test_labels_recolour_and_axes_can_be_chosen(page):
+    def fills():
+        return page.locator("svg.scatter circle").evaluate_all("dots => dots.map(dot => dot.style.fill)")
+
+    assert len(set(fills())) == 2
+    assert FOREIGN in page.locator(".legend").text_content()
+    page.get_by_label("Colour", exact=True).select_option(label="age")
+    assert len(set(fills())) > 20
+    places = page.locator("svg.scatter circle").first.get_attribute("cx")
+    page.get_by_label("Across", exact=True).select_option(label="table, individual score 2")
+    assert page.locator("svg.scatter circle").first.get_attribute("cx") != places
+
+
+def test_tables_sort_by_number_and_are_saved_without_formulas(page):
+    assert column(page, 0) == ["b", "=cmd()", "a"]
+    page.get_by_role("button", name="value", exact=True).click()
+    assert column(page, 0) == ["a", "b", "=cmd()"]
+    page.get_by_role("button", name="value", exact=True).press("Enter")
+    assert column(page, 0) == ["=cmd()", "b", "a"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as CSV: Figures").click()
+    assert saved.value.suggested_filename == "Figures.csv"
+    assert Path(saved.value.path()).read_text() == "name,value\n'=cmd(),10.0%\nb,9.5%\na,-3%\n"
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save these scores as CSV").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert len(lines) == 61
+    assert lines[60].startswith("'=1+1,")
+
+
+def test_names_are_text_and_nothing_is_wider_than_a_phone(page):
+    assert page.locator("h1").text_content() == FOREIGN
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("script").count() == 2
+
+
+def test_without_scripts_the_still_figures_are_there(browser, written):
+    with browser.new_context(java_script_enabled=False) as context:
+        still = context.new_page()
+        still.goto(written.as_uri())
+        assert still.locator(".static svg").first.is_visible()
+        assert not still.locator("#explore").is_visible()

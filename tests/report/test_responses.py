@@ -1,0 +1,49 @@
+"""What scores do, as arrays for the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepjive.report.explorer import page_data
+from deepjive.report.responses import respond
+
+RNG = np.random.default_rng(0)
+SCORES = RNG.normal(size=(200, 2))
+
+
+def test_a_linear_function_is_kept_exactly_also_far_outside():
+    loadings = RNG.normal(size=(2, 30))
+    response = respond(lambda z: z @ loadings, SCORES, 30)
+    assert response.exact
+    assert response.reproduced == 1.0
+    far = np.array([[50.0, -70.0]])
+    np.testing.assert_allclose(response(far), far @ loadings)
+
+
+def test_a_curved_function_is_interpolated_and_what_is_lost_is_said():
+    mixing = RNG.normal(size=(4, 30))
+
+    def curved(z):
+        return np.stack([np.sin(z[:, 0]), np.tanh(z[:, 1]), z[:, 0] * z[:, 1], z[:, 0] ** 2], axis=1) @ mixing
+
+    response = respond(curved, SCORES, 30)
+    assert not response.exact
+    assert 0.99 < response.reproduced < 1.0
+    new = RNG.normal(size=(50, 2)).clip(-2, 2)
+    lost = np.square(curved(new) - response(new)).sum() / np.square(curved(new)).sum()
+    assert lost < 0.02
+
+
+def test_a_function_that_cannot_be_interpolated_is_said_to_be_lost():
+    noise = respond(lambda z: np.sin(1e4 * z) * np.any(z, axis=1, keepdims=True), SCORES, 2)
+    assert noise.reproduced < 0.5
+
+
+@pytest.mark.parametrize("ranks", [(0, 1), (1, 0), (2, 2)])
+def test_every_rank_can_be_explored(make_decomposition, ranks):
+    parts = make_decomposition({"a": (6, 6), "b": (30,)}, joint_rank=ranks[0], individual_ranks=ranks[1])
+    data = page_data(parts, {"group": np.array(["x", "y"] * 30), "age": np.linspace(1, 2, 60)})
+    assert [part["rank"] for part in data["parts"]] == [ranks[0], ranks[1], ranks[1]]
+    assert [one["reproduced"] for one in data["modalities"]] == [None, None]  # AJIVE is linear
+    assert len(data["modalities"][0]["responses"]) == sum(rank > 0 for rank in ranks)
