@@ -19,7 +19,7 @@ from deepjive.datasets.adni import Cohort
 from deepjive.datasets.anatomy import REGIONS
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
-from deepjive.evaluation.diagnosis import Figure, nested_classification
+from deepjive.evaluation.diagnosis import Figure, classification_of_shuffled, nested_classification
 from deepjive.evaluation.null import joint_structure_test
 from deepjive.evaluation.recovery import r2
 from deepjive.imaging.grid import Grid, mni_grid, sphere_distance, template
@@ -67,7 +67,7 @@ class BrainStudy:
     classification : list of (scores, size, figures)
         CN against AD from held-out scores.
     shuffled_labels : dict of str to Figure
-        The same from the joint scores, with labels dealt at random.
+        The same from the joint scores, with labels dealt at random ten times.
     recovery : list of (method, modality, joint R2, individual R2, variance explained joint, individual)
         Against the truth; R2 is NaN where it is not known.
     probes : list of (scores, R2 of each factor)
@@ -169,8 +169,9 @@ def brain_study(
         study.classification.append(
             (name, held_out.shape[1], nested_classification(held_out, labels, groups, POSITIVE))
         )
-    dealt = np.random.RandomState(seed).permutation(labels)
-    study.shuffled_labels = nested_classification(scored["DeepJIVE, joint"][1], dealt, groups, POSITIVE)
+    study.shuffled_labels = classification_of_shuffled(
+        scored["DeepJIVE, joint"][1], labels, groups, POSITIVE, random_state=seed
+    )
     if factors is not None:
         study.probes = [
             (name, _probe(a, factors.iloc[train], b, factors.iloc[test])) for name, (a, b) in scored.items()
