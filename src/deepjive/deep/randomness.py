@@ -19,8 +19,6 @@ def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
     device : torch.device
         What is computed on.
     """
-    devices = [] if device.type == "cpu" else [device]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with torch.random.fork_rng(devices=devices, device_type=kind):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

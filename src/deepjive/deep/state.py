@@ -81,9 +81,8 @@ class PhaseState:
                 group["lr"] /= 2
 
     def record(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch to the history."""
-        for key, value in row.items():
-            self.history.setdefault(key, []).append(value)
+        """Add an epoch to the history, in one step, so that an interruption leaves whole rows."""
+        self.history = {key: [*self.history.get(key, []), value] for key, value in row.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """The state as numbers, text and arrays."""
