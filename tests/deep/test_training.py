@@ -177,14 +177,15 @@ def test_an_error_of_the_reading_thread_comes_up_where_the_batch_is_wanted() -> 
 
 
 def test_pages_of_a_mapped_file_do_not_stay_in_memory(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.zeros((2000, 4000), dtype=np.float32))  # 32 MB
-    data = Modalities({"a": tmp_path / "x.npy", "b": tmp_path / "x.npy"})
     scaling = Scaling({name: np.zeros(4000) for name in "ab"}, dict.fromkeys("ab", 1.0))
-    batches = Batches(data, scaling, torch.device("cpu"), memory_limit=0)
-    before = _mapped_kib()
-    for _ in batches(torch.randperm(2000), 50):
-        pass
-    assert _mapped_kib() - before < 4000
+    taken = []
+    for n in (50, 2000):  # what the first pass takes is PyTorch's own; the second array has 32 MB
+        np.save(tmp_path / f"{n}.npy", np.zeros((n, 4000), dtype=np.float32))
+        data = Modalities({"a": tmp_path / f"{n}.npy", "b": tmp_path / f"{n}.npy"})
+        for _ in Batches(data, scaling, torch.device("cpu"), memory_limit=0)(torch.randperm(n), 50):
+            pass
+        taken.append(_mapped_kib())
+    assert taken[1] - taken[0] < 4000
 
 
 def _mapped_kib() -> int:
