@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 nibabel = pytest.importorskip("nibabel")
@@ -6,7 +7,21 @@ pytest.importorskip("nilearn")
 
 def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path):
     out = tmp_path / "adni"
-    result = invoke("reproduce", "adni", "--quick", "--subjects", 40, "--voxel", 12, "--max-epochs", 1, "--out", out)
+    result = invoke(
+        "reproduce",
+        "adni",
+        "--quick",
+        "--subjects",
+        40,
+        "--voxel",
+        12,
+        "--max-epochs",
+        1,
+        "--identity",
+        "explicit",
+        "--out",
+        out,
+    )
     assert result.exit_code == 0, result.output
     assert "CN or AD" in result.output
     page = (out / "report.html").read_text()
@@ -15,6 +30,10 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
     assert (out / "covariation.png").is_file()
+    regions = pd.read_csv(out / "tables" / "regions.csv")
+    assert len(regions) == 28
+    assert (regions["mri effect"] < 0).mean() > 0.5  # atrophy
+    assert "--identity explicit" in page
     assert (out / "model" / "model.safetensors").is_file()
 
 
@@ -23,3 +42,6 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
     result = invoke("reproduce", "adni", "--table", tmp_path / "cohort.csv", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "There is no file" in result.output
+    result = invoke("reproduce", "adni", "--caps", tmp_path, "--choose", "pons", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "'pons' is not ENTITY=VALUE" in result.output.replace("\n", " ")

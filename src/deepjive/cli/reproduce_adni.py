@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +48,14 @@ REGIONS = (
     "Mean effect of one standard deviation within 10 mm of a region's centre, and the share of significant voxels."
 )
 NOT_BOTH = "Give --caps or --table, not both."
+NOT_A_CHOICE = "--choose {given!r} is not ENTITY=VALUE, such as trc=18FAV45."
+
+
+class Identity(StrEnum):
+    """Identity constraints with which one modality alone gives joint scores, as the maps' significance needs."""
+
+    exchange = "exchange"
+    explicit = "explicit"
 
 
 def adni(
@@ -62,6 +72,7 @@ def adni(
     subjects: Annotated[int, typer.Option(min=40, help="Participants of the phantom.")] = 300,
     quick: Annotated[bool, typer.Option("--quick", help="Few epochs: about 10 minutes on 2 cores.")] = False,
     max_epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the data in each phase.")] = None,
+    identity: Annotated[Identity, typer.Option(help="How joint scores are made the same.")] = Identity.exchange,
     seed: Annotated[int, typer.Option(help="Seed of phantom, split and networks.")] = 0,
     accelerator: Annotated[str, typer.Option(help="What networks are trained on: cpu, cuda or auto.")] = "cpu",
 ) -> None:
@@ -93,7 +104,15 @@ def adni(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         study, model = brain_study(
-            cohort, data, voxel, phantom=phantom, budget=budget, seed=seed, say=show.line, accelerator=accelerator
+            cohort,
+            data,
+            voxel,
+            phantom=phantom,
+            budget=budget,
+            identity=identity.value,
+            seed=seed,
+            say=show.line,
+            accelerator=accelerator,
         )
     model.save(out / "model")
     lead = LEAD.format(
@@ -104,7 +123,10 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    command = f"deepjive reproduce adni{' --quick' if quick else ''} --voxel {voxel:g} --seed {seed} --out {out}"
+    source = f" --caps {caps}" if caps else f" --table {table}" if table else f" --subjects {subjects}"
+    source += "".join(f" --choose {pair}" for pair in choose or []) + (f" --bids {bids}" if bids else "")
+    source += (" --quick" if quick else "") + (f" --max-epochs {max_epochs}" if max_epochs else "")
+    command = f"deepjive reproduce adni{source} --identity {identity.value} --voxel {voxel:g} --seed {seed} --out {out}"
     show.line(f"Report: {_write(out, study, voxel, lead, command)}")
 
 
@@ -126,19 +148,25 @@ def _cohort(caps: Path | None, bids: Path | None, table: Path | None, choose: li
 
     if table is not None:
         return read_cohort_table(table)
-    wanted = dict(pair.split("=", 1) for pair in choose if "=" in pair)
+    for pair in choose:
+        if "=" not in pair:
+            raise typer.BadParameter(NOT_A_CHOICE.format(given=pair))
+    wanted = dict(pair.split("=", 1) for pair in choose)
     sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
     return read_cohort(sources, clinical=bids, choose=wanted)
 
 
 def _write(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) -> Path:
     """Tables to the terminal, maps as NIfTI, and the page."""
+    from deepjive.cli.tables import csv_text
     from deepjive.imaging.grid import mni_grid
     from deepjive.imaging.volumes import save_volume
+    from deepjive.persistence import write_atomically
     from deepjive.report.brain import brain_maps, masked, titles
     from deepjive.report.study import Section, write_study
 
     grid = mni_grid(voxel)
+    (out / "tables").mkdir(exist_ok=True)
     for name, found in study.maps.items():
         save_volume(out / "maps" / f"{name}_effect.nii.gz", found.effect, grid)
         save_volume(out / "maps" / f"{name}_q.nii.gz", found.q_value, grid)
@@ -146,6 +174,9 @@ def _write(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) 
     figure = brain_maps(shown, grid, titles(list(shown)))
     figure.savefig(out / "covariation.png")
     tables = _tables(study)
+    for table in tables:
+        name = "_".join(table.caption.lower().split())
+        write_atomically(out / "tables" / f"{name}.csv", csv_text(table.header, map(_numbers, table.rows)).encode())
     for table in tables[:-1]:
         show.table(table.caption, table.header, table.rows)
     reading = MAPPED.format(number=study.component + 1)
@@ -191,3 +222,14 @@ def _tables(study: BrainStudy) -> list[Any]:
         for region, side, found in study.regions
     ]
     return [*tables, Table("Regions", header, rows, REGIONS)]
+
+
+def _numbers(row: Sequence[Any]) -> list[Any]:
+    """Numbers in the place of texts that are numbers, so that a minus sign is not taken for a formula."""
+    found: list[Any] = []
+    for cell in row:
+        try:
+            found.append(float(cell))
+        except ValueError:
+            found.append(cell)
+    return found
