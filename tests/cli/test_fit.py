@@ -19,6 +19,7 @@ def test_a_run_holds_model_scores_and_report(fit, files):
         "joint_scores.csv",
         "model.safetensors",
         "report.html",
+        "variance_explained.csv",
     ]
     assert "Variance explained (80 samples, joint rank 1)" in result.stdout
     assert f"Report: {files / 'run' / 'report.html'}" in result.stdout

@@ -8,6 +8,7 @@ import typer
 
 from deepjive import __version__
 from deepjive.cli import apply, reproduce
+from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
@@ -41,7 +42,18 @@ def deepjive(
     """What varies together in several modalities, what varies in each alone, and what is left."""
 
 
-for command in (demo, ranks, fit, apply.transform, apply.decompose, apply.impute, apply.report, features, export):
+for command in (
+    demo,
+    ranks,
+    fit,
+    apply.transform,
+    apply.decompose,
+    apply.impute,
+    apply.report,
+    compare,
+    features,
+    export,
+):
     app.command()(command)
 reproduce.app.command()(adni)
 app.add_typer(reproduce.app, name="reproduce")

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepjive.cli.tables import file_names, history_text, scores_text
+from deepjive.cli.tables import file_names, history_text, scores_text, variance_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepjive.decomposition import Decomposition
 
-CONFIG, REPORT, EVIDENCE = "config.json", "report.html", "evidence.json"
+CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
-MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", REPORT, EVIDENCE)
+MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", VARIANCE, REPORT, EVIDENCE)
 
 FITTED_SAMPLES = (
     "These are the samples the model was fitted to. On samples it has never seen less is usually explained; "
@@ -108,13 +108,14 @@ def write_run(
 
 
 def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
-    """Write joint and individual scores as CSV files."""
+    """Write joint and individual scores, and variance explained, as CSV files."""
     from deepjive.persistence import write_atomically
 
     samples, names = decomposition.data.samples, file_names(decomposition.data.names)
     texts = {"joint_scores.csv": scores_text(decomposition.joint_scores, samples, "joint")}
     for name, scores in decomposition.individual_scores.items():
         texts[f"individual_scores_{names[name]}.csv"] = scores_text(scores, samples, "individual")
+    texts[VARIANCE] = variance_text(decomposition.variance_explained)
     for file, text in texts.items():
         write_atomically(folder / file, text.encode())
     return [folder / file for file in texts]

@@ -45,6 +45,12 @@ def scores_text(scores: NDArray, samples: NDArray | None, word: str) -> str:
     return csv_text(header, ([name, *row] for name, row in zip(names, scores, strict=True)))
 
 
+def variance_text(explained: Mapping[str, Mapping[str, float]]) -> str:
+    """Fractions of variance explained as CSV, a row for each modality."""
+    parts = ("joint", "individual", "residual")
+    return csv_text(["id", *parts], ([name, *(of[part] for part in parts)] for name, of in explained.items()))
+
+
 def history_text(history: Mapping[str, Sequence[Any]]) -> str:
     """A training history as CSV, a row for each epoch."""
     return csv_text(list(history), zip(*history.values(), strict=True))
@@ -69,6 +75,17 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(candidate.casefold())
         chosen[name] = candidate
     return chosen
+
+
+def as_written(cell: str) -> str:
+    """A text cell as it was before `csv_text` kept it from being run as a formula.
+
+    Examples
+    --------
+    >>> as_written("'=1+1"), as_written("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def _cell(value: Any) -> str:

@@ -196,7 +196,7 @@ const explorer = (place) => {
       band.style.setProperty("--low5", share(low5));
       band.style.setProperty("--high95", share(high95));
       band.style.setProperty("--high", share(high));
-      input.setAttribute("aria-label", (part.word === "joint" ? "joint score " : part.name + ", individual score ") + (k + 1));
+      input.setAttribute("aria-label", part.axis + " " + (k + 1));
       input.addEventListener("keydown", (event) => {
         const move = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5 }[event.key];
         if (!move) return;

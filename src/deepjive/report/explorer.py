@@ -51,13 +51,15 @@ def score_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> d
     rows = thinned(len(data))
     names = np.arange(len(data)) if data.samples is None else data.samples
     present: NDArray = data.present[rows].T
-    parts = [_part("joint", "joint", decomposition.joint_scores[rows], np.any(present, axis=0))]
+    joint = decomposition.joint_scores[rows]
+    parts = [part_data("joint", "joint", "joint score", joint, np.any(present, axis=0))]
     for name, there in zip(data.names, present, strict=True):
-        parts.append(_part("individual", name, decomposition.individual_scores[name][rows], there))
+        own = decomposition.individual_scores[name][rows]
+        parts.append(part_data("individual", name, f"{name}, individual score", own, there))
     return {
         "samples": [_text(names[row]) for row in rows],
         "parts": parts,
-        "labels": [{"name": _text(name), **_label(np.asarray(values)[rows])} for name, values in labels.items()],
+        "labels": [label_data(name, np.asarray(values)[rows]) for name, values in labels.items()],
     }
 
 
@@ -170,27 +172,40 @@ def _shown(sample: NDArray, kind: str) -> NDArray:
     return flat[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
 
 
-def _part(word: str, name: str, scores: NDArray, present: NDArray) -> dict[str, Any]:
-    known = np.asarray(scores, dtype=np.float64)[present] if present.any() else np.zeros((1, scores.shape[1]))
-    quantiles = np.percentile(known, [0, 5, 95, 100], axis=0).T
-    there = np.where(np.asarray(present)[:, None], scores, np.nan)
-    return {
-        "word": word,
-        "name": _text(name),
-        "rank": scores.shape[1],
-        "scores": _floats(there),
-        "ranges": quantiles.tolist(),
-    }
+def part_data(
+    word: str, name: str, axis: str, scores: NDArray, present: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
+    """Scores of one part for the page's scripts, with their smallest, 5%, 95% and largest values.
+
+    Parameters
+    ----------
+    word, name : str
+        "joint" or "individual", and whose scores these are.
+    axis : str
+        Words before the number of a score.
+    scores : array, shape (n_samples, rank)
+        The scores.
+    present : array of bool, shape (n_samples,), optional
+        Which samples have them.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    there = np.ones(len(scores), dtype=bool) if present is None else np.asarray(present)
+    known = scores[there] if there.any() else np.zeros((1, scores.shape[1]))
+    ranges = np.percentile(known, [0, 5, 95, 100], axis=0).T.tolist()
+    shown = _floats(np.where(there[:, None], scores, np.nan))
+    words = {"word": word, "name": _text(name), "axis": _text(axis)}
+    return {**words, "rank": scores.shape[1], "scores": shown, "ranges": ranges}
 
 
-def _label(values: NDArray) -> dict[str, Any]:
+def label_data(name: str, values: NDArray) -> dict[str, Any]:
+    """A label of the samples for the page's scripts: groups and their codes, or numbers."""
     groups = groups_of(values)
     if groups is None:
-        return {"values": _floats(values)}
+        return {"name": _text(name), "values": _floats(values)}
     codes = np.zeros(len(values), dtype=int)
     for code, members in enumerate(groups.values()):
         codes[members] = code
-    return {"groups": [_text(group) for group in groups], "codes": codes.tolist()}
+    return {"name": _text(name), "groups": [_text(group) for group in groups], "codes": codes.tolist()}
 
 
 def _packed(response: Response) -> dict[str, Any]:

@@ -44,7 +44,11 @@ def variance_explained(decomposition: Decomposition) -> Figure:
 
     A negative fraction, which new samples can have, takes no room in the bar; its number is written below.
     """
-    fractions = decomposition.variance_explained
+    return variance_bars(decomposition.variance_explained)
+
+
+def variance_bars(fractions: Mapping[str, Mapping[str, float]]) -> Figure:
+    """One bar per name, cut into the fractions "joint", "individual" and "residual"."""
     figure = new_figure(0.15 + 0.52 * len(fractions))
     axes = figure.subplots()
     for row, (name, parts) in enumerate(fractions.items()):

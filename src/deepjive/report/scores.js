@@ -40,7 +40,7 @@ const colouring = (label) => {
 };
 
 const axesOf = () => PAGE.parts.flatMap((part) => Array.from({ length: part.rank }, (_, k) => ({
-  words: part.word === "joint" ? "joint score " + (k + 1) : part.name + ", individual score " + (k + 1),
+  words: part.axis + " " + (k + 1),
   part, k, value: (i) => part.scores[i * part.rank + k],
 })));
 
@@ -53,15 +53,16 @@ const chooser = (words, options, chosen) => {
 const scatter = (place) => {
   const axes = axesOf();
   if (!axes.length) return;
-  const W = 560, H = 400, left = 46, bottom = 40, top = 10, right = 12;
+  let W = 560;
+  const H = 400, left = 46, bottom = 40, top = 10, right = 12;
   const spread = PAGE.samples.map((_, i) => ((i * 0.618034) % 1) - 0.5);
   const none = { words: "nothing (spread out)", value: (i) => spread[i], k: -1 };
   const across = chooser("Across", axes.map((axis) => axis.words), 0);
   const ups = [...axes, none];
-  const up = chooser("Up", ups.map((axis) => axis.words), axes.length > 1 ? 1 : ups.length - 1);
+  const up = chooser("Up", ups.map((axis) => axis.words), axes.length > 1 ? (place.dataset.scatter === "runs" ? PAGE.parts[0].rank % axes.length : 1) : ups.length - 1);
   const colour = chooser("Colour", [...PAGE.labels.map((label) => label.name), "none"], 0);
   const controls = make("div", { className: "controls" }, across.box, up.box, colour.box);
-  const svg = drawing("svg", { viewBox: "0 0 " + W + " " + H, role: "img", class: "scatter" });
+  const svg = drawing("svg", { role: "img", class: "scatter" });
   const tip = make("div", { className: "tip", hidden: true });
   const legend = make("ul", { className: "legend" });
   const save = make("button", { type: "button", className: "quiet", textContent: "Save these scores as CSV" });
@@ -86,6 +87,8 @@ const scatter = (place) => {
     return element;
   };
   const draw = () => {
+    W = Math.min(Math.max(place.clientWidth, 320), 560); // so that letters stay legible on a phone
+    svg.setAttribute("viewBox", "0 0 " + W + " " + H);
     const [x, y] = [axes[Number(across.select.value)], ups[Number(up.select.value)]];
     const by = colouring(PAGE.labels[Number(colour.select.value)]);
     const [[x0, x1], [y0, y1]] = [range(x), range(y)];
@@ -135,6 +138,7 @@ const scatter = (place) => {
     };
   };
   [across, up, colour].forEach(({ select }) => select.addEventListener("change", draw));
+  addEventListener("resize", draw);
   save.addEventListener("click", () => download("scores.csv", [
     ["sample", ...axes.map((axis) => axis.words), ...PAGE.labels.map((label) => label.name)],
     ...PAGE.samples.map((name, i) => [name, ...axes.map((axis) => (Number.isFinite(axis.value(i)) ? String(axis.value(i)) : "")),

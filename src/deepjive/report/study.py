@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -22,15 +22,20 @@ class Section(NamedTuple):
         What was measured.
     figures : sequence of (heading, Figure, sentence on how to read it)
         What it looks like.
+    scatter : str
+        How to read the scores of the page's data, drawn by axes that the reader chooses; empty for none.
     """
 
     heading: str
     words: str
     tables: Sequence[Table] = ()
     figures: Sequence[tuple[str, Figure, str]] = ()
+    scatter: str = ""
 
 
-def write_study(path: str | Path, *, title: str, lead: str, sections: Sequence[Section], command: str) -> Path:
+def write_study(
+    path: str | Path, *, title: str, lead: str, sections: Sequence[Section], command: str, data: Any = None
+) -> Path:
     """Write an experiment as one self-contained HTML file.
 
     Parameters
@@ -43,14 +48,19 @@ def write_study(path: str | Path, *, title: str, lead: str, sections: Sequence[S
         Its parts.
     command : str
         The command that runs it again.
+    data : JSON's types, optional
+        Samples, their scores and labels, for a section that has a `scatter`.
     """
     shown = [
         {
             "heading": section.heading,
             "words": section.words,
             "tables": section.tables,
+            "scatter": section.scatter,
             "gallery": gallery([picture(*figure) for figure in section.figures]),
         }
         for section in sections
     ]
-    return write_page(path, rendered("study.html", title=title, lead=lead, sections=shown, command=command))
+    scripts = () if data is None else ("scores.js",)
+    content = {"title": title, "lead": lead, "sections": shown, "command": command}
+    return write_page(path, rendered("study.html", scripts=scripts, data=data, **content))

@@ -1,0 +1,107 @@
+"""`deepjive compare`: runs side by side on one page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepjive.cli import runs as run_files
+from deepjive.cli import show
+from deepjive.cli.options import LabelsOption, read_named_labels
+from deepjive.cli.tables import as_written
+
+if TYPE_CHECKING:
+    from deepjive.report.compare import Run
+
+TOO_FEW = "There is nothing to compare {given} with. Name two runs or more."
+NO_SCORES = "{path} has no {file}, which `deepjive fit` writes. Fit it again with the command."
+
+
+def compare(
+    context: typer.Context,
+    run: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN ...", help="Folders that fit wrote.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    labels: LabelsOption = None,
+) -> None:
+    """Put runs side by side on one page: settings, variance explained, agreement of joint scores, evidence.
+
+    Example: deepjive compare runs/ajive runs/deep --labels labels.csv:group --out compare.html
+    """
+    import numpy as np
+
+    from deepjive.modalities import Modalities
+    from deepjive.report.compare import common_samples, write_comparison
+
+    if len(run) < 2:
+        raise ValueError(TOO_FEW.format(given=run[0]))
+    found = [read_run(folder, name) for folder, name in zip(run, _names(run), strict=True)]
+    samples = common_samples(found)
+    named = Modalities({"sample": np.zeros((len(samples), 1))}, samples=samples)
+    command = shlex.join(["deepjive", *(context.obj or [])])
+    page = write_comparison(out, found, read_named_labels(labels, named), command)
+    show.line(f"Comparison: {page}")
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """What is compared of a run, from its folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no run, or not all of one.
+    """
+    from deepjive.evaluation.evidence import Evidence
+    from deepjive.persistence import read_config
+    from deepjive.report.compare import Run
+
+    config = read_config(folder)
+    scores = _table(folder, "joint_scores.csv")
+    variance: dict[str, dict[str, float]] = {}
+    if (folder / run_files.VARIANCE).is_file():
+        table = _table(folder, run_files.VARIANCE)
+        variance = {
+            as_written(str(row)): {str(key): float(value) for key, value in of.items()} for row, of in table.iterrows()
+        }
+    evidence = folder / run_files.EVIDENCE
+    ranks = {
+        key: config["learned"][f"{key}_"]
+        for key in ("joint_rank", "individual_ranks")
+        if f"{key}_" in config["learned"]
+    }
+    return Run(
+        name=name,
+        settings={"method": config["class"], **_shown({**config["parameters"], **ranks})},
+        samples=scores.index.map(lambda sample: as_written(str(sample))).to_numpy(dtype=str),
+        joint_scores=scores.to_numpy(dtype=float).reshape(len(scores), -1),
+        variance_explained=variance,
+        evidence=Evidence.load(evidence) if evidence.is_file() else None,
+    )
+
+
+def _table(folder: Path, file: str) -> Any:
+    from deepjive.readers.tables import read_table
+
+    if not (folder / file).is_file():
+        raise ValueError(NO_SCORES.format(path=folder, file=file))
+    return read_table(folder / file)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names where these differ, and their paths otherwise."""
+    short = [folder.resolve().name for folder in folders]
+    names = short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in settings.items()
+    }

@@ -1,0 +1,207 @@
+"""Runs side by side: what was set, what each found, and whether they found the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from deepjive.evaluation.recovery import principal_angles
+from deepjive.report.evidence import decimal, p, percent
+from deepjive.report.explorer import label_data, part_data
+from deepjive.report.figures import scores_scatter, thinned, variance_bars
+from deepjive.report.pieces import Table
+from deepjive.report.study import Section, write_study
+from deepjive.report.words import READ_VARIANCE, enumeration
+
+if TYPE_CHECKING:
+    from deepjive.evaluation.evidence import Evidence
+
+TITLE = "Runs side by side"
+LEAD = (
+    "Each run splits the same modalities into what varies together in all of them (joint), what varies in one alone "
+    "(individual), and what is left over. Here are {runs}, on the {n:,} samples that all of them have."
+)
+SETTINGS = "What was set: only what differs between the runs. An empty cell means that the method has no such setting."
+READ_SETTINGS = "How to read it: a row for each setting, a column for each run."
+READ_BARS = (
+    READ_VARIANCE + " More joint is not better in itself: it must hold on samples that were not used for fitting."
+)
+AGREEMENT = (
+    "Scores of two runs may be mixed with each other and still say the same of every sample. What is compared is "
+    "therefore the space that a run's joint scores span."
+)
+READ_AGREEMENT = (
+    "How to read it: the angles between two runs' spaces, 0 degrees for a direction that both found and 90 for one "
+    "that only one of them found; the correlation is that of the best and of the worst matching direction. Where ranks "
+    "differ, the directions of the smaller space are counted."
+)
+SCORES = "One dot is one sample in every figure, coloured alike."
+READ_SCORES = (
+    "How to read it: dots close to each other are alike in what all modalities have in common. Score 1 of one run need "
+    "not be score 1 of another; look for the same groups, not for the same places."
+)
+READ_CHOSEN = (
+    "How to read it: choose one run's score across and another's up: where both found the same, dots lie along a line. "
+    "Point at a dot for its name."
+)
+EVIDENCE = "What was measured on samples held out, with `deepjive report RUN --evidence`."
+NO_EVIDENCE = "No run was tested against chance yet; `deepjive report RUN --evidence` does."
+READ_EVIDENCE = (
+    "How to read it: predicted is how much of a modality can be told from the others, in samples not used for fitting; "
+    "p is how often random pairings of the samples do as well."
+)
+READ_PROBES = (
+    "How to read it: how well each label can be told from the joint scores, by a linear rule and by a small network, "
+    "beside chance."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What is compared of a run.
+
+    Attributes
+    ----------
+    name : str
+        A name of its own.
+    settings : mapping of str to str
+        What it was fitted with, and the ranks it has.
+    samples : array of str, shape (n_samples,)
+        Names of its samples.
+    joint_scores : array, shape (n_samples, joint_rank)
+        Its joint scores.
+    variance_explained : mapping of str to mapping of str to float
+        For each modality the fractions "joint", "individual" and "residual"; empty where they are not known.
+    evidence : Evidence or None
+        What was measured of it.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+    samples: NDArray
+    joint_scores: NDArray
+    variance_explained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    evidence: Evidence | None = None
+
+
+def common_samples(runs: Sequence[Run]) -> NDArray:
+    """Names of the samples that all runs have, in the first run's order.
+
+    Raises
+    ------
+    ValueError
+        If they have none in common.
+    """
+    shared = set.intersection(*(set(run.samples) for run in runs))
+    if not shared:
+        raise ValueError(
+            f"{enumeration([run.name for run in runs])} have no sample in common. Compare runs of the same samples."
+        )
+    return np.array([sample for sample in runs[0].samples if sample in shared])
+
+
+def write_comparison(
+    path: str | Path, runs: Sequence[Run], labels: Mapping[str, NDArray] | None = None, command: str = ""
+) -> Path:
+    """Write runs side by side as one self-contained page.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    runs : sequence of Run
+        Two or more.
+    labels : mapping of str to array, each of shape (n_common,), optional
+        Labels of the samples that `common_samples` gives.
+    command : str
+        The command that makes the page again.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    labels = dict(labels or {})
+    samples = common_samples(runs)
+    scores = {run.name: run.joint_scores[_rows(run, samples)] for run in runs}
+    names = list(scores)
+    sections = [
+        Section("What differs", SETTINGS, [Table("Settings", ["setting", *names], _settings(runs), READ_SETTINGS)]),
+        Section("What each explains", READ_BARS, [], list(_bars(runs))),
+        Section("Do they find the same?", AGREEMENT, [_agreement(scores)]),
+        Section("Joint scores", f"{SCORES} {READ_SCORES}", [], list(_scatters(scores, labels)), READ_CHOSEN),
+        _evidence(runs),
+    ]
+    lead = LEAD.format(runs=enumeration(names), n=len(samples))
+    shown = thinned(len(samples))
+    data = {
+        "samples": [str(sample) for sample in samples[shown]],
+        "parts": [part_data("joint", name, f"{name}, joint score", own[shown]) for name, own in scores.items()],
+        "labels": [label_data(name, np.asarray(values)[shown]) for name, values in labels.items()],
+    }
+    return write_study(path, title=TITLE, lead=lead, sections=sections, command=command, data=data)
+
+
+def _rows(run: Run, samples: NDArray) -> list[int]:
+    where = {sample: row for row, sample in enumerate(run.samples)}
+    return [where[sample] for sample in samples]
+
+
+def _settings(runs: Sequence[Run]) -> list[list[str]]:
+    keys = list(dict.fromkeys(key for run in runs for key in run.settings))
+    rows = [[key, *(run.settings.get(key, "") for run in runs)] for key in keys]
+    return [row for row in rows if len(set(row[1:])) > 1] or [["nothing", *("" for _ in runs)]]
+
+
+def _bars(runs: Sequence[Run]) -> Iterator[tuple[str, Figure, str]]:
+    for name in dict.fromkeys(name for run in runs for name in run.variance_explained):
+        own = {run.name: run.variance_explained[name] for run in runs if name in run.variance_explained}
+        yield name, variance_bars(own), ""
+
+
+def _agreement(scores: Mapping[str, NDArray]) -> Table:
+    header = ("runs", "joint ranks", "smallest angle", "largest angle", "best correlation", "worst correlation")
+    rows = []
+    for (first, a), (second, b) in combinations(scores.items(), 2):
+        angles = principal_angles(a, b)
+        ends = (angles.min(), angles.max()) if len(angles) else (np.nan, np.nan)
+        cosines = [decimal(float(np.cos(np.radians(angle)))) for angle in ends]
+        degrees = [f"{angle:.1f}°" if np.isfinite(angle) else "" for angle in ends]
+        rows.append((f"{first} and {second}", f"{a.shape[1]} and {b.shape[1]}", *degrees, *cosines))
+    return Table("Agreement of joint scores", header, rows, READ_AGREEMENT)
+
+
+def _scatters(scores: Mapping[str, NDArray], labels: Mapping[str, NDArray]) -> Iterator[tuple[str, Figure, str]]:
+    for label, values in labels.items() or [("", None)]:
+        for name, own in scores.items():
+            if own.shape[1]:
+                yield f"{name}, coloured by {label}" if label else name, scores_scatter(own, values), ""
+
+
+def _evidence(runs: Sequence[Run]) -> Section:
+    tested = {run.name: run.evidence for run in runs if run.evidence is not None}
+    if not tested:
+        return Section("Can I believe them?", NO_EVIDENCE)
+    structure = [
+        (name, modality, percent(found.predicted[found.method][modality]), p(found.joint_structure.p_values[modality]))
+        for name, found in tested.items()
+        for modality in found.individual_ranks
+    ]
+    probes = [
+        (name, label, percent(one.linear), percent(one.network), percent(one.chance))
+        for name, found in tested.items()
+        for label, methods in found.probes.items()
+        if (one := methods.get(found.method, {}).get("joint")) is not None
+    ]
+    tables = [Table("Joint structure", ("run", "modality", "predicted", "p"), structure, READ_EVIDENCE)]
+    if probes:
+        header = ("run", "label", "linear", "network", "chance")
+        tables.append(Table("Labels told from joint scores", header, probes, READ_PROBES))
+    return Section("Can I believe them?", EVIDENCE, tables)

@@ -1,0 +1,59 @@
+"""`deepjive compare`: runs side by side."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepjive.cli.compare import read_run
+from deepjive.report.compare import Run, common_samples, write_comparison
+
+
+@pytest.fixture
+def two(fit):
+    for out, rank in (("one", 1), ("two", 2)):
+        assert fit("--joint-rank", rank, out=out).exit_code == 0
+
+
+def test_a_page_shows_what_differs_and_whether_the_same_was_found(invoke, files, two):
+    page = files / "pages" / "compare.html"
+    result = invoke("compare", files / "one", files / "two", "--labels", f"{files}/labels.csv:group", "--out", page)
+    assert result.exit_code == 0, result.stderr
+    assert f"Comparison: {page}" in result.stdout
+    text = page.read_text(encoding="utf-8")
+    settings = text[text.index("<caption>Settings") : text.index("</table>")]
+    assert re.findall(r'<th scope="row">(\w+)</th>', settings) == ["joint_rank"]
+    for words in ("on the 80 samples", "one, coloured by group", "1 and 2", "°", "expression", "deepjive compare"):
+        assert words in text
+
+
+def test_a_run_is_read_as_it_was_written(files, two):
+    run = read_run(files / "one", "one")
+    assert run.samples[:4].tolist() == ["=1+1", "-p", "sample 2", "患者"]
+    table = pd.read_csv(files / "one" / "joint_scores.csv", index_col=0)
+    np.testing.assert_array_equal(run.joint_scores, table.to_numpy())
+    assert sum(run.variance_explained["methylation"].values()) == pytest.approx(1)
+
+
+def test_one_run_alone_and_a_folder_without_scores_are_refused(invoke, files, two):
+    assert "Name two runs or more" in invoke("compare", files / "one").stderr
+    (files / "two" / "joint_scores.csv").unlink()
+    result = invoke("compare", files / "one", files / "two")
+    assert result.exit_code == 2
+    assert "joint_scores.csv" in result.stderr
+
+
+def test_samples_are_matched_by_name(tmp_path):
+    rng = np.random.default_rng(0)
+    scores, names = rng.normal(size=(50, 2)), np.array([f"s{i}" for i in range(50)])
+    order = rng.permutation(50)[:40]
+    runs = [Run("a", {}, names, scores), Run("b", {}, names[order], scores[order] @ [[1, 2], [0, 1]])]
+    assert common_samples(runs).tolist() == names[np.sort(order)].tolist()
+    text = write_comparison(tmp_path / "c.html", runs).read_text(encoding="utf-8")
+    assert "on the 40 samples" in text
+    assert text.count("0.0°") == 2
+    with pytest.raises(ValueError, match="no sample in common"):
+        common_samples([runs[0], Run("c", {}, np.array(["t"]), scores[:1])])
