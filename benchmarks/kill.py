@@ -1,6 +1,6 @@
 """Training killed at random moments, and gone on with: the weights must be those of a training never killed.
 
-    python benchmarks/kill.py               # 20 runs, about two minutes
+    python benchmarks/kill.py               # 20 runs, about a minute
     python benchmarks/kill.py --runs 3
 
 Each run fits a small DeepJIVE in a process of its own, with a checkpoint at the end of every epoch, and is ended by
@@ -26,7 +26,7 @@ from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import make_synthetic
 from deepjive.deep import checkpoint
 
-EPOCHS = 12
+EPOCHS = 8
 
 
 def fit(folder: Path, result: Path) -> None:
@@ -36,7 +36,7 @@ def fit(folder: Path, result: Path) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     checkpoint.SECONDS = 0.0
-    data = make_synthetic(600, (60, 40), noise=0.5, random_state=0).data
+    data = make_synthetic(300, (60, 40), noise=0.5, random_state=0).data
     model = DeepJIVE(2, 2, identity="explicit", dropout=0.1, max_epochs=EPOCHS, random_state=0)
     model.fit(data, resume=folder)
     digest = hashlib.sha256(model.transform(data).tobytes())

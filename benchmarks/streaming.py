@@ -57,7 +57,7 @@ def opened(folder: Path, store: str, name: str, n: int):
     return zarr.create_array(path.with_suffix(".zarr"), shape=(n, WIDTH), dtype="f4", chunks=(16, WIDTH))
 
 
-def work(folder: Path, memory_limit: float, epochs: int) -> None:
+def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
     """One fit, in a process of its own: its numbers as JSON."""
     import torch
 
@@ -67,6 +67,7 @@ def work(folder: Path, memory_limit: float, epochs: int) -> None:
     torch.set_num_threads(1)
     data = Modalities({path.stem: path for path in sorted(folder.iterdir())})
     model = DeepJIVE(RANK, 0, batch_size=BATCH, max_epochs=epochs, memory_limit=memory_limit, random_state=0)
+    model.set_params(networks=networks)
     model.set_params(max_epochs=1).fit(data[: 2 * BATCH])
     before = peak()
     model.set_params(max_epochs=epochs).fit(data)
@@ -93,11 +94,12 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=1.5, help="size of the data")
     parser.add_argument("--budget", type=float, default=300, help="MB of memory that training from disk may take")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--networks", choices=("auto", "linear"), default="auto", help="linear: least work a sample")
     parser.add_argument("--work", nargs=2, metavar=("FOLDER", "LIMIT"), help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, metavar=("FOLDER", "N"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        work(Path(arguments.work[0]), float(arguments.work[1]), arguments.epochs)
+        work(Path(arguments.work[0]), float(arguments.work[1]), arguments.epochs, arguments.networks)
     elif arguments.make:
         make(Path(arguments.make[0]), arguments.store, int(arguments.make[1]))
     else:
@@ -115,7 +117,8 @@ def compare(arguments: argparse.Namespace) -> int:
         )
         runs = {}
         for way, limit in (("from disk", "0"), ("in memory", "1000")):
-            runs[way] = run = spawned("--work", folder, limit, "--epochs", str(arguments.epochs))
+            words = ("--epochs", str(arguments.epochs), "--networks", arguments.networks)
+            runs[way] = run = spawned("--work", folder, limit, *words)
             numbers = f"peak {run['memory']:6.0f} MB, {run['speed']:7.0f} samples/s"
             print(f"{way}: {numbers}, weights {run['weights']}", flush=True)
     finally:

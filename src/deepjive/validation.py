@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.batches import row_batches
 from deepjive.modalities import Modalities, as_modalities
+from deepjive.readers.lazy import forget
 
 ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "
@@ -139,6 +140,7 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> No
                 raise ValueError(message.format(name=name, **_count(data, name, rows, is_bad)))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
+            forget(data[name])
         if varying and not varies:
             raise ValueError(CONSTANT.format(name=name))
 

@@ -57,17 +57,18 @@ class Scaling:
             rows, shape = np.flatnonzero(data.present[:, column]), data.shapes[name]
             pieces = list(row_batches(rows, shape))[number() :: processes()]
             total = np.zeros(shape)
-            for piece in pieces:
-                total += data.rows(name, piece).sum(axis=0, dtype=np.float64)
+            for block in _blocks(data, name, pieces):
+                total += block.sum(axis=0, dtype=np.float64)
             mean[name] = _summed(total) / len(rows)
-            squares = sum((float(np.square(data.rows(name, piece) - mean[name]).sum()) for piece in pieces), 0.0)
+            squares = sum((float(np.square(x - mean[name]).sum()) for x in _blocks(data, name, pieces)), 0.0)
             scale[name] = math.sqrt(float(_summed(np.asarray(squares))) / (len(rows) * mean[name].size))
-            forget(data[name])
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
         """Data units to scaled single precision."""
-        return ((x - self.mean[name]) / self.scale[name]).astype(np.float32)
+        centred = x - self.mean[name]
+        centred /= self.scale[name]
+        return centred.astype(np.float32)
 
 
 class Batches:
@@ -124,7 +125,7 @@ class Batches:
         whole = np.empty((len(self.data), *shape), dtype=np.float32)
         for rows in row_batches(np.arange(len(whole)), shape):
             whole[rows[0] : rows[-1] + 1] = self.scaling.scaled(name, self.data.rows(name, rows))
-        forget(self.data[name])
+            forget(self.data[name])
         return torch.from_numpy(whole).to(self.device)
 
 
@@ -160,6 +161,13 @@ def read_ahead(read: Callable[[Piece], Batch], pieces: Sequence[Piece]) -> Itera
 def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str, Any]) -> list[Tensor | None]:
     """Some samples as a list with one tensor for each of `names`, None for a modality that `data` lacks."""
     return [torch.from_numpy(scaling.scaled(name, data.rows(name, rows))) if name in data else None for name in names]
+
+
+def _blocks(data: Modalities, name: str, pieces: Sequence[NDArray]) -> Iterator[NDArray]:
+    """Rows of a modality, one piece after another in memory."""
+    for piece in pieces:
+        yield data.rows(name, piece)
+        forget(data[name])
 
 
 def _summed(x: NDArray) -> NDArray:
