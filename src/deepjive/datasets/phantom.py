@@ -17,7 +17,7 @@ acts (`deepjive.datasets.anatomy`):
 - PET alone    uptake of white matter w, scale, resolution of the scanner, low-frequency noise b
 
 Uptake in healthy cortex, white matter and fluid is set so that the composite SUVR against cerebellar grey lies near 1.1
-in healthy subjects without amyloid, and that of full disease near 1.8 (florbetapir: Clark et al. 2011, JAMA 305:275;
+in healthy subjects without amyloid, and near 1.8 in AD (florbetapir: Clark et al. 2011, JAMA 305:275;
 PiB: Klunk et al. 2004, Ann Neurol 55:306, whose AD mean is 2.07). PET is drawn from G', which age and size do not
 touch: otherwise partial volume would make them joint. Everything is drawn on a grid of 3 mm and then sampled, so that
 ratios do not depend on the resolution asked for.
