@@ -143,4 +143,4 @@ def test_without_scripts_the_still_figures_are_there(browser, written):
         still = context.new_page()
         still.goto(written.as_uri())
         assert still.locator(".static svg").first.is_visible()
-        assert not still.locator("#explore").is_visible()
+        assert not still.locator(".explorer").is_visible()

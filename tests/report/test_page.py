@@ -62,7 +62,9 @@ def test_page_is_whole_and_says_what_was_found(write):
     assert re.search(r"Of the variation in mri, \d+% is joint", page.text)
     assert READ_IMAGES in page.text
     assert NO_EVIDENCE in page.text
-    assert page.elements.count("svg") == 6  # variance, two examples, joint and two individual scores
+    assert (
+        page.elements.count("svg") == 8
+    )  # variance, two examples, joint and two individual scores, what two parts of an image do
     assert "joint_rank" in page.text
 
 

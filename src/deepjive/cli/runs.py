@@ -159,25 +159,29 @@ def write_report_of(
     failures : callable, optional
         Gives the known failures that are recognised; asked when the model is safely written.
     """
+    from rich.console import Console
+
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
 
     method = type(model).__name__
-    return write_report(
-        path,
-        decomposition,
-        title=title or f"{method} of {enumeration(decomposition.data.names)}",
-        settings={"method": method, "files": dict(sources or {}), **model.get_params(deep=False)},
-        history=getattr(model, "history_", None),
-        labels=labels or None,
-        diagnostics=diagnostics_of(model),
-        rank_table=getattr(model, "rank_table_", None) or None,
-        networks=model.describe() if hasattr(model, "describe") else None,
-        command=command,
-        note=note,
-        evidence=evidence,
-        failures=None if failures is None else failures(),
-    )
+    found = None if failures is None else failures()
+    with Console(stderr=True).status("Writing the report"):
+        return write_report(
+            path,
+            decomposition,
+            title=title or f"{method} of {enumeration(decomposition.data.names)}",
+            settings={"method": method, "files": dict(sources or {}), **model.get_params(deep=False)},
+            history=getattr(model, "history_", None),
+            labels=labels or None,
+            diagnostics=diagnostics_of(model),
+            rank_table=getattr(model, "rank_table_", None) or None,
+            networks=model.describe() if hasattr(model, "describe") else None,
+            command=command,
+            note=note,
+            evidence=evidence,
+            failures=found,
+        )
 
 
 def diagnostics_of(model: Any) -> dict[str, Any] | None:

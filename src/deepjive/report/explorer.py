@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
+from deepjive.report.effects import feature_spread
 from deepjive.report.figures import groups_of, thinned
 from deepjive.report.responses import Response, respond
 from deepjive.report.samples import kind_of, line, most_varying, picture
 from deepjive.report.words import enumeration
 
 MOST_FEATURES, MOST_PIXELS = 1000, 128
-LOOKED_AT = 400
+RENDERED, FEWEST, LOOKED_AT = 2e7, 60, 400
 BATCH_SIZE = 64
 TEXT_LENGTH = 200
 
-EXACT = "In {names} parts add up score by score, so that what you see is exact."
+EXACT = "In {names}, parts add up score by score, so that what you see is exact."
 INTERPOLATED = (
-    "In {name} it is interpolated between {count} places that the model decoded, and reproduces {share} of what the "
+    "In {name}, it is interpolated between {count} places that the model decoded, and reproduces {share} of what the "
     "model says at other places."
 )
 
@@ -75,19 +76,20 @@ def honesty(explored: Mapping[str, Any]) -> str:
 
 
 def _modalities(decomposition: Decomposition) -> list[dict[str, Any]]:
-    ranks = decomposition.individual_scores
-    return [_modality(decomposition, name) for name in decomposition.data.names if _moves(decomposition, ranks[name])]
-
-
-def _moves(decomposition: Decomposition, own: NDArray) -> bool:
-    return len(own) > 0 and decomposition.joint_scores.shape[1] + own.shape[1] > 0
+    joint_rank = decomposition.joint_scores.shape[1]
+    present = np.any(np.asarray(decomposition.data.present), axis=0).tolist()
+    return [
+        _modality(decomposition, name)
+        for name, there in zip(decomposition.data.names, present, strict=True)
+        if there and joint_rank + decomposition.individual_scores[name].shape[1] > 0
+    ]
 
 
 def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
     shape = decomposition.data.shapes[name]
     kind, size = kind_of(shape), int(np.prod(shape))
     rows = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
-    rows = rows[:: max(1, len(rows) // LOOKED_AT)]
+    rows = rows[:: max(1, len(rows) // int(np.clip(RENDERED / size, FEWEST, LOOKED_AT)))]
     shown = np.stack([_shown(sample, kind) for sample in decomposition.data.rows(name, rows)])
     z, own = decomposition.joint_scores, decomposition.individual_scores[name]
     view = _View(decomposition, name, kind, np.arange(shown[0].size))
@@ -101,12 +103,13 @@ def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
     if kind == "line":
         features = decomposition.data.features[name]
         names = view.kept if features is None or len(shape) > 1 else features[view.kept]
-        spread = np.nanstd(values, axis=0) if len(values) else np.ones(len(base))
+        spread = feature_spread(values)
         content |= {"features": [_text(one) for one in names], "named": features is not None, "spread": _floats(spread)}
         return content
-    low, high = (float(one) for one in np.nanpercentile(values, [0.5, 99.5]))
-    moved = np.abs(view.both(z[rows], own[rows]) - base)
-    largest = float(np.nanpercentile(moved, 99.5)) or 1.0
+    known = values[np.isfinite(values)]
+    low, high = (float(one) for one in np.percentile(known if len(known) else [0.0], [0.5, 99.5]))
+    moved = _finite(np.abs(view.both(z[rows], own[rows]) - base))
+    largest = float(np.percentile(moved, 99.5)) or 1.0
     height, width = shown[0].shape
     return {**content, "height": height, "width": width, "low": low, "high": high, "largest": largest}
 

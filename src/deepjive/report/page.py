@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.report import words
+from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
@@ -93,6 +97,9 @@ def write_report(
         scripts=("scores.js", "explorer.js"),
         data=data,
         honesty=honesty(data),
+        effect_pictures=gallery(effect_pictures(decomposition)),
+        effect_tables=effect_tables(decomposition),
+        versions=_versions(),
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
         lead=words.lead(decomposition),
@@ -189,6 +196,12 @@ def _curves(history: Mapping[str, Sequence[Any]] | None) -> list[Picture]:
     figures = training_curves(history) if history else {}
     reading = words.read_curves(history) if history else ""
     return [picture(term.replace("_", " "), figure, reading) for term, figure in figures.items()]
+
+
+def _versions() -> str:
+    """What the page was made with."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "torch"))
+    return f"deepjive {__version__}, Python {platform.python_version()}, {libraries}"
 
 
 def _shown(value: Any) -> str:

@@ -93,7 +93,8 @@ def respond(function: Function, scores: NDArray, size: int, seed: int = 0) -> Re
     Response
     """
     n_scores = scores.shape[1]
-    scale = np.maximum(scores.std(axis=0), 1e-12) if len(scores) else np.ones(n_scores)
+    spread = scores.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
     count = int(np.clip(RENDERED / max(size, 1), FEWEST_CENTERS, MOST_CENTERS))
     steps = function(np.diag(scale))
     places = _places(scores, int(count * (1 + HELD_OUT)), np.random.default_rng(seed))

@@ -1,0 +1,96 @@
+"""What each score does, at a glance: pictures from low to high, and the features that change most, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.decomposition import Decomposition
+from deepjive.report.grids import traversals
+from deepjive.report.pieces import Picture, Table, picture
+from deepjive.report.samples import kind_of, line
+
+TOP, LOOKED_AT = 8, 400
+LOW, HIGH = 5, 95
+
+READ_PICTURES = (
+    "How to read it: each row is one {word} score, from low on the left to high on the right (in standard deviations), "
+    "all others at their average. What changes along a row is what the score stands for."
+)
+READ_TABLE = (
+    "How to read it: how much a feature rises (or, below zero, falls) when the score goes from low to high, that is, "
+    "from where 5% of the samples are lower to where 5% are higher, all others at their average; in standard "
+    "deviations of the feature among the samples. The {top} that change most are shown for each score."
+)
+HEADER = ("score", "feature", "change")
+
+
+def effect_pictures(decomposition: Decomposition) -> list[Picture]:
+    """For each modality of images or volumes what its joint and its individual scores do."""
+    pictures = []
+    for name, shape in decomposition.data.shapes.items():
+        ranks = {
+            "joint": decomposition.joint_scores.shape[1],
+            "individual": decomposition.individual_scores[name].shape[1],
+        }
+        for word, rank in ranks.items():
+            if rank and kind_of(shape) != "line":
+                reading = READ_PICTURES.format(word=word)
+                pictures.append(picture(f"{name}, {word} scores", traversals(decomposition, name, word), reading))
+    return pictures
+
+
+def effect_tables(decomposition: Decomposition) -> list[Table]:
+    """For each modality of features those that its scores change most."""
+    names = [name for name, shape in decomposition.data.shapes.items() if kind_of(shape) == "line"]
+    tables = [(name, list(_rows(decomposition, name))) for name in names]
+    reading = READ_TABLE.format(top=TOP)
+    return [Table(f"{name}: features that change most", HEADER, rows, reading) for name, rows in tables if rows]
+
+
+def _rows(decomposition: Decomposition, name: str) -> Iterator[tuple[str, Any, str]]:
+    present = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
+    if not len(present):
+        return
+    some = present[:: max(1, len(present) // LOOKED_AT)]
+    spread = feature_spread(np.stack([line(sample) for sample in decomposition.data.rows(name, some)]))
+    features = decomposition.data.features[name]
+    scores = {"joint": decomposition.joint_scores, "individual": decomposition.individual_scores[name]}
+    for word, own in scores.items():
+        for k in range(own.shape[1]):
+            ends = {part: np.zeros((2, values.shape[1])) for part, values in scores.items()}
+            ends[word][:, k] = np.percentile(own[present, k], [LOW, HIGH])
+            low, high = (
+                line(sample)
+                for sample in decomposition.render("joint", name, ends["joint"], ends["individual"])
+                + decomposition.render("individual", name, ends["joint"], ends["individual"])
+            )
+            change = (high - low) / spread
+            named = features is not None and len(features) == len(change)
+            for i in np.argsort(-np.abs(change), kind="stable")[:TOP]:
+                shown = f"{change[i]:+.2f}".replace("-", "−")  # noqa: RUF001
+                yield f"{word} {k + 1}", features[i] if named and features is not None else int(i), shown
+
+
+def feature_spread(values: NDArray) -> NDArray:
+    """Standard deviation of each feature among samples that have it; 1 where it does not vary.
+
+    Parameters
+    ----------
+    values : array, shape (n_samples, n_features)
+        Not a number where missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> feature_spread(np.array([[0.0, 5.0, np.nan], [2.0, 5.0, np.nan]]))
+    array([1., 1., 1.])
+    """
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count)
+    return np.where(spread > 0, spread, 1.0)
