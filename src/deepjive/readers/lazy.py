@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+SCATTERED = 32
+
 NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
 
 
@@ -222,5 +224,16 @@ def read_rows(array: Any, indices: Any) -> NDArray:
     wanted = row_numbers(indices, array.shape[0])
     if len(wanted) and np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
         return np.asarray(array[int(wanted[0]) : int(wanted[0]) + len(wanted)])
+    if isinstance(array, np.memmap):
+        return _scattered_rows(array, wanted)
     ordered, position = np.unique(wanted, return_inverse=True)
     return np.asarray(array[ordered])[position]
+
+
+def _scattered_rows(array: np.memmap, rows: NDArray[np.intp]) -> NDArray:
+    """Rows of a mapped file, a few at a time: with each the system maps much of what lies around it."""
+    values = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+    for start in range(0, len(rows), SCATTERED):
+        values[start : start + SCATTERED] = array[rows[start : start + SCATTERED]]
+        forget(array)
+    return values
