@@ -67,6 +67,7 @@ def test_report_is_written_again_with_labels(fit, invoke, files):
     assert "Second look" in (files / "second.html").read_text()
     assert "was fitted to" not in (files / "second.html").read_text()
     assert "coloured by group" not in (files / "run" / "report.html").read_text()
+    assert "deepjive fit --config" in (files / "second.html").read_text()
 
 
 def test_ranks_are_shown_with_their_bounds(invoke, files):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deepjive.report import Table, write_report
+from deepjive.report.compare import Run, write_comparison
 
 from .test_page import FOREIGN
 
@@ -136,6 +137,23 @@ def test_names_are_text_and_nothing_is_wider_than_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("script").count() == 2
+
+
+def test_runs_can_be_compared_score_by_score(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    scores, samples = rng.normal(size=(40, 2)), np.array([f"{FOREIGN} {i}" for i in range(40)])
+    runs = [Run(FOREIGN, {"a": FOREIGN}, samples, scores), Run("other", {"a": "b"}, samples[::-1], scores[::-1])]
+    opened, heard = browser.new_page(), []
+    opened.on("console", lambda message: heard.append(message.text))
+    opened.on("pageerror", lambda error: heard.append(str(error)))
+    opened.goto(write_comparison(tmp_path / "c.html", runs, {"group": np.arange(40) % 2}).as_uri())
+    slopes = opened.locator("svg.scatter circle").evaluate_all(
+        "dots => dots.map(dot => [+dot.getAttribute('cx'), -dot.getAttribute('cy')])"
+    )
+    assert np.corrcoef(np.array(slopes).T)[0, 1] > 0.999  # the same score of both runs, samples matched by name
+    assert FOREIGN in opened.locator("main").text_content()
+    opened.close()
+    assert heard == []
 
 
 def test_without_scripts_the_still_figures_are_there(browser, written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,10 +136,20 @@ def report(
         title=title,
         labels=named_labels,
         sources=paths_of(modality),
+        command=_again(run),
         evidence=found,
         failures=None if found is not None else lambda: recognised(model, data),
     )
     show.line(f"Report: {path}")
+
+
+def _again(run: Path) -> str | None:
+    """The command that fits a run again, if `deepjive fit` made it."""
+    from deepjive.persistence import read_config
+
+    if not read_config(run).get("run"):
+        return None
+    return shlex.join(["deepjive", "fit", "--config", str(run / runs.CONFIG), "--out", f"{run}_again"])
 
 
 def _measured(run: Path) -> Evidence | None:

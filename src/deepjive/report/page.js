@@ -74,3 +74,4 @@ const sortable = (table) => {
   table.parentElement.after(save);
 };
 document.querySelectorAll("table").forEach((table) => { if (table.tHead) sortable(table); });
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
