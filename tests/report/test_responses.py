@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.report.explorer import page_data
+from deepjive.report.explorer import honesty, page_data
 from deepjive.report.responses import respond
 
 RNG = np.random.default_rng(0)
@@ -47,3 +47,12 @@ def test_every_rank_can_be_explored(make_decomposition, ranks):
     assert [part["rank"] for part in data["parts"]] == [ranks[0], ranks[1], ranks[1]]
     assert [one["reproduced"] for one in data["modalities"]] == [None, None]  # AJIVE is linear
     assert len(data["modalities"][0]["responses"]) == sum(rank > 0 for rank in ranks)
+
+
+def test_it_is_said_where_the_page_is_exact_and_how_close_it_is_elsewhere():
+    curved = [{"name": name, "reproduced": share, "places": 400} for name, share in (("a", 0.98), ("b", 0.912))]
+    said = honesty({"modalities": [*curved, {"name": "c", "reproduced": None, "places": 0}]})
+    assert said.startswith("In c, parts add up")
+    assert "400 places" in said
+    assert "98.0% in a and 91.2% in b is reproduced" in said
+    assert honesty({"modalities": []}) == ""

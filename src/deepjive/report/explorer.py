@@ -23,8 +23,8 @@ TEXT_LENGTH = 200
 
 EXACT = "In {names}, parts add up score by score, so that what you see is exact."
 INTERPOLATED = (
-    "In {name}, it is interpolated between {count} places that the model decoded, and reproduces {share} of what the "
-    "model says at other places."
+    "What the model says is interpolated between up to {count} places that it decoded; of what it says elsewhere, "
+    "{shares} is reproduced."
 )
 
 
@@ -68,10 +68,10 @@ def honesty(explored: Mapping[str, Any]) -> str:
     """How close the explorer is to the model, in words."""
     exact = [one["name"] for one in explored["modalities"] if one["reproduced"] is None]
     sentences = [EXACT.format(names=enumeration(exact))] if exact else []
-    for one in explored["modalities"]:
-        if one["reproduced"] is not None:
-            share = f"{100 * min(one['reproduced'], 0.999):.1f}%"
-            sentences.append(INTERPOLATED.format(name=one["name"], count=one["places"], share=share))
+    others = [one for one in explored["modalities"] if one["reproduced"] is not None]
+    if others:
+        shares = enumeration([f"{100 * min(one['reproduced'], 0.999):.1f}% in {one['name']}" for one in others])
+        sentences.append(INTERPOLATED.format(count=max(one["places"] for one in others), shares=shares))
     return " ".join(sentences)
 
 
