@@ -84,7 +84,9 @@ def measure(cell: Cell) -> Figures:
 
 
 def _fitted(cell: Cell, seen: Synthetic) -> Any:
-    from deepjive import AJIVE, JIVE, DeepJIVE
+    from deepjive.deep.estimator import DeepJIVE
+    from deepjive.linear.ajive import AJIVE
+    from deepjive.linear.jive import JIVE
 
     settings = dict(cell.model)
     method = settings.pop("method")
