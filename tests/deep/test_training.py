@@ -17,9 +17,10 @@ from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import AHEAD, Batches, Scaling, read_ahead
+from deepjive.deep.networks import Encoder
 from deepjive.deep.objective import JointPhase
 from deepjive.deep.plateau import Plateau
-from deepjive.deep.training import TrainingError, evaluate
+from deepjive.deep.training import TrainingError, _groups, evaluate
 from deepjive.modalities import Modalities
 
 from .fitting import fitted
@@ -54,6 +55,23 @@ def test_moving_average_is_applied_and_taken_off_again() -> None:
     with average.applied():
         assert layer.weight.item() == pytest.approx(early + (1 - 3 / 12) * (3 - early))
     assert layer.weight.item() == 3.0
+
+
+def test_linear_maps_of_very_many_inputs_take_smaller_steps() -> None:
+    encoder = Encoder("dense", (4000,), 2)
+    rates = {id(weight): group["lr"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    assert len(rates) == len(list(encoder.parameters()))
+    first, *_, last = (layer for layer in encoder.correction.modules() if isinstance(layer, nn.Linear))
+    assert rates[id(encoder.linear.weight)] == rates[id(first.weight)] == pytest.approx(1e-2 / 4)
+    assert {rates[id(weight)] for weight in (encoder.linear.bias, first.bias, last.weight)} == {1e-2}
+
+
+def test_only_corrections_decay() -> None:
+    encoder = Encoder("dense", (4000,), 2)
+    decays = {id(weight): group["weight_decay"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    linear = {id(weight) for weight in encoder.linear.parameters()}
+    assert {decays[key] for key in linear} == {0.0}
+    assert {decays[key] for key in decays.keys() - linear} == {0.1}
 
 
 def test_same_seed_gives_the_same_model_and_leaves_the_global_seed_alone(small: Synthetic) -> None:

@@ -92,7 +92,7 @@ class DeepJIVE(JointIndividualModel):
     batch_size : int or "auto"
         Samples a step, of all processes together; "auto" takes an eighth of the samples, between 32 and 256.
     learning_rate : float
-        Adam's learning rate at the start.
+        Adam's learning rate at the start; linear maps of more than 1000 inputs take proportionally smaller steps.
     validation_fraction : float
         Fraction of the samples held out to stop by.
     accelerator, devices, num_nodes, strategy, precision

@@ -42,6 +42,8 @@ NOT_CONVERGED = (
     "Raise max_epochs, or accept the model as it is."
 )
 
+MANY_INPUTS = 1000
+
 OnEpoch = Callable[[str, int, dict[str, float]], None]
 AfterEpoch = Callable[[PhaseState], None]
 
@@ -61,7 +63,7 @@ class Settings:
     batch_size : int
         Samples a step, of all processes together.
     learning_rate : float
-        Adam's step size at the start.
+        Adam's step size at the start; smaller, in proportion, for linear maps of more than 1000 inputs.
     regression_rate : float
         The regression network's learning rate, as a multiple of `learning_rate`.
     weight_decay : float
@@ -261,19 +263,29 @@ def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: Setting
         parameters = list(group.requires_grad_(True).parameters())
         if parameters:
             rate *= settings.learning_rate
-            optimizers.append(torch.optim.AdamW(_decayed(group, settings.weight_decay), rate, fused=fused))
+            optimizers.append(torch.optim.AdamW(_groups(group, settings.weight_decay, rate), rate, fused=fused))
     module, *wrapped = fabric.setup(phase, *optimizers)
     return module, wrapped
 
 
-def _decayed(modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: only nonlinear corrections decay, so that decay pulls a network to its linear part."""
+def _groups(modules: nn.Module, weight_decay: float, rate: float) -> list[dict[str, Any]]:
+    """Parameter groups: only nonlinear corrections decay, and linear maps of very many inputs take smaller steps.
+
+    Decay then pulls a network to its linear part. Adam moves every weight by about its rate, whatever the gradient, so
+    that an output of n inputs moves in proportion to n: at a rate that suits a table, a linear map of a volume's voxels
+    would jump past everything it could learn.
+    """
     corrected = [module for module in modules.modules() if isinstance(module, (Encoder, Decoder, Merged))]
-    linear = [weight for module in corrected for weight in module.linear.parameters()]
-    known = {id(weight) for weight in linear}
-    rest = [weight for weight in modules.parameters() if id(weight) not in known]
-    groups = [{"params": rest, "weight_decay": weight_decay}, {"params": linear, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    linear = {id(weight) for module in corrected for weight in module.linear.parameters()}
+    maps = [module for module in modules.modules() if isinstance(module, nn.Linear)]
+    steps = {id(one.weight): min(1.0, MANY_INPUTS / max(1, one.in_features)) for one in maps}
+    groups: dict[tuple[bool, float], list[Tensor]] = {}
+    for weight in modules.parameters():
+        groups.setdefault((id(weight) in linear, steps.get(id(weight), 1.0)), []).append(weight)
+    return [
+        {"params": groups[key], "weight_decay": 0.0 if key[0] else weight_decay, "lr": rate * key[1]}
+        for key in sorted(groups, key=lambda key: (key[0], -key[1]))
+    ]
 
 
 def _step(module: Any, optimizers: Sequence[Any], loss: Tensor, fabric: Any, settings: Settings) -> None:
