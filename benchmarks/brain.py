@@ -1,0 +1,83 @@
+"""MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, mean and spread.
+
+    python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, about an hour
+    python benchmarks/brain.py --out runs/quick --subjects 60 --seeds 1 --max-epochs 1
+
+Each seed is a cohort, a split and networks of its own; every figure is of the third of the participants that no fit has
+seen. Seeds that are done are kept in the folder and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from deepjive.datasets.adni import read_cohort
+from deepjive.datasets.phantom import make_phantom
+from deepjive.datasets.phantom_files import write_caps
+from deepjive.evaluation.brain_study import BrainStudy, Budget, brain_study
+from deepjive.evaluation.cells import Cell, measured
+
+
+def measure(cell: Cell) -> dict[str, float]:
+    settings: dict[str, Any] = dict(cell.model)
+    identity = settings.pop("identity")
+    phantom = make_phantom(cell.data["subjects"], cell.data["voxel"], random_state=cell.seed)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        caps, bids = write_caps(phantom, Path(folder) / "phantom")
+        sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
+        cohort, data = read_cohort(sources, clinical=bids).read(cell.data["voxel"], store=Path(folder) / "volumes")
+        budget = replace(Budget(), **settings)
+        study, _ = brain_study(
+            cohort, data, cell.data["voxel"], phantom=phantom, budget=budget, identity=identity, seed=cell.seed
+        )
+    return figures_of(study)
+
+
+def figures_of(study: BrainStudy) -> dict[str, float]:
+    found = {}
+    for name, _, figures in study.classification:
+        found |= {f"{name}: {key}": figure.value for key, figure in figures.items()}
+    found["labels dealt at random: accuracy"] = study.shuffled_labels["accuracy"].value
+    for name, probes in study.probes:
+        found |= {f"{name}: R2 of {factor}": value for factor, value in probes.items()}
+    for method, modality, joint, individual, *_ in study.recovery:
+        found[f"{method}: R2 of joint part, {modality}"] = joint
+        found[f"{method}: R2 of individual part, {modality}"] = individual
+    for words, test in (("paired", study.pairing), ("shuffled modalities", study.unpaired)):
+        found |= {f"{words}: predicted of {name}": value for name, value in test.explained.items()}
+        found[f"{words}: p"] = test.p_value
+    found |= {f"Dice with the true map, {name}": value for name, value in study.dice.items()}
+    return found | {f"wall seconds of {name}": value for name, value in study.seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--subjects", type=int, default=300)
+    parser.add_argument("--voxel", type=float, default=6.0)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--max-epochs", type=int, default=Budget().max_epochs)
+    parser.add_argument("--identity", choices=("exchange", "explicit"), default="exchange")
+    options = parser.parse_args()
+    data = {"subjects": options.subjects, "voxel": options.voxel}
+    model = {"identity": options.identity, "max_epochs": options.max_epochs}
+    cells = [Cell("brain", options.identity, seed, data, model) for seed in range(options.seeds)]
+    found = measured(
+        cells, measure, options.out, lambda done, total, words: print(f"{done}/{total} {words}", flush=True)
+    )
+    for key in found[0]:
+        values = np.array([figures[key] for figures in found])
+        print(f"{key:60} {values.mean():.3f} ± {values.std():.3f}   {np.array2string(values, precision=3)}")
+
+
+if __name__ == "__main__":
+    main()
