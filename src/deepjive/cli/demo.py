@@ -25,6 +25,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")] = Path("runs/demo"),
     pairs: Annotated[int, typer.Option(min=100, help="Pairs of images to fit to.")] = 2000,
     max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and of all methods.")] = 0,
 ) -> None:
     """Decompose handwritten digits, paired by digit, beside the baselines, and show what was found."""
     import warnings
@@ -38,7 +39,7 @@ def demo(
     runs.prepare(out, overwrite=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = demonstrate(pairs, say=show.line, max_epochs=max_epochs, verbose=1)
+        found = demonstrate(pairs, seed=seed, say=show.line, max_epochs=max_epochs, verbose=1)
     accuracies = [(name, size, f"{accuracy:.1%}") for name, size, accuracy in found.accuracies]
     predicted = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in found.predicted_variance]
     evidence = [
@@ -51,7 +52,7 @@ def demo(
         found.parts,
         title="Pairs of handwritten digits, taken apart",
         labels={"digit": found.digit},
-        command="deepjive demo",
+        command="deepjive demo" + (f" --seed {seed}" if seed else ""),
         note=NOTE,
         evidence=evidence,
     )

@@ -53,7 +53,7 @@ class Demonstration:
 
 
 def demonstrate(
-    n_train: int = 2000, n_test: int = 1000, *, say: Say = lambda _: None, **settings: object
+    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, say: Say = lambda _: None, **settings: object
 ) -> Demonstration:
     """Fit DeepJIVE and the baselines to paired digits.
 
@@ -61,6 +61,8 @@ def demonstrate(
     ----------
     n_train, n_test : int
         Numbers of pairs.
+    seed : int
+        Of pairs, networks and baselines.
     say : callable
         Told what is being done.
     **settings
@@ -72,10 +74,10 @@ def demonstrate(
     """
     from deepjive.deep.estimator import DeepJIVE
 
-    train, test = load_paired_digits(n_train, n_test, random_state=0)
+    train, test = load_paired_digits(n_train, n_test, random_state=seed)
     say(f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
     settings = {"dropout": 0.2, **settings}
-    model = DeepJIVE(JOINT_RANK, INDIVIDUAL_RANK, identity="explicit", random_state=0, **settings).fit(train.data)  # type: ignore[arg-type]
+    model = DeepJIVE(JOINT_RANK, INDIVIDUAL_RANK, identity="explicit", random_state=seed, **settings).fit(train.data)  # type: ignore[arg-type]
     fitted, parts = model.decompose(train.data), model.decompose(test.data)
     scores = {"DeepJIVE, joint scores": (fitted.joint_scores, parts.joint_scores)}
     for name in train.data:
@@ -84,19 +86,19 @@ def demonstrate(
             parts.individual_scores[name],
         )
     say("Fitting the baselines: AJIVE, principal components, separate autoencoders")
-    scores |= _baselines(train, test, settings)
+    scores |= _baselines(train, test, seed, settings)
     say("Fitting DeepJIVE to shuffled pairs, where nothing is joint")
     return Demonstration(
         model,
         parts,
         test.digit,
         [(name, a.shape[1], held_out_accuracy(a, train.digit, b, test.digit)) for name, (a, b) in scores.items()],
-        _predicted_variance(model, train.data, test.data, settings),
+        _predicted_variance(model, train.data, test.data, seed, settings),
     )
 
 
 def _baselines(
-    train: PairedDigits, test: PairedDigits, settings: dict[str, object]
+    train: PairedDigits, test: PairedDigits, seed: int, settings: dict[str, object]
 ) -> dict[str, tuple[NDArray, NDArray]]:
     """Scores of training and held-out pairs by methods of the same sizes."""
     from sklearn.decomposition import PCA
@@ -105,9 +107,9 @@ def _baselines(
     from deepjive.linear.ajive import AJIVE
 
     both = JOINT_RANK + INDIVIDUAL_RANK
-    ajive = AJIVE(signal_ranks=both, joint_rank=JOINT_RANK, random_state=0).fit(train.data)
-    pca = PCA(JOINT_RANK, random_state=0).fit(_side_by_side(train.data))
-    separate = SeparateAutoencoders(both, random_state=0, **settings).fit(train.data)  # type: ignore[arg-type]
+    ajive = AJIVE(signal_ranks=both, joint_rank=JOINT_RANK, random_state=seed).fit(train.data)
+    pca = PCA(JOINT_RANK, random_state=seed).fit(_side_by_side(train.data))
+    separate = SeparateAutoencoders(both, random_state=seed, **settings).fit(train.data)  # type: ignore[arg-type]
     return {
         "AJIVE, joint scores": (ajive.transform(train.data), ajive.transform(test.data)),
         "PCA of both images": (pca.transform(_side_by_side(train.data)), pca.transform(_side_by_side(test.data))),
@@ -120,12 +122,12 @@ def _side_by_side(data: Modalities) -> NDArray:
 
 
 def _predicted_variance(
-    model: JointIndividualModel, train: Modalities, test: Modalities, settings: dict[str, object]
+    model: JointIndividualModel, train: Modalities, test: Modalities, seed: int, settings: dict[str, object]
 ) -> list[tuple[str, float, float]]:
     from deepjive.deep.estimator import DeepJIVE
 
-    unpaired_train, unpaired_test = (shuffled(data, np.random.RandomState(0)) for data in (train, test))
-    unpaired = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=0, **settings).fit(unpaired_train)  # type: ignore[arg-type]
+    unpaired_train, unpaired_test = (shuffled(data, np.random.RandomState(seed)) for data in (train, test))
+    unpaired = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=seed, **settings).fit(unpaired_train)  # type: ignore[arg-type]
     return [
         (name, r2(test[name], model.impute(test, name)), r2(unpaired_test[name], unpaired.impute(unpaired_test, name)))
         for name in test.names
