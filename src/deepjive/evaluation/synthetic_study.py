@@ -172,7 +172,8 @@ def _linear(method: str, joint_rank: int, individual_ranks: int, **settings: Any
 
 
 def _rows(part: str, rows: list[tuple[str, dict[str, Any], dict[str, Any]]], seeds: int) -> list[Cell]:
-    return [Cell(part, row, seed, data, model) for row, data, model in rows for seed in range(seeds)]
+    """Seed by seed, so that an early end leaves whole tables of fewer seeds."""
+    return [Cell(part, row, seed, data, model) for seed in range(seeds) for row, data, model in rows]
 
 
 def _baselines(kind: str, joint: int = 1, individual: int = 1) -> list[tuple[str, dict[str, Any]]]:
