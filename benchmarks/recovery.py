@@ -2,6 +2,7 @@
 
     python benchmarks/recovery.py                      # the table of docs/decisions.md, about half an hour
     python benchmarks/recovery.py --seeds 1 --cells nonlinear --settings objective=published
+    python benchmarks/recovery.py --over --auto        # ranks found from the data, in the place of given ones
 
 n = 1000, two modalities of 100 features, one true joint and one true individual score each, equal energy, noise with
 half the standard deviation of the signal. "over" states every rank one too large. AJIVE stands at the true ranks and,
@@ -21,7 +22,9 @@ from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.evaluation.recovery import r2
 
-CELLS = [(nonlinear, over) for nonlinear in (False, True) for over in (0, 1)]
+Over = int | None  # None stands for automatic ranks
+WORDS: dict[Over, str] = {None: "automatic ranks", 0: "true ranks", 1: "ranks over by one"}
+CELLS: list[tuple[bool, Over]] = [(nonlinear, over) for nonlinear in (False, True) for over in (None, 0, 1)]
 
 
 def scores(made: Synthetic, model) -> list[float]:
@@ -32,13 +35,19 @@ def scores(made: Synthetic, model) -> list[float]:
     ]
 
 
-def ajive(made: Synthetic, nonlinear: bool, over: int) -> list[float]:
+def ajive(made: Synthetic, nonlinear: bool, over: Over) -> list[float]:
+    if over is None:
+        return scores(made, AJIVE(random_state=0).fit(made.data))
     ranks = [1 + over] if not nonlinear else [1 + over, *range(3, 11)]
     fits = []
     for joint_rank in ranks:
         model = AJIVE(signal_ranks=2 * joint_rank, joint_rank=joint_rank, individual_ranks=joint_rank, n_wedin=1)
         fits.append(scores(made, model.set_params(n_random=1, random_state=0).fit(made.data)))
     return max(fits, key=sum)
+
+
+def deep(over: Over, **settings) -> DeepJIVE:
+    return DeepJIVE(**settings) if over is None else DeepJIVE(1 + over, 1 + over, **settings)
 
 
 def row(label: str, values: list[list[float]], seconds: float) -> str:
@@ -65,22 +74,23 @@ def main() -> None:
     parser.add_argument("--cells", choices=("all", "linear", "nonlinear"), default="all")
     parser.add_argument("--identities", nargs="*", default=["explicit", "exchange", "merged"])
     parser.add_argument("--over", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--auto", action="store_true", help="also with ranks found from the data")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     settings = parsed(arguments.settings)
     for nonlinear, over in CELLS:
         kind = "nonlinear" if nonlinear else "linear"
-        if arguments.cells not in ("all", kind) or over not in arguments.over:
+        if arguments.cells not in ("all", kind) or over not in [*arguments.over, *([None] * arguments.auto)]:
             continue
         made = [make_synthetic(nonlinear=nonlinear, random_state=seed) for seed in range(arguments.seeds)]
-        label = f"{kind}, {'ranks over by one' if over else 'true ranks'}"
+        label = f"{kind}, {WORDS[over]}"
         started = time.perf_counter()
         print(row(f"{label}, AJIVE", [ajive(one, nonlinear, over) for one in made], time.perf_counter() - started))
         for identity in arguments.identities:
             started, values = time.perf_counter(), []
             for seed, one in enumerate(made):
-                model = DeepJIVE(1 + over, 1 + over, identity=identity, random_state=seed, **settings)
+                model = deep(over, identity=identity, random_state=seed, **settings)
                 values.append(scores(one, model.fit(one.data)))
             spent = (time.perf_counter() - started) / len(made)
             print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, spent), flush=True)
