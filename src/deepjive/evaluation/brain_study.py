@@ -20,7 +20,7 @@ from deepjive.datasets.anatomy import REGIONS
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.diagnosis import Figure, classification_of_shuffled, nested_classification
-from deepjive.evaluation.null import joint_structure_test
+from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.imaging.grid import Grid, mni_grid, sphere_distance, template
 from deepjive.modalities import Modalities
@@ -75,7 +75,7 @@ class BrainStudy:
     pairing : JointStructureTest
         Are the modalities of held-out participants paired better than by chance?
     unpaired : JointStructureTest
-        The same for a model of shuffled modalities.
+        The same for a model of shuffled modalities, and shuffled held-out participants.
     maps : dict of str to Covariation
         Of the joint score that differs most between the diagnoses.
     component : int
@@ -178,7 +178,8 @@ def brain_study(
         ]
     say("Testing the joint structure, and the same model of shuffled modalities")
     study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, random_state=seed)
-    study.unpaired = joint_structure_test(models["shuffled"], data[test], 199, random_state=seed)
+    apart = shuffled(data[test], np.random.RandomState(seed))
+    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, random_state=seed)
     say("Drawing the covariation maps")
     joint = scored["DeepJIVE, joint"][1]
     contrast = [abs(float(np.corrcoef(column, labels == POSITIVE)[0, 1])) for column in joint.T]
@@ -219,7 +220,6 @@ def _fitted(
     """All methods at the same sizes."""
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
-    from deepjive.evaluation.null import shuffled
     from deepjive.linear.ajive import AJIVE
 
     joint, own = budget.joint_rank, budget.individual_rank
