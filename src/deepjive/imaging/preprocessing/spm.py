@@ -1,0 +1,318 @@
+"""The protocol with SPM12 through nipype (extra `spm`), and FSL for the brain mask where it is installed.
+
+    T1   unified segmentation (Ashburner and Friston 2005, NeuroImage 26:839) gives bias, tissues and the warp to MNI
+         space at once, and grey matter there both modulated and unmodulated; the brain is FSL's (Smith 2002, Hum Brain
+         Mapp 17:143) or, without FSL, where grey, white matter and fluid together are likelier than not
+    PET  coregistration to the T1 by normalized mutual information; the T1's warp applied, in one interpolation
+
+SPM12 runs in MATLAB, as the standalone program, or in Octave: see `SpmEngine`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepjive.imaging.grid import BOX
+from deepjive.imaging.preprocessing.protocol import Facts, Files, PreprocessingError, Step
+from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
+from deepjive.readers.guard import optional
+
+SPACE = "Ixi549Space"
+GAUSSIANS = (1, 1, 2, 3, 4, 2)
+ALL_MAPS, NATIVE_ONLY, NOTHING = ((True, False), (True, True)), ((True, False), (False, False)), ((False, False),) * 2
+SHIM = """#!/bin/sh
+# Octave, asked in MATLAB's words: everything up to the script is MATLAB's alone
+while [ "$1" != "-r" ]; do shift; done
+exec {octave} --eval "$2"
+"""
+THREW = "MATLAB code threw an exception:"
+
+NO_SPM = (
+    "SPM12 was not found: there is no MATLAB or Octave on the PATH. Say how it is started with --spm, e.g. --spm "
+    "'/opt/spm12/run_spm12.sh /opt/mcr/v97 script' for the standalone program, or take the engine 'ants'."
+)
+NO_ANSWER = (
+    "SPM12 did not answer to {command!r}; see whether it runs alone, and give its folder with --spm-path where it is "
+    "not on the path of MATLAB or Octave."
+)
+NOT_SPM12 = "{command!r} runs SPM{version}, but SPM12 is needed."
+NO_PROGRAM = "--spm names the program {program!r}, which is not there."
+NO_TPM = "SPM12's tissue probabilities are not where they belong, {path}; give its folder with --spm-path."
+SPM_FAILED = "SPM said: {said} (all of it: {log})"
+
+Made = tuple[dict[str, Path], Facts]
+
+
+class Program(NamedTuple):
+    """How SPM is started.
+
+    Attributes
+    ----------
+    command : str
+        Its command line.
+    standalone : bool
+        Whether it is the standalone program.
+    folder : str or None
+        The folder of SPM, for MATLAB and Octave.
+    """
+
+    command: str
+    standalone: bool
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class SpmEngine:
+    """SPM12 through nipype.
+
+    Parameters
+    ----------
+    command : str, optional
+        How it is started: ``"/opt/spm12/run_spm12.sh /opt/mcr/v97 script"``, ``"matlab -nodesktop -nosplash"`` or
+        ``"octave --no-gui"``. By default nipype's variables count (``SPMMCRCMD`` with ``FORCE_SPMMCR``, ``MATLABCMD``),
+        then what is found on the path: matlab, octave.
+    folder : str, optional
+        SPM's folder, where MATLAB or Octave must be told.
+    """
+
+    command: str | None = None
+    folder: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "spm"
+
+    @property
+    def space(self) -> str:
+        """BIDS name of SPM12's MNI space."""
+        return SPACE
+
+    @property
+    def transforms(self) -> tuple[str, ...]:
+        """Names of the files that are transforms to keep."""
+        return ("deformation", "pet_move")
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what the results depend on; fails where nipype or SPM12 is not installed."""
+        from importlib.metadata import version
+
+        _spm()
+        found = _answer(self._program(None))
+        known = {name: version(name) for name in ("nipype", "nibabel", "numpy", "scipy")}
+        fsl = os.environ.get("FSLDIR", "on the path") if shutil.which("bet") else "none"
+        return {"SPM": f"{found['name']} {found['release']}", "FSL": fsl, **known}
+
+    def t1_steps(self, voxel: float, seed: int) -> list[Step]:
+        """From the T1 to grey matter in its own space and in MNI space."""
+        bias = {"bias_regularization": 0.0001, "bias_fwhm_mm": 60.0}
+        warping = {"warping_regularization": [0.0, 0.001, 0.5, 0.05, 0.2], "sampling_mm": 3.0}
+        return [
+            Step("check T1", prepare("t1"), {"furthest_mm": 60.0}),
+            Step("segment and normalize", self._segment, {**bias, **warping}),
+            Step("find the brain", find_brain, {"fraction": 0.5}),
+            Step("warp T1", self._warp_t1, {"voxel_mm": voxel, "interpolation": 4}),
+        ]
+
+    def pet_steps(self, voxel: float, seed: int) -> list[Step]:
+        """From the PET and what is known of the T1 to uptake in MNI space."""
+        return [
+            Step("check PET", prepare("pet", partner="t1"), {"furthest_mm": 60.0}),
+            Step("align PET with T1", self._align_pet, {"cost": "nmi", "separation_mm": [4.0, 2.0]}),
+            Step("warp PET", self._warp_pet, {"voxel_mm": voxel, "interpolation": 1}),
+        ]
+
+    def _segment(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
+        """Unified segmentation: c1-c3, wc1, mwc1, m, y_, beside the T1."""
+        spm, scan = _spm(), _copied(files["t1"], folder)
+        program = self._program(folder)
+        tpm = Path(_answer(program)["path"]) / "tpm" / "TPM.nii"
+        if not tpm.is_file():
+            raise PreprocessingError(NO_TPM.format(path=tpm))
+        wanted = (ALL_MAPS, NATIVE_ONLY, NATIVE_ONLY, NOTHING, NOTHING, NOTHING)
+        job = spm.NewSegment(
+            channel_files=str(scan),
+            channel_info=(parameters["bias_regularization"], parameters["bias_fwhm_mm"], (False, True)),
+            tissues=[
+                ((str(tpm), number + 1), GAUSSIANS[number], native, warped)
+                for number, (native, warped) in enumerate(wanted)
+            ],
+            affine_regularization="mni",
+            warping_regularization=list(parameters["warping_regularization"]),
+            sampling_distance=parameters["sampling_mm"],
+            write_deformation_fields=[False, True],
+            **_inputs(program),
+        )
+        _run(job, folder)
+        made = {"grey": "c1", "white": "c2", "fluid": "c3", "grey_mni": "wc1", "modulated_mni": "mwc1", "head": "m"}
+        named = {name: folder / f"{prefix}{scan.name}" for name, prefix in made.items()}
+        return {**named, "deformation": folder / f"y_{scan.name}"}, {}
+
+    def _warp_t1(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
+        return {"t1_mni": self._warped(files, "t1_brain", folder, parameters)}, {}
+
+    def _warp_pet(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
+        return {"pet_mni": self._warped(files, "pet_move", folder, parameters)}, {}
+
+    def _align_pet(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
+        """Coregistration writes where the PET belongs into its header."""
+        spm, pet = _spm(), _copied(files["pet"], folder)
+        before = load_scan(pet)[1]
+        job = spm.Coregister(
+            target=str(files["head"]),
+            source=str(pet),
+            jobtype="estimate",
+            cost_function=parameters["cost"],
+            separation=list(parameters["separation_mm"]),
+            **_inputs(self._program(folder)),
+        )
+        _run(job, folder)
+        moved = load_scan(pet)[1]
+        move = (moved @ _inverse(before)).round(6).tolist()
+        return {"pet_move": pet}, {"pet_to_t1_affine": move}
+
+    def _warped(self, files: Files, name: str, folder: Path, parameters: Mapping[str, Any]) -> Path:
+        """A volume in MNI space, on the standard grid."""
+        spm, scan = _spm(), _copied(files[name], folder)
+        job = spm.Normalize12(
+            jobtype="write",
+            deformation_file=str(files["deformation"]),
+            apply_to_files=[str(scan)],
+            write_bounding_box=[list(corner) for corner in zip(*BOX, strict=True)],
+            write_voxel_sizes=[float(parameters["voxel_mm"])] * 3,
+            write_interp=parameters["interpolation"],
+            **_inputs(self._program(folder)),
+        )
+        _run(job, folder)
+        return folder / f"w{scan.name}"
+
+    def _program(self, folder: Path | None) -> Program:
+        """How SPM is started; for Octave through a script in a folder."""
+        command = self.command or _usual_command()
+        words = shlex.split(command)
+        program = shutil.which(words[0]) if words else None
+        if program is None:
+            raise PreprocessingError(NO_PROGRAM.format(program=words[0] if words else ""))
+        called = Path(program).name
+        if called.startswith("octave"):
+            import tempfile
+
+            shim = Path(folder or tempfile.mkdtemp()) / "octave-for-matlab.sh"
+            shim.write_text(SHIM.format(octave=shlex.join([program, *(words[1:] or ["--no-gui", "--quiet"])])))
+            shim.chmod(0o755)
+            return Program(str(shim), False, self.folder)
+        return Program(command, called.startswith("run_spm") or words[-1] == "script", self.folder)
+
+
+def find_brain(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
+    """FSL's brain mask, or the tissues' where there is no FSL; and the T1 within it."""
+    head, affine = load_scan(files["head"])
+    if shutil.which("bet"):
+        brain = _brain_of_fsl(files["head"], folder, parameters["fraction"])
+        how = "FSL bet"
+    else:
+        tissues = sum(load_scan(files[name])[0] for name in ("grey", "white", "fluid"))
+        brain = save_scan(folder / "brain_mask.nii", tissues > parameters["fraction"], affine)
+        how = "tissues"
+    masked = head * (load_scan(brain)[0] > 0.5)
+    return {"brain": brain, "t1_brain": save_scan(folder / "t1_brain.nii", masked, affine)}, {"brain_by": how}
+
+
+def _brain_of_fsl(head: Path, folder: Path, fraction: float) -> Path:
+    """``bet in out -f fraction -m -R``."""
+    fsl = optional("nipype.interfaces.fsl", "FSL's brain mask")
+    job = fsl.BET(
+        in_file=str(head),
+        out_file=str(folder / "brain.nii"),
+        frac=fraction,
+        mask=True,
+        robust=True,
+        output_type="NIFTI",
+    )
+    _run(job, folder)
+    return folder / "brain_mask.nii"
+
+
+def _usual_command() -> str:
+    standalone = os.environ.get("SPMMCRCMD") if "FORCE_SPMMCR" in os.environ else None
+    given = standalone or os.environ.get("MATLABCMD")
+    if given:
+        return given
+    if shutil.which("matlab"):
+        return "matlab -nodesktop -nosplash"
+    if shutil.which("octave"):
+        return "octave --no-gui --quiet"
+    raise PreprocessingError(NO_SPM)
+
+
+def _spm() -> Any:
+    """nipype's interfaces of SPM, quiet, and without asking its server for news."""
+    os.environ.setdefault("NIPYPE_NO_ET", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nipype = optional("nipype", "The engine 'spm'")
+        nipype.logging.getLogger("nipype.interface").setLevel("CRITICAL")
+        return optional("nipype.interfaces.spm", "The engine 'spm'")
+
+
+def _answer(program: Program) -> dict[str, str]:
+    """Where SPM is, and which it is; asked once in a process."""
+    spm = _spm()
+    from nipype.interfaces.spm.base import Info
+
+    spm.SPMCommand.set_mlab_paths(program.command, program.folder, program.standalone)
+    try:
+        found = Info.getinfo(program.command, program.folder, program.standalone)
+    except Exception:
+        found = None
+    if not found or not found.get("path"):
+        raise PreprocessingError(NO_ANSWER.format(command=program.command))
+    if "12" not in found["name"]:
+        raise PreprocessingError(NOT_SPM12.format(command=program.command, version=found["name"].removeprefix("SPM")))
+    return {key: str(value).strip() for key, value in found.items()}
+
+
+def _inputs(program: Program) -> dict[str, Any]:
+    known: dict[str, Any] = {"matlab_cmd": program.command, "mfile": True}
+    if program.standalone:
+        known["use_mcr"] = True
+    if program.folder:
+        known["paths"] = program.folder
+    return known
+
+
+def _run(job: Any, folder: Path) -> None:
+    """Run a job in a folder; what SPM said of a failure is the reason, all else is kept in a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            job.run(cwd=str(folder))
+        except Exception as error:
+            log = folder / "said.log"
+            log.write_text(str(error))
+            raise PreprocessingError(SPM_FAILED.format(said=_said(str(error)), log=log)) from error
+
+
+def _said(text: str) -> str:
+    """The line after nipype's mark of an exception in MATLAB, or the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    after = [lines[number + 1] for number, line in enumerate(lines[:-1]) if THREW in line]
+    return after[-1] if after else (lines[-1] if lines else "nothing")
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """A copy for SPM to write beside, and whose header it may change."""
+    return Path(shutil.copyfile(path, folder / path.name))
+
+
+def _inverse(affine: Any) -> Any:
+    import numpy as np
+
+    return np.linalg.inv(affine)
