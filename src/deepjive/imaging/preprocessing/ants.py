@@ -22,7 +22,7 @@ from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes, la
 
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.preprocessing.protocol import Facts, Files, Step
-from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
+from deepjive.imaging.preprocessing.scans import prepare, save_scan
 from deepjive.readers.guard import optional
 
 SPACE = "MNI152NLin2009aSym"

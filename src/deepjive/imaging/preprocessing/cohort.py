@@ -17,7 +17,7 @@ from deepjive.imaging.preprocessing.subject import Outcome, Settings, Subject, p
 OnProgress = Callable[["Progress"], None]
 PRELOADED = ["nilearn.datasets", "scipy.ndimage", "deepjive.imaging.preprocessing.subject"]
 BAD_JOBS = "jobs is {given}, but must be at least 1."
-TWICE = "{count} rows describe it; the first is used"
+TWICE = "it is given more than once; the first is used"
 CRASHED = "its process ended with {how}, without a word; it may be that memory was not enough"
 
 
@@ -84,7 +84,8 @@ def preprocess_cohort(
     versions = dict(engine.versions())
     first, twice = _each_once(subjects)
     context = _context()
-    waiting, running = list(reversed(first)), {}
+    waiting = list(reversed(first))
+    running: dict[Any, tuple[Subject, Any]] = {}
     outcomes: dict[str, Outcome] = {}
     try:
         while waiting or running:
@@ -103,7 +104,7 @@ def preprocess_cohort(
             process.terminate()
             process.join()
     for subject in twice:
-        outcomes[subject.name].problems.append(Problem(subject.name, str(subject.t1), TWICE.format(count=2)))
+        outcomes[subject.name].problems.append(Problem(subject.name, str(subject.t1), TWICE))
     return [outcomes[subject.name] for subject in first]
 
 

@@ -33,7 +33,7 @@ def grey_onto_grid(voxel: float) -> Step:
     return Step("bring grey matter onto the grid", _grey_onto_grid, {"voxel_mm": voxel})
 
 
-def ratios(voxel: float, reference: str) -> Step:
+def divide_uptake(voxel: float, reference: str) -> Step:
     """The step that divides uptake by that of the reference region."""
     return Step("divide by the reference region", _ratios, {"voxel_mm": voxel, "reference": reference})
 
@@ -68,7 +68,8 @@ def uptake_ratios(uptake: ArrayLike, region: NDArray[np.bool_], name: str) -> tu
     mean = float(uptake[region].mean())
     if not mean > 0.0:
         raise PreprocessingError(NO_UPTAKE.format(name=name, mean=mean))
-    return uptake / np.float32(mean), mean
+    ratios: NDArray[np.float32] = np.divide(uptake, mean, dtype=np.float32)
+    return ratios, mean
 
 
 def region_of(reference: str, voxel: float) -> NDArray[np.bool_]:

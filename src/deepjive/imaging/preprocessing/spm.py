@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from deepjive.imaging.grid import BOX
 from deepjive.imaging.preprocessing.protocol import Facts, Files, PreprocessingError, Step
 from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
@@ -175,7 +177,7 @@ class SpmEngine:
         )
         _run(job, folder)
         moved = load_scan(pet)[1]
-        move = (moved @ _inverse(before)).round(6).tolist()
+        move = (moved @ np.linalg.inv(before)).round(6).tolist()
         return {"pet_move": pet}, {"pet_to_t1_affine": move}
 
     def _warped(self, files: Files, name: str, folder: Path, parameters: Mapping[str, Any]) -> Path:
@@ -253,7 +255,7 @@ def _usual_command() -> str:
 
 
 def _spm() -> Any:
-    """nipype's interfaces of SPM, quiet, and without asking its server for news."""
+    """Interfaces of nipype to SPM, quiet, and without asking its server for news."""
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -310,9 +312,3 @@ def _said(text: str) -> str:
 def _copied(path: Path, folder: Path) -> Path:
     """A copy for SPM to write beside, and whose header it may change."""
     return Path(shutil.copyfile(path, folder / path.name))
-
-
-def _inverse(affine: Any) -> Any:
-    import numpy as np
-
-    return np.linalg.inv(affine)

@@ -11,7 +11,7 @@ from typing import Any
 from deepjive.imaging.bids import Problem
 from deepjive.imaging.preprocessing.derivative import Names, Stage, finished, publish, tracer_of
 from deepjive.imaging.preprocessing.engines import Engine
-from deepjive.imaging.preprocessing.maps import grey_onto_grid, label_of, ratios
+from deepjive.imaging.preprocessing.maps import divide_uptake, grey_onto_grid, label_of
 from deepjive.imaging.preprocessing.protocol import Done, PreprocessingError, Step, checksum, digest, run_protocol
 from deepjive.imaging.preprocessing.quality import pet_quality, t1_quality
 from deepjive.imaging.preprocessing.scans import load_scan
@@ -102,7 +102,7 @@ def protocol_of(engine: Engine, settings: Settings) -> dict[Stage, list[Step]]:
     voxel, seed = settings.voxel, settings.seed
     return {
         "anat": [*engine.t1_steps(voxel, seed), grey_onto_grid(voxel)],
-        "pet": [*engine.pet_steps(voxel, seed), ratios(voxel, settings.reference)],
+        "pet": [*engine.pet_steps(voxel, seed), divide_uptake(voxel, settings.reference)],
     }
 
 
@@ -213,7 +213,7 @@ class Work:
         """Run a modality's steps and write what they made."""
         t1 = self._of_t1()
         done = t1 if stage == "anat" else self._run("pet", t1.files, key)
-        quality = self._t1_quality(done) if stage == "anat" else self._pet_quality(done, t1)
+        quality = self._t1_quality(done) if stage == "anat" else self._pet_quality(done)
         own = [name for name in self.engine.transforms if name in done.files]
         if stage == "pet":
             own = [name for name in own if name not in t1.files]
@@ -240,9 +240,9 @@ class Work:
         t1, unmodulated = (load_scan(done.files[name])[0] for name in ("t1_map", "unmodulated"))
         return t1_quality(t1, unmodulated, self.settings.voxel, done.facts)
 
-    def _pet_quality(self, done: Done, t1: Done) -> dict[str, float]:
-        maps = [load_scan(done.files[name])[0] for name in ("t1_map", "uptake", "unmodulated")]
-        figures = pet_quality(*maps, self.settings.voxel)
+    def _pet_quality(self, done: Done) -> dict[str, float]:
+        t1_map, uptake, grey = (load_scan(done.files[name])[0] for name in ("t1_map", "uptake", "unmodulated"))
+        figures = pet_quality(t1_map, uptake, grey, self.settings.voxel)
         apart = done.facts.get("pet_t1_apart_mm")
         return figures if apart is None else {"pet_t1_apart_mm": apart, **figures}
 

@@ -1,0 +1,314 @@
+"""`deepjive preprocess`: T1 and PET scans to maps of grey matter and uptake ratios in MNI space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepjive.cli import show
+
+if TYPE_CHECKING:
+    from deepjive.datasets.adni import Cohort
+    from deepjive.imaging.preprocessing.cohort import OnProgress
+    from deepjive.imaging.preprocessing.engines import Engine
+    from deepjive.imaging.preprocessing.subject import Outcome, Settings, Subject
+
+ONE_SOURCE = "Give either --bids or --table."
+NO_T1_COLUMN = "{path} has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
+NOTHING = "No scan was found. {problems}"
+NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
+ONLY_SPM = "--spm and --spm-path belong to --engine spm."
+
+
+class EngineName(StrEnum):
+    """What registers and segments."""
+
+    ants = "ants"
+    spm = "spm"
+
+
+def preprocess(
+    context: typer.Context,
+    bids: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A BIDS folder with T1w and PET scans.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Or a table of paths: participant_id, session_id, t1, pet."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The BIDS derivative to write, or to go on with.")] = Path(
+        "derivatives/deepjive"
+    ),
+    engine: Annotated[EngineName, typer.Option(help="ants (extra 'ants') or spm (SPM12, extra 'spm').")] = (
+        EngineName.ants
+    ),
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="cerebellum, cerebellar-grey, pons, cerebellum-pons, or a mask in MNI space (.nii.gz), for SUVR."
+        ),
+    ] = "cerebellum",
+    voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge of a voxel of the maps in mm.")] = 3.0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Subjects at a time, each in a process.")] = 1,
+    participant: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this participant; may be repeated.")
+    ] = None,
+    choose: Annotated[
+        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45, run=1; may be repeated.")
+    ] = None,
+    max_months: Annotated[float, typer.Option(min=0, help="A T1 further from the PET than this is not its own.")] = 12,
+    seed: Annotated[int, typer.Option(help="Seed of the registrations.")] = 0,
+    spm: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="How SPM12 is started, e.g. 'run_spm12.sh MCR script'.")
+    ] = None,
+    spm_path: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="SPM12's folder, for MATLAB and Octave.")
+    ] = None,
+    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep what lies between the steps.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show subjects and steps, and do nothing.")] = False,
+) -> None:
+    """T1 to grey matter and amyloid PET to SUVR, in MNI space, within the brain, as a BIDS derivative.
+
+    Subjects that are done are skipped, those that were interrupted go on at the step they were at, and one that fails
+    stops no other: it is named at the end, and the exit code is 1.
+    """
+    from deepjive.imaging.preprocessing.cohort import preprocess_cohort
+    from deepjive.imaging.preprocessing.derivative import describe
+    from deepjive.imaging.preprocessing.engines import engine_of
+    from deepjive.imaging.preprocessing.maps import region_of
+    from deepjive.imaging.preprocessing.subject import Settings, protocol_of
+
+    if engine is not EngineName.spm and (spm or spm_path):
+        raise typer.BadParameter(ONLY_SPM)
+    region_of(reference, voxel)
+    settings = Settings(reference, voxel, seed, keep_work)
+    given = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine is EngineName.spm else {}
+    chosen = engine_of(engine.value, **given)
+    cohort = _cohort(bids, table, choose or [], max_months)
+    subjects = _subjects(cohort, participant or [])
+    for problem in cohort.problems:
+        show.line(f"Note: {problem}")
+    if dry_run:
+        _show_plan(subjects, protocol_of(chosen, settings))
+        return
+    versions = chosen.versions()
+    describe(out, chosen.name, versions, chosen.space)
+    _write_clinical(cohort, out)
+    with _shown(len(subjects)) as on_progress:
+        outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
+    command = " ".join(["deepjive", *_words(context)])
+    failed = _report(outcomes, cohort, chosen, settings, out, command)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
+    from deepjive.cli.reproduce_adni import choices
+    from deepjive.datasets.adni import read_cohort, read_cohort_table
+
+    if (bids is None) == (table is None):
+        raise typer.BadParameter(ONE_SOURCE)
+    if table is not None:
+        return read_cohort_table(table)
+    sources: Any = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
+    return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
+
+
+def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
+    from deepjive.imaging.preprocessing.subject import Subject
+
+    t1 = next((name for name in ("t1", "mri") if name in cohort.names), None)
+    if t1 is None:
+        raise ValueError(NO_T1_COLUMN.format(path="The table", names=list(cohort.names)))
+    found = []
+    for row in cohort.table.to_dict(orient="records"):
+        scans = {key: row.get(name) for key, name in (("t1", t1), ("pet", "pet"))}
+        paths = {key: Path(path) if isinstance(path, (str, Path)) else None for key, path in scans.items()}
+        if any(paths.values()):
+            found.append(Subject(_label("sub", row["participant_id"]), _label("ses", row["session_id"]), **paths))
+    if not found:
+        raise ValueError(NOTHING.format(problems="; ".join(map(str, cohort.problems[:5]))))
+    wanted = {_label("sub", given): given for given in participants}
+    known = {subject.participant for subject in found}
+    for label, given in wanted.items():
+        if label not in known:
+            raise ValueError(NO_SUCH.format(given=given, n=len(known), first=min(known)))
+    return [subject for subject in found if not wanted or subject.participant in wanted]
+
+
+def _label(key: str, value: Any) -> str:
+    """A BIDS label: letters and digits only, as the names of files and folders are made of it."""
+    text = str(value).removeprefix(f"{key}-") if isinstance(value, str) else ""
+    kept = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
+    return f"{key}-{kept}" if kept else ""
+
+
+def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
+    rows = [(subject.name, subject.t1 or "", subject.pet or "") for subject in subjects]
+    show.table(f"{len(subjects)} subjects", ("subject", "T1", "PET"), rows)
+    for heading, stage in (("T1", "anat"), ("PET", "pet")):
+        show.table(
+            f"Steps of {heading}",
+            ("step", "parameters"),
+            [(step.name, _text(step.parameters)) for step in protocol[stage]],
+        )
+
+
+def _text(parameters: Any) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in parameters.items())
+
+
+def _words(context: typer.Context) -> list[str]:
+    """The command line, for the page."""
+    import shlex
+
+    root = context.find_root().obj
+    return [shlex.quote(str(word)) for word in root] if isinstance(root, list) else ["preprocess"]
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[OnProgress]:
+    """A bar of subjects, a line for each one at work, and a line that stays for each one that is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    words = TextColumn("{task.description}", markup=False)
+    columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        all_subjects = bars.add_task("subjects", total=total)
+        tasks: dict[str, Any] = {}
+
+        def on_progress(now: Any) -> None:
+            name = now.subject.name
+            if now.outcome is None:
+                if name not in tasks:
+                    tasks[name] = bars.add_task(name)
+                bars.update(tasks[name], completed=now.step, total=now.steps, description=f"{name}: {now.words}")
+                return
+            if name in tasks:
+                bars.remove_task(tasks[name])
+            bars.advance(all_subjects)
+            bars.console.print(_became(now.outcome), highlight=False, markup=False, soft_wrap=True)
+
+        yield on_progress
+
+
+def _became(outcome: Outcome) -> str:
+    from deepjive.cli.errors import one_line
+
+    if outcome.problems:
+        return one_line(f"{outcome.subject.name}: failed")
+    if not outcome.done:
+        return one_line(f"{outcome.subject.name}: was done before")
+    return one_line(f"{outcome.subject.name}: done ({' and '.join(outcome.done)})")
+
+
+def _report(
+    outcomes: Sequence[Outcome], cohort: Cohort, engine: Engine, settings: Settings, out: Path, command: str
+) -> int:
+    """Tables and the page of all subjects; gives how many failed."""
+    from deepjive.cli.tables import csv_text
+    from deepjive.imaging.preprocessing.quality import LIMITS, flags_of, outliers
+    from deepjive.persistence import write_atomically
+    from deepjive.report.slices import Shown, write_quality
+
+    flags = [
+        [*flags_of(outcome.quality), *others]
+        for outcome, others in zip(outcomes, outliers([outcome.quality for outcome in outcomes]), strict=True)
+    ]
+    shown, rows = [], []
+    for outcome, remarks in zip(outcomes, flags, strict=True):
+        problems = [str(problem) for problem in outcome.problems]
+        strips = _strips(outcome, settings.voxel)
+        shown.append(Shown(outcome.subject.name, [*problems, *remarks], bool(problems), outcome.quality, strips))
+        figures = [outcome.quality.get(name, float("nan")) for name in LIMITS]
+        state = "failed" if problems else "flagged" if remarks else "good"
+        rows.append(
+            (outcome.subject.name, state, *figures, round(outcome.seconds, 1), "; ".join([*problems, *remarks]))
+        )
+    header = ("subject", "state", *LIMITS, "cpu_seconds", "remarks")
+    write_atomically(out / "quality.csv", csv_text(header, rows).encode())
+    _write_cohort(outcomes, cohort, out)
+    page = write_quality(out / "quality.html", shown, protocol=_protocol(outcomes, engine, settings), command=command)
+    failed = [outcome for outcome in outcomes if outcome.problems]
+    if failed:
+        problems_of = [problem for outcome in failed for problem in outcome.problems]
+        show.table("Failed", ("subject", "file", "reason"), problems_of)
+    for outcome, remarks in zip(outcomes, flags, strict=True):
+        for remark in remarks:
+            show.line(f"Look at {outcome.subject.name}: {remark}")
+    states = [row[1] for row in rows]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in ("good", "flagged", "failed"))
+    show.line(f"{len(outcomes)} subjects: {counted}. Look at every one of them: {page}")
+    return len(failed)
+
+
+def _strips(outcome: Outcome, voxel: float) -> list[Any]:
+    from deepjive.imaging.preprocessing.scans import load_scan
+    from deepjive.report.slices import strip
+
+    found = []
+    if "anat" in outcome.maps:
+        grey = Path(outcome.maps["anat"])
+        t1 = grey.with_name(grey.name.replace("label-GM_desc-modulated_probseg", "desc-brain_T1w"))
+        found += [strip(load_scan(t1)[0], "t1", voxel), strip(load_scan(grey)[0], "grey", voxel)]
+    if "pet" in outcome.maps:
+        found.append(strip(load_scan(Path(outcome.maps["pet"]))[0], "suvr", voxel))
+    return found
+
+
+def _protocol(outcomes: Sequence[Outcome], engine: Engine, settings: Settings) -> list[tuple[str, str, str]]:
+    """Each step, its parameters, and what it took."""
+    import json
+    from statistics import median
+
+    from deepjive.imaging.preprocessing.derivative import sidecar_of
+    from deepjive.imaging.preprocessing.subject import protocol_of
+
+    taken: dict[tuple[str, str], list[float]] = {}
+    for outcome in outcomes:
+        for stage, path in outcome.maps.items():
+            for step in json.loads(sidecar_of(Path(path)).read_text())["Steps"]:
+                taken.setdefault((stage, step["name"]), []).append(step["cpu_seconds"])
+    rows = []
+    for stage, steps in protocol_of(engine, settings).items():
+        for step in steps:
+            seconds = taken.get((stage, step.name))
+            rows.append((step.name, _text(step.parameters), f"{median(seconds):.1f}" if seconds else ""))
+    return rows
+
+
+def _write_clinical(cohort: Cohort, out: Path) -> None:
+    """What is known of participants, as the derivative's own ``participants.tsv``."""
+    from deepjive.persistence import write_atomically
+
+    table = cohort.table.drop(columns=["session_id", "months", *cohort.names], errors="ignore").copy()
+    table["participant_id"] = [_label("sub", str(value)) for value in table["participant_id"]]
+    table = table.drop_duplicates("participant_id")
+    text = table.to_csv(sep="\t", index=False, na_rep="n/a")
+    write_atomically(out / "participants.tsv", text.encode())
+
+
+def _write_cohort(outcomes: Sequence[Outcome], cohort: Cohort, out: Path) -> None:
+    """A table of the maps, for `deepjive reproduce adni --table` and for other programs."""
+    import pandas as pd
+
+    from deepjive.persistence import write_atomically
+
+    known = pd.read_csv(out / "participants.tsv", sep="\t", dtype={"participant_id": str})
+    rows = [
+        {
+            "participant_id": outcome.subject.participant,
+            "session_id": outcome.subject.session,
+            **{
+                name: str(Path(outcome.maps[stage]).relative_to(out)) if stage in outcome.maps else "n/a"
+                for name, stage in (("mri", "anat"), ("pet", "pet"))
+            },
+        }
+        for outcome in outcomes
+    ]
+    table = pd.DataFrame(rows).merge(known, on="participant_id", how="left")
+    write_atomically(out / "maps.csv", table.to_csv(index=False, na_rep="n/a").encode())
