@@ -152,7 +152,7 @@ def _run(step: Step, files: Files, here: Path, key: str) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - started, 2),
         "cpu_seconds": round(_processor_time() - busy, 2),
         "facts": facts,
-        "files": {name: str(path.relative_to(here)) for name, path in made.items()},
+        "files": {name: os.path.relpath(path, here) for name, path in made.items()},
     }
     write_atomically(here / RECORD, json.dumps(record, indent=1).encode())
     return record

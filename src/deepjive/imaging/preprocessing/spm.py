@@ -10,12 +10,16 @@ SPM12 runs in MATLAB, as the standalone program, or in Octave: see `SpmEngine`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import sys
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +51,7 @@ NO_ANSWER = (
 NOT_SPM12 = "{command!r} runs SPM{version}, but SPM12 is needed."
 NO_PROGRAM = "--spm names the program {program!r}, which is not there."
 NO_TPM = "SPM12's tissue probabilities are not where they belong, {path}; give its folder with --spm-path."
+NO_RESULT = "SPM ended without writing what was asked for ({said}); see what it says when it runs alone"
 SPM_FAILED = "SPM said: {said} (all of it: {log})"
 
 Made = tuple[dict[str, Path], Facts]
@@ -114,7 +119,7 @@ class SpmEngine:
 
     def t1_steps(self, voxel: float, seed: int) -> list[Step]:
         """From the T1 to grey matter in its own space and in MNI space."""
-        bias = {"bias_regularization": 0.0001, "bias_fwhm_mm": 60.0}
+        bias = {"bias_regularization": 0.001, "bias_fwhm_mm": 60.0}
         warping = {"warping_regularization": [0.0, 0.001, 0.5, 0.05, 0.2], "sampling_mm": 3.0}
         return [
             Step("check T1", prepare("t1"), {"furthest_mm": 60.0}),
@@ -139,7 +144,8 @@ class SpmEngine:
         if not tpm.is_file():
             raise PreprocessingError(NO_TPM.format(path=tpm))
         wanted = (ALL_MAPS, NATIVE_ONLY, NATIVE_ONLY, NOTHING, NOTHING, NOTHING)
-        job = spm.NewSegment(
+        job = partial(
+            spm.NewSegment,
             channel_files=str(scan),
             channel_info=(parameters["bias_regularization"], parameters["bias_fwhm_mm"], (False, True)),
             tissues=[
@@ -167,7 +173,8 @@ class SpmEngine:
         """Coregistration writes where the PET belongs into its header."""
         spm, pet = _spm(), _copied(files["pet"], folder)
         before = load_scan(pet)[1]
-        job = spm.Coregister(
+        job = partial(
+            spm.Coregister,
             target=str(files["head"]),
             source=str(pet),
             jobtype="estimate",
@@ -183,7 +190,8 @@ class SpmEngine:
     def _warped(self, files: Files, name: str, folder: Path, parameters: Mapping[str, Any]) -> Path:
         """A volume in MNI space, on the standard grid."""
         spm, scan = _spm(), _copied(files[name], folder)
-        job = spm.Normalize12(
+        job = partial(
+            spm.Normalize12,
             jobtype="write",
             deformation_file=str(files["deformation"]),
             apply_to_files=[str(scan)],
@@ -204,8 +212,6 @@ class SpmEngine:
             raise PreprocessingError(NO_PROGRAM.format(program=words[0] if words else ""))
         called = Path(program).name
         if called.startswith("octave"):
-            import tempfile
-
             shim = Path(folder or tempfile.mkdtemp()) / "octave-for-matlab.sh"
             shim.write_text(SHIM.format(octave=shlex.join([program, *(words[1:] or ["--no-gui", "--quiet"])])))
             shim.chmod(0o755)
@@ -230,7 +236,8 @@ def find_brain(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Mad
 def _brain_of_fsl(head: Path, folder: Path, fraction: float) -> Path:
     """``bet in out -f fraction -m -R``."""
     fsl = optional("nipype.interfaces.fsl", "FSL's brain mask")
-    job = fsl.BET(
+    job = partial(
+        fsl.BET,
         in_file=str(head),
         out_file=str(folder / "brain.nii"),
         frac=fraction,
@@ -269,9 +276,12 @@ def _answer(program: Program) -> dict[str, str]:
     spm = _spm()
     from nipype.interfaces.spm.base import Info
 
-    spm.SPMCommand.set_mlab_paths(program.command, program.folder, program.standalone)
+    given = (program.command, program.folder, program.standalone)
     try:
-        found = Info.getinfo(program.command, program.folder, program.standalone)
+        # nipype writes its question to where it is
+        with _quiet(), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            spm.SPMCommand.set_mlab_paths(*given)
+            found = Info.getinfo(*given)
     except Exception:
         found = None
     if not found or not found.get("path"):
@@ -290,16 +300,33 @@ def _inputs(program: Program) -> dict[str, Any]:
     return known
 
 
-def _run(job: Any, folder: Path) -> None:
+def _run(job: Callable[[], Any], folder: Path) -> None:
     """Run a job in a folder; what SPM said of a failure is the reason, all else is kept in a file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            job.run(cwd=str(folder))
-        except Exception as error:
-            log = folder / "said.log"
-            log.write_text(str(error))
-            raise PreprocessingError(SPM_FAILED.format(said=_said(str(error)), log=log)) from error
+    try:
+        with _quiet(), contextlib.chdir(folder):  # where nipype writes the batch
+            job().run()
+    except Exception as error:
+        log = folder / "said.log"
+        log.write_text(str(error))
+        if isinstance(error, FileNotFoundError):
+            raise PreprocessingError(NO_RESULT.format(said=" ".join(str(error).split()))) from error
+        raise PreprocessingError(SPM_FAILED.format(said=_said(str(error)), log=log)) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on stderr: after every job nipype mends a terminal, which complains where there is none."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _said(text: str) -> str:
