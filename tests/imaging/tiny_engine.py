@@ -35,7 +35,7 @@ class TinyEngine:
 
 
 def segment(files: Mapping[str, Path], folder: Path, parameters: Mapping[str, Any]) -> Any:
-    values, affine = load_scan(files["t1"])
+    values = load_scan(files["t1"])[0]
     if values.max() == FAILS:
         raise RuntimeError("the registration diverged")
     if values.max() == CRASHES:

@@ -51,6 +51,7 @@ NO_ANSWER = (
 NOT_SPM12 = "{command!r} runs SPM{version}, but SPM12 is needed."
 NO_PROGRAM = "--spm names the program {program!r}, which is not there."
 NO_TPM = "SPM12's tissue probabilities are not where they belong, {path}; give its folder with --spm-path."
+APOSTROPHE = "SPM cannot work in {folder}, whose name has an apostrophe; choose another folder to write"
 NO_RESULT = "SPM ended without writing what was asked for ({said}); see what it says when it runs alone"
 SPM_FAILED = "SPM said: {said} (all of it: {log})"
 
@@ -302,6 +303,8 @@ def _inputs(program: Program) -> dict[str, Any]:
 
 def _run(job: Callable[[], Any], folder: Path) -> None:
     """Run a job in a folder; what SPM said of a failure is the reason, all else is kept in a file."""
+    if "'" in str(folder):
+        raise PreprocessingError(APOSTROPHE.format(folder=folder))
     try:
         with _quiet(), contextlib.chdir(folder):  # where nipype writes the batch
             job().run()
