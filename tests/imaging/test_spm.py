@@ -223,5 +223,5 @@ def test_fsls_brain_is_used_where_there_is_fsl(spm, scans, tmp_path):
 
 
 def test_a_folder_whose_name_would_end_a_text_of_matlab_is_refused(spm, scans, tmp_path):
-    with pytest.raises(PreprocessingError, match="SPM cannot work in .*O'Brien.* has an apostrophe"):
+    with pytest.raises(PreprocessingError, match=r"SPM cannot work in .*O'Brien.* has an apostrophe"):
         run_protocol(spm().t1_steps(3.0, 0), scans, tmp_path / "O'Brien", "k")

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from deepjive.imaging.preprocessing.subject import Outcome, Settings, Subject
 
 ONE_SOURCE = "Give either --bids or --table."
-NO_T1_COLUMN = "{path} has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
+NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
 NOTHING = "No scan was found. {problems}"
+NO_LABEL = "its participant_id has none of the letters and digits of which names of files are made; it was left out"
 NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
 ONLY_SPM = "--spm and --spm-path belong to --engine spm."
 
@@ -118,13 +119,17 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
 
 
 def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
+    from deepjive.imaging.bids import Problem
     from deepjive.imaging.preprocessing.subject import Subject
 
     t1 = next((name for name in ("t1", "mri") if name in cohort.names), None)
     if t1 is None:
-        raise ValueError(NO_T1_COLUMN.format(path="The table", names=list(cohort.names)))
+        raise ValueError(NO_T1_COLUMN.format(names=list(cohort.names)))
     found = []
     for row in cohort.table.to_dict(orient="records"):
+        if not _label("sub", row["participant_id"]):
+            cohort.problems.append(Problem(str(row["participant_id"]), str(row[t1]), NO_LABEL))
+            continue
         scans = {key: row.get(name) for key, name in (("t1", t1), ("pet", "pet"))}
         paths = {key: Path(path) if isinstance(path, (str, Path)) else None for key, path in scans.items()}
         if any(paths.values()):
@@ -234,9 +239,12 @@ def _report(
     _write_cohort(outcomes, cohort, out)
     page = write_quality(out / "quality.html", shown, protocol=_protocol(outcomes, engine, settings), command=command)
     failed = [outcome for outcome in outcomes if outcome.problems]
-    if failed:
-        problems_of = [problem for outcome in failed for problem in outcome.problems]
-        show.table("Failed", ("subject", "file", "reason"), problems_of)
+    problems_of = [problem for outcome in failed for problem in outcome.problems]
+    write_atomically(
+        out / "problems.csv", csv_text(("subject", "file", "reason"), [*problems_of, *cohort.problems]).encode()
+    )
+    for problem in problems_of:
+        show.line(f"Failed: {problem}")
     for outcome, remarks in zip(outcomes, flags, strict=True):
         for remark in remarks:
             show.line(f"Look at {outcome.subject.name}: {remark}")

@@ -181,7 +181,7 @@ def describe(root: Path, engine: str, versions: Mapping[str, str], space: str) -
         "SpatialReference": space,
     }
     write_json(root / "dataset_description.json", content)
-    write_atomically(root / ".bidsignore", b"work/\nquality.*\n*_xfm*\n*suvr-*\n")
+    write_atomically(root / ".bidsignore", b"work/\nquality.*\nproblems.csv\nmaps.csv\n*_xfm*\n*suvr-*\n")
 
 
 def place(source: Path, path: Path) -> None:
