@@ -2,28 +2,37 @@ import numpy as np
 import pytest
 
 from deepjive.imaging.grid import mni_grid, resampled, template
-from deepjive.imaging.preprocessing.quality import LIMITS, flags_of, offset_of, outliers, pet_quality, t1_quality
+from deepjive.imaging.preprocessing.quality import LIMITS, alignment, flags_of, outliers, pet_quality, t1_quality
 
 pytest.importorskip("nilearn")
 VOXEL = 3.0
 
 
-def pet(shift=(0.0, 0.0, 0.0)):
-    """A blurred PET on the standard grid, moved by mm."""
+def pet(shift=(0.0, 0.0, 0.0), turn=("x", 0.0)):
+    """A blurred PET on the standard grid, moved by mm and turned by degrees about the middle of the brain."""
     from scipy.ndimage import gaussian_filter
+    from scipy.spatial.transform import Rotation
 
     grey, white = template("grey", VOXEL), template("white", VOXEL)
     uptake = gaussian_filter(grey + 1.6 * white, 6.0 / 2.355 / VOXEL)
-    moved = mni_grid(VOXEL).affine.copy()
-    moved[:3, 3] += shift
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_euler(*turn, degrees=True).as_matrix()
+    move[:3, 3] = np.array([0, -18, 4]) - move[:3, :3] @ [0, -18, 4] + shift
+    moved = move @ mni_grid(VOXEL).affine
     return resampled(uptake, moved, mni_grid(VOXEL))
 
 
 @pytest.mark.parametrize("shift", [(0, 0, 0), (6, 0, 0), (0, -4, 0), (5, 0, 6)])
 def test_how_far_a_pet_lies_from_its_t1_is_found(shift):
-    offset, information = offset_of(template("t1", VOXEL), pet(shift), VOXEL)
-    assert offset == pytest.approx(np.linalg.norm(shift), abs=1.2)  # less than half a voxel
-    assert 1.0 < information < 2.0
+    found = alignment(template("t1", VOXEL), pet(shift), VOXEL)
+    assert found.offset_mm == pytest.approx(np.linalg.norm(shift), abs=1.2)  # less than half a voxel
+    assert 1.0 < found.information < 2.0
+
+
+@pytest.mark.parametrize(("axis", "angle"), [("x", 5.0), ("y", -7.0), ("z", 10.0)])
+def test_how_far_a_pet_is_turned_is_found(axis, angle):
+    found = alignment(template("t1", VOXEL), pet(turn=(axis, angle)), VOXEL)
+    assert found.turn_degrees == pytest.approx(abs(angle), abs=1.5)  # half a step of 3 degrees
 
 
 def test_a_misregistered_pet_is_flagged_and_an_aligned_one_is_not():

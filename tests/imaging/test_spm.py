@@ -152,7 +152,7 @@ def test_a_subject_goes_from_scans_to_maps(spm, scans, tmp_path):
     assert outcome.done == ["anat", "pet"]
     names = {path.name for path in (tmp_path / "out" / "sub-1" / "ses-M00").rglob("*.nii*")}
     assert "sub-1_ses-M00_space-Ixi549Space_res-6_label-GM_desc-modulated_probseg.nii.gz" in names
-    assert "sub-1_ses-M00_from-T1w_to-Ixi549Space_desc-deformation_xfm.nii" in names
+    assert "sub-1_ses-M00_from-T1w_to-Ixi549Space_mode-image_desc-deformation_xfm.nii" in names
     assert "sub-1_ses-M00_trc-18FAV45_from-PET_to-T1w_mode-image_xfm.nii" in names
 
 

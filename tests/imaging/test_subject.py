@@ -56,13 +56,15 @@ def test_every_map_says_what_it_was_made_from(run, subject, tmp_path):
     outcome = run()
     sidecar = json.loads((tmp_path / "out" / f"{PET}.json").read_text())
     assert sidecar["SourceChecksums"] == {str(path): checksum(path) for path in (subject.t1, subject.pet)}
-    assert (sidecar["Engine"], sidecar["Versions"]) == ("tiny", {"tiny": "1"})
+    assert (sidecar["Engine"], sidecar["Versions"]["tiny"]) == ("tiny", "1")
     assert [step["name"] for step in sidecar["Steps"]] == ["check PET", "warp PET", "divide by the reference region"]
     assert sidecar["Steps"][-1]["parameters"] == {"voxel_mm": 6.0, "reference": "cerebellum"}
     assert sidecar["Measured"]["reference_uptake"] == pytest.approx(6000, rel=0.3)
     assert sidecar["Outputs"] == {f"{PET}.nii.gz": checksum(tmp_path / "out" / f"{PET}.nii.gz")}
     anat = json.loads((tmp_path / "out" / f"{MRI}.json").read_text())
-    assert anat["Transforms"] == ["sub-1/ses-M00/anat/sub-1_ses-M00_from-T1w_to-MNI152NLin2009aSym_desc-move_xfm.mat"]
+    assert anat["Transforms"] == [
+        "sub-1/ses-M00/anat/sub-1_ses-M00_from-T1w_to-MNI152NLin2009aSym_mode-image_desc-move_xfm.mat"
+    ]
     assert set(anat["Transforms"]) < set(anat["Outputs"])
     assert outcome.quality == {**anat["Quality"], **sidecar["Quality"]}
     assert outcome.quality["volume_kept"] == pytest.approx(1.0, abs=0.01)

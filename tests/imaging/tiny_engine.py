@@ -19,13 +19,13 @@ FAILS, CRASHES = 666.0, 777.0
 
 
 class TinyEngine:
-    name, space, transforms = "tiny", "MNI152NLin2009aSym", ("move",)
+    name, space, transforms, essential = "tiny", "MNI152NLin2009aSym", ("move",), ("tiny",)
 
     def __init__(self, version: str = "1") -> None:
         self.version = version
 
     def versions(self) -> dict[str, str]:
-        return {"tiny": self.version}
+        return {"tiny": self.version, "numpy": np.__version__}
 
     def t1_steps(self, voxel: float, seed: int) -> list[Step]:
         return [Step("check T1", prepare("t1"), {"furthest_mm": 60.0}), Step("segment", segment, {"seed": seed})]

@@ -36,7 +36,8 @@ class AntsEngine:
     """ANTs through antspyx."""
 
     name, space = "ants", SPACE
-    transforms = ("affine", "warp", "inverse_warp", "rigid")
+    transforms = ("affine", "warp", "rigid")
+    essential = ("antspyx", "nilearn")
 
     def versions(self) -> dict[str, str]:
         """Versions of what the results depend on; fails where antspyx is not installed."""

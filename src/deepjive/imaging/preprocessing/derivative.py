@@ -90,7 +90,7 @@ class Names:
         if name in ("rigid", "pet_move"):
             tracer = f"trc-{self.tracer}_" if self.tracer else ""
             return self.folder("pet") / f"{self.sample}_{tracer}from-PET_to-T1w_mode-image_xfm{suffix}"
-        return self.folder("anat") / f"{self.sample}_from-T1w_to-{self.space}_desc-{_word(name)}_xfm{suffix}"
+        return self.folder("anat") / f"{self.sample}_from-T1w_to-{self.space}_mode-image_desc-{_word(name)}_xfm{suffix}"
 
 
 def tracer_of(path: str | Path | None) -> str:

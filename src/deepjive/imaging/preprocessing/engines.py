@@ -31,8 +31,12 @@ class Engine(Protocol):
     def transforms(self) -> tuple[str, ...]:
         """Names of the files that are transforms to keep."""
 
+    @property
+    def essential(self) -> tuple[str, ...]:
+        """Versions whose change means that maps are made again."""
+
     def versions(self) -> Mapping[str, str]:
-        """Versions of what the results depend on; fails where it is not installed."""
+        """Versions of what is used; fails where it is not installed."""
 
     def t1_steps(self, voxel: float, seed: int) -> list[Step]:
         """From the T1 to grey matter."""

@@ -5,6 +5,7 @@
     volume_kept        modulated grey matter in MNI space over grey matter in the subject's own
     grey_ml            modulated grey matter within the brain
     pet_offset_mm      how far the PET would have to be shifted to share the most information with the T1
+    pet_turn_degrees   by how much it would then have to be turned
     pet_information    what they share: normalized mutual information (Studholme et al. 1999, Pattern Recognit 32:71)
     pet_coverage       share of the brain with more than a fifth of the reference region's uptake
     pet_t1_apart_mm    how far the heads were apart by their files' headers
@@ -20,11 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
+from scipy.spatial.transform import Rotation
 
-from deepjive.imaging.grid import template
+from deepjive.imaging.grid import sd_of, template
 
 BINS, REACH = 24, 3
+TURNS = (-12.0, -9.0, -6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0)
 MOST_DEVIATIONS, FEWEST_FOR_OUTLIERS = 3.5, 8
 ROBUST_SD = 1.4826
 
@@ -43,6 +46,7 @@ LIMITS = {
     "volume_kept": Limit(0.95, 1.05, "the warp lost or made grey matter"),
     "grey_ml": Limit(300.0, 1100.0, "no adult has so much or so little grey matter"),
     "pet_offset_mm": Limit(0.0, 4.0, "PET and T1 are not aligned"),
+    "pet_turn_degrees": Limit(0.0, 3.0, "PET and T1 are not aligned"),
     "pet_information": Limit(1.03, 2.0, "PET and T1 hardly resemble each other"),
     "pet_coverage": Limit(0.9, 1.0, "the PET does not cover the brain"),
     "pet_t1_apart_mm": Limit(0.0, 100.0, "PET and T1 were far apart by their headers, and were brought together"),
@@ -88,57 +92,80 @@ def pet_quality(t1: NDArray, uptake: NDArray, unmodulated: NDArray, voxel: float
     mask = template("brain", voxel) > 0
     grey = mask & (unmodulated > 0.5)
     values = uptake[grey] if grey.any() else uptake[mask]
-    offset, information = offset_of(t1, uptake, voxel)
+    found = alignment(t1, uptake, voxel)
     return {
-        "pet_offset_mm": offset,
-        "pet_information": information,
+        "pet_offset_mm": found.offset_mm,
+        "pet_turn_degrees": found.turn_degrees,
+        "pet_information": found.information,
         "pet_coverage": float((uptake[mask] > 0.2).mean()),
         "suvr_median": float(np.median(values)),
         "suvr_highest": float(np.percentile(values, 99.0)),
     }
 
 
-def offset_of(t1: NDArray, pet: NDArray, voxel: float) -> tuple[float, float]:
+class Alignment(NamedTuple):
+    """How a PET lies to its T1.
+
+    Attributes
+    ----------
+    offset_mm, turn_degrees : float
+        How far the PET would have to be shifted, and turned, to share the most information with the T1.
+    information : float
+        Normalized mutual information as they are, from 1 (none) to 2.
+    """
+
+    offset_mm: float
+    turn_degrees: float
+    information: float
+
+
+def alignment(t1: NDArray, pet: NDArray, voxel: float) -> Alignment:
     """How far a PET lies from its T1.
 
-    The PET is shifted along one axis after another to where the normalized mutual information is largest, up to three
-    voxels each way, and between voxels by the parabola through the best three.
+    The PET is shifted along one axis after another to where the normalized mutual information is largest, up to about
+    9 mm each way, then turned about one axis after another through the middle of the brain, up to 12 degrees. Between
+    steps the parabola through the best three values says where it is largest.
 
     Parameters
     ----------
     t1, pet : array, shape (x, y, z)
-        Both on one grid; the T1 zero outside of the brain.
+        Both on the standard grid; the T1 zero outside of the brain.
     voxel : float
         Edge of a voxel in mm.
-
-    Returns
-    -------
-    offset : float
-        Length of the shift in mm.
-    information : float
-        Normalized mutual information as they are, from 1 (none) to 2.
     """
     steps = max(1, round(3.0 / voxel))
     near = binary_dilation(template("brain", voxel) > 0, iterations=2 * steps)
     # The T1 at the PET's resolution of about 6 mm, as otherwise its finer detail has no counterpart
-    blurred = gaussian_filter(t1, 6.0 / 2.355 / voxel)
-    fixed = _bins(blurred, near)
+    fixed = _bins(gaussian_filter(t1, sd_of(6.0, voxel)), near)[near]
     moving = _bins(pet, near)
-
-    def shared(shift: NDArray) -> float:
-        return _information(fixed[near], np.roll(moving, shift, (0, 1, 2))[near])
-
-    start = shared(np.zeros(3, int))
-    best, part = np.zeros(3, int), np.zeros(3)
+    start = _information(fixed, moving[near])
+    shift, part = np.zeros(3, int), np.zeros(3)
     for axis in (0, 1, 2, 0, 1, 2):
         tried = {}
         for step in range(-REACH * steps, REACH * steps + 1):
-            shift = best.copy()
             shift[axis] = step
-            tried[step] = shared(shift)
-        best[axis] = max(tried, key=lambda step: tried[step])
-        part[axis] = _peak(tried, int(best[axis]))
-    return float(np.linalg.norm((best + part) * voxel)), start
+            tried[float(step)] = _information(fixed, np.roll(moving, shift, (0, 1, 2))[near])
+        best = _highest(tried, 1.0)
+        shift[axis], part[axis] = round(best), best - round(best)
+    there = np.roll(pet, shift, (0, 1, 2))
+    turn = _turn(fixed, there, near)
+    return Alignment(float(np.linalg.norm((shift + part) * voxel)), turn, start)
+
+
+def _turn(fixed: NDArray[np.intp], pet: NDArray, near: NDArray[np.bool_]) -> float:
+    """By how many degrees a PET must be turned to share the most information."""
+    numbers = np.stack(np.nonzero(near)).astype(float)
+    middle = numbers.mean(axis=1, keepdims=True)
+    angles = np.zeros(3)
+    for axis in range(3):
+        tried = {}
+        for angle in TURNS:
+            angles[axis] = angle
+            turned = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ (numbers - middle) + middle
+            values = map_coordinates(pet, turned, order=1)
+            tried[angle] = _information(fixed, _bins(values, slice(None)))
+        angles[axis] = _highest(tried, TURNS[1] - TURNS[0])
+    return float(np.degrees(Rotation.from_euler("xyz", angles, degrees=True).magnitude()))
 
 
 def flags_of(figures: Mapping[str, float]) -> list[str]:
@@ -172,7 +199,7 @@ def _correlation(one: NDArray, other: NDArray) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _bins(values: NDArray, where: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _bins(values: NDArray, where: Any) -> NDArray[np.intp]:
     low, high = np.percentile(values[where], (1.0, 99.0))
     scaled = (values - low) / max(float(high - low), 1e-9) * BINS
     return np.clip(scaled, 0, BINS - 1).astype(np.intp)
@@ -190,9 +217,10 @@ def _entropy(shares: NDArray) -> float:
     return float(-(some * np.log(some)).sum())
 
 
-def _peak(tried: Mapping[int, float], at: int) -> float:
-    """Where between voxels the parabola through three values is highest."""
-    if at - 1 not in tried or at + 1 not in tried:
-        return 0.0
-    bend = tried[at - 1] - 2.0 * tried[at] + tried[at + 1]
-    return 0.5 * (tried[at - 1] - tried[at + 1]) / bend if bend < 0 else 0.0
+def _highest(tried: Mapping[float, float], step: float) -> float:
+    """Where the parabola through the largest value and its neighbours is highest."""
+    at = max(tried, key=lambda place: tried[place])
+    if at - step not in tried or at + step not in tried:
+        return at
+    bend = tried[at - step] - 2.0 * tried[at] + tried[at + step]
+    return at + 0.5 * step * (tried[at - step] - tried[at + step]) / bend if bend < 0 else at

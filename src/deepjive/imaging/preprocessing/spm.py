@@ -108,6 +108,11 @@ class SpmEngine:
         """Names of the files that are transforms to keep."""
         return ("deformation", "pet_move")
 
+    @property
+    def essential(self) -> tuple[str, ...]:
+        """Versions whose change means that maps are made again."""
+        return ("SPM", "FSL")
+
     def versions(self) -> dict[str, str]:
         """Versions of what the results depend on; fails where nipype or SPM12 is not installed."""
         from importlib.metadata import version

@@ -202,7 +202,8 @@ class Work:
         if not self.scans[stage].is_file():
             raise FileNotFoundError(NO_FILE.format(path=self.scans[stage]))
         steps = [(step.name, dict(step.parameters)) for step in self.protocol[stage]]
-        own = [self.engine.name, self.versions, steps, checksum(self.scans[stage])]
+        essential = {name: self.versions.get(name) for name in self.engine.essential}
+        own = [self.engine.name, essential, steps, checksum(self.scans[stage])]
         if stage == "anat":
             return digest(own)
         reference = self.settings.reference
