@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging.preprocessing.quality import LIMITS
 from deepjive.report.pieces import Table, rendered, write_page
 
 PLACES = ((0, -4.0), (1, -20.0), (2, -28.0), (2, 8.0), (2, 38.0))
-MAGNIFIED, OUTLINE = 2, (255, 150, 60)
+MAGNIFIED = 2
+OUTLINES = {"t1": (255, 150, 60), "suvr": (120, 225, 255)}
 HIGHEST_RATIO = 2.5
 LEAD = (
     "{n} subjects, {flagged} of them flagged and {failed} failed. Each strip shows slices at x = -4, y = -20 and "
-    "z = -28, 8 and 38 mm; orange is the border of the template's white matter, which the subject's must follow."
+    "z = -28, 8 and 38 mm; the line is the border of the template's white matter, which the subject's must follow."
 )
 READ = {
     "t1": "T1 in MNI space",
     "grey": "Grey matter, modulated",
     "suvr": f"Uptake ratio, black 0 to white {HIGHEST_RATIO:g}",
 }
-TABLE = (
-    "What each figure means, and beyond which values a subject is flagged, is in deepjive.imaging.preprocessing."
-    "quality; with eight subjects or more also what is unlike the others."
-)
+TABLE = "Processed subjects only; a figure beyond its limit, or unlike those of eight or more others, is flagged."
+LIMIT_TABLE = "The limits are the library's own, set wide; how each figure is made is in its documentation."
 
 
 class Strip(NamedTuple):
@@ -91,6 +91,12 @@ def write_quality(
         lead=LEAD.format(n=len(subjects), flagged=flagged, failed=failed),
         subjects=sorted(subjects, key=lambda subject: (not subject.failed, not subject.remarks)),
         figures=Table("Figures of quality", ("subject", *names), rows, TABLE) if names else None,
+        limits=Table(
+            "Limits",
+            ("figure", "lowest", "highest", "beyond them"),
+            [(name, f"{low:g}", f"{high:g}", meaning) for name, (low, high, meaning) in LIMITS.items()],
+            LIMIT_TABLE,
+        ),
         protocol=Table("Steps", ("step", "parameters", "processor seconds, median"), protocol),
         command=command,
     )
@@ -120,7 +126,7 @@ def strip(values: NDArray, kind: str, voxel: float) -> Strip:
         tile = _upright(np.take(values, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
         edge = _upright(np.take(border, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
         colours = (lookup(np.clip(tile / max(highest, 1e-9), 0.0, 1.0))[..., :3] * 255).astype(np.uint8)
-        colours[edge & ~binary_erosion(edge)] = OUTLINE
+        colours[edge & ~binary_erosion(edge)] = OUTLINES.get(kind, (0, 0, 0))
         tiles.append(colours)
     tallest = max(len(tile) for tile in tiles)
     framed = [np.pad(tile, ((0, tallest - len(tile)), (0, 4), (0, 0))) for tile in tiles]
