@@ -4,7 +4,10 @@ import pytest
 from deepjive.imaging.grid import mni_grid, template
 from deepjive.imaging.preprocessing.ants import AntsEngine, jacobian
 from deepjive.imaging.preprocessing.protocol import run_protocol
+from deepjive.imaging.preprocessing.subject import Settings, Subject, preprocess_subject
 from deepjive.readers.guard import MissingExtraError
+from imaging import fake_ants
+from imaging.tiny_engine import write_bids
 
 pytest.importorskip("nilearn")
 
@@ -64,3 +67,37 @@ def test_a_head_that_was_turned_and_moved_finds_back_to_mni_space(write_nifti, t
     inside = template("brain", 3) > 0
     assert np.corrcoef(grey[inside], template("grey", 3)[inside])[0, 1] > 0.8
     assert done.facts["modulated_ml"] == pytest.approx(done.facts["grey_native_ml"], rel=0.02)
+
+
+def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ants", fake_ants)
+    monkeypatch.setattr(fake_ants, "ASKED", [])
+    monkeypatch.delenv(fake_ants.THREADS, raising=False)
+    folder = write_bids(tmp_path / "bids", write_nifti, {"sub-1": 1000.0})
+    t1, pet = (next(folder.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
+    subject = Subject("sub-1", "", t1, pet)
+    outcome = preprocess_subject(
+        subject, AntsEngine(), Settings("pons", 6.0, seed=7), tmp_path / "out", versions={"antspyx": "0"}
+    )
+    assert not outcome.problems
+    asked = fake_ants.ASKED
+    steps = ["n4", "registration", "n4", "registration", "atropos", "registration"]
+    assert [word for word, _ in asked if word != "apply"] == steps
+    registrations = [settings for word, settings in asked if word == "registration"]
+    assert [settings["type_of_transform"] for settings in registrations] == ["SyN", "SyN", "Rigid"]
+    assert {settings["random_seed"] for settings in registrations} == {7}
+    assert {settings["threads"] for settings in registrations} == {"1"}
+    assert registrations[1]["initial_transform"].endswith("head_to_mni.mat")
+    applied = [settings for word, settings in asked if word == "apply"]
+    assert all(all(settings["there"]) for settings in applied)
+    assert applied[0]["invert"] == [True, False]  # the template's brain, back in the head
+    assert applied[-1]["transforms"] == ["t1_to_mni.nii.gz", "t1_to_mni.mat", "pet_to_t1.mat"]
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*_xfm*"))
+    assert names == [
+        "sub-1_from-T1w_to-MNI152NLin2009aSym_mode-image_desc-affine_xfm.mat",
+        "sub-1_from-T1w_to-MNI152NLin2009aSym_mode-image_desc-warp_xfm.nii.gz",
+        "sub-1_trc-18FAV45_from-PET_to-T1w_mode-image_xfm.mat",
+    ]
+    assert outcome.quality["volume_kept"] == pytest.approx(1.0, abs=0.02)
