@@ -13,8 +13,17 @@ from typing import Any
 import nibabel
 import numpy as np
 
+SEED: list[int | None] = [None]
 ASKED: list[tuple[str, dict[str, Any]]] = []
 THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
+
+
+class config:  # noqa: N801 - antspyx's module of that name
+    @staticmethod
+    def set_ants_deterministic(on: bool = True, seed_value: int | None = None) -> None:
+        SEED[0] = seed_value if on else None
+        if on:
+            np.random.seed(seed_value)  # noqa: NPY002 - as antspyx does
 
 
 class Image:
@@ -47,7 +56,7 @@ def n4_bias_field_correction(scan: Image, mask: Image | None = None, shrink_fact
 
 
 def registration(fixed: Image, moving: Image, **settings: Any) -> dict[str, list[str]]:
-    ASKED.append(("registration", settings | {"threads": os.environ.get(THREADS)}))
+    ASKED.append(("registration", settings | {"threads": os.environ.get(THREADS), "seed": SEED[0]}))
     prefix = settings["outprefix"]
     for name in ("0GenericAffine.mat", "1Warp.nii.gz", "1InverseWarp.nii.gz"):
         Path(prefix + name).write_text("identity")

@@ -67,6 +67,8 @@ def test_a_head_that_was_turned_and_moved_finds_back_to_mni_space(write_nifti, t
     inside = template("brain", 3) > 0
     assert np.corrcoef(grey[inside], template("grey", 3)[inside])[0, 1] > 0.8
     assert done.facts["modulated_ml"] == pytest.approx(done.facts["grey_native_ml"], rel=0.02)
+    again = run_protocol(engine.t1_steps(3.0, 0), scans, tmp_path / "again", "k")
+    assert again.files["modulated_mni"].read_bytes() == done.files["modulated_mni"].read_bytes()
 
 
 def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
@@ -75,6 +77,8 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ants", fake_ants)
     monkeypatch.setattr(fake_ants, "ASKED", [])
     monkeypatch.delenv(fake_ants.THREADS, raising=False)
+    np.random.seed(5)  # noqa: NPY002
+    numbers = np.random.RandomState(5)  # noqa: NPY002
     folder = write_bids(tmp_path / "bids", write_nifti, {"sub-1": 1000.0})
     t1, pet = (next(folder.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
     subject = Subject("sub-1", "", t1, pet)
@@ -87,7 +91,9 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
     assert [word for word, _ in asked if word != "apply"] == steps
     registrations = [settings for word, settings in asked if word == "registration"]
     assert [settings["type_of_transform"] for settings in registrations] == ["SyN", "SyN", "Rigid"]
-    assert {settings["random_seed"] for settings in registrations} == {7}
+    assert {settings["seed"] for settings in registrations} == {8}  # 0 would be the clock
+    assert fake_ants.SEED == [None]
+    assert np.random.random() == numbers.random()  # noqa: NPY002 - the global generator is where it was
     assert {settings["threads"] for settings in registrations} == {"1"}
     assert registrations[1]["initial_transform"].endswith("head_to_mni.mat")
     applied = [settings for word, settings in asked if word == "apply"]

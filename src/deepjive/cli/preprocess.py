@@ -61,7 +61,7 @@ def preprocess(
         list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45, run=1; may be repeated.")
     ] = None,
     max_months: Annotated[float, typer.Option(min=0, help="A T1 further from the PET than this is not its own.")] = 12,
-    seed: Annotated[int, typer.Option(help="Seed of the registrations.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the registrations.")] = 0,
     spm: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="How SPM12 is started, e.g. 'run_spm12.sh MCR script'.")
     ] = None,

@@ -6,13 +6,15 @@
          grey matter warped and, for the modulated map, multiplied by the Jacobian determinant of the warp
     PET  a rigid registration to the T1 by mutual information; one interpolation onto the grid
 
-Results are the same from run to run only in one thread and with seeds given, so that `quiet_ants` allows no more.
+Results are the same from run to run only in one thread (`quiet_ants`) and with a seed (`seeded`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,23 @@ def quiet_ants() -> Any:
     """antspyx, in one thread."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     return optional("ants", "The engine 'ants'")
+
+
+@contextlib.contextmanager
+def seeded(ants: Any, seed: int) -> Iterator[None]:
+    """Registrations within draw the same samples every time.
+
+    antspyx takes a seed for all or none, ignores one that is given to a registration, and seeds numpy and Python along
+    with ANTs, which is put back here. To ANTs a seed of 0 means the clock, so that ours are counted from 1.
+    """
+    before = np.random.get_state(), random.getstate()  # noqa: NPY002 - what antspyx changes
+    ants.config.set_ants_deterministic(on=True, seed_value=seed + 1)
+    try:
+        yield
+    finally:
+        ants.config.set_ants_deterministic(on=False, seed_value=None)
+        np.random.set_state(before[0])  # noqa: NPY002
+        random.setstate(before[1])
 
 
 def correct_bias_of_head(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
@@ -170,14 +189,14 @@ def align_pet(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made
     """A rigid motion of the PET onto the head's T1."""
     ants = quiet_ants()
     fixed, moving = (ants.image_read(str(files[name])) for name in ("head", "pet"))
-    found = ants.registration(
-        fixed,
-        moving,
-        type_of_transform=parameters["transform"],
-        outprefix=str(folder / "pet_"),
-        random_seed=parameters["seed"],
-        singleprecision=False,
-    )
+    with seeded(ants, parameters["seed"]):
+        found = ants.registration(
+            fixed,
+            moving,
+            type_of_transform=parameters["transform"],
+            outprefix=str(folder / "pet_"),
+            singleprecision=False,
+        )
     rigid = folder / "pet_to_t1.mat"
     Path(found["fwdtransforms"][0]).rename(rigid)
     move = ants.read_transform(str(rigid))
@@ -218,18 +237,19 @@ def _registered(
     ants: Any, fixed: Any, moving: Any, folder: Path, parameters: Mapping[str, Any], **more: Any
 ) -> dict[str, Any]:
     """Affine, then SyN, both by mutual information."""
-    return ants.registration(
-        fixed,
-        moving,
-        type_of_transform="SyN",
-        outprefix=str(folder / "to_"),
-        reg_iterations=tuple(parameters["iterations"]),
-        syn_metric="mattes",
-        syn_sampling=32,
-        random_seed=parameters["seed"],
-        singleprecision=False,
-        **more,
-    )
+    with seeded(ants, parameters["seed"]):
+        found: dict[str, Any] = ants.registration(
+            fixed,
+            moving,
+            type_of_transform="SyN",
+            outprefix=str(folder / "to_"),
+            reg_iterations=tuple(parameters["iterations"]),
+            syn_metric="mattes",
+            syn_sampling=32,
+            singleprecision=False,
+            **more,
+        )
+    return found
 
 
 def _template(name: Any, folder: Path, parameters: Mapping[str, Any]) -> Any:
