@@ -78,7 +78,7 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
     monkeypatch.setattr(fake_ants, "ASKED", [])
     monkeypatch.delenv(fake_ants.THREADS, raising=False)
     np.random.seed(5)  # noqa: NPY002
-    numbers = np.random.RandomState(5)  # noqa: NPY002
+    numbers = np.random.RandomState(5)
     folder = write_bids(tmp_path / "bids", write_nifti, {"sub-1": 1000.0})
     t1, pet = (next(folder.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
     subject = Subject("sub-1", "", t1, pet)

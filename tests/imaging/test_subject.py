@@ -124,6 +124,23 @@ def test_a_bad_pet_keeps_the_t1s_maps_and_is_named(run, subject, tmp_path):
     assert "could not be read" in problem.reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sform": 0, "qform": 0}, "says nothing of where it is in space"),
+        ({"affine": np.diag([100.0, 6, 6, 1])}, "its affine is no map of voxels to mm"),
+        ({"values": np.ones((20, 20, 20, 2))}, "one volume of three axes is expected"),
+        ({"values": np.full((20, 20, 20), np.nan)}, "there is no head in it"),
+    ],
+)
+def test_a_scan_that_cannot_be_used_is_named_with_the_reason(run, subject, write_nifti, changes, message):
+    given = {"values": t1_scan(), "affine": mni_grid(VOXEL).affine} | changes
+    write_nifti(subject.t1, given.pop("values"), given.pop("affine"), **given)
+    (problem,) = run().problems
+    assert (problem.subject, problem.file) == ("sub-1_ses-M00", str(subject.t1))
+    assert message in problem.reason
+
+
 def test_a_failing_step_and_a_lost_scan_are_named(run, subject, write_nifti):
     write_nifti(subject.t1, t1_scan(FAILS), mni_grid(VOXEL).affine)
     (problem,) = run().problems
