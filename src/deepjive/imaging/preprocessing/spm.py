@@ -10,70 +10,28 @@ SPM12 runs in MATLAB, as the standalone program, or in Octave: see `SpmEngine`.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
 import shutil
-import sys
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from deepjive.imaging.grid import BOX
 from deepjive.imaging.preprocessing.protocol import Facts, Files, PreprocessingError, Step
 from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
+from deepjive.imaging.preprocessing.spm_program import answer, inputs, program_of, run_job, spm_interfaces
 from deepjive.readers.guard import optional
 
 SPACE = "Ixi549Space"
 GAUSSIANS = (1, 1, 2, 3, 4, 2)
 ALL_MAPS, NATIVE_ONLY, NOTHING = ((True, False), (True, True)), ((True, False), (False, False)), ((False, False),) * 2
-SHIM = """#!/bin/sh
-# Octave, asked in MATLAB's words: everything up to the script is MATLAB's alone
-while [ "$1" != "-r" ]; do shift; done
-exec {octave} --eval "$2"
-"""
-THREW = "MATLAB code threw an exception:"
-
-NO_SPM = (
-    "SPM12 was not found: there is no MATLAB or Octave on the PATH. Say how it is started with --spm, e.g. --spm "
-    "'/opt/spm12/run_spm12.sh /opt/mcr/v97 script' for the standalone program, or take the engine 'ants'."
-)
-NO_ANSWER = (
-    "SPM12 did not answer to {command!r}; see whether it runs alone, and give its folder with --spm-path where it is "
-    "not on the path of MATLAB or Octave."
-)
-NOT_SPM12 = "{command!r} runs SPM{version}, but SPM12 is needed."
-NO_PROGRAM = "--spm names the program {program!r}, which is not there."
 NO_TPM = "SPM12's tissue probabilities are not where they belong, {path}; give its folder with --spm-path."
-APOSTROPHE = "SPM cannot work in {folder}, whose name has an apostrophe; choose another folder to write"
-NO_RESULT = "SPM ended without writing what was asked for ({said}); see what it says when it runs alone"
-SPM_FAILED = "SPM said: {said} (all of it: {log})"
 
 Made = tuple[dict[str, Path], Facts]
-
-
-class Program(NamedTuple):
-    """How SPM is started.
-
-    Attributes
-    ----------
-    command : str
-        Its command line.
-    standalone : bool
-        Whether it is the standalone program.
-    folder : str or None
-        The folder of SPM, for MATLAB and Octave.
-    """
-
-    command: str
-    standalone: bool
-    folder: str | None
 
 
 @dataclass(frozen=True)
@@ -117,8 +75,8 @@ class SpmEngine:
         """Versions of what the results depend on; fails where nipype or SPM12 is not installed."""
         from importlib.metadata import version
 
-        _spm()
-        found = _answer(self._program(None))
+        spm_interfaces()
+        found = answer(program_of(self.command, self.folder))
         known = {name: version(name) for name in ("nipype", "nibabel", "numpy", "scipy")}
         fsl = os.environ.get("FSLDIR", "on the path") if shutil.which("bet") else "none"
         return {"SPM": f"{found['name']} {found['release']}", "FSL": fsl, **known}
@@ -144,9 +102,9 @@ class SpmEngine:
 
     def _segment(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
         """Unified segmentation: c1-c3, wc1, mwc1, m, y_, beside the T1."""
-        spm, scan = _spm(), _copied(files["t1"], folder)
-        program = self._program(folder)
-        tpm = Path(_answer(program)["path"]) / "tpm" / "TPM.nii"
+        spm, scan = spm_interfaces(), _copied(files["t1"], folder)
+        program = program_of(self.command, self.folder, folder)
+        tpm = Path(answer(program)["path"]) / "tpm" / "TPM.nii"
         if not tpm.is_file():
             raise PreprocessingError(NO_TPM.format(path=tpm))
         wanted = (ALL_MAPS, NATIVE_ONLY, NATIVE_ONLY, NOTHING, NOTHING, NOTHING)
@@ -162,9 +120,9 @@ class SpmEngine:
             warping_regularization=list(parameters["warping_regularization"]),
             sampling_distance=parameters["sampling_mm"],
             write_deformation_fields=[False, True],
-            **_inputs(program),
+            **inputs(program),
         )
-        _run(job, folder)
+        run_job(job, folder)
         made = {"grey": "c1", "white": "c2", "fluid": "c3", "grey_mni": "wc1", "modulated_mni": "mwc1", "head": "m"}
         named = {name: folder / f"{prefix}{scan.name}" for name, prefix in made.items()}
         return {**named, "deformation": folder / f"y_{scan.name}"}, {}
@@ -177,7 +135,7 @@ class SpmEngine:
 
     def _align_pet(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
         """Coregistration writes where the PET belongs into its header."""
-        spm, pet = _spm(), _copied(files["pet"], folder)
+        spm, pet = spm_interfaces(), _copied(files["pet"], folder)
         before = load_scan(pet)[1]
         job = partial(
             spm.Coregister,
@@ -186,16 +144,16 @@ class SpmEngine:
             jobtype="estimate",
             cost_function=parameters["cost"],
             separation=list(parameters["separation_mm"]),
-            **_inputs(self._program(folder)),
+            **inputs(program_of(self.command, self.folder, folder)),
         )
-        _run(job, folder)
+        run_job(job, folder)
         moved = load_scan(pet)[1]
         move = (moved @ np.linalg.inv(before)).round(6).tolist()
         return {"pet_move": pet}, {"pet_to_t1_affine": move}
 
     def _warped(self, files: Files, name: str, folder: Path, parameters: Mapping[str, Any]) -> Path:
         """A volume in MNI space, on the standard grid."""
-        spm, scan = _spm(), _copied(files[name], folder)
+        spm, scan = spm_interfaces(), _copied(files[name], folder)
         job = partial(
             spm.Normalize12,
             jobtype="write",
@@ -204,25 +162,10 @@ class SpmEngine:
             write_bounding_box=[list(corner) for corner in zip(*BOX, strict=True)],
             write_voxel_sizes=[float(parameters["voxel_mm"])] * 3,
             write_interp=parameters["interpolation"],
-            **_inputs(self._program(folder)),
+            **inputs(program_of(self.command, self.folder, folder)),
         )
-        _run(job, folder)
+        run_job(job, folder)
         return folder / f"w{scan.name}"
-
-    def _program(self, folder: Path | None) -> Program:
-        """How SPM is started; for Octave through a script in a folder."""
-        command = self.command or _usual_command()
-        words = shlex.split(command)
-        program = shutil.which(words[0]) if words else None
-        if program is None:
-            raise PreprocessingError(NO_PROGRAM.format(program=words[0] if words else ""))
-        called = Path(program).name
-        if called.startswith("octave"):
-            shim = Path(folder or tempfile.mkdtemp()) / "octave-for-matlab.sh"
-            shim.write_text(SHIM.format(octave=shlex.join([program, *(words[1:] or ["--no-gui", "--quiet"])])))
-            shim.chmod(0o755)
-            return Program(str(shim), False, self.folder)
-        return Program(command, called.startswith("run_spm") or words[-1] == "script", self.folder)
 
 
 def find_brain(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
@@ -251,97 +194,8 @@ def _brain_of_fsl(head: Path, folder: Path, fraction: float) -> Path:
         robust=True,
         output_type="NIFTI",
     )
-    _run(job, folder)
+    run_job(job, folder)
     return folder / "brain_mask.nii"
-
-
-def _usual_command() -> str:
-    standalone = os.environ.get("SPMMCRCMD") if "FORCE_SPMMCR" in os.environ else None
-    given = standalone or os.environ.get("MATLABCMD")
-    if given:
-        return given
-    if shutil.which("matlab"):
-        return "matlab -nodesktop -nosplash"
-    if shutil.which("octave"):
-        return "octave --no-gui --quiet"
-    raise PreprocessingError(NO_SPM)
-
-
-def _spm() -> Any:
-    """Interfaces of nipype to SPM, quiet, and without asking its server for news."""
-    os.environ.setdefault("NIPYPE_NO_ET", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        nipype = optional("nipype", "The engine 'spm'")
-        nipype.logging.getLogger("nipype.interface").setLevel("CRITICAL")
-        return optional("nipype.interfaces.spm", "The engine 'spm'")
-
-
-def _answer(program: Program) -> dict[str, str]:
-    """Where SPM is, and which it is; asked once in a process."""
-    spm = _spm()
-    from nipype.interfaces.spm.base import Info
-
-    given = (program.command, program.folder, program.standalone)
-    try:
-        # nipype writes its question to where it is
-        with _quiet(), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            spm.SPMCommand.set_mlab_paths(*given)
-            found = Info.getinfo(*given)
-    except Exception:
-        found = None
-    if not found or not found.get("path"):
-        raise PreprocessingError(NO_ANSWER.format(command=program.command))
-    if "12" not in found["name"]:
-        raise PreprocessingError(NOT_SPM12.format(command=program.command, version=found["name"].removeprefix("SPM")))
-    return {key: str(value).strip() for key, value in found.items()}
-
-
-def _inputs(program: Program) -> dict[str, Any]:
-    known: dict[str, Any] = {"matlab_cmd": program.command, "mfile": True}
-    if program.standalone:
-        known["use_mcr"] = True
-    if program.folder:
-        known["paths"] = program.folder
-    return known
-
-
-def _run(job: Callable[[], Any], folder: Path) -> None:
-    """Run a job in a folder; what SPM said of a failure is the reason, all else is kept in a file."""
-    if "'" in str(folder):
-        raise PreprocessingError(APOSTROPHE.format(folder=folder))
-    try:
-        with _quiet(), contextlib.chdir(folder):  # where nipype writes the batch
-            job().run()
-    except Exception as error:
-        log = folder / "said.log"
-        log.write_text(str(error))
-        if isinstance(error, FileNotFoundError):
-            raise PreprocessingError(NO_RESULT.format(said=" ".join(str(error).split()))) from error
-        raise PreprocessingError(SPM_FAILED.format(said=_said(str(error)), log=log)) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing on stderr: after every job nipype mends a terminal, which complains where there is none."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-
-
-def _said(text: str) -> str:
-    """The line after nipype's mark of an exception in MATLAB, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    after = [lines[number + 1] for number, line in enumerate(lines[:-1]) if THREW in line]
-    return after[-1] if after else (lines[-1] if lines else "nothing")
 
 
 def _copied(path: Path, folder: Path) -> Path:

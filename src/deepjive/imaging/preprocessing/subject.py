@@ -175,7 +175,7 @@ class Work:
     ) -> None:
         self.subject, self.engine, self.versions, self.on_step = subject, engine, versions, on_step
         self.protocol, self.settings = protocol_of(engine, settings), settings
-        self.folder = out / "work" / subject.name
+        self.folder = out.absolute() / "work" / subject.name  # SPM works in its folder
         reference = label_of(settings.reference)
         tracer = tracer_of(subject.pet)
         self.names = Names(
