@@ -3,8 +3,9 @@
     python benchmarks/preprocessing.py --out FOLDER     # needs antspyx; the real T1 only with DEEPJIVE_DATA
 
 Of each subject: how far the registrations are from the known moves (mean over the brain, mm), grey matter in ml
-(true, found in the subject's own space, modulated in MNI space), the composite SUVR (true, from the PET itself with the
-known move; found, in MNI space), figures of quality, and processor seconds of each step.
+(true, found in the subject's own space, modulated in MNI space), what the hippocampi lost (of the template's grey
+matter; true, and in the unmodulated map), the composite SUVR (true, from the PET itself with the known move; found, in
+MNI space), figures of quality, and processor seconds of each step.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 from scipy.io import loadmat
 from scipy.ndimage import map_coordinates
 
-from deepjive.datasets.anatomy import composite_region, pattern
+from deepjive.datasets.anatomy import REGIONS, composite_region, pattern
 from deepjive.datasets.phantom import atrophy_curve, make_phantom
 from deepjive.datasets.phantom_files import NATIVE, write_native
-from deepjive.imaging.grid import millilitres, mni_grid, resampled, template
+from deepjive.imaging.grid import millilitres, mni_grid, resampled, sphere_distance, template
 from deepjive.imaging.preprocessing.ants import AntsEngine
 from deepjive.imaging.preprocessing.cohort import preprocess_cohort
 from deepjive.imaging.preprocessing.derivative import sidecar_of
@@ -84,9 +86,8 @@ def against_truth(subject: Subject, out: Path, bids: Path) -> dict[str, float]:
     homogeneous = np.vstack([places, np.ones(places.shape[1])])
     t1, pet = ((np.array(moves[name]) @ homogeneous)[:3] for name in ("t1", "pet"))
     found = moved(affine, warped(warp, places))
-    lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(NATIVE).points()[0] / 20.0)
-    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", NATIVE) * lopsided, 0.0, 0.8)
-    grey = millilitres(template("grey", NATIVE) * (1.0 - lost), NATIVE) * np.linalg.det(np.array(moves["t1"])[:3, :3])
+    grey = millilitres(grey_of(factors, NATIVE), NATIVE) * np.linalg.det(np.array(moves["t1"])[:3, :3])
+    unmodulated = np.asarray(nibabel.load(next(folder.glob("anat/*desc-unmodulated_probseg.nii.gz"))).dataobj)
     image = nibabel.load(subject.pet)
     numbers = np.linalg.inv(image.affine) @ np.vstack([pet, np.ones(pet.shape[1])])
     uptake = np.zeros(inside.shape)
@@ -96,8 +97,24 @@ def against_truth(subject: Subject, out: Path, bids: Path) -> dict[str, float]:
         "T1 to MNI mm": float(np.linalg.norm(found - t1, axis=0).mean()),
         "PET to T1 mm": float(np.linalg.norm(moved(rigid, t1) - pet, axis=0).mean()),
         "grey true ml": grey,
+        "hippocampal loss true": hippocampal_loss(grey_of(factors, VOXEL)),
+        "hippocampal loss found": hippocampal_loss(unmodulated),
         "SUVR true": composite(uptake),
     }
+
+
+def grey_of(factors: Any, voxel: float) -> np.ndarray:
+    """The true grey matter in MNI space."""
+    lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(voxel).points()[0] / 20.0)
+    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", voxel) * lopsided, 0.0, 0.8)
+    return template("grey", voxel) * (1.0 - lost)
+
+
+def hippocampal_loss(grey: np.ndarray) -> float:
+    """What is missing of the template's grey matter within 10 mm of the hippocampi's centres."""
+    sides = (REGIONS["hippocampus"].left, REGIONS["hippocampus"].right)
+    near = np.min([sphere_distance(mni_grid(VOXEL), centre) for centre in sides], axis=0) < 10.0
+    return float(1.0 - grey[near].mean() / template("grey", VOXEL)[near].mean())
 
 
 def composite(uptake: np.ndarray) -> float:
