@@ -14,6 +14,7 @@ from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
 from deepjive.cli.fit import fit
+from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
 
@@ -53,6 +54,7 @@ for command in (
     compare,
     features,
     export,
+    preprocess,
 ):
     app.command()(command)
 reproduce.app.command()(adni)

@@ -47,7 +47,7 @@ MAPPED = (
 REGIONS = (
     "Mean effect of one standard deviation within 10 mm of a region's centre, and the share of significant voxels."
 )
-NOT_BOTH = "Give --caps or --table, not both."
+NOT_BOTH = "Give one of --caps, --derivative and --table."
 NOT_A_CHOICE = "--choose {given!r} is not ENTITY=VALUE, such as trc=18FAV45."
 
 
@@ -61,6 +61,7 @@ class Identity(StrEnum):
 def adni(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.")] = Path("runs/adni"),
     caps: Annotated[Path | None, typer.Option(help="A CAPS folder of Clinica (t1-volume, pet-volume).")] = None,
+    derivative: Annotated[Path | None, typer.Option(help="What deepjive preprocess wrote.")] = None,
     bids: Annotated[Path | None, typer.Option(help="The BIDS folder with participants.tsv, for diagnoses.")] = None,
     table: Annotated[
         Path | None, typer.Option(help="Or a table of paths: participant_id, diagnosis, mri, pet.")
@@ -84,14 +85,14 @@ def adni(
 
     from deepjive.evaluation.brain_study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
 
-    if caps is not None and table is not None:
+    if sum(source is not None for source in (caps, derivative, table)) > 1:
         raise typer.BadParameter(NOT_BOTH)
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
-    if caps is None and table is None:
+    if caps is None and derivative is None and table is None:
         phantom, cohort = _phantom(subjects, voxel, out, seed)
     else:
-        cohort = _cohort(caps, bids, table, choose or [])
+        cohort = _cohort(caps, derivative, bids, table, choose or [])
     usable = cohort.complete().diagnosed(NEGATIVE, POSITIVE)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
@@ -123,7 +124,8 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    source = f" --caps {caps}" if caps else f" --table {table}" if table else f" --subjects {subjects}"
+    named = (("caps", caps), ("derivative", derivative), ("table", table))
+    source = next((f" --{name} {path}" for name, path in named if path), f" --subjects {subjects}")
     source += "".join(f" --choose {pair}" for pair in choose or []) + (f" --bids {bids}" if bids else "")
     source += (" --quick" if quick else "") + (f" --max-epochs {max_epochs}" if max_epochs else "")
     command = f"deepjive reproduce adni{source} --identity {identity.value} --voxel {voxel:g} --seed {seed} --out {out}"
@@ -143,17 +145,26 @@ def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom
     return phantom, read_cohort(sources, clinical=bids)
 
 
-def _cohort(caps: Path | None, bids: Path | None, table: Path | None, choose: list[str]) -> Cohort:
+def _cohort(
+    caps: Path | None, derivative: Path | None, bids: Path | None, table: Path | None, choose: list[str]
+) -> Cohort:
     from deepjive.datasets.adni import read_cohort, read_cohort_table
 
     if table is not None:
         return read_cohort_table(table)
-    for pair in choose:
+    wanted = choices(choose)
+    sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
+    if derivative is not None:
+        sources = {"mri": ("deepjive-mri", derivative), "pet": ("deepjive-pet", derivative)}
+    return read_cohort(sources, clinical=bids or derivative, choose=wanted)
+
+
+def choices(pairs: Sequence[str]) -> dict[str, str]:
+    """The entities of ``--choose`` and their values."""
+    for pair in pairs:
         if "=" not in pair:
             raise typer.BadParameter(NOT_A_CHOICE.format(given=pair))
-    wanted = dict(pair.split("=", 1) for pair in choose)
-    sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
-    return read_cohort(sources, clinical=bids, choose=wanted)
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _write(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) -> Path:

@@ -34,6 +34,7 @@ class Layout(NamedTuple):
 
 
 SPM_GREY = r"_T1w_segm-graymatter_space-Ixi549Space_modulated-{modulated}(_fwhm-\d+mm)?_probability"
+DEEPJIVE = r"_space-(MNI152NLin2009aSym|Ixi549Space)_res-[0-9p]+"
 LAYOUTS = {
     "bids-t1": Layout("sub-*/**/anat", r"_T1w"),
     "bids-pet": Layout("sub-*/**/pet", r"_pet"),
@@ -51,8 +52,9 @@ LAYOUTS = {
         r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_suvr-[A-Za-z0-9]+_pet",
     ),
     "fmriprep": Layout("sub-*/**/anat", r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-GM_probseg"),
-    "deepjive-mri": Layout("sub-*/**/anat", r"_space-MNI152NLin2009aSym_res-[0-9p]+_label-GM_desc-modulated_probseg"),
-    "deepjive-pet": Layout("sub-*/**/pet", r"_space-MNI152NLin2009aSym_res-[0-9p]+_desc-suvr_pet"),
+    "deepjive-mri": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-modulated_probseg"),
+    "deepjive-mri-unmodulated": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-unmodulated_probseg"),
+    "deepjive-pet": Layout("sub-*/**/pet", DEEPJIVE + r"_suvr-[A-Za-z0-9]+_pet"),
 }
 DIFFERENT = ("trc", "suvr", "group", "run", "rec", "acq")
 

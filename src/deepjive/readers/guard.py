@@ -13,6 +13,8 @@ EXTRAS = {
     "zarr": "arrays",
     "nibabel": "imaging",
     "nilearn": "imaging",
+    "ants": "ants",
+    "nipype": "spm",
     "anndata": "omics",
     "mudata": "omics",
     "pyarrow": "tables",

@@ -1,0 +1,220 @@
+"""`deepjive preprocess`: T1 and PET scans to maps of grey matter and uptake ratios in MNI space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepjive.cli import show
+
+if TYPE_CHECKING:
+    from deepjive.datasets.adni import Cohort
+    from deepjive.imaging.preprocessing.cohort import OnProgress
+    from deepjive.imaging.preprocessing.subject import Outcome, Subject
+
+ONE_SOURCE = "Give either --bids or --table."
+NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
+NOTHING = "No scan was found. {problems}"
+NO_LABEL = "its participant_id has none of the letters and digits of which names of files are made; it was left out"
+NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
+ONLY_SPM = "--spm and --spm-path belong to --engine spm."
+
+
+class EngineName(StrEnum):
+    """What registers and segments."""
+
+    ants = "ants"
+    spm = "spm"
+
+
+def preprocess(
+    context: typer.Context,
+    bids: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A BIDS folder with T1w and PET scans.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Or a table of paths: participant_id, session_id, t1, pet."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The BIDS derivative to write, or to go on with.")] = Path(
+        "derivatives/deepjive"
+    ),
+    engine: Annotated[EngineName, typer.Option(help="ants (extra 'ants') or spm (SPM12, extra 'spm').")] = (
+        EngineName.ants
+    ),
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="cerebellum, cerebellar-grey, pons, cerebellum-pons, or a mask in MNI space (.nii.gz), for SUVR."
+        ),
+    ] = "cerebellum",
+    voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge of a voxel of the maps in mm.")] = 3.0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Subjects at a time, each in a process.")] = 1,
+    participant: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this participant; may be repeated.")
+    ] = None,
+    choose: Annotated[
+        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45, run=1; may be repeated.")
+    ] = None,
+    max_months: Annotated[float, typer.Option(min=0, help="A T1 further from the PET than this is not its own.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the registrations.")] = 0,
+    spm: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="How SPM12 is started, e.g. 'run_spm12.sh MCR script'.")
+    ] = None,
+    spm_path: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="SPM12's folder, for MATLAB and Octave.")
+    ] = None,
+    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep what lies between the steps.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show subjects and steps, and do nothing.")] = False,
+) -> None:
+    """T1 to grey matter and amyloid PET to SUVR, in MNI space, within the brain, as a BIDS derivative.
+
+    Subjects that are done are skipped, those that were interrupted go on at the step they were at, and one that fails
+    stops no other: it is named at the end, and the exit code is 1.
+    """
+    from deepjive.cli.preprocess_page import write_results
+    from deepjive.imaging.preprocessing.cohort import preprocess_cohort
+    from deepjive.imaging.preprocessing.derivative import describe
+    from deepjive.imaging.preprocessing.engines import engine_of
+    from deepjive.imaging.preprocessing.maps import region_of
+    from deepjive.imaging.preprocessing.subject import Settings, protocol_of
+
+    if engine is not EngineName.spm and (spm or spm_path):
+        raise typer.BadParameter(ONLY_SPM)
+    region_of(reference, voxel)
+    settings = Settings(reference, voxel, seed, keep_work)
+    given = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine is EngineName.spm else {}
+    chosen = engine_of(engine.value, **given)
+    cohort = _cohort(bids, table, choose or [], max_months)
+    subjects = _subjects(cohort, participant or [])
+    for problem in cohort.problems:
+        show.line(f"Note: {problem}")
+    if dry_run:
+        _show_plan(subjects, protocol_of(chosen, settings))
+        return
+    versions = chosen.versions()
+    describe(out, chosen.name, versions, chosen.space)
+    _write_clinical(cohort, out)
+    with _shown(len(subjects)) as on_progress:
+        outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
+    command = " ".join(["deepjive", *_words(context)])
+    failed = write_results(outcomes, cohort, chosen, settings, out, command)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
+    from deepjive.cli.reproduce_adni import choices
+    from deepjive.datasets.adni import read_cohort, read_cohort_table
+
+    if (bids is None) == (table is None):
+        raise typer.BadParameter(ONE_SOURCE)
+    if table is not None:
+        return read_cohort_table(table)
+    sources: Any = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
+    return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
+
+
+def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
+    from deepjive.imaging.bids import Problem
+    from deepjive.imaging.preprocessing.subject import Subject
+
+    t1 = next((name for name in ("t1", "mri") if name in cohort.names), None)
+    if t1 is None:
+        raise ValueError(NO_T1_COLUMN.format(names=list(cohort.names)))
+    found = []
+    for row in cohort.table.to_dict(orient="records"):
+        if not _label("sub", row["participant_id"]):
+            cohort.problems.append(Problem(str(row["participant_id"]), str(row[t1]), NO_LABEL))
+            continue
+        scans = {key: row.get(name) for key, name in (("t1", t1), ("pet", "pet"))}
+        paths = {key: Path(path) if isinstance(path, (str, Path)) else None for key, path in scans.items()}
+        if any(paths.values()):
+            found.append(Subject(_label("sub", row["participant_id"]), _label("ses", row["session_id"]), **paths))
+    if not found:
+        raise ValueError(NOTHING.format(problems="; ".join(map(str, cohort.problems[:5]))))
+    wanted = {_label("sub", given): given for given in participants}
+    known = {subject.participant for subject in found}
+    for label, given in wanted.items():
+        if label not in known:
+            raise ValueError(NO_SUCH.format(given=given, n=len(known), first=min(known)))
+    return [subject for subject in found if not wanted or subject.participant in wanted]
+
+
+def _label(key: str, value: Any) -> str:
+    """A BIDS label: letters and digits only, as the names of files and folders are made of it."""
+    text = str(value).removeprefix(f"{key}-") if isinstance(value, str) else ""
+    kept = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
+    return f"{key}-{kept}" if kept else ""
+
+
+def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
+    from deepjive.cli.preprocess_page import in_words
+
+    rows = [(subject.name, subject.t1 or "", subject.pet or "") for subject in subjects]
+    show.table(f"{len(subjects)} subjects", ("subject", "T1", "PET"), rows)
+    for heading, stage in (("T1", "anat"), ("PET", "pet")):
+        show.table(
+            f"Steps of {heading}",
+            ("step", "parameters"),
+            [(step.name, in_words(step.parameters)) for step in protocol[stage]],
+        )
+
+
+def _words(context: typer.Context) -> list[str]:
+    """The command line, for the page."""
+    import shlex
+
+    root = context.find_root().obj
+    return [shlex.quote(str(word)) for word in root] if isinstance(root, list) else ["preprocess"]
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[OnProgress]:
+    """A bar of subjects, a line for each one at work, and a line that stays for each one that is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    words = TextColumn("{task.description}", markup=False)
+    columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        all_subjects = bars.add_task("subjects", total=total)
+        tasks: dict[str, Any] = {}
+
+        def on_progress(now: Any) -> None:
+            name = now.subject.name
+            if now.outcome is None:
+                if name not in tasks:
+                    tasks[name] = bars.add_task(name)
+                bars.update(tasks[name], completed=now.step, total=now.steps, description=f"{name}: {now.words}")
+                return
+            if name in tasks:
+                bars.remove_task(tasks[name])
+            bars.advance(all_subjects)
+            bars.console.print(_became(now.outcome), highlight=False, markup=False, soft_wrap=True)
+
+        yield on_progress
+
+
+def _became(outcome: Outcome) -> str:
+    from deepjive.cli.errors import one_line
+
+    if outcome.problems:
+        return one_line(f"{outcome.subject.name}: failed")
+    if not outcome.done:
+        return one_line(f"{outcome.subject.name}: was done before")
+    return one_line(f"{outcome.subject.name}: done ({' and '.join(outcome.done)})")
+
+
+def _write_clinical(cohort: Cohort, out: Path) -> None:
+    """What is known of participants, as the derivative's own ``participants.tsv``."""
+    from deepjive.persistence import write_atomically
+
+    table = cohort.table.drop(columns=["session_id", "months", *cohort.names], errors="ignore").copy()
+    table["participant_id"] = [_label("sub", str(value)) for value in table["participant_id"]]
+    table = table.drop_duplicates("participant_id")
+    text = table.to_csv(sep="\t", index=False, na_rep="n/a")
+    write_atomically(out / "participants.tsv", text.encode())

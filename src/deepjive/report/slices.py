@@ -1,0 +1,150 @@
+"""A page to look at what preprocessing made: mid-slices of every subject, those that stand out first."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
+
+from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging.preprocessing.quality import LIMITS
+from deepjive.report.pieces import Table, rendered, write_page
+
+PLACES = ((0, -4.0), (1, -20.0), (2, -28.0), (2, 8.0), (2, 38.0))
+MAGNIFIED = 2
+OUTLINES = {"t1": (255, 150, 60), "suvr": (120, 225, 255)}
+HIGHEST_RATIO = 2.5
+LEAD = (
+    "{n} subjects, {flagged} of them flagged and {failed} failed. Each strip shows slices at x = -4, y = -20 and "
+    "z = -28, 8 and 38 mm; the line is the border of the template's white matter, which the subject's must follow."
+)
+READ = {
+    "t1": "T1 in MNI space",
+    "grey": "Grey matter, modulated",
+    "suvr": f"Uptake ratio, black 0 to white {HIGHEST_RATIO:g}",
+}
+TABLE = "Processed subjects only; a figure beyond its limit, or unlike those of eight or more others, is flagged."
+LIMIT_TABLE = "The limits are the library's own, set wide; how each figure is made is in its documentation."
+
+
+class Strip(NamedTuple):
+    """A picture of one map: what it is, and the PNG as the address of an image."""
+
+    caption: str
+    address: str
+
+
+class Shown(NamedTuple):
+    """A subject on the page.
+
+    Attributes
+    ----------
+    name : str
+        Participant and session.
+    remarks : sequence of str
+        What stands out, or failed.
+    failed : bool
+        Whether something failed.
+    figures : mapping of str to float
+        Figures of quality.
+    strips : sequence of Strip
+        Its maps.
+    """
+
+    name: str
+    remarks: Sequence[str]
+    failed: bool
+    figures: Mapping[str, float]
+    strips: Sequence[Strip]
+
+
+def write_quality(
+    path: str | Path, subjects: Sequence[Shown], *, protocol: Sequence[Sequence[str]], command: str
+) -> Path:
+    """Write the page, one self-contained HTML file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    subjects : sequence of Shown
+        All subjects; those that failed or are flagged are shown first.
+    protocol : sequence of (step, parameters, seconds)
+        What was done.
+    command : str
+        The command that does it again.
+    """
+    names = list(dict.fromkeys(name for subject in subjects for name in subject.figures))
+    rows = [(subject.name, *(_number(subject.figures.get(name)) for name in names)) for subject in subjects]
+    flagged = sum(bool(subject.remarks) and not subject.failed for subject in subjects)
+    failed = sum(subject.failed for subject in subjects)
+    content = rendered(
+        "quality.html",
+        title="Preprocessed scans",
+        lead=LEAD.format(n=len(subjects), flagged=flagged, failed=failed),
+        subjects=sorted(subjects, key=lambda subject: (not subject.failed, not subject.remarks)),
+        figures=Table("Figures of quality", ("subject", *names), rows, TABLE) if names else None,
+        limits=Table(
+            "Limits",
+            ("figure", "lowest", "highest", "beyond them"),
+            [(name, f"{low:g}", f"{high:g}", meaning) for name, (low, high, meaning) in LIMITS.items()],
+            LIMIT_TABLE,
+        ),
+        protocol=Table("Steps", ("step", "parameters", "processor seconds, median"), protocol),
+        command=command,
+    )
+    return write_page(path, content)
+
+
+def strip(values: NDArray, kind: str, voxel: float) -> Strip:
+    """A map's mid-slices side by side, as a PNG that a page can hold.
+
+    Parameters
+    ----------
+    values : array, shape (x, y, z)
+        The map on the standard grid.
+    kind : {"t1", "grey", "suvr"}
+        Which map: its scale and its colours.
+    voxel : float
+        Edge of a voxel in mm.
+    """
+    highest = {"suvr": HIGHEST_RATIO, "grey": 1.0}.get(kind) or float(np.percentile(values[values > 0], 99.5))
+    lookup = colormaps["inferno" if kind == "suvr" else "gray"]
+    white = template("white", voxel) > 0.5
+    border = np.zeros_like(white) if kind == "grey" else white
+    origin = mni_grid(voxel).affine[:3, 3]
+    tiles = []
+    for axis, place in PLACES:
+        number = round((place - origin[axis]) / voxel)
+        tile = _upright(np.take(values, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
+        edge = _upright(np.take(border, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
+        colours = (lookup(np.clip(tile / max(highest, 1e-9), 0.0, 1.0))[..., :3] * 255).astype(np.uint8)
+        colours[edge & ~binary_erosion(edge)] = OUTLINES.get(kind, (0, 0, 0))
+        tiles.append(colours)
+    tallest = max(len(tile) for tile in tiles)
+    framed = [np.pad(tile, ((0, tallest - len(tile)), (0, 4), (0, 0))) for tile in tiles]
+    return Strip(READ[kind], _address(np.concatenate(framed, axis=1)))
+
+
+def _upright(plane: NDArray) -> NDArray:
+    """Front or top upwards; left is left."""
+    return plane.T[::-1]
+
+
+def _address(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).quantize(96, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,122 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepjive.datasets.adni import read_cohort, read_cohort_table
+from deepjive.imaging.preprocessing import engines
+from imaging.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
+
+pytest.importorskip("nilearn")
+
+
+@pytest.fixture
+def bids(tmp_path, write_nifti, monkeypatch):
+    """Two good subjects, one whose T1 is truncated, one that fails; and the tiny engine in the place of ANTs."""
+    monkeypatch.setitem(engines.ENGINES, "ants", TinyEngine)
+    folder = write_bids(tmp_path / "bids", write_nifti, {"sub-1": 1000.0, "sub-2": 900.0, "sub-3": 1.0, "sub-4": FAILS})
+    path = next(folder.rglob("sub-3*_T1w.nii.gz"))
+    path.write_bytes(path.read_bytes()[:400])
+    return folder
+
+
+@pytest.mark.slow
+def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
+    out = tmp_path / "out"
+    words = ("preprocess", "--bids", bids, "--out", out, "--voxel", VOXEL, "--jobs", 2)
+    result = invoke(*words)
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "4 subjects: 2 good, 0 flagged, 2 failed" in text
+    for word in ("sub-3_ses-M00: failed", "sub-4_ses-M00: failed", "sub-1_ses-M00: done (anat and pet)"):
+        assert word in text
+    assert "Failed: sub-4_ses-M00: " in text
+    problems = pd.read_csv(out / "problems.csv").set_index("subject")
+    assert problems.at["sub-4_ses-M00", "reason"] == "step 'segment' failed: the registration diverged"
+    assert problems.at["sub-3_ses-M00", "file"].endswith("sub-3_ses-M00_T1w.nii.gz")
+    table = pd.read_csv(out / "quality.csv").set_index("subject")
+    assert table["state"].to_dict() == {
+        "sub-1_ses-M00": "good",
+        "sub-2_ses-M00": "good",
+        "sub-3_ses-M00": "failed",
+        "sub-4_ses-M00": "failed",
+    }
+    assert table.at["sub-1_ses-M00", "t1_correlation"] == pytest.approx(1.0, abs=0.01)
+    assert "sub-3_ses-M00_T1w.nii.gz could not be read" in table.at["sub-3_ses-M00", "remarks"]
+    page = (out / "quality.html").read_text()
+    assert page.count("data:image/png") == 6
+    assert "divide by the reference region" in page
+    assert "--voxel 6.0" in page
+
+    again = invoke(*words, "--participant", "1")
+    assert again.exit_code == 0
+    assert "sub-1_ses-M00: was done before" in again.output
+
+    sources = {"mri": ("deepjive-mri", out), "pet": ("deepjive-pet", out)}
+    cohort, data = read_cohort(sources, clinical=out).read(VOXEL)
+    assert cohort.table["diagnosis"].tolist() == ["CN", "AD"]
+    assert data.present.all()
+    assert np.asarray(data["mri"][:1]).max() > 0.5
+
+
+@pytest.mark.slow
+def test_a_table_of_paths_does_as_well_and_is_written_too(invoke, bids, tmp_path):
+    rows = ["participant_id,session_id,diagnosis,t1,pet"]
+    for name in ("1", "2"):
+        t1, pet = (next(bids.rglob(f"sub-{name}_*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
+        rows.append(f"{name},M00,CN,{t1},{pet if name == '1' else 'n/a'}")
+    rows.append(f"患者,M00,CN,{t1},n/a")
+    (tmp_path / "scans.csv").write_text("\n".join(rows))
+    out = tmp_path / "out"
+    result = invoke("preprocess", "--table", tmp_path / "scans.csv", "--out", out, "--voxel", VOXEL)
+    assert result.exit_code == 0, result.output
+    assert "患者" in result.output
+    assert "none of the letters and digits" in " ".join(result.output.split())
+    cohort = read_cohort_table(out / "maps.csv")
+    assert cohort.samples == ["sub-1_ses-M00", "sub-2_ses-M00"]
+    assert cohort.table["pet"].notna().tolist() == [True, False]
+    assert cohort.read(VOXEL)[1].present.tolist() == [[True, True], [True, False]]
+
+
+def test_a_dry_run_shows_the_protocol_and_writes_nothing(invoke, bids, tmp_path):
+    result = invoke("preprocess", "--bids", bids, "--out", tmp_path / "out", "--dry-run", "--reference", "pons")
+    assert result.exit_code == 0
+    assert "divide by the reference region" in result.output
+    assert "reference pons" in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--reference", "thalamus"), "reference is 'thalamus', but must be one of"),
+        (("--participant", "9"), "--participant 9 is not among the 4 found"),
+        (("--spm", "matlab"), "--spm and --spm-path belong to --engine spm"),
+        (("--table", "x.csv"), "Give either --bids or --table"),
+        (("--choose", "18FAV45"), "is not ENTITY=VALUE"),
+    ],
+)
+def test_what_cannot_be_done_is_one_readable_line(invoke, bids, tmp_path, words, message):
+    result = invoke("preprocess", "--bids", bids, "--out", tmp_path / "out", *words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_that_is_not_installed_names_its_extra(invoke, bids, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "ants", None)
+    result = invoke("preprocess", "--bids", bids, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "pip install 'deepjive[ants]'" in result.output
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = invoke("preprocess", "--bids", bids, "--out", tmp_path / "out", "--engine", "spm")
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_experiment_takes_what_was_preprocessed_or_another_source(invoke, tmp_path):
+    result = invoke("reproduce", "adni", "--derivative", tmp_path, "--caps", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Give one of --caps, --derivative and --table" in result.output
