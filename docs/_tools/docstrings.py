@@ -41,6 +41,12 @@ def _bars_escaped(line: str) -> str:
     return "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
 
 
+def foreign(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out methods inherited from other packages, whose docstrings speak of their own documentation."""
+    module = getattr(obj, "__module__", None) or "deepjive"
+    return None if module.startswith("deepjive") else True
+
+
 def unresolved(app: Any, env: Any, node: Any, contnode: nodes.Element) -> nodes.Element | None:
     """A name in single backticks that is no object is code; names of this package must be documented ones."""
     if node.get("reftype") == "obj" and not node["reftarget"].startswith("deepjive."):
@@ -51,5 +57,6 @@ def unresolved(app: Any, env: Any, node: Any, contnode: nodes.Element) -> nodes.
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("autodoc-process-docstring", of_module)
+    app.connect("autodoc-skip-member", foreign)
     app.connect("missing-reference", unresolved)
     return {"parallel_read_safe": True}

@@ -5,6 +5,7 @@ empty folder, and so do the commands in its ```sh blocks. HTML comments, which n
 
     <!-- run            code that is run here and not shown
     ... -->
+    <!-- run with: voxel=3 -> voxel=12; ... -->     the next block is run with these changes, and shown without
     <!-- not run: reason -->                        the next block is shown and not run
     <!-- attach: FILE: words -->                    on the site, a link to a file that the page has made
 
@@ -26,8 +27,9 @@ from typing import Any
 
 PIECE = re.compile(
     r"^<!-- run\n(?P<hidden>.*?)-->"
-    r"|^<!-- not run: (?P<reason>[^>]+?) -->"
-    r"|^<!-- attach: (?P<file>\S+): (?P<words>[^>]+?) -->"
+    r"|^<!-- run with: (?P<changes>[^\n]+?) -->$"
+    r"|^<!-- not run: (?P<reason>[^\n]+?) -->$"
+    r"|^<!-- attach: (?P<file>\S+): (?P<words>[^\n]+?) -->$"
     r"|^(?P<fence>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
@@ -35,7 +37,8 @@ RUN = ("python", "sh")
 WIDTH = "88"
 
 NOT_DEEPJIVE = "{where}: {line!r} is no deepjive command. Put <!-- not run: reason --> before a block that cannot run."
-NO_REASON_NEEDED = "{where}: 'not run' stands before no block."
+NO_BLOCK = "The comment {comment!r} stands before no block that could be run."
+NOT_THERE = "The comment 'run with' changes {old!r}, which the next block does not have."
 FAILED = "{where}: {line!r} ended with exit code {code}: {said}"
 
 
@@ -76,23 +79,31 @@ class Output:
 def pieces(text: str) -> list[Piece]:
     """The pieces of a page in order; blocks of other languages are left out without a word."""
     found: list[Piece] = []
-    reason = None
+    reason = changes = None
     for match in PIECE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        if match["reason"]:
-            reason = match["reason"]
+        if match["reason"] or match["changes"]:
+            reason, changes = match["reason"], match["changes"]
         elif match["hidden"] is not None:
             found.append(Piece("hidden", match["hidden"], line, match.end()))
         elif match["file"]:
             found.append(Piece("attach", match["file"], line, match.end(), match["words"]))
-        elif reason is not None:
-            found.append(Piece("left out", match["code"], line, match.end(), reason))
-            reason = None
         elif match["language"] in RUN:
-            found.append(Piece(match["language"], match["code"], line, match.end()))
-    if reason is not None:
-        raise ValueError(NO_REASON_NEEDED.format(where=reason))
+            kind = match["language"] if reason is None else "left out"
+            found.append(Piece(kind, _changed(match["code"], changes), line, match.end(), reason or ""))
+            reason = changes = None
+    if reason or changes:
+        raise ValueError(NO_BLOCK.format(comment=reason or changes))
     return found
+
+
+def _changed(code: str, changes: str | None) -> str:
+    for change in changes.split("; ") if changes else ():
+        old, _, new = change.partition(" -> ")
+        if old not in code:
+            raise ValueError(NOT_THERE.format(old=old))
+        code = code.replace(old, new)
+    return code
 
 
 def run(
@@ -172,11 +183,6 @@ def _command(page: Path, piece: Piece, line: str) -> str:
     if result.exit_code:
         raise RuntimeError(FAILED.format(where=where, line=line, code=result.exit_code, said=result.stderr))
     return result.stdout
-
-
-def pages_of(root: Path) -> list[Path]:
-    """The pages of the project: README.md and the documentation."""
-    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
 
 
 os.environ.setdefault("MPLBACKEND", "agg")
