@@ -5,13 +5,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_tools"))
 
-from deepjive import __version__  # noqa: E402
+from deepjive import __version__
 
 project, author, release = "deepjive", "The deepjive developers", __version__
 version = release
 copyright = author  # noqa: A001
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "executed", "mathml", "docstrings"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "executed",
+    "mathml",
+    "docstrings",
+]
 exclude_patterns = ["_build", "_tools"]
 nitpicky = True
 highlight_language = "text"
@@ -37,6 +44,12 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#2a5d9f", "color-brand-content": "#2a5d9f"},
-    "dark_css_variables": {"color-brand-primary": "#8ab8f0", "color-brand-content": "#8ab8f0"},
+    "light_css_variables": {
+        "color-brand-primary": "#2a5d9f",
+        "color-brand-content": "#2a5d9f",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#8ab8f0",
+        "color-brand-content": "#8ab8f0",
+    },
 }

@@ -15,7 +15,9 @@ from docutils import nodes
 MARKER = re.compile(r"\s*(?:[-*]|\d+\.)\s+")
 
 
-def of_module(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def of_module(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
     """Make indented blocks literal, and bars text."""
     if what != "module":
         return
@@ -38,16 +40,22 @@ def of_module(app: Any, what: str, name: str, obj: Any, options: Any, lines: lis
 
 def _bars_escaped(line: str) -> str:
     parts = re.split(r"(`[^`]*`)", line)
-    return "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
+    return "".join(
+        part if part.startswith("`") else part.replace("|", r"\|") for part in parts
+    )
 
 
-def foreign(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+def foreign(
+    app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
     """Leave out methods inherited from other packages, whose docstrings speak of their own documentation."""
     module = getattr(obj, "__module__", None) or "deepjive"
     return None if module.startswith("deepjive") else True
 
 
-def unresolved(app: Any, env: Any, node: Any, contnode: nodes.Element) -> nodes.Element | None:
+def unresolved(
+    app: Any, env: Any, node: Any, contnode: nodes.Element
+) -> nodes.Element | None:
     """A name in single backticks that is no object is code; names of this package must be documented ones."""
     if node.get("reftype") == "obj" and not node["reftarget"].startswith("deepjive."):
         return nodes.literal("", contnode.astext(), classes=["parameter"])

@@ -20,24 +20,45 @@ def run_page(app: Any, docname: str, source: list[str]) -> None:
     text, done, shown = source[0], 0, []
     with tempfile.TemporaryDirectory() as folder:
         for number, (piece, output) in enumerate(pages.run(page, text, Path(folder))):
-            shown += [text[done : piece.end], *_shown(Path(app.outdir), docname, number, piece, output)]
+            shown += [
+                text[done : piece.end],
+                *_shown(Path(app.outdir), docname, number, piece, output),
+            ]
             done = piece.end
     source[0] = "\n".join([*shown, text[done:]])
 
 
-def _shown(site: Path, docname: str, number: int, piece: pages.Piece, output: pages.Output) -> list[str]:
+def _shown(
+    site: Path, docname: str, number: int, piece: pages.Piece, output: pages.Output
+) -> list[str]:
     up = "../" * docname.count("/")
     lines = []
     if output.text.strip() and piece.kind != "hidden":
-        lines += ["", "````{code-block} text", ":class: output", "", output.text.rstrip(), "````", ""]
+        lines += [
+            "",
+            "````{code-block} text",
+            ":class: output",
+            "",
+            output.text.rstrip(),
+            "````",
+            "",
+        ]
     for index, (title, png) in enumerate(output.figures):
         name = f"{RESULTS}/{docname}_{number}_{index}.png"
         _write(site / name, png)
-        lines += ["", f'<p class="figure"><img src="{up}{name}" alt="{html.escape(title)}"></p>', ""]
+        lines += [
+            "",
+            f'<p class="figure"><img src="{up}{name}" alt="{html.escape(title)}"></p>',
+            "",
+        ]
     for file, content in output.files.items():
         name = f"{RESULTS}/{docname}/{file}"
         _write(site / name, content)
-        lines += ["", f'<p class="attached"><a href="{up}{name}">{html.escape(piece.words)}</a></p>', ""]
+        lines += [
+            "",
+            f'<p class="attached"><a href="{up}{name}">{html.escape(piece.words)}</a></p>',
+            "",
+        ]
     return lines
 
 

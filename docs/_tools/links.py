@@ -1,17 +1,27 @@
-"""Checks the built site without a network: every link leads to a file and an anchor that is there, and nothing is
-loaded from elsewhere.
+"""Checks the built site without a network.
+
+Every link must lead to a file and an anchor that is there, and nothing may be loaded from elsewhere. Links to other
+sites are not followed.
 
     python docs/_tools/links.py docs/_build/html
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src")}
+LOADED = {
+    ("script", "src"),
+    ("img", "src"),
+    ("link", "href"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("video", "src"),
+}
 
 
 class Page(HTMLParser):
@@ -38,15 +48,22 @@ class Page(HTMLParser):
 
 def problems(site: Path) -> list[str]:
     """What is wrong with the links of a site, one line each."""
+    site = site.resolve()
     pages = {path: _parsed(path) for path in sorted(site.rglob("*.html"))}
     if not pages:
         return [f"{site} holds no pages."]
     found = []
     for path, page in pages.items():
         where = path.relative_to(site)
-        found += [f"{where} loads {url} from elsewhere" for url in page.loaded if _is_external(url)]
-        for url in page.links + page.loaded:
-            if not _is_external(url) and not url.startswith(("data:", "javascript:", "mailto:")):
+        found += [
+            f"{where} loads {url} from elsewhere"
+            for url in page.loaded
+            if _is_external(url)
+        ]
+        for url in dict.fromkeys(page.links + page.loaded):
+            if not _is_external(url) and not url.startswith(
+                ("data:", "javascript:", "mailto:")
+            ):
                 found += [f"{where}: {url} {why}" for why in _wrong(path, url, pages)]
     return found
 
@@ -63,20 +80,25 @@ def _is_external(url: str) -> bool:
 
 def _wrong(path: Path, url: str, pages: dict[Path, Page]) -> list[str]:
     parts = urlsplit(url)
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    target = (
+        Path(os.path.normpath(path.parent / unquote(parts.path)))
+        if parts.path
+        else path
+    )
     if target.is_dir():
         target = target / "index.html"
-    if not target.is_file():
+    if target not in pages and not target.is_file():
         return ["leads nowhere"]
     anchor = unquote(parts.fragment)
-    known = {page.resolve(): parsed for page, parsed in pages.items()}
-    if anchor and target.resolve() in known and anchor not in known[target.resolve()].anchors:
+    if anchor and target in pages and anchor not in pages[target].anchors:
         return ["has no such anchor"]
     return []
 
 
 if __name__ == "__main__":
     wrong = problems(Path(sys.argv[1]))
-    print(*wrong, sep="\n" if wrong else "")
-    print(f"{len(wrong)} broken links" if wrong else "All links lead somewhere, and nothing is loaded from elsewhere.")
+    print(
+        *wrong or ["All links lead somewhere, and nothing is loaded from elsewhere."],
+        sep="\n",
+    )
     sys.exit(bool(wrong))

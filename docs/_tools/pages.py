@@ -38,7 +38,9 @@ WIDTH = "88"
 
 NOT_DEEPJIVE = "{where}: {line!r} is no deepjive command. Put <!-- not run: reason --> before a block that cannot run."
 NO_BLOCK = "The comment {comment!r} stands before no block that could be run."
-NOT_THERE = "The comment 'run with' changes {old!r}, which the next block does not have."
+NOT_THERE = (
+    "The comment 'run with' changes {old!r}, which the next block does not have."
+)
 FAILED = "{where}: {line!r} ended with exit code {code}: {said}"
 
 
@@ -87,10 +89,20 @@ def pieces(text: str) -> list[Piece]:
         elif match["hidden"] is not None:
             found.append(Piece("hidden", match["hidden"], line, match.end()))
         elif match["file"]:
-            found.append(Piece("attach", match["file"], line, match.end(), match["words"]))
+            found.append(
+                Piece("attach", match["file"], line, match.end(), match["words"])
+            )
         elif match["language"] in RUN:
             kind = match["language"] if reason is None else "left out"
-            found.append(Piece(kind, _changed(match["code"], changes), line, match.end(), reason or ""))
+            found.append(
+                Piece(
+                    kind,
+                    _changed(match["code"], changes),
+                    line,
+                    match.end(),
+                    reason or "",
+                )
+            )
             reason = changes = None
     if reason or changes:
         raise ValueError(NO_BLOCK.format(comment=reason or changes))
@@ -131,7 +143,9 @@ def _output(page: Path, piece: Piece, names: dict[str, Any]) -> Output:
     if piece.kind in ("python", "hidden"):
         return _python(page, piece, names)
     if piece.kind == "sh":
-        return Output("".join(_command(page, piece, line) for line in commands(piece.code)))
+        return Output(
+            "".join(_command(page, piece, line) for line in commands(piece.code))
+        )
     if piece.kind == "attach":
         return Output(files={piece.code: Path(piece.code).read_bytes()})
     return Output()
@@ -163,8 +177,12 @@ def _figures() -> list[tuple[str, bytes]]:
         figure = pyplot.figure(number)
         titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
         png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=144, bbox_inches="tight", facecolor="white")
-        drawn.append((next((title for title in titles if title), "Figure"), png.getvalue()))
+        figure.savefig(
+            png, format="png", dpi=144, bbox_inches="tight", facecolor="white"
+        )
+        drawn.append(
+            (next((title for title in titles if title), "Figure"), png.getvalue())
+        )
         pyplot.close(figure)
     return drawn
 
@@ -178,10 +196,16 @@ def _command(page: Path, piece: Piece, line: str) -> str:
     program, *words = shlex.split(line)
     if program != "deepjive":
         raise ValueError(NOT_DEEPJIVE.format(where=where, line=line))
-    width = {"COLUMNS": WIDTH, "TERMINAL_WIDTH": WIDTH, "TERM": "dumb", "NO_COLOR": "1"}
-    result = CliRunner().invoke(app, words, prog_name="deepjive", env=width, catch_exceptions=False)
+    width = {"COLUMNS": WIDTH, "TERM": "dumb", "NO_COLOR": "1"}
+    result = CliRunner().invoke(
+        app, words, prog_name="deepjive", env=width, catch_exceptions=False
+    )
     if result.exit_code:
-        raise RuntimeError(FAILED.format(where=where, line=line, code=result.exit_code, said=result.stderr))
+        raise RuntimeError(
+            FAILED.format(
+                where=where, line=line, code=result.exit_code, said=result.stderr
+            )
+        )
     return result.stdout
 
 
