@@ -29,7 +29,6 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_class_signature = "separated"
 numpydoc_show_class_members = False
 add_module_names = False
 toc_object_entries_show_parents = "hide"

@@ -39,7 +39,7 @@ def of_module(
 
 
 def _bars_escaped(line: str) -> str:
-    parts = re.split(r"(`[^`]*`)", line)
+    parts = re.split(r"(``.+?``|`[^`]*`)", line)
     return "".join(
         part if part.startswith("`") else part.replace("|", r"\|") for part in parts
     )
@@ -64,7 +64,7 @@ def unresolved(
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.connect("autodoc-process-docstring", of_module)
+    app.connect("autodoc-process-docstring", of_module, priority=100)  # before numpydoc
     app.connect("autodoc-skip-member", foreign)
     app.connect("missing-reference", unresolved)
     return {"parallel_read_safe": True}

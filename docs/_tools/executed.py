@@ -33,6 +33,8 @@ def _shown(
 ) -> list[str]:
     up = "../" * docname.count("/")
     lines = []
+    if note := _note(piece):
+        lines += ["", f'<p class="note">{html.escape(note)}</p>', ""]
     if output.text.strip() and piece.kind != "hidden":
         lines += [
             "",
@@ -60,6 +62,16 @@ def _shown(
             "",
         ]
     return lines
+
+
+def _note(piece: pages.Piece) -> str:
+    """What a reader should know of how a block was run."""
+    if piece.kind == "left out":
+        return f"Not run here: {piece.words}."
+    if piece.kind in ("python", "sh") and piece.words:
+        changes = piece.words.replace(" -> ", " replaced by ").replace("; ", ", ")
+        return f"Run here with {changes}."
+    return ""
 
 
 def _write(path: Path, content: bytes) -> None:

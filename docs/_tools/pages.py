@@ -59,7 +59,7 @@ class Piece:
     end : int
         Where in the page's text it ends.
     words : str
-        What to call an attached file; why a block is left out.
+        What to call an attached file; why a block is left out, or what is changed in it.
     """
 
     kind: str
@@ -100,7 +100,7 @@ def pieces(text: str) -> list[Piece]:
                     _changed(match["code"], changes),
                     line,
                     match.end(),
-                    reason or "",
+                    reason or changes or "",
                 )
             )
             reason = changes = None

@@ -31,8 +31,9 @@ def ranks(
 ) -> None:
     """Find how many components are joint and individual, and show why.
 
-    The ranks are AJIVE's, which hold for linear structure and count a curve as several dimensions; --deep counts it as
-    one. Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
+    The ranks are AJIVE's, for linear structure. They count a curve as several dimensions; --deep counts it as one.
+
+    Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
     if deep:
         given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
