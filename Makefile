@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/deepjive demo
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+
+# Runs every page, builds the site into docs/_build/html without a warning, and checks its links; needs no network.
+docs: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -E -W --keep-going -n -b html docs docs/_build/html
+	$(BIN)/python docs/_tools/links.py docs/_build/html
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

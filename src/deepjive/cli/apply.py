@@ -42,7 +42,10 @@ def transform(
         Path | None, typer.Option(help="CSV file; without it the scores are printed.", show_default=False)
     ] = None,
 ) -> None:
-    """Write the joint scores of samples as CSV; they may be samples the model has never seen."""
+    """Write the joint scores of samples as CSV, also of samples that the model has never seen.
+
+    Example: deepjive transform runs/first -m mri=new_mri.npy -m pet=new_pet.npy --out scores.csv
+    """
     from deepjive.persistence import load
 
     model, data = load(run), read_modalities(modality, samples)
@@ -59,7 +62,10 @@ def decompose(
     out: Annotated[Path, typer.Option(help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
 ) -> None:
-    """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv)."""
+    """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
+
+    Example: deepjive decompose runs/first -m mri=mri.npy -m pet=pet.npy --out parts
+    """
     from deepjive.persistence import load
 
     model, data = load(run), read_modalities(modality, samples)
@@ -77,12 +83,15 @@ def decompose(
 
 def impute(
     run: RunArgument,
-    name: Annotated[str, typer.Argument(help="The modality to predict.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="MODALITY", help="The modality to predict.", show_default=False)],
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="File to write: .npy, or .csv for vectors.", show_default=False)],
     samples: SamplesOption = None,
 ) -> None:
-    """Predict a modality that was not measured from those that were."""
+    """Predict a modality that was not measured from those that were.
+
+    Example: deepjive impute runs/first pet -m mri=new_mri.npy --out predicted_pet.npy
+    """
     from deepjive.persistence import load
 
     if out.suffix not in (".npy", ".csv"):
@@ -114,12 +123,16 @@ def report(
         bool,
         typer.Option(
             "--evidence",
-            help="Measure how far the run can be believed: fit again without some of these samples, beside baselines "
-            "and shuffled samples, and measure on those. Give the samples that the run was fitted to.",
+            help="Measure how far the run can be believed: hold some of these samples out, fit again to the others, "
+            "beside baselines and shuffled samples, and measure on those held out. Give the samples that the run was "
+            "fitted to.",
         ),
     ] = False,
 ) -> None:
-    """Write a run's report again: with other samples, labels or title, or with evidence."""
+    """Write a run's report again: with other samples, labels or title, or with evidence.
+
+    Example: deepjive report runs/first -m mri=mri.npy -m pet=pet.npy --labels patients.csv:diagnosis --evidence
+    """
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 

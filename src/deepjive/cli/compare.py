@@ -25,7 +25,7 @@ NO_SCORES = "{path} has no {file}, which `deepjive fit` writes. Fit it again wit
 def compare(
     context: typer.Context,
     run: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN ...", help="Folders that fit wrote.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN", help="Folders that fit wrote, two or more.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
     labels: LabelsOption = None,

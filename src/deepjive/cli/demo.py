@@ -27,7 +27,7 @@ def demo(
     max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and of all methods.")] = 0,
 ) -> None:
-    """Decompose handwritten digits, paired by digit, beside the baselines, and show what was found."""
+    """Split pairs of handwritten digits that share the digit, beside the baselines, and show what was found."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning

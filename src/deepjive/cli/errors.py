@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 from typer import Abort, BadParameter
-from typer.core import TyperGroup
 
+from deepjive.cli.help import PlainGroup
 from deepjive.readers.guard import MissingExtraError
 
 UsageError: Any = BadParameter.__mro__[1]
@@ -25,7 +25,7 @@ SIGINT = 130  # the exit code of an interrupted program, by custom
 INTERRUPTED = "Interrupted; nothing more was written."
 
 
-class ReadableErrors(TyperGroup):
+class ReadableErrors(PlainGroup):
     """A command group that turns exceptions and warnings into lines."""
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]

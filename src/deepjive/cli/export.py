@@ -15,7 +15,10 @@ def export(
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.", show_default=False)],
 ) -> None:
-    """Write the encoders of a DeepJIVE run for use elsewhere: read them with torch.export.load."""
+    """Write the encoders of a DeepJIVE run as one file for torch alone, without deepjive: torch.export.load reads it.
+
+    Example: deepjive export runs/first --out encoders.pt2
+    """
     from deepjive.deep.export import export as write
     from deepjive.persistence import load
 

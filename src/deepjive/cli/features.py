@@ -32,7 +32,9 @@ def features(
 ) -> None:
     """Test which features carry the joint part, with 90% intervals of loadings and of variance explained.
 
-    For a run of a linear method, and the data it was fitted to.
+    For a run of a linear method, and the data it was fitted to. Example:
+
+    deepjive features runs/ajive -m rna=rna.csv -m protein=protein.csv --out features
     """
     from deepjive.linear.bootstrap import bootstrap
     from deepjive.linear.linear_model import LinearModel

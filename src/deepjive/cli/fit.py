@@ -117,13 +117,15 @@ def fit(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     joint_rank: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", rich_help_panel=RANKS)
+        str | None,
+        typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", show_default="auto", rich_help_panel=RANKS),
     ] = None,
     individual_rank: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]NUMBER",
             help="Individual components, of all modalities or of one (repeat).",
+            show_default="auto",
             rich_help_panel=RANKS,
         ),
     ] = None,
@@ -131,33 +133,53 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]NUMBER",
-            help="Components of each modality before the split (linear methods).",
+            help="Components of each modality before the split (AJIVE, HeteroJIVE).",
+            show_default="auto",
             rich_help_panel=RANKS,
         ),
     ] = None,
     identity: Annotated[
-        Identity | None, typer.Option(help="How joint scores are made the same.", rich_help_panel=DEEP)
+        Identity | None,
+        typer.Option(help="How joint scores are made the same.", show_default="exchange", rich_help_panel=DEEP),
     ] = None,
     orthogonality: Annotated[
         Orthogonality | None,
-        typer.Option(help="How individual scores are kept apart from joint ones.", rich_help_panel=DEEP),
+        typer.Option(
+            help="How individual scores are kept unpredictable from joint ones.",
+            show_default="closed_form",
+            rich_help_panel=DEEP,
+        ),
     ] = None,
     objective: Annotated[
-        Objective | None, typer.Option(help="What training makes small.", rich_help_panel=DEEP)
+        Objective | None,
+        typer.Option(help="What training makes small.", show_default="joint_first", rich_help_panel=DEEP),
     ] = None,
     max_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Most passes over the data.", rich_help_panel=DEEP)
+        int | None,
+        typer.Option(min=1, help="Most passes over the data in each phase.", show_default="500", rich_help_panel=DEEP),
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Samples in a step, or 'auto'.", rich_help_panel=DEEP)
+        str | None,
+        typer.Option(metavar="NUMBER", help="Samples in a step, or 'auto'.", show_default="auto", rich_help_panel=DEEP),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate.", rich_help_panel=DEEP)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Adam's learning rate.", show_default="0.003", rich_help_panel=DEEP)
+    ] = None,
     accelerator: Annotated[
-        str | None, typer.Option(help="cpu, cuda, mps or auto (DeepJIVE).", rich_help_panel=COMPUTING)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="cpu, cuda, mps or auto (DeepJIVE).", show_default="cpu", rich_help_panel=COMPUTING
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda (linear methods).", rich_help_panel=COMPUTING)] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="cpu or cuda (linear methods).", show_default="cpu", rich_help_panel=COMPUTING
+        ),
+    ] = None,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="Processes on this machine (DeepJIVE).", rich_help_panel=COMPUTING)
+        int | None,
+        typer.Option(min=1, help="Processes on this machine (DeepJIVE).", show_default="1", rich_help_panel=COMPUTING),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.", rich_help_panel=COMPUTING)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMPUTING)] = False,

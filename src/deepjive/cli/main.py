@@ -14,6 +14,7 @@ from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
 from deepjive.cli.fit import fit
+from deepjive.cli.help import PlainCommand
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
@@ -40,25 +41,23 @@ def deepjive(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
-    """What varies together in several modalities, what varies in each alone, and what is left."""
+    """Split modalities measured on the same samples: what varies together, what varies in one alone, what is left.
+
+    Begin with: deepjive fit -m NAME=FILE -m NAME=FILE --out RUN, then open RUN/report.html.
+    """
 
 
-for command in (
-    demo,
-    ranks,
-    fit,
-    apply.transform,
-    apply.decompose,
-    apply.impute,
-    apply.report,
-    compare,
-    features,
-    export,
-    preprocess,
-):
-    app.command()(command)
-reproduce.app.command()(adni)
-app.add_typer(reproduce.app, name="reproduce")
+PANELS = {
+    "Begin": (demo, ranks, fit),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
+    "Look at runs": (apply.report, compare, features),
+    "Scans": (preprocess,),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel, cls=PlainCommand)(command)
+reproduce.app.command(cls=PlainCommand)(adni)
+app.add_typer(reproduce.app, name="reproduce", rich_help_panel="Experiments")
 
 
 def main() -> None:

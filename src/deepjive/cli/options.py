@@ -66,7 +66,7 @@ MissingOption = Annotated[
     typer.Option(help="What to do about empty cells (linear methods).", show_default="error"),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
-TitleOption = Annotated[str | None, typer.Option(help="Heading of the report.", show_default=False)]
+TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
 
 
 def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:

@@ -26,12 +26,14 @@ def ranks(
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Choose as DeepJIVE does, by prediction; counts a curve as one dimension.")
+        bool, typer.Option("--deep", help="Choose as DeepJIVE does, by prediction of what was held out.")
     ] = False,
 ) -> None:
-    """Find joint and individual ranks with AJIVE, and show the bounds they follow from.
+    """Find how many components are joint and individual, and show why.
 
-    AJIVE's ranks hold for linear structure and count a curve as several dimensions; --deep counts it as one.
+    The ranks are AJIVE's, for linear structure. They count a curve as several dimensions; --deep counts it as one.
+
+    Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
     if deep:
         given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
+from deepjive.cli.help import PlainCommand, PlainGroup
 
 if TYPE_CHECKING:
     from deepjive.evaluation.cells import OnCell
 
-app = typer.Typer(no_args_is_help=True, help="Run an experiment again, and write its tables and figures.")
+app = typer.Typer(
+    cls=PlainGroup,
+    no_args_is_help=True,
+    help="Run an experiment again, and write its tables and figures.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 QUICK_NOTE = "Quick: {pairs} pairs and one seed, to see that it runs; these figures are not results."
 NOT_MNIST = (
@@ -44,7 +50,7 @@ class Study(StrEnum):
     rotated = "rotated"
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def synthetic(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; goes on where it was left.")] = Path(
         "runs/synthetic"
@@ -84,7 +90,7 @@ def synthetic(
     show.line(f"Report: {page}")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def mnist(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; goes on where it was left.")] = Path(
         "runs/mnist"

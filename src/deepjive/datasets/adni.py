@@ -160,9 +160,9 @@ def read_cohort(
     Parameters
     ----------
     sources : mapping of str to (layout, folder)
-        For each modality what its folder holds: see `deepjive.imaging.bids.LAYOUTS`. The last modality is the anchor:
-        each of its scans is a sample, joined with the scan of the others of the same participant that is nearest in
-        time. So PET comes after MRI: ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
+        For each modality what its folder holds, one of ``deepjive.imaging.bids.LAYOUTS``. The last modality is the
+        anchor: each of its scans is a sample, joined with the scan of the others of the same participant that is
+        nearest in time. So PET comes after MRI: ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
     clinical : path, optional
         A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``.
     choose : mapping of str to str, optional

@@ -46,7 +46,7 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3])) ** (1 / 3))
 
     def points(self) -> NDArray[np.float32]:
-        """Where the voxels are, in mm, shape (3, *shape)."""
+        """Where the voxels are, in mm: an array of shape ``(3, *shape)``."""
         numbers = np.indices(self.shape, dtype=np.float32).reshape(3, -1)
         places = self.affine[:3, :3] @ numbers + self.affine[:3, 3:]
         return places.reshape(3, *self.shape).astype(np.float32)

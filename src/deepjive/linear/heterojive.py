@@ -50,10 +50,11 @@ class HeteroJIVE(AngleBased):
         module's docstring.
     subspace_errors_ : dict of str to float
         Estimated mean squared sine between each modality's signal scores and the truth, between 1e-6 and 1.
-
     rejected_ : dict of str to list of int
-        Directions above both cutoffs that are too weak in a modality.
+        Directions above both cutoffs that are too weak in modalities of enough weight, by number.
 
+    Notes
+    -----
     Other attributes, and the scores of new samples, are those of `deepjive.AJIVE`; the singular values and the bounds
     are of the weighted scores.
 

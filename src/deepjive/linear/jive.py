@@ -62,7 +62,7 @@ class JIVE(LinearModel):
     orthogonal_individual : bool
         Whether the individual parts are orthogonal to one another, without which they may share variation that the
         joint part then lacks.
-    n_permutations, alpha
+    n_permutations, alpha : int, float
         Draws and level of the permutation tests of the ranks.
     max_iter : int
         Most iterations of one estimation.

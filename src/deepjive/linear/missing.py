@@ -70,7 +70,7 @@ def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol
     Examples
     --------
     >>> import numpy as np
-    >>> from deepjive.linear.missing import fill_missing
+    >>> from deepjive import fill_missing
     >>> x = np.outer(np.arange(6.0), np.ones(4))
     >>> x[2, 1] = np.nan
     >>> round(float(fill_missing({"a": x, "b": np.eye(6)}, 1)["a"][2, 1]), 2)

@@ -1,0 +1,86 @@
+"""Sphinx extension: each Markdown page is run when it is read, and what it printed and drew stands under its blocks."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pages
+
+RESULTS = "_results"
+
+
+def run_page(app: Any, docname: str, source: list[str]) -> None:
+    """Run a page and put its output into its text."""
+    page = Path(app.env.doc2path(docname))
+    if page.suffix != ".md" or not app.config.run_pages:
+        return
+    text, done, shown = source[0], 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (piece, output) in enumerate(pages.run(page, text, Path(folder))):
+            shown += [
+                text[done : piece.end],
+                *_shown(Path(app.outdir), docname, number, piece, output),
+            ]
+            done = piece.end
+    source[0] = "\n".join([*shown, text[done:]])
+
+
+def _shown(
+    site: Path, docname: str, number: int, piece: pages.Piece, output: pages.Output
+) -> list[str]:
+    up = "../" * docname.count("/")
+    lines = []
+    if note := _note(piece):
+        lines += ["", f'<p class="note">{html.escape(note)}</p>', ""]
+    if output.text.strip() and piece.kind != "hidden":
+        lines += [
+            "",
+            "````{code-block} text",
+            ":class: output",
+            "",
+            output.text.rstrip(),
+            "````",
+            "",
+        ]
+    for index, (title, png) in enumerate(output.figures):
+        name = f"{RESULTS}/{docname}_{number}_{index}.png"
+        _write(site / name, png)
+        lines += [
+            "",
+            f'<p class="figure"><img src="{up}{name}" alt="{html.escape(title)}"></p>',
+            "",
+        ]
+    for file, content in output.files.items():
+        name = f"{RESULTS}/{docname}/{file}"
+        _write(site / name, content)
+        lines += [
+            "",
+            f'<p class="attached"><a href="{up}{name}">{html.escape(piece.words)}</a></p>',
+            "",
+        ]
+    return lines
+
+
+def _note(piece: pages.Piece) -> str:
+    """What a reader should know of how a block was run."""
+    if piece.kind == "left out":
+        return f"Not run here: {piece.words}."
+    if piece.kind in ("python", "sh") and piece.words:
+        changes = piece.words.replace(" -> ", " replaced by ").replace("; ", ", ")
+        return f"Run here with {changes}."
+    return ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx; `-D run_pages=0` leaves the pages unrun."""
+    app.add_config_value("run_pages", True, "env", [bool])
+    app.connect("source-read", run_page)
+    return {"parallel_read_safe": False}
