@@ -93,6 +93,7 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
     assert [settings["type_of_transform"] for settings in registrations] == ["SyN", "SyN", "Rigid"]
     assert {settings["seed"] for settings in registrations} == {8}  # 0 would be the clock
     assert fake_ants.SEED == [None]
+    assert next(settings["r"] for word, settings in asked if word == "atropos") == 0  # a constant seed too
     assert np.random.random() == numbers.random()  # noqa: NPY002 - the global generator is where it was
     assert {settings["threads"] for settings in registrations} == {"1"}
     assert registrations[1]["initial_transform"].endswith("head_to_mni.mat")

@@ -154,6 +154,7 @@ def segment(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
         m=f"[{parameters['smoothing']},1x1x1]",
         c=f"[{parameters['iterations']},0]",
         priorweight=parameters["prior"],
+        r=0,  # a constant seed, not the clock
         verbose=0,
     )
     names = ("grey", "white", "fluid")
