@@ -36,8 +36,8 @@ NEEDS_ALL = (
 
 NEEDS_ALL_TO_FIT = (
     "identity='merged' computes joint scores by one network over all modalities at once, which has no answer for a "
-    "sample that lacks one, and {count} of {n} samples do. Fit with identity='explicit' or 'exchange', which take them, "
-    "or to the complete samples: data[data.present.all(axis=1)]."
+    "sample that lacks one, and {count} of {n} samples do. Fit with identity='explicit' or 'exchange', which take "
+    "them, or to the complete samples: data[data.present.all(axis=1)]."
 )
 
 Latents = Sequence[Tensor | None]
@@ -86,7 +86,8 @@ class Identity(nn.Module, ABC):
         if presence is not None:
             centre, shares = presence.mean(z), presence.own / presence.own.sum(1, keepdim=True)
             several = presence.several()
-            return 2.0 * sum(mean_square(one - centre, several * shares[:, k]) for k, one in enumerate(z))
+            apart = [mean_square(one - centre, several * shares[:, k]) for k, one in enumerate(z)]
+            return torch.stack(apart).sum() * 2.0
         centre = torch.stack(z).mean(0)
         return torch.stack([(one - centre).square().mean() for one in z]).mean() * 2.0
 

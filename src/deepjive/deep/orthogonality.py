@@ -147,9 +147,7 @@ def _perceptron(inputs: int, width: int, outputs: int) -> nn.Module:
     )
 
 
-def _measured(
-    individual: Sequence[Tensor], joint: Tensor, present: Tensor | None
-) -> list[tuple[Tensor, Tensor]]:
+def _measured(individual: Sequence[Tensor], joint: Tensor, present: Tensor | None) -> list[tuple[Tensor, Tensor]]:
     """For each modality the individual latents and joint scores of the samples that have it."""
     if present is None:
         return [(z, joint) for z in individual]
