@@ -28,6 +28,7 @@ from deepjive.modalities import Modalities
 from deepjive.readers.lazy import forget
 
 AHEAD = 4
+IN_CACHE = 2**15
 LARGEST_SAMPLE = 1000, 2**27
 
 Batch = tuple[list[Tensor], Tensor | None]
@@ -66,10 +67,14 @@ class Scaling:
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
-        """Data units to scaled single precision."""
-        centred = x - self.mean[name]
-        centred /= self.scale[name]
-        return centred.astype(np.float32)
+        """Data units to scaled single precision; computed in double, in pieces that the processor's cache holds."""
+        scaled = np.empty(x.shape, dtype=np.float32)
+        step = max(1, IN_CACHE // max(math.prod(x.shape[1:]), 1))
+        for start in range(0, len(x), step):
+            centred = x[start : start + step] - self.mean[name]
+            centred /= self.scale[name]
+            scaled[start : start + step] = centred
+        return scaled
 
 
 class Batches:

@@ -1,0 +1,227 @@
+"""Samples that lack modalities: what DeepJIVE and AJIVE learn of them, on known truth and on tumours.
+
+    python benchmarks/missing.py curves                                    # docs/images/missing.png and a table
+    DEEPJIVE_DATA=../shared/data python benchmarks/missing.py protein      # R2 of each protein, cross-validated
+
+Curves: three modalities of 40 features, 300 samples to fit to, linear (noise twice the signal) and each feature a
+sinusoid (noise half the signal), one joint and one individual score; 0 to 80% of the entries of `present` are missing,
+but never all of a sample. Shown is how much of the true joint score the model's joint scores tell (R2 of a kernel
+regression learned on the training samples) of 300 new samples that have all modalities, and of the same with one to
+two missing. AJIVE gets the true ranks, and on sinusoids the joint rank out of 1, 2, 4 and 8 that is best in hindsight.
+Where fewer complete samples than a method needs are left, R2 is 0.
+
+Proteins: the test set of this data has none, so that they are predicted in five-fold cross-validation of the 150
+training samples, over five seeds; the 70 samples without protein can be learned from too. Ranks and penalties are
+chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from deepjive import AJIVE, DeepJIVE, Modalities
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.deep.unrolling import KernelRegression
+from deepjive.report.study_figures import sweep
+
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
+N, NEW, WIDTHS = 300, 300, (40, 40, 40)
+NOISE = {"linear": 2.0, "nonlinear": 0.5}
+AJIVE_RANKS = {"linear": (1,), "nonlinear": (1, 2, 4, 8)}
+KINDS = ("complete", "incomplete")
+
+
+def drawn(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
+    """Which entries are there, drawn again for samples that would lack all."""
+    present = rng.random((n, len(WIDTHS))) >= share
+    while (nothing := ~present.any(axis=1)).any():
+        present[nothing] = rng.random((int(nothing.sum()), len(WIDTHS))) >= share
+    return present
+
+
+def told(model, train: Modalities, truth: np.ndarray, new: Modalities, new_truth: np.ndarray) -> float:
+    """R2 of the true joint score of new samples, expected from the model's joint scores."""
+    regression = KernelRegression.of(model.transform(train), truth)
+    return float(r2_score(new_truth, regression(model.transform(new))))
+
+
+def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[Modalities], list]]:
+    """For each method the models fitted to data with gaps."""
+    settings = {"networks": "linear" if kind == "linear" else "dense", "max_epochs": max_epochs, "random_state": seed}
+
+    def ajive(data: Modalities, **missing) -> list:
+        models = []
+        for rank in AJIVE_RANKS[kind]:
+            with contextlib.suppress(ValueError):  # of few complete samples a large rank cannot be found
+                models.append(AJIVE(2 * rank, rank, rank, n_wedin=0, n_random=0, random_state=0, **missing).fit(data))
+        return models
+
+    return {
+        "DeepJIVE exchange": lambda data: [DeepJIVE(1, 1, **settings).fit(data)],
+        "DeepJIVE explicit": lambda data: [DeepJIVE(1, 1, identity="explicit", **settings).fit(data)],
+        "AJIVE, impute": lambda data: ajive(data, missing="impute"),
+        "AJIVE, complete samples": lambda data: ajive(data[data.present.all(axis=1)]),
+    }
+
+
+def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
+    train = Modalities(made.data[:N], present=drawn(rng, N, share))
+    present = drawn(rng, NEW, 0.5)
+    present[present.all(axis=1), seed % 3] = False
+    new = {"complete": made.data[N:], "incomplete": Modalities(made.data[N:], present=present)}
+    truth, new_truth = made.joint_scores[:N], made.joint_scores[N:]
+    models = method(train)
+    return {
+        kind: max((told(model, train, truth, some, new_truth) for model in models), default=0.0)
+        for kind, some in new.items()
+    }
+
+
+def curves(arguments: argparse.Namespace) -> None:
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for data_kind in arguments.kinds:
+        for name in curve_methods(data_kind, 0, 1):
+            for share in SHARES:
+                started, points = time.perf_counter(), []
+                for seed in range(arguments.seeds):
+                    nonlinear = data_kind == "nonlinear"
+                    made = make_synthetic(
+                        N + NEW, WIDTHS, noise=NOISE[data_kind], nonlinear=nonlinear, random_state=seed
+                    )
+                    method = curve_methods(data_kind, seed, arguments.max_epochs)[name]
+                    points.append(curve_point(made, method, share, seed))
+                for kind in KINDS:
+                    column = found.setdefault(f"{data_kind}, {kind}", {}).setdefault(name, [])
+                    column.append([point[kind] for point in points])
+                seconds = (time.perf_counter() - started) / arguments.seeds
+                numbers = "  ".join(f"{kind} {np.mean([p[kind] for p in points]):.3f}" for kind in KINDS)
+                print(f"{data_kind} {name:24} {share:.0%}: {numbers}   {seconds:.0f} s", file=sys.stderr, flush=True)
+    for title, methods in found.items():
+        print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
+        print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
+        for name, values in methods.items():
+            print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
+    if arguments.figure:
+        shown = {f"{title}": methods for title, methods in found.items()}
+        save_figure(shown, Path(arguments.figure))
+
+
+def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
+    """One panel for each kind of data and of new samples, drawn by `sweep` and put side by side."""
+    import matplotlib.pyplot as plt
+
+    images = []
+    for title, methods in found.items():
+        figure = sweep([100 * share for share in SHARES], methods, "entries missing, %", f"R2, {title}")
+        figure.set_dpi(150)
+        figure.canvas.draw()
+        images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    padded = [
+        np.pad(i, ((0, height - i.shape[0]), (0, width - i.shape[1]), (0, 0)), constant_values=255) for i in images
+    ]
+    rows = [np.concatenate(padded[start : start + 2], axis=1) for start in range(0, len(padded), 2)]
+    plt.imsave(path, np.concatenate(rows))
+
+
+def tumours() -> tuple[Modalities, Modalities]:
+    """The samples that have protein, and those that lack it."""
+    folder = Path(os.environ.get("DEEPJIVE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    with np.load(folder / "tcga_breast" / "tcga_breast.npz", allow_pickle=False) as file:
+        whole = {name: file[f"{name}_train"] for name in ("mrna", "mirna", "protein")}
+        rest = {name: file[f"{name}_test"] for name in ("mrna", "mirna")}
+    rest["protein"] = np.full((len(rest["mrna"]), whole["protein"].shape[1]), np.nan)
+    present = np.ones((len(rest["mrna"]), 3), dtype=bool)
+    present[:, 2] = False
+    return Modalities(whole), Modalities(rest, present=present)
+
+
+def joined(one: Modalities, other: Modalities) -> Modalities:
+    arrays = {name: np.concatenate([one[name], other[name]]) for name in one.names}
+    return Modalities(arrays, present=np.concatenate([one.present, other.present]))
+
+
+def by_ridge(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
+    flat = [np.concatenate([data["mrna"], data["mirna"]], axis=1) for data in (train, test)]
+    ridge = RidgeCV(np.logspace(0, 5, 21), alpha_per_target=True)
+    return make_pipeline(StandardScaler(), ridge).fit(flat[0], train["protein"]).predict(flat[1])
+
+
+def by_model(make: Callable[[int], object], more: bool) -> Callable:
+    def predict(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
+        model = make(seed).fit(joined(train, rest) if more else train)
+        return model.impute(test.select(["mrna", "mirna"]), "protein")
+
+    return predict
+
+
+PROTEIN_METHODS = {
+    "ridge regression": by_ridge,
+    "AJIVE, complete samples": by_model(lambda seed: AJIVE(random_state=seed), more=False),
+    "AJIVE, impute": by_model(lambda seed: AJIVE(missing="impute", random_state=seed), more=True),
+    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), more=False),
+    "DeepJIVE exchange": by_model(lambda seed: DeepJIVE(random_state=seed), more=True),
+    "DeepJIVE explicit": by_model(lambda seed: DeepJIVE(identity="explicit", random_state=seed), more=True),
+}
+
+
+def protein(arguments: argparse.Namespace) -> None:
+    whole, rest = tumours()
+    print(f"R2 of {whole.shapes['protein'][0]} proteins, each the mean of {arguments.seeds} seeds")
+    print("| method | median | quartiles | above 0 | best | median of each seed |")
+    reference = None
+    for name, predict in PROTEIN_METHODS.items():
+        if not any(word in name for word in arguments.methods):
+            continue
+        r2, started = [], time.perf_counter()
+        for seed in range(arguments.seeds):
+            predicted = np.empty_like(whole["protein"])
+            for train, test in KFold(5, shuffle=True, random_state=seed).split(whole["protein"]):
+                predicted[test] = predict(whole[train], rest, whole[test], seed)
+            r2.append(r2_score(whole["protein"], predicted, multioutput="raw_values"))
+            print(f"{name} seed {seed}: {np.median(r2[-1]):.3f}", file=sys.stderr, flush=True)
+        each = np.mean(r2, axis=0)
+        low, high = np.percentile(each, [25, 75])
+        medians = np.median(r2, axis=1)
+        reference = each if reference is None else reference
+        print(
+            f"| {name} | {np.median(each):.3f} | {low:.3f} to {high:.3f} | {np.mean(each > 0):.0%} | {each.max():.2f} |"
+            f" {medians.min():.3f} to {medians.max():.3f} | better than the first for {np.mean(each > reference):.0%};"
+            f" {(time.perf_counter() - started) / (5 * arguments.seeds):.0f} s a fit",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("curves", "protein"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--kinds", nargs="*", default=["linear", "nonlinear"], choices=("linear", "nonlinear"))
+    parser.add_argument("--max-epochs", type=int, default=60)
+    parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
+    parser.add_argument("--figure", help="where to write the curves' figure")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    {"curves": curves, "protein": protein}[arguments.part](arguments)
+
+
+if __name__ == "__main__":
+    main()
