@@ -177,8 +177,8 @@ PROTEIN_METHODS = {
     "ridge regression": by_ridge,
     "AJIVE, complete samples": by_model(lambda seed: AJIVE(random_state=seed), more=False),
     "AJIVE, impute": by_model(lambda seed: AJIVE(missing="impute", random_state=seed), more=True),
-    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), more=False),
     "DeepJIVE exchange": by_model(lambda seed: DeepJIVE(random_state=seed), more=True),
+    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), more=False),
     "DeepJIVE explicit": by_model(lambda seed: DeepJIVE(identity="explicit", random_state=seed), more=True),
 }
 

@@ -74,11 +74,11 @@ def test_truth_is_recovered_where_three_in_ten_entries_are_missing(
 
 
 def test_curved_truth_is_recovered_from_samples_that_lack_a_modality() -> None:
-    """Unrolled from samples made whole; straight scores explain .4 of it."""
+    """Unrolled from samples made whole; with the mean in the gaps .75 of it was found, by straight scores .4."""
     made = make_synthetic(250, (40, 40, 40), noise=0.2, nonlinear=True, random_state=0)
-    model = fitted(lacking(made.data, gaps(250, 3, 0.2)), networks="dense", max_epochs=1)
+    model = fitted(lacking(made.data, gaps(250, 3, 0.4)), networks="dense", max_epochs=1)
     parts = model.decompose(made.data)
-    assert min(r2(made.joint[name], parts.joint[name]) for name in made.joint) > 0.7
+    assert min(r2(made.joint[name], parts.joint[name]) for name in made.joint) > 0.82
 
 
 def test_samples_that_lack_a_modality_are_learnt_from() -> None:
@@ -244,17 +244,29 @@ def test_moments_to_whiten_by_are_those_of_the_samples_that_have_the_modality() 
     torch.testing.assert_close(one.covariance, other.covariance)
 
 
-@pytest.mark.parametrize("kind", [ClosedForm(features=0), Regression(1, [1, 1])], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("kind", [ClosedForm(features=0), Regression(1, [1, 0])], ids=lambda o: type(o).__name__)
 def test_orthogonality_is_measured_over_the_samples_that_have_the_modality(kind: Any) -> None:
     torch.manual_seed(0)
-    joint, z, other = torch.randn(100, 1), torch.randn(100, 1), torch.randn(100, 1)
+    joint, z, other = torch.randn(100, 1), torch.randn(100, 1), torch.randn(100, 0)
     present = torch.ones(100, 2, dtype=torch.bool)
     present[60:, 0] = False
-    garbage = z.clone()
-    garbage[60:] = 1e3 * joint[60:]
+    z[60:] = 1e3 * joint[60:]
     for measure in (kind.penalty, *([kind.fit_term] if isinstance(kind, Regression) else [])):
-        torch.testing.assert_close(measure([garbage, other], joint, present), measure([z, other], joint, present))
+        torch.testing.assert_close(measure([z, other], joint, present), measure([z[:60], other[:60]], joint[:60]))
         assert torch.isfinite(measure([z, other], joint, torch.zeros_like(present)))
+
+
+def test_another_modality_that_is_not_there_explains_nothing() -> None:
+    """Half of the samples have the second modality, whose scores are the first one's: half of these is explained."""
+    torch.manual_seed(0)
+    z, present = torch.randn(2000, 1), torch.ones(2000, 2, dtype=torch.bool)
+    present[1000:, 1] = False
+    garbage = torch.where(present[:, [1]], z, -z)
+    kind, joint = ClosedForm(features=0, ridge=0.0), torch.zeros(2000, 0)
+    explained = kind.penalty([z, garbage], joint, present)
+    torch.testing.assert_close(
+        explained, torch.tensor(0.75), atol=0.02, rtol=0
+    )  # (1/2 of the first + all of the other)/2
 
 
 def test_normal_signals_are_made_whole_as_their_regression_says() -> None:
@@ -264,7 +276,18 @@ def test_normal_signals_are_made_whole_as_their_regression_says() -> None:
     b = 0.8 * a + 0.6 * torch.randn(4000, 1, generator=generator)
     present = torch.ones(4000, 2, dtype=torch.bool)
     present[:1000, 0], present[1000:2000, 1] = False, False
+    a, b = a - a[1000:].mean(), b - b[present[:, 1]].mean()  # what is missing is then expected to be 0 at first
     first, second = filled([a[present[:, 0]], b[present[:, 1]]], present)
     torch.testing.assert_close(first[:1000], 0.8 * b[:1000].double(), atol=0.15, rtol=0)
     torch.testing.assert_close(second[1000:2000], 0.8 * a[1000:2000].double(), atol=0.15, rtol=0)
     torch.testing.assert_close(first[1000:], a[1000:].double())
+
+
+def test_the_start_takes_the_samples_that_lack_least(some: Modalities, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(some, Scaling.of(some), torch.device("cpu"))
+    monkeypatch.setattr("deepjive.deep.batches.LARGEST_SAMPLE", (150, 2**27))
+    _, present = batches.sample(torch.arange(300))
+    assert present is not None
+    assert present.all(dim=1).sum() == some.present.all(axis=1).sum()
+    monkeypatch.setattr("deepjive.deep.batches.LARGEST_SAMPLE", (50, 2**27))
+    assert batches.sample(torch.arange(300))[1] is None

@@ -46,7 +46,7 @@ def filled(coordinates: Sequence[Tensor], present: Tensor) -> list[Tensor]:
     patterns, owner = there.unique(dim=0, return_inverse=True)
     mean = c.sum(0) / there.sum(0).clamp_min(1)
     covariance = torch.diag(torch.where(there, c - mean, 0.0).square().sum(0) / there.sum(0).clamp_min(1))
-    for _ in range(ROUNDS):
+    for round_ in range(ROUNDS):
         before, moments = c.clone(), torch.zeros_like(covariance)
         for number, here in enumerate(patterns):
             rows = owner == number
@@ -58,7 +58,8 @@ def filled(coordinates: Sequence[Tensor], present: Tensor) -> list[Tensor]:
         moments += (c - mean).T @ (c - mean)
         n, prior = len(c), c.shape[1]
         covariance = (moments + prior * torch.diag(moments.diagonal() / n)) / (n + prior)
-        if float((c - before).norm()) <= ENOUGH * float(c.norm()):
+        # in the first round signals are uncorrelated, so that all that is missing is expected to be the mean
+        if round_ and float((c - before).norm()) <= ENOUGH * float(c.norm()):
             break
     return [part * size for part, size in zip(c.split(widths, dim=1), sizes, strict=True)]
 
