@@ -7,8 +7,8 @@ Curves: three modalities of 30 features, 200 samples to fit to, linear (noise tw
 sinusoid (noise half the signal), one joint and one individual score; 0 to 80% of the entries of `present` are missing,
 but never all of a sample. Shown is how much of the true joint score the model's joint scores tell (R2 of a kernel
 regression learned on the training samples) of 200 new samples that have all modalities, and of the same with one to
-two missing. AJIVE gets the true ranks, and on sinusoids also the joint rank out of 1, 2, 4 and 8 that is best in hindsight on the
-new samples. Where fewer complete samples than a method needs are left, R2 is 0.
+two missing. AJIVE gets the true ranks ("one score"), and on sinusoids the joint rank out of 1, 2, 4 and 8 that is best
+in hindsight on the new samples. Where fewer complete samples than a method needs are left, R2 is 0.
 
 Proteins: the test set of this data has none, so that they are predicted in five-fold cross-validation of the 150
 training samples, over five seeds; the 70 samples without protein can be learned from too. Ranks and penalties are
@@ -39,7 +39,7 @@ from sklearn.preprocessing import StandardScaler
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.unrolling import KernelRegression
-from deepjive.report.study_figures import sweep
+from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 N, NEW, WIDTHS = 200, 200, (30, 30, 30)
@@ -121,26 +121,25 @@ def curves(arguments: argparse.Namespace) -> None:
         for name, values in methods.items():
             print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
     if arguments.figure:
-        shown = {f"{title}": methods for title, methods in found.items()}
-        save_figure(shown, Path(arguments.figure))
+        save_figure(found, Path(arguments.figure))
 
 
 def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
-    """One panel for each kind of data and of new samples, drawn by `sweep` and put side by side."""
-    import matplotlib.pyplot as plt
-
-    images = []
-    for title, methods in found.items():
-        figure = sweep([100 * share for share in SHARES], methods, "entries missing, %", f"R2, {title}")
-        figure.set_dpi(150)
-        figure.canvas.draw()
-        images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
-    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-    padded = [
-        np.pad(i, ((0, height - i.shape[0]), (0, width - i.shape[1]), (0, 0)), constant_values=255) for i in images
-    ]
-    rows = [np.concatenate(padded[start : start + 2], axis=1) for start in range(0, len(padded), 2)]
-    plt.imsave(path, np.concatenate(rows))
+    """One panel for each kind of data and of new samples: mean and standard deviation over seeds."""
+    rows = (len(found) + 1) // 2
+    figure = new_figure(2.1 * rows + 0.4, 6.4)
+    panels = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).ravel()
+    for place, (axes, (title, methods)) in enumerate(zip(panels, found.items(), strict=False)):
+        last, first = place // 2 == rows - 1, place % 2 == 0
+        quiet(axes, "entries missing, %" if last else "", "R2 of the true joint score" if first else "")
+        axes.set_title(f"{title} new samples", fontsize=FONT, color=MUTED)
+        for number, (name, values) in enumerate(methods.items()):
+            means, spreads = np.mean(values, axis=1), np.std(values, axis=1)
+            style = {"color": LABELS[number], "marker": MARKERS[number], "markersize": 3.5, "linewidth": 1.1}
+            axes.errorbar([100 * share for share in SHARES], means, spreads, label=name, capsize=2, **style)
+    shown = panels[0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=3, fontsize=FONT, frameon=False, labelcolor=MUTED)
+    figure.savefig(path, dpi=160)
 
 
 def tumours() -> tuple[Modalities, Modalities]:
