@@ -23,6 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import contextlib
+import itertools
+import json
 import sys
 import time
 import warnings
@@ -97,24 +99,27 @@ def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> d
 
 
 def curves(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.keep) if arguments.keep else None
+    points = json.loads(path.read_text()) if path is not None and path.exists() else {}
+    for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
+        for name, method in curve_methods(kind, seed, arguments.max_epochs).items():
+            key = f"{kind} {name} {share:.0%} {seed}"
+            if key not in points:
+                shape = {"noise": NOISE[kind], "nonlinear": kind == "nonlinear"}
+                made = make_synthetic(N + NEW, WIDTHS, random_state=seed, **shape)
+                points[key] = curve_point(made, method, share, seed)
+                print(key, points[key], file=sys.stderr, flush=True)
+                if path is not None:
+                    path.write_text(json.dumps(points))
     found: dict[str, dict[str, list[list[float]]]] = {}
-    for data_kind in arguments.kinds:
-        for name in curve_methods(data_kind, 0, 1):
-            for share in SHARES:
-                started, points = time.perf_counter(), []
-                for seed in range(arguments.seeds):
-                    nonlinear = data_kind == "nonlinear"
-                    made = make_synthetic(
-                        N + NEW, WIDTHS, noise=NOISE[data_kind], nonlinear=nonlinear, random_state=seed
-                    )
-                    method = curve_methods(data_kind, seed, arguments.max_epochs)[name]
-                    points.append(curve_point(made, method, share, seed))
-                for kind in KINDS:
-                    column = found.setdefault(f"{data_kind}, {kind}", {}).setdefault(name, [])
-                    column.append([point[kind] for point in points])
-                seconds = (time.perf_counter() - started) / arguments.seeds
-                numbers = "  ".join(f"{kind} {np.mean([p[kind] for p in points]):.3f}" for kind in KINDS)
-                print(f"{data_kind} {name:24} {share:.0%}: {numbers}   {seconds:.0f} s", file=sys.stderr, flush=True)
+    for kind, new in itertools.product(arguments.kinds, KINDS):
+        found[f"{kind}, {new}"] = {
+            name: [
+                [points[f"{kind} {name} {share:.0%} {seed}"][new] for seed in range(arguments.seeds)]
+                for share in SHARES
+            ]
+            for name in curve_methods(kind, 0, 1)
+        }
     for title, methods in found.items():
         print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
         print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
@@ -217,6 +222,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["linear", "nonlinear"], choices=("linear", "nonlinear"))
     parser.add_argument("--max-epochs", type=int, default=40)
     parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
+    parser.add_argument("--keep", help="file of the curves' points, to which a run that was cut off adds the rest")
     parser.add_argument("--figure", help="where to write the curves' figure")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
