@@ -38,8 +38,8 @@ class Modalities:
     data : mapping of str to array, sequence of arrays, or Modalities
         For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
         or polars data frame, a sparse matrix (its rows become dense when they are read), anything with ``shape``,
-        ``dtype`` and indexing by rows (zarr, HDF5), the path of a file (see `deepjive.files.read_array`), or a list
-        of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
+        ``dtype`` and indexing by rows (zarr, HDF5, dask), the path of a file (see `deepjive.files.read_array`), or a
+        list of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
         ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
     samples : sequence of str, optional
         Names of the samples. Taken from the index of data frames when not given.

@@ -41,6 +41,10 @@ HINTS = {
     "AnnData": "Write Modalities.from_mudata({'rna': adata_1, 'protein': adata_2}).",
     "Dataset": "Write Modalities.from_dataset(dataset).",
 }
+UNKNOWN_LENGTH = (
+    "Modality {name!r} has shape {shape}: how many samples it has is not known before it is computed. Call its "
+    "compute_chunk_sizes() first."
+)
 TOO_FEW_AXES = (
     "Modality {name!r} has shape {shape}, but at least two axes are expected: (samples, features...). "
     "For a single feature write array.reshape(-1, 1)."
@@ -138,6 +142,8 @@ def as_array(name: str, source: Any) -> Any:
         raise kind(NOT_AN_ARRAY.format(name=name, reason=str(error).rstrip("."))) from error
     if np.dtype(source.dtype).kind not in "fiub":
         raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
+    if any(length != length for length in source.shape):  # dask writes NaN
+        raise ValueError(UNKNOWN_LENGTH.format(name=name, shape=tuple(source.shape)))
     if len(source.shape) < 2:
         raise ValueError(TOO_FEW_AXES.format(name=name, shape=tuple(source.shape)))
     return source

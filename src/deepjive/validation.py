@@ -41,6 +41,17 @@ MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
     "to fit. Fit to the complete samples: data[data.present.all(axis=1)]; linear models also take missing='impute'."
 )
+TOO_FEW_MEASURED = (
+    "Modality {name!r} was measured in {count} of {n} samples, but at least {needed} are needed. Drop the modality, or "
+    "add samples that have it."
+)
+NOTHING_MEASURED = (
+    "{count} samples lack every modality, the first is sample {sample}; drop them: data[data.present.any(axis=1)]."
+)
+NO_OVERLAP = (
+    "Modality {name!r} was measured together with another in {count} samples, but what it has in common with others is "
+    "learnt from at least {needed}. Drop the modality, or add samples that have two."
+)
 RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
 RANK_TOO_LARGE = (
     "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
@@ -90,8 +101,30 @@ def check_for_fit(
         missing = int((~data.present[:, column]).sum())
         if missing and not allow_missing:
             raise ValueError(MISSING_SAMPLES.format(name=name, count=missing, n=len(data), estimator=estimator))
+        if len(data) - missing < min_samples:
+            raise ValueError(
+                TOO_FEW_MEASURED.format(name=name, count=len(data) - missing, n=len(data), needed=min_samples)
+            )
+    nothing = np.flatnonzero(~data.present.any(axis=1))
+    if len(nothing):
+        raise ValueError(NOTHING_MEASURED.format(count=len(nothing), sample=nothing[0]))
     check_values(data, varying=True, allow_nan=allow_nan)
     return data
+
+
+def check_overlap(data: Modalities, needed: int) -> None:
+    """Raise for a modality that fewer than `needed` samples have together with another.
+
+    Raises
+    ------
+    ValueError
+        For the first such modality.
+    """
+    several = data.present.sum(axis=1) > 1
+    for column, name in enumerate(data.names):
+        count = int((data.present[:, column] & several).sum())
+        if count < needed:
+            raise ValueError(NO_OVERLAP.format(name=name, count=count, needed=needed))
 
 
 def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool = False) -> Modalities:

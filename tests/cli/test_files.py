@@ -82,6 +82,29 @@ def test_a_mudata_file(invoke, run, files):
     assert "Modalities of a MuData file stand together" in result.stderr
 
 
+@pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")
+def test_a_deep_model_is_fitted_to_a_mudata_whose_samples_lack_modalities(invoke, files):
+    anndata, mudata = pytest.importorskip("anndata"), pytest.importorskip("mudata")
+    words = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pd.option_context("future.infer_string", False):
+            parts = {}
+            for first, name in enumerate(("expression", "methylation")):
+                table = pd.read_csv(files / f"{name}.csv", index_col=0).add_prefix(name)
+                parts[name] = anndata.AnnData(table.drop(index=table.index[first::5]))
+                words += ["-m", f"{name}={files}/some.h5mu:{name}"]
+            mudata.MuData(parts).write_h5mu(files / "some.h5mu")
+    ranks = ("--joint-rank", 1, "--individual-rank", 1, "--max-epochs", 1, "--quiet")
+    done = invoke("fit", *words, *ranks, "--out", files / "some")
+    assert done.exit_code == 0, done.stderr
+    assert len(pd.read_csv(files / "some" / "joint_scores.csv")) == 80
+    assert pd.read_csv(files / "some" / "individual_scores_expression.csv").isna().any(axis=1).sum() == 16
+    refused = invoke("fit", *words, *ranks, "--identity", "merged", "--out", files / "merged")
+    assert refused.exit_code == 2
+    assert "and 32 of 80 samples do" in refused.stderr
+
+
 def test_image_lists(invoke, files):
     nibabel = pytest.importorskip("nibabel")
     images = np.load(files / "image.npy").reshape(80, 5, 3, 2).astype(np.float32)

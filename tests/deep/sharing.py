@@ -26,9 +26,12 @@ from deepjive.deep.launch import launched
 from deepjive.deep.objective import PublishedPhase, RefinementPhase
 from deepjive.deep.training import _own_rows, evaluate
 
-CASES = list(
-    itertools.product(("explicit", "exchange", "merged"), ("closed_form", "regression"), ("joint_first", "published"))
-)
+IDENTITIES = ("explicit", "exchange", "merged")
+SETTINGS = ("closed_form", "regression"), ("joint_first", "published")
+CASES = [
+    *itertools.product(IDENTITIES, *SETTINGS, ("complete",)),
+    *itertools.product(IDENTITIES[:2], *SETTINGS, ("gaps",)),
+]
 BATCH = 96
 
 
@@ -36,13 +39,22 @@ def data() -> Modalities:
     return make_synthetic(200, (14, 9), noise=0.3, random_state=3).data
 
 
+def data_with_gaps() -> Modalities:
+    """Three modalities, of which the two halves of a batch lack unequal shares."""
+    complete = make_synthetic(200, (14, 9, 6), noise=0.3, random_state=3).data
+    present = np.random.default_rng(0).random((200, 3)) > 0.4
+    present[:48] |= np.random.default_rng(1).random((48, 3)) > 0.5
+    present[np.flatnonzero(~present.any(axis=1)), 0] = True
+    return Modalities(complete, present=present)
+
+
 def fabric() -> Any:
     return launched("cpu", 1, 1, "auto", "32-true", None)
 
 
-def gradients(identity: str, orthogonality: str, objective: str) -> dict[str, np.ndarray]:
+def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> dict[str, np.ndarray]:
     """Gradients, running moments and validation terms of one step on the first samples."""
-    samples = data()
+    samples = data() if kind == "complete" else data_with_gaps()
     scaling = Scaling.of(samples)
     model = DeepJIVE(2, 1, identity=identity, orthogonality=orthogonality, objective=objective, networks="dense")
     torch.manual_seed(number())  # what begins differently must be made the same
@@ -55,13 +67,23 @@ def gradients(identity: str, orthogonality: str, objective: str) -> dict[str, np
     module = fabric().setup(phase)
     module.train()
     batches = Batches(samples, scaling, torch.device("cpu"))
-    (x,) = batches(_own_rows(torch.arange(BATCH), BATCH), BATCH // processes())
-    fabric().backward(module(x)["total"])
+    (batch,) = batches(_own_rows(torch.arange(BATCH), BATCH), BATCH // processes())
+    fabric().backward(module(*batch)["total"])
     found = {name: weight.grad.numpy() for name, weight in phase.named_parameters() if weight.grad is not None}
     found |= {name: buffer.numpy() for name, buffer in phase.named_buffers()}
     phase.eval()
     terms = evaluate(phase, batches, torch.arange(BATCH, len(samples)), 32)
     return found | {name: np.asarray(value) for name, value in terms.items()}
+
+
+def fit_with_gaps() -> dict[str, np.ndarray]:
+    """Scores of a model fitted to samples that lack modalities."""
+    samples = data_with_gaps()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = DeepJIVE(1, 1, batch_size=40, max_epochs=2, random_state=0).fit(samples)
+    parts = model.decompose(samples)
+    return {"joint": parts.joint_scores, **parts.individual_scores}
 
 
 def fit(folder: Path) -> dict[str, np.ndarray]:
@@ -94,6 +116,7 @@ def main(folder: Path) -> None:
     for case in CASES:
         np.savez(folder / f"{'-'.join(case)}-{number()}.npz", **gradients(*case))
     np.savez(folder / f"fit-{number()}.npz", **fit(folder))
+    np.savez(folder / f"gaps-{number()}.npz", **fit_with_gaps())
 
 
 if __name__ == "__main__":

@@ -89,14 +89,22 @@ def assert_same(one: DeepJIVE, other: DeepJIVE) -> None:
         (3 * EPOCHS, {"objective": "joint_first"}),
     ],
 )
+@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
 def test_training_goes_on_to_the_same_weights_from_any_epoch(
-    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, settings: dict[str, str]
+    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, settings: dict[str, str], gaps: bool
 ) -> None:
+    data = small.data
+    if gaps:
+        if settings.get("identity") == "merged":
+            pytest.skip("merged learns from complete samples alone")
+        present = np.ones(data.shape, dtype=bool)
+        present[::3, 0], present[1::3, 1] = False, False
+        data = Modalities(data, present=present)
     with monkeypatch.context() as patched:
         cut_after(patched, epochs)
         with pytest.raises(CutError):
-            fit(small.data, tmp_path, **settings)
-    assert_same(fit(small.data, tmp_path, **settings), fit(small.data, **settings))
+            fit(data, tmp_path, **settings)
+    assert_same(fit(data, tmp_path, **settings), fit(data, **settings))
 
 
 def test_a_seed_that_was_drawn_is_kept(small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +159,10 @@ def test_other_data_are_refused(cut: Path, small: Synthetic) -> None:
         fit(changed, cut)
     with pytest.raises(CheckpointError, match="numbers of samples and missing modalities and values differ"):
         fit(small.data[:200], cut)
+    present = np.ones(small.data.shape, dtype=bool)
+    present[5, 0] = False
+    with pytest.raises(CheckpointError, match="of other data: missing modalities differ"):
+        fit(Modalities(small.data, present=present), cut)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "link"])

@@ -33,7 +33,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", sharing.CASES, ids="-".join)
 def test_two_processes_with_half_the_batch_give_the_gradients_of_one_with_the_whole(
-    two: Path, case: tuple[str, str, str]
+    two: Path, case: tuple[str, str, str, str]
 ) -> None:
     """Weights' gradients, running moments, and validation terms, to 1e-5 of the largest."""
     whole = sharing.gradients(*case)
@@ -53,6 +53,13 @@ def test_both_processes_end_with_the_same_model_which_is_that_of_one(two: Path, 
         # a few dozen steps of Adam on sums that were taken in another order; "explicit" would differ by more, since
         # whitening makes the gradients of its encoders' biases zero, and Adam divides their rounding by itself
         np.testing.assert_allclose(first[name], alone[name], atol=2e-3)
+
+
+def test_both_processes_end_with_the_same_model_of_samples_that_lack_modalities(two: Path) -> None:
+    first, second, alone = np.load(two / "gaps-0.npz"), np.load(two / "gaps-1.npz"), sharing.fit_with_gaps()
+    for name, scores in alone.items():
+        np.testing.assert_array_equal(first[name], second[name])
+        np.testing.assert_allclose(first[name], scores, atol=2e-3)
 
 
 def test_only_the_first_process_warns(two: Path) -> None:

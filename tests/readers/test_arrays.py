@@ -1,8 +1,10 @@
+import os
 import zipfile
 
 import numpy as np
 import pytest
 
+from deepjive import Modalities
 from deepjive.files import read_array
 from deepjive.readers.guard import UnreadableError
 
@@ -68,3 +70,35 @@ def test_object_arrays_are_refused_by_their_header(tmp_path, dtype):
     for suffix in ("npy", "npz"):
         with pytest.raises(UnreadableError, match="holds Python objects, which are never read"):
             read_array(tmp_path / f"x.{suffix}")
+
+
+def rows_of(path, order="C"):
+    np.save(path, np.asarray(np.arange(60.0).reshape(20, 3), order=order))
+    return Modalities({"a": path, "b": np.ones((20, 1))})
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_scattered_rows_of_a_mapped_file_are_those_asked_for(tmp_path, order):
+    data = rows_of(tmp_path / "x.npy", order)
+    wanted = [17, 3, 3, 0]
+    np.testing.assert_array_equal(data.rows("a", wanted), np.arange(60.0).reshape(20, 3)[wanted])
+    np.testing.assert_array_equal(data[[5, 1, 9]].rows("a", [2, 0]), np.arange(60.0).reshape(20, 3)[[9, 5]])
+    assert data.rows("a", []).shape == (0, 3)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_mapped_file_keeps_its_values_when_another_takes_its_place(tmp_path, how):
+    data = rows_of(tmp_path / "x.npy")
+    if how == "replaced":
+        np.save(tmp_path / "y.npy", np.zeros((20, 3)))
+        (tmp_path / "y.npy").replace(tmp_path / "x.npy")
+    else:
+        (tmp_path / "x.npy").unlink()
+    np.testing.assert_array_equal(data.rows("a", [7, 2]), [[21, 22, 23], [6, 7, 8]])
+
+
+def test_a_mapped_file_that_became_shorter_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    data = rows_of(tmp_path / "x.npy")
+    os.truncate(tmp_path / "x.npy", 200)
+    with pytest.raises(OSError, match=r"x\.npy is shorter than it was when it was opened"):
+        data.rows("a", [1, 19])

@@ -28,10 +28,12 @@ from deepjive.modalities import Modalities
 from deepjive.readers.lazy import forget
 
 AHEAD = 4
+IN_CACHE = 2**15
 LARGEST_SAMPLE = 1000, 2**27
 
+Batch = tuple[list[Tensor], Tensor | None]
 Piece = TypeVar("Piece")
-Batch = TypeVar("Batch")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,14 @@ class Scaling:
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
-        """Data units to scaled single precision."""
-        centred = x - self.mean[name]
-        centred /= self.scale[name]
-        return centred.astype(np.float32)
+        """Data units to scaled single precision; computed in double, in pieces that the processor's cache holds."""
+        scaled = np.empty(x.shape, dtype=np.float32)
+        step = max(1, IN_CACHE // max(math.prod(x.shape[1:]), 1))
+        for start in range(0, len(x), step):
+            centred = x[start : start + step] - self.mean[name]
+            centred /= self.scale[name]
+            scaled[start : start + step] = centred
+        return scaled
 
 
 class Batches:
@@ -91,23 +97,40 @@ class Batches:
         self.sample_size = 4 * sum(math.prod(shape) for shape in data.shapes.values())
         self.in_memory = len(data) * self.sample_size <= memory_limit * 2**30
         self._tensors = [self._whole(name) for name in data.names] if self.in_memory else []
+        self._present = None if data.present.all() else torch.from_numpy(data.present)
 
-    def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[list[Tensor]]:
-        """Batches of the rows, in the order given: lists of one tensor (batch, *shape) a modality."""
+    def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        """Batches of the rows, in the order given.
+
+        Yields
+        ------
+        x : list of Tensor, each (batch, *shape)
+            One a modality; zeros where a sample lacks it.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which; None where no sample of the data lacks any.
+        """
         stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
         pieces = [rows[start : start + batch_size] for start in range(0, stop, batch_size)]
         if self.in_memory:
             for piece in pieces:
                 here = piece.to(self.device)
-                yield [tensor[here] for tensor in self._tensors]
+                yield [tensor[here] for tensor in self._tensors], self._present_in(piece)
         else:
-            for batch in read_ahead(self._read, pieces):
-                yield [tensor.to(self.device, non_blocking=True) for tensor in batch]
+            for piece, batch in zip(pieces, read_ahead(self._read, pieces), strict=True):
+                yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(piece)
 
-    def sample(self, rows: Tensor) -> list[Tensor]:
-        """One batch of the first rows, as many as are few enough to compute with at once."""
+    def sample(self, rows: Tensor) -> Batch:
+        """One batch of the first rows, those that lack least first, as many as can be computed with at once."""
         count = min(len(rows), LARGEST_SAMPLE[0], max(2, LARGEST_SAMPLE[1] // self.sample_size))
-        return next(self(rows[:count], count))
+        if self._present is None:
+            return next(self(rows[:count], count))
+        rows = rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
+        x, present = next(self(rows, count))
+        return x, present if present is not None and not present.all() else None
+
+    def having(self, k: int, rows: Tensor) -> Tensor | slice:
+        """Which of some rows have modality `k`."""
+        return slice(None) if self._present is None else self._present[rows, k].to(self.device)
 
     def at_once(self, most: int) -> int:
         """A number of rows, at most `most`, that takes little memory to compute with."""
@@ -115,16 +138,28 @@ class Batches:
 
     def _read(self, piece: Tensor) -> list[Tensor]:
         rows = piece.numpy()
-        batch = [torch.from_numpy(self.scaling.scaled(name, self.data.rows(name, rows))) for name in self.data.names]
+        batch = [torch.from_numpy(self._scaled(name, rows)) for name in self.data.names]
         for array in self.data.values():
             forget(array)
         return batch
+
+    def _scaled(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some samples, scaled; what stands in the rows of those that lack the modality is not looked at."""
+        here = self.data.present[rows, self.data.names.index(name)]
+        if here.all():
+            return self.scaling.scaled(name, self.data.rows(name, rows))
+        scaled = np.zeros((len(rows), *self.data.shapes[name]), dtype=np.float32)
+        scaled[here] = self.scaling.scaled(name, self.data.rows(name, rows[here]))
+        return scaled
+
+    def _present_in(self, rows: Tensor) -> Tensor | None:
+        return None if self._present is None else self._present[rows].to(self.device)
 
     def _whole(self, name: str) -> Tensor:
         shape = self.data.shapes[name]
         whole = np.empty((len(self.data), *shape), dtype=np.float32)
         for rows in row_batches(np.arange(len(whole)), shape):
-            whole[rows[0] : rows[-1] + 1] = self.scaling.scaled(name, self.data.rows(name, rows))
+            whole[rows[0] : rows[-1] + 1] = self._scaled(name, rows)
             forget(self.data[name])
         return torch.from_numpy(whole).to(self.device)
 
@@ -134,7 +169,7 @@ def rows_at_once(shapes: Mapping[str, tuple[int, ...]], most: int) -> int:
     return max(2, min(most, BATCH_NUMBERS // sum(math.prod(shape) for shape in shapes.values())))
 
 
-def read_ahead(read: Callable[[Piece], Batch], pieces: Sequence[Piece]) -> Iterator[Batch]:
+def read_ahead(read: Callable[[Piece], Read], pieces: Sequence[Piece]) -> Iterator[Read]:
     """What `read` gives for each piece, in order; the next few are read by a thread in the meantime.
 
     Parameters
@@ -145,7 +180,7 @@ def read_ahead(read: Callable[[Piece], Batch], pieces: Sequence[Piece]) -> Itera
         What to read.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="deepjive-reader") as pool:
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[Future[Read]] = deque()
         try:
             for piece in pieces:
                 waiting.append(pool.submit(read, piece))

@@ -21,7 +21,7 @@ from deepjive.base import JointIndividualModel, Scores
 from deepjive.deep.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.distributed import is_first, of_first, processes
-from deepjive.deep.identity import NEEDS_ALL, IdentityName, make_identity
+from deepjive.deep.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
 from deepjive.deep.launch import launched
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
@@ -37,7 +37,7 @@ from deepjive.deep.threads import threads_for
 from deepjive.deep.training import Job, Settings
 from deepjive.modalities import Modalities
 from deepjive.packing import is_custom, packed_parameter
-from deepjive.validation import check_for_fit, check_ranks
+from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
 CHUNK = 512
@@ -49,6 +49,10 @@ BATCH_TOO_LARGE = (
 NOT_SHARED = (
     "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
     "of {count}; it is the number of samples in a step of all processes together."
+)
+TOO_FEW_COMPLETE = (
+    "Ranks are found from samples that have every modality, at least {needed}, but only {count} of {n} have. Give "
+    "joint_rank and individual_ranks."
 )
 NOTHING_TO_FIT = (
     "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
@@ -217,7 +221,7 @@ class DeepJIVE(JointIndividualModel):
         """
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
-        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
+        data = self._checked_for_fit(X)
         fabric = launched(self.accelerator, self.devices, self.num_nodes, self.strategy, self.precision, self.log)
         checkpoint = None if resume is None else Checkpoint(resume, parameters, data)
         try:
@@ -256,8 +260,11 @@ class DeepJIVE(JointIndividualModel):
         deepjive.deep.ranks.RankSelection
             The ranks, what every number of scores predicted of held-out samples, and the choice in words.
         """
-        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES)
+        data = self._checked_for_fit(X)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        complete = int(data.present.all(axis=1).sum())
+        if complete < MIN_SAMPLES:
+            raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=complete))
         with steps_of(self.verbose) as on_step:
             return select_ranks(
                 data,
@@ -266,6 +273,15 @@ class DeepJIVE(JointIndividualModel):
                 seed=_seed(self.random_state),
                 on_step=on_step,
             )
+
+    def _checked_for_fit(self, X: Any) -> Modalities:
+        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES, allow_missing=True)
+        lacking = int((~data.present.all(axis=1)).sum())
+        if lacking and self.identity == "merged":
+            raise ValueError(NEEDS_ALL_TO_FIT.format(count=lacking, n=len(data)))
+        if lacking and self.joint_rank != 0:
+            check_overlap(data, MIN_SAMPLES)
+        return data
 
     def _fit(self, data: Modalities, fabric: Any, checkpoint: Checkpoint | None) -> None:
         saved = None if checkpoint is None else checkpoint.read()
@@ -336,7 +352,7 @@ class DeepJIVE(JointIndividualModel):
     ) -> None:
         generator = torch.Generator().manual_seed(begun["seed"])
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
-        train_rows, validation_rows = self._split(len(data), generator)
+        train_rows, validation_rows = self._split(data.present, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
         job = Job(batches, train_rows, validation_rows, fabric, settings, generator, data.names)
@@ -345,9 +361,17 @@ class DeepJIVE(JointIndividualModel):
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 
-    def _split(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _split(self, present: NDArray[np.bool_], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows to learn from and rows to stop by; samples that lack the same modalities are split alike."""
+        n = len(present)
         held_out = max(2, round(n * self.validation_fraction))
         order = torch.randperm(n, generator=generator)
+        if not present.all():
+            patterns = torch.from_numpy(np.unique(present, axis=0, return_inverse=True)[1])
+            alike = order[patterns[order].argsort(stable=True)]
+            chosen = torch.zeros(n, dtype=torch.bool)
+            chosen[(torch.arange(held_out) + 0.5).mul(n / held_out).long()] = True
+            order = torch.cat([alike[chosen], alike[~chosen]])
         return order[held_out:], order[:held_out]
 
     def _settings(self, n: int, held_out: int) -> Settings:

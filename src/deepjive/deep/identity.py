@@ -7,6 +7,8 @@ scores a modality may be predicted without having been looked at (`without`), an
 - exchange    z_J = mean_k z_k           no latent term; decoders are exchanged between the modalities' latents
 - merged      z_J = h(z_1, ..., z_K)     one network over all modalities; needs all of them
 
+Means are over the modalities that a sample has; `Presence` says which.
+
 Source: DeepJIVE (arXiv 2507.19682), section 2.3.2, as summarised publicly. Whitening in *explicit* is ours: a plain
 squared distance is smallest where the latents vanish, and whitened latents cannot vanish; AJIVE's common scores are
 orthonormal too (Feng, Jiang, Hannig and Marron, 2018).
@@ -23,12 +25,19 @@ from torch import Tensor, nn
 
 from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.networks import zeroed
+from deepjive.deep.presence import Presence, mean_square
 
 IdentityName = Literal["explicit", "exchange", "merged"]
 
 NEEDS_ALL = (
     "identity='merged' computes joint scores from all modalities at once, but {missing} was not given. "
     "Give every modality, or fit with identity='explicit' or 'exchange', which can do without."
+)
+
+NEEDS_ALL_TO_FIT = (
+    "identity='merged' computes joint scores by one network over all modalities at once, which has no answer for a "
+    "sample that lacks one, and {count} of {n} samples do. Fit with identity='explicit' or 'exchange', which take "
+    "them, or to the complete samples: data[data.present.all(axis=1)]."
 )
 
 Latents = Sequence[Tensor | None]
@@ -53,23 +62,32 @@ class Identity(nn.Module, ABC):
         self.n_modalities, self.rank = n_modalities, rank
 
     @abstractmethod
-    def prepared(self, latents: Latents) -> list[Tensor | None]:
+    def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         """Latents made comparable, each (batch, rank); done once a batch, before the other methods."""
 
     @abstractmethod
-    def joint(self, latents: Latents) -> Tensor:
-        """Joint scores (batch, rank) from prepared latents; None stands for a modality that is not there."""
+    def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
+        """Joint scores (batch, rank) from prepared latents; None stands for a modality that no sample has."""
 
     @abstractmethod
-    def without(self, latents: Latents, k: int) -> list[Tensor]:
+    def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         """Joint scores (batch, rank), one or several, from which modality `k` can be predicted unseen."""
+
+    def seen(self, presence: Presence, k: int) -> Tensor:
+        """1 where a sample has what it takes to make the scores of `without`, shape (n_scores, batch)."""
+        raise NotImplementedError(NEEDS_ALL.format(missing="one of them"))
 
     def start(self, latents: Sequence[Tensor]) -> None:
         """Begin with the mean of these latents, one (n, features) a modality, whose first `rank` are joint scores."""
 
-    def term(self, latents: Latents) -> Tensor:
+    def term(self, latents: Latents, presence: Presence | None = None) -> Tensor:
         """Mean squared distance between the modalities' prepared latents, per score."""
         z = _given(latents)
+        if presence is not None:
+            centre, shares = presence.mean(z), presence.own / presence.own.sum(1, keepdim=True)
+            several = presence.several()
+            apart = [mean_square(one - centre, several * shares[:, k]) for k, one in enumerate(z)]
+            return torch.stack(apart).sum() * 2.0
         centre = torch.stack(z).mean(0)
         return torch.stack([(one - centre).square().mean() for one in z]).mean() * 2.0
 
@@ -91,33 +109,40 @@ class Explicit(Identity):
         super().__init__(n_modalities, rank)
         self.whitening = nn.ModuleList([Whitening(rank) for _ in range(n_modalities)]) if whiten else None
 
-    def prepared(self, latents: Latents) -> list[Tensor | None]:
+    def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         if self.whitening is None:
             return list(latents)
-        return [None if z is None else w(z) for z, w in zip(latents, self.whitening, strict=True)]
+        whole: list[Tensor | None] = [None] * len(latents) if presence is None else list(presence.whole.unbind(1))
+        return [None if z is None else w(z, p) for z, w, p in zip(latents, self.whitening, whole, strict=True)]
 
     def start(self, latents: Sequence[Tensor]) -> None:
         for z, whitening in zip(latents, self.whitening or [], strict=True):
             cast(Whitening, whitening).remember(*_moments(z), momentum=1.0)
 
-    def joint(self, latents: Latents) -> Tensor:
-        return torch.stack(_given(latents)).mean(0)
+    def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
+        return _mean(latents, presence)
 
-    def without(self, latents: Latents, k: int) -> list[Tensor]:
-        return [torch.stack(_given(latents, k)).mean(0)]
+    def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
+        return [_mean(latents, presence, k)]
+
+    def seen(self, presence: Presence, k: int) -> Tensor:
+        return (presence.own.sum(1, keepdim=True).T - presence.own[:, k] > 0).float()
 
 
 class Exchange(Identity):
     """Modality `k` is predicted from every other modality's latent in turn."""
 
-    def prepared(self, latents: Latents) -> list[Tensor | None]:
+    def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         return list(latents)
 
-    def joint(self, latents: Latents) -> Tensor:
-        return torch.stack(_given(latents)).mean(0)
+    def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
+        return _mean(latents, presence)
 
-    def without(self, latents: Latents, k: int) -> list[Tensor]:
+    def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return _given(latents, k)
+
+    def seen(self, presence: Presence, k: int) -> Tensor:
+        return torch.stack([here for other, here in enumerate(presence.own.unbind(1)) if other != k])
 
 
 class Merged(Identity):
@@ -140,7 +165,7 @@ class Merged(Identity):
         """Number of features that each modality's joint encoder gives."""
         return max(self.width, 2 * self.rank)
 
-    def prepared(self, latents: Latents) -> list[Tensor | None]:
+    def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         return list(latents)
 
     def start(self, latents: Sequence[Tensor]) -> None:
@@ -150,10 +175,10 @@ class Merged(Identity):
             first = k * (self.features + 1)
             self.linear.weight[:, first : first + self.rank].fill_diagonal_(1 / self.n_modalities)
 
-    def joint(self, latents: Latents) -> Tensor:
+    def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
         return self._merge(latents, left_out=None)
 
-    def without(self, latents: Latents, k: int) -> list[Tensor]:
+    def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return [self._merge(latents, left_out=k)]
 
     def _merge(self, latents: Latents, left_out: int | None) -> Tensor:
@@ -190,13 +215,15 @@ class Whitening(nn.Module):
         self.register_buffer("mean", torch.zeros(rank))
         self.register_buffer("covariance", torch.eye(rank))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(batch, rank) to (batch, rank)."""
+    def forward(self, z: Tensor, present: Tensor | None = None) -> Tensor:
+        """(batch, rank) to (batch, rank), by the samples of all processes for which `present` is 1."""
         if self.rank == 0:
             return z
         mean, covariance = self.mean, self.covariance
-        if self.training and len(z) > 1:
-            mean, covariance = _moments(*of_all_processes([z]))
+        enough = len(z) if present is None else int(present.sum())
+        if self.training and enough > (1 if present is None else self.rank):
+            (whole,) = of_all_processes([z])
+            mean, covariance = _moments(whole if present is None else whole[present > 0])
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
         factor = torch.linalg.cholesky(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
@@ -219,6 +246,13 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and covariance of scores (n, rank)."""
     mean = z.mean(0)
     return mean, (z - mean).T @ (z - mean) / (len(z) - 1)
+
+
+def _mean(latents: Latents, presence: Presence | None, left_out: int | None = None) -> Tensor:
+    """Mean of the latents that a sample has, but for one."""
+    if presence is None:
+        return torch.stack(_given(latents, left_out)).mean(0)
+    return presence.mean(_given(latents), left_out)
 
 
 def _given(latents: Latents, left_out: int | None = None) -> list[Tensor]:

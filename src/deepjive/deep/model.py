@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from deepjive.deep.identity import Identity, Latents, Merged
 from deepjive.deep.networks import NetworkBuilder
 from deepjive.deep.orthogonality import ClosedForm, Regression
+from deepjive.deep.presence import Presence
 
 
 class Network(nn.Module):
@@ -74,14 +75,14 @@ class Network(nn.Module):
         """What the individual parts are made of."""
         return [self.individual_encoders, self.individual_decoders]
 
-    def latents(self, x: Sequence[Tensor | None]) -> Latents:
+    def latents(self, x: Sequence[Tensor | None], presence: Presence | None = None) -> Latents:
         """Each modality's joint latent, prepared by the identity constraint; None for a modality not there."""
         encoded = [None if one is None else encoder(one) for encoder, one in zip(self.joint_encoders, x, strict=True)]
-        return self.identity.prepared(encoded)
+        return self.identity.prepared(encoded, presence)
 
-    def joint_scores(self, x: Sequence[Tensor | None]) -> Tensor:
-        """Joint scores (batch, joint_rank)."""
-        return self.identity.joint(self.latents(x))
+    def joint_scores(self, x: Sequence[Tensor | None], presence: Presence | None = None) -> Tensor:
+        """Joint scores (batch, joint_rank), of the modalities that each sample has."""
+        return self.identity.joint(self.latents(x, presence), presence)
 
     def individual_scores(self, x: Sequence[Tensor | None], joint: Tensor) -> list[Tensor | None]:
         """Individual scores (batch, individual_rank) of each modality; with `Regression`, its residuals."""

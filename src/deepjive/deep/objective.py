@@ -1,7 +1,8 @@
 """What is minimized, and in which phases.
 
 Errors are mean squares of scaled data, so that 1 is the error of predicting the mean. `|.|^2` is that mean, and `sg`
-stops the gradient.
+stops the gradient. Of samples that lack modalities each mean takes those that have what it needs: see
+`deepjive.deep.presence`.
 
 Joint first (ours, the default)
     joint phase        |x_k - DJ_k(z_-k)|^2                  prediction: z_-k, joint scores made without modality k
@@ -30,12 +31,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
+from deepjive.deep.presence import Presence, mean_square, squared_error
 from deepjive.deep.start import start_individual, start_joint
 
 ObjectiveName = Literal["joint_first", "published"]
@@ -73,14 +74,22 @@ class Phase(nn.Module, ABC):
         """The modules that this phase trains."""
 
     @abstractmethod
-    def forward(self, x: Sequence[Tensor]) -> Terms:
-        """Loss terms of a batch, one tensor (batch, *shape) a modality."""
+    def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
+        """Loss terms of a batch.
+
+        Parameters
+        ----------
+        x : sequence of Tensor, each (batch, *shape)
+            One a modality.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which; None where all have all.
+        """
 
     def auxiliary(self) -> list[nn.Module]:
         """Modules with an optimizer of their own: the regression network."""
         return []
 
-    def start(self, x: Sequence[Tensor]) -> None:
+    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
         """Set what this phase trains to a solution that some samples give at once; nothing if there is none."""
 
     def error(self, terms: Mapping[str, float]) -> float:
@@ -100,16 +109,17 @@ class JointPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.joint_modules
 
-    def start(self, x: Sequence[Tensor]) -> None:
-        start_joint(self.network, x)
+    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
+        start_joint(self.network, x, Presence.of(present))
 
-    def forward(self, x: Sequence[Tensor]) -> Terms:
-        identity, latents = self.network.identity, self.network.latents(x)
-        joint = identity.joint(latents)
-        terms, _ = joint_terms(self.network, latents, joint, x)
+    def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
+        presence = Presence.of(present)
+        identity, latents = self.network.identity, self.network.latents(x, presence)
+        joint = identity.joint(latents, presence)
+        terms, _ = joint_terms(self.network, latents, joint, x, presence)
         total = terms["prediction"] + terms["decoding"] + terms["agreement"]
         if identity.latent_term:
-            terms["identity"] = identity.term(latents)
+            terms["identity"] = identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
         return terms | {"total": total}
 
@@ -129,18 +139,18 @@ class IndividualPhase(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
-    def start(self, x: Sequence[Tensor]) -> None:
-        start_individual(self.network, x)
+    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
+        start_individual(self.network, x, Presence.of(present))
 
-    def forward(self, x: Sequence[Tensor]) -> Terms:
-        network = self.network
+    def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
+        network, presence = self.network, Presence.of(present)
         with torch.no_grad():
-            joint = network.joint_scores(x)
+            joint = network.joint_scores(x, presence)
             rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
         raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
         parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
-        terms = {"reconstruction": _mean([mse_loss(part, one) for part, one in zip(parts, rest, strict=True)])}
-        return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, self._weight())
+        terms = {"reconstruction": _mean_of_measured(parts, rest, presence)}
+        return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, self._weight(), presence)
 
     def _weight(self) -> float:
         return _warmed(self.orthogonality_weight, self.network, self.progress)
@@ -161,22 +171,22 @@ class RefinementPhase(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
-    def forward(self, x: Sequence[Tensor]) -> Terms:
-        network, identity = self.network, self.network.identity
-        latents = network.latents(x)
-        joint = identity.joint(latents)
+    def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
+        network, identity, presence = self.network, self.network.identity, Presence.of(present)
+        latents = network.latents(x, presence)
+        joint = identity.joint(latents, presence)
         raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
         parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
         left = [whole - part.detach() for whole, part in zip(x, parts, strict=True)]
-        terms, joint_parts = joint_terms(network, latents, joint, left)
+        terms, joint_parts = joint_terms(network, latents, joint, left, presence)
         rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
-        terms["reconstruction"] = _mean([mse_loss(part, one) for part, one in zip(parts, rest, strict=True)])
+        terms["reconstruction"] = _mean_of_measured(parts, rest, presence)
         total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
         if identity.latent_term:
-            terms["identity"] = identity.term(latents)
+            terms["identity"] = identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
         weight = _warmed(self.orthogonality_weight, network, self.progress)
-        return _with_orthogonality(terms, total, network, raw, joint.detach(), weight)
+        return _with_orthogonality(terms, total, network, raw, joint.detach(), weight, presence)
 
 
 class PublishedPhase(Phase):
@@ -194,24 +204,27 @@ class PublishedPhase(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
-    def forward(self, x: Sequence[Tensor]) -> Terms:
-        network, identity = self.network, self.network.identity
-        latents = network.latents(x)
-        joint = identity.joint(latents)
+    def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
+        network, identity, presence = self.network, self.network.identity, Presence.of(present)
+        latents = network.latents(x, presence)
+        joint = identity.joint(latents, presence)
         raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
-        sources = [z for z in latents if z is not None] if isinstance(identity, Exchange) else [joint]
+        exchanged = isinstance(identity, Exchange)
+        sources = [z for z in latents if z is not None] if exchanged else [joint]
+        shares = presence.own.T / presence.own.sum(1) if exchanged and presence is not None else 1.0
         reconstruction = []
         for k, (target, z) in enumerate(zip(x, raw, strict=True)):
             rest = target - network.individual_part(k, network.orthogonalized(k, z, joint), joint)
             parts = torch.stack(network.joint_part(k, torch.cat(sources)).chunk(len(sources)))
-            reconstruction.append((parts - rest).square().mean())
+            weights = None if presence is None else presence.measured(k)[None] * shares
+            reconstruction.append(mean_square(parts - rest, weights))
         terms = {"reconstruction": _mean(reconstruction)}
         total = terms["reconstruction"]
         if identity.latent_term:
-            terms["identity"] = identity.term(latents)
+            terms["identity"] = identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
         weight = _warmed(self.orthogonality_weight, network, self.progress)
-        return _with_orthogonality(terms, total, network, raw, joint, weight)
+        return _with_orthogonality(terms, total, network, raw, joint, weight, presence)
 
 
 def phases_of(
@@ -230,7 +243,7 @@ def phases_of(
 
 
 def joint_terms(
-    network: Network, latents: Latents, joint: Tensor, targets: Sequence[Tensor]
+    network: Network, latents: Latents, joint: Tensor, targets: Sequence[Tensor], presence: Presence | None = None
 ) -> tuple[Terms, list[Tensor]]:
     """Prediction of each target by joint scores that have not seen it, decoding of z_J, and agreement of the two.
 
@@ -244,6 +257,8 @@ def joint_terms(
         Joint scores of all modalities.
     targets : sequence of Tensor, each (batch, *shape)
         What the joint parts are to explain.
+    presence : Presence or None
+        Which sample has which modality.
 
     Returns
     -------
@@ -254,30 +269,53 @@ def joint_terms(
     """
     prediction, decoding, agreement, joint_parts = [], [], [], []
     for k, target in enumerate(targets):
-        unseen = network.identity.without(latents, k)
+        unseen = network.identity.without(latents, k, presence)
         sources = torch.cat([*unseen, joint.detach(), joint])
         *parts, decoded, joint_part = network.joint_part(k, sources).chunk(len(unseen) + 2)
         predicted = torch.stack(parts)
-        prediction.append((predicted - target).square().mean())
-        decoding.append(mse_loss(decoded, target))
-        agreement.append(mse_loss(joint_part, predicted.mean(0).detach()))
+        if presence is None:
+            expected, each, paired, measured = predicted.mean(0), None, None, None
+        else:
+            shares = network.identity.seen(presence, k)
+            shares = shares / shares.sum(0).clamp_min(1.0)
+            expected = (shares.view(*shares.shape, *[1] * (target.dim() - 1)) * predicted).sum(0)
+            paired, measured = presence.with_another(k), presence.measured(k)
+            each = paired * shares
+        prediction.append(mean_square(predicted - target, each))
+        decoding.append(squared_error(decoded, target, measured))
+        agreement.append(squared_error(joint_part, expected.detach(), paired))
         joint_parts.append(joint_part)
     terms = {"prediction": _mean(prediction), "decoding": _mean(decoding), "agreement": _mean(agreement)}
     return terms, joint_parts
 
 
 def _with_orthogonality(
-    terms: Terms, total: Tensor, network: Network, raw: Sequence[Tensor], joint: Tensor, weight: float
+    terms: Terms,
+    total: Tensor,
+    network: Network,
+    raw: Sequence[Tensor],
+    joint: Tensor,
+    weight: float,
+    presence: Presence | None,
 ) -> Terms:
     orthogonality = network.orthogonality
+    present = None if presence is None else presence.whole > 0
     if orthogonality is not None:  # measured over the whole batch, of all processes together
         *raw, joint = of_all_processes([*raw, joint])
-        terms["orthogonality"] = orthogonality.penalty(raw, joint)
+        terms["orthogonality"] = orthogonality.penalty(raw, joint, present)
         total = total + weight * terms["orthogonality"]
     if isinstance(orthogonality, Regression):
-        terms["regression"] = orthogonality.fit_term(raw, joint)
+        terms["regression"] = orthogonality.fit_term(raw, joint, present)
         total = total + terms["regression"]
     return terms | {"total": total}
+
+
+def _mean_of_measured(parts: Sequence[Tensor], targets: Sequence[Tensor], presence: Presence | None) -> Tensor:
+    """Mean square error of parts, over the modalities and the samples that have them."""
+    errors = []
+    for k, (part, target) in enumerate(zip(parts, targets, strict=True)):
+        errors.append(squared_error(part, target, None if presence is None else presence.measured(k)))
+    return _mean(errors)
 
 
 def _regression(network: Network) -> list[nn.Module]:

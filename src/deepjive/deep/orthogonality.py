@@ -24,6 +24,8 @@ from torch.func import functional_call
 
 from deepjive.deep.networks import NoScores
 
+LEAST_ROWS = 4
+
 OrthogonalityName = Literal["closed_form", "regression"]
 
 
@@ -42,7 +44,7 @@ class ClosedForm(nn.Module):
         super().__init__()
         self.features, self.ridge = features, ridge
 
-    def penalty(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities of the explained fraction.
 
         Parameters
@@ -51,18 +53,26 @@ class ClosedForm(nn.Module):
             Individual latents of each modality.
         joint : Tensor, (batch, joint_rank)
             Joint scores; no gradient flows into them.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which modality. Of each, the samples that have it count, with the mean where another's
+            latent is not there; fewer than `LEAST_ROWS` a regressor tell nothing.
 
         Returns
         -------
         Tensor, scalar in [0, 1]
         """
+        if present is not None:
+            individual = [_mean_where_absent(z, here) for z, here in zip(individual, present.T, strict=True)]
         fractions = []
         for k, z in enumerate(individual):
             if z.shape[1] == 0:
                 continue
             others = [other for i, other in enumerate(individual) if i != k]
             regressors = torch.cat([joint, *others], dim=1).detach()
-            if regressors.shape[1]:
+            if present is not None:
+                z, regressors = z[present[:, k]], regressors[present[:, k]]
+            enough = present is None or len(z) >= LEAST_ROWS * regressors.shape[1]
+            if regressors.shape[1] and enough:
                 fractions.append(self.explained(z, regressors))
         return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
 
@@ -107,20 +117,20 @@ class Regression(nn.Module):
         """The orthogonalized individual latent z_S,k - R_k(z_J); no gradient reaches R_k or z_J."""
         return z - self._frozen(k, joint.detach())
 
-    def penalty(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities of the fraction of z_S,k's variance that R_k explains; R_k itself is left alone."""
         fractions = []
-        for k, z in enumerate(individual):
-            if z.shape[1]:
-                rest = self.residual(k, z, joint)
+        for k, (z, scores) in enumerate(_measured(individual, joint, present)):
+            if z.shape[1] and (present is None or len(z) > 1):
+                rest = self.residual(k, z, scores)
                 fractions.append(1 - _centred(rest).square().sum() / (_centred(z).square().sum() + 1e-8))
         return torch.stack(fractions).mean().clamp_min(0.0) if fractions else joint.new_zeros(())
 
-    def fit_term(self, individual: Sequence[Tensor], joint: Tensor) -> Tensor:
+    def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """What R_k is trained on: the unexplained fraction of z_S,k, which is left alone."""
         terms = [
-            (z.detach() - network(joint.detach())).square().sum() / (_centred(z.detach()).square().sum() + 1e-8)
-            for network, z in zip(self.networks, individual, strict=True)
+            (z.detach() - network(scores.detach())).square().sum() / (_centred(z.detach()).square().sum() + 1e-8)
+            for network, (z, scores) in zip(self.networks, _measured(individual, joint, present), strict=True)
             if z.shape[1]
         ]
         return torch.stack(terms).mean() if terms else joint.new_zeros(())
@@ -135,6 +145,18 @@ def _perceptron(inputs: int, width: int, outputs: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs)
     )
+
+
+def _measured(individual: Sequence[Tensor], joint: Tensor, present: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    """For each modality the individual latents and joint scores of the samples that have it."""
+    if present is None:
+        return [(z, joint) for z in individual]
+    return [(z[here], joint[here]) for z, here in zip(individual, present.T, strict=True)]
+
+
+def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
+    mean = z[here].sum(0) / here.sum().clamp_min(1)
+    return torch.where(here[:, None], z, mean)
 
 
 def _centred(x: Tensor) -> Tensor:

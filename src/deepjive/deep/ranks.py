@@ -184,11 +184,13 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     return Modalities(rest)
 
 
-def linear_fit(data: Modalities, seed: int, draws: int = 1000) -> AJIVE:
+def linear_fit(data: Modalities, seed: int, draws: int = 1000, signal_ranks: Mapping[str, int] | None = None) -> AJIVE:
     """AJIVE with ranks of its own finding, but a signal in every modality: of one feature no threshold can tell.
 
-    With `draws` of each bound.
+    With `draws` of each bound, and with signal ranks that are known.
     """
+    if signal_ranks is not None:
+        return AJIVE(signal_ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
     linear = AJIVE(n_wedin=draws, n_random=draws, random_state=seed).fit(data)
     if all(linear.signal_ranks_.values()):
         return linear

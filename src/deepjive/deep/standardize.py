@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from deepjive.deep.batches import Batches
 from deepjive.deep.distributed import number, processes, summed
 from deepjive.deep.model import Network
+from deepjive.deep.presence import Presence, rows_of
 
 BATCHES_DECODED = 4
 
@@ -101,21 +102,25 @@ def standardize(
     latents = [torch.zeros(len(rows), rank, device=batches.device) for rank in ranks]
     shapes = batches.data.shapes.values()
     sums = [torch.zeros(shape, dtype=torch.float64, device=batches.device) for shape in shapes]
-    for i, x in zip(own, batches(torch.cat([rows[:0], *(pieces[i] for i in own)]), batch_size), strict=True):
-        joint = network.joint_scores(x)
+    for i, (x, present) in zip(own, batches(torch.cat([rows[:0], *(pieces[i] for i in own)]), batch_size), strict=True):
+        presence = Presence.of(present)
+        joint = network.joint_scores(x, presence)
         individual = [z for z in network.individual_scores(x, joint) if z is not None]
         for whole, z in zip(latents, (joint, *individual), strict=True):
             whole[i * batch_size :][: len(z)] = z
         for k, z in enumerate(individual):
-            sums[k] += network.individual_part(k, z, joint).double().sum(0)
-    joint, *individual = latents = [summed(z) for z in latents]
+            here = rows_of(presence, k)
+            sums[k] += network.individual_part(k, z[here], joint[here]).double().sum(0)
+    joint, *individual = [summed(z) for z in latents]
     some = slice(0, BATCHES_DECODED * batch_size)
-    joint_parts = [network.joint_part(k, joint[some]) for k in range(len(individual))]
-    individual_parts = [network.individual_part(k, z[some], joint[some]) for k, z in enumerate(individual)]
     standardizers.to(batches.device)
-    for i, standardizer in enumerate(standardizers):
-        cast(Standardizer, standardizer).fit(latents[i], individual_parts[i - 1 : i] if i else joint_parts)
-    means = [summed(total) / len(rows) for total in sums]
+    first, *others = (cast(Standardizer, standardizer) for standardizer in standardizers)
+    first.fit(joint, [network.joint_part(k, joint[some]) for k in range(len(individual))])
+    means = []
+    for k, (z, standardizer) in enumerate(zip(individual, others, strict=True)):
+        here = batches.having(k, rows)
+        standardizer.fit(z[here], [network.individual_part(k, z[here][some], joint[here][some])])
+        means.append(summed(sums[k]) / len(z[here]))
     return [mean.float() if network.joint_rank else torch.zeros_like(mean).float() for mean in means]
 
 

@@ -13,6 +13,9 @@ Where AJIVE finds more joint dimensions than scores are asked for, the samples' 
 clearly more than straight ones, they are the scores, and encoders and decoders then learn them: one coordinate along a
 curve that bends through many dimensions is what gradient descent from a straight line seldom finds.
 
+Of samples that lack modalities those that lack least are taken, and made whole (`deepjive.deep.filling`) to find the
+scores; encoders and decoders are then regressions over what was measured.
+
 Sources: Izenman (1975), "Reduced-rank regression for the multivariate linear model"; Gavish and Donoho (2014), "The
 optimal hard threshold for singular values is 4/sqrt(3)".
 """
@@ -28,8 +31,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from deepjive.deep.filling import filled
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
+from deepjive.deep.presence import Presence, rows_of
 from deepjive.deep.ranks import linear_fit, places, signal_of
 from deepjive.deep.unrolling import unrolled_scores
 from deepjive.linear.ranks import optimal_hard_threshold
@@ -61,16 +66,21 @@ class Signal:
     s: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, least: int) -> Signal:
-        """The signal of samples (n, *shape), of rank `least` or more, from their Gram matrix."""
+    def of(cls, x: Tensor, least: int, most: int | None = None) -> Signal:
+        """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix."""
         x = x.flatten(1)
         x = x - x.mean(0)
         n, p = x.shape
         squares, vectors = torch.linalg.eigh((x @ x.T).double())
         s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
         rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, p)).sum()))
-        rank = max(1, min(rank, int((s > 1e-6 * s[0]).sum())))
+        rank = max(1, min(rank, most or rank, int((s > 1e-6 * s[0]).sum())))
         return cls(x, u[:, :rank], s[:rank])
+
+    @property
+    def directions(self) -> Tensor:
+        """Right singular vectors of the signal (p, rank)."""
+        return self.x.T @ (self.u / self.s).to(self.x.dtype)
 
     def regression_of(self, scores: Tensor) -> Tensor:
         """Weights (rank, p) of a linear encoder whose output is the regression of scores (n, rank) on the signal."""
@@ -78,7 +88,7 @@ class Signal:
 
 
 @torch.no_grad()
-def start_joint(network: Network, x: Sequence[Tensor]) -> None:
+def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
     """Set joint encoders and decoders, and the identity constraint, from some samples.
 
     Parameters
@@ -87,42 +97,54 @@ def start_joint(network: Network, x: Sequence[Tensor]) -> None:
         Changed in place; networks of the user's own are left as they are.
     x : sequence of Tensor, each (n, *shape)
         Scaled training samples.
+    presence : Presence or None
+        Which sample has which modality.
     """
     encoders = [encoder for encoder in network.joint_encoders if isinstance(encoder, Encoder)]
     decoders = [decoder for decoder in network.joint_decoders if isinstance(decoder, Decoder)]
     if not len(encoders) == len(decoders) == len(x):
         return
-    rank = network.joint_rank
-    signals = [Signal.of(one, rank + own) for one, own in zip(x, network.individual_ranks, strict=True)]
-    unrolled = _unrolled_joint(x, rank) if _curves([*encoders, *decoders]) else None
-    scores = _predictable(signals, rank) if unrolled is None else unrolled
-    for encoder, signal in zip(encoders, signals, strict=True):
-        encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores)
+    rank, rows = network.joint_rank, [rows_of(presence, k) for k in range(len(x))]
+    measured = [one[here] for one, here in zip(x, rows, strict=True)]
+    signals = [Signal.of(one, rank + own) for one, own in zip(measured, network.individual_ranks, strict=True)]
+    whole = list(x) if presence is None else _whole(signals, presence)
+    ranks = None if presence is None else [len(signal.s) for signal in signals]
+    unrolled = _unrolled_joint(whole, rank, ranks) if _curves([*encoders, *decoders]) else None
+    if unrolled is None:
+        among = signals if ranks is None else [Signal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
+        scores = _predictable(among, rank)
+    else:
+        scores = unrolled
+    for encoder, signal, here in zip(encoders, signals, rows, strict=True):
+        encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores[here])
         encoder.linear.bias.zero_()
     if unrolled is not None:
         target = unrolled.to(x[0].dtype)
-        _learn([(encoder, one, target) for encoder, one in zip(encoders, x, strict=True)])
-    network.identity.start([encoder(one) for encoder, one in zip(encoders, x, strict=True)])
-    latents = network.latents(x)
-    joint = network.identity.joint(latents)
-    for k, (decoder, signal) in enumerate(zip(decoders, signals, strict=True)):
-        sources = [*network.identity.without(latents, k), joint]
-        _regress(decoder, torch.cat(sources), signal.x.repeat(len(sources), 1))
+        _learn([(encoder, one, target[here]) for encoder, one, here in zip(encoders, measured, rows, strict=True)])
+    network.identity.start([encoder(one) for encoder, one in zip(encoders, measured, strict=True)])
+    latents = network.latents(x, presence)
+    joint = network.identity.joint(latents, presence)
+    for k, (decoder, signal, here) in enumerate(zip(decoders, signals, rows, strict=True)):
+        sources = [*network.identity.without(latents, k, presence), joint]
+        seen = _seen(network, presence, k, len(sources))
+        inputs = torch.cat([source[here][told] for source, told in zip(sources, seen, strict=True)])
+        _regress(decoder, inputs, torch.cat([signal.x[told] for told in seen]))
     if unrolled is not None:
-        _learn([(decoder, joint, one) for decoder, one in zip(decoders, x, strict=True)])
+        _learn([(decoder, joint[here], one) for decoder, one, here in zip(decoders, measured, rows, strict=True)])
 
 
 @torch.no_grad()
-def start_individual(network: Network, x: Sequence[Tensor]) -> None:
+def start_individual(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
     """Set individual encoders and decoders; parameters as of `start_joint`."""
-    joint = network.joint_scores(x)
+    all_joint = network.joint_scores(x, presence)
     encoding: list[Task] = []
-    decoding: list[tuple[Encoder, Decoder, Tensor, Tensor]] = []
+    decoding: list[tuple[Encoder, Decoder, Tensor, Tensor, Tensor]] = []
     for k, one in enumerate(x):
         encoder, decoder = network.individual_encoders[k], network.individual_decoders[k]
         if not isinstance(encoder, Encoder) or not isinstance(decoder, Decoder):
             continue
-        rank = network.individual_ranks[k]
+        rank, here = network.individual_ranks[k], rows_of(presence, k)
+        one, joint = one[here], all_joint[here]
         signal = Signal.of(one, network.joint_rank + rank)
         rest = signal.x - network.joint_part(k, joint).flatten(1)
         squares, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
@@ -134,23 +156,47 @@ def start_individual(network: Network, x: Sequence[Tensor]) -> None:
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, rest)
         if unrolled is not None:
             encoding.append((encoder, one, unrolled.to(one.dtype)))
-            decoding.append((encoder, decoder, one, rest.reshape(one.shape)))
+            decoding.append((encoder, decoder, one, joint, rest.reshape(one.shape)))
     _learn(encoding)
     seen = [
         torch.cat([encoder(one), joint], dim=1) if network.conditioned else encoder(one)
-        for encoder, _, one, _ in decoding
+        for encoder, _, one, joint, _ in decoding
     ]
-    _learn([(decoder, scores, rest) for (_, decoder, _, rest), scores in zip(decoding, seen, strict=True)])
+    _learn([(decoder, scores, rest) for (_, decoder, _, _, rest), scores in zip(decoding, seen, strict=True)])
+
+
+def _whole(signals: Sequence[Signal], presence: Presence) -> list[Tensor]:
+    """All samples (n, p) of each modality, with the signal that is expected where it was not measured."""
+    present = presence.own > 0
+    expected = filled([signal.u * signal.s for signal in signals], present)
+    whole = []
+    for k, (signal, c) in enumerate(zip(signals, expected, strict=True)):
+        one = c.to(signal.x.dtype) @ signal.directions.T
+        one[present[:, k]] = signal.x
+        whole.append(one)
+    return whole
+
+
+def _seen(network: Network, presence: Presence | None, k: int, n_sources: int) -> list[Tensor | slice]:
+    """Of the samples that have modality `k`, those that have what it takes to make each source; the last all have."""
+    if presence is None:
+        return [slice(None)] * n_sources
+    seen = network.identity.seen(presence, k)[:, rows_of(presence, k)] > 0
+    return [*seen, slice(None)]
 
 
 def _curves(modules: Sequence[Encoder | Decoder]) -> bool:
     return all(module.correction is not None for module in modules)
 
 
-def _unrolled_joint(x: Sequence[Tensor], rank: int) -> Tensor | None:
-    """Unrolled joint scores (n, rank), if they tell more of the modalities than straight ones."""
+def _unrolled_joint(x: Sequence[Tensor], rank: int, ranks: Sequence[int] | None) -> Tensor | None:
+    """Unrolled joint scores (n, rank), if they tell more of the modalities than straight ones.
+
+    `ranks` are those of the signals; None to find them, which samples that were made whole do not allow.
+    """
     arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(x)})
-    linear = linear_fit(arrays, seed=0, draws=DRAWS)
+    known = None if ranks is None else dict(zip(arrays.names, ranks, strict=True))
+    linear = linear_fit(arrays, seed=0, draws=DRAWS, signal_ranks=known)
     if linear.joint_rank_ <= rank:
         return None
     signals = [signal_of(linear, arrays, name)[0] for name in arrays.names]
@@ -169,7 +215,9 @@ def _learn(tasks: Sequence[Task]) -> None:
 
     A fifth of the samples is held out, and the weights that are best there are kept.
     """
-    if not tasks:
+    if len({len(given) for _, given, _ in tasks}) != 1:  # samples that have one modality are not those of another
+        for task in tasks:
+            _learn([task])
         return
     modules = nn.ModuleList([module for module, _, _ in tasks])
     optimizer = torch.optim.Adam(modules.parameters(), lr=LEARNING_RATE)

@@ -152,7 +152,7 @@ def train(
     modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
     module, optimizers = _set_up(phase, modules, job.fabric, settings)
     if saved is None:
-        phase.start(batches.sample(train_rows))
+        phase.start(*batches.sample(train_rows))
         as_in_first(phase.network)
     average = MovingAverage(modules, settings.averaging)
     plateau = Plateau(_patience(phase, len(train_rows), settings), margin=phase.margin)
@@ -171,8 +171,9 @@ def train(
             order = train_rows[torch.randperm(len(train_rows), generator=job.generator)]
             means = _Means()
             modules.train()
-            for x in batches(_own_rows(order, settings.batch_size), settings.batch_size // processes(), drop_last=True):
-                terms = module(x)
+            share = settings.batch_size // processes()
+            for x, present in batches(_own_rows(order, settings.batch_size), share, drop_last=True):
+                terms = module(x, present)
                 if not torch.isfinite(terms["total"]):
                     raise TrainingError(_diagnosis(phase, x, job.names, state.epoch, settings))
                 _step(module, optimizers, terms["total"], job.fabric, settings)
@@ -214,9 +215,9 @@ def evaluate(phase: Phase, batches: Batches, rows: Tensor, batch_size: int) -> d
     pieces = rows.split(math.ceil(len(rows) / count))
     own = pieces[number() :: processes()]
     means = _Means()
-    for i, x in enumerate(batches(torch.cat(own or pieces[:1]), len(pieces[0]))):
+    for i, (x, present) in enumerate(batches(torch.cat(own or pieces[:1]), len(pieces[0]))):
         with own_random_numbers(number() + i * processes(), batches.device):
-            means.add(phase(x), weight=len(x[0]) if own else 0.0)
+            means.add(phase(x, present), weight=len(x[0]) if own else 0.0)
     return means.of_terms()
 
 

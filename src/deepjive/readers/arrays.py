@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.readers.guard import UNREADABLE, UnreadableError, check_claim, reading
+from deepjive.readers.lazy import remember_file
 
 CHOOSE_ARRAY = "{path} holds several arrays {keys}; say which one with '{path}:NAME'."
 NO_ARRAY = "{path} holds no array."
@@ -33,10 +34,9 @@ PIECE = 2**20
 
 def map_npy(path: Path) -> NDArray:
     """Map a `.npy` file: rows are read from disk when they are used."""
-    with reading(path):
-        with path.open("rb") as file:
-            _read_header(path, file, ".npy")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with reading(path), path.open("rb") as file:
+        _read_header(path, file, ".npy")
+        return remember_file(np.load(path, mmap_mode="r", allow_pickle=False), file)
 
 
 def read_npz(path: Path, key: str | None) -> NDArray:

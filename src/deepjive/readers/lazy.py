@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import mmap
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 SCATTERED = 32
 
+CUT_SHORT = "{path} is shorter than it was when it was opened. Restore the file, and open it again."
 NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
 
 
@@ -231,9 +233,47 @@ def read_rows(array: Any, indices: Any) -> NDArray:
 
 
 def _scattered_rows(array: np.memmap, rows: NDArray[np.intp]) -> NDArray:
-    """Rows of a mapped file, a few at a time: with each the system maps much of what lies around it."""
+    """Rows of a mapped file, read from the file itself: with each that is mapped the system maps much around it."""
     values = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+    file = _reopened(array) if values.size else None
+    if file is not None:
+        try:
+            for row, place in zip(rows.tolist(), values.reshape(len(rows), -1).view(np.uint8), strict=True):
+                if os.preadv(file, [place.data], array.offset + row * place.size) < place.size:
+                    raise OSError(CUT_SHORT.format(path=array.filename))
+        finally:
+            os.close(file)
+        return values
     for start in range(0, len(rows), SCATTERED):
         values[start : start + SCATTERED] = array[rows[start : start + SCATTERED]]
         forget(array)
     return values
+
+
+def remember_file(array: np.memmap, file: IO[bytes]) -> np.memmap:
+    """Note which file a new map is of, so that its rows may be read from the file as long as that is the same one."""
+    array.file_number = _number_of(file.fileno())  # type: ignore[attr-defined]
+    return array
+
+
+def _reopened(array: np.memmap) -> int | None:
+    """The file that is mapped, opened anew; None if it is no longer there or another, or its rows are not in one piece.
+
+    Parts of maps do not have the number, and stay mapped.
+    """
+    number = getattr(array, "file_number", None)
+    if number is None or array.filename is None or not hasattr(os, "preadv") or not array.flags.c_contiguous:
+        return None
+    try:
+        file = os.open(array.filename, os.O_RDONLY)
+    except OSError:
+        return None
+    if _number_of(file) == number:
+        return file
+    os.close(file)
+    return None
+
+
+def _number_of(file: int) -> tuple[int, int]:
+    status = os.fstat(file)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,233 @@
+"""Samples that lack modalities: what DeepJIVE and AJIVE learn of them, on known truth and on tumours.
+
+    python benchmarks/missing.py curves                                    # docs/images/missing.png and a table
+    DEEPJIVE_DATA=../shared/data python benchmarks/missing.py protein      # R2 of each protein, cross-validated
+
+Curves: three modalities of 30 features, 200 samples to fit to, linear (noise twice the signal) and each feature a
+sinusoid (noise half the signal), one joint and one individual score; 0 to 80% of the entries of `present` are missing,
+but never all of a sample. Shown is how much of the true joint score the model's joint scores tell (R2 of a kernel
+regression learned on the training samples) of 200 new samples that have all modalities, and of the same with one to
+two missing. AJIVE gets the true ranks ("one score"), and on sinusoids the joint rank out of 1, 2, 4 and 8 that is best
+in hindsight on the new samples. Where fewer complete samples than a method needs are left, R2 is 0.
+
+Proteins: the test set of this data has none, so that they are predicted in five-fold cross-validation of the 150
+training samples, over five seeds; the 70 samples without protein can be learned from too. Ranks and penalties are
+chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import contextlib
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from deepjive import AJIVE, DeepJIVE, Modalities
+from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.deep.unrolling import KernelRegression
+from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
+
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
+N, NEW, WIDTHS = 200, 200, (30, 30, 30)
+NOISE = {"linear": 2.0, "nonlinear": 0.5}
+AJIVE_RANKS = {"linear": (1,), "nonlinear": (1, 2, 4, 8)}
+KINDS = ("complete", "incomplete")
+
+
+def drawn(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
+    """Which entries are there, drawn again for samples that would lack all."""
+    present = rng.random((n, len(WIDTHS))) >= share
+    while (nothing := ~present.any(axis=1)).any():
+        present[nothing] = rng.random((int(nothing.sum()), len(WIDTHS))) >= share
+    return present
+
+
+def told(model, train: Modalities, truth: np.ndarray, new: Modalities, new_truth: np.ndarray) -> float:
+    """R2 of the true joint score of new samples, expected from the model's joint scores."""
+    regression = KernelRegression.of(model.transform(train), truth)
+    return float(r2_score(new_truth, regression(model.transform(new))))
+
+
+def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[Modalities], list]]:
+    """For each method the models fitted to data with gaps."""
+    settings = {"networks": "linear" if kind == "linear" else "dense", "max_epochs": max_epochs, "random_state": seed}
+
+    def ajive(data: Modalities, ranks=AJIVE_RANKS[kind], **missing) -> list:
+        models = []
+        for rank in ranks:
+            with contextlib.suppress(ValueError):  # of few complete samples a large rank cannot be found
+                models.append(AJIVE(2 * rank, rank, rank, n_wedin=0, n_random=0, random_state=0, **missing).fit(data))
+        return models
+
+    return {
+        "DeepJIVE exchange": lambda data: [DeepJIVE(1, 1, **settings).fit(data)],
+        "DeepJIVE explicit": lambda data: [DeepJIVE(1, 1, identity="explicit", **settings).fit(data)],
+        "AJIVE, impute": lambda data: ajive(data, missing="impute"),
+        "AJIVE, complete samples": lambda data: ajive(data[data.present.all(axis=1)]),
+        "AJIVE, impute, one score": lambda data: ajive(data, (1,), missing="impute"),
+    }
+
+
+def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
+    train = Modalities(made.data[:N], present=drawn(rng, N, share))
+    present = drawn(rng, NEW, 0.5)
+    present[present.all(axis=1), seed % 3] = False
+    new = {"complete": made.data[N:], "incomplete": Modalities(made.data[N:], present=present)}
+    truth, new_truth = made.joint_scores[:N], made.joint_scores[N:]
+    models = method(train)
+    return {
+        kind: max((told(model, train, truth, some, new_truth) for model in models), default=0.0)
+        for kind, some in new.items()
+    }
+
+
+def curves(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.keep) if arguments.keep else None
+    points = json.loads(path.read_text()) if path is not None and path.exists() else {}
+    for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
+        for name, method in curve_methods(kind, seed, arguments.max_epochs).items():
+            key = f"{kind} {name} {share:.0%} {seed}"
+            if key not in points:
+                shape = {"noise": NOISE[kind], "nonlinear": kind == "nonlinear"}
+                made = make_synthetic(N + NEW, WIDTHS, random_state=seed, **shape)
+                points[key] = curve_point(made, method, share, seed)
+                print(key, points[key], file=sys.stderr, flush=True)
+                if path is not None:
+                    path.write_text(json.dumps(points))
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for kind, new in itertools.product(arguments.kinds, KINDS):
+        found[f"{kind}, {new}"] = {
+            name: [
+                [points[f"{kind} {name} {share:.0%} {seed}"][new] for seed in range(arguments.seeds)]
+                for share in SHARES
+            ]
+            for name in curve_methods(kind, 0, 1)
+        }
+    for title, methods in found.items():
+        print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
+        print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
+        for name, values in methods.items():
+            print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
+    if arguments.figure:
+        save_figure(found, Path(arguments.figure))
+
+
+def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
+    """One panel for each kind of data and of new samples: mean and standard deviation over seeds."""
+    rows = (len(found) + 1) // 2
+    figure = new_figure(2.1 * rows + 0.4, 6.4)
+    panels = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).ravel()
+    for place, (axes, (title, methods)) in enumerate(zip(panels, found.items(), strict=False)):
+        last, first = place // 2 == rows - 1, place % 2 == 0
+        quiet(axes, "entries missing, %" if last else "", "R2 of the true joint score" if first else "")
+        axes.set_title(f"{title} new samples", fontsize=FONT, color=MUTED)
+        for number, (name, values) in enumerate(methods.items()):
+            means, spreads = np.mean(values, axis=1), np.std(values, axis=1)
+            style = {"color": LABELS[number], "marker": MARKERS[number], "markersize": 3.5, "linewidth": 1.1}
+            axes.errorbar([100 * share for share in SHARES], means, spreads, label=name, capsize=2, **style)
+    shown = panels[0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=3, fontsize=FONT, frameon=False, labelcolor=MUTED)
+    figure.savefig(path, dpi=160)
+
+
+def tumours() -> tuple[Modalities, Modalities]:
+    """The samples that have protein, and those that lack it."""
+    folder = Path(os.environ.get("DEEPJIVE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    with np.load(folder / "tcga_breast" / "tcga_breast.npz", allow_pickle=False) as file:
+        whole = {name: file[f"{name}_train"] for name in ("mrna", "mirna", "protein")}
+        rest = {name: file[f"{name}_test"] for name in ("mrna", "mirna")}
+    rest["protein"] = np.full((len(rest["mrna"]), whole["protein"].shape[1]), np.nan)
+    present = np.ones((len(rest["mrna"]), 3), dtype=bool)
+    present[:, 2] = False
+    return Modalities(whole), Modalities(rest, present=present)
+
+
+def joined(one: Modalities, other: Modalities) -> Modalities:
+    arrays = {name: np.concatenate([one[name], other[name]]) for name in one.names}
+    return Modalities(arrays, present=np.concatenate([one.present, other.present]))
+
+
+def by_ridge(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
+    flat = [np.concatenate([data["mrna"], data["mirna"]], axis=1) for data in (train, test)]
+    ridge = RidgeCV(np.logspace(0, 5, 21), alpha_per_target=True)
+    return make_pipeline(StandardScaler(), ridge).fit(flat[0], train["protein"]).predict(flat[1])
+
+
+def by_model(make: Callable[[int], object], more: bool) -> Callable:
+    def predict(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
+        model = make(seed).fit(joined(train, rest) if more else train)
+        return model.impute(test.select(["mrna", "mirna"]), "protein")
+
+    return predict
+
+
+PROTEIN_METHODS = {
+    "ridge regression": by_ridge,
+    "AJIVE, complete samples": by_model(lambda seed: AJIVE(random_state=seed), more=False),
+    "AJIVE, impute": by_model(lambda seed: AJIVE(missing="impute", random_state=seed), more=True),
+    "DeepJIVE exchange": by_model(lambda seed: DeepJIVE(random_state=seed), more=True),
+    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), more=False),
+    "DeepJIVE explicit": by_model(lambda seed: DeepJIVE(identity="explicit", random_state=seed), more=True),
+}
+
+
+def protein(arguments: argparse.Namespace) -> None:
+    whole, rest = tumours()
+    print(f"R2 of {whole.shapes['protein'][0]} proteins, each the mean of {arguments.seeds} seeds")
+    print("| method | median | quartiles | above 0 | best | median of each seed |")
+    reference = None
+    for name, predict in PROTEIN_METHODS.items():
+        if not any(word in name for word in arguments.methods):
+            continue
+        r2, started = [], time.perf_counter()
+        for seed in range(arguments.seeds):
+            predicted = np.empty_like(whole["protein"])
+            for train, test in KFold(5, shuffle=True, random_state=seed).split(whole["protein"]):
+                predicted[test] = predict(whole[train], rest, whole[test], seed)
+            r2.append(r2_score(whole["protein"], predicted, multioutput="raw_values"))
+            print(f"{name} seed {seed}: {np.median(r2[-1]):.3f}", file=sys.stderr, flush=True)
+        each = np.mean(r2, axis=0)
+        low, high = np.percentile(each, [25, 75])
+        medians = np.median(r2, axis=1)
+        reference = each if reference is None else reference
+        print(
+            f"| {name} | {np.median(each):.3f} | {low:.3f} to {high:.3f} | {np.mean(each > 0):.0%} | {each.max():.2f} |"
+            f" {medians.min():.3f} to {medians.max():.3f} | better than the first for {np.mean(each > reference):.0%};"
+            f" {(time.perf_counter() - started) / (5 * arguments.seeds):.0f} s a fit",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("curves", "protein"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--kinds", nargs="*", default=["linear", "nonlinear"], choices=("linear", "nonlinear"))
+    parser.add_argument("--max-epochs", type=int, default=40)
+    parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
+    parser.add_argument("--keep", help="file of the curves' points, to which a run that was cut off adds the rest")
+    parser.add_argument("--figure", help="where to write the curves' figure")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    {"curves": curves, "protein": protein}[arguments.part](arguments)
+
+
+if __name__ == "__main__":
+    main()
