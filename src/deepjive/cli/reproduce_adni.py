@@ -44,6 +44,10 @@ MAPPED = (
     "false-discovery rate of 5%: the score of held-out participants, made from the other modality alone, against every "
     "voxel, by permutation."
 )
+DRAWN = (
+    "Blue is less, red is more. Left the strongest fifth of the brain's voxels, seen through from three sides; right "
+    "slices of all that is significant. The maps are in the folder maps, as NIfTI."
+)
 REGIONS = (
     "Mean effect of one standard deviation within 10 mm of a region's centre, and the share of significant voxels."
 )
@@ -192,7 +196,7 @@ def _write(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) 
         show.table(table.caption, table.header, table.rows)
     reading = MAPPED.format(number=study.component + 1)
     sections = [
-        Section("Covariation", reading, tables[-1:], [("Grey matter and amyloid", figure, reading)]),
+        Section("Covariation", reading, tables[-1:], [("Grey matter and amyloid", figure, DRAWN)]),
         Section("Evidence", "Every figure beside its baselines.", tables[:-1]),
     ]
     return write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command)
