@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.deep import unrolling
 from deepjive.deep.start import Signal
+from deepjive.deep.unrolling import unrolled_scores
 from deepjive.evaluation.recovery import r2
 
 from .fitting import fitted
@@ -71,3 +74,11 @@ def test_curved_data_are_unrolled_before_training(identity: str) -> None:
     """One joint score through many linear dimensions is found by the start itself: straight scores explain .4 of it."""
     made = make_synthetic(250, (40, 40), noise=0.2, nonlinear=True, random_state=0)
     assert worst_r2(made, fitted(made.data, identity=identity, networks="dense", max_epochs=1)) > 0.8
+
+
+def test_sheets_of_too_many_dimensions_are_left_rolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    along = np.random.default_rng(0).uniform(0.0, 6.0, size=200)
+    spiral = np.column_stack([(1 + along) * np.cos(along), (1 + along) * np.sin(along)])
+    assert unrolled_scores(spiral, [spiral], 1) is not None
+    monkeypatch.setattr(unrolling, "MOST_DIMENSIONS", 0)
+    assert unrolled_scores(spiral, [spiral], 1) is None

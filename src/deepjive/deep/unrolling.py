@@ -29,6 +29,7 @@ LEAST_GAIN = 0.05
 ENOUGH_TO_CHOOSE = 500
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+MOST_DIMENSIONS = 5  # a thousand samples do not say how a sheet of more of them bends
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,10 @@ def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> N
     Returns
     -------
     array, shape (n_samples, rank), or None
-        Of mean 0 and variance 1; None where unrolling lowers the leave-one-out error by less than a twentieth.
+        Of mean 0 and variance 1; None for more than 5 scores, and where unrolling lowers the leave-one-out error by
+        less than a twentieth.
     """
-    if points.shape[1] <= rank:
+    if points.shape[1] <= rank or rank > MOST_DIMENSIONS:
         return None
     coordinates = [sheet(points) for sheet in sheets_of(points, rank)]
     some = slice(None, None, max(1, len(points) // ENOUGH_TO_CHOOSE))
