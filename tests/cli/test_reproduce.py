@@ -55,6 +55,19 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
     assert [path.stat().st_mtime_ns for path in cells] == before
 
 
+def test_only_the_methods_that_are_asked_for_are_fitted(invoke, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
+    words = ("reproduce", "mnist", "--out", tmp_path / "run", "--quick", "--pairs", 500, "--method", "PCA")
+    result = invoke(*words, "--study", "noisy")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "run" / "table.csv").open() as file:
+        assert {row["row"] for row in csv.DictReader(file)} == {"PCA"}
+    assert "--method PCA" in (tmp_path / "run" / "report.html").read_text()
+    none = invoke(*words, "--study", "rotated")
+    assert none.exit_code == 2
+    assert "none uses the methods (PCA)" in " ".join(none.stderr.split())
+
+
 def test_a_folder_without_mnist_and_an_unknown_study_are_told_in_a_line(invoke, tmp_path):
     absent = invoke("reproduce", "mnist", "--mnist", tmp_path / "none", "--out", tmp_path / "run")
     assert absent.exit_code == 2

@@ -28,7 +28,7 @@ from deepjive.datasets.spoken import image_sound
 from deepjive.evaluation.cells import Cell
 from deepjive.evaluation.classes import cluster_error, svm_error
 from deepjive.evaluation.cross_prediction import cross_prediction
-from deepjive.evaluation.paired_methods import IDENTITIES, Fitted, PairScores, fit_method
+from deepjive.evaluation.paired_methods import IDENTITIES, METHODS, Fitted, PairScores, fit_method
 from deepjive.evaluation.recovery import r2
 
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
@@ -81,14 +81,15 @@ class Sources:
     accelerator: str = "cpu"
 
 
-def cells_of(budget: Budget, studies: tuple[str, ...] = STUDIES) -> list[Cell]:
-    """All fits of the studies, seed by seed, so that an early end leaves whole tables of fewer seeds."""
+def cells_of(budget: Budget, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = METHODS) -> list[Cell]:
+    """All fits of the studies by some methods, seed by seed: an early end leaves whole tables of fewer seeds."""
     rows = {"noisy": _noisy, "leakage": _leakage, "overlay": _overlay, "sound": _sound, "rotated": _rotated}
     return [
         Cell(study, row, seed, {"pairs": pairs, "n": model.pop("n")}, model)
         for study in studies
         for seed in range(budget.seeds)
         for row, pairs, model in rows[study](budget)
+        if model["method"] in methods
     ]
 
 
