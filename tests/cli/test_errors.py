@@ -152,3 +152,8 @@ def test_help_starts_fast_because_nothing_heavy_is_imported():
     assert result.returncode == 0, result.stderr
     for command in ("demo", "fit", "ranks", "transform", "decompose", "impute", "report"):
         assert command in result.stdout
+
+
+def test_the_package_can_be_run_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "deepjive", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("deepjive 0.")

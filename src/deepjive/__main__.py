@@ -1,0 +1,5 @@
+"""`python -m deepjive`, where the command is not on the path."""
+
+from deepjive.cli.main import main
+
+main()
