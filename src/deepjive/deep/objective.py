@@ -156,10 +156,16 @@ class IndividualPhase(Phase):
         return _warmed(self.orthogonality_weight, self.network, self.progress)
 
 
-class RefinementPhase(Phase):
-    """Both parts, each from what the other leaves."""
+class BothParts(Phase):
+    """A phase in which joint and individual parts are trained together.
 
-    name, monitored = "refinement", ("prediction", "reconstruction")
+    Parameters
+    ----------
+    network : Network
+        The network.
+    identity_weight, orthogonality_weight : float
+        Of the identity term, and of the orthogonality penalty at the end of its rise.
+    """
 
     def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
         super().__init__(network)
@@ -170,6 +176,28 @@ class RefinementPhase(Phase):
 
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
+
+    def _penalized(
+        self,
+        terms: Terms,
+        total: Tensor,
+        latents: Latents,
+        raw: Sequence[Tensor],
+        joint: Tensor,
+        presence: Presence | None,
+    ) -> Terms:
+        """The terms with identity, orthogonality and their weighted total."""
+        if self.network.identity.latent_term:
+            terms["identity"] = self.network.identity.term(latents, presence)
+            total = total + self.identity_weight * terms["identity"]
+        weight = _warmed(self.orthogonality_weight, self.network, self.progress)
+        return _with_orthogonality(terms, total, self.network, raw, joint, weight, presence)
+
+
+class RefinementPhase(BothParts):
+    """Both parts, each from what the other leaves."""
+
+    name, monitored = "refinement", ("prediction", "reconstruction")
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         network, identity, presence = self.network, self.network.identity, Presence.of(present)
@@ -182,27 +210,13 @@ class RefinementPhase(Phase):
         rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
         terms["reconstruction"] = _mean_of_measured(parts, rest, presence)
         total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
-        if identity.latent_term:
-            terms["identity"] = identity.term(latents, presence)
-            total = total + self.identity_weight * terms["identity"]
-        weight = _warmed(self.orthogonality_weight, network, self.progress)
-        return _with_orthogonality(terms, total, network, raw, joint.detach(), weight, presence)
+        return self._penalized(terms, total, latents, raw, joint.detach(), presence)
 
 
-class PublishedPhase(Phase):
+class PublishedPhase(BothParts):
     """Joint and individual autoencoders trained together."""
 
     name, monitored = "published", ("reconstruction",)
-
-    def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
-        super().__init__(network)
-        self.identity_weight, self.orthogonality_weight = identity_weight, orthogonality_weight
-
-    def trained(self) -> list[nn.Module]:
-        return [*self.network.joint_modules, *self.network.individual_modules]
-
-    def auxiliary(self) -> list[nn.Module]:
-        return _regression(self.network)
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         network, identity, presence = self.network, self.network.identity, Presence.of(present)
@@ -219,12 +233,7 @@ class PublishedPhase(Phase):
             weights = None if presence is None else presence.measured(k)[None] * shares
             reconstruction.append(mean_square(parts - rest, weights))
         terms = {"reconstruction": _mean(reconstruction)}
-        total = terms["reconstruction"]
-        if identity.latent_term:
-            terms["identity"] = identity.term(latents, presence)
-            total = total + self.identity_weight * terms["identity"]
-        weight = _warmed(self.orthogonality_weight, network, self.progress)
-        return _with_orthogonality(terms, total, network, raw, joint, weight, presence)
+        return self._penalized(terms, terms["reconstruction"], latents, raw, joint, presence)
 
 
 def phases_of(
