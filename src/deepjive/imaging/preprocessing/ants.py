@@ -3,7 +3,8 @@
     T1   N4 bias correction (Tustison et al. 2010, IEEE TMI 29:1310); the brain, by an affine and SyN registration of
          the head to the MNI152 brain (Avants et al. 2008, Med Image Anal 12:26); N4 within the brain; affine and SyN
          of the brain; Atropos with the template's tissues as priors (Avants et al. 2011, Neuroinformatics 9:381);
-         grey matter warped and, for the modulated map, multiplied by the Jacobian determinant of the warp
+         how much of a voxel is grey matter (`partial_volume`); that warped and, for the modulated map, multiplied by
+         the Jacobian determinant of the warp
     PET  a rigid registration to the T1 by mutual information; one interpolation onto the grid
 
 Results are the same from run to run only in one thread (`quiet_ants`) and with a seed (`seeded`).
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes, label
 
 from deepjive.imaging.grid import Grid, mni_grid, template
+from deepjive.imaging.preprocessing.partial_volume import partial_volume
 from deepjive.imaging.preprocessing.protocol import Facts, Files, Step
 from deepjive.imaging.preprocessing.scans import prepare, save_scan
 from deepjive.readers.guard import optional
@@ -58,6 +60,7 @@ class AntsEngine:
             Step("correct bias in the brain", correct_bias_in_brain, {"shrink": 3}),
             Step("normalize the brain", normalize_brain, registered),
             Step("segment tissues", segment, {"working_mm": WORKING, "smoothing": 0.1, "prior": 0.25, "iterations": 5}),
+            partial_volume(),
             Step("warp grey matter", warp_grey, {"working_mm": WORKING, "voxel_mm": voxel}),
         ]
 
@@ -160,8 +163,14 @@ def segment(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
     names = ("grey", "white", "fluid")
     images = dict(zip(names, found["probabilityimages"], strict=True))
     millilitres = float(np.prod(scan.spacing)) / 1000.0
-    facts = {f"{name}_native_ml": round(float(image.numpy().sum()) * millilitres, 2) for name, image in images.items()}
-    return {"grey": _written(ants, images["grey"], folder / "grey.nii")}, facts
+    facts = {
+        f"{name}_probability_ml": round(float(image.numpy().sum()) * millilitres, 2) for name, image in images.items()
+    }
+    made = {
+        f"{name}_probability": _written(ants, image, folder / f"{name}_probability.nii")
+        for name, image in images.items()
+    }
+    return made, facts
 
 
 def warp_grey(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
