@@ -19,7 +19,6 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from preprocessing import VOXEL, grey_of, hippocampal_loss
 
 from deepjive.datasets.phantom import make_phantom
 from deepjive.datasets.phantom_files import NATIVE, T1_VOXEL, _padded, _scanned, write_native
@@ -31,6 +30,7 @@ from deepjive.imaging.preprocessing.partial_volume import (
     proportions_around,
     pure_tissues,
 )
+from preprocessing import VOXEL, grey_of, hippocampal_loss
 
 STAGES = (0.1, 0.45, 0.58, 0.65, 0.72, 0.9)
 WEIGHTS = (0.25, 0.0)
