@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from deepjive.imaging.grid import mni_grid, template
 from deepjive.imaging.preprocessing.ants import AntsEngine, jacobian
+from deepjive.imaging.preprocessing.derivative import sidecar_of
 from deepjive.imaging.preprocessing.protocol import run_protocol
 from deepjive.imaging.preprocessing.subject import Settings, Subject, preprocess_subject
 from deepjive.readers.guard import MissingExtraError
@@ -108,3 +112,7 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
         "sub-1_trc-18FAV45_from-PET_to-T1w_mode-image_xfm.mat",
     ]
     assert outcome.quality["volume_kept"] == pytest.approx(1.0, abs=0.02)
+    steps = json.loads(sidecar_of(Path(outcome.maps["anat"])).read_text())["Steps"]
+    named = {step["name"]: step["parameters"] for step in steps}
+    assert named["estimate partial volume"] == {"parts": 5, "around_mm": 4.0, "sure": 0.9}
+    assert list(named).index("estimate partial volume") == list(named).index("segment tissues") + 1
