@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,32 @@ if TYPE_CHECKING:
     from deepjive.decomposition import Decomposition
 
 
+FILE_WIDTH = 200  # columns, where what is printed goes to a file that has no width
+LONGEST_WORD = 16
+
+
 def line(text: str) -> None:
     """Print one line, whole also where the terminal is narrow, so that paths can be copied."""
     Console(highlight=False, soft_wrap=True).print(Text(text))
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table under a title; the first column is text, the others are numbers."""
+    """Print a table under a title; the first column is text, whose words stay whole, the others are numbers."""
     Console(highlight=False, soft_wrap=True).print(Text(title, style="bold"))
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    words = [len(word) for row in rows for word in one_line(row[0]).split()]
+    least = min(LONGEST_WORD, max(words, default=1))
     for position, name in enumerate(header):
-        drawn.add_column(Text(name), justify="left" if position == 0 else "right", overflow="fold")
+        first = position == 0
+        drawn.add_column(
+            Text(name), justify="left" if first else "right", min_width=least if first else None, overflow="fold"
+        )
     for row in rows:
         drawn.add_row(*(Text(one_line(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
+    console.print(drawn)
 
 
 def variance_table(decomposition: Decomposition) -> None:
