@@ -7,8 +7,9 @@ nested cross-validation by participant. Where the truth is known (the phantom), 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepjive.datasets.adni import Cohort
-from deepjive.datasets.anatomy import REGIONS
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
+from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.diagnosis import Figure, classification_of_shuffled, nested_classification
 from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
-from deepjive.imaging.grid import Grid, mni_grid, sphere_distance, template
+from deepjive.evaluation.regions import Interval, region_intervals, region_table
+from deepjive.imaging.grid import mni_grid, template
 from deepjive.modalities import Modalities
 
 POSITIVE, NEGATIVE = "AD", "CN"
-REGION_RADIUS = 10.0
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
 
 Say = Callable[[str], None]
@@ -84,6 +85,10 @@ class BrainStudy:
         Overlap of the maps' strongest fifth with that of the truth.
     regions : list of (region, side, figures by modality)
         The maps in regions.
+    bootstrap : BootstrapMaps or None
+        The same maps over refits to draws of the participants fitted.
+    intervals : list of (region, side, (mean effect, lower and upper limit) by modality)
+        These maps in regions.
     seconds : dict of str to float
         Wall time of each fit.
     """
@@ -98,6 +103,8 @@ class BrainStudy:
     component: int = 0
     dice: dict[str, float] = field(default_factory=dict)
     regions: list[tuple[str, str, dict[str, tuple[float, float]]]] = field(default_factory=list)
+    bootstrap: BootstrapMaps | None = None
+    intervals: list[tuple[str, str, dict[str, Interval]]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -110,6 +117,8 @@ def brain_study(
     budget: Budget = QUICK,
     identity: str = "exchange",
     seed: int = 0,
+    n_draws: int = 0,
+    folder: Path | None = None,
     say: Say = lambda _: None,
     **settings: Any,
 ) -> tuple[BrainStudy, Any]:
@@ -131,6 +140,10 @@ def brain_study(
         The identity constraint.
     seed : int
         Of split and networks.
+    n_draws : int
+        Refits of DeepJIVE to draws of the participants fitted; 0 for none.
+    folder : Path, optional
+        Where draws are kept.
     say : callable
         Told what is being done.
     **settings
@@ -187,7 +200,9 @@ def brain_study(
     study.maps = covariation(
         models["DeepJIVE"], data[test], study.component, n_permutations=budget.n_permutations, random_state=seed
     )
-    _turn_to_disease(study.maps, joint[:, study.component], labels)
+    turned = joint[labels == POSITIVE, study.component].mean() < joint[labels != POSITIVE, study.component].mean()
+    if turned:
+        study.maps = {name: found.turned() for name, found in study.maps.items()}
     mask = template("brain", voxel) > 0
     if factors is not None:
         stage = factors["stage"].to_numpy()[test]
@@ -195,23 +210,13 @@ def brain_study(
             slope = np.tensordot(stage - stage.mean(), truth["joint", name], axes=1)
             study.dice[name] = dice_of_strongest(found.effect, slope, mask)
     study.regions = region_table(study.maps, mni_grid(voxel), mask)
+    if n_draws:
+        kept: dict[str, Any] = {"groups": cohort.groups[train], "random_state": seed, "folder": folder}
+        told = _telling(say, n_draws, study.seconds["DeepJIVE"])
+        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=told, **kept)
+        study.bootstrap = drawn.turned() if turned else drawn
+        study.intervals = region_intervals(study.bootstrap, mni_grid(voxel), mask)
     return study, models["DeepJIVE"]
-
-
-def region_table(
-    maps: Mapping[str, Covariation], grid: Grid, mask: NDArray[np.bool_], level: float = 0.05
-) -> list[tuple[str, str, dict[str, tuple[float, float]]]]:
-    """Mean effect and fraction of significant voxels in each region and side, within 10 mm of its centre."""
-    rows = []
-    for name, region in REGIONS.items():
-        for side, centre in (("left", region.left), ("right", region.right)):
-            here = (sphere_distance(grid, centre) < REGION_RADIUS) & mask
-            figures = {
-                modality: (float(found.effect[here].mean()), float((found.q_value[here] < level).mean()))
-                for modality, found in maps.items()
-            }
-            rows.append((name, side, figures))
-    return rows
 
 
 def _fitted(
@@ -287,8 +292,9 @@ def _probe(fitted: NDArray, learned: pd.DataFrame, held_out: NDArray, tested: pd
     return {str(name): float(1.0 - error) for name, error in zip(tested, errors, strict=True)}
 
 
-def _turn_to_disease(maps: dict[str, Covariation], score: NDArray, labels: NDArray) -> None:
-    """Signs so that the score is larger in AD."""
-    if score[labels == POSITIVE].mean() < score[labels != POSITIVE].mean():
-        for name, found in maps.items():
-            maps[name] = Covariation(-found.effect, -found.correlation, found.p_value, found.q_value)
+def _telling(say: Say, n_draws: int, seconds: float) -> Callable[[int, float], None]:
+    """Tell the cost of refits before the first, and what is left of it after each."""
+    say(f"Fitting to {n_draws} draws of participants, about {seconds:.0f} s each: {seconds * n_draws / 60:.0f} minutes")
+    return lambda done, last: say(
+        f"Draw {done} of {n_draws}: {last:.0f} s; about {last * (n_draws - done) / 60:.0f} minutes left"
+    )

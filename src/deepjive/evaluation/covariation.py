@@ -42,6 +42,10 @@ class Covariation:
     p_value: NDArray
     q_value: NDArray
 
+    def turned(self) -> Covariation:
+        """The map of the score with the other sign."""
+        return Covariation(-self.effect, -self.correlation, self.p_value, self.q_value)
+
 
 def effect_maps(model: Any, joint_scores: NDArray, component: int) -> dict[str, NDArray]:
     """What one standard deviation of a joint score does to every modality, around where samples are.
@@ -59,10 +63,15 @@ def effect_maps(model: Any, joint_scores: NDArray, component: int) -> dict[str, 
     -------
     dict of str to array, shape of a sample
     """
+    direction = np.zeros(np.shape(joint_scores)[1])
+    direction[component] = 1.0
+    return effect_along(model, joint_scores, direction)
+
+
+def effect_along(model: Any, joint_scores: NDArray, direction: NDArray) -> dict[str, NDArray]:
+    """The same for a step of the joint scores in any direction, shape (joint_rank,)."""
     scores = np.asarray(joint_scores, dtype=np.float64)[:MOST_SAMPLES]
-    step = np.zeros(scores.shape[1])
-    step[component] = 0.5
-    above, below = model.inverse_transform(scores + step), model.inverse_transform(scores - step)
+    above, below = (model.inverse_transform(scores + side * direction / 2) for side in (1, -1))
     return {name: np.mean(above[name] - below[name], axis=0) for name in above}
 
 

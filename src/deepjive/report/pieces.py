@@ -56,7 +56,9 @@ def gallery(pictures: list[Picture]) -> Gallery:
     return Gallery(readings.pop(), [picture._replace(reading="") for picture in pictures])
 
 
-def rendered(template: str, *, scripts: Sequence[str] = (), data: Any = None, **content: Any) -> str:
+def rendered(
+    template: str, *, scripts: Sequence[str] = (), data: Any = None, allowed: Sequence[str] = (), **content: Any
+) -> str:
     """A page from a template of this folder and what it shows, all of it escaped unless it is `Markup`.
 
     Parameters
@@ -68,6 +70,8 @@ def rendered(template: str, *, scripts: Sequence[str] = (), data: Any = None, **
         their hash.
     data : JSON's types, optional
         What these scripts read.
+    allowed : sequence of str
+        Hashes of further scripts: of the page's frames, which its policy holds for as well.
     **content
         What the template shows.
     """
@@ -84,7 +88,7 @@ def rendered(template: str, *, scripts: Sequence[str] = (), data: Any = None, **
         light=Markup(css_variables(LIGHT)),
         dark=Markup(css_variables(DARK)),
         script=Markup(script),
-        digest=digest,
+        hashes=[f"sha256-{digest}", *dict.fromkeys(allowed)],
         data=None if data is None else Markup(json_text(data)),
         **content,
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from deepjive.report.pieces import Table, gallery, picture, rendered, write_page
+from deepjive.report.viewer import Viewer, script_hashes
 
 
 class Section(NamedTuple):
@@ -24,6 +25,8 @@ class Section(NamedTuple):
         What it looks like.
     scatter : str
         How to read the scores of the page's data, drawn by axes that the reader chooses; empty for none.
+    viewers : sequence of Viewer
+        Brain maps to look through.
     """
 
     heading: str
@@ -31,6 +34,7 @@ class Section(NamedTuple):
     tables: Sequence[Table] = ()
     figures: Sequence[tuple[str, Figure, str]] = ()
     scatter: str = ""
+    viewers: Sequence[Viewer] = ()
 
 
 def write_study(
@@ -57,10 +61,12 @@ def write_study(
             "words": section.words,
             "tables": section.tables,
             "scatter": section.scatter,
+            "viewers": section.viewers,
             "gallery": gallery([picture(*figure) for figure in section.figures]),
         }
         for section in sections
     ]
     scripts = () if data is None else ("scores.js",)
+    allowed = [digest for section in sections for shown in section.viewers for digest in script_hashes(shown.content)]
     content = {"title": title, "lead": lead, "sections": shown, "command": command}
-    return write_page(path, rendered("study.html", scripts=scripts, data=data, **content))
+    return write_page(path, rendered("study.html", scripts=scripts, data=data, allowed=allowed, **content))

@@ -1,0 +1,103 @@
+"""An interactive viewer of a brain map: nilearn's (brainsprite), in a frame of the page that can do nothing else.
+
+The frame holds nilearn's page as text (``srcdoc``). Its sandbox allows scripts but gives them an origin of their own,
+and the page's policy names the hash of each of them, so that nothing but nilearn's own scripts can run there and
+nothing is loaded from a network. Text of the user's never goes into the frame: headings stand on the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.imaging.grid import Grid
+from deepjive.readers.guard import optional
+
+SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
+ICON = re.compile(r"<link[^>]*>", re.DOTALL)
+IDENTIFIER = re.compile(r"(?<=-)[0-9a-f]{32}(?=\")")
+BACKGROUND_MM = 3
+OWN_STYLE = (
+    "<style>:root{color-scheme:light dark}body{margin:0;background:transparent;color:CanvasText;"
+    "font:14px system-ui,sans-serif}canvas{display:block;max-width:100%}.hidden{display:none}p{margin:.3rem 0}"
+    "input{flex:1;max-width:16rem}</style></head>"
+)
+
+
+class Viewer(NamedTuple):
+    """A map to look through.
+
+    Attributes
+    ----------
+    heading, reading : str
+        What it is, and how to use it.
+    content : str
+        The frame's page.
+    ratio : float
+        Its width over its height, without the line of controls.
+    """
+
+    heading: str
+    content: str
+    ratio: float
+    reading: str
+
+
+def viewer(heading: str, values: NDArray, grid: Grid, reading: str) -> Viewer:
+    """A viewer of one map over the MNI152 template, coloured alike above and below 0.
+
+    Parameters
+    ----------
+    heading : str
+        What the map is, with its unit.
+    values : array, shape ``grid.shape``
+        The map, 0 where there is nothing to show.
+    grid : Grid
+        Where the voxels are.
+    reading : str
+        How to read and use it.
+
+    Raises
+    ------
+    deepjive.readers.guard.MissingExtraError
+        Without nilearn (extra ``imaging``).
+    """
+    nibabel, plotting = optional("nibabel", "Brain maps"), optional("nilearn.plotting", "Brain maps")
+    datasets = optional("nilearn.datasets", "Brain maps")
+    size = np.abs(values[values != 0])
+    image = nibabel.Nifti1Image(np.asarray(values, np.float32), grid.affine)
+    template = datasets.load_mni152_template(resolution=BACKGROUND_MM)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        view = plotting.view_img(
+            image,
+            bg_img=template,
+            threshold=1e-9,
+            cmap="RdBu_r",
+            vmax=float(np.quantile(size, 0.995)) if size.size else 1.0,
+            symmetric_cmap=True,
+            black_bg=True,
+            resampling_interpolation="nearest",
+        )
+    content = ICON.sub("", view.get_standalone()).replace("</head>", OWN_STYLE, 1)
+    content = IDENTIFIER.sub("map", content)  # drawn at random: without it the same map gives the same page
+    x, y, z = template.shape  # a sagittal, a coronal and an axial slice side by side, and a tenth for coordinates
+    return Viewer(heading, content, (y + 2 * x) / (1.1 * max(y, z)), reading)
+
+
+def script_hashes(content: str) -> list[str]:
+    """Hashes of a page's scripts, as a content security policy names them.
+
+    Examples
+    --------
+    >>> script_hashes("<p>text</p><script>1</script>")
+    ['sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=']
+    """
+    found = SCRIPT.findall(content)
+    return [f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}" for text in found]
