@@ -19,6 +19,8 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
         1,
         "--identity",
         "explicit",
+        "--bootstrap",
+        2,
         "--out",
         out,
     )
@@ -29,6 +31,16 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
+        for what in ("standard_error", "ratio", "lower", "upper", "q"):
+            assert nibabel.load(out / "maps" / f"{name}_refits_{what}.nii.gz").shape == (13, 17, 14)
+    assert "Fitting to 2 draws of participants" in result.output  # what it costs is said first
+    assert "Draw 2 of 2" in result.output
+    assert page.count("<iframe") == 4  # a viewer of each modality, of each kind of significance
+    assert "--bootstrap 2" in page
+    intervals = pd.read_csv(out / "tables" / "regions_over_refits.csv")
+    assert (intervals["pet lower"] < intervals["pet upper"]).all()
+    assert (intervals["pet effect"] > 0).mean() > 0.5  # turned to disease, as the other maps
+    assert len(list((out / "bootstrap").iterdir())) == 2
     assert (out / "covariation.png").is_file()
     regions = pd.read_csv(out / "tables" / "regions.csv")
     assert len(regions) == 28

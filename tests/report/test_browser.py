@@ -162,3 +162,40 @@ def test_without_scripts_the_still_figures_are_there(browser, written):
         still.goto(written.as_uri())
         assert still.locator(".static svg").first.is_visible()
         assert not still.locator(".explorer").is_visible()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 390)])
+def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, scheme, width):
+    pytest.importorskip("nilearn")
+    from deepjive.imaging.grid import mni_grid
+    from deepjive.report.study import Section, write_study
+    from deepjive.report.viewer import viewer
+
+    grid = mni_grid(12.0)
+    effect = np.zeros(grid.shape)
+    effect[4:9, 6:11, 5:9] = 0.5
+    section = Section("Maps", "words", viewers=[viewer(FOREIGN, effect, grid, LONG)])
+    path = write_study(tmp_path / "r.html", title="t", lead="l", sections=[section], command="c")
+    heard: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(5000)
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    own = ("file:", "data:")
+    page.on("request", lambda request: None if request.url.startswith(own) else heard.append(request.url))
+    page.goto(path.as_uri())
+    canvas = page.frame_locator("iframe").locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    red = """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0;
+        for (let i = 0; i < d.length; i += 4) n += d[i] > 90 && d[i + 1] < 40 && d[i + 2] < 60; return n / d.length; }"""
+    page.wait_for_timeout(500)
+    before = canvas.evaluate("c => c.toDataURL()")
+    assert canvas.evaluate(red) > 0.001  # the map's colour, over the template
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] * 0.1, "y": box["height"] * 0.3})
+    assert canvas.evaluate("c => c.toDataURL()") != before
+    frame = page.locator("iframe").bounding_box()
+    assert box["y"] + box["height"] <= frame["y"] + frame["height"]
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert [text for text in heard if not text.startswith("Canvas2D")] == []  # a hint on speed, as nilearn reads values
+    page.close()
