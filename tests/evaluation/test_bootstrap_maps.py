@@ -40,7 +40,7 @@ def test_scores_that_were_turned_and_reflected_are_matched():
 def test_intervals_cover_the_true_slopes_as_often_as_they_say():
     covered = []
     for seed in range(6):
-        data, scores, slopes = cohort(seed)
+        data, _, slopes = cohort(seed)
         model = fit(data)
         found = bootstrap_maps(model, data, 0, 40, random_state=seed)
         unseen, others, _ = cohort(seed + 100, 4000)

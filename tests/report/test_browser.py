@@ -187,7 +187,8 @@ def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, schem
     canvas = page.frame_locator("iframe").locator("canvas")
     canvas.scroll_into_view_if_needed()
     red = """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0;
-        for (let i = 0; i < d.length; i += 4) n += d[i] > 90 && d[i + 1] < 40 && d[i + 2] < 60; return n / d.length; }"""
+        for (let i = 0; i < d.length; i += 4) n += d[i] > 90 && d[i + 1] < 40 && d[i + 2] < 60;
+        return n / d.length; }"""
     page.wait_for_timeout(500)
     before = canvas.evaluate("c => c.toDataURL()")
     assert canvas.evaluate(red) > 0.001  # the map's colour, over the template

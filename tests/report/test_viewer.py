@@ -13,7 +13,7 @@ from .test_page import FOREIGN
 pytest.importorskip("nilearn")
 pytest.importorskip("nibabel")
 
-from deepjive.report.viewer import script_hashes, viewer  # noqa: E402
+from deepjive.report.viewer import script_hashes, viewer
 
 GRID = mni_grid(12.0)
 

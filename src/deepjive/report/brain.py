@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepjive.imaging.grid import Grid
@@ -34,6 +35,8 @@ def brain_maps(maps: Mapping[str, NDArray], grid: Grid, units: Mapping[str, str]
     nibabel, plotting = optional("nibabel", "Brain maps"), optional("nilearn.plotting", "Brain maps")
     figure = Figure(figsize=(11.0, 2.9 * len(maps)), dpi=110)
     axes = figure.subplots(len(maps), 2, squeeze=False, width_ratios=(1, 1.25))
+    plate = Rectangle((0, 0), 1, 1, transform=figure.transFigure, color="white", zorder=-1)  # nilearn writes in black
+    figure.add_artist(plate)
     figure.subplots_adjust(left=0.01, right=0.95, top=0.95, bottom=0.03, wspace=0.14, hspace=0.08)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
