@@ -23,6 +23,7 @@ SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 ICON = re.compile(r"<link[^>]*>", re.DOTALL)
 IDENTIFIER = re.compile(r"(?<=-)[0-9a-f]{32}(?=\")")
 BACKGROUND_MM = 3
+MIDDLE = (0, -18, 12)  # mm; where nothing is to be seen, nilearn would look outside of the brain
 OWN_STYLE = (
     "<style>:root{color-scheme:light dark}body{margin:0;background:transparent;color:CanvasText;"
     "font:14px system-ui,sans-serif}canvas{display:block;max-width:100%}.hidden{display:none}p{margin:.3rem 0}"
@@ -78,6 +79,7 @@ def viewer(heading: str, values: NDArray, grid: Grid, reading: str) -> Viewer:
         view = plotting.view_img(
             image,
             bg_img=template,
+            cut_coords=None if size.size else MIDDLE,
             threshold=1e-9,
             cmap="RdBu_r",
             vmax=float(np.quantile(size, 0.995)) if size.size else 1.0,
