@@ -21,6 +21,8 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
         "explicit",
         "--bootstrap",
         2,
+        "--bootstrap-epochs",
+        1,
         "--out",
         out,
     )
@@ -36,7 +38,7 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert "Fitting to 2 draws of participants" in result.output  # what it costs is said first
     assert "Draw 2 of 2" in result.output
     assert page.count("<iframe") == 4  # a viewer of each modality, of each kind of significance
-    assert "--bootstrap 2" in page
+    assert "--bootstrap 2 --bootstrap-epochs 1" in page
     intervals = pd.read_csv(out / "tables" / "regions_over_refits.csv")
     assert (intervals["pet lower"] < intervals["pet upper"]).all()
     assert (intervals["pet effect"] > 0).mean() > 0.5  # turned to disease, as the other maps

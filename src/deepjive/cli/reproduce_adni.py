@@ -45,6 +45,9 @@ def adni(
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Refits to draws of participants, for intervals of the maps; each costs a fit.")
     ] = 0,
+    bootstrap_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most passes in each phase of these refits; by default of the first fit.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of phantom, split and networks.")] = 0,
     accelerator: Annotated[str, typer.Option(help="What networks are trained on: cpu, cuda or auto.")] = "cpu",
 ) -> None:
@@ -85,6 +88,7 @@ def adni(
             identity=identity.value,
             seed=seed,
             n_draws=bootstrap,
+            draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
             say=show.line,
             accelerator=accelerator,
@@ -103,6 +107,7 @@ def adni(
     source += "".join(f" --choose {pair}" for pair in choose or []) + (f" --bids {bids}" if bids else "")
     source += (" --quick" if quick else "") + (f" --max-epochs {max_epochs}" if max_epochs else "")
     source += f" --bootstrap {bootstrap}" if bootstrap else ""
+    source += f" --bootstrap-epochs {bootstrap_epochs}" if bootstrap_epochs else ""
     command = f"deepjive reproduce adni{source} --identity {identity.value} --voxel {voxel:g} --seed {seed} --out {out}"
     show.line(f"Report: {write_brain_page(out, study, voxel, lead, command)}")
 

@@ -118,6 +118,7 @@ def brain_study(
     identity: str = "exchange",
     seed: int = 0,
     n_draws: int = 0,
+    draw_epochs: int | None = None,
     folder: Path | None = None,
     say: Say = lambda _: None,
     **settings: Any,
@@ -142,6 +143,8 @@ def brain_study(
         Of split and networks.
     n_draws : int
         Refits of DeepJIVE to draws of the participants fitted; 0 for none.
+    draw_epochs : int, optional
+        Their most epochs a phase; by default as many as of the first fit.
     folder : Path, optional
         Where draws are kept.
     say : callable
@@ -151,9 +154,7 @@ def brain_study(
 
     Returns
     -------
-    study : BrainStudy
-    model : DeepJIVE
-        The fitted model.
+    BrainStudy, DeepJIVE
     """
     train, test = next(iter(cohort.folds(3, random_state=seed)))
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
@@ -212,6 +213,7 @@ def brain_study(
     study.regions = region_table(study.maps, mni_grid(voxel), mask)
     if n_draws:
         kept: dict[str, Any] = {"groups": cohort.groups[train], "random_state": seed, "folder": folder}
+        kept |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
         told = _telling(say, n_draws, study.seconds["DeepJIVE"])
         drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=told, **kept)
         study.bootstrap = drawn.turned() if turned else drawn
@@ -293,7 +295,7 @@ def _probe(fitted: NDArray, learned: pd.DataFrame, held_out: NDArray, tested: pd
 
 
 def _telling(say: Say, n_draws: int, seconds: float) -> Callable[[int, float], None]:
-    """Tell the cost of refits before the first, and what is left of it after each."""
+    """Tell the cost of refits before the first (of whole ones), and what is left of it after each."""
     say(f"Fitting to {n_draws} draws of participants, about {seconds:.0f} s each: {seconds * n_draws / 60:.0f} minutes")
     return lambda done, last: say(
         f"Draw {done} of {n_draws}: {last:.0f} s; about {last * (n_draws - done) / 60:.0f} minutes left"
