@@ -123,7 +123,7 @@ def brain_study(
     say: Say = lambda _: None,
     **settings: Any,
 ) -> tuple[BrainStudy, Any]:
-    """Run the experiment.
+    """Run the experiment; returns what was found, and the fitted model.
 
     Parameters
     ----------
@@ -151,10 +151,6 @@ def brain_study(
         Told what is being done.
     **settings
         Of `DeepJIVE`, such as ``accelerator``.
-
-    Returns
-    -------
-    BrainStudy, DeepJIVE
     """
     train, test = next(iter(cohort.folds(3, random_state=seed)))
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
