@@ -15,7 +15,9 @@ def _small(monkeypatch):
         for n in (60, 90)
         for seed in (0, 1)
     ]
-    monkeypatch.setattr(synthetic_study, "plan", lambda parts, quick: cells)
+    monkeypatch.setattr(
+        synthetic_study, "plan", lambda parts, quick, seeds: [cell for cell in cells if cell.seed < (seeds or 9)]
+    )
 
 
 @pytest.mark.usefixtures("_small")
@@ -33,6 +35,9 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
     before = [path.stat().st_mtime_ns for path in cells]
     assert invoke(*words).exit_code == 0
     assert [path.stat().st_mtime_ns for path in cells] == before
+    assert invoke(*words, "--seeds", 1).exit_code == 0
+    assert len((tmp_path / "run" / "cells.csv").read_text().splitlines()) == 3
+    assert "--quick --seeds 1" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.slow

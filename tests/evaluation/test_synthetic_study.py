@@ -25,6 +25,7 @@ def test_the_plan_shows_what_the_experiment_promises() -> None:
     assert max(max(cell.data["n_features"]) for cell in cells) == 10_000
     assert max(sum(cell.row == one.row for cell in cells) for one in cells if one.part == "ablation") == 10
     assert len({cell.key for cell in plan(("recovery",))}) == len(plan(("recovery",)))
+    assert {cell.seed for cell in plan(("ablation",), seeds=2)} == {0, 1}
 
 
 def test_a_cell_tells_what_was_recovered_and_shuffling_leaves_nothing_to_predict() -> None:

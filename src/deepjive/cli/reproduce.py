@@ -75,6 +75,7 @@ def synthetic(
         list[Part] | None, typer.Option(help="A part of the experiment; may be repeated.", show_default="all")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small data, few seeds: minutes instead of hours.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Fewer seeds.", show_default="3 to 10, by part")] = None,
 ) -> None:
     """One-dimensional data with known parts: what is recovered, how it changes with size, what each piece buys.
 
@@ -87,7 +88,7 @@ def synthetic(
     from deepjive.report.synthetic import write_synthetic
 
     parts = tuple(name for name in PARTS if part is None or name in [one.value for one in part])
-    cells = plan(parts, quick)
+    cells = plan(parts, quick, seeds)
     out.mkdir(parents=True, exist_ok=True)
     with cells_shown() as on_cell:
         found = measured(cells, measure, out / "cells", on_cell)
@@ -101,7 +102,8 @@ def synthetic(
     ]
     write_atomically(out / "cells.csv", csv_text(("part", "row", "seed", *COLUMNS), lines).encode())
     options = "".join(f" --part {name}" for name in parts) if part else ""
-    command = f"deepjive reproduce synthetic{options}{' --quick' if quick else ''} --out {out}"
+    options += (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds else "")
+    command = f"deepjive reproduce synthetic{options} --out {out}"
     page = write_synthetic(out / "report.html", cells, found, tables(cells, found), drawn, command)
     show.line(f"Report: {page}")
 

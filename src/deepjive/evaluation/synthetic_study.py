@@ -36,7 +36,7 @@ COLUMNS = ("joint", "individual", "predicted", "leak", "accuracy", "accuracy_ind
 Figures = dict[str, float]
 
 
-def plan(parts: tuple[str, ...] = PARTS, quick: bool = False) -> list[Cell]:
+def plan(parts: tuple[str, ...] = PARTS, quick: bool = False, seeds: int | None = None) -> list[Cell]:
     """The cells of some parts of the experiment.
 
     Parameters
@@ -45,12 +45,14 @@ def plan(parts: tuple[str, ...] = PARTS, quick: bool = False) -> list[Cell]:
         Of "recovery", "sizes", "ablation", "ranks".
     quick : bool
         Fewer samples, features, epochs and seeds: minutes instead of hours, to see that all is well.
+    seeds : int, optional
+        No more than so many of the seeds.
     """
     base: dict[str, Any] = {"n_samples": 1000, "n_features": [100, 100], "noise": 0.5}
     budget: dict[str, Any] = {}
     if quick:
         base, budget = {"n_samples": 300, "n_features": [40, 40], "noise": 0.4}, {"max_epochs": 30}
-    cells = [cell for part in parts for cell in _PLANS[part](base, quick)]
+    cells = [cell for part in parts for cell in _PLANS[part](base, quick) if seeds is None or cell.seed < seeds]
     return [
         replace(cell, model={**budget, **cell.model}) if cell.model["method"] == "DeepJIVE" else cell for cell in cells
     ]
