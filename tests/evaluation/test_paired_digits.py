@@ -5,10 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from deepjive.datasets.mnist import load_digit_images
 from deepjive.datasets.pairs import PairedSplits, same_class
-from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, pairs_of, run_cell
+from deepjive.evaluation.paired_digits import (
+    QUICK,
+    STUDIES,
+    Budget,
+    Sources,
+    cells_of,
+    deep_settings,
+    pairs_of,
+    run_cell,
+)
 from deepjive.evaluation.paired_methods import METHODS, fit_method
 
 SMALL = Budget(500, 1, 1, 1, (0.1,), (2,))
@@ -71,6 +81,19 @@ def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_p
     assert (tmp_path / cell.key / "config.json").is_file()
     if study == "overlay":
         assert min(figures["R2 joint, first"], figures["R2 individual, second"]) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() -> None:
+    images = torch.rand(5, 8, 8)
+    encoder = deep_settings({"networks": "deeper"})["networks"][0]((8, 8), 3)
+    torch.testing.assert_close(encoder(images), encoder.linear(images.flatten(1)))
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in encoder.modules()) == 6
+    cell = next(cell for cell in cells_of(SMALL, ("noisy",)) if "deeper" in cell.row)
+    figures = run_cell(cell, NOWHERE)
+    assert figures["variance individual, turned"] == 0
+    assert 0 <= figures["digit error, joint"] < 0.8
 
 
 def test_sounds_tell_digits_and_speakers(shared_data: Callable[[str], Path], tmp_path: Path) -> None:

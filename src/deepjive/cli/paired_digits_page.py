@@ -132,6 +132,7 @@ def _pictures(out: Path, study: str, cells: Sequence[Cell], sources: Sources) ->
         if cell.part == study
         and cell.seed == 0
         and cell.model["method"] == PICTURE_METHOD
+        and cell.model["networks"] != "deeper"
         and not cell.data["pairs"].endswith(SHUFFLED)
         and (out / "models" / cell.key).is_dir()
     ]

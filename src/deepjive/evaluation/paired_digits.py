@@ -132,15 +132,20 @@ def pairs_of(cell: Cell, sources: Sources) -> PairedSplits:
 def deep_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with networks in the place of their name: "mixed" has convolutional encoders and dense decoders.
 
-    Images that show one thing in one place need no convolutions to be drawn, and decoders take most of the time.
+    "deeper" has encoders of twice as many convolutions. Images that show one thing in one place need no convolutions to
+    be drawn, and decoders take most of the time.
     """
-    if settings.get("networks") != "mixed":
+    if settings.get("networks") not in ("mixed", "deeper"):
         return dict(settings)
     from deepjive.deep.networks import Decoder, Encoder
+    from deepjive.evaluation.digit_networks import DeeperEncoder
 
-    dropout = settings.get("dropout", 0.0)
-    networks = (lambda shape, rank: Encoder("conv", shape, rank, dropout), lambda s, r: Decoder("dense", s, r, dropout))
-    return settings | {"networks": networks}
+    dropout, deeper = settings.get("dropout", 0.0), settings["networks"] == "deeper"
+
+    def encoder(shape: tuple[int, ...], rank: int) -> Any:
+        return DeeperEncoder(shape, rank, dropout) if deeper else Encoder("conv", shape, rank, dropout)
+
+    return settings | {"networks": (encoder, lambda shape, rank: Decoder("dense", shape, rank, dropout))}
 
 
 Rows = list[tuple[str, str, dict[str, Any]]]
@@ -151,8 +156,9 @@ def _noisy(budget: Budget) -> Rows:
     rows = [(method, "noisy", _deep(budget, method)) for method in IDENTITIES]
     rows += [(method, "noisy", _plain(budget.pairs, method)) for method in LINEAR]
     rows.append(("separate", "noisy", _deep(budget, "separate")))
-    null = _deep(budget, "explicit") | {"individual_ranks": 0}
-    return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, null)]
+    alone = _deep(budget, "explicit") | {"individual_ranks": 0}
+    rows.append(("explicit, deeper encoders, joint alone", "noisy", alone | {"networks": "deeper"}))
+    return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, alone)]
 
 
 def _leakage(budget: Budget) -> Rows:
