@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from deepjive.batches import row_batches
+from deepjive.deep.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.unrolling import KernelRegression, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.modalities import Modalities
@@ -149,7 +150,7 @@ def select_ranks(
 def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
     """Allow one score after another until one is not worth having."""
     linear = linear_fit(data, seed)
-    largest = min(LARGEST, linear.joint_rank_ or min(linear.signal_ranks_.values()))
+    largest = min(LARGEST, sheet_dimension(_points(linear, data), seed))
     folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(len(data), seed)]
     errors = [np.concatenate([fold.error_of_mean for fold in folds])]
     r2, standard_errors, rank = [0.0], [0.0], 0
@@ -172,8 +173,10 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     if joint_rank > linear.joint_rank_ > 0:
         linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
     signals = {name: signal_of(linear, data, name) for name in data.names}
-    points = places(linear, data) if linear.joint_rank_ else _curved_places(linear, data)
+    points = _points(linear, data)
     coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)] if joint_rank else []
+    if points.shape[1] > joint_rank >= sheet_dimension(points, seed):
+        coordinates.append(diffusion_coordinates(points))
     rest = {}
     for name, (signal, directions) in signals.items():
         rest[name] = np.asarray(data[name]) - linear.mean_[name]
@@ -268,6 +271,11 @@ def _expected(target: NDArray, near: NDArray, far: NDArray) -> tuple[NDArray, ND
     regression = KernelRegression.of(near, target)
     rotation = np.linalg.svd(regression.left_out - regression.left_out.mean(axis=0), full_matrices=False)[2].T
     return regression.left_out @ rotation, regression(far) @ rotation
+
+
+def _points(linear: AJIVE, data: Modalities) -> NDArray:
+    """Where samples lie: in the linear joint part, or, where there is none, by a kernel regression."""
+    return places(linear, data) if linear.joint_rank_ else _curved_places(linear, data)
 
 
 def _curved_places(linear: AJIVE, data: Modalities) -> NDArray:
