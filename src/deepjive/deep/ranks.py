@@ -33,7 +33,7 @@ from deepjive.modalities import Modalities
 STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
 FOLDS = 4
-ENOUGH_HELD_OUT = 250
+ENOUGH_HELD_OUT, ENOUGH_TO_LEARN = 250, 500
 LARGEST = 10
 MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
 
@@ -177,13 +177,12 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)] if joint_rank else []
     if points.shape[1] > joint_rank >= sheet_dimension(points, seed):
         coordinates.append(diffusion_coordinates(points))
-    rest = {}
+    rest, some = {}, _enough(len(data))
     for name, (signal, directions) in signals.items():
         rest[name] = np.asarray(data[name]) - linear.mean_[name]
         if coordinates and signal.shape[1]:
-            fits = [KernelRegression.of(one, signal) for one in coordinates]
-            best = min(fits, key=lambda fit: float(np.square(signal - fit.left_out).sum()))
-            rest[name] = rest[name] - best.left_out @ directions.T
+            best = min(coordinates, key=lambda one: KernelRegression.of(one[some], signal[some]).left_out_error)
+            rest[name] = rest[name] - KernelRegression.of(best, signal).left_out @ directions.T
     return Modalities(rest)
 
 
@@ -246,7 +245,8 @@ class _Fold:
             else:
                 near, far = _expected(target, *(_signals(linear, part, others) for part in (seen, unseen)))
             ways = sheets or sheets_of(near, largest)
-            self.cases.append(([(way(near), way(far)) for way in ways], target, held_out))
+            some = _enough(len(train))
+            self.cases.append(([(way(near[some]), way(far)) for way in ways], target[some], held_out))
         self.rest = np.mean(rest, axis=0)
 
     @property
@@ -314,6 +314,11 @@ def _sampled(data: Modalities, seed: int) -> Modalities:
         pieces = [data.rows(name, batch).reshape(len(batch), -1)[:, columns] for batch in row_batches(rows, (width,))]
         arrays[name] = np.concatenate(pieces).astype(np.float64)
     return Modalities(arrays)
+
+
+def _enough(n: int) -> NDArray:
+    """Samples from first to last, as many as are enough to learn from by kernel regression."""
+    return np.linspace(0, n - 1, min(n, ENOUGH_TO_LEARN)).astype(int)
 
 
 def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:

@@ -92,6 +92,8 @@ class KernelRegression:
         Dual coefficients.
     left_out : array, shape (n_samples, n_features)
         Prediction of each sample by the others.
+    left_out_error : float
+        Its mean squared error.
     scale, length : float
         What coordinates are divided by; standard deviation of the kernel in these units.
     """
@@ -100,6 +102,7 @@ class KernelRegression:
     mean: NDArray
     weights: NDArray
     left_out: NDArray
+    left_out_error: float
     scale: float
     length: float
 
@@ -109,19 +112,19 @@ class KernelRegression:
         scale = float(coordinates.std(axis=0).max(initial=0.0)) or 1.0
         points, mean = coordinates / scale, targets.mean(axis=0)
         centred = targets - mean
+        ridges = np.array(RIDGES)
         best = (np.inf, 0.0, centred, centred)
         for length in LENGTHS:
-            values, vectors = linalg.eigh(_kernel(points, points, length))
-            values = np.maximum(values, 0.0)
-            along = vectors.T @ centred
-            for ridge in RIDGES:
-                shrunk = values / (values + ridge)
-                own = np.minimum(np.square(vectors) @ shrunk, 1 - 1e-9)
-                errors = (centred - (vectors * shrunk) @ along) / (1.0 - own)[:, None]
+            values, vectors = np.linalg.eigh(_kernel(points, points, length))  # scipy.linalg takes a slower driver
+            values = np.maximum(values, 0.0)[:, None]
+            along, shrunk = vectors.T @ centred, values / (values + ridges)
+            own = np.minimum(np.square(vectors) @ shrunk, 1 - 1e-9)
+            for ridge, kept, self_share in zip(ridges, shrunk.T, own.T, strict=True):
+                errors = (centred - vectors @ (kept[:, None] * along)) / (1.0 - self_share)[:, None]
                 error = float(np.square(errors).mean())
                 if error < best[0]:
-                    best = (error, length, (vectors / (values + ridge)) @ along, centred - errors)
-        return cls(points, mean, best[2], best[3] + mean, scale, best[1])
+                    best = (error, length, vectors @ (along / (values + ridge)), centred - errors)
+        return cls(points, mean, best[2], best[3] + mean, best[0], scale, best[1])
 
     def __call__(self, coordinates: NDArray) -> NDArray:
         """Targets (n, n_features) at coordinates (n, rank)."""
