@@ -18,33 +18,68 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import PolynomialFeatures
 
-from deepjive import AJIVE, DeepJIVE, SeparateAutoencoders
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive import AJIVE, DeepJIVE, Modalities, SeparateAutoencoders
+from deepjive.datasets.synthetic import make_synthetic
 
 METHODS = ("AJIVE", "published", "DeepJIVE")
 LATENTS = 10
 CELLS = {
     "linear": [(1, 1), (2, 1), (0, 1), (2, 2)],
     "nonlinear": [(1, 1), (0, 1), (1, 2), (2, 1)],
+    "network": [(1, 1), (0, 1), (1, 2), (2, 1)],
+    "polynomial": [(1, 1), (0, 1), (1, 2), (2, 1)],
 }
+HIDDEN = 20
 
 
-def found_by(method: str, made: Synthetic, seed: int) -> tuple[int, ...]:
+def made_of(kind: str, joint: int, individual: int, n: int, noise: float, seed: int) -> dict[str, NDArray]:
+    """Two modalities of a kind and of true ranks."""
+    if kind in ("linear", "nonlinear"):
+        ranks: Any = {"joint_rank": joint, "individual_rank": individual}
+        made = make_synthetic(n, noise=noise, nonlinear=kind == "nonlinear", random_state=seed, **ranks)
+        return {name: np.asarray(made.data[name]) for name in made.data.names}
+    rng = np.random.default_rng(seed)
+    hidden = bent(kind, rng.normal(size=(n, joint)), rng)
+    arrays = {}
+    for name in ("modality_1", "modality_2"):
+        parts = [hidden, bent(kind, rng.normal(size=(n, individual)), rng)]
+        signal = np.sum([mixed(part, rng) for part in parts], axis=0)
+        arrays[name] = signal + noise * signal.std() * rng.normal(size=signal.shape)
+    return arrays
+
+
+def bent(kind: str, scores: NDArray, rng: np.random.Generator) -> NDArray:
+    """Curved functions of scores: hidden units of a network, or all powers and products up to the third order."""
+    if kind == "network":
+        return np.tanh(1.5 * scores @ rng.normal(size=(scores.shape[1], HIDDEN)) + rng.normal(size=HIDDEN))
+    return PolynomialFeatures(3, include_bias=False).fit_transform(scores) if scores.shape[1] else scores
+
+
+def mixed(hidden: NDArray, rng: np.random.Generator) -> NDArray:
+    """A hundred features, random mixtures of centred and scaled functions, with variance 1 over all entries."""
+    hidden = hidden - hidden.mean(axis=0)
+    part = hidden / np.maximum(hidden.std(axis=0), 1e-12) @ rng.normal(size=(hidden.shape[1], 100))
+    return part / max(float(part.std()), 1e-12)
+
+
+def found_by(method: str, made: Modalities, seed: int) -> tuple[int, ...]:
     """The joint rank and every modality's individual rank."""
     found: Any
     if method != "DeepJIVE":
-        data = made.data if method == "AJIVE" else latents(made, seed)
+        data = made if method == "AJIVE" else latents(made, seed)
         found = AJIVE(random_state=seed).fit(data)
         return (found.joint_rank_, *found.individual_ranks_.values())
-    found = DeepJIVE(random_state=seed).select_ranks(made.data)
+    found = DeepJIVE(random_state=seed).select_ranks(made)
     return (found.joint_rank, *found.individual_ranks.values())
 
 
-def latents(made: Synthetic, seed: int) -> dict[str, Any]:
+def latents(made: Modalities, seed: int) -> dict[str, Any]:
     """Scores, each with the standard deviation of what it alone draws, as the latents of a linear autoencoder have."""
-    parts = SeparateAutoencoders(LATENTS, random_state=seed).fit(made.data).decompose(made.data)
+    parts = SeparateAutoencoders(LATENTS, random_state=seed).fit(made).decompose(made)
     scaled = {}
     for name, scores in parts.individual_scores.items():
         nothing = parts.render("individual", name, parts.joint_scores, 0.0 * scores)
@@ -60,6 +95,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=2000)
     parser.add_argument("--cells", nargs="*", choices=tuple(CELLS), default=list(CELLS))
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=["AJIVE", "DeepJIVE"])
     parser.add_argument("--ranks", nargs="*", metavar="JOINT,INDIVIDUAL", help="only these true ranks")
@@ -74,10 +110,9 @@ def main() -> None:
                 continue
             for method in arguments.methods:
                 started, found = time.process_time(), []
-                for seed in range(2000, 2000 + arguments.seeds):
-                    ranks: Any = {"joint_rank": joint, "individual_rank": individual, **size}
-                    made = make_synthetic(nonlinear=kind == "nonlinear", random_state=seed, **ranks)
-                    found.append(found_by(method, made, seed))
+                for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+                    made = made_of(kind, joint, individual, arguments.samples, arguments.noise, seed)
+                    found.append(found_by(method, Modalities(made), seed))
                 right = found.count((joint, individual, individual))
                 seconds = (time.process_time() - started) / len(found)
                 label = f"{kind}, true ({joint}, {individual}, {individual}), {method}"

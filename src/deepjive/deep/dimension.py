@@ -22,7 +22,8 @@ from scipy import linalg
 from scipy.spatial.distance import cdist
 
 NEIGHBOUR = 8  # whose distance is a sample's step
-COUNTED = 20
+COUNTED = 16  # a sixteenth of the samples are near: far enough not to be told apart by noise alone
+FEWEST = 40
 MODES = 10
 STRAIGHT = 0.85
 
@@ -30,7 +31,7 @@ STRAIGHT = 0.85
 def sheet_dimension(points: NDArray, seed: int) -> int:
     """Dimension of the sheet on which points (n_samples, n_dimensions) lie; all dimensions if it is not bent."""
     n_dimensions = points.shape[1]
-    if n_dimensions < 2 or len(points) <= COUNTED:
+    if n_dimensions < 2 or len(points) < FEWEST:
         return n_dimensions
     rng = np.random.default_rng(seed)
     independent = np.stack([rng.permutation(column) for column in points.T], axis=1)
@@ -40,9 +41,10 @@ def sheet_dimension(points: NDArray, seed: int) -> int:
 
 def local_dimension(points: NDArray) -> float:
     """Maximum likelihood estimate from each sample's nearest neighbours, the median over samples."""
-    nearest = np.sort(cdist(points, points), axis=1)[:, 1 : COUNTED + 1]
-    nearest = np.maximum(nearest, 1e-12 * max(float(nearest.max()), 1e-300))
-    return float(np.median((COUNTED - 2) / np.maximum(np.log(nearest[:, -1:] / nearest).sum(axis=1), 1e-12)))
+    n_near = max(NEIGHBOUR, len(points) // COUNTED)
+    near = np.sort(np.partition(cdist(points, points), n_near, axis=1)[:, : n_near + 1], axis=1)[:, 1:]
+    near = np.maximum(near, 1e-12 * near.max())
+    return float(np.median((n_near - 2) / np.maximum(np.log(near[:, -1:] / near).sum(axis=1), 1e-12)))
 
 
 def diffusion_coordinates(points: NDArray) -> NDArray:

@@ -172,17 +172,20 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     linear = linear_fit(data, seed)
     if joint_rank > linear.joint_rank_ > 0:
         linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
-    signals = {name: signal_of(linear, data, name) for name in data.names}
-    points = _points(linear, data)
-    coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)] if joint_rank else []
+    rest = {name: np.asarray(data[name]) - linear.mean_[name] for name in data.names}
+    if not joint_rank:
+        return Modalities(rest)
+    points, some = _points(linear, data), _enough(len(data))
+    coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)]
     if points.shape[1] > joint_rank >= sheet_dimension(points, seed):
-        coordinates.append(diffusion_coordinates(points))
-    rest, some = {}, _enough(len(data))
-    for name, (signal, directions) in signals.items():
-        rest[name] = np.asarray(data[name]) - linear.mean_[name]
-        if coordinates and signal.shape[1]:
-            best = min(coordinates, key=lambda one: KernelRegression.of(one[some], signal[some]).left_out_error)
-            rest[name] = rest[name] - KernelRegression.of(best, signal).left_out @ directions.T
+        coordinates.append(diffusion_coordinates(points))  # they are more, and describe all of the sheet
+    signals = _signals(linear, data, data.names)
+    best = min(coordinates, key=lambda one: KernelRegression.of(one[some], signals[some]).left_out_error)
+    joint = KernelRegression.of(best, signals).left_out
+    for name in data.names:
+        signal, directions = signal_of(linear, data, name)
+        expected, joint = np.split(joint, [signal.shape[1]], axis=1)
+        rest[name] = rest[name] - expected * _size(linear, name) @ directions.T
     return Modalities(rest)
 
 
@@ -290,8 +293,12 @@ def _curved_places(linear: AJIVE, data: Modalities) -> NDArray:
 def _signals(linear: AJIVE, data: Modalities, names: Sequence[str]) -> NDArray:
     """The signals of some modalities side by side, each of unit variance in total."""
     signals = [signal_of(linear, data, name)[0] for name in names]
-    sizes = [np.linalg.norm(linear.signal_loadings_[name]) or 1.0 for name in names]
-    return np.concatenate([signal / size for signal, size in zip(signals, sizes, strict=True)], axis=1)
+    return np.concatenate([signal / _size(linear, name) for name, signal in zip(names, signals, strict=True)], axis=1)
+
+
+def _size(linear: AJIVE, name: str) -> float:
+    """Root of the total variance of a modality's signal."""
+    return float(np.linalg.norm(linear.signal_loadings_[name])) or 1.0
 
 
 def _like(linear: AJIVE) -> AJIVE:
