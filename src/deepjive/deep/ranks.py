@@ -1,11 +1,12 @@
 """How many joint and individual scores there are: as many as help to predict what was not seen.
 
-1. AJIVE finds the linear joint dimensions. A curve takes several of them, so that they are an upper bound: a joint
-   score that every feature is a sinusoid of makes seven or eight.
-2. The samples' places in these dimensions are unrolled (`deepjive.deep.unrolling`) to 1, 2, 3, ... coordinates, which
-   count a curve as the one dimension it is.
-3. Coordinates made of the other modalities predict a modality on held-out samples. One after another is allowed as long
-   as that gets better, by two standard errors (over samples, paired) and by a twentieth of what is then predicted.
+1. AJIVE finds the linear joint dimensions. A curve takes several of them: a joint score that every feature is a
+   sinusoid of makes seven or eight.
+2. The samples' places in these dimensions may lie on a bent sheet. Its own dimension (`deepjive.deep.dimension`), which
+   counts a curve as the one dimension it is, is the largest number there can be.
+3. The places are unrolled (`deepjive.deep.unrolling`) to 1, 2, ... coordinates. Made of the other modalities, they
+   predict a modality on held-out samples. One after another is allowed as long as that gets better, by two standard
+   errors (over samples, paired) and by a twentieth of what is then predicted.
 
 Individual ranks follow in the same way from what the joint coordinates leave of a modality, as if two random halves of
 its features were modalities: what the halves have in common is signal, and noise of single features is not.
@@ -39,7 +40,10 @@ MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
 
 OnStep = Callable[[str, int, float], None]
 
-REASON = "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}."
+REASON = (
+    "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}. "
+    "The sheet on which samples lie has {dimension}, the largest number tried."
+)
 STEP = "{rank} predicts {r2:.1%} of held-out variance"
 
 
@@ -53,6 +57,8 @@ class Ladder:
         The chosen number.
     linear_rank : int
         AJIVE's number, of linear dimensions.
+    dimension : int
+        Dimension of the sheet on which samples lie, at most 10; no more scores were tried.
     r2 : list of float
         Held-out variance predicted by 0, 1, ... scores, as a fraction.
     standard_error : list of float
@@ -61,13 +67,16 @@ class Ladder:
 
     rank: int
     linear_rank: int
+    dimension: int
     r2: list[float]
     standard_error: list[float]
 
     def reason(self, name: str) -> str:
         """The choice in words."""
         steps = ", ".join(STEP.format(rank=rank, r2=r2) for rank, r2 in enumerate(self.r2))
-        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank)
+        return REASON.format(
+            name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=self.dimension
+        )
 
 
 @dataclass(frozen=True)
@@ -89,13 +98,13 @@ class RankSelection:
     ladders: dict[str, Ladder]
 
     def table(self) -> dict[str, list[Any]]:
-        """One row a candidate: ladder, AJIVE's rank, rank, R2, standard error of the gain, whether it was chosen."""
+        """One row a candidate: ladder, AJIVE's rank, the sheet's, rank, R2, standard error of the gain, if chosen."""
         rows: dict[str, list[Any]] = {
-            key: [] for key in ("ladder", "linear_rank", "rank", "r2", "standard_error", "chosen")
+            key: [] for key in ("ladder", "linear_rank", "dimension", "rank", "r2", "standard_error", "chosen")
         }
         for name, ladder in self.ladders.items():
             for rank, (r2, error) in enumerate(zip(ladder.r2, ladder.standard_error, strict=True)):
-                row = (name, ladder.linear_rank, rank, r2, error, rank == ladder.rank)
+                row = (name, ladder.linear_rank, ladder.dimension, rank, r2, error, rank == ladder.rank)
                 for key, value in zip(rows, row, strict=True):
                     rows[key].append(value)
         return rows
@@ -148,7 +157,7 @@ def select_ranks(
 
 
 def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
-    """Allow one score after another until one is not worth having."""
+    """Allow one score after another until one is not worth having, or the sheet on which samples lie has no more."""
     linear = linear_fit(data, seed)
     largest = min(LARGEST, sheet_dimension(_points(linear, data), seed))
     folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(len(data), seed)]
@@ -164,7 +173,7 @@ def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
         if r2[-1] - r2[-2] <= max(STANDARD_ERRORS * standard_errors[-1], LEAST_SHARE * r2[-1]):
             break
         rank = candidate
-    return Ladder(rank, linear.joint_rank_, r2, standard_errors)
+    return Ladder(rank, linear.joint_rank_, largest, r2, standard_errors)
 
 
 def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:

@@ -18,7 +18,7 @@ READ_LADDER = (
 READ_TABLE = (
     "How to read it: a row for each number of scores tried, with the held-out variance it predicts and how "
     "uncertain the gain over the row above is (one standard error). AJIVE counts linear dimensions, "
-    "of which a curve takes several."
+    "of which a curve takes several; no more scores are tried than the sheet has dimensions on which samples lie."
 )
 HEADER = ("rank of", "scores", "predicted", "standard error of the gain", "dimensions by AJIVE", "chosen")
 JOINT_LADDER = "joint"
