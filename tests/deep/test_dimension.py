@@ -15,7 +15,6 @@ BENT = {
     "spiral": (1, [(3 + 2 * ONE) * np.cos(6 * ONE), (3 + 2 * ONE) * np.sin(6 * ONE)]),
     "circle": (1, [np.cos(np.pi * ONE), np.sin(np.pi * ONE)]),
     "wave": (1, [np.sin(w * ONE + w) for w in range(1, 8)]),
-    "rolled sheet": (2, [(3 + 2 * ONE) * np.cos(6 * ONE), (3 + 2 * ONE) * np.sin(6 * ONE), 5 * TWO]),
     "globe": (2, list((GLOBE / np.linalg.norm(GLOBE, axis=1, keepdims=True)).T)),
     "waves": (2, [np.sin(w * ONE + v * TWO + w) for w in range(1, 4) for v in range(3)]),
 }

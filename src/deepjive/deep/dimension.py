@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.spatial.distance import cdist
 
-NEIGHBOUR = 8  # whose distance is a sample's step
+NEIGHBOUR = 12  # whose distance is a sample's step
 COUNTED = 16  # a sixteenth of the samples are near: far enough not to be told apart by noise alone
 FEWEST = 40
-MODES = 10
+MODES = 6
 STRAIGHT = 0.85
 
 
@@ -48,7 +48,7 @@ def local_dimension(points: NDArray) -> float:
 
 
 def diffusion_coordinates(points: NDArray) -> NDArray:
-    """Ten slowest modes of a random walk between points (n_samples, n_dimensions), each of variance 1."""
+    """The six slowest modes of a random walk between points (n_samples, n_dimensions), each of variance 1."""
     n = len(points)
     distances = cdist(points, points)
     step = np.maximum(np.partition(distances, NEIGHBOUR, axis=1)[:, NEIGHBOUR], 1e-12 * distances.max())
