@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepjive.deep.dimension import sheet_dimension
+from deepjive.deep.dimension import local_dimension, sheet_dimension
 
 RNG = np.random.default_rng(0)
 ONE, TWO = RNG.uniform(-1.0, 1.0, size=(2, 600))
@@ -45,7 +45,13 @@ def test_what_is_straight_has_all_its_dimensions(n_dimensions: int) -> None:
 def test_samples_that_occur_twice_are_no_obstacle() -> None:
     points = principal(BENT["wave"][1], 0.1)
     assert sheet_dimension(np.concatenate([points, points[:200]]), seed=0) == 1
+    assert 0 < local_dimension(np.repeat(points, 2, axis=0)) < 2
+
+
+def test_a_sample_far_from_all_others_changes_nothing() -> None:
+    points = principal(BENT["wave"][1], 0.1)
+    assert sheet_dimension(np.concatenate([points, np.full((1, 7), 1e4)]), seed=0) == 1
 
 
 def test_few_samples_say_nothing_of_a_sheet() -> None:
-    assert sheet_dimension(principal(BENT["circle"][1], 0.0)[:30], seed=0) == 2
+    assert sheet_dimension(principal(BENT["circle"][1], 0.0)[:10], seed=0) == 2

@@ -36,16 +36,16 @@ def test_a_curve_through_many_dimensions_counts_as_one() -> None:
 @pytest.mark.parametrize(("joint", "noise"), [(2, 0.5), (1, 1.0)])
 def test_scores_on_a_sheet_that_closes_on_itself_are_counted(joint: int, noise: float) -> None:
     """No two coordinates describe the first of them, no single one the second: prediction alone counts one more."""
-    made = make_synthetic(600, joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
+    made = make_synthetic(500, (60, 60), joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
     chosen = select_ranks(made.data, individual_ranks={})
     assert chosen.joint_rank == chosen.ladders["joint"].dimension == joint
     assert f"The sheet on which samples lie has {joint}, the largest number tried." in chosen.reason()
 
 
 def test_a_joint_sheet_is_taken_away_whole() -> None:
-    made = make_synthetic(600, joint_rank=2, noise=0.3, nonlinear=True, random_state=100)
+    made = make_synthetic(600, joint_rank=2, nonlinear=True, random_state=100)
     rest, name = without_joint(made.data, 2, seed=0), "modality_1"
-    assert r2(made.individual[name], rest[name]) > THRESHOLD
+    assert r2(made.individual[name], rest[name]) > 0.12  # two unrolled coordinates leave so much that it is .03
 
 
 def test_a_relation_without_correlation_is_found_and_is_gone_when_samples_are_shuffled() -> None:

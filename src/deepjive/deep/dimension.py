@@ -22,10 +22,10 @@ from scipy import linalg
 from scipy.spatial.distance import cdist
 
 NEIGHBOUR = 12  # whose distance is a sample's step
-COUNTED = 16  # a sixteenth of the samples are near: far enough not to be told apart by noise alone
+COUNTED = 16  # a sixteenth of the samples count as near: nearer ones are told apart by noise
 FEWEST = 40
 MODES = 6
-STRAIGHT = 0.85
+STRAIGHT = 0.85  # of the dimension of independent coordinates
 
 
 def sheet_dimension(points: NDArray, seed: int) -> int:
@@ -54,7 +54,7 @@ def diffusion_coordinates(points: NDArray) -> NDArray:
     step = np.maximum(np.partition(distances, NEIGHBOUR, axis=1)[:, NEIGHBOUR], 1e-12 * distances.max())
     weights = np.exp(-np.square(distances) / np.outer(step, step))
     np.fill_diagonal(weights, 0.0)
-    roots = np.sqrt(np.maximum(weights.sum(axis=1), 1e-300))
+    roots = np.sqrt(np.maximum(weights.sum(axis=1), 1e-300))  # a sample far from all others has no weights
     _, modes = linalg.eigh(weights / np.outer(roots, roots), subset_by_index=[n - min(MODES + 1, n), n - 1])
     coordinates = (modes / roots[:, None])[:, -2::-1]
     return coordinates / np.maximum(coordinates.std(axis=0), 1e-300)

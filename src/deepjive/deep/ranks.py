@@ -74,9 +74,7 @@ class Ladder:
     def reason(self, name: str) -> str:
         """The choice in words."""
         steps = ", ".join(STEP.format(rank=rank, r2=r2) for rank, r2 in enumerate(self.r2))
-        return REASON.format(
-            name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=self.dimension
-        )
+        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=self.dimension)
 
 
 @dataclass(frozen=True)
