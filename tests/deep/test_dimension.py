@@ -10,12 +10,12 @@ from deepjive.deep.dimension import local_dimension, sheet_dimension
 
 RNG = np.random.default_rng(0)
 ONE, TWO = RNG.uniform(-1.0, 1.0, size=(2, 600))
-GLOBE = RNG.normal(size=(600, 3))
+SLOPES = np.random.default_rng(5).normal(size=(3, 6))
 BENT = {
     "spiral": (1, [(3 + 2 * ONE) * np.cos(6 * ONE), (3 + 2 * ONE) * np.sin(6 * ONE)]),
     "circle": (1, [np.cos(np.pi * ONE), np.sin(np.pi * ONE)]),
     "wave": (1, [np.sin(w * ONE + w) for w in range(1, 8)]),
-    "globe": (2, list((GLOBE / np.linalg.norm(GLOBE, axis=1, keepdims=True)).T)),
+    "network": (2, list(np.tanh(np.outer(SLOPES[0], ONE) + np.outer(SLOPES[1], TWO) + SLOPES[2][:, None]))),
     "waves": (2, [np.sin(w * ONE + v * TWO + w) for w in range(1, 4) for v in range(3)]),
 }
 
@@ -38,7 +38,7 @@ def test_a_bent_sheet_has_its_own_dimension(shape: str, noise: float) -> None:
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3, 5, 8])
 def test_what_is_straight_has_all_its_dimensions(n_dimensions: int) -> None:
     rng = np.random.default_rng(2)
-    scores = rng.normal(size=(500, n_dimensions)) * np.linspace(2.0, 1.0, n_dimensions)
+    scores = rng.normal(size=(500, n_dimensions)) * np.linspace(3.0, 0.5, n_dimensions)
     assert sheet_dimension(scores, seed=0) == n_dimensions
 
 

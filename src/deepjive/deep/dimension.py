@@ -7,8 +7,8 @@ away: between diffusion coordinates, the slowest modes of a random walk from sam
 
     dimension = median over samples of (k - 2) / sum_{j < k} log(T_k / T_j),   T_j the distance to the j-th nearest
 
-What is not bent needs no counting. It is told by permuting each linear coordinate by itself: independent coordinates
-have all their dimensions, and the sheet counts as bent if it has clearly fewer than they.
+What is not bent needs no counting. It is told by permuting each linear coordinate by itself, all scaled to the same
+variance: independent coordinates have all their dimensions, and a sheet is bent if it has clearly fewer than they.
 
 Sources: Levina and Bickel (2004), "Maximum likelihood estimation of intrinsic dimension"; Coifman and Lafon (2006),
 "Diffusion maps"; Zelnik-Manor and Perona (2004), "Self-tuning spectral clustering", for the width of the steps.
@@ -25,7 +25,7 @@ NEIGHBOUR = 12  # whose distance is a sample's step
 COUNTED = 16  # a sixteenth of the samples count as near: nearer ones are told apart by noise
 FEWEST = 40
 MODES = 6
-STRAIGHT = 0.85  # of the dimension of independent coordinates
+STRAIGHT = 0.75  # of the dimension of independent coordinates
 
 
 def sheet_dimension(points: NDArray, seed: int) -> int:
@@ -34,9 +34,12 @@ def sheet_dimension(points: NDArray, seed: int) -> int:
     if n_dimensions < 2 or len(points) < FEWEST:
         return n_dimensions
     rng = np.random.default_rng(seed)
-    independent = np.stack([rng.permutation(column) for column in points.T], axis=1)
-    found, straight = (local_dimension(diffusion_coordinates(x)) for x in (points, independent))
-    return n_dimensions if found > STRAIGHT * straight else min(n_dimensions, max(1, round(found)))
+    equal = points / np.maximum(points.std(axis=0), 1e-300)
+    independent = np.stack([rng.permutation(column) for column in equal.T], axis=1)
+    apart, together = (local_dimension(diffusion_coordinates(x)) for x in (independent, equal))
+    if together > STRAIGHT * apart:
+        return n_dimensions
+    return min(n_dimensions, max(1, round(local_dimension(diffusion_coordinates(points)))))
 
 
 def local_dimension(points: NDArray) -> float:
