@@ -1,10 +1,12 @@
 """Ranks found from the data: how often they are right, for DeepJIVE beside AJIVE, which finds its own as well.
 
-    python benchmarks/ranks.py                          # 20 seeds a cell, about half an hour
+    python benchmarks/ranks.py  # 20 seeds a cell, about three quarters of an hour
     python benchmarks/ranks.py --methods published --seeds 5
-    python benchmarks/ranks.py --cells nonlinear --samples 300 --noise 1.0 --seeds 10
+    python benchmarks/ranks.py --cells nonlinear --ranks 1,1 --noise 1.0 --seeds 10
+    python benchmarks/ranks.py --cells network polynomial --seeds 5
 
-Two modalities of 100 features. The seeds start at 2000 and were used for nothing else. AJIVE's ranks say how many
+Two modalities of 100 features: linear in the scores, sinusoids ("nonlinear"), or mixed from hidden units of a random
+network or from polynomials. The seeds start at 2000 and were used for nothing else. AJIVE's ranks say how many
 linear dimensions there are, of which a curve needs several. "published" is the paper's rule, as summarised publicly:
 separate autoencoders of 10 latents a modality, and AJIVE with its thresholds and bounds on these latents.
 """
