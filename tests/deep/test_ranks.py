@@ -39,7 +39,7 @@ def test_scores_on_a_sheet_that_closes_on_itself_are_counted(joint: int, noise: 
     made = make_synthetic(500, (60, 60), joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
     chosen = select_ranks(made.data, individual_ranks={})
     assert chosen.joint_rank == chosen.ladders["joint"].dimension == joint
-    assert f"The sheet on which samples lie has {joint}, the largest number tried." in chosen.reason()
+    assert f"Dimensions of the sheet on which samples lie: {joint}; no more" in chosen.reason()
 
 
 def test_a_joint_sheet_is_taken_away_whole() -> None:

@@ -42,7 +42,7 @@ OnStep = Callable[[str, int, float], None]
 
 REASON = (
     "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}. "
-    "The sheet on which samples lie has {dimension}, the largest number tried."
+    "Dimensions of the sheet on which samples lie: {dimension}; no more scores were tried."
 )
 STEP = "{rank} predicts {r2:.1%} of held-out variance"
 
@@ -74,7 +74,8 @@ class Ladder:
     def reason(self, name: str) -> str:
         """The choice in words."""
         steps = ", ".join(STEP.format(rank=rank, r2=r2) for rank, r2 in enumerate(self.r2))
-        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=self.dimension)
+        dimension = f"{self.dimension} or more" if self.dimension == LARGEST else str(self.dimension)
+        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=dimension)
 
 
 @dataclass(frozen=True)
