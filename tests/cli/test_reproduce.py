@@ -2,8 +2,11 @@ import csv
 
 import pytest
 
+from deepjive.cli import reproduce
 from deepjive.evaluation import synthetic_study
 from deepjive.evaluation.cells import Cell
+from deepjive.evaluation.paired_digits import STUDIES
+from deepjive.evaluation.paired_methods import METHODS
 
 
 @pytest.fixture
@@ -58,6 +61,12 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
     before = [path.stat().st_mtime_ns for path in cells]
     assert invoke(*words).exit_code == 0
     assert [path.stat().st_mtime_ns for path in cells] == before
+
+
+def test_what_can_be_asked_for_is_what_there_is():
+    assert {method.value for method in reproduce.Method} == set(METHODS)
+    assert {study.value for study in reproduce.Study} == set(STUDIES)
+    assert {part.value for part in reproduce.Part} == set(synthetic_study.PARTS)
 
 
 def test_only_the_methods_that_are_asked_for_are_fitted(invoke, tmp_path, monkeypatch):
