@@ -283,11 +283,9 @@ def test_normal_signals_are_made_whole_as_their_regression_says() -> None:
     torch.testing.assert_close(first[1000:], a[1000:].double())
 
 
-def test_the_start_takes_the_samples_that_lack_least(some: Modalities, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_takes_the_samples_that_lack_least(some: Modalities) -> None:
     batches = Batches(some, Scaling.of(some), torch.device("cpu"))
-    monkeypatch.setattr("deepjive.deep.batches.LARGEST_SAMPLE", (150, 2**27))
-    _, present = batches.sample(torch.arange(300))
+    _, present = batches.sample(torch.arange(300), most=150)
     assert present is not None
     assert present.all(dim=1).sum() == some.present.all(axis=1).sum()
-    monkeypatch.setattr("deepjive.deep.batches.LARGEST_SAMPLE", (50, 2**27))
-    assert batches.sample(torch.arange(300))[1] is None
+    assert batches.sample(torch.arange(300), most=50)[1] is None

@@ -29,7 +29,8 @@ from deepjive.readers.lazy import forget
 
 AHEAD = 4
 IN_CACHE = 2**15
-LARGEST_SAMPLE = 1000, 2**27
+LARGEST_SAMPLE = 1000  # samples, and of how many bytes together
+LARGEST_BYTES = 2**27
 
 Batch = tuple[list[Tensor], Tensor | None]
 Piece = TypeVar("Piece")
@@ -119,9 +120,9 @@ class Batches:
             for piece, batch in zip(pieces, read_ahead(self._read, pieces), strict=True):
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(piece)
 
-    def sample(self, rows: Tensor) -> Batch:
+    def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
         """One batch of the first rows, those that lack least first, as many as can be computed with at once."""
-        count = min(len(rows), LARGEST_SAMPLE[0], max(2, LARGEST_SAMPLE[1] // self.sample_size))
+        count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))
         if self._present is None:
             return next(self(rows[:count], count))
         rows = rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]

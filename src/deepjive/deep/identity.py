@@ -73,6 +73,16 @@ class Identity(nn.Module, ABC):
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         """Joint scores (batch, rank), one or several, from which modality `k` can be predicted unseen."""
 
+    def mean_without(self, latents: Latents, k: int, presence: Presence | None = None) -> Tensor:
+        """The mean (batch, rank) of the scores of `without`, over those that a sample has what it takes for."""
+        unseen = torch.stack(self.without(latents, k, presence))
+        return unseen.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * unseen).sum(0)
+
+    def shares(self, presence: Presence, k: int) -> Tensor:
+        """Weights (n_scores, batch) of a sample's scores of `without` in their mean; they add up to 1, or all are 0."""
+        seen = self.seen(presence, k)
+        return seen / seen.sum(0).clamp_min(1.0)
+
     def seen(self, presence: Presence, k: int) -> Tensor:
         """1 where a sample has what it takes to make the scores of `without`, shape (n_scores, batch)."""
         raise NotImplementedError(NEEDS_ALL.format(missing="one of them"))

@@ -102,3 +102,8 @@ class Network(nn.Module):
         if self.conditioned and individual.shape[1]:
             individual = torch.cat([individual, joint.detach()], dim=1)
         return self.individual_decoders[k](individual)
+
+    def individual_parts(self, x: Sequence[Tensor], joint: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """S_k (batch, *shape) of each modality, and the individual latents (batch, individual_rank) as encoded."""
+        raw = [encoder(one) for encoder, one in zip(self.individual_encoders, x, strict=True)]
+        return [self.individual_part(k, self.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)], raw

@@ -11,8 +11,9 @@ Joint first (ours, the default)
                      + identity_weight * identity.term
     individual phase   |x_k - J_k - DS_k(z_S,k)|^2           reconstruction, with the joint part held fixed
                      + orthogonality_weight * penalty
-    refinement phase   both sums, with x_k - sg S_k in the place of x_k in the first: each part is fitted to what the
-                       other leaves, as JIVE alternates (Lock, Hoadley, Marron and Nobel, 2013)
+    refinement phase   both sums, with x_k - sg (S_k - E[S_k | z_-k]) in the place of x_k in the first: each part is
+                       fitted to what the other leaves, as JIVE alternates (Lock, Hoadley, Marron and Nobel, 2013). What
+                       joint scores made without modality k say of S_k belongs to the joint part, and is given back
 
     A joint score earns its place only by predicting a modality that it has not seen, so that it can neither take up
     what varies in one modality alone nor be left out because it explains little variance.
@@ -32,7 +33,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.batches import Batch
 from deepjive.deep.distributed import of_all_processes
+from deepjive.deep.expectation import Expectation
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
@@ -54,6 +57,8 @@ class Phase(nn.Module, ABC):
         The terms whose sum on validation data decides when to stop.
     patience : float
         Patience relative to the training's; less where a later phase goes on from here.
+    renewed_every : int or None
+        Steps after which to call `renew` again within an epoch; None if it need not be called.
     margin : float
         Fraction by which training must lower the monitored error for its weights to be taken. Where a phase starts
         from a linear solution, what is learnt for less than half a percent is noise.
@@ -63,6 +68,7 @@ class Phase(nn.Module, ABC):
     monitored: tuple[str, ...]
     patience = 1.0
     margin = 1e-4
+    renewed_every: int | None = None
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -91,6 +97,9 @@ class Phase(nn.Module, ABC):
 
     def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
         """Set what this phase trains to a solution that some samples give at once; nothing if there is none."""
+
+    def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
+        """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
 
     def error(self, terms: Mapping[str, float]) -> float:
         """What decides when to stop: the sum of the monitored terms."""
@@ -147,8 +156,7 @@ class IndividualPhase(Phase):
         with torch.no_grad():
             joint = network.joint_scores(x, presence)
             rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
-        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
-        parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
+        parts, raw = network.individual_parts(x, joint)
         terms = {"reconstruction": _mean_of_measured(parts, rest, presence)}
         return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, self._weight(), presence)
 
@@ -195,17 +203,46 @@ class BothParts(Phase):
 
 
 class RefinementPhase(BothParts):
-    """Both parts, each from what the other leaves."""
+    """Both parts, each from what the other leaves.
 
-    name, monitored = "refinement", ("prediction", "reconstruction")
+    An individual part, made from the same modality, takes up some of what joint scores say of it. Fitted to what that
+    leaves, the joint part would lose more with every step, the more the less variance it explains. So what joint scores
+    made without the modality are found to say of its individual part is given back to the joint part.
+    """
+
+    name, monitored, renewed_every = "refinement", ("prediction", "reconstruction"), 50
+
+    def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
+        super().__init__(network, identity_weight, orthogonality_weight)
+        self.expectations: list[Expectation] = []
+
+    @torch.no_grad()
+    def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
+        pairs = zip(self._scores_and_parts(sample), self._scores_and_parts(held_out), strict=True)
+        self.expectations = [Expectation(*learned, *checked) for learned, checked in pairs]
+
+    def _scores_and_parts(self, pieces: Sequence[Batch]) -> list[tuple[Tensor, Tensor]]:
+        """For each modality joint scores made without it and its individual parts, of the samples that have both."""
+        network, identity = self.network, self.network.identity
+        found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in network.individual_ranks]
+        for x, present in pieces:
+            presence = Presence.of(present)
+            latents = network.latents(x, presence)
+            parts, _ = network.individual_parts(x, identity.joint(latents, presence))
+            for k, part in enumerate(parts):
+                rows = slice(None) if presence is None else presence.with_another(k) > 0
+                found[k].append((identity.mean_without(latents, k, presence)[rows].float(), part[rows].float()))
+        return [(torch.cat([z for z, _ in one]), torch.cat([part for _, part in one])) for one in found]
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         network, identity, presence = self.network, self.network.identity, Presence.of(present)
         latents = network.latents(x, presence)
         joint = identity.joint(latents, presence)
-        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
-        parts = [network.individual_part(k, network.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)]
+        parts, raw = network.individual_parts(x, joint)
         left = [whole - part.detach() for whole, part in zip(x, parts, strict=True)]
+        for k, expectation in enumerate(self.expectations):
+            scores = identity.mean_without(latents, k, presence).detach()
+            left[k] += expectation.within(scores, parts[k].detach())
         terms, joint_parts = joint_terms(network, latents, joint, left, presence)
         rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
         terms["reconstruction"] = _mean_of_measured(parts, rest, presence)
@@ -222,13 +259,13 @@ class PublishedPhase(BothParts):
         network, identity, presence = self.network, self.network.identity, Presence.of(present)
         latents = network.latents(x, presence)
         joint = identity.joint(latents, presence)
-        raw = [encoder(one) for encoder, one in zip(network.individual_encoders, x, strict=True)]
+        individual_parts, raw = network.individual_parts(x, joint)
         exchanged = isinstance(identity, Exchange)
         sources = [z for z in latents if z is not None] if exchanged else [joint]
         shares = presence.own.T / presence.own.sum(1) if exchanged and presence is not None else 1.0
         reconstruction = []
-        for k, (target, z) in enumerate(zip(x, raw, strict=True)):
-            rest = target - network.individual_part(k, network.orthogonalized(k, z, joint), joint)
+        for k, (target, part) in enumerate(zip(x, individual_parts, strict=True)):
+            rest = target - part
             parts = torch.stack(network.joint_part(k, torch.cat(sources)).chunk(len(sources)))
             weights = None if presence is None else presence.measured(k)[None] * shares
             reconstruction.append(mean_square(parts - rest, weights))
@@ -285,8 +322,7 @@ def joint_terms(
         if presence is None:
             expected, each, paired, measured = predicted.mean(0), None, None, None
         else:
-            shares = network.identity.seen(presence, k)
-            shares = shares / shares.sum(0).clamp_min(1.0)
+            shares = network.identity.shares(presence, k)
             expected = (shares.view(*shares.shape, *[1] * (target.dim() - 1)) * predicted).sum(0)
             paired, measured = presence.with_another(k), presence.measured(k)
             each = paired * shares

@@ -14,7 +14,6 @@ Sources: DeepJIVE (arXiv 2507.19682), section 2.3.3, as summarised publicly; ran
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deepjive.deep.fourier import FourierFeatures
 from deepjive.deep.networks import NoScores
 
 LEAST_ROWS = 4
@@ -89,9 +89,7 @@ class ClosedForm(nn.Module):
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""
         count = min(self.features, max(0, len(x) // 4 - x.shape[1]))
-        directions = torch.randn(x.shape[1], count, device=x.device) / math.sqrt(x.shape[1]) * 1.5
-        phases = torch.rand(count, device=x.device) * 2 * math.pi
-        return _centred(torch.cat([x, math.sqrt(2.0) * torch.cos(x @ directions + phases)], dim=1))
+        return _centred(FourierFeatures(x.shape[1], count, x.device)(x))
 
 
 class Regression(nn.Module):

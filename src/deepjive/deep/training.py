@@ -8,6 +8,7 @@ own learning rate.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import warnings
@@ -20,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from deepjive.deep.averaging import MovingAverage
-from deepjive.deep.batches import Batches
+from deepjive.deep.batches import Batch, Batches
 from deepjive.deep.distributed import as_in_first, is_first, number, processes, summed
 from deepjive.deep.identity import Merged
 from deepjive.deep.networks import Decoder, Encoder
@@ -43,6 +44,7 @@ NOT_CONVERGED = (
 )
 
 MANY_INPUTS = 1000
+RENEWED_FROM = 512  # samples
 
 OnEpoch = Callable[[str, int, dict[str, float]], None]
 AfterEpoch = Callable[[PhaseState], None]
@@ -158,7 +160,9 @@ def train(
     plateau = Plateau(_patience(phase, len(train_rows), settings), margin=phase.margin)
     precision, inner = job.fabric.strategy.precision, [optimizer.optimizer for optimizer in optimizers]
     state = PhaseState(phase.network, modules, inner, average, plateau, job.generator, precision, batches.device)
+    renew = _renewal(phase, job)
     if saved is None:
+        renew()
         plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
         state.keep_best()
     else:
@@ -170,9 +174,12 @@ def train(
             phase.progress = (state.epoch - 1) / settings.max_epochs
             order = train_rows[torch.randperm(len(train_rows), generator=job.generator)]
             means = _Means()
-            modules.train()
             share = settings.batch_size // processes()
-            for x, present in batches(_own_rows(order, settings.batch_size), share, drop_last=True):
+            for step, (x, present) in enumerate(batches(_own_rows(order, settings.batch_size), share, drop_last=True)):
+                if phase.renewed_every and step % phase.renewed_every == 0:
+                    modules.eval()
+                    renew()
+                modules.train()
                 terms = module(x, present)
                 if not torch.isfinite(terms["total"]):
                     raise TrainingError(_diagnosis(phase, x, job.names, state.epoch, settings))
@@ -219,6 +226,25 @@ def evaluate(phase: Phase, batches: Batches, rows: Tensor, batch_size: int) -> d
         with own_random_numbers(number() + i * processes(), batches.device):
             means.add(phase(x, present), weight=len(x[0]) if own else 0.0)
     return means.of_terms()
+
+
+def _renewal(phase: Phase, job: Job) -> Callable[[], None]:
+    """What renews a phase, from the same samples every time."""
+    if not phase.renewed_every:
+        return lambda: None
+    size = job.settings.batch_size
+    sample, held_out = (
+        _split(job.batches.sample(rows, RENEWED_FROM), size) for rows in (job.train_rows, job.validation_rows)
+    )
+    return lambda: phase.renew(sample, held_out)
+
+
+def _split(batch: Batch, size: int) -> list[Batch]:
+    """A batch in pieces of at most `size` samples."""
+    x, present = batch
+    columns = zip(*(one.split(size) for one in x), strict=True)
+    presents = itertools.repeat(None) if present is None else present.split(size)
+    return [(list(piece), here) for piece, here in zip(columns, presents, strict=False)]
 
 
 class _Means:
