@@ -64,9 +64,11 @@ def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> d
     phase.progress = 1.0
     as_in_first(phase)
     torch.manual_seed(0)
+    batches = Batches(samples, scaling, torch.device("cpu"))
+    phase.eval()
+    phase.renew(list(batches(torch.arange(BATCH), BATCH)), list(batches(torch.arange(BATCH, len(samples)), BATCH)))
     module = fabric().setup(phase)
     module.train()
-    batches = Batches(samples, scaling, torch.device("cpu"))
     (batch,) = batches(_own_rows(torch.arange(BATCH), BATCH), BATCH // processes())
     fabric().backward(module(*batch)["total"])
     found = {name: weight.grad.numpy() for name, weight in phase.named_parameters() if weight.grad is not None}
