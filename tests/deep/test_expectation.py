@@ -8,9 +8,10 @@ from torch import Tensor
 
 from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import make_synthetic
+from deepjive.deep import objective
 from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.expectation import Expectation
-from deepjive.deep.objective import RefinementPhase
+from deepjive.deep.objective import JointPhase, RefinementPhase
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,13 @@ def test_what_holds_of_the_training_samples_alone_is_not_expected() -> None:
     assert Expectation(scores, part, scores[:256], part[:256]).explained > 0.7
 
 
+def test_an_expectation_has_the_size_that_held_out_samples_have() -> None:
+    scores, held_out_scores = torch.randn(512, 1), torch.randn(512, 1)
+    expectation = Expectation(scores, scores, held_out_scores, 0.25 * held_out_scores)
+    slope = (expectation.within(scores, scores) * scores).mean() / scores.square().mean()
+    assert slope.item() == pytest.approx(0.25, abs=0.05)
+
+
 def test_an_expectation_from_before_counts_as_far_as_parts_still_have_it() -> None:
     expectation = Expectation(*samples(512, 0.8), *samples(256, 0.8))
     scores, part = samples(256, 0.8)
@@ -77,11 +85,7 @@ def test_refinement_gives_back_what_joint_scores_say_of_individual_parts(monkeyp
     network = model.network_
     batches = Batches(made.data, scaling, device)
     x, _ = batches.sample(torch.arange(600))
-    rows = {"sample": x, "held_out": [one[300:] for one in x]}
-
-    from deepjive.deep import objective
-
-    objective.JointPhase(network, 1.0).start(x)  # linear, so that the individual encoders can be given its scores
+    JointPhase(network, 1.0).start(x)  # linear, so that the individual encoders can be given its scores
     for k in range(2):
         network.individual_encoders[k].linear.load_state_dict(network.joint_encoders[k].linear.state_dict())
         decoder = network.joint_decoders[k].linear.state_dict()
@@ -97,7 +101,7 @@ def test_refinement_gives_back_what_joint_scores_say_of_individual_parts(monkeyp
     monkeypatch.setattr(objective, "joint_terms", joint_terms)
     phase = RefinementPhase(network, 1.0, 0.0).eval()
     phase(x)
-    phase.renew([(rows["sample"], None)], [(rows["held_out"], None)])
+    phase.renew([(x, None)], [([one[300:] for one in x], None)])
     phase(x)
     plain, given_back = seen
     parts, _ = network.individual_parts(x, network.joint_scores(x))
