@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -9,9 +11,10 @@ from deepjive.deep.orthogonality import ClosedForm, Regression
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _seed() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
+        yield
 
 
 def test_closed_form_sees_linear_dependence() -> None:
