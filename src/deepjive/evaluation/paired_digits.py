@@ -34,7 +34,7 @@ from deepjive.evaluation.recovery import r2
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
 OVERLAYS = ("sum", "maximum", "inverted")
 LEAKAGE_WEIGHTS = (0.0, 0.1, 1.0, 3.0)
-PRIVATE_SIZES = (2, 5, 10)
+PRIVATE_SIZES = (2, 3, 5, 7, 10)
 CLASSIFIER_IMAGES = 10_000
 SHUFFLED = " shuffled"
 JOINT, OWN = 9, 10  # ten classes span nine dimensions; a tenth joint score would hold what one modality has alone
