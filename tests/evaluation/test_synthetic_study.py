@@ -58,6 +58,13 @@ def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
     }
 
 
+def test_what_another_version_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("recovery", "a", 0, SMALL, LINEAR)
+    before = cell.key
+    monkeypatch.setattr("deepjive.evaluation.cells.__version__", "0.0.1")
+    assert cell.key != before
+
+
 def test_figures_that_a_model_does_not_have_stay_empty() -> None:
     cells = [Cell("recovery", "a", 0, SMALL, LINEAR)]
     assert tables(cells, [{"joint": np.nan}], ("joint", "leak")) == {"recovery": [("a", "", "", "1")]}

@@ -28,6 +28,7 @@ from deepjive.imaging.grid import mni_grid, template
 from deepjive.modalities import Modalities
 
 POSITIVE, NEGATIVE = "AD", "CN"
+BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PCA", "PCA of joint rank")
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
 
 Say = Callable[[str], None]
@@ -172,7 +173,7 @@ def brain_study(
             study.recovery.append((method, name, *recovered, explained["joint"], explained["individual"]))
         pieces = [scored[f"{method}, {which}"] for which in ("joint", *(f"individual {name}" for name in data.names))]
         scored[f"{method}, both"] = (np.hstack([a for a, _ in pieces]), np.hstack([b for _, b in pieces]))
-    for method in ("separate autoencoders", "PCA"):
+    for method in BASELINES:
         scored[method] = (models[method](data[train]), models[method](data[test]))
     say("Telling diagnoses from held-out scores")
     for name, (_, held_out) in scored.items():
@@ -220,7 +221,7 @@ def brain_study(
 def _fitted(
     data: Modalities, budget: Budget, identity: str, seed: int, seconds: dict[str, float], say: Say, settings: Any
 ) -> dict[str, Any]:
-    """All methods at the same sizes."""
+    """All methods at the same sizes; of baselines also with no more scores than are joint."""
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.linear.ajive import AJIVE
@@ -238,8 +239,10 @@ def _fitted(
     makers: dict[str, Callable[[], Any]] = {
         "DeepJIVE": lambda: DeepJIVE(joint, own, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
         "AJIVE": lambda: AJIVE(signal_ranks=both, joint_rank=joint, individual_ranks=own, random_state=seed).fit(data),
-        "separate autoencoders": lambda: SeparateAutoencoders(both, **deep).fit(data).transform,
-        "PCA": lambda: _principal(data, joint + own * len(data.names), seed),
+        BASELINES[0]: lambda: SeparateAutoencoders(both, **deep).fit(data).transform,
+        BASELINES[1]: lambda: SeparateAutoencoders(joint, **deep).fit(data).transform,
+        BASELINES[2]: lambda: _principal(data, joint + own * len(data.names), seed),
+        BASELINES[3]: lambda: _principal(data, joint, seed),
         "shuffled": lambda: DeepJIVE(joint, 0, identity=identity, **deep).fit(  # type: ignore[arg-type]
             shuffled(data, np.random.RandomState(seed))
         ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepjive import __version__
 from deepjive.persistence import write_atomically
 
 OnCell = Callable[[int, int, str], None]
@@ -39,8 +40,8 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """A name made of everything that the measurement depends on."""
-        content = json.dumps([self.seed, self.data, self.model], sort_keys=True)
+        """A name made of everything that the measurement depends on, this version of deepjive included."""
+        content = json.dumps([__version__, self.seed, self.data, self.model], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
