@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from deepjive import DeepJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
@@ -99,6 +100,43 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     return {"drawn": drawn, "joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
 
 
+class Normed(nn.Module):
+    """An encoder or decoder whose running means are, until the next step, those of the process's own samples."""
+
+    def __init__(self, inputs: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, 8), nn.BatchNorm1d(8), nn.Linear(8, int(np.prod(shape))))
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x.flatten(1)).view(-1, *self.shape)
+
+
+def expectations() -> dict[str, np.ndarray]:
+    """What each renewal in refinement found, with networks that have buffers of their own."""
+    samples, found = data(), []
+    networks = (lambda shape, rank: Normed(shape[0], (rank,)), lambda shape, rank: Normed(rank, shape))
+    model = DeepJIVE(2, 2, networks=networks, identity="explicit")
+    scaling = Scaling.of(samples)
+    torch.manual_seed(1)
+    model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 2))
+
+    class Watched(RefinementPhase):
+        def renew(self, *pieces: Any) -> None:
+            super().renew(*pieces)
+            found.append([one.share for one in self.expectations])
+
+    rows = torch.randperm(200, generator=torch.Generator().manual_seed(0))
+    settings = training.Settings(4, 40, 3e-3, 0.0)
+    batches = Batches(samples, scaling, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    job = training.Job(batches, rows[40:], rows[:40], fabric(), settings, generator, samples.names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        training.train(Watched(model.network_, 1.0, 1.0), job)
+    return {"shares": np.asarray(found)}
+
+
 def die(folder: Path) -> None:
     """Train in two processes, the second of which is killed."""
     checkpoint.SECONDS, step, seen = 0.0, training._step, []
@@ -117,6 +155,7 @@ def main(folder: Path) -> None:
     fabric()
     for case in CASES:
         np.savez(folder / f"{'-'.join(case)}-{number()}.npz", **gradients(*case))
+    np.savez(folder / f"expectations-{number()}.npz", **expectations())
     np.savez(folder / f"fit-{number()}.npz", **fit(folder))
     np.savez(folder / f"gaps-{number()}.npz", **fit_with_gaps())
 

@@ -62,6 +62,12 @@ def test_both_processes_end_with_the_same_model_of_samples_that_lack_modalities(
         np.testing.assert_allclose(first[name], scores, atol=2e-3)
 
 
+def test_both_processes_expect_the_same_of_networks_with_running_means(two: Path) -> None:
+    first, second = (np.load(two / f"expectations-{process}.npz")["shares"] for process in (0, 1))
+    assert first.max() > 0
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
 def test_only_the_first_process_warns(two: Path) -> None:
     assert [int(np.load(two / f"fit-{process}.npz")["warnings"]) for process in (0, 1)] == [3, 0]
 

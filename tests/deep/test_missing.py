@@ -289,3 +289,11 @@ def test_the_start_takes_the_samples_that_lack_least(some: Modalities) -> None:
     assert present is not None
     assert present.all(dim=1).sum() == some.present.all(axis=1).sum()
     assert batches.sample(torch.arange(300), most=50)[1] is None
+
+
+def test_a_sample_has_all_patterns_of_what_is_missing_though_they_come_in_blocks() -> None:
+    present = np.repeat([[False, True, True], [True, False, True], [True, True, False]], 100, axis=0)
+    data = Modalities({name: np.random.default_rng(0).normal(size=(300, 4)) for name in "abc"}, present=present)
+    _, sampled = Batches(data, Scaling.of(data), torch.device("cpu")).sample(torch.arange(300), most=60)
+    assert sampled is not None
+    assert sampled.sum(0).min() > 30

@@ -121,10 +121,11 @@ class Batches:
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(piece)
 
     def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
-        """One batch of the first rows, those that lack least first, as many as can be computed with at once."""
+        """One batch of the first rows, as many as can be computed with at once; those that lack least first, mixed."""
         count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))
         if self._present is None:
             return next(self(rows[:count], count))
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]  # they may come by pattern
         rows = rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
         x, present = next(self(rows, count))
         return x, present if present is not None and not present.all() else None

@@ -72,6 +72,13 @@ def as_in_first(module: nn.Module) -> None:
             distributed.broadcast(tensor, 0)
 
 
+def buffers_as_in_first(module: nn.Module) -> None:
+    """Give every process the buffers that the first one has, such as running means that each took of its own share."""
+    if processes() > 1:
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 def of_first(make: Callable[[], Any]) -> Any:
     """What `make` returns in the first process, the only one where it is called: anything that JSON can hold."""
     if processes() == 1:

@@ -7,6 +7,8 @@ samples, and the expectation is taken at the size that suits those, down to noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,30 +30,32 @@ class Expectation:
     part : Tensor, (n, *shape)
         Their individual parts.
     held_out_scores, held_out_part : Tensor, (m, r), (m, *shape)
-        Of samples that scores and parts were not fitted to; of fewer than `LEAST_ROWS` nothing is expected.
+        Of samples that scores and parts were not fitted to. Where n or m is below `LEAST_ROWS`, nothing is expected.
 
     Attributes
     ----------
     explained : float
         Fraction of the held-out parts' variance that is expected.
+    share : float
+        Multiple, from 0 to 1, of what the training samples say that suits the held-out ones best.
     """
 
     def __init__(self, scores: Tensor, part: Tensor, held_out_scores: Tensor, held_out_part: Tensor) -> None:
-        (n, r), features = scores.shape, part.flatten(1)
-        generator = torch.Generator(scores.device).manual_seed(0)  # the same features until training ends
+        n, r = scores.shape
+        self.explained, self.share = 0.0, 0.0
+        self.enough = min(n, len(held_out_scores)) >= LEAST_ROWS
+        if not self.enough:
+            return
+        generator = torch.Generator().manual_seed(0)  # the same features until training ends
         self.fourier = FourierFeatures(r, max(0, min(COSINES, n // 4 - r)), scores.device, generator)
         self.scores_mean, self.scores_scale = scores.mean(0), scores.std(0) + 1e-6
         self.centre, self.mean = scores.new_zeros(()), part.mean(0)
         phi = self._features(scores)
         self.centre = phi.mean(0)
-        self.explained, self.share = 0.0, 0.0
-        self.weights = features.new_zeros(phi.shape[1], features.shape[1])
-        if min(n, len(held_out_scores)) < LEAST_ROWS:
-            return
         phi, held_out = phi - self.centre, self._features(held_out_scores)
-        gram, products = (phi.T @ phi).double(), phi.T @ (features - features.mean(0))
-        truth = held_out_part.flatten(1)
-        truth = truth - truth.mean(0)
+        gram, products = (phi.T @ phi).double(), phi.T @ (part - self.mean).flatten(1)
+        self.weights = torch.zeros_like(products)
+        truth = (held_out_part - held_out_part.mean(0)).flatten(1)
         for ridge in RIDGES:
             penalty = ridge * n * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
             weights = torch.linalg.solve_ex(gram + penalty, products.double())[0].to(products.dtype)
@@ -59,22 +63,67 @@ class Expectation:
             if explained > self.explained:
                 self.explained, self.share, self.weights = explained, share, weights
 
-    def within(self, scores: Tensor, part: Tensor) -> Tensor:
-        """The expectation (batch, *shape) for scores (batch, r), as far as the parts (batch, *shape) still have it.
+    def of(self, scores: Tensor, like: Tensor) -> Tensor:
+        """What the training samples say of scores (batch, r), before `share`, shaped as `like` (batch, *shape)."""
+        if not self.enough:
+            return torch.zeros_like(like)
+        return (self._features(scores) @ self.weights).view_as(like)
 
-        Parts change with every step of training, and an expectation from before would be given back again and again;
-        how much of it they still have is one number, which a batch tells well.
-        """
-        if not self.share:
-            return torch.zeros_like(part)
-        expected = (self._features(scores) @ self.weights).view_as(part)
-        moments = torch.stack([((part - self.mean) * expected).sum(), expected.square().sum()])
-        if torch.is_grad_enabled():  # in training every process has a batch
-            moments = summed(moments)
-        return self.share * (moments[0] / moments[1].clamp_min(1e-12)).clamp(0.0, 1.0) * expected
+    def moments(self, part: Tensor, expected: Tensor) -> Tensor:
+        """Products of parts, and of what is expected, with what is expected."""
+        centred = part - self.mean if self.enough else part
+        return torch.stack([(centred * expected).sum(), expected.square().sum()])
 
     def _features(self, scores: Tensor) -> Tensor:
         return self.fourier((scores - self.scores_mean) / self.scores_scale) - self.centre
+
+
+def expected_of(
+    expectations: Sequence[Expectation],
+    scores: Sequence[Tensor],
+    parts: Sequence[Tensor],
+    here: Sequence[Tensor | None],
+) -> list[Tensor]:
+    """The expectation of each modality's parts in a batch, as far as they still have it.
+
+    Parts change with every step of training, and an expectation from before would be given back again and again; how
+    much of it they still have is one number a modality, which a batch tells well.
+
+    Parameters
+    ----------
+    expectations : sequence of Expectation
+        One a modality.
+    scores : sequence of Tensor, each (batch, r)
+        The scores that each was learned from, of the batch.
+    parts : sequence of Tensor, each (batch, *shape)
+        Individual parts of the batch.
+    here : sequence of Tensor of bool, each (batch,), or None
+        Which samples have what it takes, None where all have; of the others nothing is expected.
+
+    Returns
+    -------
+    list of Tensor, each (batch, *shape)
+    """
+    if not expectations:
+        return [torch.zeros_like(part) for part in parts]
+    with torch.autocast(parts[0].device.type, enabled=False):
+        parts = [part.detach().float() for part in parts]
+        expected = [
+            _where(rows, one.of(z.detach().float(), part))
+            for one, z, part, rows in zip(expectations, scores, parts, here, strict=True)
+        ]
+        pairs = zip(expectations, parts, expected, strict=True)
+        moments = torch.stack([one.moments(part, about) for one, part, about in pairs])
+        if torch.is_grad_enabled():  # in training every process has a batch
+            moments = summed(moments)
+        shares = (moments[:, 0] / moments[:, 1].clamp_min(1e-12)).clamp(0.0, 1.0)
+        triples = zip(expectations, shares, expected, strict=True)
+        return [one.share * still * about for one, still, about in triples]
+
+
+def _where(rows: Tensor | None, x: Tensor) -> Tensor:
+    """Some rows of `x`, zeros in the others."""
+    return x if rows is None else x * rows.view(-1, *[1] * (x.dim() - 1))
 
 
 def _share_of(expected: Tensor, truth: Tensor) -> tuple[float, float]:

@@ -23,15 +23,16 @@ class FourierFeatures:
     device : torch.device
         Where inputs will be.
     generator : torch.Generator or None
-        Draws directions and phases; None is torch's own.
+        Draws directions and phases, wherever it lives; None is torch's own.
     """
 
     def __init__(
         self, inputs: int, cosines: int, device: torch.device, generator: torch.Generator | None = None
     ) -> None:
-        directions = torch.randn(inputs, cosines, device=device, generator=generator)
+        drawn_on = device if generator is None else generator.device
+        directions = torch.randn(inputs, cosines, device=drawn_on, generator=generator).to(device)
         self.directions = directions / math.sqrt(inputs) * BANDWIDTH
-        self.phases = torch.rand(cosines, device=device, generator=generator) * 2 * math.pi
+        self.phases = torch.rand(cosines, device=drawn_on, generator=generator).to(device) * 2 * math.pi
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, inputs + cosines)."""

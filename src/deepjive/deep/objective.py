@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.batches import Batch
 from deepjive.deep.distributed import of_all_processes
-from deepjive.deep.expectation import Expectation
+from deepjive.deep.expectation import Expectation, expected_of
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
@@ -239,10 +239,10 @@ class RefinementPhase(BothParts):
         latents = network.latents(x, presence)
         joint = identity.joint(latents, presence)
         parts, raw = network.individual_parts(x, joint)
-        left = [whole - part.detach() for whole, part in zip(x, parts, strict=True)]
-        for k, expectation in enumerate(self.expectations):
-            scores = identity.mean_without(latents, k, presence).detach()
-            left[k] += expectation.within(scores, parts[k].detach())
+        scores = [identity.mean_without(latents, k, presence) for k in range(len(x))]
+        here = [None if presence is None else presence.with_another(k) > 0 for k in range(len(x))]
+        given_back = expected_of(self.expectations, scores, parts, here)
+        left = [whole - part.detach() + back for whole, part, back in zip(x, parts, given_back, strict=True)]
         terms, joint_parts = joint_terms(network, latents, joint, left, presence)
         rest = [whole - part.detach() for whole, part in zip(x, joint_parts, strict=True)]
         terms["reconstruction"] = _mean_of_measured(parts, rest, presence)

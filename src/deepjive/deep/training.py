@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import Batch, Batches
-from deepjive.deep.distributed import as_in_first, is_first, number, processes, summed
+from deepjive.deep.distributed import as_in_first, buffers_as_in_first, is_first, number, processes, summed
 from deepjive.deep.identity import Merged
 from deepjive.deep.networks import Decoder, Encoder
 from deepjive.deep.objective import Phase, Terms
@@ -232,11 +232,16 @@ def _renewal(phase: Phase, job: Job) -> Callable[[], None]:
     """What renews a phase, from the same samples every time."""
     if not phase.renewed_every:
         return lambda: None
-    size = job.settings.batch_size
+    size = job.batches.at_once(RENEWED_FROM)
     sample, held_out = (
         _split(job.batches.sample(rows, RENEWED_FROM), size) for rows in (job.train_rows, job.validation_rows)
     )
-    return lambda: phase.renew(sample, held_out)
+
+    def renew() -> None:
+        buffers_as_in_first(phase)
+        phase.renew(sample, held_out)
+
+    return renew
 
 
 def _split(batch: Batch, size: int) -> list[Batch]:
