@@ -102,3 +102,19 @@ def test_images_and_sounds_show_the_same_digit(shared_data) -> None:
     images = load_digit_images(shared_data("mnist")).test
     shown = {image.tobytes(): digit for image, digit in zip(images.images, images.digits, strict=True)}
     assert [shown[np.asarray(image).tobytes()] for image in pairs.test.data["image"]] == pairs.test.digit.tolist()
+
+
+def test_a_sound_is_paired_with_several_images_of_its_digit_none_of_them_twice(shared_data) -> None:
+    once, thrice = (image_sound(shared_data("mnist"), shared_data("fsdd"), times) for times in (1, 3))
+    train = thrice.train
+    assert len(train) == 3 * 2400
+    np.testing.assert_array_equal(train.data["image"][:2400], once.train.data["image"])
+    np.testing.assert_array_equal(train.data["sound"][2400:4800], once.train.data["sound"])
+    images, labels = (read_idx(next(shared_data("mnist").glob(f"{name}*"))) for name in FILES["train"])
+    shown = {image.tobytes(): int(label) for image, label in zip(images / np.float32(255), labels, strict=True)}
+    added = [np.asarray(image).tobytes() for image in train.data["image"][2400:]]
+    assert [shown[image] for image in added] == train.digit[2400:].tolist()
+    of_all = [
+        np.asarray(image).tobytes() for split in (thrice.validation, thrice.test) for image in split.data["image"]
+    ]
+    assert len({*added, *of_all}) == len(added) + len(of_all)

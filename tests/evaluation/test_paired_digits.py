@@ -21,7 +21,7 @@ from deepjive.evaluation.paired_digits import (
 )
 from deepjive.evaluation.paired_methods import METHODS, fit_method
 
-SMALL = Budget(500, 1, 1, 1, (0.1,), (2,))
+SMALL = Budget(500, 1, 1, 1, 1, (0.1,), (2,))
 NOWHERE = Sources()
 
 

@@ -122,7 +122,7 @@ def mnist(
         int | None, typer.Option(min=1, help="Most passes over the data in each phase.", show_default="8")
     ] = None,
     sound_epochs: Annotated[
-        int | None, typer.Option(min=1, help="The same, over the 2400 pairs of image and sound.", show_default="40")
+        int | None, typer.Option(min=1, help="The same, over the 24,000 pairs of image and sound.", show_default="2")
     ] = None,
     mnist_folder: Annotated[
         Path | None,

@@ -55,7 +55,9 @@ class Budget:
     seeds : int
         Seeds of everything, from 0.
     max_epochs, sound_epochs : int
-        Most passes over the data in each phase, and over the 2400 pairs of image and sound.
+        Most passes over the data in each phase, and over the pairs of image and sound.
+    images_each : int
+        Images that each of the 2400 recordings is paired with.
     weights : tuple of float
         Orthogonality weights of the leakage curve.
     sizes : tuple of int
@@ -65,12 +67,13 @@ class Budget:
     pairs: int = 50_000
     seeds: int = 5
     max_epochs: int = 8
-    sound_epochs: int = 40
+    sound_epochs: int = 2
+    images_each: int = 10
     weights: tuple[float, ...] = LEAKAGE_WEIGHTS
     sizes: tuple[int, ...] = PRIVATE_SIZES
 
 
-QUICK = Budget(3000, 1, 2, 4, (0.1, 1.0), (2, 10))
+QUICK = Budget(3000, 1, 2, 4, 1, (0.1, 1.0), (2, 10))
 
 
 @dataclass(frozen=True)
@@ -182,9 +185,10 @@ def _overlay(budget: Budget) -> Rows:
 
 
 def _sound(budget: Budget) -> Rows:
-    changed = {"n": SOUNDS, "max_epochs": budget.sound_epochs, "dropout": 0.3}
+    n = SOUNDS * budget.images_each
+    changed = {"n": n, "max_epochs": budget.sound_epochs, "dropout": 0.3}
     rows = [(method, "sound", _deep(budget, method) | changed) for method in (*IDENTITIES, "separate")]
-    rows += [(method, "sound", _plain(SOUNDS, method)) for method in LINEAR]
+    rows += [(method, "sound", _plain(n, method)) for method in LINEAR]
     null = _deep(budget, "explicit") | changed | {"individual_ranks": 0}
     return [*rows, ("explicit, shuffled pairs", "sound" + SHUFFLED, null)]
 
@@ -226,7 +230,7 @@ def _pairs(name: str, n: int, seed: int, sources: Sources) -> PairedSplits:
     if name.endswith(SHUFFLED):
         return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, sources), seed)
     if name == "sound":
-        return image_sound(sources.mnist, sources.fsdd)
+        return image_sound(sources.mnist, sources.fsdd, n // SOUNDS, random_state=seed)
     sizes = (n, max(500, n // 5), max(500, n // 5))
     images = _images(sources.mnist)
     if name == "noisy":
