@@ -98,7 +98,7 @@ class DeepJIVE(JointIndividualModel):
     learning_rate : float
         Adam's learning rate at the start; linear maps of more than 1000 inputs take proportionally smaller steps.
     validation_fraction : float
-        Fraction of the samples held out to stop by.
+        Fraction of the samples held out to stop by, and to size what refinement gives back to the joint part.
     accelerator, devices, num_nodes, strategy, precision
         As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp"; "32-true", "bf16-mixed".
     memory_limit : float
