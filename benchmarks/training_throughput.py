@@ -5,7 +5,7 @@
 
 Dense networks, joint and individual ranks 10, explicit identity, closed-form orthogonality, batches of 256, every
 phase for the same few epochs. The bare loop holds scaled training data as tensors, shuffles by `torch.randperm`, and
-does per step what training cannot do without: loss, gradients, clipping, AdamW. It has no validation, no history, no
+does per step what training cannot do without: loss with what it renews, gradients, clipping, AdamW. It has no validation, no history, no
 best weights, no check of the data and no Fabric; its data are scaled before its clock starts. The clock of `fit` runs
 from the call to its return, so its number includes all of that.
 
@@ -118,11 +118,13 @@ def bare_phase(phase, tensors, epochs: int, learning_rate: float, weight_decay: 
     phase.requires_grad_(False)
     parameters = [p for module in phase.trained() for p in module.requires_grad_(True).parameters()]
     optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
-    n = len(tensors[0])
+    n, renewed_from = len(tensors[0]), [[([tensor[:512] for tensor in tensors], None)]] * 2
     for _ in range(epochs):
         order = torch.randperm(n)
-        for start in range(0, n - n % BATCH, BATCH):
+        for step, start in enumerate(range(0, n - n % BATCH, BATCH)):
             rows = order[start : start + BATCH]
+            if phase.renewed_every and step % phase.renewed_every == 0:
+                phase.renew(*renewed_from)
             loss = phase([tensor[rows] for tensor in tensors])["total"]
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)

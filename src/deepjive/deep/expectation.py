@@ -65,7 +65,7 @@ class Expectation:
 
     def of(self, scores: Tensor, like: Tensor) -> Tensor:
         """What the training samples say of scores (batch, r), before `share`, shaped as `like` (batch, *shape)."""
-        if not self.enough:
+        if not self.share:
             return torch.zeros_like(like)
         return (self._features(scores) @ self.weights).view_as(like)
 
