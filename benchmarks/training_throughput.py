@@ -5,9 +5,9 @@
 
 Dense networks, joint and individual ranks 10, explicit identity, closed-form orthogonality, batches of 256, every
 phase for the same few epochs. The bare loop holds scaled training data as tensors, shuffles by `torch.randperm`, and
-does per step what training cannot do without: loss with what it renews, gradients, clipping, AdamW. It has no validation, no history, no
-best weights, no check of the data and no Fabric; its data are scaled before its clock starts. The clock of `fit` runs
-from the call to its return, so its number includes all of that.
+does per step what training cannot do without: loss with what it renews, gradients, clipping, AdamW. It has no
+validation, no history, no best weights, no check of the data and no Fabric; its data are scaled before its clock
+starts. The clock of `fit` runs from the call to its return, so its number includes all of that.
 
 Samples are those that steps were taken on: training samples, in whole batches, times the epochs that were run, summed
 over the phases; `fit` may end a phase early, and its linear start counts as time without samples.
