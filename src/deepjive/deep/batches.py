@@ -121,14 +121,18 @@ class Batches:
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(piece)
 
     def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
-        """One batch of the first rows, as many as can be computed with at once; those that lack least first, mixed."""
+        """One batch of the first rows, as many as can be computed with at once."""
+        rows = self.first(rows, most)
+        x, present = next(self(rows, len(rows)))
+        return x, present if present is not None and not present.all() else None
+
+    def first(self, rows: Tensor, most: int) -> Tensor:
+        """The first rows, as many as fit in memory beside the data; those that lack least first, mixed."""
         count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))
         if self._present is None:
-            return next(self(rows[:count], count))
+            return rows[:count]
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]  # they may come by pattern
-        rows = rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
-        x, present = next(self(rows, count))
-        return x, present if present is not None and not present.all() else None
+        return rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
 
     def having(self, k: int, rows: Tensor) -> Tensor | slice:
         """Which of some rows have modality `k`."""

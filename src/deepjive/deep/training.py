@@ -8,7 +8,6 @@ own learning rate.
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import warnings
@@ -21,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from deepjive.deep.averaging import MovingAverage
-from deepjive.deep.batches import Batch, Batches
+from deepjive.deep.batches import Batches
 from deepjive.deep.distributed import as_in_first, buffers_as_in_first, is_first, number, processes, summed
 from deepjive.deep.identity import Merged
 from deepjive.deep.networks import Decoder, Encoder
@@ -232,9 +231,9 @@ def _renewal(phase: Phase, job: Job) -> Callable[[], None]:
     """What renews a phase, from the same samples every time."""
     if not phase.renewed_every:
         return lambda: None
-    size = job.batches.at_once(RENEWED_FROM)
+    batches, size = job.batches, job.batches.at_once(RENEWED_FROM)
     sample, held_out = (
-        _split(job.batches.sample(rows, RENEWED_FROM), size) for rows in (job.train_rows, job.validation_rows)
+        list(batches(batches.first(rows, RENEWED_FROM), size)) for rows in (job.train_rows, job.validation_rows)
     )
 
     def renew() -> None:
@@ -242,14 +241,6 @@ def _renewal(phase: Phase, job: Job) -> Callable[[], None]:
         phase.renew(sample, held_out)
 
     return renew
-
-
-def _split(batch: Batch, size: int) -> list[Batch]:
-    """A batch in pieces of at most `size` samples."""
-    x, present = batch
-    columns = zip(*(one.split(size) for one in x), strict=True)
-    presents = itertools.repeat(None) if present is None else present.split(size)
-    return [(list(piece), here) for piece, here in zip(columns, presents, strict=False)]
 
 
 class _Means:
