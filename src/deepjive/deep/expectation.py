@@ -43,8 +43,7 @@ class Expectation:
     def __init__(self, scores: Tensor, part: Tensor, held_out_scores: Tensor, held_out_part: Tensor) -> None:
         n, r = scores.shape
         self.explained, self.share = 0.0, 0.0
-        self.enough = min(n, len(held_out_scores)) >= LEAST_ROWS
-        if not self.enough:
+        if min(n, len(held_out_scores)) < LEAST_ROWS:
             return
         generator = torch.Generator().manual_seed(0)  # the same features until training ends
         self.fourier = FourierFeatures(r, max(0, min(COSINES, n // 4 - r)), scores.device, generator)
@@ -71,8 +70,9 @@ class Expectation:
 
     def moments(self, part: Tensor, expected: Tensor) -> Tensor:
         """Products of parts, and of what is expected, with what is expected."""
-        centred = part - self.mean if self.enough else part
-        return torch.stack([(centred * expected).sum(), expected.square().sum()])
+        if not self.share:
+            return part.new_zeros(2)
+        return torch.stack([((part - self.mean) * expected).sum(), expected.square().sum()])
 
     def _features(self, scores: Tensor) -> Tensor:
         return self.fourier((scores - self.scores_mean) / self.scores_scale) - self.centre
