@@ -32,7 +32,7 @@ def test_a_cell_tells_what_was_recovered_and_shuffling_leaves_nothing_to_predict
     found = measure(Cell("recovery", "AJIVE", 0, SMALL, LINEAR))
     assert found["joint"] > 0.9
     assert found["predicted"] > 0.3
-    assert found["accuracy"] > 0.7 > 0.4 > found["accuracy_individual"]
+    assert min(found["accuracy"], found["accuracy_linear"]) > 0.7 > 0.4 > found["accuracy_individual"]
     mixed = measure(Cell("recovery", "AJIVE", 0, {**SMALL, "shuffled": True}, LINEAR))
     assert set(mixed) == {"predicted"}
     assert mixed["predicted"] < 0.05
