@@ -49,6 +49,15 @@ def test_of_unrelated_scores_nothing_is_expected() -> None:
     assert within(expectation, scores, part).square().mean() < 0.02 * part.square().mean()
 
 
+def test_of_few_unrelated_samples_nothing_is_expected_and_of_few_related_ones_most() -> None:
+    def share(told: float) -> float:
+        found = [Expectation(*samples(100, told), *samples(50, told)).share for _ in range(20)]
+        return sum(found) / len(found)
+
+    assert share(0.0) < 0.05
+    assert share(0.8) > 0.65
+
+
 def test_what_holds_of_the_training_samples_alone_is_not_expected() -> None:
     (scores, part), held_out = samples(512, 0.8), samples(256, 0.0)
     assert within(Expectation(scores, part, *held_out), scores, part).square().mean() < 0.02

@@ -2,7 +2,9 @@
 
 Ridge regression on random Fourier features, learned from some training samples. Joint scores that were fitted to these
 samples may seem to say of them what they do not say of others; so the ridge is the one that explains most of held-out
-samples, and the expectation is taken at the size that suits those, down to nothing.
+samples, and the expectation is taken at the size that suits those, shrunk by how uncertain that is, down to nothing.
+
+Source of the shrinkage: James and Stein (1961), "Estimation with quadratic loss"; its positive part.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Expectation:
     explained : float
         Fraction of the held-out parts' variance that is expected.
     share : float
-        Multiple, from 0 to 1, of what the training samples say that suits the held-out ones best.
+        Multiple, from 0 to 1, of what the training samples say that suits the held-out ones best, and how certain that
+        is: times 0 where it explains no more of them than its standard error.
     """
 
     def __init__(self, scores: Tensor, part: Tensor, held_out_scores: Tensor, held_out_part: Tensor) -> None:
@@ -58,9 +61,12 @@ class Expectation:
         for ridge in RIDGES:
             penalty = ridge * n * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
             weights = torch.linalg.solve_ex(gram + penalty, products.double())[0].to(products.dtype)
-            share, explained = _share_of(held_out @ weights, truth)
+            expected = held_out @ weights
+            expected = expected - expected.mean(0)
+            share, explained = _share_of(expected, truth)
             if explained > self.explained:
-                self.explained, self.share, self.weights = explained, share, weights
+                self.explained, self.weights = explained, weights
+                self.share = share * _certainty(share * expected, truth)
 
     def of(self, scores: Tensor, like: Tensor) -> Tensor:
         """What the training samples say of scores (batch, r), before `share`, shaped as `like` (batch, *shape)."""
@@ -127,8 +133,14 @@ def _where(rows: Tensor | None, x: Tensor) -> Tensor:
 
 
 def _share_of(expected: Tensor, truth: Tensor) -> tuple[float, float]:
-    """The multiple of `expected`, from 0 to 1, that is nearest to the centred `truth`, and the variance it explains."""
-    expected = expected - expected.mean(0)
+    """The multiple of `expected`, from 0 to 1, nearest to `truth`, and the variance it explains; both centred."""
     product, square = float((expected * truth).sum()), float(expected.square().sum())
     share = min(1.0, max(0.0, product / max(square, 1e-12)))
     return share, (2 * share * product - share**2 * square) / max(float(truth.square().sum()), 1e-12)
+
+
+def _certainty(expected: Tensor, truth: Tensor) -> float:
+    """1 - 1/t^2, or 0 if that is larger, for an explained variance of t standard errors over the samples."""
+    gains = (truth.square() - (truth - expected).square()).sum(1)
+    uncertain = float(gains.var()) / len(gains) / max(float(gains.mean()) ** 2, 1e-24)
+    return max(0.0, 1.0 - uncertain)
