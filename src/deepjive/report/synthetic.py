@@ -24,7 +24,7 @@ LEAD = (
 )
 COLUMNS = (
     *("", "joint R2", "individual R2", "predicted", "leak", "accuracy", "linear", "from individual"),
-    *("CPU s", "seeds"),
+    *("CPU\N{NO-BREAK SPACE}s", "seeds"),
 )
 READ_TABLE = (
     "Mean and standard deviation over seeds. R2: variance of the true part that the found part explains, 1 at best. "
