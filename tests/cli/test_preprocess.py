@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive.datasets.adni import read_cohort, read_cohort_table
+from deepjive.cli.preprocess_tables import write_clinical, write_maps
+from deepjive.datasets.adni import Cohort, read_cohort, read_cohort_table
 from deepjive.imaging.preprocessing import engines
+from deepjive.imaging.preprocessing.subject import Outcome, Subject
 from imaging.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
 
 pytest.importorskip("nilearn")
@@ -50,6 +52,10 @@ def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
     again = invoke(*words, "--participant", "1")
     assert again.exit_code == 0
     assert "sub-1_ses-M00: was done before" in again.output
+    states = pd.read_csv(out / "quality.csv").set_index("subject")["state"]
+    assert states.to_dict() == table["state"].to_dict()
+    assert set(pd.read_csv(out / "problems.csv")["subject"]) >= {"sub-3_ses-M00", "sub-4_ses-M00"}
+    assert read_cohort_table(out / "maps.csv").complete().samples == ["sub-2_ses-M00", "sub-1_ses-M00"]
 
     sources = {"mri": ("deepjive-mri", out), "pet": ("deepjive-pet", out)}
     cohort, data = read_cohort(sources, clinical=out).read(VOXEL)
@@ -92,6 +98,7 @@ def test_a_dry_run_shows_the_protocol_and_writes_nothing(invoke, bids, tmp_path)
         (("--participant", "9"), "--participant 9 is not among the 4 found"),
         (("--spm", "matlab"), "--spm and --spm-path belong to --engine spm"),
         (("--table", "x.csv"), "Give either --bids or --table"),
+        (("--choose", "nonsense=1"), "'nonsense' is nothing that files are chosen by"),
         (("--choose", "18FAV45"), "is not ENTITY=VALUE"),
     ],
 )
@@ -120,3 +127,23 @@ def test_the_experiment_takes_what_was_preprocessed_or_another_source(invoke, tm
     result = invoke("reproduce", "adni", "--derivative", tmp_path, "--caps", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "Give one of --caps, --derivative and --table" in result.output
+
+
+def test_what_differs_between_sessions_stays_with_them_and_earlier_subjects_stay(tmp_path):
+    def written(rows):
+        table = pd.DataFrame(rows, columns=["participant_id", "session_id", "t1", "diagnosis", "sex"])
+        cohort = Cohort(table, ("t1",))
+        subjects = [Subject(row[0], row[1], t1=row[2], pet=None) for row in rows]
+        write_clinical(cohort, subjects, tmp_path)
+        outcomes = [Outcome(subject, maps={"anat": str(tmp_path / "map.nii.gz")}) for subject in subjects]
+        write_maps(outcomes, cohort, tmp_path)
+
+    written([("sub-9", "ses-1", "t1.nii.gz", "AD", "M")])
+    written([("sub-1", "ses-1", "t1.nii.gz", "CN", "F"), ("sub-1", "ses-2", "t1.nii.gz", "AD", "F")])
+    maps = read_cohort_table(tmp_path / "maps.csv").table
+    assert maps["participant_id"].tolist() == ["sub-9", "sub-1", "sub-1"]
+    assert maps["diagnosis"].tolist() == ["AD", "CN", "AD"]
+    people = pd.read_csv(tmp_path / "participants.tsv", sep="\t").set_index("participant_id")
+    assert people["sex"].to_dict() == {"sub-9": "M", "sub-1": "F"}
+    sessions = pd.read_csv(tmp_path / "sub-1" / "sub-1_sessions.tsv", sep="\t")
+    assert sessions.values.tolist() == [["ses-1", "CN"], ["ses-2", "AD"]]

@@ -59,3 +59,11 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
     result = invoke("reproduce", "adni", "--caps", tmp_path, "--choose", "pons", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "'pons' is not ENTITY=VALUE" in result.output.replace("\n", " ")
+    (tmp_path / "plain.csv").write_text("participant_id,mri,pet\nsub-1,gone.nii.gz,gone.nii.gz\n")
+    result = invoke("reproduce", "adni", "--table", tmp_path / "plain.csv", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "Nothing says what the participants' diagnoses are" in " ".join(result.output.split())
+    for words in (("--bids", tmp_path), ("--table", tmp_path / "cohort.csv", "--choose", "trc=X")):
+        result = invoke("reproduce", "adni", *words, "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert "--choose" in result.output

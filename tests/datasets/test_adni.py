@@ -3,6 +3,7 @@ import pytest
 
 from deepjive.datasets.adni import read_cohort, read_cohort_table
 from deepjive.imaging.bids import entities, find_scans
+from deepjive.imaging.grid import template
 
 pytest.importorskip("nilearn")
 GREY = "t1/spm/dartel/group-AD/{0}_T1w_segm-graymatter_space-Ixi549Space_modulated-{1}{2}_probability.nii.gz"
@@ -66,6 +67,94 @@ def test_dates_count_more_than_names_of_sessions(sources, tmp_path):
     assert rows.at["sub-A", "diagnosis"] == "MCI"
     assert rows.at["sub-A", "age"] == 70.5
     assert rows["sex"].isna().tolist() == [False, True, True]
+
+
+def test_a_scan_of_the_same_session_is_joined_whatever_is_known_of_its_time(tmp_path, write_nifti):
+    for session in ("ses-01", "ses-02"):
+        for kind, folder in (("T1w", "anat"), ("trc-X_pet", "pet")):
+            write_nifti(tmp_path / "sub-A" / session / folder / f"sub-A_{session}_{kind}.nii.gz")
+    write_nifti(tmp_path / "sub-A" / "ses-03" / "pet" / "sub-A_ses-03_trc-X_pet.nii.gz")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)})
+    joined = [path and path.name for path in cohort.table["t1"]]
+    assert joined == ["sub-A_ses-01_T1w.nii.gz", "sub-A_ses-02_T1w.nii.gz", None]
+    (problem,) = cohort.problems
+    assert problem.subject == "sub-A_ses-03"
+    assert "whether a t1 is near the pet in time is not known" in problem.reason
+
+
+def test_dates_are_not_compared_with_names_and_may_have_time_zones(sources, tmp_path):
+    (tmp_path / "bids" / "sub-A").mkdir(parents=True)
+    dated = tmp_path / "bids" / "sub-A" / "sub-A_sessions.tsv"
+    dated.write_text("session_id\tacq_time\nses-M00\t2006-01-01T10:00:00Z\nses-M06\tn/a\nses-M24\t2008-01-01\n")
+    rows = read_cohort(sources, clinical=tmp_path / "bids").table.set_index("participant_id")
+    assert "ses-M00" in str(rows.at["sub-A", "mri"])
+
+
+def test_a_scan_without_session_belongs_to_all_visits_if_it_is_the_only_one(tmp_path, write_nifti):
+    write_nifti(tmp_path / "sub-A" / "anat" / "sub-A_T1w.nii.gz")
+    for session in ("ses-1", "ses-2"):
+        write_nifti(tmp_path / "sub-A" / session / "pet" / f"sub-A_{session}_pet.nii.gz")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)})
+    assert [path.name for path in cohort.table["t1"]] == ["sub-A_T1w.nii.gz"] * 2
+
+
+def test_pet_that_is_no_ratio_is_not_taken_for_one(caps, write_nifti):
+    folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
+    write_nifti(folder / "sub-C_ses-M00_trc-18FAV45_pet_space-Ixi549Space_pet.nii.gz")
+    scans = find_scans(caps, "pet-volume")
+    assert [problem.subject for problem in scans.problems] == ["sub-B"]
+    assert all("suvr-pons" in path.name for path in scans.table["path"])
+
+
+def test_entities_are_chosen_by_where_there_are_some_and_by_no_others(tmp_path, write_nifti):
+    for name in ("sub-1_run-01_T1w", "sub-1_run-02_T1w", "sub-2_T1w"):
+        write_nifti(tmp_path / name[:5] / "anat" / f"{name}.nii.gz")
+    for name in ("sub-1_acq-fdg_pet", "sub-1_acq-av45_pet", "sub-2_acq-av45_pet"):
+        write_nifti(tmp_path / name[:5] / "pet" / f"{name}.nii.gz")
+    sources = {"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)}
+    table = read_cohort(sources, choose={"run": "1", "acq": "av45"}).table
+    assert [path.name for path in table["t1"]] == ["sub-1_run-01_T1w.nii.gz", "sub-2_T1w.nii.gz"]
+    assert [path.name for path in table["pet"]] == ["sub-1_acq-av45_pet.nii.gz", "sub-2_acq-av45_pet.nii.gz"]
+    with pytest.raises(ValueError, match="acq=av54; the values of acq are: av45, fdg"):
+        read_cohort(sources, choose={"acq": "av54"})
+    with pytest.raises(ValueError, match="'nonsense' is nothing that files are chosen by"):
+        read_cohort(sources, choose={"nonsense": "1"})
+
+
+def test_maps_of_two_spaces_are_not_mixed(tmp_path, write_nifti):
+    for name in ("sub-1_space-Ixi549Space", "sub-1_space-MNI152NLin2009aSym", "sub-2_space-MNI152NLin2009aSym"):
+        write_nifti(tmp_path / name[:5] / "anat" / f"{name}_res-3_label-GM_desc-modulated_probseg.nii.gz")
+    assert find_scans(tmp_path, "deepjive-mri").table["participant_id"].tolist() == ["sub-2"]
+    chosen = find_scans(tmp_path, "deepjive-mri", {"space": "MNI152NLin2009aSym"})
+    assert chosen.table["participant_id"].tolist() == ["sub-1", "sub-2"]
+
+
+def test_without_diagnoses_it_is_said_where_they_are_looked_for(sources, tmp_path):
+    with pytest.raises(ValueError, match="Nothing says what the participants' diagnoses are"):
+        read_cohort(sources).diagnosed("CN", "AD")
+    (tmp_path / "participants.tsv").write_text("id\tdiagnosis\nsub-A\tCN\n")
+    cohort = read_cohort(sources, clinical=tmp_path)
+    assert any("participants.tsv has no column 'participant_id'" in problem.reason for problem in cohort.problems)
+
+
+def test_a_table_takes_what_it_does_not_say_from_a_bids_folder(tmp_path, write_nifti):
+    write_nifti(tmp_path / "a.nii.gz")
+    (tmp_path / "t.csv").write_text("participant_id,age,mri\nsub-1,70,a.nii.gz\nsub-2,,a.nii.gz\n,,a.nii.gz\n")
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tdiagnosis\nsub-1\t1\tCN\nsub-2\t65\tAD\n")
+    cohort = read_cohort_table(tmp_path / "t.csv", clinical=tmp_path)
+    assert cohort.table["age"].tolist() == [70, 65]
+    assert cohort.diagnosed("AD").samples == ["sub-2"]
+    assert [problem.reason for problem in cohort.problems] == ["row 4 has no participant_id and was left out"]
+
+
+def test_values_that_half_precision_does_not_hold_are_a_problem(tmp_path, write_nifti):
+    write_nifti(tmp_path / "good.nii.gz")
+    write_nifti(tmp_path / "counts.nii.gz", 1e6 * template("grey", 12.0))
+    (tmp_path / "t.csv").write_text("participant_id,pet\n1,good.nii.gz\n2,counts.nii.gz\n")
+    cohort, data = read_cohort_table(tmp_path / "t.csv").read(12, store=tmp_path / "store")
+    assert data.samples.tolist() == ["1"]
+    assert "more than half precision holds" in cohort.problems[0].reason
+    assert len(read_cohort_table(tmp_path / "t.csv").read(12)[1]) == 2
 
 
 def test_files_that_differ_in_more_than_smoothing_must_be_chosen_from(caps, sources, write_nifti):

@@ -22,6 +22,7 @@ NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; it
 NOTHING = "No scan was found. {problems}"
 NO_LABEL = "its participant_id has none of the letters and digits of which names of files are made; it was left out"
 NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
+ONLY_BIDS = "--choose is for files of --bids; a --table names its files itself."
 ONLY_SPM = "--spm and --spm-path belong to --engine spm."
 
 
@@ -76,6 +77,7 @@ def preprocess(
     stops no other: it is named at the end, and the exit code is 1.
     """
     from deepjive.cli.preprocess_page import write_results
+    from deepjive.cli.preprocess_tables import write_clinical
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.derivative import describe
     from deepjive.imaging.preprocessing.engines import engine_of
@@ -97,7 +99,7 @@ def preprocess(
         return
     versions = chosen.versions()
     describe(out, chosen.name, versions, chosen.space)
-    _write_clinical(cohort, out)
+    write_clinical(cohort, subjects, out)
     with _shown(len(subjects)) as on_progress:
         outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
     command = " ".join(["deepjive", *_words(context)])
@@ -113,12 +115,15 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
     if (bids is None) == (table is None):
         raise typer.BadParameter(ONE_SOURCE)
     if table is not None:
+        if choose:
+            raise typer.BadParameter(ONLY_BIDS)
         return read_cohort_table(table)
     sources: Any = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
     return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
 
 
 def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
+    from deepjive.cli.preprocess_tables import label
     from deepjive.imaging.bids import Problem
     from deepjive.imaging.preprocessing.subject import Subject
 
@@ -127,28 +132,21 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
         raise ValueError(NO_T1_COLUMN.format(names=list(cohort.names)))
     found = []
     for row in cohort.table.to_dict(orient="records"):
-        if not _label("sub", row["participant_id"]):
+        if not label("sub", row["participant_id"]):
             cohort.problems.append(Problem(str(row["participant_id"]), str(row[t1]), NO_LABEL))
             continue
         scans = {key: row.get(name) for key, name in (("t1", t1), ("pet", "pet"))}
         paths = {key: Path(path) if isinstance(path, (str, Path)) else None for key, path in scans.items()}
         if any(paths.values()):
-            found.append(Subject(_label("sub", row["participant_id"]), _label("ses", row["session_id"]), **paths))
+            found.append(Subject(label("sub", row["participant_id"]), label("ses", row["session_id"]), **paths))
     if not found:
         raise ValueError(NOTHING.format(problems="; ".join(map(str, cohort.problems[:5]))))
-    wanted = {_label("sub", given): given for given in participants}
+    wanted = {label("sub", given): given for given in participants}
     known = {subject.participant for subject in found}
-    for label, given in wanted.items():
-        if label not in known:
+    for name, given in wanted.items():
+        if name not in known:
             raise ValueError(NO_SUCH.format(given=given, n=len(known), first=min(known)))
     return [subject for subject in found if not wanted or subject.participant in wanted]
-
-
-def _label(key: str, value: Any) -> str:
-    """A BIDS label: letters and digits only, as the names of files and folders are made of it."""
-    text = str(value).removeprefix(f"{key}-") if isinstance(value, str) else ""
-    kept = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
-    return f"{key}-{kept}" if kept else ""
 
 
 def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
@@ -207,14 +205,3 @@ def _became(outcome: Outcome) -> str:
     if not outcome.done:
         return one_line(f"{outcome.subject.name}: was done before")
     return one_line(f"{outcome.subject.name}: done ({' and '.join(outcome.done)})")
-
-
-def _write_clinical(cohort: Cohort, out: Path) -> None:
-    """What is known of participants, as the derivative's own ``participants.tsv``."""
-    from deepjive.persistence import write_atomically
-
-    table = cohort.table.drop(columns=["session_id", "months", *cohort.names], errors="ignore").copy()
-    table["participant_id"] = [_label("sub", str(value)) for value in table["participant_id"]]
-    table = table.drop_duplicates("participant_id")
-    text = table.to_csv(sep="\t", index=False, na_rep="n/a")
-    write_atomically(out / "participants.tsv", text.encode())

@@ -1,4 +1,4 @@
-"""What `deepjive preprocess` writes of all subjects together: tables, and the page of slices."""
+"""What `deepjive preprocess` says of all subjects together: their quality, what failed, and the page of slices."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 def write_results(
     outcomes: Sequence[Outcome], cohort: Cohort, engine: Engine, settings: Settings, out: Path, command: str
 ) -> int:
-    """Tables and the page of all subjects; gives how many failed."""
-    from deepjive.cli.tables import csv_text
+    """Tables, and the page of the subjects of this call; gives how many failed."""
+    from deepjive.cli.preprocess_tables import write_maps
     from deepjive.imaging.preprocessing.quality import LIMITS, flags_of, outliers
-    from deepjive.persistence import write_atomically
     from deepjive.report.slices import Shown, write_quality
 
     flags = [
@@ -38,14 +37,15 @@ def write_results(
             (outcome.subject.name, state, *figures, round(outcome.seconds, 1), "; ".join([*problems, *remarks]))
         )
     header = ("subject", "state", *LIMITS, "cpu_seconds", "remarks")
-    write_atomically(out / "quality.csv", csv_text(header, rows).encode())
-    _write_cohort(outcomes, cohort, out)
+    names = {outcome.subject.name for outcome in outcomes}
+    _write(out / "quality.csv", header, rows, names)
+    write_maps(outcomes, cohort, out)
     page = write_quality(out / "quality.html", shown, protocol=_protocol(outcomes, engine, settings), command=command)
     failed = [outcome for outcome in outcomes if outcome.problems]
     problems_of = [problem for outcome in failed for problem in outcome.problems]
-    write_atomically(
-        out / "problems.csv", csv_text(("subject", "file", "reason"), [*problems_of, *cohort.problems]).encode()
-    )
+    all_problems = [*problems_of, *cohort.problems]
+    names |= {problem.subject for problem in all_problems}
+    _write(out / "problems.csv", ("subject", "file", "reason"), all_problems, names)
     for problem in problems_of:
         show.line(f"Failed: {problem}")
     for outcome, remarks in zip(outcomes, flags, strict=True):
@@ -55,6 +55,14 @@ def write_results(
     counted = ", ".join(f"{states.count(state)} {state}" for state in ("good", "flagged", "failed"))
     show.line(f"{len(outcomes)} subjects: {counted}. Look at every one of them: {page}")
     return len(failed)
+
+
+def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]], replaced: set[str]) -> None:
+    from deepjive.cli.preprocess_tables import with_earlier
+    from deepjive.cli.tables import csv_text
+    from deepjive.persistence import write_atomically
+
+    write_atomically(path, csv_text(header, with_earlier(path, header, rows, replaced)).encode())
 
 
 def _strips(outcome: Outcome, voxel: float) -> list[Any]:
@@ -95,25 +103,3 @@ def _protocol(outcomes: Sequence[Outcome], engine: Engine, settings: Settings) -
 def in_words(parameters: Any) -> str:
     """A step's parameters as a sentence shows them."""
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in parameters.items())
-
-
-def _write_cohort(outcomes: Sequence[Outcome], cohort: Cohort, out: Path) -> None:
-    """A table of the maps, for `deepjive reproduce adni --table` and for other programs."""
-    import pandas as pd
-
-    from deepjive.persistence import write_atomically
-
-    known = pd.read_csv(out / "participants.tsv", sep="\t", dtype={"participant_id": str})
-    rows = [
-        {
-            "participant_id": outcome.subject.participant,
-            "session_id": outcome.subject.session,
-            **{
-                name: str(Path(outcome.maps[stage]).relative_to(out)) if stage in outcome.maps else "n/a"
-                for name, stage in (("mri", "anat"), ("pet", "pet"))
-            },
-        }
-        for outcome in outcomes
-    ]
-    table = pd.DataFrame(rows).merge(known, on="participant_id", how="left")
-    write_atomically(out / "maps.csv", table.to_csv(index=False, na_rep="n/a").encode())

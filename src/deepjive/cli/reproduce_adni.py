@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
 
 NOT_BOTH = "Give one of --caps, --derivative and --table."
+NO_SOURCE = "--bids and --choose say more of --caps, --derivative or --table; give one of these as well."
+NOTHING_TO_CHOOSE = "--choose is for files found by their names; a --table names its files itself."
 NOT_A_CHOICE = "--choose {given!r} is not ENTITY=VALUE, such as trc=18FAV45."
 
 
@@ -60,8 +62,11 @@ def adni(
     from deepjive.cli.brain_page import LEAD, write_brain_page
     from deepjive.evaluation.brain_study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
 
-    if sum(source is not None for source in (caps, derivative, table)) > 1:
+    given = sum(source is not None for source in (caps, derivative, table))
+    if given > 1:
         raise typer.BadParameter(NOT_BOTH)
+    if not given and (bids or choose):
+        raise typer.BadParameter(NO_SOURCE)
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
     if caps is None and derivative is None and table is None:
@@ -131,7 +136,9 @@ def _cohort(
     from deepjive.datasets.adni import read_cohort, read_cohort_table
 
     if table is not None:
-        return read_cohort_table(table)
+        if choose:
+            raise typer.BadParameter(NOTHING_TO_CHOOSE)
+        return read_cohort_table(table, clinical=bids)
     wanted = choices(choose)
     sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
     if derivative is not None:

@@ -8,7 +8,6 @@ one file or one subject is collected in `Cohort.problems`, and the cohort goes o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,20 +17,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepjive.imaging.bids import LAYOUTS, Problem, find_scans
+from deepjive.datasets.visits import nearest, visit_of
+from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.volumes import VolumeRows, on_grid
 from deepjive.modalities import Modalities
 
-DAYS_PER_MONTH = 30.4375
 MISSING_WORDS = ["n/a", "N/A", "NA", "nan", "NaN", ""]
 
 DUPLICATE = "rows {rows} describe it; the first is used"
 NOT_IN_TIME = "no {name} within {months:g} months of the {anchor}; kept without it"
+NO_TIME = (
+    "whether a {name} is near the {anchor} in time is not known; kept without it. Give dates, as examination_date or "
+    "acq_time in sub-*/sub-*_sessions.tsv, or months in the names of sessions (ses-M06)"
+)
+NO_DIAGNOSIS = (
+    "Nothing says what the participants' diagnoses are: a column 'diagnosis' is expected in the table of paths, or in "
+    "the participants.tsv or sub-*/sub-*_sessions.tsv of a BIDS folder (clinical=, --bids). There are the columns "
+    "{columns}."
+)
+NO_SUCH_VALUE = "No file is to be chosen by {key}={value}; the values of {key} are: {values}."
+NO_PARTICIPANT = "row {row} has no participant_id and was left out"
+NO_RATIO = (
+    "its values reach {largest:.3g}, more than half precision holds ({limit:.3g}): a map of probabilities or of uptake "
+    "ratios is expected; divide it first"
+)
 NO_TABLE = "{path} has no column {column!r}; its columns are {columns}."
 NO_MODALITIES = "{path} names no images: give a column of paths for each modality, beside {known}."
 NOTHING_LEFT = "No usable scan was found. {problems}"
 WITHOUT_IMAGE = "it has no readable image of any modality and was left out"
+MORE = "_of_the_same"
 KNOWN = ("participant_id", "session_id", "diagnosis", "age", "sex")
 
 
@@ -76,7 +91,15 @@ class Cohort:
         return self.where(np.flatnonzero(self.table[list(self.names)].notna().all(axis=1)))
 
     def diagnosed(self, *diagnoses: str) -> Cohort:
-        """The samples with one of some diagnoses, e.g. ``cohort.diagnosed("CN", "AD")``."""
+        """The samples with one of some diagnoses, e.g. ``cohort.diagnosed("CN", "AD")``.
+
+        Raises
+        ------
+        ValueError
+            If no diagnoses are known.
+        """
+        if "diagnosis" not in self.table:
+            raise ValueError(NO_DIAGNOSIS.format(columns=list(self.table)))
         return self.where(np.flatnonzero(self.table["diagnosis"].isin(diagnoses)))
 
     def folds(self, n_splits: int = 5, random_state: int = 0) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -120,12 +143,11 @@ class Cohort:
                     continue
                 try:
                     volume = on_grid(str(path), grid, mask)
+                    if stored[name] is not None:
+                        stored[name][row] = _halved(volume)
                 except (ValueError, OSError) as error:
                     problems.append(Problem(sample, str(path), str(error)))
                     table.at[row, name] = None
-                    continue
-                if stored[name] is not None:
-                    stored[name][row] = volume
         kept = np.flatnonzero([any(_given(value) for value in row) for row in table[list(self.names)].to_numpy()])
         lost = np.setdiff1d(np.arange(len(table)), kept)
         problems += [Problem(self.samples[row], "", WITHOUT_IMAGE) for row in lost]
@@ -166,13 +188,19 @@ def read_cohort(
     clinical : path, optional
         A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``.
     choose : mapping of str to str, optional
-        Entities that names must have where a modality has them, such as ``{"trc": "18FAV45", "suvr": "pons"}``.
+        Entities that names must have where a session has files with them, such as
+        ``{"trc": "18FAV45", "suvr": "pons"}``.
     max_months : float
-        Scans further apart than this are not joined.
+        Scans further apart than this are not joined. Those of one session are, whatever is known of its time.
 
     Returns
     -------
     Cohort
+
+    Raises
+    ------
+    ValueError
+        For a layout that is not known, or entities that no file can be chosen by.
 
     Examples
     --------
@@ -182,22 +210,29 @@ def read_cohort(
     """
     problems: list[Problem] = []
     tables = {}
+    unused = []
     for name, (layout, folder) in sources.items():
-        wanted = {key: value for key, value in (choose or {}).items() if key in _entities_of(layout)}
-        scans = find_scans(folder, layout, wanted)
+        scans = find_scans(folder, layout, choose)
+        unused.append(scans.unused)
         tables[name] = scans.table
         problems += scans.problems
+    for key in set.intersection(*map(set, unused)):
+        values = sorted({value for one in unused for value in one[key]})
+        raise ValueError(NO_SUCH_VALUE.format(key=key, value=(choose or {})[key], values=", ".join(values) or "none"))
     sessions, participants = _clinical(clinical, problems)
+    known = {
+        (row["participant_id"], row["session_id"]): {str(key): value for key, value in row.items()}
+        for row in sessions.to_dict(orient="records")
+    }
     for table in tables.values():
-        table["months"] = [
-            _months(*pair, sessions) for pair in zip(table.participant_id, table.session_id, strict=True)
-        ]
+        pairs = zip(table["participant_id"], table["session_id"], strict=True)
+        table["visit"] = [visit_of(session, known.get((participant, session), {})) for participant, session in pairs]
     table = _joined(tables, max_months, problems)
     table = _described(table, sessions, participants)
     return Cohort(table, tuple(sources), problems)
 
 
-def read_cohort_table(path: str | Path) -> Cohort:
+def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -> Cohort:
     """Read a table of paths.
 
     Parameters
@@ -206,6 +241,8 @@ def read_cohort_table(path: str | Path) -> Cohort:
         A ``.csv`` or ``.tsv`` file with a row for each sample: `participant_id`, if wanted `session_id`, `diagnosis`,
         `age`, `sex`, and columns of NIfTI paths, from its own folder, one for each modality. Empty cells and ``n/a``
         are missing.
+    clinical : path, optional
+        A BIDS folder that says what the table does not, as of `read_cohort`.
 
     Returns
     -------
@@ -222,20 +259,17 @@ def read_cohort_table(path: str | Path) -> Cohort:
     if not names:
         raise ValueError(NO_MODALITIES.format(path=path, known=list(KNOWN)))
     problems: list[Problem] = []
+    for row in np.flatnonzero(table["participant_id"].isna()):
+        problems.append(Problem("", str(path), NO_PARTICIPANT.format(row=row + 2)))
+    table = table[table["participant_id"].notna()]
     table = _without_duplicates(table, ["participant_id", "session_id"], path, problems)
     for name in names:
         table[name] = np.array(
             [path.parent / value if isinstance(value, str) else None for value in table[name]], object
         )
+    if clinical is not None:
+        table = _described(table, *_clinical(clinical, problems))
     return Cohort(table.reset_index(drop=True), names, problems)
-
-
-def _entities_of(layout: str) -> set[str]:
-    """Entities by which the files of a layout may be chosen."""
-    always = {"group"} if "group" in LAYOUTS[layout].folder or "dartel" in LAYOUTS[layout].folder else set()
-    if layout.endswith("pet") or layout.startswith("pet"):
-        return always | {"trc", "suvr", "pvc", "rec", "run", "fwhm", "desc", "res"}
-    return always | {"acq", "run", "rec", "fwhm", "desc", "res"}
 
 
 def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -248,30 +282,24 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
         return sessions, participants
     folder = Path(folder)
     if (folder / "participants.tsv").is_file():
-        participants = _table(folder / "participants.tsv")
-        participants = _without_duplicates(participants, ["participant_id"], folder / "participants.tsv", problems)
+        given = _keyed(folder / "participants.tsv", "participant_id", "", problems)
+        participants = participants if given is None else given
     pieces = []
     for path in sorted(folder.glob("sub-*/sub-*_sessions.tsv")):
-        piece = _table(path)
-        if "session_id" in piece:
+        piece = _keyed(path, "session_id", path.parent.name, problems)
+        if piece is not None:
             piece.insert(0, "participant_id", path.parent.name)
-            pieces.append(_without_duplicates(piece, ["session_id"], path, problems))
-        else:
-            reason = NO_TABLE.format(path=path.name, column="session_id", columns=list(piece))
-            problems.append(Problem(path.parent.name, str(path), reason))
+            pieces.append(piece)
     return (pd.concat(pieces, ignore_index=True) if pieces else sessions), participants
 
 
-def _months(participant: str, session: str, sessions: pd.DataFrame) -> float:
-    """When a session was, in months: by its date, or by its name (``ses-M06``); 0 if neither says."""
-    known = sessions[(sessions["participant_id"] == participant) & (sessions["session_id"] == session)]
-    for column in ("examination_date", "acq_time"):
-        if len(known) and column in known and pd.notna(known[column].iloc[0]):
-            date = pd.to_datetime(known[column].iloc[0], errors="coerce")
-            if pd.notna(date):
-                return float((date - pd.Timestamp("1990-01-01")).days / DAYS_PER_MONTH)
-    named = re.fullmatch(r"ses-(?:M|m)(\d+)", session)
-    return float(named[1]) if named else 0.0
+def _keyed(path: Path, key: str, subject: str, problems: list[Problem]) -> pd.DataFrame | None:
+    """A table with a row for each value of a key; without that column it is a problem."""
+    table = _table(path)
+    if key not in table:
+        problems.append(Problem(subject, str(path), NO_TABLE.format(path=path.name, column=key, columns=list(table))))
+        return None
+    return _without_duplicates(table, [key], path, problems)
 
 
 def _joined(tables: Mapping[str, pd.DataFrame], max_months: float, problems: list[Problem]) -> pd.DataFrame:
@@ -286,30 +314,34 @@ def _joined(tables: Mapping[str, pd.DataFrame], max_months: float, problems: lis
             scanned.add(str(row["participant_id"]))
     for row in rows:
         for name in others:
-            row[name] = _nearest(row, tables[name], max_months)
+            row[name], reason = _nearest(row, tables[name], max_months)
             if row[name] is None and row[anchor] is not None:
                 subject = "_".join(filter(None, (str(row["participant_id"]), str(row["session_id"]))))
-                reason = NOT_IN_TIME.format(name=name, months=max_months, anchor=anchor)
+                reason = reason.format(name=name, months=max_months, anchor=anchor)
                 problems.append(Problem(subject, str(row[anchor]), reason))
     columns = ["participant_id", "session_id", *tables]
     return pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=columns)
 
 
-def _nearest(row: Mapping[Any, Any], scans: pd.DataFrame, max_months: float) -> Path | None:
+def _nearest(row: Mapping[Any, Any], scans: pd.DataFrame, max_months: float) -> tuple[Path | None, str]:
+    """The scan nearest in time, or None and why."""
     own = scans[scans["participant_id"] == row["participant_id"]]
     if not len(own):
-        return None
-    apart = (own["months"] - row["months"]).abs()
-    return own.loc[apart.idxmin(), "path"] if apart.min() <= max_months else None
+        return None, NOT_IN_TIME
+    found = nearest(row["visit"], list(own["visit"]))
+    if found is None:
+        return None, NO_TIME
+    place, months = found
+    return (own["path"].iloc[place], "") if months <= max_months else (None, NOT_IN_TIME)
 
 
 def _described(table: pd.DataFrame, sessions: pd.DataFrame, participants: pd.DataFrame) -> pd.DataFrame:
-    """Diagnosis and covariates, of the session where it says so, else of the participant."""
-    table = table.merge(sessions, on=["participant_id", "session_id"], how="left")
-    table = table.merge(participants, on="participant_id", how="left", suffixes=("", "_of_participant"))
-    for column in [str(column) for column in table if str(column).endswith("_of_participant")]:
-        plain = column.removesuffix("_of_participant")
-        table[plain] = table[plain].where(table[plain].notna(), table.pop(column))
+    """Diagnosis and covariates: of the table itself, else of the session, else of the participant."""
+    for known, keys in ((sessions, ["participant_id", "session_id"]), (participants, ["participant_id"])):
+        table = table.merge(known, on=keys, how="left", suffixes=("", MORE))
+        for column in [str(column) for column in table if str(column).endswith(MORE)]:
+            plain = column.removesuffix(MORE)
+            table[plain] = table[plain].where(table[plain].notna(), table.pop(column))
     for older in ("diagnosis_bl", "diagnosis_sc", "group"):
         if "diagnosis" not in table and older in table:
             table["diagnosis"] = table[older]
@@ -351,3 +383,10 @@ def _store(folder: str | Path | None, name: str, n: int, grid: Grid) -> Any:
     Path(folder).mkdir(parents=True, exist_ok=True)
     path = Path(folder) / f"{name}.npy"
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(n, *grid.shape))
+
+
+def _halved(volume: NDArray) -> NDArray[np.float16]:
+    largest, limit = float(np.abs(volume).max()), float(np.finfo(np.float16).max)
+    if largest > limit:
+        raise ValueError(NO_RATIO.format(largest=largest, limit=limit))
+    return volume.astype(np.float16)

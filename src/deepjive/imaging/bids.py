@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +44,8 @@ LAYOUTS = {
         "subjects/sub-*/ses-*/t1/spm/segmentation/normalized_space", SPM_GREY.format(modulated="on")
     ),
     "pet-volume": Layout(
-        "subjects/sub-*/ses-*/pet/preprocessing/group-*", r"_pet_space-Ixi549Space(_[a-z]+-[A-Za-z0-9]+)*_pet"
+        "subjects/sub-*/ses-*/pet/preprocessing/group-*",
+        r"_pet(_pvc-[a-z]+)?_space-Ixi549Space(_[a-z]+-[A-Za-z0-9]+)*_suvr-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*_pet",
     ),
     "t1-linear": Layout("subjects/sub-*/ses-*/t1_linear", r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_T1w"),
     "pet-linear": Layout(
@@ -56,11 +57,13 @@ LAYOUTS = {
     "deepjive-mri-unmodulated": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-unmodulated_probseg"),
     "deepjive-pet": Layout("sub-*/**/pet", DEEPJIVE + r"_suvr-[A-Za-z0-9]+_pet"),
 }
-DIFFERENT = ("trc", "suvr", "group", "run", "rec", "acq")
+DIFFERENT = ("trc", "suvr", "group", "space", "run", "rec", "acq")
+ALSO = ("pvc", "fwhm", "desc", "res")
 
 UNKNOWN_LAYOUT = "layout is {given!r}, but must be one of {known}."
 NO_FOLDER = "There is no folder {path}."
 SEVERAL = "{count} files fit {layout!r}: {names}. Say which, e.g. choose={{{example}}}"
+NO_CHOICE = "{given!r} is nothing that files are chosen by; they are chosen by {known}, such as trc=18FAV45."
 NO_SESSION = "its folder has no session with such a file (looked for {layout!r})"
 
 
@@ -95,10 +98,13 @@ class Scans:
         `participant_id`, `session_id` (empty where the data set has no sessions), `path`.
     problems : list of Problem
         What was left out.
+    unused : dict of str to list of str
+        Entities that were to be chosen by a value that no file has, and the values that files have.
     """
 
     table: pd.DataFrame
     problems: list[Problem]
+    unused: dict[str, list[str]] = field(default_factory=dict)
 
 
 def entities(path: str | Path) -> dict[str, str]:
@@ -123,8 +129,9 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     layout : str
         A key of `LAYOUTS`.
     choose : mapping of str to str, optional
-        Entities that a name must have, such as ``{"trc": "18FAV45", "suvr": "pons"}``. Where several names are left
-        that differ in smoothing or cropping only, the plainest, which has the fewest entities, is taken.
+        Entities that names must have, such as ``{"trc": "18FAV45", "suvr": "pons"}``, in sessions in which any name
+        has them; a value that no file has is not asked for. Where several names are left that differ in smoothing or
+        cropping only, the plainest, which has the fewest entities, is taken.
 
     Returns
     -------
@@ -133,7 +140,7 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     Raises
     ------
     ValueError, FileNotFoundError
-        For an unknown layout or a folder that is not there.
+        For an unknown layout, an entity that no file is chosen by, or a folder that is not there.
     """
     if layout not in LAYOUTS:
         raise ValueError(UNKNOWN_LAYOUT.format(given=layout, known=sorted(LAYOUTS)))
@@ -145,19 +152,30 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     for folder in sorted(root.glob(LAYOUTS[layout].folder)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             parts = entities(path)
-            if name.search(path.name) and "sub" in parts and _fits(path, choose or {}):
+            if name.search(path.name) and "sub" in parts:
                 session = f"ses-{parts['ses']}" if "ses" in parts else ""
                 found.setdefault((f"sub-{parts['sub']}", session), []).append(path)
-    return _one_each(root, layout, found)
+    all_paths, unused = [path for paths in found.values() for path in paths], {}
+    for key, value in (choose or {}).items():
+        if key not in (*DIFFERENT, *ALSO):
+            raise ValueError(NO_CHOICE.format(given=key, known=", ".join((*DIFFERENT, *ALSO))))
+        values = {_entity(path, key) for path in all_paths}
+        if not any(_same(given, value) for given in values):
+            unused[key] = sorted(filter(None, values))
+    wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
+    return _one_each(root, layout, {key: _chosen(paths, wanted) for key, paths in found.items()}, unused)
 
 
-def _one_each(root: Path, layout: str, found: Mapping[tuple[str, str], list[Path]]) -> Scans:
+def _one_each(
+    root: Path, layout: str, found: Mapping[tuple[str, str], list[Path]], unused: dict[str, list[str]]
+) -> Scans:
     rows, problems = [], []
+    found = {key: paths for key, paths in found.items() if paths}
     for (subject, session), paths in found.items():
         clash = _clash(paths)
         if clash:
             names = ", ".join(path.name for path in paths)
-            example = f"{clash!r}: {_entity(paths[0], clash)!r}"
+            example = f"{clash!r}: {next(filter(None, (_entity(path, clash) for path in paths)))!r}"
             reason = SEVERAL.format(count=len(paths), layout=layout, names=names, example=example)
             problems.append(Problem("_".join(filter(None, (subject, session))), str(paths[0].parent), reason))
             continue
@@ -167,7 +185,7 @@ def _one_each(root: Path, layout: str, found: Mapping[tuple[str, str], list[Path
     for folder in _subject_folders(root, layout):
         if folder.name not in known:
             problems.append(Problem(folder.name, str(folder), NO_SESSION.format(layout=layout)))
-    return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems)
+    return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems, unused)
 
 
 def _subject_folders(root: Path, layout: str) -> Iterable[Path]:
@@ -182,8 +200,17 @@ def _entity(path: Path, key: str) -> str:
     return entities(path).get(key, "")
 
 
-def _fits(path: Path, choose: Mapping[str, str]) -> bool:
-    return all(_entity(path, key) == value for key, value in choose.items() if _entity(path, key) or key != "group")
+def _chosen(paths: list[Path], choose: Mapping[str, str]) -> list[Path]:
+    """The files of a session that have the wanted entities, as far as any of them has such an entity."""
+    for key, value in choose.items():
+        if any(_entity(path, key) for path in paths):
+            paths = [path for path in paths if _same(_entity(path, key), value)]
+    return paths
+
+
+def _same(given: str, wanted: str) -> bool:
+    """Whether values are the same; numbers may have leading zeros."""
+    return given == wanted or (given.isdigit() and wanted.isdigit() and int(given) == int(wanted))
 
 
 def _clash(paths: list[Path]) -> str | None:
