@@ -16,7 +16,7 @@ from deepjive.readers.arrays import map_npy, read_npz
 from deepjive.readers.guard import UnreadableError, reading
 from deepjive.readers.lazy import LabelledRows
 from deepjive.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
-from deepjive.readers.tables import TABLES, numbers_of, read_table
+from deepjive.readers.tables import TABLES, numbers_of, read_table, warn_of_numbers
 from deepjive.readers.volumes import NIFTI, NiftiFrames, NiftiRows, is_nifti, listed_paths
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def read_array(source: str | Path) -> Any:
 
         - ``.npy`` (mapped, not loaded), ``.npz`` (``"file.npz:key"``)
         - ``.csv``, ``.tsv`` or ``.parquet``: a table with a header row, one sample a row. A first column that holds
-          text, has no header or is called "id", "sample", "subject_id" or the like names the samples.
+          text, has no header or is called "id", "sample", "subject_id", "RID" or the like names the samples; any
+          other column of numbers is a feature, with a warning where it could be names.
         - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when asked for
         - ``.nii``, ``.nii.gz`` of four dimensions, the last one being the samples; or a ``.txt`` file with the path
           of an image a line, or a table whose only column (after the samples' names) holds such paths; relative
@@ -75,7 +76,11 @@ def read_array(source: str | Path) -> Any:
     if suffix in TABLES:
         table = read_table(path)
         images = _images_of(path, table)
-        return numbers_of(path, table) if images is None else images
+        if images is not None:
+            return images
+        numbers = numbers_of(path, table)
+        warn_of_numbers(path, table)
+        return numbers
     return _open(path, suffix, key)
 
 
@@ -107,7 +112,11 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     if suffix in TABLES:
         table = read_table(path)
         with reading(path):
-            return _label_column(str(source), _label_series(path, table, key), samples, n)
+            series = _label_series(path, table, key)
+        if samples is not None and key not in table.columns[:1]:
+            warn_of_numbers(path, table)
+        with reading(path):
+            return _label_column(str(source), series, samples, n)
     labels = _open(path, suffix, key)
     labels = np.asarray(labels.array if isinstance(labels, LabelledRows) else labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
