@@ -30,13 +30,19 @@ UNKNOWN_SUFFIX = "{path} is not of a kind that can be read ({readers}); convert 
 NOT_A_LIST = "{path} must list the path of a NIfTI image (.nii or .nii.gz) in every line, but line {line} is {text!r}."
 CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
 NO_SUCH_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
-LABELS_SHAPE = "Labels must be one value for each sample, but {source} has shape {shape}."
+LABELS_SHAPE = "Labels and names must be one value for each sample, but {source} has shape {shape}."
 LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
 LABELS_MISSING = (
     "{source} has no label for {count} of {n} samples, the first being {sample!r}. Add a row for each; an empty cell "
     "is allowed where the label is unknown."
 )
 LABELS_REPEATED = "{source} names sample {sample!r} more than once; keep one row of each sample."
+
+NAMES_LENGTH = "There are {n} samples, but {source} holds {given} names. Name each sample, in order."
+NAMES_REPEATED = (
+    "{source} names sample {sample!r} more than once. Give each sample a name of its own; another column than the "
+    "first is chosen by FILE:COLUMN."
+)
 
 
 def read_array(source: str | Path) -> Any:
@@ -117,15 +123,57 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
             warn_of_numbers(path, table)
         with reading(path):
             return _label_column(str(source), series, samples, n)
-    labels = _open(path, suffix, key)
-    labels = np.asarray(labels.array if isinstance(labels, LabelledRows) else labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise UnreadableError(LABELS_SHAPE.format(source=source, shape=labels.shape))
+    labels = _vector(source, path, suffix, key)
     if len(labels) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(labels)))
     return labels
+
+
+def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
+    """Read the names of samples, in order.
+
+    Parameters
+    ----------
+    source : path
+        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose first column holds the names unless
+        another is chosen (``"file.csv:column"``).
+    n : int
+        Number of samples.
+
+    Returns
+    -------
+    array of str, shape (n,)
+        Names as they stand in the file, such as ``"0031"``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_array`, and if there is not one name for each sample, different from all others.
+    """
+    path, key = _split(str(source), (*KEYED, *TABLES))
+    suffix = _suffix(path)
+    if suffix in TABLES:
+        table = read_table(path, text=True)
+        names = np.asarray(table.index if key is None else _label_series(path, table, key)).astype(str)
+        names = np.char.strip(names)
+    else:
+        names = _vector(source, path, suffix, key).astype(str)
+    if len(names) != n:
+        raise UnreadableError(NAMES_LENGTH.format(source=source, n=n, given=len(names)))
+    different, times = np.unique(names, return_counts=True)
+    if len(different) < n:
+        raise UnreadableError(NAMES_REPEATED.format(source=source, sample=str(different[times > 1][0])))
+    return names
+
+
+def _vector(source: str | Path, path: Path, suffix: str, key: str | None) -> NDArray:
+    values = _open(path, suffix, key)
+    values = np.asarray(values.array if isinstance(values, LabelledRows) else values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise UnreadableError(LABELS_SHAPE.format(source=source, shape=values.shape))
+    return values
 
 
 def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:

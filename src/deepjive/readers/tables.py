@@ -53,10 +53,13 @@ SEPARATORS = {".csv": "commas", ".tsv": "tabs"}
 EMPTY_TABLE = "{path} has no column."
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table, its samples' names as the index where it has them."""
+def read_table(path: Path, *, text: bool = False) -> pd.DataFrame:
+    """Read a table, its samples' names as the index where it has them; all of it as text if that is wanted."""
     with reading(path):
-        return _named(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path), path)
+        if path.suffix.lower() != ".parquet":
+            return _named(_read_text(path, text), path)
+        table = _read_parquet(path)
+        return _named(table.astype(str) if text else table, path)
 
 
 def warn_of_numbers(path: Path | str, table: pd.DataFrame) -> None:
@@ -97,13 +100,15 @@ def from_polars(frame: Any) -> pd.DataFrame:
     return table
 
 
-def _read_text(path: Path) -> pd.DataFrame:
+def _read_text(path: Path, text: bool) -> pd.DataFrame:
     import pandas as pd
 
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     header, row = _first_lines(path, separator)
     if _is_data(header):
         raise UnreadableError(NO_HEADER.format(path=path, start=", ".join(header[:3])))
+    if text:
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     named = bool(header) and (not header[0].strip() or _is_sample_column(header[0]) or len(row) == len(header) + 1)
     return pd.read_csv(path, sep=separator, converters={0: str.strip} if named else None)
 
