@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -71,6 +72,11 @@ MissingOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
+
+
+def command_of(context: typer.Context) -> str:
+    """The command line as it was given."""
+    return shlex.join(["deepjive", *(context.obj or [])])
 
 
 def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:
