@@ -16,7 +16,7 @@ from deepjive.readers.arrays import map_npy, read_npz
 from deepjive.readers.guard import UnreadableError, reading
 from deepjive.readers.lazy import LabelledRows
 from deepjive.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
-from deepjive.readers.tables import TABLES, numbers_of, read_table
+from deepjive.readers.tables import TABLES, numbers_of, read_table, warn_of_numbers
 from deepjive.readers.volumes import NIFTI, NiftiFrames, NiftiRows, is_nifti, listed_paths
 
 if TYPE_CHECKING:
@@ -30,13 +30,19 @@ UNKNOWN_SUFFIX = "{path} is not of a kind that can be read ({readers}); convert 
 NOT_A_LIST = "{path} must list the path of a NIfTI image (.nii or .nii.gz) in every line, but line {line} is {text!r}."
 CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
 NO_SUCH_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
-LABELS_SHAPE = "Labels must be one value for each sample, but {source} has shape {shape}."
+LABELS_SHAPE = "Labels and names must be one value for each sample, but {source} has shape {shape}."
 LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
 LABELS_MISSING = (
     "{source} has no label for {count} of {n} samples, the first being {sample!r}. Add a row for each; an empty cell "
     "is allowed where the label is unknown."
 )
 LABELS_REPEATED = "{source} names sample {sample!r} more than once; keep one row of each sample."
+
+NAMES_LENGTH = "There are {n} samples, but {source} holds {given} names. Name each sample, in order."
+NAMES_REPEATED = (
+    "{source} names sample {sample!r} more than once. Give each sample a name of its own; another column than the "
+    "first is chosen by FILE:COLUMN."
+)
 
 
 def read_array(source: str | Path) -> Any:
@@ -49,7 +55,8 @@ def read_array(source: str | Path) -> Any:
 
         - ``.npy`` (mapped, not loaded), ``.npz`` (``"file.npz:key"``)
         - ``.csv``, ``.tsv`` or ``.parquet``: a table with a header row, one sample a row. A first column that holds
-          text, has no header or is called "id", "sample", "subject_id" or the like names the samples.
+          text, has no header or is called "id", "sample", "subject_id", "RID" or the like names the samples; any
+          other column of numbers is a feature, with a warning where it could be names.
         - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when asked for
         - ``.nii``, ``.nii.gz`` of four dimensions, the last one being the samples; or a ``.txt`` file with the path
           of an image a line, or a table whose only column (after the samples' names) holds such paths; relative
@@ -75,7 +82,11 @@ def read_array(source: str | Path) -> Any:
     if suffix in TABLES:
         table = read_table(path)
         images = _images_of(path, table)
-        return numbers_of(path, table) if images is None else images
+        if images is not None:
+            return images
+        numbers = numbers_of(path, table)
+        warn_of_numbers(path, table)
+        return numbers
     return _open(path, suffix, key)
 
 
@@ -107,16 +118,62 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     if suffix in TABLES:
         table = read_table(path)
         with reading(path):
-            return _label_column(str(source), _label_series(path, table, key), samples, n)
-    labels = _open(path, suffix, key)
-    labels = np.asarray(labels.array if isinstance(labels, LabelledRows) else labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise UnreadableError(LABELS_SHAPE.format(source=source, shape=labels.shape))
+            series = _label_series(path, table, key)
+        if samples is not None and key not in table.columns[:1]:
+            warn_of_numbers(path, table)
+        with reading(path):
+            return _label_column(str(source), series, samples, n)
+    labels = _vector(source, path, suffix, key)
     if len(labels) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(labels)))
     return labels
+
+
+def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
+    """Read the names of samples, in order.
+
+    Parameters
+    ----------
+    source : path
+        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose first column holds the names unless
+        another is chosen (``"file.csv:column"``).
+    n : int
+        Number of samples.
+
+    Returns
+    -------
+    array of str, shape (n,)
+        Names as they stand in the file, such as ``"0031"``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_array`, and if there is not one name for each sample, different from all others.
+    """
+    path, key = _split(str(source), (*KEYED, *TABLES))
+    suffix = _suffix(path)
+    if suffix in TABLES:
+        table = read_table(path, text=True)
+        names = np.asarray(table.index if key is None else _label_series(path, table, key)).astype(str)
+        names = np.char.strip(names)
+    else:
+        names = _vector(source, path, suffix, key).astype(str)
+    if len(names) != n:
+        raise UnreadableError(NAMES_LENGTH.format(source=source, n=n, given=len(names)))
+    different, times = np.unique(names, return_counts=True)
+    if len(different) < n:
+        raise UnreadableError(NAMES_REPEATED.format(source=source, sample=str(different[times > 1][0])))
+    return names
+
+
+def _vector(source: str | Path, path: Path, suffix: str, key: str | None) -> NDArray:
+    values = _open(path, suffix, key)
+    values = np.asarray(values.array if isinstance(values, LabelledRows) else values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise UnreadableError(LABELS_SHAPE.format(source=source, shape=values.shape))
+    return values
 
 
 def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:

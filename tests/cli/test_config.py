@@ -104,6 +104,14 @@ def test_parameters_without_an_option_are_kept_and_can_be_given(invoke, files, t
     assert scores(files / "again") == scores(files / "run")
 
 
+def test_random_state_among_the_parameters_is_the_seed(invoke, files, toml):
+    text = TOML.replace("seed = 3\n", "") + "[parameters]\nrandom_state = 7\n"
+    for words, seed in (((), 7), (("--seed", 5), 5)):
+        result = invoke("fit", "--config", toml(text), "--out", files / f"run{seed}", *words)
+        assert result.exit_code == 0, result.stderr
+        assert json.loads((files / f"run{seed}" / "config.json").read_text())["parameters"]["random_state"] == seed
+
+
 def test_a_model_saved_from_python_needs_only_its_files(invoke, files):
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
     AJIVE(2, joint_rank=1, individual_ranks={"expression": 1, "methylation": 0}, random_state=4).fit(data).save(
@@ -132,6 +140,8 @@ def test_parameters_that_are_arrays_are_named(invoke, files):
         ("colour = 3\n" + TOML, "has 'colour', which is no option of `deepjive fit`; the options are ['modality'"),
         ("parameters = 3\n" + TOML, "'parameters' is 3, but a table is expected"),
         ("samples = [[1]]\n" + TOML, "'samples' is [[1]], but text or a number is expected"),
+        (TOML + "[parameters]\nrandom_state = 7\n", "both seed = 3 and random_state = 7 in [parameters]"),
+        (TOML.replace("seed = 3", "") + "[parameters]\nrandom_state = 'x'\n", "Invalid value for '--seed'"),
         (TOML + "[parameters]\nlearning_rat = 1\n", "learning_rat is not an option of --method ajive"),
     ],
 )

@@ -16,7 +16,9 @@ def test_the_demonstration_shows_every_baseline_and_writes_a_run(invoke, tmp_pat
     for words in ("DeepJIVE, joint scores", "AJIVE", "PCA", "Separate autoencoders", "shuffled", "chance is 10%"):
         assert words in result.stdout
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"report.html", "model.safetensors", "history.csv"}
-    assert "Digits told from scores" in (tmp_path / "demo" / "report.html").read_text()
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "Digits told from scores" in page
+    assert f"deepjive demo --out {tmp_path}/demo --pairs 300 --max-epochs 2" in page
 
 
 def test_paired_digits_share_the_digit_but_no_image_with_the_test_pairs() -> None:

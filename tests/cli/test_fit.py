@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import load, persistence
+from deepjive import Modalities, load, persistence
 from deepjive.cli.fit import CLASSES, make_estimator
+from deepjive.cli.options import read_modalities, read_named_labels
 
 
 def test_a_run_holds_model_scores_and_report(fit, files):
@@ -55,6 +56,24 @@ def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
         assert words in page
 
 
+def test_no_labels_are_lost_to_others_of_the_same_name(tmp_path):
+    for name in ("a", "b", "deep/a"):
+        path = (tmp_path / name).with_suffix(".csv")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"id,group,age\nS0,{name}0,1\nS1,{name}1,2\n")
+    np.save(tmp_path / "a.npy", np.arange(2))
+    data = Modalities({"x": np.ones((2, 1))}, samples=["S0", "S1"])
+
+    def read(*sources):
+        named = read_named_labels([f"{tmp_path}/{source}" for source in sources], data)
+        return {name: values[0] for name, values in named.items()}
+
+    assert read("a.csv:group", "b.csv:group", "a.csv:age") == {"a:group": "a0", "b:group": "b0", "age": 1}
+    assert read("a.csv:group", "a.csv:group") == {"group": "a0"}
+    first, second = f"{tmp_path}/a.csv:group", f"{tmp_path}/deep/a.csv:group"
+    assert read("a.csv:group", "deep/a.csv:group", "a.npy") == {first: "a0", second: "deep/a0", "a": 0}
+
+
 def test_a_run_is_not_replaced_unasked(fit, files):
     assert fit().exit_code == 0
     before = (files / "run" / "config.json").read_bytes()
@@ -100,6 +119,38 @@ def test_samples_can_be_named_by_a_file_of_their_own(invoke, files):
     )
     assert result.exit_code == 0, result.stderr
     assert pd.read_csv(files / "run" / "joint_scores.csv")["sample"][7] == "patient 7"
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("subject,age\n001,60\n 002 ,70\n010,60\n", ""),
+        ("code,age\n001,60\n002,70\n010,60\n", ""),
+        ("001\n 002\n010\n", None),
+        ("code\n001\n002\n010\n", ""),
+        ("age,code\n60,001\n70,002\n60,010\n", ":code"),
+        ("age\n001,60\n002,70\n010,60\n", ""),
+    ],
+)
+def test_names_of_samples_are_the_first_column_as_it_stands(tmp_path, text, column):
+    (tmp_path / "s.csv").write_text(text)
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    if column is None:
+        with pytest.raises(ValueError, match=r"There are 3 samples, but .*s\.csv holds 2 names"):
+            read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/s.csv")
+    else:
+        data = read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/s.csv{column}")
+        assert data.samples.tolist() == ["001", "002", "010"]
+
+
+def test_repeated_names_of_samples_are_refused(invoke, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    np.save(tmp_path / "names.npy", np.array(["a", "b", "a"]))
+    (tmp_path / "s.csv").write_text("subject,site\nA,a\nB,b\nC,a\n")
+    for source in ("names.npy", "s.csv:site"):
+        result = invoke("fit", "-m", f"a={tmp_path}/x.npy", "--samples", tmp_path / source, "--out", tmp_path / "run")
+        assert result.exit_code == 2
+        assert f"{source} names sample 'a' more than once. Give each sample a name of its own" in result.stderr
 
 
 def test_option_of_another_method_is_refused_by_name(fit):

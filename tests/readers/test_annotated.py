@@ -8,6 +8,10 @@ import pytest
 from scipy.sparse import csc_matrix, csr_matrix
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
+from deepjive.files import read_array
+from deepjive.readers import stores
+from deepjive.readers.annotated import read_h5mu
+from deepjive.readers.guard import UnreadableError
 
 anndata = pytest.importorskip("anndata")
 mudata = pytest.importorskip("mudata")
@@ -229,3 +233,100 @@ def test_a_modality_without_a_matrix_says_what_there_is_instead(annotated):
     empty.X = None
     with pytest.raises(ValueError, match=r"Modality 'rna' has no X; choose one of its layers \['counts'\] by layer="):
         Modalities.from_mudata({"rna": empty, "protein": annotated(PROTEIN, np.arange(N), "p")})
+
+
+@pytest.fixture(params=["h5ad", "h5mu"])
+def forge(request, tmp_path, annotated):
+    """Writes a file after a change to its X, and gives a function that reads it."""
+    h5py = pytest.importorskip("h5py")
+    path, adata = tmp_path / f"x.{request.param}", annotated(PROTEIN, np.arange(N), "p")
+    if request.param == "h5ad":
+        adata.write_h5ad(path)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            make_mudata({"protein": adata}).write_h5mu(path)
+
+    def _forge(change):
+        with h5py.File(path, "r+") as file:
+            group = file if request.param == "h5ad" else file["mod/protein"]
+            attributes = dict(group["X"].attrs)
+            del group["X"]
+            change(group)
+            if "X" in group:
+                group["X"].attrs.update(attributes)
+        return lambda: read_array(path).array if request.param == "h5ad" else read_h5mu(path).mod["protein"].X
+
+    return _forge
+
+
+def test_data_in_another_file_are_not_read_through_annotated_files(tmp_path, forge):
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret").write_bytes(PROTEIN.tobytes())
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["X"] = PROTEIN
+    layout = h5py.VirtualLayout(shape=PROTEIN.shape, dtype="f8")
+    layout[:] = h5py.VirtualSource(tmp_path / "secret.h5", "X", shape=PROTEIN.shape)
+
+    def through_a_soft_link(group):
+        group["X"] = h5py.SoftLink(f"{group.name}/a".replace("//", "/"))
+        group["a"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/X")
+
+    changes = {
+        "X": lambda group: group.__setitem__("X", h5py.ExternalLink(str(tmp_path / "secret.h5"), "/X")),
+        "a": through_a_soft_link,
+        "X ": lambda group: group.create_virtual_dataset("X", layout),
+        " X": lambda group: group.create_dataset("X", PROTEIN.shape, "f8", external=[(tmp_path / "secret", 0, 1200)]),
+    }
+    for name, change in changes.items():
+        read = forge(lambda group, change=change: (group.pop("a", None), change(group)))
+        with pytest.raises(UnreadableError, match=rf"x\.h5.. does not hold '(mod/protein/)?{name.strip()}' itself"):
+            read()
+        forge(lambda group: group.__setitem__("X", PROTEIN))
+
+
+def test_annotated_files_that_claim_more_than_they_can_hold_are_refused(forge):
+    read = forge(lambda group: group.create_dataset("X", (4, 3 * 10**7), "f8", chunks=(1, 1000), compression="gzip"))
+    with pytest.raises(UnreadableError, match=r"x\.h5.. claims to hold 9\.6e\+08 bytes of numbers"):
+        read()
+
+
+def test_what_is_linked_to_many_times_counts_as_often(forge):
+    def change(group):
+        group.create_dataset("X", (1, 10**6), "f8", chunks=(1, 1000))
+        for i in range(39):
+            group["uns"][f"again{i}"] = group["X"]
+
+    with pytest.raises(UnreadableError, match=r"claims to hold 3\.2e\+08 bytes"):
+        forge(change)()
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_group_that_holds_itself_is_refused(forge, soft):
+    h5py = pytest.importorskip("h5py")
+
+    def change(group):
+        group["X"] = PROTEIN
+        group["uns/again"] = h5py.SoftLink(group["uns"].name) if soft else group["uns"]
+
+    with pytest.raises(UnreadableError, match="a group that holds itself"):
+        forge(change)()
+
+
+def test_groups_without_end_are_refused(monkeypatch, forge):
+    read = forge(lambda group: group.create_dataset("X", data=PROTEIN))
+    np.testing.assert_array_equal(read(), PROTEIN)
+    monkeypatch.setattr(stores, "MOST_LINKS", 3)
+    with pytest.raises(UnreadableError, match="holds more than 3 groups and arrays"):
+        read()
+
+
+def test_a_soft_link_within_an_annotated_file_is_followed(forge):
+    h5py = pytest.importorskip("h5py")
+
+    def change(group):
+        group["layers/kept"] = PROTEIN
+        group["layers/kept"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        group["X"] = h5py.SoftLink(group["layers/kept"].name)
+
+    np.testing.assert_array_equal(forge(change)(), PROTEIN)

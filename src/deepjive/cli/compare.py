@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from deepjive.cli import runs as run_files
 from deepjive.cli import show
-from deepjive.cli.options import LabelsOption, read_named_labels
+from deepjive.cli.options import LabelsOption, command_of, read_named_labels
 from deepjive.cli.tables import as_written
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def compare(
     found = [read_run(folder, name) for folder, name in zip(run, _names(run), strict=True)]
     samples = common_samples(found)
     named = Modalities({"sample": np.zeros((len(samples), 1))}, samples=samples)
-    command = shlex.join(["deepjive", *(context.obj or [])])
-    page = write_comparison(out, found, read_named_labels(labels, named), command)
+    page = write_comparison(out, found, read_named_labels(labels, named), command_of(context))
     show.line(f"Comparison: {page}")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deepjive.cli import show
+from deepjive.cli.options import command_of
 
 NOTE = "These are pairs of images that the model was not fitted to."
 ACCURACY = (
@@ -22,6 +23,7 @@ PREDICTED = (
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")] = Path("runs/demo"),
     pairs: Annotated[int, typer.Option(min=100, help="Pairs of images to fit to.")] = 2000,
     max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 40,
@@ -52,7 +54,7 @@ def demo(
         found.parts,
         title="Pairs of handwritten digits, taken apart",
         labels={"digit": found.digit},
-        command="deepjive demo" + (f" --seed {seed}" if seed else ""),
+        command=command_of(context),
         note=NOTE,
         evidence=evidence,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from deepjive.cli.options import (
     ModalityOption,
     SamplesOption,
     TitleOption,
+    command_of,
     paths_of,
     rank_of,
     ranks_of,
@@ -224,7 +224,7 @@ def fit(
         labels=named_labels,
         run=run,
         sources=paths_of(modality),
-        command=_command(context.obj),
+        command=command_of(context),
         failures=failures,
     )
     show.variance_table(decomposition)
@@ -309,7 +309,3 @@ def _batch_size(text: str) -> int | str:
     if not text.isdecimal():
         raise ValueError(NOT_A_BATCH.format(given=text))
     return int(text)
-
-
-def _command(words: list[str] | None) -> str:
-    return shlex.join(["deepjive", *(words or [])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -51,7 +53,10 @@ ModalityOption = Annotated[
 ]
 SamplesOption = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="Names of the samples, where the modalities' files have none."),
+    typer.Option(
+        metavar="PATH",
+        help="Names of the samples, where the modalities' files have none: .npy, or the first column of a table.",
+    ),
 ]
 LabelsOption = Annotated[
     list[str] | None,
@@ -69,6 +74,11 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder tha
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
 
 
+def command_of(context: typer.Context) -> str:
+    """The command line as it was given."""
+    return shlex.join(["deepjive", *(context.obj or [])])
+
+
 def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:
     """The data named by ``--modality`` options.
 
@@ -77,20 +87,20 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
     options : sequence of str
         ``"name=path"`` each.
     samples : str, optional
-        File of the samples' names.
+        File of the samples' names, see `deepjive.files.read_names`.
 
     Returns
     -------
     Modalities
     """
-    from deepjive.files import read_labels
+    from deepjive.files import read_names
     from deepjive.modalities import Modalities
 
     paths = paths_of(options)
     data = _of_mudata(paths) if any(MUDATA in path.lower() for path in paths.values()) else Modalities(paths)
     if samples is None:
         return data
-    return Modalities(data, samples=read_labels(samples, None, len(data)).astype(str))
+    return Modalities(data, samples=read_names(samples, len(data)))
 
 
 def _of_mudata(paths: dict[str, str]) -> Modalities:
@@ -123,14 +133,28 @@ def paths_of(options: Sequence[str]) -> dict[str, str]:
 
 
 def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[str, NDArray]:
-    """Labels by a short name: the column or array they were read from, or the file's name."""
+    """Labels by a short name: the column or array they were read from, or the file's name.
+
+    Of several with the same name each has its file's name before it, or its path where that is the same too.
+    """
     from deepjive.files import read_labels
 
-    named: dict[str, Any] = {}
-    for source in sources or []:
-        key = source.rpartition(":")[2] if not Path(source).is_file() else Path(source).stem
-        named[key] = read_labels(source, data.samples, len(data))
-    return named
+    return {name: read_labels(source, data.samples, len(data)) for source, name in _label_names(sources or []).items()}
+
+
+def _label_names(sources: Sequence[str]) -> dict[str, str]:
+    parts = {source: _file_and_key(source) for source in sources}
+    names = {source: key or stem for source, (stem, key) in parts.items()}
+    with_file = {source: f"{stem}:{key}" if key else stem for source, (stem, key) in parts.items()}
+    for longer in (with_file, {source: source for source in sources}):
+        times = Counter(names.values())
+        names = {source: name if times[name] == 1 else longer[source] for source, name in names.items()}
+    return names
+
+
+def _file_and_key(source: str) -> tuple[str, str]:
+    file, separator, key = source.rpartition(":")
+    return (Path(file).stem, key) if separator and not Path(source).is_file() else (Path(source).stem, "")
 
 
 def rank_of(option: str, text: str) -> int | str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepjive.readers.guard import optional, reading
 from deepjive.readers.lazy import LabelledRows, SparseRows, SpreadRows, StoredSparseRows, in_memory, select_rows
+from deepjive.readers.stores import check_hdf5
 
 NO_FILE = "There is no file {path}."
 NOT_MUDATA = (
@@ -119,6 +120,7 @@ def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> Non
 def read_h5ad(path: Path) -> LabelledRows:
     """Read the matrix `X` of an AnnData file, with the names of its observations and variables."""
     anndata = optional("anndata", f"Reading {path.name}")
+    check_hdf5(path)
     with reading(path):
         adata = anndata.read_h5ad(path)
         return LabelledRows(_rows_array(adata.X), adata.obs_names, np.asarray(adata.var_names).astype(str))
@@ -129,6 +131,7 @@ def read_h5mu(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(NO_FILE.format(path=path))
     mudata = optional("mudata", f"Reading {path.name}")
+    check_hdf5(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mudata and pandas, of their own next versions
         return mudata.read_h5mu(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.readers.arrays import choose
-from deepjive.readers.guard import UNREADABLE, UnreadableError, check_piece, optional, reading
+from deepjive.readers.guard import UNREADABLE, UnreadableError, check_claim, check_piece, optional, reading
 from deepjive.readers.lazy import RowReader, runs_of
 
 HDF5 = (".h5", ".hdf5")
@@ -26,7 +27,7 @@ CODECS = {
     *("blosc", "zstd", "gzip", "zlib", "lz4", "lzma", "bz2"),
 }
 LARGEST_METADATA = 2**20
-MOST_ARRAYS = 10_000
+MOST_ARRAYS, MOST_LINKS = 10_000, 100_000
 MOST_SAMPLES = 10**9
 MANY_ROWS = 8
 
@@ -35,6 +36,7 @@ WRONG_CODEC = (
     "Write the array again without it."
 )
 LINKED = "{path} does not hold {key!r} itself but a link or another file's data. Copy the data into one file."
+ENDLESS = "{path} holds more than {most} groups and arrays, or a group that holds itself, which no data do."
 VANISHED = "{path} is no longer there, or no longer an array."
 NOT_NUMBERS = "{path}: {key!r} holds {dtype}, but numbers are expected (float or integer)."
 
@@ -128,6 +130,25 @@ def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
     return HDF5Rows(path, key)
 
 
+def check_hdf5(path: Path) -> None:
+    """Refuse an HDF5 file that another library is to read as a whole, if it leads out of itself or claims too much.
+
+    Raises
+    ------
+    UnreadableError
+        If it holds a link to another file or data that lie in one, holds itself, or claims far more numbers than its
+        size makes likely; an array counts as often as it is linked to, since it is read as often.
+    """
+    h5py = optional("h5py", f"Reading {path.name}")
+    with reading(path), h5py.File(path, "r") as file:
+        claimed = 0
+        for name, item in _items_of(h5py, path, file):
+            if isinstance(item, h5py.Dataset):
+                _check_inside(path, name, item)
+                claimed += (item.size or 0) * item.dtype.itemsize
+        check_claim(path, claimed, path.stat().st_size)
+
+
 def read_zarr(path: Path, key: str | None) -> ZarrRows:
     """Open one array of a zarr folder; `key` may be None where the folder is an array or holds only one."""
     if _is_array(path) and key is None:
@@ -157,6 +178,33 @@ def _datasets(h5py: Any, file: Any) -> list[str]:
     return found
 
 
+def _items_of(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
+    """All that links in an HDF5 file lead to, as often as they do; soft links last, when none leads out of it."""
+    links: list[tuple[Any, str, set[int]]] = [(file, name, {_address(h5py, file)}) for name in file]
+    soft: list[tuple[Any, str, set[int]]] = []
+    found = 0
+    while links or soft:
+        from_soft = not links
+        group, name, within = (links or soft).pop()
+        link, full = group.get(name, getlink=True), f"{group.name}/{name}".lstrip("/")
+        if isinstance(link, h5py.ExternalLink):
+            raise UnreadableError(LINKED.format(path=path, key=full))
+        if isinstance(link, h5py.SoftLink) and not from_soft:
+            soft.append((group, name, within))
+            continue
+        item, found = group.get(name), found + 1
+        address = _address(h5py, item) if isinstance(item, h5py.Group) else None
+        if found > MOST_LINKS or address in within:
+            raise UnreadableError(ENDLESS.format(path=path, most=MOST_LINKS))
+        if address is not None:
+            links += [(item, inner, {*within, address}) for inner in item]
+        yield full, item
+
+
+def _address(h5py: Any, group: Any) -> int:
+    return int(h5py.h5o.get_info(group.id).addr)
+
+
 def _checked_dataset(path: Path, key: str) -> Any:
     h5py = optional("h5py", f"Reading {path.name}")
     file = h5py.File(path, "r")
@@ -170,9 +218,14 @@ def _checked_dataset(path: Path, key: str) -> Any:
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "fiub":
         raise UnreadableError(NOT_NUMBERS.format(path=path, key=key, dtype=getattr(group, "dtype", "a group")))
-    if group.is_virtual or group.external is not None:
-        raise UnreadableError(LINKED.format(path=path, key=key))
+    _check_inside(path, key, group)
     return group
+
+
+def _check_inside(path: Path, key: str, dataset: Any) -> None:
+    """Refuse a data set whose numbers lie in another file."""
+    if dataset.is_virtual or dataset.external is not None:
+        raise UnreadableError(LINKED.format(path=path, key=key))
 
 
 def _mapped(path: Path, dataset: Any) -> NDArray | None:

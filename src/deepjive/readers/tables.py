@@ -5,6 +5,11 @@ A first column that holds text, has no header or is called "id", "sample", "subj
 
 from __future__ import annotations
 
+import csv
+import math
+import re
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = (".csv", ".tsv", ".parquet")
-SAMPLE_COLUMNS = ("id", "sample", "sample_id", "subject", "subject_id", "participant_id", "patient", "patient_id")
+PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
+MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
+SAMPLE_COLUMNS = {
+    *PEOPLE,
+    *("id", "sample", "samplename", "specimen", "barcode", "cellbarcode", "samplebarcode", "name", "rowname"),
+    *(f"{word}id" for word in (*PEOPLE, *MATERIAL)),
+    *("rid", "ptid", "iid", "eid", "pid", "sid", "uid", "guid", "mrn", "srcsubjectid", "subjectkey", "imageuid"),
+}
+MISSING = {"", "na", "n/a", "nan", "null", "none"}
+FEW = 3
 
 TEXT_COLUMN = (
     "{path}: column {column!r} holds text such as {example!r}, but numbers are expected in every column after the "
@@ -27,17 +41,36 @@ NO_NUMBERS = (
     "check the file's separator."
 )
 NO_HEADER = (
-    "{path} seems to have no header row: its first line holds the numbers {start} ... "
-    "Add a first line that names the columns."
+    "{path} seems to have no header row: its first line holds {start} ... as a sample would. Add a first line that "
+    "names the columns; if these are their names, let a first column 'id' name the samples."
+)
+NUMBERS_FIRST = (
+    "{path}: the first column {column!r} holds a different whole number in each row. It is read as a feature, and the "
+    "rows are taken in the order they have. If it names the samples, call it 'id'; if it is a feature, put a column "
+    "'id' that names the samples before it."
 )
 SEPARATORS = {".csv": "commas", ".tsv": "tabs"}
 EMPTY_TABLE = "{path} has no column."
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table, its samples' names as the index where it has them."""
+def read_table(path: Path, *, text: bool = False) -> pd.DataFrame:
+    """Read a table, its samples' names as the index where it has them; all of it as text if that is wanted."""
     with reading(path):
-        return _named(_read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path), path)
+        if path.suffix.lower() != ".parquet":
+            return _named(_read_text(path, text), path)
+        table = _read_parquet(path)
+        return _named(table.astype(str) if text else table, path)
+
+
+def warn_of_numbers(path: Path | str, table: pd.DataFrame) -> None:
+    """Warn if the first column is not taken for the samples' names but, unlike others, could be just that."""
+    import pandas as pd
+
+    if table.shape[1] < 2 or len(table) < 2 or not isinstance(table.index, pd.RangeIndex):
+        return
+    first, columns = str(table.columns[0]), (table.iloc[:, i] for i in range(table.shape[1]))
+    if _number(first) is None and _could_be_names(next(columns)) and not all(map(_could_be_names, columns)):
+        warnings.warn(NUMBERS_FIRST.format(path=path, column=first), UserWarning, stacklevel=3)
 
 
 def numbers_of(path: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -62,16 +95,29 @@ def from_polars(frame: Any) -> pd.DataFrame:
     import pandas as pd
 
     frame = frame.collect() if hasattr(frame, "collect") else frame
-    return _named(pd.DataFrame({column: frame[column].to_numpy() for column in frame.columns}), None)
+    table = _named(pd.DataFrame({column: frame[column].to_numpy() for column in frame.columns}), None)
+    warn_of_numbers("The frame", table)
+    return table
 
 
-def _read_text(path: Path) -> pd.DataFrame:
+def _read_text(path: Path, text: bool) -> pd.DataFrame:
     import pandas as pd
 
-    table = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",")
-    if _is_data(list(table.columns)):
-        raise UnreadableError(NO_HEADER.format(path=path, start=", ".join(map(str, table.columns[:3]))))
-    return table
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    header, row = _first_lines(path, separator)
+    if _is_data(header):
+        raise UnreadableError(NO_HEADER.format(path=path, start=", ".join(header[:3])))
+    if text:
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    named = bool(header) and (not header[0].strip() or _is_sample_column(header[0]) or len(row) == len(header) + 1)
+    return pd.read_csv(path, sep=separator, converters={0: str.strip} if named else None)
+
+
+def _first_lines(path: Path, separator: str) -> tuple[list[str], list[str]]:
+    """Cells of the first two lines that are not blank, as they stand in the file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = (row for row in csv.reader(file, delimiter=separator) if len(row) > 1 or "".join(row).strip())
+        return next(rows, []), next(rows, [])
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -91,16 +137,41 @@ def _named(table: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         return table
     first, values = table.columns[0], table.iloc[:, 0]
-    name = str(first).strip().lower()
-    if name.startswith("unnamed:") or name in SAMPLE_COLUMNS or not pd.api.types.is_numeric_dtype(values):
+    unnamed = str(first).startswith("Unnamed:")
+    if unnamed or _is_sample_column(str(first)) or not pd.api.types.is_numeric_dtype(values):
         table = table.iloc[:, 1:].set_axis(pd.Index(values.astype(str), name=first), axis=0)
     return table
 
 
-def _is_data(columns: list[str]) -> bool:
-    """Whether a header row is a row of data; 0, 1, 2 ... and rising numbers such as wavelengths are names."""
-    try:
-        values = [float(column) for column in columns]
-    except ValueError:
+def _is_sample_column(name: str) -> bool:
+    return re.sub(r"[\s_.-]", "", name).lower() in SAMPLE_COLUMNS
+
+
+def _could_be_names(values: pd.Series) -> bool:
+    return values.dtype.kind in "iu" and values.is_unique
+
+
+def _is_data(header: Sequence[str]) -> bool:
+    """Whether the first line is a row of data; 0, 1, 2 ... and rising numbers such as wavelengths are names."""
+    if not header or _is_sample_column(header[0]):
         return False
-    return bool(np.any(np.diff(values) <= 0))
+    unnamed, values = not header[0].strip(), [_number(cell) for cell in header]
+    values = values[1:] if unnamed or values[0] is None else values
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values) or all(map(math.isnan, numbers)):
+        return False
+    whole, rising = all(number.is_integer() for number in numbers), bool(np.all(np.diff(numbers) > 0))
+    if unnamed and whole and len(set(numbers)) == len(numbers):
+        return False
+    return not (rising and (whole or len(numbers) >= FEW))
+
+
+def _number(cell: str) -> float | None:
+    """A cell as a number, not a number where it is empty; None for text."""
+    text = cell.strip().lower()
+    if text in MISSING:
+        return math.nan
+    try:
+        return None if "_" in text else float(text)  # Python reads 1_2 as 12
+    except ValueError:
+        return None
