@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
+from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
     from deepjive.datasets.adni import Cohort
@@ -102,8 +103,7 @@ def preprocess(
     write_clinical(cohort, subjects, out)
     with _shown(len(subjects)) as on_progress:
         outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
-    command = " ".join(["deepjive", *_words(context)])
-    failed = write_results(outcomes, cohort, chosen, settings, out, command)
+    failed = write_results(outcomes, cohort, chosen, settings, out, command_of(context))
     if failed:
         raise typer.Exit(1)
 
@@ -160,14 +160,6 @@ def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
             ("step", "parameters"),
             [(step.name, in_words(step.parameters)) for step in protocol[stage]],
         )
-
-
-def _words(context: typer.Context) -> list[str]:
-    """The command line, for the page."""
-    import shlex
-
-    root = context.find_root().obj
-    return [shlex.quote(str(word)) for word in root] if isinstance(root, list) else ["preprocess"]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
+from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
     from deepjive.datasets.adni import Cohort
@@ -29,6 +30,7 @@ class Identity(StrEnum):
 
 
 def adni(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.")] = Path("runs/adni"),
     caps: Annotated[Path | None, typer.Option(help="A CAPS folder of Clinica (t1-volume, pet-volume).")] = None,
     derivative: Annotated[Path | None, typer.Option(help="What deepjive preprocess wrote.")] = None,
@@ -107,14 +109,7 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    named = (("caps", caps), ("derivative", derivative), ("table", table))
-    source = next((f" --{name} {path}" for name, path in named if path), f" --subjects {subjects}")
-    source += "".join(f" --choose {pair}" for pair in choose or []) + (f" --bids {bids}" if bids else "")
-    source += (" --quick" if quick else "") + (f" --max-epochs {max_epochs}" if max_epochs else "")
-    source += f" --bootstrap {bootstrap}" if bootstrap else ""
-    source += f" --bootstrap-epochs {bootstrap_epochs}" if bootstrap_epochs else ""
-    command = f"deepjive reproduce adni{source} --identity {identity.value} --voxel {voxel:g} --seed {seed} --out {out}"
-    show.line(f"Report: {write_brain_page(out, study, voxel, lead, command)}")
+    show.line(f"Report: {write_brain_page(out, study, voxel, lead, command_of(context))}")
 
 
 def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom, Cohort]:
