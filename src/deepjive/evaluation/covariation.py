@@ -4,8 +4,10 @@
 
 Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the
 joint score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
-modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. The false-discovery
-rate is controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
+modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. Where participants
+have several samples, whole participants are permuted (`deepjive.evaluation.participants`): the correlation stays that
+over all samples, and neither the level nor the course of a participant is averaged away. The false-discovery rate is
+controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import orders_of
 from deepjive.modalities import Modalities
 
 MOST_SAMPLES = 50
@@ -81,6 +84,7 @@ def covariation(
     component: int,
     *,
     n_permutations: int = 2000,
+    groups: ArrayLike | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> dict[str, Covariation]:
     """Covariation maps of one joint score, with significance on held-out samples.
@@ -95,20 +99,29 @@ def covariation(
         Which score, from 0.
     n_permutations : int
         Permutations; the smallest p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples. The p-value of each voxel is exact if participants are exchangeable; without it, if
+        samples are.
     random_state : int, RandomState or None
         Seed of the permutations.
 
     Returns
     -------
     dict of str to Covariation
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    rng = check_random_state(random_state)
+    order = orders_of(len(held_out), groups, check_random_state(random_state))
     effects = effect_maps(model, model.transform(held_out), component)
     found = {}
     for name in held_out.names:
         others = held_out.select([other for other in held_out.names if other != name])
         score = _standard(model.transform(others)[:, [component]])[:, 0]
-        orders = np.stack([rng.permutation(len(score)) for _ in range(n_permutations)])
+        orders = np.stack([order() for _ in range(n_permutations)])
         x = _standard(np.asarray(held_out.rows(name, slice(None)), dtype=np.float64).reshape(len(score), -1))
         correlation, p_value = _permuted(x, score, score[orders])
         shape = held_out.shapes[name]

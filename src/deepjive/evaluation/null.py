@@ -10,7 +10,8 @@ samples fitted: these are other samples, so the model is a fixed function here. 
 values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (1 + permutations)`` is exact for any
 model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
 Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
-independent of each other and of those fitted: repeated visits of one person belong to one side.
+independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
+side, and with `groups` persons are permuted and not visits (`deepjive.evaluation.participants`).
 
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
 fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
@@ -26,9 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import GROUPS, orders_of
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted
 from deepjive.modalities import Modalities
@@ -76,7 +78,12 @@ class JointStructureTest:
 
 
 def joint_structure_test(
-    model: Any, held_out: Modalities, n_permutations: int = 999, *, random_state: int | None = None
+    model: Any,
+    held_out: Modalities,
+    n_permutations: int = 999,
+    *,
+    groups: ArrayLike | None = None,
+    random_state: int | None = None,
 ) -> JointStructureTest:
     """Test for joint structure by permuting the pairing of held-out samples; exact, and nothing is fitted again.
 
@@ -88,6 +95,10 @@ def joint_structure_test(
         Samples that the model has not seen in fitting. Those that lack a modality are left out.
     n_permutations : int
         Permutations; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples. P-values are exact if participants are exchangeable, however alike the samples of
+        one are. Without it, if samples are.
     random_state : int or None
         Seed of the permutations.
 
@@ -99,17 +110,19 @@ def joint_structure_test(
     Raises
     ------
     ValueError
-        For fewer than 5 complete held-out samples.
+        For fewer than 5 complete held-out samples, groups of another length, or participants that can change places
+        in fewer than 120 orders.
     """
-    data, rng = complete(held_out), check_random_state(random_state)
+    data = complete(held_out)
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
+    order = orders_of(len(data), _groups_of_complete(held_out, groups), check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
     tested = {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
     observed = explained(data.names[0], np.arange(len(data)))
     permuted: dict[str, NDArray] = {}
     for moved, names in tested.items():
-        draws = [explained(moved, rng.permutation(len(data))) for _ in range(n_permutations)]
+        draws = [explained(moved, order()) for _ in range(n_permutations)]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, data, refits=False)
 
@@ -185,6 +198,15 @@ def p_value_of(observed: float, permuted: NDArray) -> float:
     tolerance = 1e-12 * max(1.0, abs(observed))
     as_large = ~(permuted < observed - tolerance)  # what is not a number counts as large
     return float((1 + np.sum(as_large)) / (1 + len(permuted)))
+
+
+def _groups_of_complete(held_out: Modalities, groups: ArrayLike | None) -> NDArray | None:
+    if groups is None:
+        return None
+    named = np.asarray(groups)
+    if len(named) != len(held_out):
+        raise ValueError(GROUPS.format(given=len(named), n=len(held_out)))
+    return named[held_out.present.all(axis=1)]
 
 
 def _test(
