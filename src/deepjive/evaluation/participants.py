@@ -1,10 +1,10 @@
 """Samples that belong together: sessions of one participant are drawn and permuted as one.
 
 Sessions of a participant are alike in every modality, whether or not the modalities have anything in common. Permuting
-single sessions takes them apart, and what is left looks less alike than the data even where nothing is joint; so whole
-participants change places, those with equally many samples among each other. If participants are exchangeable, which
-asks nothing of the sessions within one, permutation tests are exact for these orders as well (Winkler, Webster, Vidaurre,
-Nichols, Smith 2015, Multi-level block permutation, NeuroImage 123: whole-block exchangeability).
+single sessions takes them apart, so that chance looks smaller than it is; so whole participants change places, those
+with equally many samples among each other. If participants are exchangeable, which asks nothing of the sessions within
+one, permutation tests are exact for these orders as well (Winkler, Webster, Vidaurre, Nichols, Smith 2015, Multi-level
+block permutation, NeuroImage 123: whole-block exchangeability). Who shares its number of samples with nobody stays.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FEWEST_ORDERS = 120
 
 GROUPS = "groups has {given} entries, but there are {n} samples; give the participant of every sample."
 TOO_FEW_ORDERS = (
-    "Participants change places with those that have equally many samples. Of {participants} participants, {count} can, "
-    "in {orders} orders, but at least {needed} are needed, which 5 participants with one sample each have. Take more "
-    "participants, or the same number of samples of each."
+    "Participants change places with those that have equally many samples. Of {participants} participants, {count} "
+    "can, in {orders} orders, but at least {needed} are needed, which 5 participants with one sample each have. Take "
+    "more participants, or the same number of samples of each."
 )
 
 
