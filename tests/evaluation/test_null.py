@@ -9,6 +9,7 @@ import pytest
 
 from deepjive import AJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
+from deepjive.evaluation import null
 from deepjive.evaluation.null import JOINT_PART, explained_by, joint_structure_test, p_value_of, refit_test, shuffled
 from deepjive.evaluation.recovery import r2
 
@@ -69,6 +70,29 @@ def test_refits_tell_signal_from_none(ajive: AJIVE, train: Modalities, test: Mod
     assert (found.p_value, found.refits, found.n_permutations) == (pytest.approx(0.05), True, 19)
     rng = np.random.RandomState(1)
     assert refit_test(ajive, shuffled(train, rng), shuffled(test, rng), 19, random_state=0).p_value > 0.05
+
+
+def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Modalities({name: np.arange(30.0)[:, None] for name in "abc"})
+    apart: list[list[str]] = []
+
+    def recorded(model: Any, data: Modalities) -> dict[str, float]:
+        for some in (model, data):
+            apart.append([name for name in "abc" if not np.array_equal(some[name], rows[name])])
+        return dict.fromkeys("abc", 0.0)
+
+    monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
+    monkeypatch.setattr(null, "explained_by", recorded)
+    refit_test(None, rows, rows, 2, random_state=0)
+    assert apart == [[], [], *[["a"]] * 4, *[["b"]] * 4, *[["c"]] * 4]
+
+
+def test_refits_find_what_three_modalities_share_for_as_many_fits_of_each() -> None:
+    made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
+    model, told = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made[:160]), []
+    found = refit_test(model, made[:160], made[160:], 19, random_state=0, on_refit=told.append)
+    assert found.p_values == pytest.approx(dict.fromkeys(made.names, 0.05))
+    assert (found.p_value, found.n_permutations, told) == (pytest.approx(0.05), 19, list(range(1, 59)))
 
 
 def test_shuffling_keeps_every_modality_and_loses_the_pairs(test: Modalities) -> None:

@@ -16,12 +16,15 @@ side, and with `groups` persons are permuted and not visits (`deepjive.evaluatio
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
 fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
 
-With more than two modalities each is permuted against all others, and the p-value of joint structure is the largest,
-because what is joint is in all of them (an intersection-union test: Berger 1982, Technometrics 24).
+With more than two modalities each is permuted, or shuffled, against all others, which stay together: were these taken
+apart as well, a modality that shares nothing would stand out from chance by what the others share. The p-value of joint
+structure is the largest, because what is joint is in all of them (an intersection-union test: Berger 1982, Technometrics
+24).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -118,10 +121,9 @@ def joint_structure_test(
         raise ValueError(TOO_FEW.format(given=len(data)))
     order = orders_of(len(data), _groups_of_complete(held_out, groups), check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
-    tested = {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
     observed = explained(data.names[0], np.arange(len(data)))
     permuted: dict[str, NDArray] = {}
-    for moved, names in tested.items():
+    for moved, names in _moves(data).items():
         draws = [explained(moved, order()) for _ in range(n_permutations)]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, data, refits=False)
@@ -139,6 +141,8 @@ def refit_test(
 ) -> JointStructureTest:
     """Test for joint structure by fitting again to modalities shuffled against each other.
 
+    Of more than two modalities, each is shuffled against the others in fits of its own.
+
     Parameters
     ----------
     model : estimator
@@ -146,7 +150,8 @@ def refit_test(
     data, held_out : Modalities
         Samples to fit to, and others to measure on.
     n_refits : int
-        Fits to shuffled samples; the smallest possible p-value is ``1 / (n_refits + 1)``.
+        Fits to shuffled samples, of more than two modalities as many for each of them, so that three cost three times
+        as much as one; the smallest possible p-value is ``1 / (n_refits + 1)``.
     random_state : int or None
         Seed of the shuffling.
     on_refit : callable
@@ -161,13 +166,19 @@ def refit_test(
     rng = check_random_state(random_state)
     budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
     data, held_out = complete(data), complete(held_out)
-    explained = []
-    for number in range(n_refits + 1):
-        train, test = (data, held_out) if number == 0 else (shuffled(data, rng), shuffled(held_out, rng))
-        explained.append(explained_by(refitted(model, train, **budget), test))
-        on_refit(number + 1)
-    permuted = {name: np.array([one[name] for one in explained[1:]]) for name in data.names}
-    return _test(explained[0], permuted, model, held_out, refits=True)
+    done = itertools.count(1)
+
+    def explained(train: Modalities, test: Modalities) -> dict[str, float]:
+        found = explained_by(refitted(model, train, **budget), test)
+        on_refit(next(done))
+        return found
+
+    observed = explained(data, held_out)
+    permuted: dict[str, NDArray] = {}
+    for moved, names in _moves(data).items():
+        draws = [explained(_apart(data, moved, rng), _apart(held_out, moved, rng)) for _ in range(n_refits)]
+        permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
+    return _test(observed, permuted, model, held_out, refits=True)
 
 
 def explained_by(model: Any, data: Modalities) -> dict[str, float]:
@@ -198,6 +209,16 @@ def p_value_of(observed: float, permuted: NDArray) -> float:
     tolerance = 1e-12 * max(1.0, abs(observed))
     as_large = ~(permuted < observed - tolerance)  # what is not a number counts as large
     return float((1 + np.sum(as_large)) / (1 + len(permuted)))
+
+
+def _moves(data: Modalities) -> dict[str, tuple[str, ...]]:
+    """The modalities that are permuted against the others, one by one, and those whose p-values that gives."""
+    return {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
+
+
+def _apart(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
+    """One modality shuffled against the others; two are both shuffled, which is as good."""
+    return shuffled(data, rng) if len(data.names) == 2 else _with_order(data, moved, rng.permutation(len(data)))
 
 
 def _groups_of_complete(held_out: Modalities, groups: ArrayLike | None) -> NDArray | None:
