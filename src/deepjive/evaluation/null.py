@@ -18,8 +18,8 @@ fit of the same budget. It holds for the whole procedure rather than for one fit
 
 With more than two modalities each is permuted, or shuffled, against all others, which stay together: were these taken
 apart as well, a modality that shares nothing would stand out from chance by what the others share. The p-value of joint
-structure is the largest, because what is joint is in all of them (an intersection-union test: Berger 1982, Technometrics
-24).
+structure is the largest, because what is joint is in all of them (an intersection-union test: Berger 1982,
+Technometrics 24).
 """
 
 from __future__ import annotations
