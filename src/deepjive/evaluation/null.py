@@ -11,7 +11,8 @@ values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (
 model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
 Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
 independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
-side, and with `groups` persons are permuted and not visits (`deepjive.evaluation.participants`).
+side, and with `groups` persons are permuted and not visits (`deepjive.evaluation.participants`). Single values that are
+missing are left out of the statistic, and change places with their samples, so that the test stays exact.
 
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
 fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
@@ -182,11 +183,15 @@ def refit_test(
 
 
 def explained_by(model: Any, data: Modalities) -> dict[str, float]:
-    """Fraction of each modality's variance that is predicted from the others; see `measure_of`."""
+    """Fraction of each modality's variance that is predicted from the others; see `measure_of`.
+
+    Of values that were measured: what is missing (NaN), which models fitted with ``missing="impute"`` take, does not
+    count.
+    """
     if measure_of(model) == JOINT_PART:
         joint = model.decompose(data).joint
         return {name: r2(data[name][:], joint[name]) for name in data.names}
-    return {name: r2(data[name][:], model.impute(data, name)) for name in data.names}
+    return {name: _r2_of_measured(data[name][:], model.impute(data, name)) for name in data.names}
 
 
 def measure_of(model: Any) -> str:
@@ -262,22 +267,46 @@ def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modali
     return Modalities({name: data.rows(name, order) if name == moved else data[name] for name in data.names})
 
 
+def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:
+    if not np.isnan(samples).any():
+        return r2(samples, predictions)
+    x, p, measured = _centred(samples, predictions)
+    total = float(np.square(x).sum())
+    return 1.0 - float(np.square(x - measured * p).sum()) / total if total else float("nan")
+
+
+def _centred(samples: NDArray, predictions: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_] | None]:
+    """Samples and predictions about their means, shape (n, p), and which values were measured: None for all.
+
+    What was not measured is 0, which is its mean.
+    """
+    x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
+    p = p - p.mean(axis=0)
+    measured = ~np.isnan(x)
+    if measured.all():
+        return x - x.mean(axis=0), p, None
+    count = np.maximum(measured.sum(axis=0), 1)
+    return np.where(measured, x - np.where(measured, x, 0.0).sum(axis=0) / count, 0.0), p, measured
+
+
 @dataclass(frozen=True)
 class _Products:
     """Inner products of all samples with all predictions: what R2 needs for any pairing of the two."""
 
     cross: NDArray
     samples: float
-    predictions: float
+    predictions: NDArray
 
     @classmethod
     def of(cls, samples: NDArray, predictions: NDArray) -> _Products:
-        x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
-        x, p = x - x.mean(axis=0), p - p.mean(axis=0)
-        return cls(x @ p.T, float(np.square(x).sum()), float(np.square(p).sum()))
+        x, p, measured = _centred(samples, predictions)
+        squares = np.square(p)
+        lengths = np.tile(squares.sum(axis=1), (len(x), 1)) if measured is None else measured @ squares.T
+        return cls(x @ p.T, float(np.square(x).sum()), lengths)
 
     def r2(self, samples: NDArray[np.intp], predictions: NDArray[np.intp]) -> float:
-        """``1 - |X - P|^2 / |X|^2`` for samples and predictions in these orders."""
+        """``1 - |X - P|^2 / |X|^2`` over what was measured, for samples and predictions in these orders."""
         if self.samples == 0.0:
             return 0.0
-        return (2.0 * float(self.cross[samples, predictions].sum()) - self.predictions) / self.samples
+        gained = 2.0 * self.cross[samples, predictions] - self.predictions[samples, predictions]
+        return float(gained.sum()) / self.samples
