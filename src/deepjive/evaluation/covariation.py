@@ -24,6 +24,7 @@ from deepjive.modalities import Modalities
 
 MOST_SAMPLES = 50
 PIECE = 4096
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,9 @@ def _permuted(x: NDArray, score: NDArray, permuted: NDArray) -> tuple[NDArray, N
 
 
 def _standard(x: NDArray) -> NDArray:
-    """Columns of mean 0 and variance 1; zero where a column does not vary."""
-    centred = x - x.mean(axis=0)
+    """Columns of mean 0 and variance 1; zero where a column does not vary beyond rounding, beside its largest value."""
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    centred = x / np.where(largest > 0.0, largest, 1.0)
+    centred -= centred.mean(axis=0)
     spread = centred.std(axis=0)
-    return np.where(spread > 1e-9, centred / np.maximum(spread, 1e-12), 0.0)
+    return np.where(spread > ROUNDING, centred / np.maximum(spread, ROUNDING), 0.0)
