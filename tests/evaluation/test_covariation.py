@@ -51,6 +51,17 @@ def test_the_unit_of_the_data_changes_no_p_value(planted, size):
         np.testing.assert_array_equal(found.p_value, expected[name].p_value)
 
 
+def test_a_value_that_is_missing_does_not_hide_its_feature(planted):
+    held_out = planted[1]
+    arrays = {name: held_out[name].copy() for name in held_out.names}
+    arrays["mri"][7, 0, 0] = np.nan
+    model = AJIVE(1, 1, 0, n_wedin=0, n_random=0, missing="impute").fit(held_out)
+    whole = covariation(model, held_out, 0, n_permutations=100)["mri"]
+    found = covariation(model, Modalities(arrays), 0, n_permutations=100)["mri"]
+    assert found.p_value[0, 0] == whole.p_value[0, 0] == pytest.approx(1 / 101)
+    assert found.correlation[0, 0] == pytest.approx(whole.correlation[0, 0], abs=0.03)
+
+
 def test_a_constant_feature_does_not_vary_by_rounding(planted):
     model, held_out = planted
     arrays = {name: held_out[name].copy() for name in held_out.names}

@@ -37,6 +37,7 @@ class Covariation:
         Change for one standard deviation of the score, in data units.
     correlation : array, shape of a sample
         Of the values of held-out samples with the score that the other modalities give; 0 where values do not vary.
+        A value that is missing (NaN) counts as its feature's mean.
     p_value, q_value : array, shape of a sample
         By permutation of the pairing, and after control of the false-discovery rate; 1 where nothing varies.
     """
@@ -182,6 +183,10 @@ def _permuted(x: NDArray, score: NDArray, permuted: NDArray) -> tuple[NDArray, N
 
 def _standard(x: NDArray) -> NDArray:
     """Columns of mean 0 and variance 1; zero where a column does not vary beyond rounding, beside its largest value."""
+    gaps = np.isnan(x)
+    if gaps.any():
+        count = np.maximum(np.sum(~gaps, axis=0), 1)
+        x = np.where(gaps, np.where(gaps, 0.0, x).sum(axis=0) / count, x)
     largest = np.abs(x).max(axis=0, initial=0.0)
     centred = x / np.where(largest > 0.0, largest, 1.0)
     centred -= centred.mean(axis=0)
