@@ -3,10 +3,11 @@ import pytest
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.evaluation import bootstrap_draws
-from deepjive.evaluation.bootstrap_draws import matched, members_of
+from deepjive.evaluation.bootstrap_draws import matched
 from deepjive.evaluation.bootstrap_maps import bootstrap_maps
 from deepjive.evaluation.covariation import effect_along, effect_maps
 from deepjive.evaluation.null import shuffled
+from deepjive.evaluation.participants import members_of
 from deepjive.evaluation.refit import quietly
 
 SLOPES = np.r_[np.linspace(-1.0, 1.0, 20), np.zeros(20)]

@@ -39,6 +39,36 @@ def test_pairs_at_random_have_no_map(planted):
         assert (found.q_value < 0.05).sum() <= 2
 
 
+@pytest.mark.parametrize("size", [1e-12, 1e-200, 1e12])
+def test_the_unit_of_the_data_changes_no_p_value(planted, size):
+    held_out = planted[1]
+    data = Modalities({name: held_out[name] * size for name in held_out.names})
+    scaled = AJIVE(1, 1, 0, n_wedin=0, n_random=0).fit({name: data[name] for name in data.names})
+    plain = AJIVE(1, 1, 0, n_wedin=0, n_random=0).fit({name: held_out[name] for name in held_out.names})
+    expected = covariation(plain, held_out, 0, n_permutations=100)
+    for name, found in covariation(scaled, data, 0, n_permutations=100).items():
+        np.testing.assert_allclose(np.abs(found.correlation), np.abs(expected[name].correlation), atol=1e-9)
+        np.testing.assert_array_equal(found.p_value, expected[name].p_value)
+
+
+def test_a_value_that_is_missing_does_not_hide_its_feature(planted):
+    held_out = planted[1]
+    arrays = {name: held_out[name].copy() for name in held_out.names}
+    arrays["mri"][7, 0, 0] = np.nan
+    model = AJIVE(1, 1, 0, n_wedin=0, n_random=0, missing="impute").fit(held_out)
+    whole = covariation(model, held_out, 0, n_permutations=100)["mri"]
+    found = covariation(model, Modalities(arrays), 0, n_permutations=100)["mri"]
+    assert found.p_value[0, 0] == whole.p_value[0, 0] == pytest.approx(1 / 101)
+    assert found.correlation[0, 0] == pytest.approx(whole.correlation[0, 0], abs=0.03)
+
+
+def test_a_constant_feature_does_not_vary_by_rounding(planted):
+    model, held_out = planted
+    arrays = {name: held_out[name].copy() for name in held_out.names}
+    arrays["mri"][:, 4, 6] = 1e9 / 3
+    assert covariation(model, Modalities(arrays), 0, n_permutations=50)["mri"].p_value[4, 6] == 1.0
+
+
 def test_adjusted_p_values_never_fall():
     p = np.sort(np.random.default_rng(0).uniform(size=50))
     q = false_discovery(p)

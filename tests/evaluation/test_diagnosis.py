@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from deepjive.evaluation import diagnosis
 from deepjive.evaluation.diagnosis import _auc, classification_of_shuffled, nested_classification
 
 N = 80
@@ -25,6 +26,24 @@ def test_shuffled_labels_are_guessed(told):
     found = classification_of_shuffled(*(array[::2] for array in told), "AD")["accuracy"]
     assert 0.35 < found.value < 0.65
     assert found.low <= found.value <= found.high
+
+
+def test_labels_are_dealt_to_participants_and_not_to_their_sessions(monkeypatch):
+    rng, seen = np.random.default_rng(0), []
+    who = np.repeat(np.arange(24), 3)
+    labels = np.where(np.arange(24) % 2 == 0, "AD", "CN")[who]
+
+    def decisions(scores, truth, groups, seed):
+        seen.append(truth)
+        return scores[:, 0]
+
+    monkeypatch.setattr(diagnosis, "_decisions", decisions)
+    classification_of_shuffled(rng.normal(size=(72, 2)), labels, who, "AD")
+    for truth in seen:
+        each = truth.reshape(24, 3)
+        assert (each == each[:, :1]).all()
+        assert each[:, 0].sum() == 12
+    assert len({truth.tobytes() for truth in seen}) == 10
 
 
 def test_a_participant_is_never_told_from_its_own_other_sessions():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepjive import AJIVE, Modalities
+from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.evaluation.evidence import Evidence, evidence
 from deepjive.evaluation.null import joint_structure_test
@@ -68,6 +68,17 @@ def test_samples_that_lack_a_modality_are_left_out(ajive: AJIVE, made: Synthetic
     present[:30, 1] = False
     found = evidence(ajive, Modalities(made.data, present=present), n_permutations=9, n_fits=0)
     assert (found.n_fitted, found.n_held_out) == (147, 63)
+
+
+def test_baselines_fill_in_what_is_missing_where_the_model_does(made: Synthetic) -> None:
+    arrays = {name: np.array(made.data[name]) for name in made.data.names}
+    for x in arrays.values():
+        x[::40, 2] = np.nan
+    model = HeteroJIVE(2, 1, 1, missing="impute", random_state=0).fit(arrays)
+    found = evidence(model, arrays, n_permutations=49, n_fits=0)
+    assert found.joint_structure.p_value == 0.02
+    assert all(np.isfinite(list(shares.values())).all() for shares in found.predicted.values())
+    assert min(found.predicted["AJIVE"].values()) > 0.2
 
 
 def test_a_label_that_is_always_the_same_is_left_out(ajive: AJIVE, made: Synthetic) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from deepjive import AJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
+from deepjive.evaluation import null
 from deepjive.evaluation.null import JOINT_PART, explained_by, joint_structure_test, p_value_of, refit_test, shuffled
 from deepjive.evaluation.recovery import r2
 
@@ -59,6 +60,53 @@ def test_a_modality_that_shares_nothing_makes_nothing_joint() -> None:
     assert found.p_value == found.p_values["alone"]
 
 
+def with_gaps(data: Modalities, share: float, seed: int = 0) -> Modalities:
+    """Some values are missing, and no sample is without gaps where these are many."""
+    rng = np.random.default_rng(seed)
+    return Modalities({name: np.where(rng.uniform(size=x.shape) < share, np.nan, x) for name, x in data.items()})
+
+
+def filling(data: Modalities) -> AJIVE:
+    return AJIVE(2, 1, 1, n_wedin=0, n_random=0, missing="impute", random_state=0).fit(data)
+
+
+def test_a_value_that_is_missing_does_not_hide_what_is_joint(train: Modalities, test: Modalities) -> None:
+    one = Modalities({name: test[name].copy() for name in test.names})
+    one["modality_1"][5, 3] = np.nan
+    model, whole = filling(train), joint_structure_test(filling(train), test, 99, random_state=0)
+    for gapped in (one, with_gaps(test, 0.15)):
+        found = joint_structure_test(model, gapped, 99, random_state=0)
+        assert found.p_value == whole.p_value == 0.01
+        assert found.explained == pytest.approx(whole.explained, abs=0.1)
+    assert refit_test(model, train, one, 19, random_state=0).p_value == pytest.approx(0.05)
+
+
+def test_permuted_values_are_those_of_permuted_samples_also_where_values_are_missing(
+    train: Modalities, test: Modalities
+) -> None:
+    model, gapped = filling(train), with_gaps(test, 0.15)
+    found = joint_structure_test(model, gapped, 1, random_state=3)
+    order = np.random.RandomState(3).permutation(len(test))
+    permuted = Modalities({"modality_1": gapped["modality_1"][order], "modality_2": gapped["modality_2"]})
+    assert found.chance == pytest.approx(explained_by(model, permuted))
+    measured = ~np.isnan(gapped["modality_1"])
+    predicted = model.impute(gapped, "modality_1")
+    predicted = predicted - predicted.mean(axis=0)
+    x = gapped["modality_1"] - np.nanmean(gapped["modality_1"], axis=0)
+    expected = 1 - np.square(x - predicted)[measured].sum() / np.square(x)[measured].sum()
+    assert found.explained["modality_1"] == pytest.approx(expected)
+
+
+def test_p_values_of_samples_with_gaps_are_uniform_without_joint_signal() -> None:
+    p = []
+    for seed in range(100):
+        data = make_synthetic(90, (8, 6), joint_rank=0, random_state=seed).data
+        model = filling(data[:60])
+        p.append(joint_structure_test(model, with_gaps(data[60:], 0.15, seed), 49, random_state=seed).p_value)
+    assert np.mean(np.array(p) <= 0.1) < 0.1 + 0.09  # three standard errors of 100 draws
+    assert abs(np.mean(np.array(p) <= 0.5) - 0.5) < 0.16
+
+
 def test_joint_rank_0_is_no_joint_structure(train: Modalities, test: Modalities) -> None:
     model = AJIVE(1, 0, 1, n_wedin=0, n_random=0).fit(train)
     assert joint_structure_test(model, test, 99).p_value == 1.0
@@ -69,6 +117,29 @@ def test_refits_tell_signal_from_none(ajive: AJIVE, train: Modalities, test: Mod
     assert (found.p_value, found.refits, found.n_permutations) == (pytest.approx(0.05), True, 19)
     rng = np.random.RandomState(1)
     assert refit_test(ajive, shuffled(train, rng), shuffled(test, rng), 19, random_state=0).p_value > 0.05
+
+
+def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Modalities({name: np.arange(30.0)[:, None] for name in "abc"})
+    apart: list[list[str]] = []
+
+    def recorded(model: Any, data: Modalities) -> dict[str, float]:
+        for some in (model, data):
+            apart.append([name for name in "abc" if not np.array_equal(some[name], rows[name])])
+        return dict.fromkeys("abc", 0.0)
+
+    monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
+    monkeypatch.setattr(null, "explained_by", recorded)
+    refit_test(None, rows, rows, 2, random_state=0)
+    assert apart == [[], [], *[["a"]] * 4, *[["b"]] * 4, *[["c"]] * 4]
+
+
+def test_refits_find_what_three_modalities_share_for_as_many_fits_of_each() -> None:
+    made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
+    model, told = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made[:160]), []
+    found = refit_test(model, made[:160], made[160:], 19, random_state=0, on_refit=told.append)
+    assert found.p_values == pytest.approx(dict.fromkeys(made.names, 0.05))
+    assert (found.p_value, found.n_permutations, told) == (pytest.approx(0.05), 19, list(range(1, 59)))
 
 
 def test_shuffling_keeps_every_modality_and_loses_the_pairs(test: Modalities) -> None:

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive.linear.bounds import generator
 from deepjive.linear.permutation import jackstraw, permutation_test
 
 
@@ -51,6 +52,58 @@ def test_statistics_of_two_modalities_are_their_canonical_correlations():
 def test_p_values_never_fall_along_the_components():
     found = [permutation_test(fitted(simulated(seed, 0), 3, 0), 19, random_state=0).p_values for seed in range(10)]
     assert np.all(np.diff(found, axis=1) >= 0)
+
+
+def sharing(seed, shared, n=80):
+    """Three modalities with a score of their own each; some of them share another one."""
+    rng = np.random.default_rng(seed)
+    z, data = rng.normal(size=(n, 1)), {}
+    for name in "abc":
+        scores = np.hstack([rng.normal(size=(n, 1)), (name in shared) * z])
+        data[name] = scores @ rng.normal(size=(2, 30)) + rng.normal(size=(n, 30))
+    return data
+
+
+def test_what_two_of_three_modalities_share_is_not_joint():
+    p_values = []
+    for seed in range(60):
+        found = permutation_test(fitted(sharing(seed, "ab"), 1, 1), 49, n_components=1, random_state=seed)
+        p_values.append(found.p_values[0])
+        assert found.p_values[0] == max(p[0] for p in found.by_modality.values())
+        assert max(found.by_modality["a"][0], found.by_modality["b"][0]) == 0.02
+    spread = np.array(p_values) - np.random.default_rng(0).uniform(0, 0.02, size=60)
+    assert stats.kstest(spread, "uniform").pvalue > 0.01
+
+
+def test_what_pairs_of_three_modalities_share_is_not_joint():
+    rng = np.random.default_rng(0)
+    z = dict(zip(("ab", "ac", "bc"), rng.normal(size=(3, 100, 1)), strict=True))
+    data = {
+        name: sum(score @ rng.normal(size=(1, 30)) for pair, score in z.items() if name in pair)
+        + 0.5 * rng.normal(size=(100, 30))
+        for name in "abc"
+    }
+    assert permutation_test(fitted(data, 1, 1), 99, n_components=1, random_state=0).p_values[0] > 0.05
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
+def test_what_all_of_three_modalities_share_is_joint(estimator):
+    for seed in range(5):
+        model = estimator(joint_rank=1, individual_ranks=1).fit(sharing(seed, "abc"))
+        found = permutation_test(model, 99, n_components=2, random_state=0)
+        assert found.p_values[0] == 0.01
+        assert found.p_values[1] > 0.05
+
+
+def test_permuting_one_of_three_is_the_statistic_of_permuted_samples():
+    model = fitted(sharing(0, "abc"), 1, 1)
+    found = permutation_test(model, 1, n_components=1, random_state=3)
+    a, b, c = (scores / np.sqrt(80) for scores in model.signal_scores_.values())
+    expected = [np.hstack([generator(3).permutation(a), b, c]), np.hstack([a, b, c])]
+    assert list(found.by_modality) == ["a", "b", "c"]
+    np.testing.assert_allclose(
+        [found.permuted[0, 0], found.statistics[0]], [np.linalg.norm(x, 2) ** 2 for x in expected]
+    )
 
 
 def test_a_model_without_joint_components_has_no_p_values():

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
 from deepjive.evaluation.covariation import effect_along
 from deepjive.evaluation.refit import complete, refitted
 from deepjive.modalities import Modalities
 from deepjive.persistence import read_tensors, write_atomically
-
-GROUPS = "groups has {given} entries, but there are {n} samples; give the participant of every sample."
 
 
 def matched(scores: NDArray, reference: NDArray) -> tuple[NDArray, NDArray, float]:
@@ -111,13 +109,3 @@ class KeptDraws:
 
     def write(self, number: int, draw: dict[str, NDArray]) -> None:
         write_atomically(self.path(number), save_tensors(draw))
-
-
-def members_of(n: int, groups: ArrayLike | None) -> list[NDArray[np.intp]]:
-    """The rows of each participant."""
-    if groups is None:
-        return [np.array([row]) for row in range(n)]
-    named = np.asarray(groups)
-    if len(named) != n:
-        raise ValueError(GROUPS.format(given=len(named), n=n))
-    return [np.flatnonzero(named == one) for one in np.unique(named)]

@@ -49,9 +49,10 @@ from scipy.stats import t as student
 from sklearn.utils import check_random_state
 
 from deepjive.deep.checkpoint import fingerprint
-from deepjive.evaluation.bootstrap_draws import KeptDraws, draw, members_of
+from deepjive.evaluation.bootstrap_draws import KeptDraws, draw
 from deepjive.evaluation.covariation import effect_maps, false_discovery
 from deepjive.evaluation.null import needs_all
+from deepjive.evaluation.participants import members_of
 from deepjive.modalities import Modalities
 
 LEVEL = 0.9

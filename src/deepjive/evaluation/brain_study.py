@@ -22,6 +22,7 @@ from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.diagnosis import Figure, classification_of_shuffled, nested_classification
 from deepjive.evaluation.null import joint_structure_test, shuffled
+from deepjive.evaluation.participants import exchangeable
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.regions import Interval, region_intervals, region_table
 from deepjive.imaging.grid import mni_grid, template
@@ -75,9 +76,10 @@ class BrainStudy:
     probes : list of (scores, R2 of each factor)
         Linear probes of held-out scores for the phantom's factors.
     pairing : JointStructureTest
-        Are the modalities of held-out participants paired better than by chance?
+        Are the modalities of held-out participants paired better than by chance? Participants are permuted.
     unpaired : JointStructureTest
-        The same for a model of shuffled modalities, and shuffled held-out participants.
+        The same for a model of shuffled modalities, and shuffled held-out samples: sessions, which are therefore what
+        is permuted.
     maps : dict of str to Covariation
         Of the joint score that differs most between the diagnoses.
     component : int
@@ -152,9 +154,15 @@ def brain_study(
         Told what is being done.
     **settings
         Of `DeepJIVE`, such as ``accelerator``.
+
+    Raises
+    ------
+    ValueError
+        If the held-out participants can change places in fewer than 120 orders, before anything is fitted.
     """
     train, test = next(iter(cohort.folds(3, random_state=seed)))
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
+    exchangeable(len(test), groups)  # too few of them are told before hours of fitting, not after
     study = BrainStudy()
     models = _fitted(data[train], budget, identity, seed, study.seconds, say, settings)
     truth = {} if phantom is None else _truths(phantom, test)
@@ -188,16 +196,15 @@ def brain_study(
             (name, _probe(a, factors.iloc[train], b, factors.iloc[test])) for name, (a, b) in scored.items()
         ]
     say("Testing the joint structure, and the same model of shuffled modalities")
-    study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, random_state=seed)
+    study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, groups=groups, random_state=seed)
     apart = shuffled(data[test], np.random.RandomState(seed))
     study.unpaired = joint_structure_test(models["shuffled"], apart, 199, random_state=seed)
     say("Drawing the covariation maps")
     joint = scored["DeepJIVE, joint"][1]
     contrast = [abs(float(np.corrcoef(column, labels == POSITIVE)[0, 1])) for column in joint.T]
     study.component = int(np.argmax(contrast))
-    study.maps = covariation(
-        models["DeepJIVE"], data[test], study.component, n_permutations=budget.n_permutations, random_state=seed
-    )
+    permuted: dict[str, Any] = {"n_permutations": budget.n_permutations, "groups": groups, "random_state": seed}
+    study.maps = covariation(models["DeepJIVE"], data[test], study.component, **permuted)
     turned = joint[labels == POSITIVE, study.component].mean() < joint[labels != POSITIVE, study.component].mean()
     if turned:
         study.maps = {name: found.turned() for name, found in study.maps.items()}

@@ -4,8 +4,10 @@
 
 Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the
 joint score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
-modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. The false-discovery
-rate is controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
+modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. Where participants
+have several samples, whole participants are permuted (`deepjive.evaluation.participants`): the correlation stays that
+over all samples, and neither the level nor the course of a participant is averaged away. The false-discovery rate is
+controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import orders_of
 from deepjive.modalities import Modalities
 
 MOST_SAMPLES = 50
 PIECE = 4096
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Covariation:
         Change for one standard deviation of the score, in data units.
     correlation : array, shape of a sample
         Of the values of held-out samples with the score that the other modalities give; 0 where values do not vary.
+        A value that is missing (NaN) counts as its feature's mean.
     p_value, q_value : array, shape of a sample
         By permutation of the pairing, and after control of the false-discovery rate; 1 where nothing varies.
     """
@@ -81,6 +86,7 @@ def covariation(
     component: int,
     *,
     n_permutations: int = 2000,
+    groups: ArrayLike | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> dict[str, Covariation]:
     """Covariation maps of one joint score, with significance on held-out samples.
@@ -95,20 +101,29 @@ def covariation(
         Which score, from 0.
     n_permutations : int
         Permutations; the smallest p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples. The p-value of each voxel is exact if participants are exchangeable; without it, if
+        samples are.
     random_state : int, RandomState or None
         Seed of the permutations.
 
     Returns
     -------
     dict of str to Covariation
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    rng = check_random_state(random_state)
+    order = orders_of(len(held_out), groups, check_random_state(random_state))
     effects = effect_maps(model, model.transform(held_out), component)
     found = {}
     for name in held_out.names:
         others = held_out.select([other for other in held_out.names if other != name])
         score = _standard(model.transform(others)[:, [component]])[:, 0]
-        orders = np.stack([rng.permutation(len(score)) for _ in range(n_permutations)])
+        orders = np.stack([order() for _ in range(n_permutations)])
         x = _standard(np.asarray(held_out.rows(name, slice(None)), dtype=np.float64).reshape(len(score), -1))
         correlation, p_value = _permuted(x, score, score[orders])
         shape = held_out.shapes[name]
@@ -167,7 +182,13 @@ def _permuted(x: NDArray, score: NDArray, permuted: NDArray) -> tuple[NDArray, N
 
 
 def _standard(x: NDArray) -> NDArray:
-    """Columns of mean 0 and variance 1; zero where a column does not vary."""
-    centred = x - x.mean(axis=0)
+    """Columns of mean 0 and variance 1; zero where a column does not vary beyond rounding, beside its largest value."""
+    gaps = np.isnan(x)
+    if gaps.any():
+        count = np.maximum(np.sum(~gaps, axis=0), 1)
+        x = np.where(gaps, np.where(gaps, 0.0, x).sum(axis=0) / count, x)
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    centred = x / np.where(largest > 0.0, largest, 1.0)
+    centred -= centred.mean(axis=0)
     spread = centred.std(axis=0)
-    return np.where(spread > 1e-9, centred / np.maximum(spread, 1e-12), 0.0)
+    return np.where(spread > ROUNDING, centred / np.maximum(spread, ROUNDING), 0.0)

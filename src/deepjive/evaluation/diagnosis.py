@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import orders_of
+
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 FOLDS = 5
 N_BOOTSTRAP = 1000
@@ -71,11 +73,21 @@ def nested_classification(
 def classification_of_shuffled(
     scores: NDArray, labels: ArrayLike, groups: ArrayLike, positive: str, *, random_state: int = 0
 ) -> dict[str, Figure]:
-    """The same with labels dealt at random ten times: mean, lowest and highest; parameters as above."""
-    rng, labels, groups = check_random_state(random_state), np.asarray(labels), np.asarray(groups)
+    """The same with labels dealt at random ten times: mean, lowest and highest; parameters as above.
+
+    Participants are dealt each other's labels, all at once and in their order, among those with equally many samples;
+    so a deal has as much to tell as the labels have, where they are of participants and not of single samples.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    order = orders_of(len(labels), groups, check_random_state(random_state))
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
     for deal in range(DEALS):
-        truth = rng.permutation(labels) == positive
+        truth = labels[order()] == positive
         decision = _decisions(scores, truth, groups, deal)
         for name, measure in MEASURES.items():
             found[name].append(measure(truth, decision))

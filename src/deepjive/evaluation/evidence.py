@@ -143,7 +143,8 @@ def evidence(
     n_permutations : int
         Permutations of held-out pairs and of labels.
     n_refits : int
-        Refits to shuffled samples for the second test of joint structure; 0 leaves it out.
+        Refits to shuffled samples for the second test of joint structure, for each modality if there are more than two;
+        0 leaves it out.
     n_fits : int
         Fits with other seeds, and as many to other samples, for stability; 0 leaves it out.
     random_state : int or None

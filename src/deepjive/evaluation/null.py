@@ -10,25 +10,31 @@ samples fitted: these are other samples, so the model is a fixed function here. 
 values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (1 + permutations)`` is exact for any
 model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
 Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
-independent of each other and of those fitted: repeated visits of one person belong to one side.
+independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
+side, and with `groups` persons are permuted and not visits (`deepjive.evaluation.participants`). Single values that are
+missing are left out of the statistic, and change places with their samples, so that the test stays exact.
 
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
 fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
 
-With more than two modalities each is permuted against all others, and the p-value of joint structure is the largest,
-because what is joint is in all of them (an intersection-union test: Berger 1982, Technometrics 24).
+With more than two modalities each is permuted, or shuffled, against all others, which stay together: were these taken
+apart as well, a modality that shares nothing would stand out from chance by what the others share. The p-value of joint
+structure is the largest, because what is joint is in all of them (an intersection-union test: Berger 1982,
+Technometrics 24).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import GROUPS, orders_of
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted
 from deepjive.modalities import Modalities
@@ -76,7 +82,12 @@ class JointStructureTest:
 
 
 def joint_structure_test(
-    model: Any, held_out: Modalities, n_permutations: int = 999, *, random_state: int | None = None
+    model: Any,
+    held_out: Modalities,
+    n_permutations: int = 999,
+    *,
+    groups: ArrayLike | None = None,
+    random_state: int | None = None,
 ) -> JointStructureTest:
     """Test for joint structure by permuting the pairing of held-out samples; exact, and nothing is fitted again.
 
@@ -88,6 +99,10 @@ def joint_structure_test(
         Samples that the model has not seen in fitting. Those that lack a modality are left out.
     n_permutations : int
         Permutations; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples. P-values are exact if participants are exchangeable, however alike the samples of
+        one are. Without it, if samples are.
     random_state : int or None
         Seed of the permutations.
 
@@ -99,17 +114,18 @@ def joint_structure_test(
     Raises
     ------
     ValueError
-        For fewer than 5 complete held-out samples.
+        For fewer than 5 complete held-out samples, groups of another length, or participants that can change places
+        in fewer than 120 orders.
     """
-    data, rng = complete(held_out), check_random_state(random_state)
+    data = complete(held_out)
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
+    order = orders_of(len(data), _groups_of_complete(held_out, groups), check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
-    tested = {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
     observed = explained(data.names[0], np.arange(len(data)))
     permuted: dict[str, NDArray] = {}
-    for moved, names in tested.items():
-        draws = [explained(moved, rng.permutation(len(data))) for _ in range(n_permutations)]
+    for moved, names in _moves(data).items():
+        draws = [explained(moved, order()) for _ in range(n_permutations)]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, data, refits=False)
 
@@ -126,6 +142,8 @@ def refit_test(
 ) -> JointStructureTest:
     """Test for joint structure by fitting again to modalities shuffled against each other.
 
+    Of more than two modalities, each is shuffled against the others in fits of its own.
+
     Parameters
     ----------
     model : estimator
@@ -133,7 +151,8 @@ def refit_test(
     data, held_out : Modalities
         Samples to fit to, and others to measure on.
     n_refits : int
-        Fits to shuffled samples; the smallest possible p-value is ``1 / (n_refits + 1)``.
+        Fits to shuffled samples, of more than two modalities as many for each of them, so that three cost three times
+        as much as one; the smallest possible p-value is ``1 / (n_refits + 1)``.
     random_state : int or None
         Seed of the shuffling.
     on_refit : callable
@@ -148,21 +167,31 @@ def refit_test(
     rng = check_random_state(random_state)
     budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
     data, held_out = complete(data), complete(held_out)
-    explained = []
-    for number in range(n_refits + 1):
-        train, test = (data, held_out) if number == 0 else (shuffled(data, rng), shuffled(held_out, rng))
-        explained.append(explained_by(refitted(model, train, **budget), test))
-        on_refit(number + 1)
-    permuted = {name: np.array([one[name] for one in explained[1:]]) for name in data.names}
-    return _test(explained[0], permuted, model, held_out, refits=True)
+    done = itertools.count(1)
+
+    def explained(train: Modalities, test: Modalities) -> dict[str, float]:
+        found = explained_by(refitted(model, train, **budget), test)
+        on_refit(next(done))
+        return found
+
+    observed = explained(data, held_out)
+    permuted: dict[str, NDArray] = {}
+    for moved, names in _moves(data).items():
+        draws = [explained(_apart(data, moved, rng), _apart(held_out, moved, rng)) for _ in range(n_refits)]
+        permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
+    return _test(observed, permuted, model, held_out, refits=True)
 
 
 def explained_by(model: Any, data: Modalities) -> dict[str, float]:
-    """Fraction of each modality's variance that is predicted from the others; see `measure_of`."""
+    """Fraction of each modality's variance that is predicted from the others; see `measure_of`.
+
+    Of values that were measured: what is missing (NaN), which models fitted with ``missing="impute"`` take, does not
+    count.
+    """
     if measure_of(model) == JOINT_PART:
         joint = model.decompose(data).joint
         return {name: r2(data[name][:], joint[name]) for name in data.names}
-    return {name: r2(data[name][:], model.impute(data, name)) for name in data.names}
+    return {name: _r2_of_measured(data[name][:], model.impute(data, name)) for name in data.names}
 
 
 def measure_of(model: Any) -> str:
@@ -185,6 +214,25 @@ def p_value_of(observed: float, permuted: NDArray) -> float:
     tolerance = 1e-12 * max(1.0, abs(observed))
     as_large = ~(permuted < observed - tolerance)  # what is not a number counts as large
     return float((1 + np.sum(as_large)) / (1 + len(permuted)))
+
+
+def _moves(data: Modalities) -> dict[str, tuple[str, ...]]:
+    """The modalities that are permuted against the others, one by one, and those whose p-values that gives."""
+    return {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
+
+
+def _apart(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
+    """One modality shuffled against the others; two are both shuffled, which is as good."""
+    return shuffled(data, rng) if len(data.names) == 2 else _with_order(data, moved, rng.permutation(len(data)))
+
+
+def _groups_of_complete(held_out: Modalities, groups: ArrayLike | None) -> NDArray | None:
+    if groups is None:
+        return None
+    named = np.asarray(groups)
+    if len(named) != len(held_out):
+        raise ValueError(GROUPS.format(given=len(named), n=len(held_out)))
+    return named[held_out.present.all(axis=1)]
 
 
 def _test(
@@ -219,22 +267,46 @@ def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modali
     return Modalities({name: data.rows(name, order) if name == moved else data[name] for name in data.names})
 
 
+def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:
+    if not np.isnan(samples).any():
+        return r2(samples, predictions)
+    x, p, measured = _centred(samples, predictions)
+    total = float(np.square(x).sum())
+    return 1.0 - float(np.square(x - measured * p).sum()) / total if total else float("nan")
+
+
+def _centred(samples: NDArray, predictions: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_] | None]:
+    """Samples and predictions about their means, shape (n, p), and which values were measured: None for all.
+
+    What was not measured is 0, which is its mean.
+    """
+    x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
+    p = p - p.mean(axis=0)
+    measured = ~np.isnan(x)
+    if measured.all():
+        return x - x.mean(axis=0), p, None
+    count = np.maximum(measured.sum(axis=0), 1)
+    return np.where(measured, x - np.where(measured, x, 0.0).sum(axis=0) / count, 0.0), p, measured
+
+
 @dataclass(frozen=True)
 class _Products:
     """Inner products of all samples with all predictions: what R2 needs for any pairing of the two."""
 
     cross: NDArray
     samples: float
-    predictions: float
+    predictions: NDArray
 
     @classmethod
     def of(cls, samples: NDArray, predictions: NDArray) -> _Products:
-        x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
-        x, p = x - x.mean(axis=0), p - p.mean(axis=0)
-        return cls(x @ p.T, float(np.square(x).sum()), float(np.square(p).sum()))
+        x, p, measured = _centred(samples, predictions)
+        squares = np.square(p)
+        lengths = np.tile(squares.sum(axis=1), (len(x), 1)) if measured is None else measured @ squares.T
+        return cls(x @ p.T, float(np.square(x).sum()), lengths)
 
     def r2(self, samples: NDArray[np.intp], predictions: NDArray[np.intp]) -> float:
-        """``1 - |X - P|^2 / |X|^2`` for samples and predictions in these orders."""
+        """``1 - |X - P|^2 / |X|^2`` over what was measured, for samples and predictions in these orders."""
         if self.samples == 0.0:
             return 0.0
-        return (2.0 * float(self.cross[samples, predictions].sum()) - self.predictions) / self.samples
+        gained = 2.0 * self.cross[samples, predictions] - self.predictions[samples, predictions]
+        return float(gained.sum()) / self.samples

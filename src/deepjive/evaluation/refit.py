@@ -96,7 +96,8 @@ def _ajive(model: Any, data: Modalities, random_state: int) -> Any:
     sizes = _sizes(model, data)
     joint_rank = min([model.joint_rank_, *sizes.values()])
     individual = {name: size - joint_rank for name, size in sizes.items()}
-    fixed = AJIVE(sizes, joint_rank, individual, n_wedin=0, n_random=0, random_state=random_state)
+    missing = getattr(model, "missing", "error")
+    fixed = AJIVE(sizes, joint_rank, individual, n_wedin=0, n_random=0, missing=missing, random_state=random_state)
     return fixed.fit(data)
 
 

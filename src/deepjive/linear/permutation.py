@@ -2,11 +2,16 @@
 
 **Joint components.** With orthonormal signal scores ``Q_k`` of each modality, the statistic of component j is the
 largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]`` after the directions closest to the j - 1 before
-it have been taken out of every ``Q_k``. Under the hypothesis that the modalities have at most j - 1 joint directions,
-what is left of them is independent, so that permuting the samples of each modality against the others gives the
-statistic's distribution; nothing is fitted again. For two modalities these are stepwise tests of the canonical
-correlations of the signal scores. A component is tested only as far as those before it: p-values never fall along the
-sequence (a closed testing procedure).
+it have been taken out of every ``Q_k``. Under the hypothesis that two modalities have at most j - 1 joint directions,
+what is left of them is independent, so that permuting the samples of one against the other gives the statistic's
+distribution; nothing is fitted again. These are stepwise tests of the canonical correlations of the signal scores. A
+component is tested only as far as those before it: p-values never fall along the sequence (a closed testing procedure).
+
+With more modalities, what is left of *one* is independent of the others under that hypothesis, whatever these share
+among each other. So one modality is permuted at a time while the others stay together, which asks how much the
+statistic gains by it, and the largest of these p-values counts (an intersection-union test: Berger 1982, Technometrics
+24). Permuting all at once would call joint what two of three modalities share. A component that is not in all
+modalities, but before others that are, hides these: of a sequence, no more can be tested.
 
 Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220; Roy's
 largest root, with the modalities' signal scores in the place of the data.
@@ -52,16 +57,20 @@ class JointTest:
     Attributes
     ----------
     p_values : array, shape (n_components,)
-        Of the hypothesis that fewer than 1, 2, .. components are joint. They never fall.
+        Of the hypothesis that fewer than 1, 2, .. components are joint: that at least one modality is independent of
+        the others beyond those. The largest of `by_modality`. They never fall.
     statistics : array, shape (n_components,)
         Largest squared singular values, between 1 and the number of modalities for weights of 1.
     permuted : array, shape (n_components, n_permutations)
-        The same of permuted samples.
+        The same of permuted samples; of more than two modalities, those of the one with the largest p-value.
+    by_modality : dict of str to array, shape (n_components,)
+        Of each modality: that it is independent of the others beyond the components before. For two they are the same.
     """
 
     p_values: NDArray
     statistics: NDArray
     permuted: NDArray
+    by_modality: dict[str, NDArray]
 
 
 @dataclass(frozen=True)
@@ -98,13 +107,15 @@ def permutation_test(
 ) -> JointTest:
     """Permutation p-values of joint components.
 
+    What is joint is in every modality: of more than two, each has to agree with the others.
+
     Parameters
     ----------
     model : AJIVE, HeteroJIVE or JIVE
         A fitted model. What is tested is its signal: for JIVE the leading joint_rank + individual_rank components of
         each modality. The p-values do not account for a choice of ranks from the same data.
     n_permutations : int
-        Draws; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+        Draws, of more than two modalities for each; the smallest possible p-value is ``1 / (n_permutations + 1)``.
     n_components : int, optional
         Number of components to test, in order of agreement; the model's joint rank when not given.
     random_state : int, RandomState, Generator or None
@@ -129,15 +140,17 @@ def permutation_test(
             raise ValueError(TOO_MANY_COMPONENTS.format(given=count, name=name, limit=basis.shape[1]))
     roots = np.sqrt(getattr(model, "weights_", np.ones(len(bases))))
     rng = generator(random_state)
-    directions = linalg.svd(_stacked(bases, roots), full_matrices=False)[0]
-    statistics, permuted = np.zeros(count), np.zeros((count, n_permutations))
+    weighted = [root * basis for root, basis in zip(roots, bases, strict=True)]
+    directions = linalg.svd(np.concatenate(weighted, axis=1), full_matrices=False)[0]
+    statistics, permuted = np.zeros(count), np.zeros((len(bases), count, n_permutations))
     for j in range(count):
-        left = [_without_directions(basis, directions[:, :j]) for basis in bases]
-        statistics[j] = _largest(left, roots)
-        permuted[j] = [_largest([rng.permutation(basis) for basis in left], roots) for _ in range(n_permutations)]
-    as_large = np.sum(permuted >= statistics[:, None] * (1 - 1e-12), axis=1)
-    p_values = np.maximum.accumulate((1.0 + as_large) / (1.0 + n_permutations))
-    return JointTest(p_values, statistics, permuted)
+        left = [root * _without_directions(basis, directions[:, :j]) for root, basis in zip(roots, bases, strict=True)]
+        statistics[j] = _largest(np.concatenate(left, axis=1))
+        permuted[:, j] = _when_permuted(left, n_permutations, rng)
+    as_large = np.sum(permuted >= statistics[:, None] * (1 - 1e-12), axis=2)
+    each = np.maximum.accumulate((1.0 + as_large) / (1.0 + n_permutations), axis=1)
+    most = permuted[np.argmax(as_large, axis=0), np.arange(count)]
+    return JointTest(each.max(axis=0), statistics, most, dict(zip(names, each, strict=True)))
 
 
 def jackstraw(
@@ -203,16 +216,37 @@ def jackstraw(
     return FeatureTest(p_values.reshape(counted.shape), explained.reshape(counted.shape), null, counted)
 
 
-def _stacked(bases: Sequence[NDArray], roots: NDArray) -> NDArray:
-    return np.concatenate([root * basis for root, basis in zip(roots, bases, strict=True)], axis=1)
+def _largest(stacked: NDArray) -> float:
+    """Largest squared singular value."""
+    return _largest_eigenvalue(stacked.T @ stacked)
 
 
-def _largest(bases: Sequence[NDArray], roots: NDArray) -> float:
-    """Largest squared singular value of the weighted bases side by side."""
-    stacked = _stacked(bases, roots)
-    size = stacked.shape[1]
-    top = linalg.eigvalsh(stacked.T @ stacked, subset_by_index=[size - 1, size - 1], check_finite=False)
-    return float(top[0])
+def _largest_eigenvalue(lower: NDArray) -> float:
+    """Of a symmetric matrix of which the lower triangle is given."""
+    last = len(lower) - 1
+    return float(linalg.eigvalsh(lower, subset_by_index=[last, last], check_finite=False)[0])
+
+
+def _when_permuted(bases: Sequence[NDArray], n_permutations: int, rng: np.random.Generator) -> NDArray:
+    """The statistic with each modality permuted against the others, shape (n_modalities, n_permutations)."""
+    if len(bases) == 2:
+        draws = [
+            _largest(np.concatenate([rng.permutation(basis) for basis in bases], axis=1)) for _ in range(n_permutations)
+        ]
+        return np.array([draws, draws])
+    return np.array([_when_one_is_permuted(bases, moved, n_permutations, rng) for moved in range(len(bases))])
+
+
+def _when_one_is_permuted(
+    bases: Sequence[NDArray], moved: int, n_permutations: int, rng: np.random.Generator
+) -> list[float]:
+    others = np.concatenate([basis for place, basis in enumerate(bases) if place != moved], axis=1)
+    inner = linalg.block_diag(others.T @ others, bases[moved].T @ bases[moved])
+    found = []
+    for _ in range(n_permutations):
+        inner[others.shape[1] :, : others.shape[1]] = rng.permutation(bases[moved]).T @ others
+        found.append(_largest_eigenvalue(inner))
+    return found
 
 
 def _without_directions(basis: NDArray, directions: NDArray) -> NDArray:
