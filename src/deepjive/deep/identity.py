@@ -246,7 +246,9 @@ class Whitening(nn.Module):
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
-    """The constraint called `name`."""
+    """The constraint called `name`; all are the same where there are no joint scores to constrain."""
+    if rank == 0:
+        return Exchange(n_modalities, rank)
     if name == "explicit":
         return Explicit(n_modalities, rank, whiten)
     return Exchange(n_modalities, rank) if name == "exchange" else Merged(n_modalities, rank)
