@@ -1,5 +1,6 @@
 import csv
 
+import numpy as np
 import pytest
 
 from deepjive.cli import reproduce
@@ -80,6 +81,29 @@ def test_only_the_methods_that_are_asked_for_are_fitted(invoke, tmp_path, monkey
     none = invoke(*words, "--study", "rotated")
     assert none.exit_code == 2
     assert "none uses the methods (PCA)" in " ".join(none.stderr.split())
+
+
+def test_figures_of_the_stand_in_are_not_shown_as_those_of_mnist(invoke, tmp_path, monkeypatch):
+    words = ("reproduce", "mnist", "--out", tmp_path / "run", "--quick", "--pairs", 500, "--method", "PCA")
+    words = (*words, "--study", "noisy")
+
+    def figures(data):
+        monkeypatch.setenv("DEEPJIVE_DATA", str(data))
+        result = invoke(*words)
+        assert result.exit_code == 0, result.output
+        with (tmp_path / "run" / "table.csv").open() as file:
+            return [(row["figure"], row["value"]) for row in csv.DictReader(file) if "error" in row["figure"]]
+
+    (tmp_path / "mnist").mkdir()
+    stand_in = figures(tmp_path / "nowhere")
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 4000), ("t10k", 1000)):
+        made = {"images-idx3": rng.integers(256, size=(n, 28, 28)), "labels-idx1": rng.integers(10, size=n)}
+        for name, array in made.items():
+            head = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">i4").tobytes()
+            (tmp_path / "mnist" / f"{split}-{name}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())
+    assert figures(tmp_path) != stand_in
+    assert figures(tmp_path / "nowhere") == stand_in
 
 
 def test_a_folder_without_mnist_and_an_unknown_study_are_told_in_a_line(invoke, tmp_path):

@@ -86,6 +86,18 @@ def test_rank_zero_gives_a_part_without_variation(
             assert np.ptp(parts.joint[name], axis=0).max() == 0.0
 
 
+@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize("objective", ["joint_first", "published"])
+@pytest.mark.parametrize("individual_ranks", [1, {"modality_1": 0, "modality_2": 1}])
+def test_every_identity_and_objective_does_without_a_joint_part(
+    small: Synthetic, identity: str, objective: str, individual_ranks: int | dict[str, int]
+) -> None:
+    model = fitted(small.data, 0, individual_ranks, identity=identity, objective=objective, max_epochs=2)
+    assert model.transform(small.data).shape == (240, 0)
+    assert np.isfinite(model.decompose(small.data).individual_scores["modality_2"]).all()
+    assert "train_identity" not in model.history_
+
+
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_joint_scores_from_one_modality_alone_agree_with_those_from_both(small: Synthetic, identity: str) -> None:
     model = fitted(small.data, identity=identity, max_epochs=25)
@@ -210,6 +222,11 @@ def test_the_networks_are_described(model: DeepJIVE) -> None:
         ({"validation_fraction": 1.0}, r"validation_fraction is 1.0"),
         ({"learning_rate": -1.0}, r"learning_rate is -1.0"),
         ({"max_epochs": 0}, r"max_epochs is 0"),
+        (
+            {"validation_fraction": 0.999, "joint_rank": "auto"},
+            r"validation_fraction is 0.999, which holds 240 of 240 samples out.* leaves 0 .*at least 2",
+        ),
+        ({"precision": "bf16-true"}, r"precision is 'bf16-true', but must be one of \['32-true', 'bf16-mixed'"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: dict[str, object], message: str) -> None:
@@ -220,6 +237,19 @@ def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: d
 def test_fewer_samples_than_can_be_fitted_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has 4"):
         DeepJIVE(1, 1).fit({"a": np.eye(4), "b": np.eye(4)})
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_precisions_of_the_processor_train(small: Synthetic, precision: str) -> None:
+    parts = fitted(small.data, precision=precision, max_epochs=3).decompose(small.data)
+    assert parts.variance_explained["modality_1"]["residual"] < 0.5
+
+
+def test_two_samples_to_learn_from_are_enough(small: Synthetic) -> None:
+    few = small.data[:10]
+    assert np.isfinite(fitted(few, validation_fraction=0.8, max_epochs=2).transform(few)).all()
+    with pytest.raises(ValueError, match="leaves 1 to learn from"):
+        fitted(few, validation_fraction=0.9)
 
 
 def test_unfitted_use_is_refused(small: Synthetic) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from deepjive.deep.identity import Exchange, Explicit, Identity, Merged, Whitening
+from deepjive.deep.presence import Presence
 
 
 def constraints(rank: int = 2) -> list[Identity]:
@@ -35,6 +38,18 @@ def test_explicit_term_is_zero_for_equal_latents_and_cannot_be_shrunk_away() -> 
     assert identity.term(identity.prepared([z, z])) < 1e-6
     large = identity.term(identity.prepared([z, other]))
     torch.testing.assert_close(identity.term(identity.prepared([z * 1e-3, other * 1e-3])), large, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_term_is_twice_the_mean_square_from_the_mean_which_pairs_give_too(count: int) -> None:
+    identity, z = Explicit(count, 2, whiten=False), [torch.randn(16, 2) for _ in range(count)]
+    joint = identity.joint(z)
+    from_mean = 2 * torch.stack([(one - joint).square().mean() for one in z]).mean()
+    pairs = torch.stack([(a - b).square().mean() for a, b in itertools.combinations(z, 2)])
+    everyone = Presence(torch.ones(16, count, dtype=torch.bool))
+    for term in (identity.term(z), identity.term(z, everyone)):
+        torch.testing.assert_close(term, from_mean)
+        torch.testing.assert_close(term, (count - 1) / count * pairs.mean())
 
 
 def test_without_whitening_the_term_shrinks_with_the_latents() -> None:

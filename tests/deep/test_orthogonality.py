@@ -47,6 +47,21 @@ def test_closed_form_compares_the_modalities_with_each_other() -> None:
     assert alike > 0.8
 
 
+def test_closed_form_is_the_mean_over_scores_and_modalities_of_what_a_ridge_regression_on_all_others_explains() -> None:
+    joint, individual = torch.randn(64, 1), [torch.randn(64, 2), torch.randn(64, 1)]
+    individual[0][:, 1] = 100 * (joint[:, 0] + individual[1][:, 0])
+    closed_form = ClosedForm(features=0)
+    shares = []
+    for z, other in (individual, individual[::-1]):
+        phi = torch.cat([joint, other], dim=1)
+        phi = (phi - phi.mean(0)) / phi.std(0, unbiased=False)
+        for s in (z - z.mean(0)).T:
+            b = torch.linalg.solve(phi.T @ phi + closed_form.ridge * 64 * torch.eye(phi.shape[1]), phi.T @ s)
+            shares.append(1 - (s - phi @ b).square().sum() / s.square().sum())
+    expected = torch.stack([torch.stack(shares[:2]).mean(), shares[2]]).mean()
+    torch.testing.assert_close(closed_form.penalty(individual, joint), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alone() -> None:
     joint = torch.randn(256, 1, requires_grad=True)
     z = (joint.detach() + 0.5 * torch.randn(256, 1)).requires_grad_()

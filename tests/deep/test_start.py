@@ -55,6 +55,14 @@ def test_the_signal_of_noise_free_data_is_all_of_it() -> None:
     torch.testing.assert_close(encoded.double(), within, atol=1e-3, rtol=1e-3)
 
 
+def test_features_that_do_not_vary_do_not_change_the_signal() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 1, generator=generator) @ torch.randn(1, 40, generator=generator)
+    x = x + torch.randn(200, 40, generator=generator)
+    padded = torch.cat([x, torch.full((200, 60), 0.3)], dim=1)
+    assert Signal.of(padded, least=1).s.shape == Signal.of(x, least=1).s.shape == (1,)
+
+
 def test_networks_of_the_users_own_start_as_they_were_made() -> None:
     made = make_synthetic(60, (10, 8), random_state=0)
     weights = []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from deepjive.datasets.mnist import load_digit_images
 from deepjive.datasets.pairs import PairedSplits, same_class
+from deepjive.evaluation import paired_digits
 from deepjive.evaluation.paired_digits import (
     QUICK,
     STUDIES,
@@ -46,7 +48,7 @@ def test_each_method_gives_finite_scores_of_the_ranks_asked_for(pairs: PairedSpl
 
 def test_a_shuffled_cell_has_the_pairs_of_the_true_one_in_another_order() -> None:
     true, null = (
-        next(cell for cell in cells_of(SMALL, ("noisy",)) if cell.data["pairs"] == name)
+        next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",)) if cell.data["pairs"] == name)
         for name in ("noisy", "noisy shuffled")
     )
     first, second = (pairs_of(cell, NOWHERE).test.data for cell in (true, null))
@@ -55,7 +57,7 @@ def test_a_shuffled_cell_has_the_pairs_of_the_true_one_in_another_order() -> Non
 
 
 def test_fits_that_two_studies_need_are_made_once() -> None:
-    cells = cells_of(QUICK)
+    cells = cells_of(QUICK, NOWHERE)
     assert {cell.part for cell in cells} == set(STUDIES)
     shared = {cell.key for cell in cells if cell.part == "noisy"} & {
         cell.key for cell in cells if cell.part == "leakage"
@@ -65,11 +67,28 @@ def test_fits_that_two_studies_need_are_made_once() -> None:
     assert rows == {"separate", "additive, weight 0.1"}
 
 
+def test_what_other_images_or_another_accelerator_gave_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    methods = ("explicit", "PCA")
+    monkeypatch.setattr(paired_digits, "_images", lambda folder: SimpleNamespace(source=str(folder)))
+    found = {
+        name: {cell.model["method"]: cell.key for cell in cells_of(SMALL, sources, ("noisy",), methods)}
+        for name, sources in {
+            "stand-in": Sources(Path("scikit-learn")),
+            "real": Sources(Path("MNIST")),
+            "cuda": Sources(Path("MNIST"), accelerator="cuda"),
+        }.items()
+    }
+    assert len({keys["explicit"] for keys in found.values()}) == 3
+    assert found["stand-in"]["PCA"] != found["real"]["PCA"] == found["cuda"]["PCA"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("study", "method"), [("noisy", "AJIVE"), ("overlay", "AJIVE"), ("rotated", "explicit")])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_path: Path) -> None:
-    cell = next(cell for cell in cells_of(SMALL, (study,)) if cell.model["method"] == method)
+    cell = next(cell for cell in cells_of(SMALL, NOWHERE, (study,)) if cell.model["method"] == method)
     figures = run_cell(cell, NOWHERE, tmp_path)
     expected = {
         "noisy": "digit error, joint of turned",
@@ -90,15 +109,16 @@ def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() ->
     encoder = deep_settings({"networks": "deeper"})["networks"][0]((8, 8), 3)
     torch.testing.assert_close(encoder(images), encoder.linear(images.flatten(1)))
     assert sum(isinstance(module, torch.nn.Conv2d) for module in encoder.modules()) == 6
-    cell = next(cell for cell in cells_of(SMALL, ("noisy",)) if "deeper" in cell.row)
+    cell = next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",)) if "deeper" in cell.row)
     figures = run_cell(cell, NOWHERE)
     assert figures["variance individual, turned"] == 0
     assert 0 <= figures["digit error, joint"] < 0.8
 
 
 def test_sounds_tell_digits_and_speakers(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
-    cell = next(cell for cell in cells_of(SMALL, ("sound",)) if cell.row == "CCA")
-    figures = run_cell(cell, Sources(shared_data("mnist"), shared_data("fsdd")), tmp_path)
+    sources = Sources(shared_data("mnist"), shared_data("fsdd"))
+    cell = next(cell for cell in cells_of(SMALL, sources, ("sound",)) if cell.row == "CCA")
+    figures = run_cell(cell, sources, tmp_path)
     assert figures["digit error, joint of sound"] < 0.5
     assert figures["speaker error, joint of sound"] < 5 / 6
 

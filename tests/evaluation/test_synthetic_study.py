@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepjive.evaluation import synthetic_study
-from deepjive.evaluation.cells import Cell, measured
+from deepjive.evaluation.cells import Cell, code_digest, measured
 from deepjive.evaluation.synthetic_study import IDENTITIES, PARTS, measure, plan, tables
 
 SMALL = {"n_samples": 120, "n_features": [12, 10], "noise": 0.3, "nonlinear": False}
@@ -58,11 +58,27 @@ def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
     }
 
 
-def test_what_another_version_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_other_code_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = Cell("recovery", "a", 0, SMALL, LINEAR)
     before = cell.key
-    monkeypatch.setattr("deepjive.evaluation.cells.__version__", "0.0.1")
+    assert cell.key == before
+    monkeypatch.setattr("deepjive.evaluation.cells.code_digest", lambda: "other")
     assert cell.key != before
+
+
+def test_code_is_told_by_the_contents_and_names_of_all_its_files(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "a.py").write_text("x = 1")
+    digests = [code_digest.__wrapped__(tmp_path)]
+    for path, text in (("part/b.py", "y = 2"), ("part/b.py", "y = 3"), ("part/c.py", "y = 3")):
+        (tmp_path / path).write_text(text)
+        digests.append(code_digest.__wrapped__(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "d.py")
+    digests.append(code_digest.__wrapped__(tmp_path))
+    assert len(set(digests)) == 5
+    (tmp_path / "a.pyc").write_bytes(b"compiled")
+    assert code_digest.__wrapped__(tmp_path) == digests[-1]
+    assert code_digest() == code_digest.__wrapped__(Path(synthetic_study.__file__).parents[1])
 
 
 def test_figures_that_a_model_does_not_have_stay_empty() -> None:

@@ -131,6 +131,19 @@ def test_intervals_of_every_estimator_hold_its_estimate_and_its_shapes(estimator
     assert max(widths) < 0.5
 
 
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
+def test_a_modality_without_components_has_intervals_too(estimator):
+    data, _ = simulated(0, n=60)
+    extra = {} if estimator is JIVE else {"n_wedin": 0, "n_random": 0}
+    model = estimator(joint_rank=0, individual_ranks={"m0": 0, "m1": 1}, **extra).fit(data)
+    found = bootstrap(model, data, n_draws=5, random_state=0)
+    assert found.joint_loadings["m0"].shape == found.individual_loadings["m0"].shape == (2, 0, 40)
+    assert found.individual_loadings["m1"].shape == (2, 1, 120)
+    np.testing.assert_allclose(found.variance_explained["m0"]["residual"], 1.0)
+    np.testing.assert_allclose(found.variance_explained["m0"]["individual"], 0.0, atol=1e-12)
+    assert found.variance_explained["m1"]["individual"][0] > 0.1
+
+
 def test_draws_on_the_factors_are_those_on_the_data():
     data, _ = simulated(0, n=50)
     model = fitted(data)

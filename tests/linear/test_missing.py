@@ -67,3 +67,14 @@ def test_unfilled_data_are_still_refused_by_the_estimators():
     _, gappy = simulated()
     with pytest.raises(ValueError, match="NaN or infinite"):
         AJIVE(2).fit(gappy)
+
+
+def test_features_that_do_not_vary_change_nothing_of_what_is_filled_in():
+    _, gappy = simulated()
+    constant = np.where(np.random.default_rng(1).random((80, 300)) < 0.1, np.nan, 0.1)
+    padded = {name: np.hstack([x, constant]) for name, x in gappy.items()}
+    for ranks in ("auto", 3):
+        alone, found = fill_missing(gappy, ranks), fill_missing(padded, ranks)
+        for name, x in gappy.items():
+            np.testing.assert_allclose(found[name][:, : x.shape[1]], alone[name], atol=1e-4)
+            np.testing.assert_allclose(found[name][:, x.shape[1] :], 0.1)

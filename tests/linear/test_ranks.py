@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive.linear import streaming
 from deepjive.linear.ranks import SignalRank, marchenko_pastur_median, numerical_rank, omega
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import reduce, signal_svd
@@ -60,3 +62,65 @@ def test_duplicated_columns_do_not_raise_the_rank():
 def test_unknown_rule_is_named():
     with pytest.raises(ValueError, match="rank_rule must be one of"):
         SignalRank(Pieces(np.eye(3)), "elbow")
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("shape", [(200, 40), (30, 80)])
+def test_width_counts_features_that_vary_however_the_modality_is_read(monkeypatch, shape, exact, center):
+    monkeypatch.setattr(streaming, "PIECE_NUMBERS", 600)
+    x = with_constants(noisy(*shape, 2, 1.0, 0))
+    x[-1, 1] = x[0, 1]  # varies all the same
+    reduced = reduce(Pieces(x, center=center), exact=exact)
+    assert reduced.n_features == x.shape[1]
+    assert reduced.n_varying == shape[1] + (not center)  # constants that stay span one dimension together
+    mask = np.arange(x.shape[1]) != 0
+    assert reduce(Pieces(x, mask, center), exact=exact).n_varying == reduced.n_varying - 1
+    blank = np.zeros((shape[0], 300))
+    assert reduce(Pieces(blank, center=center), exact=exact).n_varying == 0
+
+
+def with_constants(x, count=60):
+    """The matrix, and behind it features that do not vary: more than half of all, some of them 0."""
+    return np.hstack([x, np.tile(np.repeat([3.0, 0.0], count // 2), (len(x), 1))])
+
+
+@pytest.mark.parametrize(("rule", "center"), [("gavish_donoho", True), ("gavish_donoho", False), ("parallel", True)])
+@pytest.mark.parametrize("shape", [(200, 40), (60, 20)])
+def test_features_that_do_not_vary_leave_the_rank_as_it_is(shape, rule, center):
+    x = noisy(*shape, 1, 1.0, 0)
+    both = [Pieces(x), Pieces(with_constants(x), center=center)]
+    ranks = [signal_svd(pieces, SignalRank(pieces, rule, seed=0))[1].vectors.shape[1] for pieces in both]
+    assert ranks == [1, 1 if center else 2]
+
+
+@pytest.mark.parametrize("model", [AJIVE, HeteroJIVE])
+def test_features_that_do_not_vary_change_nothing_of_a_fit(tmp_path, monkeypatch, model):
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(200, 1))
+    data = {name: joint @ rng.normal(size=(1, 40)) + rng.normal(size=(200, 40)) for name in "ab"}
+    alone = model(random_state=0).fit(data)
+    padded = {name: with_constants(x) for name, x in data.items()}
+    stored = {name: np.memmap(tmp_path / name, dtype=float, mode="w+", shape=x.shape) for name, x in padded.items()}
+    for name, x in padded.items():
+        stored[name][:] = x
+    monkeypatch.setattr(streaming, "PIECE_NUMBERS", 600)
+    for given in (padded, stored):
+        found = model(random_state=0).fit(given)
+        assert (found.joint_rank_, found.signal_ranks_, found.individual_ranks_) == (
+            1,
+            {"a": 1, "b": 1},
+            alone.individual_ranks_,
+        )
+        np.testing.assert_allclose(found.wedin_samples_, alone.wedin_samples_, rtol=1e-9)
+        np.testing.assert_allclose(found.weights_, alone.weights_, rtol=1e-9)
+        np.testing.assert_allclose(found.joint_scores_, alone.joint_scores_, rtol=0, atol=1e-9)
+
+
+def test_features_that_do_not_vary_change_no_rank_by_bic():
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(60, 1))
+    data = {name: 0.5 * joint @ rng.normal(size=(1, 20)) + rng.normal(size=(60, 20)) for name in "ab"}
+    padded = {name: with_constants(x, 300) for name, x in data.items()}
+    ranks = [JIVE("bic", "bic", tol=1e-3).fit(given).rank_history_ for given in (data, padded)]
+    np.testing.assert_array_equal(*ranks)

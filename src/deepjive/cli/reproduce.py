@@ -144,20 +144,19 @@ def mnist(
     from sklearn.exceptions import ConvergenceWarning
 
     from deepjive.cli.paired_digits_page import write_page
-    from deepjive.datasets.mnist import load_digit_images
     from deepjive.evaluation.cells import measured
-    from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, run_cell
+    from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
 
     given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     budget = replace(QUICK if quick else Budget(), **changed)
     sources = Sources(mnist_folder, fsdd_folder, accelerator)
     studies = tuple(name for name in STUDIES if study is None or name in [one.value for one in study])
-    if load_digit_images(mnist_folder, fallback=True).source != "MNIST":
+    if images_of(sources) != "MNIST":
         show.line(NOT_MNIST)
         studies = tuple(name for name in studies if name != "sound")
     methods = tuple(one.value for one in method or Method)
-    cells = cells_of(budget, studies, methods)
+    cells = cells_of(budget, sources, studies, methods)
     if not cells:
         raise typer.BadParameter(NO_FIT.format(studies=", ".join(studies), methods=", ".join(methods)))
     out.mkdir(parents=True, exist_ok=True)

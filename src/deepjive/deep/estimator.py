@@ -46,6 +46,10 @@ BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
 )
+TOO_FEW_TO_LEARN = (
+    "validation_fraction is {given}, which holds {held_out} of {n} samples out for validation and leaves {left} to "
+    "learn from, but at least {needed} are needed. Use a smaller validation_fraction, such as 0.1."
+)
 NOT_SHARED = (
     "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
     "of {count}; it is the number of samples in a step of all processes together."
@@ -99,8 +103,10 @@ class DeepJIVE(JointIndividualModel):
         Adam's learning rate at the start; linear maps of more than 1000 inputs take proportionally smaller steps.
     validation_fraction : float
         Fraction of the samples held out to stop by, and to size what refinement gives back to the joint part.
-    accelerator, devices, num_nodes, strategy, precision
-        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp"; "32-true", "bf16-mixed".
+    accelerator, devices, num_nodes, strategy
+        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp".
+    precision : {"32-true", "bf16-mixed", "16-mixed"}
+        As of Lightning Fabric: what steps of training compute in. Weights are in single precision always.
     memory_limit : float
         GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
     log : str or None
@@ -223,6 +229,7 @@ class DeepJIVE(JointIndividualModel):
         check_parameters(parameters)
         data = self._checked_for_fit(X)
         fabric = launched(self.accelerator, self.devices, self.num_nodes, self.strategy, self.precision, self.log)
+        self._held_out(len(data))  # so that an error comes before ranks are searched
         checkpoint = None if resume is None else Checkpoint(resume, parameters, data)
         try:
             self._fit(data, fabric, checkpoint)
@@ -361,10 +368,17 @@ class DeepJIVE(JointIndividualModel):
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 
+    def _held_out(self, n: int) -> int:
+        """How many of n samples to stop by."""
+        held_out, needed = max(2, round(n * self.validation_fraction)), max(2, processes())
+        if n - held_out < needed:
+            given = {"given": self.validation_fraction, "n": n, "held_out": held_out, "left": n - held_out}
+            raise ValueError(TOO_FEW_TO_LEARN.format(needed=needed, **given))
+        return held_out
+
     def _split(self, present: NDArray[np.bool_], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Rows to learn from and rows to stop by; samples that lack the same modalities are split alike."""
-        n = len(present)
-        held_out = max(2, round(n * self.validation_fraction))
+        n, held_out = len(present), self._held_out(len(present))
         order = torch.randperm(n, generator=generator)
         if not present.all():
             patterns = torch.from_numpy(np.unique(present, axis=0, return_inverse=True)[1])

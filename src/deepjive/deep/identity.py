@@ -3,11 +3,12 @@
 Each modality's joint encoder gives a latent `z_k`. A constraint turns latents into joint scores `z_J`, says from which
 scores a modality may be predicted without having been looked at (`without`), and adds a loss term:
 
-- explicit    z_J = mean_k w(z_k)        term  mean over pairs of |w(z_k) - w(z_l)|^2,   w whitens over the batch
+- explicit    z_J = mean_k w(z_k)        term  2 mean_k |w(z_k) - z_J|^2,   w whitens over the batch
 - exchange    z_J = mean_k z_k           no latent term; decoders are exchanged between the modalities' latents
 - merged      z_J = h(z_1, ..., z_K)     one network over all modalities; needs all of them
 
-Means are over the modalities that a sample has; `Presence` says which.
+The term is (K - 1) / K of the mean over pairs of |w(z_k) - w(z_l)|^2: half of it for two modalities. Means are over the
+modalities that a sample has, K of them; `Presence` says which.
 
 Source: DeepJIVE (arXiv 2507.19682), section 2.3.2, as summarised publicly. Whitening in *explicit* is ours: a plain
 squared distance is smallest where the latents vanish, and whitened latents cannot vanish; AJIVE's common scores are
@@ -91,7 +92,7 @@ class Identity(nn.Module, ABC):
         """Begin with the mean of these latents, one (n, features) a modality, whose first `rank` are joint scores."""
 
     def term(self, latents: Latents, presence: Presence | None = None) -> Tensor:
-        """Mean squared distance between the modalities' prepared latents, per score."""
+        """Twice the mean squared distance of the modalities' prepared latents from their mean, per score."""
         z = _given(latents)
         if presence is not None:
             centre, shares = presence.mean(z), presence.own / presence.own.sum(1, keepdim=True)
@@ -103,7 +104,7 @@ class Identity(nn.Module, ABC):
 
 
 class Explicit(Identity):
-    """z_J is the mean of the latents; their mean squared distance is penalized.
+    """z_J is the mean of the latents; their mean squared distance from it is penalized.
 
     Parameters
     ----------
@@ -246,7 +247,9 @@ class Whitening(nn.Module):
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
-    """The constraint called `name`."""
+    """The constraint called `name`; all are the same where there are no joint scores to constrain."""
+    if rank == 0:
+        return Exchange(n_modalities, rank)
     if name == "explicit":
         return Explicit(n_modalities, rank, whiten)
     return Exchange(n_modalities, rank) if name == "exchange" else Merged(n_modalities, rank)

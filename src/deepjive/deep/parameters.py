@@ -13,6 +13,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "objective": ("joint_first", "published"),
     "individual_decoder": ("additive", "conditioned"),
     "strategy": STRATEGIES,
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
 UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
 NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."

@@ -69,11 +69,11 @@ class Signal:
     def of(cls, x: Tensor, least: int, most: int | None = None) -> Signal:
         """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix."""
         x = x.flatten(1)
+        n, varying = len(x), int((x != x[:1]).any(0).sum())
         x = x - x.mean(0)
-        n, p = x.shape
         squares, vectors = torch.linalg.eigh((x @ x.T).double())
         s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
-        rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, p)).sum()))
+        rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, varying)).sum()))
         rank = max(1, min(rank, most or rank, int((s > 1e-6 * s[0]).sum())))
         return cls(x, u[:, :rank], s[:rank])
 

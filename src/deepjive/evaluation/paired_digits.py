@@ -11,6 +11,7 @@ Every figure is of test pairs. Settings were chosen on validation pairs; C of th
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.datasets.folders import VARIABLE
 from deepjive.datasets.mnist import DigitImages, load_digit_images
 from deepjive.datasets.overlay import overlay
 from deepjive.datasets.pairs import PairedSplits, rotated, same_class, shuffled_pairs
@@ -85,11 +87,19 @@ class Sources:
     accelerator: str = "cpu"
 
 
-def cells_of(budget: Budget, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = METHODS) -> list[Cell]:
+def images_of(sources: Sources) -> str:
+    """Where the images of digits are from: "MNIST", or "scikit-learn" where it is absent."""
+    return _images(sources.mnist).source
+
+
+def cells_of(
+    budget: Budget, sources: Sources, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = METHODS
+) -> list[Cell]:
     """All fits of the studies by some methods, seed by seed: an early end leaves whole tables of fewer seeds."""
+    images = images_of(sources)
     rows = {"noisy": _noisy, "leakage": _leakage, "overlay": _overlay, "sound": _sound, "rotated": _rotated}
     return [
-        Cell(study, row, seed, {"pairs": pairs, "n": model.pop("n")}, model)
+        Cell(study, row, seed, {"pairs": pairs, "n": model.pop("n"), "images": images}, _placed(model, sources))
         for study in studies
         for seed in range(budget.seeds)
         for row, pairs, model in rows[study](budget)
@@ -115,8 +125,6 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
         Not a number where there was nothing to measure.
     """
     pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
-    if "networks" in settings:
-        settings["accelerator"] = sources.accelerator
     method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
     started = time.process_time()
     fitted = fit_method(method, pairs.train.data, *ranks, seed=cell.seed, settings=settings)
@@ -129,7 +137,7 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
 
 def pairs_of(cell: Cell, sources: Sources) -> PairedSplits:
     """The pairs that a cell is about."""
-    return _pairs(cell.data["pairs"], cell.data["n"], cell.seed, sources)
+    return _pairs(cell.data["pairs"], cell.data["n"], cell.seed, cell.data["images"], sources)
 
 
 def deep_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -220,15 +228,25 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
+def _placed(model: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    """A model whose networks, if it has any, run on the accelerator that is asked for."""
+    return model | {"accelerator": sources.accelerator} if "networks" in model else model
+
+
 def _images(folder: Path | None) -> DigitImages:
+    return _loaded(folder, os.environ.get(VARIABLE))
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path | None, _: str | None) -> DigitImages:
     return load_digit_images(folder, fallback=True)
 
 
 @lru_cache(maxsize=1)
-def _pairs(name: str, n: int, seed: int, sources: Sources) -> PairedSplits:
+def _pairs(name: str, n: int, seed: int, source: str, sources: Sources) -> PairedSplits:
+    """Pairs, the last ones kept; `source` keeps those of MNIST apart from those of its stand-in."""
     if name.endswith(SHUFFLED):
-        return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, sources), seed)
+        return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, source, sources), seed)
     if name == "sound":
         return image_sound(sources.mnist, sources.fsdd, n // SOUNDS, random_state=seed)
     sizes = (n, max(500, n // 5), max(500, n // 5))

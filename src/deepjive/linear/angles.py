@@ -81,6 +81,16 @@ class Signal:
         return self.svd.vectors.shape[1]
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of samples, and of features that vary."""
+        return self.reduced.n_samples, self.reduced.n_varying
+
+    @property
+    def values(self) -> NDArray:
+        """All singular values of a matrix of this shape."""
+        return self.svd.values[: min(self.shape)]
+
+    @property
     def threshold(self) -> float:
         """``(s_r + s_(r+1)) / 2`` in units of the reduced modality; infinite where there is no signal."""
         if self.rank == 0:
@@ -193,10 +203,7 @@ class AngleBased(LinearModel, ABC):
 
     def _draw_bounds(self, signals: list[Signal], rng: np.random.Generator) -> None:
         perturbations = [
-            perturbation_samples(
-                signal.svd.values, signal.rank, signal.reduced.n_samples, signal.reduced.n_features, self.n_wedin, rng
-            )
-            for signal in signals
+            perturbation_samples(signal.values, signal.rank, *signal.shape, self.n_wedin, rng) for signal in signals
         ]
         ranks, n_samples = [signal.rank for signal in signals], signals[0].reduced.n_samples
         self.wedin_samples_ = wedin_samples(perturbations, self.weights_)
@@ -281,7 +288,7 @@ class AngleBased(LinearModel, ABC):
 
 
 def _left_svd(matrix: NDArray) -> LeftSVD:
-    return Reduced("factor", matrix, 1.0, matrix.shape[1]).svd()
+    return Reduced("factor", matrix, 1.0, matrix.shape[1], matrix.shape[1]).svd()
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:

@@ -225,7 +225,7 @@ def _loading_limits(factor: Factor, original: NDArray, draws: Sequence[NDArray],
     rows = np.concatenate([original, *draws], axis=1).T
     limits = np.empty((2, rank, pieces.width))
     for piece in pieces:
-        loadings = (rows @ (piece.values / size)).reshape(1 + len(draws), rank, -1)
+        loadings = (rows @ (piece.values / size)).reshape(1 + len(draws), rank, piece.values.shape[1])
         limits[:, :, piece.features] = np.multiply(size, _limits(loadings[0], loadings[1:], pieces.n_samples, level))
     if pieces.mask is not None:
         limits[:, :, ~pieces.mask.reshape(-1)] = 0.0

@@ -77,7 +77,7 @@ def perturbation_samples(
     rank : int
         Its signal rank; for rank 0 the sine is 1.
     n_samples, n_features : int
-        Shape of the modality.
+        Shape of the modality; features that do not vary do not count.
     n_draws : int
         Number of draws.
     rng : numpy.random.Generator

@@ -102,7 +102,7 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     rank : int
         Number of leading vectors; for rank 0 the error is 1.
     n_samples, n_features : int
-        Shape of the matrix; for a centred matrix of n samples, n - 1.
+        Shape of the matrix; for a centred matrix of n samples, n - 1. Features that do not vary do not count.
 
     Returns
     -------
@@ -127,4 +127,4 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
 def _error_of(signal: Signal) -> float:
     reduced = signal.reduced
     samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
-    return max(subspace_error(signal.svd.values, signal.rank, samples, reduced.n_features), LEAST_ERROR)
+    return max(subspace_error(signal.svd.values, signal.rank, samples, reduced.n_varying), LEAST_ERROR)

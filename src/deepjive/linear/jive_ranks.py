@@ -9,8 +9,9 @@
 
       sum_k n d_k log(|E_k|^2 / (n d_k)) + p log(sum_k n d_k)
 
-  most is raised by one, starting from 0, until none lowers it. ``p`` counts the free numbers of orthonormal scores and
-  loadings: ``d + (d - 1) + ..`` and ``n + (n - 1) + ..``, individual scores having joint_rank dimensions less.
+  most is raised by one, starting from 0, until none lowers it. ``d_k`` counts the features that vary,
+  ``p`` the free numbers of orthonormal scores and loadings: ``d + (d - 1) + ..`` and ``n + (n - 1) + ..``, individual
+  scores having joint_rank dimensions less.
   (O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32.)
 """
 
@@ -144,7 +145,7 @@ def bic(factors: Sequence[Factor], errors: NDArray, ranks: Sequence[int]) -> flo
     ranks : sequence of int
         Joint rank, then individual ranks.
     """
-    n, widths = factors[0].reduced.n_samples, [factor.reduced.n_features for factor in factors]
+    n, widths = factors[0].reduced.n_samples, [factor.reduced.n_varying for factor in factors]
     joint_rank, individual_ranks = ranks[0], ranks[1:]
     sizes = n * np.array(widths)
     free = _free(sum(widths), joint_rank) + _free(n, joint_rank)
@@ -160,7 +161,7 @@ def _free(dimension: int, rank: int) -> int:
 def _most(factor: Factor) -> int:
     """Components a modality has, of which noise takes at least one."""
     free = factor.reduced.n_samples - factor.pieces.center
-    return min(factor.rank, free - 1, factor.reduced.n_features - 1)
+    return min(factor.rank, free - 1, factor.reduced.n_varying - 1)
 
 
 def _raised(ranks: list[int], factors: Sequence[Factor], fixed: Fixed) -> Iterator[list[int]]:

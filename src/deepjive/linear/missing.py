@@ -5,6 +5,8 @@ modality's best approximation of its signal rank r, whose singular values are sh
 
     X = mean + U diag((s_j^2 - v) / s_j) V',      v = mean of the squared singular values behind the first r.
 
+Those that are 0 because there are fewer features that vary than singular values do not count.
+
 Without shrinking, the entries filled in would confirm themselves wherever many are missing.
 
 Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la Société
@@ -117,11 +119,12 @@ def _power_of_two(values: NDArray) -> float:
 
 def _fill(name: str, values: NDArray, rank: int | None, max_iter: int, tol: float) -> NDArray:
     gaps = np.isnan(values)
+    varying = int(np.sum(np.nanmax(values, axis=0) > np.nanmin(values, axis=0)))
     values = np.where(gaps, np.nanmean(values, axis=0), values)
-    rank = _signal_rank(values) if rank is None else rank
+    rank = _signal_rank(values, varying) if rank is None else rank
     enough = tol * float(np.linalg.norm(values - values.mean(axis=0)))
     for _ in range(max_iter):
-        new = _shrunk(values, rank)[gaps]
+        new = _shrunk(values, rank, varying)[gaps]
         change = float(np.linalg.norm(new - values[gaps]))
         values[gaps] = new
         if change <= enough:
@@ -130,17 +133,17 @@ def _fill(name: str, values: NDArray, rank: int | None, max_iter: int, tol: floa
     return values
 
 
-def _shrunk(values: NDArray, rank: int) -> NDArray:
+def _shrunk(values: NDArray, rank: int, varying: int) -> NDArray:
     """The formula of the module's docstring, shape (n_samples, n_features)."""
     mean = values.mean(axis=0)
     u, s, vt = linalg.svd(values - mean, full_matrices=False, check_finite=False)
-    free = min(len(values) - 1, values.shape[1])
+    free = min(len(values) - 1, varying)
     noise = float(np.mean(s[rank:free] ** 2)) if rank < free else 0.0
     first = s[:rank]
     kept = np.divide(np.maximum(first**2 - noise, 0.0), first, out=np.zeros_like(first), where=first > 0.0)
     return mean + (u[:, :rank] * kept) @ vt[:rank]
 
 
-def _signal_rank(values: NDArray) -> int:
+def _signal_rank(values: NDArray, varying: int) -> int:
     s = linalg.svdvals(values - values.mean(axis=0), check_finite=False)
-    return int(np.sum(s > optimal_hard_threshold(s, len(values) - 1, values.shape[1])))
+    return int(np.sum(s > optimal_hard_threshold(s, len(values) - 1, varying)))

@@ -51,14 +51,17 @@ def optimal_hard_threshold(values: NDArray, n_samples: int, n_features: int) -> 
     values : array, shape (at least min(n_samples, n_features),)
         All singular values, in decreasing order.
     n_samples, n_features : int
-        Shape of the matrix; for a centred matrix of n samples, n - 1.
+        Shape of the matrix; for a centred matrix of n samples, n - 1. Features that do not vary do not count: their
+        zeros would lower the median.
 
     Returns
     -------
     float
-        In the units of `values`.
+        In the units of `values`; 0 for no features.
     """
     short, long = sorted((n_samples, n_features))
+    if short == 0:
+        return 0.0
     return omega(short / long) * float(np.median(values[:short]))
 
 
@@ -128,7 +131,7 @@ class SignalRank:
             noise = self._permuted_values[: len(svd.values)] / reduced.scale
             rank = int(np.argmin(np.append(svd.values > noise, False)))
         else:
-            threshold = optimal_hard_threshold(svd.values, free, reduced.n_features)
+            threshold = optimal_hard_threshold(svd.values, free, reduced.n_varying)
             rank = int(np.sum(svd.values > threshold))
         if reduced.route == "factor":
             rank = min(rank, numerical_rank(reduced, svd))

@@ -64,12 +64,16 @@ class Reduced:
         A power of two that keeps squares of the data from overflowing; 1 for all but extreme data.
     n_features : int
         Width of the modality.
+    n_varying : int
+        Width without what only adds zeros to the singular values: features that are the same in all samples. Where
+        they are not centred and not 0, one of them counts, since together they span one dimension.
     """
 
     route: Literal["gram", "factor"]
     matrix: NDArray
     scale: float
     n_features: int
+    n_varying: int
 
     @property
     def n_samples(self) -> int:
@@ -250,10 +254,11 @@ def row_norms(rows: NDArray) -> NDArray:
 
 
 def _gram(pieces: Pieces, device: str) -> Reduced:
-    scale = 0.0
+    scale, varying = 0.0, _Varying()
     add, fetch = accumulator(pieces.n_samples, device)
     for piece in pieces:
         values = pieces.counted(piece)
+        varying.add(values)
         larger = max(scale, _power(values))
         add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
         scale = larger
@@ -261,27 +266,48 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
     if pieces.center:
         matrix -= matrix.mean(axis=0)
         matrix -= matrix.mean(axis=1, keepdims=True)
-    return Reduced("gram", matrix, scale or 1.0, pieces.n_features)
+    return Reduced("gram", matrix, scale or 1.0, pieces.n_features, varying.count)
 
 
 def _factor(pieces: Pieces) -> Reduced:
-    triangle, scale = np.zeros((0, pieces.n_samples)), 0.0
+    triangle, scale, varying = np.zeros((0, pieces.n_samples)), 0.0, _Varying()
     for piece in pieces:
         values = pieces.counted(piece)
+        varying.add(values)
         larger = max(scale, _power(values))
         if larger > 0.0:
             stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
             triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: pieces.n_samples]
         scale = larger
-    return Reduced("factor", _centred(triangle.T, pieces.center), scale or 1.0, pieces.n_features)
+    matrix = _centred(triangle.T, pieces.center)
+    return Reduced("factor", matrix, scale or 1.0, pieces.n_features, varying.count)
 
 
 def _whole(pieces: Pieces) -> Reduced:
     matrix = np.concatenate([piece.values for piece in pieces], axis=1)
     if pieces.mask is not None:
         matrix = matrix[:, pieces.mask.reshape(-1)]
-    scale = _power(matrix) or 1.0
-    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1])
+    scale, varying = _power(matrix) or 1.0, _Varying()
+    varying.add(matrix)
+    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], varying.count)
+
+
+class _Varying:
+    """Counts features as `Reduced.n_varying` does, piece by piece."""
+
+    def __init__(self) -> None:
+        self._several, self._one = 0, False
+
+    def add(self, values: NDArray) -> None:
+        varies = values[-1] != values[0]
+        if not varies.all():
+            varies = (values != values[0]).any(axis=0)
+        self._several += int(varies.sum())
+        self._one = self._one or bool(values[0, ~varies].any())
+
+    @property
+    def count(self) -> int:
+        return self._several + self._one
 
 
 def _centred(matrix: NDArray, center: bool) -> NDArray:
