@@ -41,7 +41,7 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
     assert [path.stat().st_mtime_ns for path in cells] == before
     assert invoke(*words, "--seeds", 1).exit_code == 0
     assert len((tmp_path / "run" / "cells.csv").read_text().splitlines()) == 3
-    assert "--quick --seeds 1" in (tmp_path / "run" / "report.html").read_text()
+    assert "--seeds 1</code>" in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.slow

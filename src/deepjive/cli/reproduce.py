@@ -13,6 +13,7 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.help import PlainCommand, PlainGroup
+from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
     from deepjive.evaluation.cells import OnCell
@@ -68,6 +69,7 @@ class Method(StrEnum):
 
 @app.command(cls=PlainCommand)
 def synthetic(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; goes on where it was left.")] = Path(
         "runs/synthetic"
     ),
@@ -101,15 +103,13 @@ def synthetic(
         for cell, figures in zip(cells, found, strict=True)
     ]
     write_atomically(out / "cells.csv", csv_text(("part", "row", "seed", *COLUMNS), lines).encode())
-    options = "".join(f" --part {name}" for name in parts) if part else ""
-    options += (" --quick" if quick else "") + (f" --seeds {seeds}" if seeds else "")
-    command = f"deepjive reproduce synthetic{options} --out {out}"
-    page = write_synthetic(out / "report.html", cells, found, tables(cells, found), drawn, command)
+    page = write_synthetic(out / "report.html", cells, found, tables(cells, found), drawn, command_of(context))
     show.line(f"Report: {page}")
 
 
 @app.command(cls=PlainCommand)
 def mnist(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write; goes on where it was left.")] = Path(
         "runs/mnist"
     ),
@@ -163,11 +163,8 @@ def mnist(
     with warnings.catch_warnings(), cells_shown() as on_cell:
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = measured(cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", on_cell)
-    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in changed.items())
-    options = "".join(f" --method {name}" for name in methods if method) + options
-    options = "".join(f" --study {name}" for name in studies if study) + (" --quick" if quick else "") + options
     note = QUICK_NOTE.format(pairs=budget.pairs) if quick else ""
-    tables, page = write_page(out, cells, found, sources, f"deepjive reproduce mnist{options} --out {out}", note)
+    tables, page = write_page(out, cells, found, sources, command_of(context), note)
     for table in tables:
         show.table(table.caption, table.header, table.rows)
         show.line(table.sentence + "\n")
