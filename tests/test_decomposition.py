@@ -111,6 +111,18 @@ def test_a_whole_part_is_rendered_in_batches(parts, model):
     assert [n for _, _, n in model.calls] == [BATCH, BATCH, 88]
 
 
+def test_a_sample_that_lacks_a_modality_has_no_residual_there(model):
+    present = np.ones((N, 2), dtype=bool)
+    present[[1, 4], 0] = False
+    parts = decomposition(model, present=present)
+    parts = dataclasses.replace(parts, individual_scores={name: np.zeros((N, 0)) for name in SHAPES})
+    model.loadings["individual"] = {name: np.zeros((0, *shape)) for name, shape in SHAPES.items()}
+    lacking = np.isnan(parts.residual["image"]).all(axis=(1, 2))
+    np.testing.assert_array_equal(lacking, ~present[:, 0])
+    np.testing.assert_array_equal(np.isnan(parts.residual.rows("image", [4, 3])[:, 0, 0]), [True, False])
+    assert np.isfinite(parts.residual["vector"]).all()
+
+
 @pytest.mark.parametrize("part", ["joint", "individual", "residual"])
 @pytest.mark.parametrize(
     "rows", [slice(250, 260), slice(None, None, -7), [3, 3, 0], [-1, 5], np.arange(N) % 5 == 0, [], np.array([599])]

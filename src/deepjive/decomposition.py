@@ -132,7 +132,9 @@ class Decomposition:
             raise KeyError(NO_MODALITY.format(name=name, names=list(self.data.names)))
         if part == "residual":
             x = self.data.rows(name, indices).astype(self.mean[name].dtype, copy=False)
-            return x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
+            rest = x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
+            rest[~self.data.present[indices, self.data.names.index(name)]] = np.nan
+            return rest
         return self._rendered(part, name, indices)
 
     def _rendered(self, part: Literal["joint", "individual"], name: str, indices: Any) -> NDArray:
