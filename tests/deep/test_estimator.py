@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -61,6 +62,18 @@ def test_individual_parts_have_mean_zero_and_the_joint_part_the_mean(small: Synt
     for name in shifted:
         assert abs(parts.individual[name].mean()) < 0.1
         np.testing.assert_allclose(parts.joint[name].mean(0), shifted[name].mean(0), atol=0.6)
+
+
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
+def test_parts_are_rendered_from_scores_however_they_lie_in_memory(model: DeepJIVE, small: Synthetic) -> None:
+    parts = model.decompose(small.data)
+    backwards = model.inverse_transform(parts.joint_scores[::-1])["modality_1"]
+    np.testing.assert_allclose(backwards[::-1], parts.joint["modality_1"], atol=1e-5)
+    rows = parts.individual.rows("modality_1", slice(None, None, -1))
+    np.testing.assert_allclose(rows[::-1], parts.individual["modality_1"], atol=1e-5)
+    locked = parts.joint_scores.copy()
+    locked.flags.writeable = False
+    np.testing.assert_array_equal(model.inverse_transform(locked)["modality_1"][::-1], backwards)
 
 
 def test_parts_are_in_the_units_of_the_data(small: Synthetic) -> None:
@@ -255,6 +268,15 @@ def test_two_samples_to_learn_from_are_enough(small: Synthetic) -> None:
 def test_unfitted_use_is_refused(small: Synthetic) -> None:
     with pytest.raises(ValueError, match="not fitted yet"):
         DeepJIVE(1, 1).transform(small.data)
+
+
+def test_a_fit_that_fails_leaves_no_model(small: Synthetic) -> None:
+    model = fitted(small.data, max_epochs=1)
+    for unfinished in (model, DeepJIVE(1, 1, networks="linear")):
+        with pytest.raises(ValueError, match="batch_size is 1000"):
+            unfinished.set_params(batch_size=1000).fit(small.data)
+        with pytest.raises(NotFittedError):
+            unfinished.transform(small.data)
 
 
 def test_separate_autoencoders_have_no_joint_part(small: Synthetic) -> None:

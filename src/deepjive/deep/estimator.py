@@ -298,6 +298,7 @@ class DeepJIVE(JointIndividualModel):
         with own_random_numbers(begun["seed"], fabric.device), threads_for(data.shapes):
             self._set_up(data.shapes, scaling, begun["joint_rank"], begun["individual_ranks"])
             self._train(data, scaling, fabric, begun, checkpoint, saved)
+        self.joint_rank_ = begun["joint_rank"]
 
     def _begun(self, data: Modalities) -> dict[str, Any]:
         """What is settled before training: seed, ranks, scaling; the same in all processes."""
@@ -324,7 +325,8 @@ class DeepJIVE(JointIndividualModel):
         joint_rank: int,
         individual_ranks: Mapping[str, int],
     ) -> None:
-        """Everything learned, in its state before training."""
+        """Everything learned, in its state before training; without `joint_rank_`, which says that there is a model."""
+        vars(self).pop("joint_rank_", None)
         self.shapes_ = {name: tuple(shape) for name, shape in shapes.items()}
         self.mean_, self.scale_ = scaling.mean, scaling.scale
         self.individual_ranks_ = {name: int(individual_ranks[name]) for name in shapes}
@@ -346,7 +348,6 @@ class DeepJIVE(JointIndividualModel):
         self.standardizers_ = torch.nn.ModuleList(Standardizer(rank) for rank in (joint_rank, *ranks)).double()
         self.offset_ = {name: np.zeros(shape, dtype=np.float32) for name, shape in self.shapes_.items()}
         self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters())
-        self.joint_rank_ = joint_rank
 
     def _train(
         self,
@@ -427,13 +428,12 @@ class DeepJIVE(JointIndividualModel):
         self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
     ) -> NDArray:
         k = list(self.shapes_).index(name)
-        joint = self._standardizer(0).inverse(torch.from_numpy(np.asarray(joint_scores, dtype=np.float64))).float()
+        joint = self._standardizer(0).inverse(_tensor(joint_scores)).float()
         offset = torch.from_numpy(self.offset_[name])
         if part == "joint":
             scaled = self.network_.joint_part(k, joint) + offset
             return scaled.numpy() * self.scale_[name] + self.mean_[name]
-        scores = torch.from_numpy(np.asarray(individual_scores, dtype=np.float64))
-        individual = self._standardizer(1 + k).inverse(scores).float()
+        individual = self._standardizer(1 + k).inverse(_tensor(individual_scores)).float()
         return (self.network_.individual_part(k, individual, joint) - offset).numpy() * self.scale_[name]
 
     def _standardizer(self, number: int) -> Standardizer:
@@ -461,6 +461,11 @@ class DeepJIVE(JointIndividualModel):
             module.load_state_dict(tensors, assign=not own)
             module.eval()
         super()._restore(learned)
+
+
+def _tensor(scores: NDArray) -> Tensor:
+    """A copy of scores, as torch takes neither arrays that run backwards nor those that cannot be written to."""
+    return torch.from_numpy(np.array(scores, dtype=np.float64, order="C"))
 
 
 def _seed(random_state: Any) -> int:
