@@ -38,7 +38,10 @@ WRONG_OUTPUT = (
     "expected. The factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a "
     "decoder maps (batch, rank) to (batch, *shape)."
 )
-NO_CONVOLUTION = "networks='conv' needs samples of 1 to 4 axes, but modality {name!r} has samples of shape {shape}."
+NO_CONVOLUTION = (
+    "networks={given!r} convolves along at most 3 axes, beside one of at most 4 channels, but modality {name!r} has "
+    "samples of shape {shape}. Use networks='dense' or 'linear' for it."
+)
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,7 @@ class NetworkBuilder:
         if isinstance(choice, str) and choice in KINDS:
             self.kind = ("dense" if len(shape) == 1 else "conv") if choice == "auto" else choice
             if self.kind == "conv" and len(layout_of(shape).space) > 3:
-                raise ValueError(NO_CONVOLUTION.format(name=name, shape=shape))
+                raise ValueError(NO_CONVOLUTION.format(given=choice, name=name, shape=shape))
         elif isinstance(choice, (tuple, list)) and len(choice) == 2 and all(callable(factory) for factory in choice):
             self.factories = (choice[0], choice[1])
         else:
