@@ -2,9 +2,11 @@ import re
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib._pylab_helpers import Gcf
 
+from deepjive import AJIVE
 from deepjive.report.examples import examples, parts_of
 from deepjive.report.figures import (
     MAX_POINTS,
@@ -68,6 +70,20 @@ def test_rare_labels_are_put_together():
     assert groups["other"].sum() == sum(range(1, 6))
 
 
+def test_labels_that_are_called_other_or_unknown_keep_their_samples():
+    labels = np.array(["unknown"] * 3 + [""] * 2 + ["b"])
+    assert {name: members.sum() for name, members in groups_of(labels).items()} == {"b": 1, "unknown": 5}
+    labels = np.array(["other"] * 20 + [f"label {i:02d}" for i in range(14)])
+    groups = groups_of(labels)
+    assert groups["other"].sum() == 20 + 6
+    assert sum(members.sum() for members in groups.values()) == len(labels)
+
+
+def test_what_stands_for_no_label_is_no_group():
+    labels = np.array(["a", "None", None, np.nan, pd.NA, pd.NaT], dtype=object)
+    assert {name: members.sum() for name, members in groups_of(labels).items()} == {"None": 1, "a": 1, "unknown": 4}
+
+
 @pytest.mark.parametrize("labels", [None, np.arange(40) % 3, np.linspace(0.0, 1.0, 40)])
 @pytest.mark.parametrize("rank", [1, 2, 5])
 def test_any_rank_and_any_labels_can_be_drawn(labels, rank):
@@ -120,6 +136,17 @@ def test_diagnostic_colours_the_joint_components_and_rings_the_rejected():
 def test_examples_of_every_kind_of_modality_can_be_drawn(make_decomposition, shape):
     decomposition = make_decomposition({"a": shape, "b": (20,)}, joint_rank=1, individual_ranks=0)
     assert to_svg(examples(decomposition, "a", np.array([0, 5])), "examples").startswith("<svg")
+
+
+def test_lines_are_drawn_where_values_are_missing():
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(40, 1))
+    data = {name: joint @ rng.normal(size=(1, 8)) + 0.3 * rng.normal(size=(40, 8)) for name in "ab"}
+    data["a"][0, 3] = np.nan
+    parts = AJIVE(1, 1, missing="impute", n_wedin=0, n_random=0).fit(data).decompose(data)
+    lines = [line.get_ydata() for line in examples(parts, "a", np.array([0, 1])).axes[0].lines]
+    drawn = np.array([heights for heights in lines if len(heights) == 8])
+    assert np.isnan(drawn).sum() == 2  # of the input and of the residual
 
 
 def test_shown_parts_add_up_to_the_input(make_decomposition):

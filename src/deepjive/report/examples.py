@@ -67,7 +67,7 @@ def _lines(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -
     mean = decomposition.mean[name]
     kept = most_varying(_some_lines(decomposition, name))
     columns = [[line(sample)[kept] for sample in part] for part in (x - mean, joint - mean, individual, residual)]
-    largest = max(float(np.abs(values).max()) for values in columns[0] + columns[1] + columns[2] + columns[3]) or 1.0
+    largest = float(np.nanmax(np.abs([values for column in columns for values in column]))) or 1.0
     axes = _canvas(len(samples), LINE_HEIGHT)
     marker = "o" if len(kept) == 1 else ""
     for row, column in np.ndindex(len(samples), 4):

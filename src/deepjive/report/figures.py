@@ -37,6 +37,7 @@ MORE_COMPONENTS = 12
 PART_COLORS = {"joint": JOINT, "individual": INDIVIDUAL, "residual": RESIDUAL}
 NOT_TERMS = ("phase", "epoch", "learning_rate", "seconds")
 OTHER, UNKNOWN = "other", "unknown"
+NO_LABEL = ("None", "nan", "NaT", "<NA>")  # what Python, NumPy and pandas write where there is none
 
 
 def variance_explained(decomposition: Decomposition) -> Figure:
@@ -200,7 +201,7 @@ def thinned(n: int) -> NDArray[np.intp]:
 def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
     """Samples by label, the largest groups first and the rest as "other"; None where labels are a scale of numbers."""
     numeric = labels.dtype.kind in "fiu"
-    known = np.isfinite(labels.astype(float)) if numeric else np.array([bool(str(label).strip()) for label in labels])
+    known = np.isfinite(labels.astype(float)) if numeric else np.array([_is_known(label) for label in labels])
     names, inverse, counts = np.unique(labels[known].astype(str), return_inverse=True, return_counts=True)
     if numeric and len(names) > len(LABELS):
         return None
@@ -211,10 +212,14 @@ def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
     groups = {str(names[code]): codes == code for code in order}
     rest = known & ~np.isin(codes, largest)
     if rest.any():
-        groups[OTHER] = rest
+        groups[OTHER] = groups.pop(OTHER, False) | rest
     if not known.all():
-        groups[UNKNOWN] = ~known
+        groups[UNKNOWN] = groups.pop(UNKNOWN, False) | ~known
     return groups
+
+
+def _is_known(label: Any) -> bool:
+    return bool(label.strip()) if isinstance(label, str) else str(label) not in NO_LABEL
 
 
 def group_color(name: str, position: int) -> str:
