@@ -130,6 +130,8 @@ def test_tables_sort_by_number_and_are_saved_without_formulas(page):
     lines = Path(saved.value.path()).read_text().splitlines()
     assert len(lines) == 61
     assert lines[60].startswith("'=1+1,")
+    assert float(lines[2].split(",")[-1]) == np.linspace(1, 2, 60)[1]
+    assert page.evaluate("compareCells('9.5°', '12.3°')") < 0
 
 
 def test_names_are_text_and_nothing_is_wider_than_a_phone(page):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.report.explorer import honesty, page_data
+from deepjive import Decomposition, Modalities
+from deepjive.report.explorer import honesty, label_data, page_data
 from deepjive.report.responses import respond
 
 RNG = np.random.default_rng(0)
@@ -47,6 +48,27 @@ def test_every_rank_can_be_explored(make_decomposition, ranks):
     assert [part["rank"] for part in data["parts"]] == [ranks[0], ranks[1], ranks[1]]
     assert [one["reproduced"] for one in data["modalities"]] == [None, None]  # AJIVE is linear
     assert len(data["modalities"][0]["responses"]) == sum(rank > 0 for rank in ranks)
+
+
+def test_numbers_of_a_label_reach_the_page_as_they_are():
+    dates = np.arange(20240101, 20240131)
+    assert label_data("date", dates)["values"] == dates.tolist()
+    assert label_data("age", np.append(np.linspace(0, 1, 29), np.nan))["values"][-2:] == [1.0, None]
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_it_is_seen_whether_an_individual_part_depends_on_the_joint_scores(unit, conditioned):
+    loadings = unit * RNG.normal(size=(1, 5))
+
+    def render(part, name, joint, own):
+        return ((own * joint if conditioned else own) if part == "individual" else joint) @ loadings
+
+    joint, own = RNG.normal(size=(2, 30, 1))
+    data = Modalities({name: unit * RNG.normal(size=(30, 5)) for name in "ab"})
+    parts = Decomposition(data, joint, dict.fromkeys("ab", own), dict.fromkeys("ab", np.zeros(5)), render)
+    (_, individual), _ = [one["responses"] for one in page_data(parts, {})["modalities"]]
+    assert individual["inputs"] == ("both" if conditioned else "own")
 
 
 def test_it_is_said_where_the_page_is_exact_and_how_close_it_is_elsewhere():

@@ -20,6 +20,7 @@ MOST_FEATURES, MOST_PIXELS = 1000, 128
 RENDERED, FEWEST, LOOKED_AT = 2e7, 60, 400
 BATCH_SIZE = 64
 TEXT_LENGTH = 200
+SAME = 1e-5  # relative to the largest value
 
 EXACT = "In {names}, parts add up score by score, so that what you see is exact."
 INTERPOLATED = (
@@ -158,7 +159,8 @@ def _responses(view: _View, z: NDArray, own: NDArray, rows: NDArray, size: int) 
         few = rows[:8]
         with_joint = view.part("individual", z[few], own[few])
         without = view.part("individual", no(z[few], r), own[few])
-        alone = np.allclose(np.nan_to_num(with_joint), np.nan_to_num(without), rtol=1e-4, atol=1e-6)
+        with_joint, without = np.nan_to_num(with_joint), np.nan_to_num(without)
+        alone = bool(np.abs(with_joint - without).max() <= SAME * np.abs(without).max())
         scores = own[rows] if alone else np.hstack([z[rows], own[rows]])
         responses.append({"inputs": "own" if alone else "both", **_packed(respond(individual_part, scores, size))})
     return responses
@@ -204,7 +206,8 @@ def label_data(name: str, values: NDArray) -> dict[str, Any]:
     """A label of the samples for the page's scripts: groups and their codes, or numbers."""
     groups = groups_of(values)
     if groups is None:
-        return {"name": _text(name), "values": _floats(values)}
+        numbers = [value if np.isfinite(value) else None for value in values.tolist()]
+        return {"name": _text(name), "values": numbers}
     codes = np.zeros(len(values), dtype=int)
     for code, members in enumerate(groups.values()):
         codes[members] = code

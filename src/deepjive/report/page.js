@@ -18,9 +18,9 @@ const drawing = (tag, attributes = {}) => {
 };
 const numberText = (value, digits = 2) => (value < 0 ? "−" : "") + Math.abs(value).toFixed(digits);
 
-// The number a cell says, also with a sign, a per cent sign or thousands; not a number for words.
+// The number a cell says, also with a sign, a per cent sign, degrees or thousands; not a number for words.
 const numberOf = (text) => {
-  const bare = text.replace(/−/g, "-").replace(/[%,\s]/g, "");
+  const bare = text.replace(/−/g, "-").replace(/[%°,\s]/g, "");
   return bare === "" ? NaN : Number(bare);
 };
 

@@ -27,7 +27,7 @@ const colouring = (label) => {
       legend: label.groups.map((name, i) => ({ name, colour: colours[i] })),
     };
   }
-  const values = floats(label.values);
+  const values = label.values;
   const known = [...values].filter(Number.isFinite);
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const short = (value) => String(Number(value.toPrecision(3)));
@@ -142,7 +142,7 @@ const scatter = (place) => {
   save.addEventListener("click", () => download("scores.csv", [
     ["sample", ...axes.map((axis) => axis.words), ...PAGE.labels.map((label) => label.name)],
     ...PAGE.samples.map((name, i) => [name, ...axes.map((axis) => (Number.isFinite(axis.value(i)) ? String(axis.value(i)) : "")),
-      ...PAGE.labels.map((label) => (label.groups ? label.groups[label.codes[i]] : String(floats(label.values)[i])))]),
+      ...PAGE.labels.map((label) => (label.groups ? label.groups[label.codes[i]] : String(label.values[i] ?? "")))]),
   ]));
   draw();
 };
