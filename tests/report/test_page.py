@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepjive.report import Table, write_report
-from deepjive.report.words import NO_EVIDENCE, NO_JOINT, READ_IMAGES
+from deepjive.report.words import NO_EVIDENCE, NO_JOINT, READ_IMAGES, READ_ORDER, SOME_FEATURES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 FOREIGN = "<script>alert('x')</script> 患者 $\\alpha"
@@ -133,7 +133,10 @@ def test_labels_training_evidence_and_diagnostics_are_shown(write):
 def test_rank_0_is_said_in_words(write):
     page, _ = write({"a": (6, 6), "b": (30,)}, ranks=(0, 1))
     assert NO_JOINT in page.text
-    page, _ = write({"a": (6, 6), "b": (30,)}, ranks=(1, 0))
+    assert READ_ORDER not in page.text
+    page, _ = write({"a": (6, 6), "b": (3, 3, 3, 5)}, ranks=(1, 0))
+    assert READ_ORDER in page.text
+    assert SOME_FEATURES in page.text
     assert "The individual rank of a is 0" in page.text
 
 

@@ -150,7 +150,8 @@ def _examples(decomposition: Decomposition) -> list[Picture]:
     for name, shape in decomposition.data.shapes.items():
         samples = choose(decomposition, VOLUMES if kind_of(shape) == "volume" else EXAMPLES)
         if len(samples):
-            pictures.append(picture(name, examples(decomposition, name, samples), words.read_examples(shape)))
+            reading = words.read_examples(shape, decomposition.joint_scores.shape[1])
+            pictures.append(picture(name, examples(decomposition, name, samples), reading))
     return pictures
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
 from deepjive.report.figures import MAX_POINTS, groups_of, percent
-from deepjive.report.samples import MAX_FEATURES, kind_of
+from deepjive.report.samples import MAX_FEATURES, kind_of, line
 
 READ_VARIANCE = (
     "How to read it: each bar is all the variation of one modality. The joint piece can be told from what all "
@@ -35,9 +35,8 @@ READ_LABELS = " If the colours separate, these scores carry the label; the model
 NO_JOINT = "The joint rank is 0: nothing varies together here, so there are no joint scores to show."
 NO_INDIVIDUAL = "The individual rank of {name} is 0: nothing varies in it alone, so there are no scores to show."
 READ_IMAGES = (
-    "How to read it: each row is one sample, and the picture on the left is the sum of the three to its right. Rows "
-    "run from the lowest to the highest first joint score. In the two columns on the right white means zero, red "
-    "more than the columns before it say and blue less."
+    "How to read it: each row is one sample, and the picture on the left is the sum of the three to its right. In the "
+    "two columns on the right white means zero, red more than the columns before it say and blue less."
 )
 READ_VOLUMES = (
     " Each volume is shown by its three middle slices: seen from the side, from behind and from above (if its axes "
@@ -45,9 +44,9 @@ READ_VOLUMES = (
 )
 READ_LINES = (
     "How to read it: each row is one sample, and the line on the left is the sum of the three to its right. Lines show "
-    "the difference from the average sample, feature by feature, all on one scale. Rows run from the lowest to the "
-    "highest first joint score.{some}"
+    "the difference from the average sample, feature by feature, all on one scale.{some}"
 )
+READ_ORDER = " Rows run from the lowest to the highest first joint score."
 SOME_FEATURES = f" Only the {MAX_FEATURES} features that vary most are drawn."
 READ_CURVES = (
     "How to read it: each curve is one term of what training makes small. A curve that has become flat has finished; "
@@ -166,12 +165,13 @@ def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
     return text + more + fewer
 
 
-def read_examples(shape: tuple[int, ...]) -> str:
-    """How to read the examples of a modality whose samples have this shape."""
+def read_examples(shape: tuple[int, ...], joint_rank: int) -> str:
+    """How to read the examples of a modality whose samples have this shape, in the order of this many joint scores."""
+    order = READ_ORDER if joint_rank else ""
     kind = kind_of(shape)
     if kind == "line":
-        return READ_LINES.format(some=SOME_FEATURES if max(shape) > MAX_FEATURES else "")
-    return READ_IMAGES + (READ_VOLUMES if kind == "volume" else "")
+        return READ_LINES.format(some=SOME_FEATURES if line(np.zeros(shape)).size > MAX_FEATURES else "") + order
+    return READ_IMAGES + (READ_VOLUMES if kind == "volume" else "") + order
 
 
 def read_curves(history: Mapping[str, Sequence[object]]) -> str:
