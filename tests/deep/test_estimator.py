@@ -189,6 +189,26 @@ def test_networks_of_ones_own_are_trained_saved_and_asked_for_again(small: Synth
     np.testing.assert_array_equal(again.transform(small.data), model.transform(small.data))
 
 
+def frozen_encoder(shape: tuple[int, ...], rank: int) -> nn.Module:
+    pretrained = nn.Linear(shape[0], 8)
+    with torch.no_grad():
+        pretrained.weight.copy_(torch.linspace(-0.2, 0.2, 8 * shape[0]).view(8, -1))
+    return nn.Sequential(pretrained.requires_grad_(False), nn.GELU(), nn.Linear(8, rank))
+
+
+def test_weights_that_came_frozen_are_not_trained(small: Synthetic) -> None:
+    model = fitted(small.data, 1, 1, networks=(frozen_encoder, small_decoder), max_epochs=2)
+    for name, encoders in (
+        ("joint", model.network_.joint_encoders),
+        ("individual", model.network_.individual_encoders),
+    ):
+        for encoder, (width,) in zip(encoders, model.shapes_.values(), strict=True):
+            before = frozen_encoder((width,), 1)
+            assert torch.equal(encoder[0].weight, before[0].weight), name
+    trained = sum(8 + 1 + 2 * width for (width,) in model.shapes_.values())
+    assert model.n_parameters_ == 2 * trained
+
+
 def test_images_and_vectors_go_in_as_they_are() -> None:
     rng = np.random.default_rng(0)
     data = {"image": rng.normal(size=(64, 12, 10)), "vector": rng.normal(size=(64, 7))}

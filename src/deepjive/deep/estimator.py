@@ -327,7 +327,7 @@ class DeepJIVE(JointIndividualModel):
         individual_ranks: Mapping[str, int],
     ) -> None:
         """Everything learned, in its state before training; without `joint_rank_`, which says that there is a model."""
-        vars(self).pop("joint_rank_", None)
+        self.__dict__.pop("joint_rank_", None)
         self.shapes_ = {name: tuple(shape) for name, shape in shapes.items()}
         self.mean_, self.scale_ = scaling.mean, scaling.scale
         self.individual_ranks_ = {name: int(individual_ranks[name]) for name in shapes}
@@ -348,7 +348,7 @@ class DeepJIVE(JointIndividualModel):
         )
         self.standardizers_ = torch.nn.ModuleList(Standardizer(rank) for rank in (joint_rank, *ranks)).double()
         self.offset_ = {name: np.zeros(shape, dtype=np.float32) for name, shape in self.shapes_.items()}
-        self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters())
+        self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters() if weight.requires_grad)
 
     def _train(
         self,

@@ -37,6 +37,11 @@ class Network(nn.Module):
         What keeps the individual scores from the joint ones.
     conditioned : bool
         Whether individual decoders also see the joint scores.
+
+    Attributes
+    ----------
+    frozen : frozenset of str
+        Names of the weights that came frozen, as of a pretrained network; they are never trained.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Network(nn.Module):
         self.orthogonality = orthogonality
         self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
         self.conditioned = conditioned
+        self.frozen = frozenset(name for name, weight in self.named_parameters() if not weight.requires_grad)
 
     @property
     def joint_modules(self) -> list[nn.Module]:

@@ -282,8 +282,9 @@ def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: Setting
     phase.requires_grad_(False)
     optimizers = []
     fused = not settings.half_precision
+    frozen = {id(weight) for name, weight in phase.network.named_parameters() if name in phase.network.frozen}
     for group, rate in zip(modules, (1.0, settings.regression_rate), strict=True):
-        parameters = list(group.requires_grad_(True).parameters())
+        parameters = [weight.requires_grad_(True) for weight in group.parameters() if id(weight) not in frozen]
         if parameters:
             rate *= settings.learning_rate
             optimizers.append(torch.optim.AdamW(_groups(group, settings.weight_decay, rate), rate, fused=fused))
@@ -303,7 +304,7 @@ def _groups(modules: nn.Module, weight_decay: float, rate: float) -> list[dict[s
     maps = [module for module in modules.modules() if isinstance(module, nn.Linear)]
     steps = {id(one.weight): min(1.0, MANY_INPUTS / max(1, one.in_features)) for one in maps}
     groups: dict[tuple[bool, float], list[Tensor]] = {}
-    for weight in modules.parameters():
+    for weight in (weight for weight in modules.parameters() if weight.requires_grad):
         groups.setdefault((id(weight) in linear, steps.get(id(weight), 1.0)), []).append(weight)
     return [
         {"params": groups[key], "weight_decay": 0.0 if key[0] else weight_decay, "lr": rate * key[1]}
