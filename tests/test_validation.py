@@ -1,10 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
 import deepjive.batches
-from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
+from deepjive import AJIVE, DeepJIVE, HeteroJIVE, Modalities
 from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
 
 N = 20
@@ -120,30 +119,6 @@ def fitted():
 def test_data_unlike_those_fitted_are_refused_by_name(fitted, data, message, use):
     with pytest.raises(ValueError, match=message):
         getattr(fitted, use)(data)
-
-
-GENES = ["tp53", "brca1", "egfr", "myc"]
-
-
-@pytest.mark.filterwarnings("ignore:The joint phase was still improving")
-@pytest.mark.parametrize("cls", [AJIVE, JIVE, DeepJIVE])
-def test_features_of_other_names_or_in_another_order_are_refused(cls, tmp_path):
-    def named(values, columns):
-        return {"mri": MRI, "pet": pd.DataFrame(values, columns=columns)}
-
-    settings = {"networks": "linear", "max_epochs": 1} if cls is DeepJIVE else {}
-    model = cls(joint_rank=1, individual_ranks=0, **settings).fit(named(PET, GENES))
-    model.save(tmp_path)
-    for used in (model, load(tmp_path)):
-        assert used.features_ == {"mri": None, "pet": GENES}
-        with pytest.raises(ValueError, match=r"'pet' has other .*: 2 of 4 .* 'brca1' in the place of 'tp53'. .* order"):
-            used.transform(named(PET[:, [1, 0, 2, 3]], ["brca1", "tp53", "egfr", "myc"]))
-        with pytest.raises(ValueError, match=r"1 of 4 .* 'kras' in the place of 'egfr'. Use the same features"):
-            used.decompose(named(PET, ["tp53", "brca1", "kras", "myc"]))
-        for same in (named(PET, GENES), named(PET, range(4)), {"mri": MRI, "pet": PET}):
-            np.testing.assert_array_equal(used.transform(same), used.transform({"mri": MRI, "pet": PET}))
-    del model.features_  # as of a model saved before names were kept
-    assert model.transform(named(PET, GENES[::-1])).shape == (N, 1)
 
 
 def test_a_constant_modality_and_a_single_sample_may_be_used_if_not_fitted(fitted):

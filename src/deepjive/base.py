@@ -38,9 +38,6 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     ----------
     shapes_ : dict of str to tuple
         Sample shape of each modality, in order.
-    features_ : dict of str to list of str or None
-        Names of each modality's features, None where they had none. Data of later use that name theirs must have the
-        same.
     mean_ : dict of str to array
         Mean sample of each modality, in data units.
     joint_rank_ : int
@@ -50,7 +47,6 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     """
 
     shapes_: dict[str, tuple[int, ...]]
-    features_: dict[str, list[Any] | None]
     mean_: dict[str, NDArray]
     joint_rank_: int
     individual_ranks_: dict[str, int]
@@ -218,14 +214,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
-        return check_for_use(X, self.shapes_, self._features())
-
-    def _features(self) -> dict[str, list[Any] | None]:
-        """Names of the features fitted; models saved before these were kept have none."""
-        return getattr(self, "features_", {})
-
-    def _keep_features(self, data: Modalities) -> None:
-        self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
+        return check_for_use(X, self.shapes_)
 
     def _learned(self) -> dict[str, Any]:
         """Learned state to be saved: numbers, text, arrays, and dicts and lists of these."""

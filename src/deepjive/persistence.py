@@ -324,9 +324,6 @@ def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -
         size, rank = math.prod(shapes[name]), max(learned["joint_rank_"], ranks[name])
         if np.shape(mean[name]) != tuple(shapes[name]):
             raise ValueError(f"the mean of {name!r} does not have the shape {tuple(shapes[name])}")
-        names = learned.get("features_", {}).get(name)
-        if names is not None and np.asarray(names, dtype=np.str_).shape != tuple(shapes[name]):
-            raise ValueError(f"the names of the features of {name!r} do not have the shape {tuple(shapes[name])}")
         if min(learned["joint_rank_"], ranks[name]) < 0 or (numbers is not None and rank * size > numbers):
             raise ValueError(f"{rank} scores of {name!r} do not fit the weights")
 

@@ -37,14 +37,6 @@ WRONG_SHAPE = (
     "Modality {name!r} has samples of shape {given}, but the model was fitted to samples of shape {fitted}. "
     "Use the same features, in the same order, as in `fit`."
 )
-OTHER_FEATURES = (
-    "Modality {name!r} has other features than the model was fitted to: {count} of {n} names differ, the first is "
-    "{given!r} in the place of {fitted!r}. {remedy}"
-)
-REORDER = "They are the same in another order; put them in the order of model.features_[{name!r}]."
-RENAME = (
-    "Use the same features, in the same order, as in `fit`; where only the names differ, give the array without names."
-)
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
     "to fit. Fit to the complete samples: data[data.present.all(axis=1)]; linear models also take missing='impute'."
@@ -135,13 +127,7 @@ def check_overlap(data: Modalities, needed: int) -> None:
             raise ValueError(NO_OVERLAP.format(name=name, count=count, needed=needed))
 
 
-def check_for_use(
-    X: Any,
-    shapes: Mapping[str, tuple[int, ...]],
-    features: Mapping[str, Any] | None = None,
-    *,
-    allow_nan: bool = False,
-) -> Modalities:
+def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool = False) -> Modalities:
     """Check data that a fitted model is applied to: some or all of its modalities, with the shapes it was fitted to.
 
     Parameters
@@ -150,8 +136,6 @@ def check_for_use(
         The data.
     shapes : mapping of str to tuple
         Names and sample shapes that the model was fitted to.
-    features : mapping of str to list of str or None, optional
-        Names of the features that the model was fitted to, where they had names. Compared where data have names, too.
     allow_nan : bool
         Whether single values may be NaN.
 
@@ -172,25 +156,9 @@ def check_for_use(
     for name, shape in data.shapes.items():
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
-        _check_features(name, data.features[name], (features or {}).get(name))
     data = data.select([name for name in shapes if name in data])
     check_values(data, varying=False, allow_nan=allow_nan)
     return data
-
-
-def _check_features(name: str, given: NDArray | None, fitted: Any) -> None:
-    """Raise where features have other names than those fitted; a data frame's 0, 1, 2 ... are no names."""
-    if given is None or fitted is None:
-        return
-    given, fitted = given.reshape(-1), np.asarray(fitted).reshape(-1)
-    numbers = np.arange(len(given)).astype(str)
-    if any(np.array_equal(names, numbers) for names in (given, fitted)) or np.array_equal(given, fitted):
-        return
-    differ = np.flatnonzero(given != fitted)
-    reordered = np.array_equal(np.sort(given), np.sort(fitted))
-    remedy = REORDER.format(name=name) if reordered else RENAME
-    first = {"given": str(given[differ[0]]), "fitted": str(fitted[differ[0]])}
-    raise ValueError(OTHER_FEATURES.format(name=name, count=len(differ), n=len(given), remedy=remedy, **first))
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> None:
