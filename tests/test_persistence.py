@@ -276,6 +276,11 @@ def test_an_edited_config_is_noticed(folder, change):
     assert_damaged(folder, "is damaged: config.json was changed after it was written")
 
 
+def test_a_model_from_before_features_were_kept_is_read(folder, data):
+    forge(folder, lambda config: config["learned"].pop("features_") and None)
+    assert load(folder).transform(data).shape[0] == len(data)
+
+
 def test_indentation_is_no_damage(folder):
     tamper(folder, lambda config: None)
     load(folder)
@@ -328,6 +333,8 @@ def test_another_class_is_never_imported(folder, kind):
         (lambda c: c.update(parameters={"$array": "/mean_/mri"}), "config.json and model.safetensors disagree"),
         (lambda c: c.update(learned={"$tuple": []}), "config.json and model.safetensors disagree"),
         (lambda c: c["learned"].update(mean_={"$tuple": 5}), "config.json and model.safetensors disagree"),
+        (lambda c: c["learned"].update(features_={"mri": ["one"]}), "the features of 'mri' are not"),
+        (lambda c: c["learned"].update(features_={"mri": 3}), "the features of 'mri' are not"),
         (lambda c: c.update(weights_sha256=None), "model.safetensors is not the file"),
     ],
 )

@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
 import deepjive.batches
-from deepjive import AJIVE, DeepJIVE, HeteroJIVE, Modalities
+from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
 from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
 
 N = 20
@@ -131,6 +134,49 @@ def test_modalities_are_brought_into_the_models_order(fitted):
         fitted.transform({"pet": PET, "mri": MRI}), fitted.transform({"mri": MRI, "pet": PET})
     )
     assert check_for_use({"pet": PET, "mri": MRI}, fitted.shapes_).names == ("mri", "pet")
+
+
+@pytest.fixture(scope="module", params=[AJIVE, HeteroJIVE, JIVE, DeepJIVE])
+def named(request, tmp_path_factory):
+    """A model of modalities whose features have names, as it comes back from its folder."""
+    folder = tmp_path_factory.mktemp("named")
+    extra = {"max_epochs": 1} if request.param is DeepJIVE else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = request.param(joint_rank=1, individual_ranks=1, random_state=0, **extra).fit(tables())
+    model.save(folder)
+    return load(folder)
+
+
+def tables():
+    names = {"mri": MRI.reshape(N, -1), "pet": PET}
+    return {
+        name: pd.DataFrame(array, columns=[f"{name} {i}" for i in range(array.shape[1])])
+        for name, array in names.items()
+    }
+
+
+def test_features_in_another_order_are_refused_with_the_remedy(named):
+    given = tables()["pet"].iloc[:, [0, 2, 1, 3]]
+    with pytest.raises(
+        ValueError, match="'pet' has the features .* another order: feature 1 is 'pet 2', but was 'pet 1'"
+    ):
+        named.transform({"pet": given})
+    again = given[named.features_["pet"]]
+    np.testing.assert_array_equal(named.transform({"pet": again}), named.transform({"pet": PET}))
+
+
+def test_other_features_are_named(named):
+    given = tables()["pet"]
+    with pytest.raises(ValueError, match="lacks 1 of them .'pet 1' first. and has 1 that are new .'age' first."):
+        named.decompose({"pet": given.rename(columns={"pet 1": "age"})})
+    with pytest.raises(ValueError, match="lacks 1 of them .'pet 3' first. and has 0 that are new. Use"):
+        named.transform({"pet": given.iloc[:, :3]})
+
+
+def test_features_without_names_of_their_own_are_not_compared(named):
+    plain = named.transform({"pet": PET})
+    np.testing.assert_array_equal(named.transform({"pet": pd.DataFrame(PET)}), plain)
 
 
 @pytest.mark.parametrize("cls", [AJIVE, HeteroJIVE])

@@ -38,6 +38,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     ----------
     shapes_ : dict of str to tuple
         Sample shape of each modality, in order.
+    features_ : dict of str to list of str, or None
+        Names of each modality's features, None where they have none.
     mean_ : dict of str to array
         Mean sample of each modality, in data units.
     joint_rank_ : int
@@ -47,6 +49,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     """
 
     shapes_: dict[str, tuple[int, ...]]
+    features_: dict[str, list[str] | None]
     mean_: dict[str, NDArray]
     joint_rank_: int
     individual_ranks_: dict[str, int]
@@ -214,7 +217,14 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
-        return check_for_use(X, self.shapes_)
+        return check_for_use(X, self.shapes_, features=self._fitted_features())
+
+    def _keep_features(self, data: Modalities) -> None:
+        self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
+
+    def _fitted_features(self) -> dict[str, list[str] | None]:
+        """Names of the features; of a model that was saved before these were kept, none."""
+        return getattr(self, "features_", {})
 
     def _learned(self) -> dict[str, Any]:
         """Learned state to be saved: numbers, text, arrays, and dicts and lists of these."""

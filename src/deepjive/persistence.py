@@ -324,6 +324,11 @@ def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -
         size, rank = math.prod(shapes[name]), max(learned["joint_rank_"], ranks[name])
         if np.shape(mean[name]) != tuple(shapes[name]):
             raise ValueError(f"the mean of {name!r} does not have the shape {tuple(shapes[name])}")
+        features = learned.get("features_", {}).get(name)
+        if features is not None and not (
+            isinstance(features, list) and len(features) == size and all(type(word) is str for word in features)
+        ):
+            raise ValueError(f"the features of {name!r} are not {size} names")
         if min(learned["joint_rank_"], ranks[name]) < 0 or (numbers is not None and rank * size > numbers):
             raise ValueError(f"{rank} scores of {name!r} do not fit the weights")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,15 @@ UNKNOWN_NAMES = "The model was fitted to the modalities {fitted}, but was given 
 WRONG_SHAPE = (
     "Modality {name!r} has samples of shape {given}, but the model was fitted to samples of shape {fitted}. "
     "Use the same features, in the same order, as in `fit`."
+)
+OTHER_FEATURES = (
+    "Modality {name!r} has other features than the model was fitted to: it lacks {lacking} of them{first_lacking} and "
+    "has {new} that are new{first_new}. Use the same features, in the same order, as in `fit`; model.features_ names "
+    "them."
+)
+OTHER_ORDER = (
+    "Modality {name!r} has the features that the model was fitted to in another order: feature {number} is {given!r}, "
+    "but was {fitted!r} in `fit`. Put them into that order; of a data frame: frame[model.features_[{name!r}]]."
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
@@ -127,7 +137,12 @@ def check_overlap(data: Modalities, needed: int) -> None:
             raise ValueError(NO_OVERLAP.format(name=name, count=count, needed=needed))
 
 
-def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool = False) -> Modalities:
+def check_for_use(
+    X: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    allow_nan: bool = False,
+    features: Mapping[str, Sequence[str] | None] | None = None,
+) -> Modalities:
     """Check data that a fitted model is applied to: some or all of its modalities, with the shapes it was fitted to.
 
     Parameters
@@ -138,6 +153,8 @@ def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool
         Names and sample shapes that the model was fitted to.
     allow_nan : bool
         Whether single values may be NaN.
+    features : mapping of str to sequence of str or None, optional
+        Names of the features that the model was fitted to; compared where the data have names as well.
 
     Returns
     -------
@@ -147,13 +164,14 @@ def check_for_use(X: Any, shapes: Mapping[str, tuple[int, ...]], allow_nan: bool
     Raises
     ------
     ValueError
-        For names or shapes that differ from those fitted, or values that are not finite.
+        For names, features or shapes that differ from those fitted, or values that are not finite.
     """
     data = as_modalities(X)
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
         raise ValueError(UNKNOWN_NAMES.format(fitted=list(shapes), given=list(data.names), unknown=unknown))
     for name, shape in data.shapes.items():
+        _check_features(name, data.features[name], (features or {}).get(name))
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
     data = data.select([name for name in shapes if name in data])
@@ -176,6 +194,29 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> No
             forget(data[name])
         if varying and not varies:
             raise ValueError(CONSTANT.format(name=name))
+
+
+def _check_features(name: str, given: NDArray[np.str_] | None, fitted: Sequence[str] | None) -> None:
+    """Raise where features that have names are others, or in another order; 0, 1, 2 ... are numbers, not names."""
+    if given is None or fitted is None or _are_numbers(given) or _are_numbers(fitted):
+        return
+    there, wanted = given.tolist(), list(fitted)
+    if there == wanted:
+        return
+    lacking, new = Counter(wanted) - Counter(there), Counter(there) - Counter(wanted)
+    if not (lacking or new):
+        number = next(i for i, pair in enumerate(zip(there, wanted, strict=True)) if pair[0] != pair[1])
+        raise ValueError(OTHER_ORDER.format(name=name, number=number, given=there[number], fitted=wanted[number]))
+    shown = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
+    raise ValueError(OTHER_FEATURES.format(name=name, **shown, new=new.total(), first_new=_first_of(new)))
+
+
+def _are_numbers(names: Sequence[str] | NDArray[np.str_]) -> bool:
+    return all(name == str(i) for i, name in enumerate(names))
+
+
+def _first_of(names: Mapping[str, int]) -> str:
+    return f" ({next(iter(names))!r} first)" if names else ""
 
 
 def _as_slice(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:

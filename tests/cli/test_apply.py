@@ -45,7 +45,9 @@ def test_impute_writes_what_the_model_predicts(fit, invoke, files):
     assert invoke(*words, files / "m.npy").exit_code == 0
     np.testing.assert_array_equal(np.load(files / "m.npy"), expected)
     assert invoke(*words, files / "m.csv").exit_code == 0
-    np.testing.assert_array_equal(pd.read_csv(files / "m.csv", index_col=0).to_numpy(), expected)
+    written, fitted = (pd.read_csv(files / name, index_col=0) for name in ("m.csv", "methylation.csv"))
+    np.testing.assert_array_equal(written.to_numpy(), expected)
+    assert written.columns.tolist() == fitted.columns.tolist()
 
 
 def test_impute_refuses_files_that_cannot_hold_the_result(invoke, files):

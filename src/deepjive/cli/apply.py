@@ -102,7 +102,8 @@ def impute(
         raise ValueError(NOT_A_TABLE.format(name=name, shape=predicted.shape[1:]))
     if out.suffix == ".csv":
         names = range(len(data)) if data.samples is None else data.samples
-        header = ["sample", *(f"feature_{i}" for i in range(1, predicted.shape[1] + 1))]
+        features = getattr(model, "features_", {}).get(name)
+        header = ["sample", *(features or (f"feature_{i}" for i in range(1, predicted.shape[1] + 1)))]
         _write(out, csv_text(header, ([sample, *row] for sample, row in zip(names, predicted, strict=True))))
         return
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -235,6 +235,7 @@ class JIVE(LinearModel):
         estimate, unit = found.estimate, np.sqrt(len(data))
         individual = dict(zip(data.names, estimate.individual, strict=True))
         self.shapes_ = data.shapes
+        self._keep_features(data)
         self.joint_rank_ = estimate.joint.shape[1]
         self.individual_ranks_ = {name: scores.shape[1] for name, scores in individual.items()}
         self.rank_history_, self.n_iter_ = found.history, estimate.n_iter

@@ -62,7 +62,8 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
-        return check_for_use(X, self.shapes_, allow_nan=checked_missing(self.missing))
+        fill = checked_missing(self.missing)
+        return check_for_use(X, self.shapes_, allow_nan=fill, features=self._fitted_features())
 
     def _scores_by_pattern(self, data: Modalities) -> Scores:
         return super()._scores_by_pattern(fill_for_use(self, data) if self.missing == "impute" else data)
