@@ -159,7 +159,7 @@ def tables():
 def test_features_in_another_order_are_refused_with_the_remedy(named):
     given = tables()["pet"].iloc[:, [0, 2, 1, 3]]
     with pytest.raises(
-        ValueError, match="'pet' has the features .* another order: feature 1 is 'pet 2', but was 'pet 1'"
+        ValueError, match=r"'pet' has the features .* another order: feature 1 is 'pet 2', but was 'pet 1'"
     ):
         named.transform({"pet": given})
     again = given[named.features_["pet"]]
@@ -168,9 +168,9 @@ def test_features_in_another_order_are_refused_with_the_remedy(named):
 
 def test_other_features_are_named(named):
     given = tables()["pet"]
-    with pytest.raises(ValueError, match="lacks 1 of them .'pet 1' first. and has 1 that are new .'age' first."):
+    with pytest.raises(ValueError, match=r"lacks 1 of them .'pet 1' first. and has 1 that are new .'age' first."):
         named.decompose({"pet": given.rename(columns={"pet 1": "age"})})
-    with pytest.raises(ValueError, match="lacks 1 of them .'pet 3' first. and has 0 that are new. Use"):
+    with pytest.raises(ValueError, match=r"lacks 1 of them .'pet 3' first. and has 0 that are new. Use"):
         named.transform({"pet": given.iloc[:, :3]})
 
 

@@ -49,7 +49,8 @@ OTHER_ORDER = (
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
-    "to fit. Fit to the complete samples: data[data.present.all(axis=1)]; linear models also take missing='impute'."
+    "to fit. Fit to the complete samples: data[data.present.all(axis=1)], --unmatched drop; linear "
+    "models also take missing='impute' (--missing impute), and DeepJIVE takes them as they are."
 )
 TOO_FEW_MEASURED = (
     "Modality {name!r} was measured in {count} of {n} samples, but at least {needed} are needed. Drop the modality, or "

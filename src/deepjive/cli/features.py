@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import ModalityOption, RunArgument, SamplesOption, read_modalities
+from deepjive.cli.options import (
+    ModalityOption,
+    RunArgument,
+    SamplesOption,
+    Unmatched,
+    UnmatchedOption,
+    read_modalities,
+)
 from deepjive.cli.tables import csv_text, file_names
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ def features(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="Folder to write a table of each modality to.", show_default=False)],
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations of a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
@@ -41,7 +49,7 @@ def features(
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically
 
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     if not isinstance(model, LinearModel):
         raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))
     intervals = bootstrap(model, data, n_draws=draws, random_state=seed)

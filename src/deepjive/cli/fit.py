@@ -19,6 +19,8 @@ from deepjive.cli.options import (
     ModalityOption,
     SamplesOption,
     TitleOption,
+    Unmatched,
+    UnmatchedOption,
     command_of,
     paths_of,
     rank_of,
@@ -96,6 +98,7 @@ def fit(
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     missing: MissingOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -206,9 +209,10 @@ def fit(
     given = {key: value for key, value in given.items() if value is not None}
     model = make_estimator(method.value, {**context.meta.get(PARAMETERS, {}), **given})
     set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
-    data = read_modalities(modality, samples)
+    data = read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
-    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title)
+    kept = None if unmatched is Unmatched.error else unmatched.value
+    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title, unmatched=kept)
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
     _fit(model, data, out, run)

@@ -26,6 +26,14 @@ RANK_TWICE = "{option} names {name!r} more than once."
 TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
 
 
+class Unmatched(StrEnum):
+    """What is done about samples that not all files have."""
+
+    error = "error"
+    drop = "drop"
+    keep = "keep"
+
+
 class Missing(StrEnum):
     """What is done about values that are missing."""
 
@@ -68,7 +76,16 @@ LabelsOption = Annotated[
 ]
 MissingOption = Annotated[
     Missing | None,
-    typer.Option(help="What to do about empty cells (linear methods).", show_default="error"),
+    typer.Option(
+        help="What to do about empty cells, and samples that lack a modality (linear methods).", show_default="error"
+    ),
+]
+UnmatchedOption = Annotated[
+    Unmatched,
+    typer.Option(
+        help="What to do about samples that not all tables have: leave them out, or keep them as samples that lack a "
+        "modality."
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
@@ -79,7 +96,9 @@ def command_of(context: typer.Context) -> str:
     return shlex.join(["deepjive", *(context.obj or [])])
 
 
-def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:
+def read_modalities(
+    options: Sequence[str], samples: str | None = None, unmatched: Unmatched = Unmatched.error
+) -> Modalities:
     """The data named by ``--modality`` options.
 
     Parameters
@@ -88,6 +107,8 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
         ``"name=path"`` each.
     samples : str, optional
         File of the samples' names, see `deepjive.files.read_names`.
+    unmatched : Unmatched
+        As for `Modalities`.
 
     Returns
     -------
@@ -97,7 +118,11 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
     from deepjive.modalities import Modalities
 
     paths = paths_of(options)
-    data = _of_mudata(paths) if any(MUDATA in path.lower() for path in paths.values()) else Modalities(paths)
+    if any(MUDATA in path.lower() for path in paths.values()):
+        data = _of_mudata(paths)
+        data = data[data.present.all(axis=1)] if unmatched is Unmatched.drop else data
+    else:
+        data = Modalities(paths, unmatched=unmatched.value)
     if samples is None:
         return data
     return Modalities(data, samples=read_names(samples, len(data)))
