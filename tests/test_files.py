@@ -124,6 +124,11 @@ def test_wrong_separator_is_suspected(write):
         read_array(write("x.csv", "a;b\n1;2\n3;4\n"))
 
 
+def test_decimal_commas_are_suspected(write):
+    with pytest.raises(ValueError, match=r"names 1 columns, but the next one holds 3 cells\. .* decimals by a point"):
+        read_array(write("x.csv", "id;a;b\np;1,5;2,5\nq;2,5;3,5\n"))
+
+
 def test_missing_header_row_is_suspected(write):
     with pytest.raises(ValueError, match="seems to have no header row"):
         read_array(write("x.csv", "0.5,-1.5,2.5\n1,2,3\n"))

@@ -30,6 +30,7 @@ from deepjive.cli.options import (
 )
 
 NOT_AN_OPTION = "{option} is not an option of --method {method}, which has {own}."
+NOT_A_PARAMETER = "[parameters] has {name!r}, which is no parameter of --method {method}; its parameters are {known}."
 GO_ON = "What was learned until the last checkpoint is kept: deepjive fit --resume {path}"
 INTERRUPTED = (
     "Training was interrupted; the run holds the best model until then. To go on: deepjive fit --resume {path}"
@@ -285,9 +286,12 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
 
     cls = getattr(deepjive, CLASSES[method])
     for name in parameters:
+        if not _knows(cls, name) and name not in OPTIONS:
+            known = list(inspect.signature(cls).parameters)
+            raise ValueError(NOT_A_PARAMETER.format(name=name, method=method, known=known))
         if not _knows(cls, name):
             own = ", ".join(option for parameter, option in OPTIONS.items() if _knows(cls, parameter))
-            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS.get(name, name), method=method, own=own))
+            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS[name], method=method, own=own))
     if parameters.get("orthogonality") == Orthogonality.none.value:
         parameters = {**parameters, "orthogonality": None}
     return cls(**parameters)

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 NOT_NAMED = "--modality {given!r} is not of the form name=path; write e.g. --modality mri=mri.npy."
 REPEATED = "--modality names {name!r} more than once; give each modality a name of its own."
-NOT_A_RANK = (
-    "{option} {given!r} is not a number of components; write a number, 'auto', or name=number for one modality."
-)
+NOT_A_RANK = "{option} {given!r} is not a number of components; write a number or 'auto'{or_by_name}."
+BY_NAME = " for all modalities, or name=number for one"
 MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
 RANK_TWICE = "{option} names {name!r} more than once."
 TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
@@ -189,7 +188,8 @@ def rank_of(option: str, text: str) -> int | str:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(NOT_A_RANK.format(option=option, given=text)) from None
+        by_name = "" if option == "--joint-rank" else BY_NAME
+        raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=by_name)) from None
 
 
 def ranks_of(option: str, texts: Sequence[str]) -> Any:
@@ -214,6 +214,6 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
             raise ValueError(RANK_TWICE.format(option=option, name=name))
         rank = rank_of(option, number)
         if isinstance(rank, str):
-            raise ValueError(NOT_A_RANK.format(option=option, given=text))
+            raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=BY_NAME))
         ranks[name] = rank
     return ranks
