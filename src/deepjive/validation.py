@@ -22,8 +22,9 @@ TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r
 NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
-    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute'; a "
-    "sample that lacks the whole modality is marked in `present`."
+    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute' "
+    "(--missing impute); a sample that lacks the whole modality is marked in `present`, or its row left out of the "
+    "table and unmatched='keep' given (--unmatched keep)."
 )
 INFINITE = (
     "Modality {name!r} contains {count} values that are infinite, the first in sample {sample}. NaN stands for a value "
@@ -233,14 +234,14 @@ def _is_not_finite(block: NDArray) -> NDArray[np.bool_]:
 
 def _count(
     data: Modalities, name: str, rows: NDArray[np.intp], is_bad: Callable[[NDArray], NDArray[np.bool_]]
-) -> dict[str, int]:
-    """Number of bad values, and the first sample that has one."""
+) -> dict[str, int | str]:
+    """Number of bad values, and the first sample that has one, with its name."""
     count, sample = 0, -1
     for batch in row_batches(rows, data.shapes[name]):
         bad = is_bad(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
         count += int(bad.sum())
         sample = int(batch[bad.any(axis=1).argmax()]) if sample < 0 and bad.any() else sample
-    return {"count": count, "sample": sample}
+    return {"count": count, "sample": sample if data.samples is None else f"{sample} ({data.samples[sample]!s})"}
 
 
 def _is_finite(block: NDArray) -> bool:

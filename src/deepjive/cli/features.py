@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
 FEW = 0.05
+READ_AS = (
+    "How to read it: the intervals are for all samples of the kind, without the noise that a fit takes up as joint or "
+    "individual (if noise is independent between features), so that the fit's own figures may lie outside."
+)
 
 
 def features(
@@ -63,6 +67,7 @@ def features(
         rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), found))
     header = ("modality", "joint", "individual", "residual", f"features at a false discovery rate of {FEW:.0%}")
     show.table(f"Variance explained, {intervals.level:.0%} intervals of {draws} draws", header, rows)
+    show.line(READ_AS)
     show.line(f"Features: {out}")
 
 

@@ -33,8 +33,8 @@ UNKNOWN_NETWORKS = (
     "(shape, rank), or a dict of modality names to these."
 )
 NOT_A_FACTORY = (
-    "networks holds a {kind}, which is a network, but a pair of functions that make networks is expected: each is called "
-    "with (shape, rank), for every part of every modality, and returns a new torch module."
+    "networks holds a {kind}, which is a network, but a pair of functions that make networks is expected: each is "
+    "called with (shape, rank), for every part of every modality, and returns a new torch module."
 )
 NOT_A_MODULE = "The function for the {role} of modality {name!r} returned a {kind}, but a torch module is expected."
 UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."

@@ -23,8 +23,8 @@ ONE_NUMBER = (
     "tuple's entry."
 )
 NOT_AN_ENTRY = (
-    "Entry {key!r} of dataset[0] is a {kind}, but an array or a tensor is expected. Give a dataset whose items hold the "
-    "modalities themselves: a flat dict or tuple."
+    "Entry {key!r} of dataset[0] is a {kind}, but an array or a tensor is expected. Give a dataset whose items hold "
+    "the modalities themselves: a flat dict or tuple."
 )
 LOADER = " Give the dataset that it loads from: Modalities.from_dataset(loader.dataset)."
 WRONG_NAMES = (

@@ -41,8 +41,8 @@ NO_NUMBERS = (
     "check the file's separator."
 )
 MORE_CELLS = (
-    "{path}: the first line names {columns} columns, but the next one holds {cells} cells. Columns must be separated by "
-    "{separator}, and decimals by a point; check how the file was exported."
+    "{path}: the first line names {columns} columns, but the next one holds {cells} cells. Columns must be separated "
+    "by {separator}, and decimals by a point; check how the file was exported."
 )
 NO_HEADER = (
     "{path} seems to have no header row: its first line holds {start} ... as a sample would. Add a first line that "
