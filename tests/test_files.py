@@ -124,6 +124,20 @@ def test_wrong_separator_is_suspected(write):
         read_array(write("x.csv", "a;b\n1;2\n3;4\n"))
 
 
+def test_decimal_commas_are_suspected(write):
+    with pytest.raises(ValueError, match=r"names 1 columns, but the next one holds 3 cells\. .* decimals by a point"):
+        read_array(write("x.csv", "id;a;b\np;1,5;2,5\nq;2,5;3,5\n"))
+
+
+@pytest.mark.parametrize("group", ["u,v,w", "3,1,2"])
+def test_labels_whose_samples_are_named_in_another_column_are_refused(write, group):
+    rows = zip(group.split(","), "pqr", strict=True)
+    path = write("labels.csv", "group,patient\n" + "".join(f"{label},{name}\n" for label, name in rows))
+    with pytest.raises(ValueError, match="column 'patient' holds the names of the samples, but is not the first"):
+        read_labels(f"{path}:group", ["r", "p"], 2)
+    assert len(read_labels(f"{path}:group", None, 3)) == 3
+
+
 def test_missing_header_row_is_suspected(write):
     with pytest.raises(ValueError, match="seems to have no header row"):
         read_array(write("x.csv", "0.5,-1.5,2.5\n1,2,3\n"))

@@ -5,6 +5,7 @@ import torch
 from scipy.sparse import csc_matrix, csr_array
 
 from deepjive import Modalities
+from deepjive.readers.lazy import LabelledRows
 
 N = 12
 A = np.arange(N * 4.0).reshape(N, 4)
@@ -81,6 +82,45 @@ def test_data_frames_of_different_samples_are_refused(first, second, only_first,
     with pytest.raises(ValueError, match=rf"'a' and 'b' do not hold the same samples: {only_first} only in 'a', "
                        rf"{only_second} only in 'b'"):  # fmt: skip
         Modalities(frames(first, second))
+
+
+def test_samples_that_not_all_tables_have_are_left_out_or_kept_as_missing(tmp_path):
+    tables = {
+        "a": pd.DataFrame({"x": [1, 2, 3]}, index=["p", "q", "r"]),
+        "b": pd.DataFrame({"x": [4.0, 5.0, 6.0]}, index=["s", "r", "p"]),
+    }
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index_label="id")
+    files = {name: tmp_path / f"{name}.csv" for name in tables}
+    lazy = {name: LabelledRows(table.to_numpy(), table.index) for name, table in tables.items()}
+    for given in (tables, files, lazy):
+        dropped = Modalities(given, unmatched="drop")
+        assert dropped.samples.tolist() == ["p", "r"]
+        assert dropped.present.all()
+        np.testing.assert_array_equal(dropped["b"][:][:, 0], [6, 5])
+        kept = Modalities(given, unmatched="keep")
+        assert kept.samples.tolist() == ["p", "q", "r", "s"]
+        np.testing.assert_array_equal(kept.present, [[1, 1], [1, 0], [1, 1], [0, 1]])
+        np.testing.assert_array_equal(kept["a"][:][:3, 0], [1, 2, 3])
+        np.testing.assert_array_equal(kept["b"][:][[0, 2, 3], 0], [6, 5, 4])
+    with pytest.raises(ValueError, match=r"unmatched is 'outer', but must be one of \['error', 'drop', 'keep'\]"):
+        Modalities(tables, unmatched="outer")
+
+
+def test_rows_without_names_are_not_matched_to_other_samples_than_those_of_the_first_table():
+    some, all_of_them = pd.DataFrame(A[:2], index=["p", "r"]), pd.DataFrame(A[:3], index=["p", "q", "r"])
+    with pytest.raises(ValueError, match=r"'c' does not name its samples"):
+        Modalities({"a": some, "b": all_of_them, "c": A[:3]}, unmatched="keep")
+    with pytest.raises(ValueError, match=r"'c' does not name its samples"):
+        Modalities({"a": all_of_them, "b": some, "c": A[:2]}, unmatched="drop")
+    assert Modalities({"a": all_of_them, "b": some, "c": A[:3]}, unmatched="keep").present.sum() == 8
+
+
+def test_tables_without_a_common_sample_are_told_to_be_transposed():
+    with pytest.raises(ValueError, match=r"None is in both .the first are 'p' and 'gene 1'.*transpose"):
+        Modalities(frames(["p", "q"], ["gene 1", "gene 2"]), unmatched="keep")
+    with pytest.raises(ValueError, match=r"unmatched='drop', or keep .*--unmatched keep"):
+        Modalities(frames(["p", "q"], ["p", "t"]))
 
 
 @pytest.mark.parametrize("which", ["a", "b"])

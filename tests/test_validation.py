@@ -174,6 +174,13 @@ def test_other_features_are_named(named):
         named.transform({"pet": given.iloc[:, :3]})
 
 
+def test_a_sample_with_a_gap_is_told_by_its_name():
+    given = {name: table.set_axis([f"patient {i}" for i in range(N)]) for name, table in tables().items()}
+    given["pet"].iloc[7, 1] = np.nan
+    with pytest.raises(ValueError, match=r"the first in sample 7 \(patient 7\)\. .*--missing impute"):
+        estimator(AJIVE).fit(given)
+
+
 def test_features_without_names_of_their_own_are_not_compared(named):
     plain = named.transform({"pet": PET})
     np.testing.assert_array_equal(named.transform({"pet": pd.DataFrame(PET)}), plain)

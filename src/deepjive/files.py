@@ -38,6 +38,10 @@ LABELS_MISSING = (
 )
 LABELS_REPEATED = "{source} names sample {sample!r} more than once; keep one row of each sample."
 
+NAMES_NOT_FIRST = (
+    "{source}: column {column!r} holds the names of the samples, but is not the first, so that labels cannot be found "
+    "by name. Make it the first column."
+)
 NAMES_LENGTH = "There are {n} samples, but {source} holds {given} names. Name each sample, in order."
 NAMES_REPEATED = (
     "{source} names sample {sample!r} more than once. Give each sample a name of its own; another column than the "
@@ -119,6 +123,8 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
         table = read_table(path)
         with reading(path):
             series = _label_series(path, table, key)
+        if samples is not None:
+            _check_names_first(str(source), table, key, samples)
         if samples is not None and key not in table.columns[:1]:
             warn_of_numbers(path, table)
         with reading(path):
@@ -246,6 +252,16 @@ def _label_series(path: Path, table: pd.DataFrame, column: str | None) -> pd.Ser
     if column not in columns:
         raise UnreadableError(NO_SUCH_COLUMN.format(path=path, column=column, columns=columns))
     return table.iloc[:, columns.index(column)]
+
+
+def _check_names_first(source: str, table: pd.DataFrame, column: str | None, samples: Any) -> None:
+    """Raise if the samples are named by a column to which no one would look."""
+    if type(table.index).__name__ != "RangeIndex" and column != table.index.name:
+        return
+    names = set(map(str, samples))
+    for position, other in enumerate(table.columns):
+        if str(other) != column and names <= set(table.iloc[:, position].astype(str)):
+            raise UnreadableError(NAMES_NOT_FIRST.format(source=source, column=str(other)))
 
 
 def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> NDArray:

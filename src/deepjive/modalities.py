@@ -8,7 +8,7 @@ disk gives another array that lives on disk.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +47,9 @@ class Modalities:
         False where a sample lacks a modality; its row in that array is ignored. All present by default.
     features : mapping of str to sequence of str, optional
         Names of the features of some modalities. Taken from the columns of data frames when not given.
+    unmatched : {"error", "drop", "keep"}
+        What is done about samples that not all data frames and tables have: an error, leave them out, or keep them,
+        missing in `present` where they are not.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Modalities:
         samples: Sequence[str] | NDArray | None = None,
         present: ArrayLike | None = None,
         features: Mapping[str, Any] | None = None,
+        unmatched: Literal["error", "drop", "keep"] = "error",
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
@@ -80,7 +84,8 @@ class Modalities:
             arrays, known = dict(data.items()), dict(data.features)
         else:
             frames = named_sources(data)
-            frames, index = align(frames)
+            frames, index, measured = align(frames, unmatched)
+            present = measured if present is None else present
             samples = index if samples is None else samples
             known = {name: feature_names(frame) for name, frame in frames.items()}
             arrays = {name: as_array(name, frame) for name, frame in frames.items()}

@@ -23,10 +23,22 @@ NOT_A_COLLECTION = (
     "Write Modalities({{'mri': x, 'pet': y}}); a single matrix must first be split into its modalities."
 )
 UNEQUAL_INDEX = (
-    "The data frames of modalities {first!r} and {second!r} do not hold the same samples: {only_first} only in "
-    "{first!r}, {only_second} only in {second!r}. Select the common rows first, e.g. "
-    "common = a.index.intersection(b.index); Modalities({{{first!r}: a.loc[common], {second!r}: b.loc[common]}})."
+    "The tables of modalities {first!r} and {second!r} do not hold the same samples: {only_first} only in {first!r}, "
+    "{only_second} only in {second!r}. {advice}"
 )
+UNMATCHED_ADVICE = (
+    "Leave out samples that not all have with unmatched='drop', or keep them as samples that lack a modality with "
+    "unmatched='keep'; on the command line --unmatched drop or --unmatched keep."
+)
+NOTHING_IN_COMMON = (
+    "None is in both (the first are {one!r} and {other!r}): name samples alike, one sample in a row; transpose a table "
+    "whose columns are the samples."
+)
+UNNAMED_ROWS = (
+    "Modality {name!r} does not name its samples, so that its rows cannot be matched where the tables of others do not "
+    "hold the same ones. Give it as a table whose first column, or a data frame whose index, names them."
+)
+WRONG_UNMATCHED = "unmatched is {given!r}, but must be one of {known}."
 REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
 WRONG_DTYPE = (
     "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
@@ -36,6 +48,7 @@ SAME_NAME = (
     "The names of the modalities must differ as text, but {given} become {names}. Give every modality its own name."
 )
 NOT_AN_ARRAY = "Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
+UNMATCHED = ("error", "drop", "keep")
 HINTS = {
     "MuData": "Write Modalities.from_mudata(mdata).",
     "AnnData": "Write Modalities.from_mudata({'rna': adata_1, 'protein': adata_2}).",
@@ -102,28 +115,69 @@ def _labelled(frames: dict[str, Any]) -> list[str]:
     return tables if numbered else labelled
 
 
-def align(frames: dict[str, Any]) -> tuple[dict[str, Any], NDArray[np.str_] | None]:
-    """Bring the rows of labelled data frames into the first one's order; gives the names of the samples too."""
+def align(
+    frames: dict[str, Any], unmatched: str = "error"
+) -> tuple[dict[str, Any], NDArray[np.str_] | None, NDArray[np.bool_] | None]:
+    """Bring the rows of labelled data frames into the first one's order.
+
+    Parameters
+    ----------
+    frames : dict of str to source
+        As given by `named_sources`.
+    unmatched : {"error", "drop", "keep"}
+        What is done about samples that not all labelled frames have.
+
+    Returns
+    -------
+    frames : dict of str to source
+        With the same samples in the same order.
+    samples : array of str or None
+        Their names, None where no frame has any.
+    present : array of bool, shape (n_samples, n_modalities), or None
+        Which sample has which modality; None where all have all.
+    """
+    if unmatched not in UNMATCHED:
+        raise ValueError(WRONG_UNMATCHED.format(given=unmatched, known=list(UNMATCHED)))
     labelled = _labelled(frames)
     if not labelled:
-        return frames, None
-    first = labelled[0]
-    index = frames[first].index
+        return frames, None, None
     for name in labelled:
-        other = frames[name].index
-        only_first, only_second = int((~index.isin(other)).sum()), int((~other.isin(index)).sum())
-        if only_first or only_second:
-            raise ValueError(
-                UNEQUAL_INDEX.format(first=first, second=name, only_first=only_first, only_second=only_second)
-            )
-        if not other.is_unique:
+        if not frames[name].index.is_unique:
             raise ValueError(REPEATED_SAMPLE.format(name=name))
+    index = _common_index({name: frames[name].index for name in labelled}, unmatched)
+    unnamed = [name for name in frames if name not in labelled]
+    if unnamed and not index.equals(frames[labelled[0]].index):
+        raise ValueError(UNNAMED_ROWS.format(name=unnamed[0]))
+    present = np.ones((len(index), len(frames)), dtype=bool)
+    for column, name in enumerate(frames):
+        if name in labelled:
+            present[:, column] = index.isin(frames[name].index)
     frames = {name: _reordered(frame, index) if name in labelled else frame for name, frame in frames.items()}
-    return frames, np.asarray(index).astype(str)
+    return frames, np.asarray(index).astype(str), None if present.all() else present
+
+
+def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
+    """Names of the samples that are kept: the first frame's in its order, then those that only others have."""
+    (first, index), *others = indices.items()
+    for name, other in others:
+        in_both = index.isin(other)
+        only_first, only_second = int((~in_both).sum()), int((~other.isin(index)).sum())
+        if not (only_first or only_second):
+            continue
+        if unmatched == "error" or not in_both.any():
+            advice = UNMATCHED_ADVICE
+            if len(index) and len(other) and not in_both.any():
+                advice = NOTHING_IN_COMMON.format(one=str(index[0]), other=str(other[0]))
+            counts = {"only_first": only_first, "only_second": only_second}
+            raise ValueError(UNEQUAL_INDEX.format(first=first, second=name, **counts, advice=advice))
+        index = index[in_both] if unmatched == "drop" else index.append(other[~other.isin(index)])
+    return index
 
 
 def _reordered(source: Any, index: Any) -> Any:
-    return source.reordered(index) if isinstance(source, LabelledRows) else source.loc[index]
+    if isinstance(source, LabelledRows):
+        return source.reordered(index)
+    return source.loc[index] if index.isin(source.index).all() else source.reindex(index, fill_value=0)
 
 
 def feature_names(frame: Any) -> NDArray[np.str_] | None:

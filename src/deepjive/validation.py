@@ -22,8 +22,9 @@ TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r
 NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
-    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute'; a "
-    "sample that lacks the whole modality is marked in `present`."
+    "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute' "
+    "(--missing impute); a sample that lacks the whole modality is marked in `present`, or its row left out of the "
+    "table and unmatched='keep' given (--unmatched keep)."
 )
 INFINITE = (
     "Modality {name!r} contains {count} values that are infinite, the first in sample {sample}. NaN stands for a value "
@@ -49,7 +50,8 @@ OTHER_ORDER = (
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
-    "to fit. Fit to the complete samples: data[data.present.all(axis=1)]; linear models also take missing='impute'."
+    "to fit. Fit to the complete samples: data[data.present.all(axis=1)], --unmatched drop; linear "
+    "models also take missing='impute' (--missing impute), and DeepJIVE takes them as they are."
 )
 TOO_FEW_MEASURED = (
     "Modality {name!r} was measured in {count} of {n} samples, but at least {needed} are needed. Drop the modality, or "
@@ -232,14 +234,14 @@ def _is_not_finite(block: NDArray) -> NDArray[np.bool_]:
 
 def _count(
     data: Modalities, name: str, rows: NDArray[np.intp], is_bad: Callable[[NDArray], NDArray[np.bool_]]
-) -> dict[str, int]:
-    """Number of bad values, and the first sample that has one."""
+) -> dict[str, int | str]:
+    """Number of bad values, and the first sample that has one, with its name."""
     count, sample = 0, -1
     for batch in row_batches(rows, data.shapes[name]):
         bad = is_bad(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
         count += int(bad.sum())
         sample = int(batch[bad.any(axis=1).argmax()]) if sample < 0 and bad.any() else sample
-    return {"count": count, "sample": sample}
+    return {"count": count, "sample": sample if data.samples is None else f"{sample} ({data.samples[sample]!s})"}
 
 
 def _is_finite(block: NDArray) -> bool:

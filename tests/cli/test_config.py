@@ -142,7 +142,10 @@ def test_parameters_that_are_arrays_are_named(invoke, files):
         ("samples = [[1]]\n" + TOML, "'samples' is [[1]], but text or a number is expected"),
         (TOML + "[parameters]\nrandom_state = 7\n", "both seed = 3 and random_state = 7 in [parameters]"),
         (TOML.replace("seed = 3", "") + "[parameters]\nrandom_state = 'x'\n", "Invalid value for '--seed'"),
-        (TOML + "[parameters]\nlearning_rat = 1\n", "learning_rat is not an option of --method ajive"),
+        (
+            TOML + "[parameters]\nlearning_rat = 1\n",
+            "[parameters] has 'learning_rat', which is no parameter of --method ajive",
+        ),
     ],
 )
 def test_what_is_wrong_in_the_file_is_said_in_one_line(invoke, files, toml, text, message):

@@ -30,8 +30,14 @@ def test_missing_file_is_one_line(invoke, tmp_path):
         (["-m", "mri.npy"], "not of the form name=path"),
         (["-m", "=x.npy"], "not of the form name=path"),
         (["-m", "a=x.npy", "-m", "a=y.npy"], "names 'a' more than once"),
-        (["-m", "a=x.npy", "--joint-rank", "many"], "--joint-rank 'many' is not a number"),
-        (["-m", "a=x.npy", "--individual-rank", "a=b"], "--individual-rank 'b' is not a number"),
+        (
+            ["-m", "a=x.npy", "--joint-rank", "many"],
+            "--joint-rank 'many' is not a number of components; write a number or 'auto'.",
+        ),
+        (
+            ["-m", "a=x.npy", "--individual-rank", "a=b"],
+            "write a number or 'auto' for all modalities, or name=number for one.",
+        ),
         (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "a=1"], "use one or the other"),
         (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "3"], "2 times for all modalities"),
         (["-m", "a=x.npy", "--individual-rank", "a=2", "--individual-rank", "a=3"], "names 'a' more than once"),

@@ -25,6 +25,7 @@ def test_features_are_written_with_the_p_values_and_intervals_of_the_library(fit
     np.testing.assert_allclose(table[["loading_1_low", "loading_1_high"]].T, limits[:, 0])
     assert table["feature"].astype(str).tolist() == [str(i) for i in range(12)]
     assert "90% intervals of 20 draws" in result.stdout
+    assert "the fit's own figures may lie outside" in result.stdout
 
 
 @pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")

@@ -183,3 +183,19 @@ def test_deep_model_is_fitted_with_its_history(invoke, files):
     assert "How training went" in (files / "deep" / "report.html").read_text()
     again = invoke("transform", files / "deep", *words)
     assert again.stdout == (files / "deep" / "joint_scores.csv").read_text()
+
+
+def test_samples_that_not_all_tables_have_are_kept_or_left_out_also_when_the_run_is_made_again(fit, invoke, files):
+    pd.read_csv(files / "methylation.csv").iloc[10:].to_csv(files / "methylation.csv", index=False)
+    refused = fit()
+    assert refused.exit_code == 2
+    assert "10 only in 'expression', 0 only in 'methylation'" in refused.stderr
+    kept = fit("--unmatched", "keep", "--missing", "impute", out="kept")
+    assert kept.exit_code == 0, kept.stderr
+    assert len(pd.read_csv(files / "kept" / "joint_scores.csv")) == 80
+    assert fit("--unmatched", "drop", out="dropped").exit_code == 0
+    again = invoke("fit", "--config", files / "dropped", "--out", files / "again")
+    assert again.exit_code == 0, again.stderr
+    scores = [(files / run / "joint_scores.csv").read_text() for run in ("dropped", "again")]
+    assert scores[0] == scores[1]
+    assert len(scores[0].splitlines()) == 71

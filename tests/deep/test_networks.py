@@ -82,3 +82,11 @@ def test_own_networks_of_the_wrong_shape_are_named() -> None:
 def test_five_spatial_axes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at most 3 axes.*Use networks='dense'"):
         network_builders({"a": (5, 5, 5, 5, 5)}, "conv", 0.0)
+
+
+def test_a_network_in_the_place_of_a_function_that_makes_networks_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"networks holds a Linear, .* but a pair of functions that make networks"):
+        network_builders({"mri": (4,)}, (nn.Linear(4, 1), nn.Linear(1, 4)), 0.0)
+    forgetful = (lambda _shape, _rank: None, lambda _shape, _rank: None)
+    with pytest.raises(TypeError, match="for the encoder of modality 'mri' returned a NoneType, but a torch module"):
+        network_builders({"mri": (4,)}, forgetful, 0.0)["mri"].encoder(1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from deepjive import AJIVE, Modalities
 
@@ -70,6 +70,16 @@ class Single(Growing):
         return np.ones(3)
 
 
+class Labelled(Growing):
+    def __getitem__(self, i):
+        return np.ones(3), i
+
+
+class Nested(Growing):
+    def __getitem__(self, i):
+        return (np.ones(3), np.ones(2)), i
+
+
 class Empty(Growing):
     def __len__(self):
         return 0
@@ -82,6 +92,9 @@ class Empty(Growing):
         (Growing(), ["a"], ValueError, r"names=\['a'\] does not fit an item with 2 entries"),
         (Stream(), None, TypeError, "A map-style dataset is expected.*but a Stream was given"),
         (Single(), None, TypeError, "is a ndarray, but a dict of names to arrays or a tuple"),
+        (DataLoader(Growing()), None, TypeError, r"a DataLoader was given\. .*from_dataset\(loader\.dataset\)"),
+        (Labelled(), None, ValueError, r"Entry 1 of dataset\[0\] is a single number, as a label is.* names="),
+        (Nested(), None, TypeError, r"Entry 0 of dataset\[0\] is a tuple, but an array or a tensor is expected"),
         (Empty(), None, ValueError, "has no samples"),
         (Pairs(), None, TypeError, "Modality 'label' has dtype <U4"),
     ],

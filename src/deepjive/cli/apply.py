@@ -16,6 +16,8 @@ from deepjive.cli.options import (
     RunArgument,
     SamplesOption,
     TitleOption,
+    Unmatched,
+    UnmatchedOption,
     paths_of,
     read_modalities,
     read_named_labels,
@@ -38,6 +40,7 @@ def transform(
     run: RunArgument,
     modality: ModalityOption,
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     out: Annotated[
         Path | None, typer.Option(help="CSV file; without it the scores are printed.", show_default=False)
     ] = None,
@@ -48,7 +51,7 @@ def transform(
     """
     from deepjive.persistence import load
 
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     text = scores_text(model.transform(data), data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
@@ -61,6 +64,7 @@ def decompose(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -68,7 +72,7 @@ def decompose(
     """
     from deepjive.persistence import load
 
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     decomposition = model.decompose(data)
     out.mkdir(parents=True, exist_ok=True)
     files = file_names(data.names)
@@ -87,6 +91,7 @@ def impute(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="File to write: .npy, or .csv for vectors.", show_default=False)],
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
 ) -> None:
     """Predict a modality that was not measured from those that were.
 
@@ -96,7 +101,7 @@ def impute(
 
     if out.suffix not in (".npy", ".csv"):
         raise ValueError(UNKNOWN_SUFFIX.format(path=out))
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     predicted = model.impute(data, name)
     if out.suffix == ".csv" and predicted.ndim != 2:
         raise ValueError(NOT_A_TABLE.format(name=name, shape=predicted.shape[1:]))
@@ -116,6 +121,7 @@ def report(
     modality: ModalityOption,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The file; report.html in the run by default.", show_default=False)
@@ -137,7 +143,7 @@ def report(
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
     found = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and found is not None:

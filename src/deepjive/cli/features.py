@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import ModalityOption, RunArgument, SamplesOption, read_modalities
+from deepjive.cli.options import (
+    ModalityOption,
+    RunArgument,
+    SamplesOption,
+    Unmatched,
+    UnmatchedOption,
+    read_modalities,
+)
 from deepjive.cli.tables import csv_text, file_names
 
 if TYPE_CHECKING:
@@ -19,6 +26,10 @@ if TYPE_CHECKING:
 
 NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
 FEW = 0.05
+READ_AS = (
+    "How to read it: the intervals are for all samples of the kind, without the noise that a fit takes up as joint or "
+    "individual (if noise is independent between features), so that the fit's own figures may lie outside."
+)
 
 
 def features(
@@ -26,6 +37,7 @@ def features(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="Folder to write a table of each modality to.", show_default=False)],
     samples: SamplesOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations of a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
@@ -41,7 +53,7 @@ def features(
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically
 
-    model, data = load(run), read_modalities(modality, samples)
+    model, data = load(run), read_modalities(modality, samples, unmatched)
     if not isinstance(model, LinearModel):
         raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))
     intervals = bootstrap(model, data, n_draws=draws, random_state=seed)
@@ -55,6 +67,7 @@ def features(
         rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), found))
     header = ("modality", "joint", "individual", "residual", f"features at a false discovery rate of {FEW:.0%}")
     show.table(f"Variance explained, {intervals.level:.0%} intervals of {draws} draws", header, rows)
+    show.line(READ_AS)
     show.line(f"Features: {out}")
 
 

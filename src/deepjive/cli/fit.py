@@ -19,6 +19,8 @@ from deepjive.cli.options import (
     ModalityOption,
     SamplesOption,
     TitleOption,
+    Unmatched,
+    UnmatchedOption,
     command_of,
     paths_of,
     rank_of,
@@ -28,6 +30,7 @@ from deepjive.cli.options import (
 )
 
 NOT_AN_OPTION = "{option} is not an option of --method {method}, which has {own}."
+NOT_A_PARAMETER = "[parameters] has {name!r}, which is no parameter of --method {method}; its parameters are {known}."
 GO_ON = "What was learned until the last checkpoint is kept: deepjive fit --resume {path}"
 INTERRUPTED = (
     "Training was interrupted; the run holds the best model until then. To go on: deepjive fit --resume {path}"
@@ -96,6 +99,7 @@ def fit(
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     missing: MissingOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -206,9 +210,10 @@ def fit(
     given = {key: value for key, value in given.items() if value is not None}
     model = make_estimator(method.value, {**context.meta.get(PARAMETERS, {}), **given})
     set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
-    data = read_modalities(modality, samples)
+    data = read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
-    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title)
+    kept = None if unmatched is Unmatched.error else unmatched.value
+    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title, unmatched=kept)
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
     _fit(model, data, out, run)
@@ -281,9 +286,12 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
 
     cls = getattr(deepjive, CLASSES[method])
     for name in parameters:
+        if not _knows(cls, name) and name not in OPTIONS:
+            known = list(inspect.signature(cls).parameters)
+            raise ValueError(NOT_A_PARAMETER.format(name=name, method=method, known=known))
         if not _knows(cls, name):
             own = ", ".join(option for parameter, option in OPTIONS.items() if _knows(cls, parameter))
-            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS.get(name, name), method=method, own=own))
+            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS[name], method=method, own=own))
     if parameters.get("orthogonality") == Orthogonality.none.value:
         parameters = {**parameters, "orthogonality": None}
     return cls(**parameters)

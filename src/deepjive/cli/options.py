@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 NOT_NAMED = "--modality {given!r} is not of the form name=path; write e.g. --modality mri=mri.npy."
 REPEATED = "--modality names {name!r} more than once; give each modality a name of its own."
-NOT_A_RANK = (
-    "{option} {given!r} is not a number of components; write a number, 'auto', or name=number for one modality."
-)
+NOT_A_RANK = "{option} {given!r} is not a number of components; write a number or 'auto'{or_by_name}."
+BY_NAME = " for all modalities, or name=number for one"
 MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
 RANK_TWICE = "{option} names {name!r} more than once."
 TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
+
+
+class Unmatched(StrEnum):
+    """What is done about samples that not all files have."""
+
+    error = "error"
+    drop = "drop"
+    keep = "keep"
 
 
 class Missing(StrEnum):
@@ -68,7 +75,16 @@ LabelsOption = Annotated[
 ]
 MissingOption = Annotated[
     Missing | None,
-    typer.Option(help="What to do about empty cells (linear methods).", show_default="error"),
+    typer.Option(
+        help="What to do about empty cells, and samples that lack a modality (linear methods).", show_default="error"
+    ),
+]
+UnmatchedOption = Annotated[
+    Unmatched,
+    typer.Option(
+        help="What to do about samples that not all tables have: leave them out, or keep them as samples that lack a "
+        "modality."
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
@@ -79,7 +95,9 @@ def command_of(context: typer.Context) -> str:
     return shlex.join(["deepjive", *(context.obj or [])])
 
 
-def read_modalities(options: Sequence[str], samples: str | None = None) -> Modalities:
+def read_modalities(
+    options: Sequence[str], samples: str | None = None, unmatched: Unmatched = Unmatched.error
+) -> Modalities:
     """The data named by ``--modality`` options.
 
     Parameters
@@ -88,6 +106,8 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
         ``"name=path"`` each.
     samples : str, optional
         File of the samples' names, see `deepjive.files.read_names`.
+    unmatched : Unmatched
+        As for `Modalities`.
 
     Returns
     -------
@@ -97,7 +117,11 @@ def read_modalities(options: Sequence[str], samples: str | None = None) -> Modal
     from deepjive.modalities import Modalities
 
     paths = paths_of(options)
-    data = _of_mudata(paths) if any(MUDATA in path.lower() for path in paths.values()) else Modalities(paths)
+    if any(MUDATA in path.lower() for path in paths.values()):
+        data = _of_mudata(paths)
+        data = data[data.present.all(axis=1)] if unmatched is Unmatched.drop else data
+    else:
+        data = Modalities(paths, unmatched=unmatched.value)
     if samples is None:
         return data
     return Modalities(data, samples=read_names(samples, len(data)))
@@ -164,7 +188,8 @@ def rank_of(option: str, text: str) -> int | str:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(NOT_A_RANK.format(option=option, given=text)) from None
+        by_name = "" if option == "--joint-rank" else BY_NAME
+        raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=by_name)) from None
 
 
 def ranks_of(option: str, texts: Sequence[str]) -> Any:
@@ -189,6 +214,6 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
             raise ValueError(RANK_TWICE.format(option=option, name=name))
         rank = rank_of(option, number)
         if isinstance(rank, str):
-            raise ValueError(NOT_A_RANK.format(option=option, given=text))
+            raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=BY_NAME))
         ranks[name] = rank
     return ranks

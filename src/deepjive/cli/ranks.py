@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import MissingOption, ModalityOption, ranks_of, read_modalities
+from deepjive.cli.options import MissingOption, ModalityOption, Unmatched, UnmatchedOption, ranks_of, read_modalities
 
 MORE_ROWS = 3
 
@@ -23,6 +23,7 @@ def ranks(
         ),
     ] = None,
     missing: MissingOption = None,
+    unmatched: UnmatchedOption = Unmatched.error,
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
     deep: Annotated[
@@ -39,13 +40,13 @@ def ranks(
         given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
         if unused := [option for option, value in given.items() if value]:
             raise typer.BadParameter(ONLY_WITHOUT_DEEP.format(option=unused[0]))
-        by_prediction(read_modalities(modality), seed)
+        by_prediction(read_modalities(modality, unmatched=unmatched), seed)
         return
     from deepjive import AJIVE
 
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
     parameters |= {"missing": missing.value} if missing else {}
-    model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality))
+    model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality, unmatched=unmatched))
     rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
     show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)
     header: tuple[str, ...] = ("component", "squared singular value", "verdict")

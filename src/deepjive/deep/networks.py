@@ -32,6 +32,11 @@ UNKNOWN_NETWORKS = (
     "networks is {given!r}, but must be one of {kinds}, a pair (encoder, decoder) of factories called with "
     "(shape, rank), or a dict of modality names to these."
 )
+NOT_A_FACTORY = (
+    "networks holds a {kind}, which is a network, but a pair of functions that make networks is expected: each is "
+    "called with (shape, rank), for every part of every modality, and returns a new torch module."
+)
+NOT_A_MODULE = "The function for the {role} of modality {name!r} returned a {kind}, but a torch module is expected."
 UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."
 WRONG_OUTPUT = (
     "The {role} made for modality {name!r} turns a batch of shape {given} into shape {returned}, but {expected} is "
@@ -251,6 +256,8 @@ class NetworkBuilder:
             if self.kind == "conv" and len(layout_of(shape).space) > 3:
                 raise ValueError(NO_CONVOLUTION.format(given=choice, name=name, shape=shape))
         elif isinstance(choice, (tuple, list)) and len(choice) == 2 and all(callable(factory) for factory in choice):
+            if made := [type(factory).__name__ for factory in choice if isinstance(factory, nn.Module)]:
+                raise TypeError(NOT_A_FACTORY.format(kind=made[0]))
             self.factories = (choice[0], choice[1])
         else:
             raise ValueError(UNKNOWN_NETWORKS.format(given=choice, kinds=KINDS))
@@ -272,6 +279,8 @@ class NetworkBuilder:
         return Decoder(self.kind, self.shape, rank, self.dropout)
 
     def _checked(self, role: str, module: Any, given: tuple[int, ...], expected: tuple[int, ...]) -> nn.Module:
+        if not isinstance(module, nn.Module):
+            raise TypeError(NOT_A_MODULE.format(role=role, name=self.name, kind=type(module).__name__))
         with torch.no_grad():
             returned = tuple(module(torch.zeros(2, *given)).shape)
         if returned != (2, *expected):

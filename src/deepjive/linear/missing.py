@@ -30,8 +30,8 @@ from deepjive.modalities import Modalities, as_modalities
 from deepjive.validation import check_modality_ranks
 
 EMPTY = (
-    "Modality {name!r} has no value at all in {what} {index}. Drop it; a sample that lacks the whole modality is "
-    "marked in `present`."
+    "Modality {name!r} has no value at all in {what} {index}. Drop it. A sample that lacks the whole modality is "
+    "marked in `present`, or its row left out of the table and unmatched='keep' given (--unmatched keep)."
 )
 NOT_CONVERGED = (
     "The missing values of modality {name!r} still changed after max_iter={max_iter} iterations. "

@@ -17,6 +17,16 @@ NOT_MAP_STYLE = (
 NOT_A_COLLECTION = (
     "dataset[0] is a {kind}, but a dict of names to arrays or a tuple with one array for each modality is expected."
 )
+ONE_NUMBER = (
+    "Entry {key!r} of dataset[0] is a single number, as a label is, but a modality is an array of features. Leave it "
+    "out: Modalities.from_dataset(dataset, names=[...]), with the modalities of a dict, or None in the place of a "
+    "tuple's entry."
+)
+NOT_AN_ENTRY = (
+    "Entry {key!r} of dataset[0] is a {kind}, but an array or a tensor is expected. Give a dataset whose items hold "
+    "the modalities themselves: a flat dict or tuple."
+)
+LOADER = " Give the dataset that it loads from: Modalities.from_dataset(loader.dataset)."
 WRONG_NAMES = (
     "names={names} does not fit an item with {keys}. Name modalities of a dict that are wanted, or every entry of a "
     "tuple, None for those that are no modality, such as a label."
@@ -63,7 +73,12 @@ class ItemRows(RowReader):
 
     def __init__(self, items: Items, key: Any) -> None:
         self._items, self._key = items, key
-        first = _array(items(np.array([0]))[0][key])
+        entry = items(np.array([0]))[0][key]
+        if isinstance(entry, (tuple, Mapping)):
+            raise TypeError(NOT_AN_ENTRY.format(key=key, kind=type(entry).__name__))
+        first = _array(entry)
+        if first.ndim == 0 and first.dtype.kind in "fiub":
+            raise ValueError(ONE_NUMBER.format(key=key))
         super().__init__((len(items.dataset), *first.shape), first.dtype)
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
@@ -88,7 +103,8 @@ def rows_of_dataset(dataset: Any, names: Sequence[str | None] | None) -> dict[st
         Of a dict, the modalities that are wanted; of a tuple, a name for each entry, None for one that is left out.
     """
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-        raise TypeError(NOT_MAP_STYLE.format(kind=type(dataset).__name__))
+        advice = LOADER if hasattr(dataset, "dataset") else ""
+        raise TypeError(NOT_MAP_STYLE.format(kind=type(dataset).__name__) + advice)
     if len(dataset) == 0:
         raise ValueError(NO_ITEMS)
     items = Items(dataset)

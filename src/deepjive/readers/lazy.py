@@ -162,8 +162,10 @@ class LabelledRows:
     features: NDArray[np.str_] | None = None
 
     def reordered(self, index: Any) -> LabelledRows:
-        """The same samples in another order."""
-        return LabelledRows(select_rows(self.array, self.index.get_indexer(index)), index, self.features)
+        """The same samples in another order, or others of which those that are not there have rows of zeros."""
+        places = self.index.get_indexer(index)
+        array = SpreadRows(self.array, places) if (places < 0).any() else select_rows(self.array, places)
+        return LabelledRows(array, index, self.features)
 
 
 def in_memory(array: Any) -> bool:

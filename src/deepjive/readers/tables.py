@@ -40,6 +40,10 @@ NO_NUMBERS = (
     "{path} has no column of numbers after its first column {column!r}. Columns must be separated by {separator}; "
     "check the file's separator."
 )
+MORE_CELLS = (
+    "{path}: the first line names {columns} columns, but the next one holds {cells} cells. Columns must be separated "
+    "by {separator}, and decimals by a point; check how the file was exported."
+)
 NO_HEADER = (
     "{path} seems to have no header row: its first line holds {start} ... as a sample would. Add a first line that "
     "names the columns; if these are their names, let a first column 'id' name the samples."
@@ -107,6 +111,9 @@ def _read_text(path: Path, text: bool) -> pd.DataFrame:
     header, row = _first_lines(path, separator)
     if _is_data(header):
         raise UnreadableError(NO_HEADER.format(path=path, start=", ".join(header[:3])))
+    if header and len(row) > len(header) + 1:  # pandas would take all that is before the last cells for names
+        words = SEPARATORS[".tsv" if separator == "\t" else ".csv"]
+        raise UnreadableError(MORE_CELLS.format(path=path, columns=len(header), cells=len(row), separator=words))
     if text:
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     named = bool(header) and (not header[0].strip() or _is_sample_column(header[0]) or len(row) == len(header) + 1)
