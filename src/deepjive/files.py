@@ -123,10 +123,12 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
         table = read_table(path)
         with reading(path):
             series = _label_series(path, table, key)
-        if samples is not None:
+        if samples is not None and _names_are_first(table, key, samples):
+            series = series.set_axis(table.iloc[:, 0].astype(str))
+        elif samples is not None:
             _check_names_first(str(source), table, key, samples)
-        if samples is not None and key not in table.columns[:1]:
-            warn_of_numbers(path, table)
+            if key not in table.columns[:1]:
+                warn_of_numbers(path, table)
         with reading(path):
             return _label_column(str(source), series, samples, n)
     labels = _vector(source, path, suffix, key)
@@ -252,6 +254,13 @@ def _label_series(path: Path, table: pd.DataFrame, column: str | None) -> pd.Ser
     if column not in columns:
         raise UnreadableError(NO_SUCH_COLUMN.format(path=path, column=column, columns=columns))
     return table.iloc[:, columns.index(column)]
+
+
+def _names_are_first(table: pd.DataFrame, column: str | None, samples: Any) -> bool:
+    """Whether a first column that does not say so names all samples, such as a column of numbers."""
+    if type(table.index).__name__ != "RangeIndex" or not table.shape[1] or str(table.columns[0]) == column:
+        return False
+    return set(map(str, samples)) <= set(table.iloc[:, 0].astype(str))
 
 
 def _check_names_first(source: str, table: pd.DataFrame, column: str | None, samples: Any) -> None:

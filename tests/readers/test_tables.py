@@ -104,7 +104,8 @@ def test_a_first_column_that_could_be_names_is_a_feature_with_a_warning(write):
     with pytest.warns(UserWarning, match=r"x\.csv: the first column 'code' holds a different whole number in each row"):
         assert read_array(path).shape == (2, 3)
     with pytest.warns(UserWarning, match=r"'code'.* call it 'id'"):
-        assert read_labels(f"{path}:g", ["11", "12"], 2).tolist() == [1, 2]
+        assert read_labels(f"{path}:g", ["a", "b"], 2).tolist() == [1, 2]
+    assert read_labels(f"{path}:g", ["12", "11"], 2).tolist() == [2, 1]
     assert read_labels(f"{path}:code", ["11", "12"], 2).tolist() == [11, 12]
 
 
