@@ -88,6 +88,9 @@ def test_dates_are_not_compared_with_names_and_may_have_time_zones(sources, tmp_
     dated.write_text("session_id\tacq_time\nses-M00\t2006-01-01T10:00:00Z\nses-M06\tn/a\nses-M24\t2008-01-01\n")
     rows = read_cohort(sources, clinical=tmp_path / "bids").table.set_index("participant_id")
     assert "ses-M00" in str(rows.at["sub-A", "mri"])
+    dated.write_text(dated.read_text().replace("n/a", "2007-12-20"))
+    rows = read_cohort(sources, clinical=tmp_path / "bids").table.set_index("participant_id")
+    assert "ses-M24" in str(rows.at["sub-A", "mri"])
 
 
 def test_a_scan_without_session_belongs_to_all_visits_if_it_is_the_only_one(tmp_path, write_nifti):
