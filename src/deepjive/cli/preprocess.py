@@ -23,7 +23,6 @@ NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; it
 NOTHING = "No scan was found. {problems}"
 NO_LABEL = "its participant_id has none of the letters and digits of which names of files are made; it was left out"
 NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
-ONLY_BIDS = "--choose is for files of --bids; a --table names its files itself."
 ONLY_SPM = "--spm and --spm-path belong to --engine spm."
 
 
@@ -109,14 +108,14 @@ def preprocess(
 
 
 def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
-    from deepjive.cli.reproduce_adni import choices
+    from deepjive.cli.reproduce_adni import NOTHING_TO_CHOOSE, choices
     from deepjive.datasets.adni import read_cohort, read_cohort_table
 
     if (bids is None) == (table is None):
         raise typer.BadParameter(ONE_SOURCE)
     if table is not None:
         if choose:
-            raise typer.BadParameter(ONLY_BIDS)
+            raise typer.BadParameter(NOTHING_TO_CHOOSE)
         return read_cohort_table(table)
     sources: Any = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
     return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
