@@ -33,6 +33,19 @@ def test_untrained_networks_recover_linear_parts_as_ajive_does(identity: str) ->
     assert worst_r2(made, start) > worst_r2(made, ajive) - 0.01 > 0.97
 
 
+@pytest.mark.parametrize("identity", ["explicit", "exchange", "merged"])
+def test_joint_scores_too_many_are_not_decoded_before_training(identity: str) -> None:
+    made = make_synthetic(900, (40, 30), random_state=0)
+    seen, unseen = made[:600], made[600:]
+
+    def recovered(joint_rank: int) -> float:
+        model = fitted(seen.data, joint_rank=joint_rank, identity=identity, networks="linear", **UNTRAINED)
+        joint = model.decompose(unseen.data).joint
+        return min(r2(unseen.joint[name], joint[name]) for name in joint)
+
+    assert recovered(3) > recovered(1) - 0.002 > 0.97
+
+
 def test_three_modalities_of_unequal_width_and_more_features_than_samples() -> None:
     made = make_synthetic(60, (200, 30, 12), random_state=0)
     assert worst_r2(made, fitted(made.data, networks="linear", **UNTRAINED)) > 0.88

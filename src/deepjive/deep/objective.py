@@ -40,7 +40,7 @@ from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
 from deepjive.deep.presence import Presence, mean_square, squared_error
-from deepjive.deep.start import start_individual, start_joint
+from deepjive.deep.start import settle_joint, start_individual, start_joint
 
 ObjectiveName = Literal["joint_first", "published"]
 Terms = dict[str, Tensor]
@@ -98,6 +98,9 @@ class Phase(nn.Module, ABC):
     def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
         """Set what this phase trains to a solution that some samples give at once; nothing if there is none."""
 
+    def settle(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
+        """Take back from the start what held-out samples do not bear out."""
+
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
 
@@ -120,6 +123,9 @@ class JointPhase(Phase):
 
     def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
         start_joint(self.network, x, Presence.of(present))
+
+    def settle(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
+        settle_joint(self.network, x, Presence.of(present))
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         presence = Presence.of(present)

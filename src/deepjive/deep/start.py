@@ -8,6 +8,9 @@
 Encoders are the regression of the scores on a modality's signal, decoders the regression of the modality on the
 scores. The signal of a modality is what lies above the optimal hard threshold for singular values.
 
+A score too many finds relations that are chance; training would undo them, and bring noise into the others. So what
+decoders make of each joint score is shrunk by how certain it is on held-out samples.
+
 Where AJIVE finds more joint dimensions than scores are asked for, the samples' places in these dimensions are unrolled
 (`deepjive.deep.unrolling`), and likewise the dimensions of what the joint part leaves. If the unrolled coordinates tell
 clearly more than straight ones, they are the scores, and encoders and decoders then learn them: one coordinate along a
@@ -17,7 +20,7 @@ Of samples that lack modalities those that lack least are taken, and made whole 
 scores; encoders and decoders are then regressions over what was measured.
 
 Sources: Izenman (1975), "Reduced-rank regression for the multivariate linear model"; Gavish and Donoho (2014), "The
-optimal hard threshold for singular values is 4/sqrt(3)".
+optimal hard threshold for singular values is 4/sqrt(3)"; James and Stein (1961), "Estimation with quadratic loss".
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from deepjive.modalities import Modalities
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
+FEWEST_HELD_OUT = 20
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
@@ -131,6 +135,41 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
         _regress(decoder, inputs, torch.cat([signal.x[told] for told in seen]))
     if unrolled is not None:
         _learn([(decoder, joint[here], one) for decoder, one, here in zip(decoders, measured, rows, strict=True)])
+
+
+@torch.no_grad()
+def settle_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
+    """Shrink what linear decoders make of each joint score by how certain it is that it predicts held-out samples.
+
+    The factor is the positive part of 1 - 1/t^2 (James and Stein), t being how many standard errors the held-out
+    regression of a modality on what is predicted from joint scores made without it lies above 0.
+
+    Parameters
+    ----------
+    network : Network
+        After `start_joint`, changed in place; decoders that are not linear yet, or of the user's own, are left as they are.
+    x : sequence of Tensor, each (n, *shape)
+        Scaled held-out samples.
+    presence : Presence or None
+        Which sample has which modality.
+    """
+    latents = network.latents(x, presence)
+    for k, (decoder, whole) in enumerate(zip(network.joint_decoders, x, strict=True)):
+        if not isinstance(decoder, Decoder):
+            continue
+        rows = slice(None) if presence is None else presence.with_another(k) > 0
+        scores, rest = network.identity.mean_without(latents, k, presence)[rows], whole[rows].flatten(1)
+        if len(rest) < FEWEST_HELD_OUT or not torch.equal(decoder(scores).flatten(1), decoder.linear(scores)):
+            continue
+        rest = rest - rest.mean(0)
+        for weight, score in zip(decoder.linear.weight.T, (scores - scores.mean(0)).T, strict=True):
+            told = score[:, None] * weight
+            products, squares = (told * rest).sum(1), told.square().sum(1)
+            slope = products.sum() / squares.sum().clamp_min(1e-12)
+            uncertain = (products - slope * squares).std() * len(rest) ** 0.5 / squares.sum().clamp_min(1e-12)
+            certainty = (1 - (uncertain / slope).square()).clamp_min(0.0) if slope > 0 else slope.new_zeros(())
+            weight *= certainty
+            rest = rest - told * certainty
 
 
 @torch.no_grad()

@@ -154,6 +154,7 @@ def train(
     module, optimizers = _set_up(phase, modules, job.fabric, settings)
     if saved is None:
         phase.start(*batches.sample(train_rows))
+        phase.settle(*batches.sample(job.validation_rows))
         as_in_first(phase.network)
     average = MovingAverage(modules, settings.averaging)
     plateau = Plateau(_patience(phase, len(train_rows), settings), margin=phase.margin)

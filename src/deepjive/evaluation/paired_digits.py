@@ -28,10 +28,12 @@ from deepjive.datasets.overlay import overlay
 from deepjive.datasets.pairs import PairedSplits, rotated, same_class, shuffled_pairs
 from deepjive.datasets.spoken import image_sound
 from deepjive.evaluation.cells import Cell
-from deepjive.evaluation.classes import cluster_error, svm_error
+from deepjive.evaluation.classes import LINEAR_SAMPLES, cluster_error, linear_svm_accuracy, svm_error
 from deepjive.evaluation.cross_prediction import cross_prediction
 from deepjive.evaluation.paired_methods import IDENTITIES, METHODS, Fitted, PairScores, fit_method
 from deepjive.evaluation.recovery import r2
+from deepjive.evaluation.turning import explained_by_turning
+from deepjive.modalities import Modalities
 
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
 OVERLAYS = ("sum", "maximum", "inverted")
@@ -42,6 +44,7 @@ SHUFFLED = " shuffled"
 JOINT, OWN = 9, 10  # ten classes span nine dimensions; a tenth joint score would hold what one modality has alone
 LINEAR = ("AJIVE", "CCA", "PCA")
 SOUNDS = 2400
+TURNED = 2000  # images whose angles are looked at
 
 Figures = dict[str, float]
 
@@ -325,11 +328,21 @@ def _heard(fitted: Fitted, pairs: PairedSplits, sources: Sources) -> Figures:
 
 def _turned(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
     """What individual scores say of the digit and of the angle."""
+    train, _, test = _splits(pairs)
     figures = _errors(fitted, pairs, {"digit": [split.digit for split in _splits(pairs)]})
-    own = fitted.scores(pairs.test.data).individual["turned"]
-    angle = np.column_stack([pairs.test.factors["sine"], pairs.test.factors["cosine"]])
-    figures["individual variance explained by the angle"] = cross_prediction(angle, own)
-    figures["angle explained by individual scores"] = cross_prediction(own, angle)
+
+    def own(data: Modalities) -> NDArray:
+        return fitted.model.decompose(data).individual_scores["turned"]
+
+    told = linear_svm_accuracy((own(train.data[:LINEAR_SAMPLES]), train.digit), (own(test.data), test.digit))
+    angle = np.column_stack([test.factors["sine"], test.factors["cosine"]])
+    images, degrees = np.asarray(test.data["original"])[:TURNED], np.rad2deg(np.arctan2(*angle[:TURNED].T)) % 360
+    figures["digit right, linear classifier, individual of turned"] = told
+    figures["individual variance explained by the angle"] = cross_prediction(angle, own(test.data))
+    figures["the same, from each image's own beginning"] = explained_by_turning(
+        lambda turned: own(Modalities({"original": images, "turned": turned})), images, degrees
+    )
+    figures["angle explained by individual scores"] = cross_prediction(own(test.data), angle)
     return figures | _explained(fitted, pairs)
 
 
