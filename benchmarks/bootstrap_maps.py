@@ -152,7 +152,7 @@ def from_the_weights_of(model: Any) -> Iterator[None]:
     """Refits begin with the weights of a fitted network instead of at a linear solution."""
     state = {name: values.clone() for name, values in model.network_.state_dict().items()}
     here = "deepjive.deep.objective"
-    joint = mock.patch(f"{here}.start_joint", lambda network, x, presence=None: network.load_state_dict(state))
+    joint = mock.patch(f"{here}.start_joint", lambda network, *_: network.load_state_dict(state))
     with joint, mock.patch(f"{here}.start_individual"):
         yield
 

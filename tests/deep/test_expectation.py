@@ -113,8 +113,8 @@ def test_refinement_gives_back_what_joint_scores_say_of_individual_parts(monkeyp
     model._set_up(made.data.shapes, scaling, 1, dict.fromkeys(made.data.names, 1))
     network = model.network_
     batches = Batches(made.data, scaling, device)
-    x, _ = batches.sample(torch.arange(600))
-    JointPhase(network, 1.0).start(x)  # linear, so that the individual encoders can be given its scores
+    x, _ = sample = batches.sample(torch.arange(600))
+    JointPhase(network, 1.0).start(sample, sample)  # linear, so that the individual encoders can be given its scores
     for k in range(2):
         network.individual_encoders[k].linear.load_state_dict(network.joint_encoders[k].linear.state_dict())
         decoder = network.joint_decoders[k].linear.state_dict()

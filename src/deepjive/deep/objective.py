@@ -40,7 +40,7 @@ from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
 from deepjive.deep.orthogonality import Regression
 from deepjive.deep.presence import Presence, mean_square, squared_error
-from deepjive.deep.start import settle_joint, start_individual, start_joint
+from deepjive.deep.start import start_individual, start_joint
 
 ObjectiveName = Literal["joint_first", "published"]
 Terms = dict[str, Tensor]
@@ -95,11 +95,8 @@ class Phase(nn.Module, ABC):
         """Modules with an optimizer of their own: the regression network."""
         return []
 
-    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
-        """Set what this phase trains to a solution that some samples give at once; nothing if there is none."""
-
-    def settle(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
-        """Take back from the start what held-out samples do not bear out."""
+    def start(self, sample: Batch, held_out: Batch) -> None:
+        """Set what this phase trains to a solution that some samples give at once, checked on held-out ones, if any."""
 
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
@@ -121,11 +118,9 @@ class JointPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.joint_modules
 
-    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
-        start_joint(self.network, x, Presence.of(present))
-
-    def settle(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
-        settle_joint(self.network, x, Presence.of(present))
+    def start(self, sample: Batch, held_out: Batch) -> None:
+        (x, present), (other, there) = sample, held_out
+        start_joint(self.network, x, Presence.of(present), (other, Presence.of(there)))
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         presence = Presence.of(present)
@@ -154,7 +149,8 @@ class IndividualPhase(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
-    def start(self, x: Sequence[Tensor], present: Tensor | None = None) -> None:
+    def start(self, sample: Batch, held_out: Batch) -> None:
+        x, present = sample
         start_individual(self.network, x, Presence.of(present))
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:

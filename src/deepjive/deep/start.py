@@ -8,8 +8,8 @@
 Encoders are the regression of the scores on a modality's signal, decoders the regression of the modality on the
 scores. The signal of a modality is what lies above the optimal hard threshold for singular values.
 
-A score too many finds relations that are chance; training would undo them, and bring noise into the others. So what
-decoders make of each joint score is shrunk by how certain it is on held-out samples.
+A score too many finds relations that are chance; training would undo them, and bring noise into the others. So decoders
+start without joint scores that do not clearly predict held-out samples; nothing keeps them from learning to use them.
 
 Where AJIVE finds more joint dimensions than scores are asked for, the samples' places in these dimensions are unrolled
 (`deepjive.deep.unrolling`), and likewise the dimensions of what the joint part leaves. If the unrolled coordinates tell
@@ -20,7 +20,7 @@ Of samples that lack modalities those that lack least are taken, and made whole 
 scores; encoders and decoders are then regressions over what was measured.
 
 Sources: Izenman (1975), "Reduced-rank regression for the multivariate linear model"; Gavish and Donoho (2014), "The
-optimal hard threshold for singular values is 4/sqrt(3)"; James and Stein (1961), "Estimation with quadratic loss".
+optimal hard threshold for singular values is 4/sqrt(3)".
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from deepjive.modalities import Modalities
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
-FEWEST_HELD_OUT = 20
+FEWEST_HELD_OUT, CLEARLY = 20, 3.0  # samples; standard errors
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
@@ -92,7 +92,12 @@ class Signal:
 
 
 @torch.no_grad()
-def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
+def start_joint(
+    network: Network,
+    x: Sequence[Tensor],
+    presence: Presence | None = None,
+    held_out: tuple[Sequence[Tensor], Presence | None] | None = None,
+) -> None:
     """Set joint encoders and decoders, and the identity constraint, from some samples.
 
     Parameters
@@ -103,6 +108,8 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
         Scaled training samples.
     presence : Presence or None
         Which sample has which modality.
+    held_out : (x, presence), optional
+        Other samples, by which to leave joint scores that predict nothing out of linear decoders.
     """
     encoders = [encoder for encoder in network.joint_encoders if isinstance(encoder, Encoder)]
     decoders = [decoder for decoder in network.joint_decoders if isinstance(decoder, Decoder)]
@@ -132,44 +139,15 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
         sources = [*network.identity.without(latents, k, presence), joint]
         seen = _seen(network, presence, k, len(sources))
         inputs = torch.cat([source[here][told] for source, told in zip(sources, seen, strict=True)])
-        _regress(decoder, inputs, torch.cat([signal.x[told] for told in seen]))
+        target = torch.cat([signal.x[told] for told in seen])
+        _regress(
+            decoder,
+            inputs,
+            target,
+            None if held_out is None or unrolled is not None else _unseen(network, k, *held_out),
+        )
     if unrolled is not None:
         _learn([(decoder, joint[here], one) for decoder, one, here in zip(decoders, measured, rows, strict=True)])
-
-
-@torch.no_grad()
-def settle_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
-    """Shrink what linear decoders make of each joint score by how certain it is that it predicts held-out samples.
-
-    The factor is the positive part of 1 - 1/t^2 (James and Stein), t being how many standard errors the held-out
-    regression of a modality on what is predicted from joint scores made without it lies above 0.
-
-    Parameters
-    ----------
-    network : Network
-        After `start_joint`, changed in place; decoders that are not linear yet, or of the user's own, are left as they are.
-    x : sequence of Tensor, each (n, *shape)
-        Scaled held-out samples.
-    presence : Presence or None
-        Which sample has which modality.
-    """
-    latents = network.latents(x, presence)
-    for k, (decoder, whole) in enumerate(zip(network.joint_decoders, x, strict=True)):
-        if not isinstance(decoder, Decoder):
-            continue
-        rows = slice(None) if presence is None else presence.with_another(k) > 0
-        scores, rest = network.identity.mean_without(latents, k, presence)[rows], whole[rows].flatten(1)
-        if len(rest) < FEWEST_HELD_OUT or not torch.equal(decoder(scores).flatten(1), decoder.linear(scores)):
-            continue
-        rest = rest - rest.mean(0)
-        for weight, score in zip(decoder.linear.weight.T, (scores - scores.mean(0)).T, strict=True):
-            told = score[:, None] * weight
-            products, squares = (told * rest).sum(1), told.square().sum(1)
-            slope = products.sum() / squares.sum().clamp_min(1e-12)
-            uncertain = (products - slope * squares).std() * len(rest) ** 0.5 / squares.sum().clamp_min(1e-12)
-            certainty = (1 - (uncertain / slope).square()).clamp_min(0.0) if slope > 0 else slope.new_zeros(())
-            weight *= certainty
-            rest = rest - told * certainty
 
 
 @torch.no_grad()
@@ -295,11 +273,43 @@ def _predictable(signals: Sequence[Signal], rank: int) -> Tensor:
     return vectors.flip(1)[:, :rank] * len(vectors) ** 0.5
 
 
-def _regress(decoder: Decoder, scores: Tensor, target: Tensor) -> None:
-    """Set a decoder's linear map to the regression of `target` (n, p) on `scores` (n, rank)."""
+def _unseen(network: Network, k: int, x: Sequence[Tensor], presence: Presence | None) -> tuple[Tensor, Tensor] | None:
+    """Of samples that have modality `k` and another: scores (n, rank) made without it, and it (n, p); None if few."""
+    rows = slice(None) if presence is None else presence.with_another(k) > 0
+    scores = network.identity.mean_without(network.latents(x, presence), k, presence)[rows]
+    return (scores, x[k][rows].flatten(1)) if len(scores) >= FEWEST_HELD_OUT else None
+
+
+def _regress(decoder: Decoder, scores: Tensor, target: Tensor, held_out: tuple[Tensor, Tensor] | None = None) -> None:
+    """Set a decoder's linear map to the regression of `target` (n, p) on `scores` (n, rank).
+
+    One score after another, from the last, is left out unless what it adds clearly predicts what the others leave of
+    held-out samples (scores, target).
+    """
     scores = scores.double()
-    gram = scores.T @ scores
-    ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    weights = torch.linalg.solve(gram + ridge, scores.T).to(target.dtype) @ target
-    decoder.linear.weight[:, : len(weights)] = weights.T
+    gram, products = scores.T @ scores, scores.to(target.dtype).T @ target
+    gram = gram + 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+
+    def weights(kept: list[int]) -> Tensor:
+        return torch.linalg.solve(gram[kept][:, kept], products[kept].double()).to(target.dtype)
+
+    kept = list(range(len(gram)))
+    if held_out is not None:
+        held_scores, held_target = (one - one.mean(0) for one in held_out)
+        told = held_scores @ weights(kept)
+        for score in reversed(range(len(gram))):
+            fewer = [other for other in kept if other != score]
+            without = held_scores[:, fewer] @ weights(fewer)
+            if not _clear(told - without, held_target - without):
+                kept, told = fewer, without
+    decoder.linear.weight[:, : len(gram)] = 0.0
+    decoder.linear.weight[:, kept] = weights(kept).T
     decoder.linear.bias.zero_()
+
+
+def _clear(told: Tensor, truth: Tensor) -> bool:
+    """Whether the regression of `truth` on `told`, both (n, p), has a slope three standard errors above 0."""
+    products, squares = (told * truth).sum(1), told.square().sum(1)
+    slope = products.sum() / squares.sum().clamp_min(1e-12)
+    uncertain = (products - slope * squares).std() * len(told) ** 0.5 / squares.sum().clamp_min(1e-12)
+    return bool(slope > CLEARLY * uncertain)

@@ -153,8 +153,7 @@ def train(
     modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
     module, optimizers = _set_up(phase, modules, job.fabric, settings)
     if saved is None:
-        phase.start(*batches.sample(train_rows))
-        phase.settle(*batches.sample(job.validation_rows))
+        phase.start(batches.sample(train_rows), batches.sample(job.validation_rows))
         as_in_first(phase.network)
     average = MovingAverage(modules, settings.averaging)
     plateau = Plateau(_patience(phase, len(train_rows), settings), margin=phase.margin)

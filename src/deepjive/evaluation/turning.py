@@ -1,4 +1,4 @@
-"""Do scores of turned images hold the angle, however each image's angles are counted?
+"""Whether scores of turned images hold the angle, however each image's angles are counted.
 
 Which way up an image stands is not in pairs of an image and the image turned: scores that tell the angle from a
 beginning of each image's own, `s(angle + o_i)`, are as good, and as independent of what the image shows. So the
