@@ -7,6 +7,7 @@ An estimator finds scores (`_scores`) and turns scores back into parts (`_render
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -21,6 +22,10 @@ from deepjive.validation import check_for_use
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
 
+WRONG_SCORES = (
+    "{what} of shape (n_samples, {rank}) are expected, with as many samples in each set of scores, but were given with "
+    "shape {given}."
+)
 NOTHING_PRESENT = "{count} samples lack every modality, the first is sample {sample}; drop them before using the model."
 
 
@@ -104,28 +109,44 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             render=self._render,
         )
 
-    def inverse_transform(self, joint_scores: NDArray) -> dict[str, NDArray]:
-        """The joint part of every modality from joint scores.
+    def inverse_transform(
+        self, joint_scores: NDArray, individual_scores: Mapping[str, NDArray] | None = None
+    ) -> dict[str, NDArray]:
+        """The joint part of every modality from joint scores, and with it the individual part where it is asked for.
 
         Parameters
         ----------
         joint_scores : array, shape (n_samples, joint_rank)
             As given by `transform`.
+        individual_scores : mapping of str to array, shape (n_samples, individual_rank), optional
+            For some modalities, whose individual part is added. The joint part alone is the mean of what samples with
+            such joint scores look like, and blurred where they differ; zeros, the mean scores, draw a typical one.
 
         Returns
         -------
         dict of str to array, shape (n_samples, ...)
             In data units, with the mean.
+
+        Raises
+        ------
+        ValueError
+            For scores of another shape, or of a modality that is not there.
         """
         check_is_fitted(self)
         joint_scores = np.asarray(joint_scores)
-        if joint_scores.ndim != 2 or joint_scores.shape[1] != self.joint_rank_:
-            raise ValueError(
-                f"Joint scores of shape (n_samples, {self.joint_rank_}) are expected, but were given with shape "
-                f"{joint_scores.shape}."
-            )
+        own = {name: np.asarray(scores) for name, scores in (individual_scores or {}).items()}
+        if unknown := [name for name in own if name not in self.shapes_]:
+            raise ValueError(UNKNOWN_MODALITY.format(name=unknown[0], fitted=list(self.shapes_)))
+        ranks = {"Joint scores": self.joint_rank_}
+        ranks |= {f"Individual scores of {name!r}": self.individual_ranks_[name] for name in own}
+        for (what, rank), given in zip(ranks.items(), (joint_scores, *own.values()), strict=True):
+            if given.ndim != 2 or given.shape[1] != rank or len(given) != len(joint_scores):
+                raise ValueError(WRONG_SCORES.format(what=what, rank=rank, given=given.shape))
         none = {name: np.zeros((len(joint_scores), self.individual_ranks_[name])) for name in self.shapes_}
-        return {name: self._render("joint", name, joint_scores, none[name]) for name in self.shapes_}
+        parts = {name: self._render("joint", name, joint_scores, none[name]) for name in self.shapes_}
+        return parts | {
+            name: parts[name] + self._render("individual", name, joint_scores, scores) for name, scores in own.items()
+        }
 
     def impute(self, X: Any, name: str) -> NDArray:
         """Predict one modality from the others, through the joint scores.

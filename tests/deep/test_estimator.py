@@ -76,6 +76,19 @@ def test_parts_are_rendered_from_scores_however_they_lie_in_memory(model: DeepJI
     np.testing.assert_array_equal(model.inverse_transform(locked)["modality_1"][::-1], backwards)
 
 
+def test_scores_draw_the_joint_part_and_the_individual_part_asked_for(model: DeepJIVE, small: Synthetic) -> None:
+    parts = model.decompose(small.data)
+    drawn = model.inverse_transform(parts.joint_scores, {"modality_1": parts.individual_scores["modality_1"]})
+    whole = parts.joint["modality_1"] + parts.individual["modality_1"]
+    np.testing.assert_allclose(drawn["modality_1"], whole, atol=1e-5)
+    np.testing.assert_allclose(drawn["modality_2"], parts.joint["modality_2"], atol=1e-5)
+    wrong = {"modality_1": parts.individual_scores["modality_1"][:3]}
+    with pytest.raises(ValueError, match=r"Individual scores of 'modality_1' of shape \(n_samples, \d\) are expected"):
+        model.inverse_transform(parts.joint_scores, wrong)
+    with pytest.raises(ValueError, match="There is no modality 'pet'"):
+        model.inverse_transform(parts.joint_scores, {"pet": parts.joint_scores})
+
+
 def test_parts_are_in_the_units_of_the_data(small: Synthetic) -> None:
     scaled = dj.Modalities({name: array * 1000.0 for name, array in small.data.items()})
     a, b = (fitted(data, max_epochs=5).decompose(data) for data in (small.data, scaled))

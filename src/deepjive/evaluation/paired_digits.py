@@ -321,8 +321,11 @@ def _heard(fitted: Fitted, pairs: PairedSplits, sources: Sources) -> Figures:
     if fitted.model is not None:
         figures |= _explained(fitted, pairs)
         if "predicted variance, image" in figures:
-            drawn = fitted.model.impute(pairs.test.data, "image")
-            figures["drawn digit is right"] = float(np.mean(_classifier(sources.mnist)(drawn) == pairs.test.digit))
+            heard = fitted.model.transform(pairs.test.data.select(["sound"]))
+            average = {"image": np.zeros((len(heard), fitted.model.individual_ranks_["image"]))}
+            for key, own in (("drawn digit is right", average), ("drawn digit is right, joint part alone", None)):
+                drawn = fitted.model.inverse_transform(heard, own)["image"]
+                figures[key] = float(np.mean(_classifier(sources.mnist)(drawn) == pairs.test.digit))
     return figures
 
 
