@@ -205,8 +205,10 @@ def _sound(budget: Budget) -> Rows:
 
 
 def _rotated(budget: Budget) -> Rows:
-    changed = {"n": max(500, budget.pairs // 2), "joint_rank": 30, "individual_decoder": "conditioned"}
-    deep = _deep(budget, "explicit") | changed
+    n = max(500, budget.pairs // 2)
+    changed = {"n": n, "joint_rank": 30, "individual_decoder": "conditioned", "orthogonality_weight": 1.0}
+    # Thirty joint scores and their cosines cannot be told from chance in a batch of 64.
+    deep = _deep(budget, "explicit") | changed | {"networks": "dense", "dropout": 0.0, "batch_size": 512}
     sizes = {size: {"original": 0, "turned": size} for size in budget.sizes}
     return [
         (f"{size} individual scores", "rotated", deep | {"individual_ranks": ranks}) for size, ranks in sizes.items()
