@@ -206,9 +206,15 @@ def _sound(budget: Budget) -> Rows:
 
 def _rotated(budget: Budget) -> Rows:
     n = max(500, budget.pairs // 2)
-    changed = {"n": n, "joint_rank": 30, "individual_decoder": "conditioned", "orthogonality_weight": 1.0}
+    changed: dict[str, Any] = {
+        "n": n,
+        "joint_rank": 30,
+        "individual_decoder": "conditioned",
+        "orthogonality_weight": 1.0,
+    }
     # Thirty joint scores and their cosines cannot be told from chance in a batch of 64.
-    deep = _deep(budget, "explicit") | changed | {"networks": "dense", "dropout": 0.0, "batch_size": 512}
+    changed |= {"networks": "dense", "dropout": 0.0, "batch_size": max(64, min(512, n // 8))}
+    deep = _deep(budget, "explicit") | changed
     sizes = {size: {"original": 0, "turned": size} for size in budget.sizes}
     return [
         (f"{size} individual scores", "rotated", deep | {"individual_ranks": ranks}) for size, ranks in sizes.items()
