@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from deepjive.evaluation import diagnosis
-from deepjive.evaluation.diagnosis import _auc, classification_of_shuffled, nested_classification
+from deepjive.evaluation.diagnosis import _auc, accuracy_of_few, classification_of_shuffled, nested_classification
 
 N = 80
 
@@ -20,6 +20,25 @@ def test_labels_that_scores_tell_are_told_with_intervals_around_the_figures(told
     assert found["accuracy"].value > 0.9
     for figure in found.values():
         assert figure.low <= figure.value <= figure.high
+
+
+def test_scores_too_many_cost_more_where_few_are_labelled(told):
+    scores, labels, who = told
+    clutter = np.hstack([scores[:, :1], np.random.default_rng(1).normal(size=(N, 12))])
+    alone, cluttered = (accuracy_of_few(given, labels, who, "AD") for given in (scores[:, :1], clutter))
+    assert alone.low <= alone.value <= alone.high
+    assert alone.value - cluttered.value > 0.1
+    assert (
+        accuracy_of_few(scores[::4], labels[::4], who[::4], "AD").value > 0.8
+    )  # of ten with a label five are learned from
+
+
+def test_few_labelled_participants_are_not_told_from_their_own_other_sessions():
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(40), 4)
+    scores = rng.normal(size=(40, 8))[who]
+    labels = np.where(np.arange(40) % 2 == 0, "AD", "CN")[who]
+    assert accuracy_of_few(scores, labels, who, "AD").value < 0.65
 
 
 def test_shuffled_labels_are_guessed(told):

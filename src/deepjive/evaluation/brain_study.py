@@ -20,7 +20,7 @@ from deepjive.datasets.adni import Cohort
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
 from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
-from deepjive.evaluation.diagnosis import Figure, classification_of_shuffled, nested_classification
+from deepjive.evaluation.diagnosis import Figure, accuracy_of_few, classification_of_shuffled, nested_classification
 from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.participants import exchangeable
 from deepjive.evaluation.recovery import r2
@@ -29,6 +29,7 @@ from deepjive.imaging.grid import mni_grid, template
 from deepjive.modalities import Modalities
 
 POSITIVE, NEGATIVE = "AD", "CN"
+FEW = "accuracy, 20 labelled"
 BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PCA", "PCA of joint rank")
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
 
@@ -68,7 +69,7 @@ class BrainStudy:
     Attributes
     ----------
     classification : list of (scores, size, figures)
-        CN against AD from held-out scores.
+        CN against AD from held-out scores; of a phantom also from the true stage, beyond which nothing can be told.
     shuffled_labels : dict of str to Figure
         The same from the joint scores, with labels dealt at random ten times.
     recovery : list of (method, modality, joint R2, individual R2, variance explained joint, individual)
@@ -184,10 +185,13 @@ def brain_study(
     for method in BASELINES:
         scored[method] = (models[method](data[train]), models[method](data[test]))
     say("Telling diagnoses from held-out scores")
-    for name, (_, held_out) in scored.items():
-        study.classification.append(
-            (name, held_out.shape[1], nested_classification(held_out, labels, groups, POSITIVE))
-        )
+    told = {name: held_out for name, (_, held_out) in scored.items()}
+    if factors is not None:
+        told["true stage"] = factors[["stage"]].to_numpy()[test]
+    for name, scores in told.items():
+        figures = nested_classification(scores, labels, groups, POSITIVE)
+        figures[FEW] = accuracy_of_few(scores, labels, groups, POSITIVE)
+        study.classification.append((name, scores.shape[1], figures))
     study.shuffled_labels = classification_of_shuffled(
         scored["DeepJIVE, joint"][1], labels, groups, POSITIVE, random_state=seed
     )
@@ -218,8 +222,8 @@ def brain_study(
     if n_draws:
         kept: dict[str, Any] = {"groups": cohort.groups[train], "random_state": seed, "folder": folder}
         kept |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
-        told = _telling(say, n_draws, study.seconds["DeepJIVE"])
-        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=told, **kept)
+        telling = _telling(say, n_draws, study.seconds["DeepJIVE"])
+        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=telling, **kept)
         study.bootstrap = drawn.turned() if turned else drawn
         study.intervals = region_intervals(study.bootstrap, mni_grid(voxel), mask)
     return study, models["DeepJIVE"]
