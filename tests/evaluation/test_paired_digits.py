@@ -93,7 +93,7 @@ def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_p
     expected = {
         "noisy": "digit error, joint of turned",
         "overlay": "R2 joint, first",
-        "rotated": "angle explained by individual scores",
+        "rotated": "digit right, linear classifier, individual of turned",
     }
     assert expected[study] in figures
     assert all(np.isfinite(value) for value in figures.values())

@@ -46,11 +46,14 @@ READINGS = {
     ),
     "sound": (
         "The digit is joint; the speaker is of the sound alone. A digit drawn from the sound is right where a "
-        "classifier that learned from real images calls it what was spoken. Errors and shares in percent."
+        "classifier that learned from real images calls it what was spoken: with average individual scores, or the "
+        "joint part alone, which is a mean over handwritings. Errors and shares in percent."
     ),
     "rotated": (
         "The second image is the first one turned by any angle, so an angle is all that is individual. With more "
-        "individual scores than an angle needs, they should still not tell the digit."
+        "individual scores than an angle needs, they should still not tell the digit, neither to a linear classifier "
+        "nor to one with a radial kernel. Which way up an image stands is not in the data, so the angle is also counted "
+        "from each image's own beginning, which other turns of the image give."
     ),
 }
 FRACTIONS = ("error", "right")
