@@ -326,6 +326,10 @@ def _heard(fitted: Fitted, pairs: PairedSplits, sources: Sources) -> Figures:
         "speaker": [split.factors["speaker"] for split in splits],
     }
     figures = _errors(fitted, pairs, labels)
+    if alone := fitted.scores(pairs.test.data).alone:
+        train = fitted.scores(pairs.train.data[:LINEAR_SAMPLES]).alone["sound"]
+        right = linear_svm_accuracy((train, labels["speaker"][0]), (alone["sound"], labels["speaker"][2]))
+        figures["speaker error, joint of sound, linear classifier"] = 1.0 - right
     if fitted.model is not None:
         figures |= _explained(fitted, pairs)
         if "predicted variance, image" in figures:
