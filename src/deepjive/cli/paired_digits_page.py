@@ -52,8 +52,8 @@ READINGS = {
     "rotated": (
         "The second image is the first one turned by any angle, so an angle is all that is individual. With more "
         "individual scores than an angle needs, they should still not tell the digit, neither to a linear classifier "
-        "nor to one with a radial kernel. Which way up an image stands is not in the data, so the angle is counted from "
-        "each image's own beginning as well, which other turns of the image give."
+        "nor to one with a radial kernel. Which way up an image stands is not in the data, so the angle is also "
+        "counted from each image's own beginning, which other turns of the image give."
     ),
 }
 FRACTIONS = ("error", "right")
