@@ -18,6 +18,7 @@ from deepjive.cli.options import (
     TitleOption,
     Unmatched,
     UnmatchedOption,
+    check_folder,
     paths_of,
     read_modalities,
     read_named_labels,
@@ -62,7 +63,7 @@ def transform(
 def decompose(
     run: RunArgument,
     modality: ModalityOption,
-    out: Annotated[Path, typer.Option(help="Folder to write the parts to.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = Unmatched.error,
 ) -> None:
@@ -72,6 +73,7 @@ def decompose(
     """
     from deepjive.persistence import load
 
+    check_folder(out)
     model, data = load(run), read_modalities(modality, samples, unmatched)
     decomposition = model.decompose(data)
     out.mkdir(parents=True, exist_ok=True)
