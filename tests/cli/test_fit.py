@@ -56,6 +56,21 @@ def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
         assert words in page
 
 
+@pytest.mark.filterwarnings("default:.*samples:UserWarning")
+def test_samples_without_a_label_are_shown_as_unknown_and_told_in_a_line(fit, files):
+    table = pd.read_csv(files / "labels.csv").iloc[:70]
+    table.iloc[0, 0] = "stranger"
+    table.to_csv(files / "labels.csv", index=False)
+    result = fit("--labels", f"{files}/labels.csv:group")
+    assert result.exit_code == 0, result.stderr
+    assert "labels.csv:group has no row for 11 of 80 samples, the first being" in result.stderr
+    assert "also names 1 that are not among the 80 samples at hand, the first being 'stranger'" in result.stderr
+    assert result.stderr.count("Warning: ") == 2
+    page = (files / "run" / "report.html").read_text()
+    assert "unknown" in page
+    assert "coloured by group" in page
+
+
 def test_no_labels_are_lost_to_others_of_the_same_name(tmp_path):
     for name in ("a", "b", "deep/a"):
         path = (tmp_path / name).with_suffix(".csv")

@@ -73,7 +73,8 @@ LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. May be repeated.",
+        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column, in which samples may be missing. "
+        "May be repeated.",
         show_default=False,
     ),
 ]
