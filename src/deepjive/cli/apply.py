@@ -147,6 +147,7 @@ def report(
 
     model, data = load(run), read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
+    decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes
     found = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and found is not None:
         found.save(run / runs.EVIDENCE)
@@ -154,7 +155,7 @@ def report(
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
-        model.decompose(data),
+        decomposition,
         title=title,
         labels=named_labels,
         sources=paths_of(modality),
