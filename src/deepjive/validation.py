@@ -213,10 +213,10 @@ def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fi
     ValueError
         For other names, or another order.
     """
-    if given is None or fitted is None or _are_numbers(given) or _are_numbers(fitted):
+    if given is None or fitted is None:
         return
-    there, wanted = np.asarray(given).tolist(), list(fitted)
-    if there == wanted:
+    there, wanted = np.ravel(given).tolist(), np.ravel(fitted).tolist()
+    if there == wanted or _are_numbers(there) or _are_numbers(wanted):
         return
     lacking, new = Counter(wanted) - Counter(there), Counter(there) - Counter(wanted)
     if not (lacking or new):
@@ -243,7 +243,7 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> No
             raise ValueError(CONSTANT.format(name=name))
 
 
-def _are_numbers(names: Sequence[str] | NDArray[np.str_]) -> bool:
+def _are_numbers(names: Sequence[str]) -> bool:
     return all(name == str(i) for i, name in enumerate(names))
 
 
