@@ -122,8 +122,8 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     Parameters
     ----------
     source : path
-        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose first column holds the names unless
-        another is chosen (``"file.csv:column"``).
+        A ``.txt`` file with a name a line, a ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose
+        first column holds the names unless another is chosen (``"file.csv:column"``).
     n : int
         Number of samples.
 
@@ -143,6 +143,8 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
         table = read_table(path, text=True)
         names = np.asarray(table.index if key is None else column_of(path, table, key)).astype(str)
         names = np.char.strip(names)
+    elif suffix == ".txt":
+        names = np.array([line.strip() for line in _lines(path)], dtype=str)
     else:
         names = _vector(source, path, suffix, key).astype(str)
     if len(names) != n:
@@ -191,7 +193,7 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     if suffix in HDF5:
         return read_hdf5(path, key)
     if suffix == ".txt":
-        return NiftiRows(_lines(path))
+        return NiftiRows(_listed_images(path))
     if suffix == ".h5ad":
         from deepjive.readers.annotated import read_h5ad
 
@@ -199,11 +201,16 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     return NiftiFrames(path)
 
 
-def _lines(path: Path) -> list[Path]:
-    """Paths of images listed in a text file."""
+def _lines(path: Path) -> list[str]:
+    """Lines of a text file that are not blank."""
     with reading(path):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [line for line in lines if line.strip()]
+
+
+def _listed_images(path: Path) -> list[Path]:
+    """Paths of images listed in a text file."""
+    lines = _lines(path)
     wrong = [(number, line) for number, line in enumerate(lines, start=1) if not is_nifti(line.strip())]
     if wrong or not lines:
         number, text = wrong[0] if wrong else (1, "")

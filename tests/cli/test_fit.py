@@ -158,6 +158,16 @@ def test_names_of_samples_are_the_first_column_as_it_stands(tmp_path, text, colu
         assert data.samples.tolist() == ["001", "002", "010"]
 
 
+def test_names_of_samples_are_the_lines_of_a_text_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    (tmp_path / "names.txt").write_text("\ufeff001\r\n patient 2, left \n010\n\n", encoding="utf-8", newline="")
+    data = read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/names.txt")
+    assert data.samples.tolist() == ["001", "patient 2, left", "010"]
+    (tmp_path / "names.txt").write_text("001\n")
+    with pytest.raises(ValueError, match=r"There are 3 samples, but .*names\.txt holds 1 names"):
+        read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/names.txt")
+
+
 def test_repeated_names_of_samples_are_refused(invoke, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
     np.save(tmp_path / "names.npy", np.array(["a", "b", "a"]))

@@ -66,7 +66,8 @@ SamplesOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Names of the samples, where the modalities' files have none: .npy, or the first column of a table.",
+        help="Names of the samples, where the modalities' files have none: .txt with a name a line, .npy, or the first "
+        "column of a table.",
     ),
 ]
 LabelsOption = Annotated[
