@@ -178,13 +178,50 @@ def test_labels_of_arrays(tmp_path):
         read_labels(f"{tmp_path}/x.npz:y", None, 4)
 
 
-def test_missing_and_repeated_sample_names_of_labels_are_named(write):
+def test_samples_named_twice_by_labels_are_named(write):
     path = write("labels.csv", "sample,group\na,case\na,control\n")
     with pytest.raises(ValueError, match="names sample 'a' more than once"):
         read_labels(path, ["a"], 1)
-    path = write("labels.csv", "sample,group\na,case\n")
-    with pytest.raises(ValueError, match="no label for 1 of 2 samples, the first being 'z'"):
-        read_labels(path, ["a", "z"], 2)
+
+
+def test_samples_without_a_row_have_an_empty_label_and_are_counted(write):
+    path = write("labels.csv", "sample,group,age,smokes\nb,case,3,True\na,control,4,False\n")
+    lacking = r"group has no row for 2 of 4 samples, the first being 'y'\. They are left out"
+    with pytest.warns(UserWarning, match=lacking):
+        labels = read_labels(f"{path}:group", ["a", "y", "b", "z"], 4)
+    assert labels.tolist() == ["control", "", "case", ""]
+    with pytest.warns(UserWarning, match="no row for 1 of 3 samples"):
+        np.testing.assert_array_equal(read_labels(f"{path}:age", ["z", "b", "a"], 3), [np.nan, 3, 4])
+    with pytest.warns(UserWarning, match="no row for 1 of 3 samples"):
+        assert read_labels(f"{path}:smokes", ["z", "b", "a"], 3).tolist() == ["", "True", "False"]
+
+
+def test_rows_of_other_samples_are_ignored_and_counted_also_where_they_repeat(write):
+    path = write("labels.csv", "sample,group\nx,1\na,2\nx,3\nb,4\n")
+    with pytest.warns(UserWarning, match="also names 1 that are not among the 2 samples at hand, the first being 'x'"):
+        assert read_labels(path, ["b", "a"], 2).tolist() == [4, 2]
+
+
+def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
+    path = write("labels.csv", "sample,group\nA-01,case\nA-02,control\n")
+    with pytest.raises(
+        ValueError, match=r"no label for any of the 2 samples: its first row is of 'A-01', their .* 'A1'"
+    ):
+        read_labels(path, ["A1", "A2"], 2)
+
+
+def test_rows_are_not_found_by_number_where_these_do_not_agree(write):
+    path = write("labels.csv", "sample,group\n1,case\n2,control\n3,case\n")
+    with pytest.raises(
+        ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0, not named"
+    ):
+        read_labels(path, ["0", "1", "2"], 3)
+
+
+def test_numbers_that_name_some_of_the_samples_are_their_names(write):
+    path = write("labels.csv", "code,group\n12,case\n11,control\n")
+    with pytest.warns(UserWarning, match="no row for 1 of 3 samples, the first being '13'"):
+        assert read_labels(f"{path}:group", ["11", "13", "12"], 3).tolist() == ["control", "", "case"]
 
 
 def test_unknown_or_unnamed_label_column_lists_the_columns(write):

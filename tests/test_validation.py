@@ -174,6 +174,15 @@ def test_other_features_are_named(named):
         named.transform({"pet": given.iloc[:, :3]})
 
 
+def test_named_features_of_images_are_compared_too():
+    names = [[f"{row}{column}" for column in range(3)] for row in "ab"]
+    data = Modalities({"mri": MRI, "pet": PET}, features={"mri": names})
+    model = estimator(AJIVE).fit(data)
+    assert model.transform(data).shape == (N, 1)
+    with pytest.raises(ValueError, match=r"'mri' has the features .* another order: feature 0 is 'a2', but was 'a0'"):
+        model.transform(Modalities(data, features={"mri": [row[::-1] for row in names]}))
+
+
 def test_a_sample_with_a_gap_is_told_by_its_name():
     given = {name: table.set_axis([f"patient {i}" for i in range(N)]) for name, table in tables().items()}
     given["pet"].iloc[7, 1] = np.nan

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepjive.readers.arrays import map_npy, read_npz
 from deepjive.readers.guard import UnreadableError, reading
+from deepjive.readers.labels import LABELS_LENGTH, column_of, labels_of_table
 from deepjive.readers.lazy import LabelledRows
 from deepjive.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
 from deepjive.readers.tables import TABLES, numbers_of, read_table, warn_of_numbers
@@ -28,20 +29,7 @@ READERS = (".npy", ".npz", *TABLES, ZARR, *HDF5, *NIFTI, ".txt", ".h5ad")
 NO_FILE = "There is no file {path}."
 UNKNOWN_SUFFIX = "{path} is not of a kind that can be read ({readers}); convert it to one of these."
 NOT_A_LIST = "{path} must list the path of a NIfTI image (.nii or .nii.gz) in every line, but line {line} is {text!r}."
-CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
-NO_SUCH_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
 LABELS_SHAPE = "Labels and names must be one value for each sample, but {source} has shape {shape}."
-LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
-LABELS_MISSING = (
-    "{source} has no label for {count} of {n} samples, the first being {sample!r}. Add a row for each; an empty cell "
-    "is allowed where the label is unknown."
-)
-LABELS_REPEATED = "{source} names sample {sample!r} more than once; keep one row of each sample."
-
-NAMES_NOT_FIRST = (
-    "{source}: column {column!r} holds the names of the samples, but is not the first, so that labels cannot be found "
-    "by name. Make it the first column."
-)
 NAMES_LENGTH = "There are {n} samples, but {source} holds {given} names. Name each sample, in order."
 NAMES_REPEATED = (
     "{source} names sample {sample!r} more than once. Give each sample a name of its own; another column than the "
@@ -102,35 +90,26 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     source : path
         A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table (``"file.csv:column"``).
     samples : sequence of str or None
-        Names of the samples. Where both these and the table's rows are named, rows are found by name and may be in
-        any order; otherwise labels are taken in order.
+        Names of the samples. Where both these and the table's rows are named, rows are found by name: they may be in
+        any order, and with a warning each, some samples may have none and rows of other samples are ignored. Otherwise
+        labels are taken in order.
     n : int
         Number of samples.
 
     Returns
     -------
     array, shape (n,)
-        Text or numbers; an empty cell is the empty text or not a number.
+        Text or numbers; where there is no row, or its cell is empty, the empty text or not a number.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_array`, and if there is not one label for each sample.
+        As `read_array`; if labels taken in order are not one for each sample, or none is found by name.
     """
     path, key = _split(str(source), (*KEYED, *TABLES))
     suffix = _suffix(path)
     if suffix in TABLES:
-        table = read_table(path)
-        with reading(path):
-            series = _label_series(path, table, key)
-        if samples is not None and _names_are_first(table, key, samples):
-            series = series.set_axis(table.iloc[:, 0].astype(str))
-        elif samples is not None:
-            _check_names_first(str(source), table, key, samples)
-            if key not in table.columns[:1]:
-                warn_of_numbers(path, table)
-        with reading(path):
-            return _label_column(str(source), series, samples, n)
+        return labels_of_table(str(source), path, key, samples, n)
     labels = _vector(source, path, suffix, key)
     if len(labels) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(labels)))
@@ -143,8 +122,8 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     Parameters
     ----------
     source : path
-        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose first column holds the names unless
-        another is chosen (``"file.csv:column"``).
+        A ``.txt`` file with a name a line, a ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose
+        first column holds the names unless another is chosen (``"file.csv:column"``).
     n : int
         Number of samples.
 
@@ -162,8 +141,10 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     suffix = _suffix(path)
     if suffix in TABLES:
         table = read_table(path, text=True)
-        names = np.asarray(table.index if key is None else _label_series(path, table, key)).astype(str)
+        names = np.asarray(table.index if key is None else column_of(path, table, key)).astype(str)
         names = np.char.strip(names)
+    elif suffix == ".txt":
+        names = np.array([line.strip() for line in _lines(path)], dtype=str)
     else:
         names = _vector(source, path, suffix, key).astype(str)
     if len(names) != n:
@@ -212,7 +193,7 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     if suffix in HDF5:
         return read_hdf5(path, key)
     if suffix == ".txt":
-        return NiftiRows(_lines(path))
+        return NiftiRows(_listed_images(path))
     if suffix == ".h5ad":
         from deepjive.readers.annotated import read_h5ad
 
@@ -220,11 +201,16 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     return NiftiFrames(path)
 
 
-def _lines(path: Path) -> list[Path]:
-    """Paths of images listed in a text file."""
+def _lines(path: Path) -> list[str]:
+    """Lines of a text file that are not blank."""
     with reading(path):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [line for line in lines if line.strip()]
+
+
+def _listed_images(path: Path) -> list[Path]:
+    """Paths of images listed in a text file."""
+    lines = _lines(path)
     wrong = [(number, line) for number, line in enumerate(lines, start=1) if not is_nifti(line.strip())]
     if wrong or not lines:
         number, text = wrong[0] if wrong else (1, "")
@@ -240,50 +226,3 @@ def _images_of(path: Path, table: pd.DataFrame) -> Any:
     images = NiftiRows(listed_paths(path, column.to_list()))
     named = table.shape[1] == 1 and type(table.index).__name__ != "RangeIndex"
     return LabelledRows(images, table.index) if named else images
-
-
-def _label_series(path: Path, table: pd.DataFrame, column: str | None) -> pd.Series:
-    columns = [str(name) for name in table.columns]
-    if column is None and len(columns) != 1:
-        if not columns:
-            return table.index.to_series().reset_index(drop=True)
-        raise UnreadableError(CHOOSE_COLUMN.format(path=path, columns=columns))
-    if column is not None and column == table.index.name:
-        return table.index.to_series().reset_index(drop=True)
-    column = columns[0] if column is None else column
-    if column not in columns:
-        raise UnreadableError(NO_SUCH_COLUMN.format(path=path, column=column, columns=columns))
-    return table.iloc[:, columns.index(column)]
-
-
-def _names_are_first(table: pd.DataFrame, column: str | None, samples: Any) -> bool:
-    """Whether a first column that does not say so names all samples, such as a column of numbers."""
-    if type(table.index).__name__ != "RangeIndex" or not table.shape[1] or str(table.columns[0]) == column:
-        return False
-    return set(map(str, samples)) <= set(table.iloc[:, 0].astype(str))
-
-
-def _check_names_first(source: str, table: pd.DataFrame, column: str | None, samples: Any) -> None:
-    """Raise if the samples are named by a column to which no one would look."""
-    if type(table.index).__name__ != "RangeIndex" and column != table.index.name:
-        return
-    names = set(map(str, samples))
-    for position, other in enumerate(table.columns):
-        if str(other) != column and names <= set(table.iloc[:, position].astype(str)):
-            raise UnreadableError(NAMES_NOT_FIRST.format(source=source, column=str(other)))
-
-
-def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> NDArray:
-    named = samples is not None and type(series.index).__name__ != "RangeIndex"
-    if named:
-        repeated = series.index[series.index.duplicated()]
-        if len(repeated):
-            raise UnreadableError(LABELS_REPEATED.format(source=source, sample=str(repeated[0])))
-        lacking = [str(sample) for sample in samples if sample not in series.index]
-        if lacking:
-            raise UnreadableError(LABELS_MISSING.format(source=source, count=len(lacking), n=n, sample=lacking[0]))
-        series = series.loc[list(samples)]
-    if len(series) != n:
-        raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(series)))
-    values = series.to_numpy()
-    return values if values.dtype.kind in "fiub" else series.fillna("").astype(str).to_numpy(dtype=str)

@@ -168,17 +168,62 @@ def check_for_use(
     ValueError
         For names, features or shapes that differ from those fitted, or values that are not finite.
     """
-    data = as_modalities(X)
+    data = check_known(as_modalities(X), shapes, features)
+    check_values(data, varying=False, allow_nan=allow_nan)
+    return data
+
+
+def check_known(
+    data: Modalities, shapes: Mapping[str, tuple[int, ...]], features: Mapping[str, Sequence[str] | None] | None = None
+) -> Modalities:
+    """Check that the modalities of data, with their features, are some or all of those that a model was fitted to.
+
+    Parameters
+    ----------
+    data : Modalities
+        The data; their values are not read.
+    shapes, features
+        As for `check_for_use`.
+
+    Returns
+    -------
+    Modalities
+        In the model's order of modalities.
+
+    Raises
+    ------
+    ValueError
+        For names, features or shapes that differ from those fitted.
+    """
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
         raise ValueError(UNKNOWN_NAMES.format(fitted=list(shapes), given=list(data.names), unknown=unknown))
     for name, shape in data.shapes.items():
-        _check_features(name, data.features[name], (features or {}).get(name))
+        check_features(name, data.features[name], (features or {}).get(name))
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
-    data = data.select([name for name in shapes if name in data])
-    check_values(data, varying=False, allow_nan=allow_nan)
-    return data
+    return data.select([name for name in shapes if name in data])
+
+
+def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fitted: Sequence[str] | None) -> None:
+    """Compare the names of a modality's features with those of a fit, where both have names; 0, 1, 2 ... are numbers.
+
+    Raises
+    ------
+    ValueError
+        For other names, or another order.
+    """
+    if given is None or fitted is None:
+        return
+    there, wanted = np.ravel(given).tolist(), np.ravel(fitted).tolist()
+    if there == wanted or _are_numbers(there) or _are_numbers(wanted):
+        return
+    lacking, new = Counter(wanted) - Counter(there), Counter(there) - Counter(wanted)
+    if not (lacking or new):
+        number = next(i for i, pair in enumerate(zip(there, wanted, strict=True)) if pair[0] != pair[1])
+        raise ValueError(OTHER_ORDER.format(name=name, number=number, given=there[number], fitted=wanted[number]))
+    shown = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
+    raise ValueError(OTHER_FEATURES.format(name=name, **shown, new=new.total(), first_new=_first_of(new)))
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> None:
@@ -198,22 +243,7 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> No
             raise ValueError(CONSTANT.format(name=name))
 
 
-def _check_features(name: str, given: NDArray[np.str_] | None, fitted: Sequence[str] | None) -> None:
-    """Raise where features that have names are others, or in another order; 0, 1, 2 ... are numbers, not names."""
-    if given is None or fitted is None or _are_numbers(given) or _are_numbers(fitted):
-        return
-    there, wanted = given.tolist(), list(fitted)
-    if there == wanted:
-        return
-    lacking, new = Counter(wanted) - Counter(there), Counter(there) - Counter(wanted)
-    if not (lacking or new):
-        number = next(i for i, pair in enumerate(zip(there, wanted, strict=True)) if pair[0] != pair[1])
-        raise ValueError(OTHER_ORDER.format(name=name, number=number, given=there[number], fitted=wanted[number]))
-    shown = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
-    raise ValueError(OTHER_FEATURES.format(name=name, **shown, new=new.total(), first_new=_first_of(new)))
-
-
-def _are_numbers(names: Sequence[str] | NDArray[np.str_]) -> bool:
+def _are_numbers(names: Sequence[str]) -> bool:
     return all(name == str(i) for i, name in enumerate(names))
 
 

@@ -112,6 +112,18 @@ def test_random_state_among_the_parameters_is_the_seed(invoke, files, toml):
         assert json.loads((files / f"run{seed}" / "config.json").read_text())["parameters"]["random_state"] == seed
 
 
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("line", "flags", "kept"), [("verbose = 0", (), 0), ("", (), 1), ("verbose = 1", ("--quiet",), 0)]
+)
+def test_verbose_among_the_parameters_counts_unless_quiet_is_asked_for(invoke, files, toml, line, flags, kept):
+    text = TOML.replace('"ajive"', '"deepjive"\nmax-epochs = 1') + f"[parameters]\n{line}\n"
+    result = invoke("fit", "--config", toml(text), "--out", files / "run", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert load(files / "run").verbose == kept
+    assert ("epoch" in result.stderr.replace("max_epochs", "")) == bool(kept)
+
+
 def test_a_model_saved_from_python_needs_only_its_files(invoke, files):
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
     AJIVE(2, joint_rank=1, individual_ranks={"expression": 1, "methylation": 0}, random_state=4).fit(data).save(
@@ -141,6 +153,7 @@ def test_parameters_that_are_arrays_are_named(invoke, files):
         ("parameters = 3\n" + TOML, "'parameters' is 3, but a table is expected"),
         ("samples = [[1]]\n" + TOML, "'samples' is [[1]], but text or a number is expected"),
         (TOML + "[parameters]\nrandom_state = 7\n", "both seed = 3 and random_state = 7 in [parameters]"),
+        ("quiet = true\n" + TOML + "[parameters]\nverbose = 1\n", "both quiet = true and verbose = 1 in [parameters]"),
         (TOML.replace("seed = 3", "") + "[parameters]\nrandom_state = 'x'\n", "Invalid value for '--seed'"),
         (
             TOML + "[parameters]\nlearning_rat = 1\n",

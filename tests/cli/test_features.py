@@ -28,6 +28,35 @@ def test_features_are_written_with_the_p_values_and_intervals_of_the_library(fit
     assert "the fit's own figures may lie outside" in result.stdout
 
 
+@pytest.mark.parametrize("words_before", [("features",), ("report", "--evidence")], ids=["features", "evidence"])
+def test_columns_in_another_order_than_fitted_are_refused_before_anything_is_measured(
+    fit, invoke, files, words, words_before
+):
+    table = pd.read_csv(files / "expression.csv", index_col=0).add_prefix("gene ")
+    table.to_csv(files / "expression.csv")
+    fit()
+    table.iloc[:, ::-1].to_csv(files / "expression.csv")
+    command, *options = words_before
+    result = invoke(command, files / "run", *words, *options, "--out", files / "out")
+    assert result.exit_code == 2
+    assert "in another order: feature 0 is 'gene 11', but was 'gene 0'" in result.stderr
+    assert not (files / "out").exists()
+    assert not (files / "run" / "evidence.json").exists()
+
+
+@pytest.mark.parametrize("command", ["features", "decompose"])
+@pytest.mark.parametrize("name", ["x.csv", "x.npy", "taken"])
+def test_a_file_is_refused_where_a_folder_is_written(fit, invoke, files, words, command, name):
+    fit()
+    (files / "taken").write_text("precious")
+    result = invoke(command, files / "run", *words, "--out", files / name)
+    assert result.exit_code == 2
+    assert f"--out {files / name} is " in result.stderr
+    assert "Give the name of a folder" in result.stderr
+    assert not (files / name).is_dir()
+    assert (files / "taken").read_text() == "precious"
+
+
 @pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")
 def test_a_run_of_a_deep_model_is_refused(invoke, files, words):
     fitted = invoke(

@@ -56,6 +56,21 @@ def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
         assert words in page
 
 
+@pytest.mark.filterwarnings("default:.*samples:UserWarning")
+def test_samples_without_a_label_are_shown_as_unknown_and_told_in_a_line(fit, files):
+    table = pd.read_csv(files / "labels.csv").iloc[:70]
+    table.iloc[0, 0] = "stranger"
+    table.to_csv(files / "labels.csv", index=False)
+    result = fit("--labels", f"{files}/labels.csv:group")
+    assert result.exit_code == 0, result.stderr
+    assert "labels.csv:group has no row for 11 of 80 samples, the first being" in result.stderr
+    assert "also names 1 that are not among the 80 samples at hand, the first being 'stranger'" in result.stderr
+    assert result.stderr.count("Warning: ") == 2
+    page = (files / "run" / "report.html").read_text()
+    assert "unknown" in page
+    assert "coloured by group" in page
+
+
 def test_no_labels_are_lost_to_others_of_the_same_name(tmp_path):
     for name in ("a", "b", "deep/a"):
         path = (tmp_path / name).with_suffix(".csv")
@@ -141,6 +156,16 @@ def test_names_of_samples_are_the_first_column_as_it_stands(tmp_path, text, colu
     else:
         data = read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/s.csv{column}")
         assert data.samples.tolist() == ["001", "002", "010"]
+
+
+def test_names_of_samples_are_the_lines_of_a_text_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    (tmp_path / "names.txt").write_text("\ufeff001\r\n patient 2, left \n010\n\n", encoding="utf-8", newline="")
+    data = read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/names.txt")
+    assert data.samples.tolist() == ["001", "patient 2, left", "010"]
+    (tmp_path / "names.txt").write_text("001\n")
+    with pytest.raises(ValueError, match=r"There are 3 samples, but .*names\.txt holds 1 names"):
+        read_modalities([f"a={tmp_path}/x.npy"], f"{tmp_path}/names.txt")
 
 
 def test_repeated_names_of_samples_are_refused(invoke, tmp_path):

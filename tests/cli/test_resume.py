@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -111,6 +112,18 @@ def test_an_error_before_the_first_checkpoint_leaves_nothing_behind(invoke, word
     monkeypatch.setattr(training, "_step", lambda *arguments: (_ for _ in ()).throw(ValueError("no")))
     assert invoke(*words, "--out", files / "run").exit_code == 2
     assert not list((files / "run").iterdir())
+
+
+def test_columns_that_changed_their_names_are_refused(invoke, words, files, monkeypatch):
+    table = pd.read_csv(files / "expression.csv", index_col=0).add_prefix("gene ")
+    table.to_csv(files / "expression.csv")
+    with monkeypatch.context() as patched:
+        cut_after(patched, 2, ValueError("cut"))
+        invoke(*words, "--out", files / "run")
+    table.set_axis(table.columns[::-1], axis=1).to_csv(files / "expression.csv")
+    result = invoke("fit", "--resume", files / "run")
+    assert result.exit_code == 2
+    assert "in another order: feature 0 is 'gene 11', but was 'gene 0'" in result.stderr
 
 
 def test_overwrite_begins_again(invoke, words, files, monkeypatch):

@@ -165,6 +165,22 @@ def test_other_data_are_refused(cut: Path, small: Synthetic) -> None:
         fit(Modalities(small.data, present=present), cut)
 
 
+def test_other_names_of_features_are_refused_where_both_have_names(
+    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genes = [f"gene {i}" for i in range(20)]
+    with monkeypatch.context() as patched:
+        cut_after(patched, 2)
+        with pytest.raises(CutError):
+            fit(Modalities(small.data, features={"modality_1": genes}), tmp_path)
+    other = Modalities(small.data, features={"modality_1": ["age", *genes[1:]]})
+    with pytest.raises(
+        CheckpointError, match=r"of other data\. .* lacks 1 of them .'gene 0' first. and has 1 .* .'age'"
+    ):
+        fit(other, tmp_path)
+    assert fit(small.data, tmp_path).joint_rank_ == 1
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "link"])
 def test_a_damaged_checkpoint_is_named(cut: Path, small: Synthetic, damage: str, tmp_path_factory: Any) -> None:
     path, content = cut / FILE, bytearray((cut / FILE).read_bytes())

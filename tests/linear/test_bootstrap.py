@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
@@ -191,6 +192,28 @@ def test_other_samples_and_impossible_levels_are_refused():
         bootstrap(model, {name: x[:50] for name, x in data.items()})
     with pytest.raises(ValueError, match="level is the coverage"):
         bootstrap(model, data, level=90)
+
+
+def test_other_features_and_modalities_than_those_fitted_are_refused():
+    data, _ = simulated(0)
+    tables = {name: pd.DataFrame(x).add_prefix(f"{name} ") for name, x in data.items()}
+    model = fitted(tables)
+    with pytest.raises(
+        ValueError, match=r"'m0' has the features .* another order: feature 0 is 'm0 39', but was 'm0 0'"
+    ):
+        bootstrap(model, tables | {"m0": tables["m0"].iloc[:, ::-1]})
+    with pytest.raises(ValueError, match=r"with the modalities \['m0', 'm1'\], but was given \['m1'\]"):
+        bootstrap(model, {"m1": tables["m1"]})
+
+
+def test_modalities_in_another_order_have_the_same_intervals():
+    data, _ = simulated(0, noise=3.0)
+    model = fitted(data)
+    model.weights_ = np.array([1.0, 3.0])  # of the modalities in the model's order
+    found = [
+        bootstrap(model, dict(items), n_draws=5, random_state=0) for items in (data.items(), [*data.items()][::-1])
+    ]
+    assert found[0].variance_explained == found[1].variance_explained
 
 
 def test_alignment_undoes_a_rotation():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -165,6 +166,15 @@ def test_single_components_are_tested_and_shapes_and_masks_kept():
     assert np.all(found.p_values[~mask] == 1.0)
     assert np.all(found.q_values[~mask] == 1.0)
     assert np.median(found.p_values[:3][mask[:3]]) < 0.05
+
+
+def test_features_and_samples_other_than_those_fitted_are_not_tested():
+    tables = {name: pd.DataFrame(x).add_prefix(f"{name} ") for name, x in carried(0).items()}
+    model = fitted(tables, 1, 0)
+    with pytest.raises(ValueError, match=r"lacks 1 of them .'a 0' first. and has 1 that are new .'age' first."):
+        jackstraw(model, tables | {"a": tables["a"].rename(columns={"a 0": "age"})}, "a")
+    with pytest.raises(ValueError, match=r"The jackstraw test needs the 60 samples .* but was given 50"):
+        jackstraw(model, {name: table[:50] for name, table in tables.items()}, "a")
 
 
 def test_the_same_seed_gives_the_same_p_values():

@@ -61,6 +61,7 @@ def test_many_samples_are_thinned_the_same_way_each_time():
 def test_many_numbers_are_a_scale_and_few_are_groups():
     assert groups_of(RNG.normal(size=50)) is None
     assert list(groups_of(np.array([10, 9, 9, 10, 2]))) == ["2", "9", "10"]
+    assert list(groups_of(np.array([10, 9, np.nan, 10, 2.5]))) == ["2.5", "9", "10", "unknown"]
 
 
 def test_rare_labels_are_put_together():

@@ -18,6 +18,7 @@ from deepjive.cli.options import (
     TitleOption,
     Unmatched,
     UnmatchedOption,
+    check_folder,
     paths_of,
     read_modalities,
     read_named_labels,
@@ -62,7 +63,7 @@ def transform(
 def decompose(
     run: RunArgument,
     modality: ModalityOption,
-    out: Annotated[Path, typer.Option(help="Folder to write the parts to.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = Unmatched.error,
 ) -> None:
@@ -72,6 +73,7 @@ def decompose(
     """
     from deepjive.persistence import load
 
+    check_folder(out)
     model, data = load(run), read_modalities(modality, samples, unmatched)
     decomposition = model.decompose(data)
     out.mkdir(parents=True, exist_ok=True)
@@ -145,6 +147,7 @@ def report(
 
     model, data = load(run), read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
+    decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes
     found = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and found is not None:
         found.save(run / runs.EVIDENCE)
@@ -152,7 +155,7 @@ def report(
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
-        model.decompose(data),
+        decomposition,
         title=title,
         labels=named_labels,
         sources=paths_of(modality),

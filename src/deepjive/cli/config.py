@@ -14,8 +14,8 @@ that have no option stand in the table ``[parameters]``:
     [parameters]
     dropout = 0.1
 
-What is given on the command line as well counts there; `random_state` among the parameters is the option `seed`. Paths
-start where the command is run, as on the command line.
+What is given on the command line as well counts there; `random_state` among the parameters is the option `seed`, and
+`verbose = 0` is the same as `quiet = true`. Paths start where the command is run, as on the command line.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ NO_FILE = "There is no file {path}."
 NOT_TOML = "{path} is not a TOML file: {reason}."
 UNKNOWN_OPTION = "{path} has {given!r}, which is no option of `deepjive fit`; the options are {known}."
 WRONG_VALUE = "{path}: {option!r} is {given!r}, but {expected} is expected."
-TWO_SEEDS = (
-    "{path} has both seed = {seed} and random_state = {state} in [parameters], which are the same option. Keep one."
+TWO_VALUES = (
+    "{path} has both {option} = {given} and {parameter} = {value} in [parameters], which are the same option. Keep one."
 )
 NOTHING_TO_RESUME = "{path} holds no run that was cut off. A finished run can be made again with --config {path}."
 DAMAGED = "{path} is damaged ({reason}). Fit again with --overwrite."
@@ -117,7 +117,11 @@ def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, An
     if "random_state" in parameters:
         state = parameters.pop("random_state")
         if options.setdefault("seed", state) != state:
-            raise ValueError(TWO_SEEDS.format(path=path, seed=options["seed"], state=state))
+            both = {"option": "seed", "given": options["seed"], "parameter": "random_state", "value": state}
+            raise ValueError(TWO_VALUES.format(path=path, **both))
+    if options.get("quiet") and parameters.get("verbose"):
+        both = {"option": "quiet", "given": "true", "parameter": "verbose", "value": parameters["verbose"]}
+        raise ValueError(TWO_VALUES.format(path=path, **both))
     return _as_options(path, options), parameters
 
 

@@ -15,6 +15,7 @@ from deepjive.cli.options import (
     SamplesOption,
     Unmatched,
     UnmatchedOption,
+    check_folder,
     read_modalities,
 )
 from deepjive.cli.tables import csv_text, file_names
@@ -35,7 +36,9 @@ READ_AS = (
 def features(
     run: RunArgument,
     modality: ModalityOption,
-    out: Annotated[Path, typer.Option(help="Folder to write a table of each modality to.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to write a table of each modality to.", show_default=False)
+    ],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = Unmatched.error,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
@@ -53,6 +56,7 @@ def features(
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically
 
+    check_folder(out)
     model, data = load(run), read_modalities(modality, samples, unmatched)
     if not isinstance(model, LinearModel):
         raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))

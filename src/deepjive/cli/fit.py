@@ -208,8 +208,10 @@ def fit(
         "missing": missing and missing.value,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    model = make_estimator(method.value, {**context.meta.get(PARAMETERS, {}), **given})
-    set_if_known(model, random_state=seed, verbose=0 if quiet else 1)
+    parameters = context.meta.get(PARAMETERS, {})
+    model = make_estimator(method.value, {**parameters, **given})
+    quiet = quiet or not parameters.get("verbose", 1)
+    set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
     data = read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
     kept = None if unmatched is Unmatched.error else unmatched.value

@@ -22,6 +22,10 @@ NOT_A_RANK = "{option} {given!r} is not a number of components; write a number o
 BY_NAME = " for all modalities, or name=number for one"
 MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
 RANK_TWICE = "{option} names {name!r} more than once."
+NOT_A_FOLDER = (
+    "--out {path} is {what}, but a file of each modality is written. Give the name of a folder, which is made if it is "
+    "not there, e.g. --out parts."
+)
 TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
 
 
@@ -62,14 +66,16 @@ SamplesOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Names of the samples, where the modalities' files have none: .npy, or the first column of a table.",
+        help="Names of the samples, where the modalities' files have none: .txt with a name a line, .npy, or the first "
+        "column of a table.",
     ),
 ]
 LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. May be repeated.",
+        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column, in which samples may be missing. "
+        "May be repeated.",
         show_default=False,
     ),
 ]
@@ -179,6 +185,22 @@ def _label_names(sources: Sequence[str]) -> dict[str, str]:
 def _file_and_key(source: str) -> tuple[str, str]:
     file, separator, key = source.rpartition(":")
     return (Path(file).stem, key) if separator and not Path(source).is_file() else (Path(source).stem, "")
+
+
+def check_folder(out: Path) -> None:
+    """Refuse an ``--out`` that names a file where a folder is written.
+
+    Raises
+    ------
+    ValueError
+        If it is a file, or is called as one.
+    """
+    from deepjive.files import READERS
+
+    if out.is_file():
+        raise ValueError(NOT_A_FOLDER.format(path=out, what="a file"))
+    if not out.is_dir() and out.name.lower().endswith(READERS):
+        raise ValueError(NOT_A_FOLDER.format(path=out, what="the name of a file"))
 
 
 def rank_of(option: str, text: str) -> int | str:

@@ -23,11 +23,13 @@ from deepjive.deep.distributed import is_first
 from deepjive.modalities import Modalities
 from deepjive.packing import is_custom, pack, packed_parameter, unpack
 from deepjive.persistence import read_tensors, write_atomically
+from deepjive.validation import check_features
 
 FILE = "checkpoint.safetensors"
 FORMAT = 1
 SECONDS = 60.0
 SAMPLES_COMPARED = 64
+FEATURES = "features"
 MAY_DIFFER = ("accelerator", "devices", "num_nodes", "strategy", "memory_limit", "log", "verbose")
 
 UNREADABLE = (
@@ -41,6 +43,7 @@ OTHER_DATA = (
     "The checkpoint {path} is of other data: {what} differ. Go on with the data that training began with, or name "
     "another folder to train anew."
 )
+OTHER_FEATURES = "The checkpoint {path} is of other data. {reason}"
 NOT_WRITTEN = "The checkpoint {path} could not be written ({reason}); {rest}"
 LAST = (
     "The last checkpoint, of epoch {epoch} of the {phase} phase, is whole: fit(X, resume={folder!r}) goes on from it."
@@ -69,6 +72,7 @@ class Checkpoint:
         self.folder = Path(folder)
         self.path = self.folder / FILE
         self._belongs_to = {"parameters": _packed(parameters), "data": fingerprint(data)}
+        self._features = {name: None if names is None else names.tolist() for name, names in data.features.items()}
         self._written = time.monotonic()
         self._last: tuple[str, int] | None = None
         if is_first():
@@ -89,11 +93,12 @@ class Checkpoint:
             packed = json.loads(metadata["state"])
             if packed["format"] != FORMAT or metadata["sha256"] != _digest(arrays, metadata["state"]):
                 raise ValueError("it is not what was written")
+            features = json.loads(arrays[FEATURES].tobytes()) if FEATURES in arrays else {}
             state = unpack(packed, arrays)
         except Exception as error:  # what is damaged can be wrong in any way
             reason = str(error).rstrip(".") or type(error).__name__
             raise CheckpointError(UNREADABLE.format(path=self.path, reason=reason)) from error
-        self._check(packed["belongs_to"])
+        self._check(packed["belongs_to"], features)
         self._last = state["phase"], state["training"]["epoch"]
         return state
 
@@ -102,7 +107,8 @@ class Checkpoint:
         if time.monotonic() - self._written < SECONDS or not is_first():
             return
         kept = state()
-        arrays: dict[str, np.ndarray] = {}
+        # as an array, since a header may not be as long as many names are
+        arrays = {FEATURES: np.frombuffer(json.dumps(self._features).encode(), dtype=np.uint8)}
         packed = {"format": FORMAT, "belongs_to": self._belongs_to, **pack(kept, "", arrays)}
         text = json.dumps(packed, allow_nan=False)
         try:
@@ -121,12 +127,17 @@ class Checkpoint:
         phase, epoch = self._last
         return LAST.format(phase=phase, epoch=epoch, folder=str(self.folder))
 
-    def _check(self, kept: Mapping[str, Any]) -> None:
+    def _check(self, kept: Mapping[str, Any], features: Mapping[str, list[str] | None]) -> None:
         given = json.loads(json.dumps(self._belongs_to))
         for name, value in given["parameters"].items():
             if kept["parameters"].get(name) != value:
                 shown = kept["parameters"].get(name)
                 raise CheckpointError(OTHER_PARAMETERS.format(path=self.path, name=name, kept=shown, given=value))
+        try:
+            for name, names in self._features.items():
+                check_features(name, names, features.get(name))
+        except ValueError as error:
+            raise CheckpointError(OTHER_FEATURES.format(path=self.path, reason=error)) from error
         different = [what for what, value in given["data"].items() if kept["data"].get(what) != value]
         if different:
             raise CheckpointError(OTHER_DATA.format(path=self.path, what=" and ".join(different)))

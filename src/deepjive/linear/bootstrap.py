@@ -48,13 +48,11 @@ from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor
 from deepjive.linear.gaps import check_measured
 from deepjive.linear.heterojive import HeteroJIVE
-from deepjive.linear.refit import rotation_from, with_ranks_of
+from deepjive.linear.refit import data_of, rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import taken_up
 from deepjive.modalities import Modalities
-from deepjive.validation import check_for_fit
 
-OTHER_DATA = "The bootstrap needs the {fitted} samples the model was fitted to, but was given {given} samples."
 WRONG_LEVEL = "level is the coverage of the intervals, between 0 and 1, but is {given!r}; 0.9 gives 90% intervals."
 
 
@@ -117,8 +115,8 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
     Raises
     ------
     ValueError
-        For other samples than those fitted, a level outside 0 to 1, or ranks that a draw's distinct samples (about 63%
-        of all) do not have.
+        For other samples or features than those fitted, a level outside 0 to 1, or ranks that a draw's distinct
+        samples (about 63% of all) do not have.
     """
     check_is_fitted(model)
     check_measured(model, "The bootstrap")
@@ -126,9 +124,7 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
         raise ValueError(WRONG_LEVEL.format(given=level))
     if n_draws < 2:
         raise ValueError(f"n_draws must be at least 2 for a standard deviation, but is {n_draws}; use about 200.")
-    data, rng = check_for_fit(X, type(model).__name__), generator(random_state)
-    if len(data) != len(model.joint_scores_):
-        raise ValueError(OTHER_DATA.format(fitted=len(model.joint_scores_), given=len(data)))
+    data, rng = data_of(model, X, "The bootstrap"), generator(random_state)
     masks = checked_masks(model.mask, data.shapes)
     factors = [
         make_factor(name, Pieces(array, masks[name], model.center), model.device) for name, array in data.items()

@@ -38,10 +38,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
-from deepjive.linear.refit import aligned, with_ranks_of
+from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.modalities import Modalities
-from deepjive.validation import check_for_fit
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, of which no more can be "
@@ -190,13 +189,13 @@ def jackstraw(
     Raises
     ------
     ValueError
-        For a model of joint rank 0.
+        For a model of joint rank 0, or other samples or features than those fitted.
     """
     check_is_fitted(model)
     check_measured(model, "The jackstraw test")
     if model.joint_rank_ == 0:
         raise ValueError(NOTHING_TO_CARRY)
-    data, rng = check_for_fit(X, type(model).__name__), generator(random_state)
+    data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
     values = np.asarray(data[name][:], dtype=np.float64)
     counted = _counted(model, data, name)
     flat, candidates = values.reshape(len(values), -1), np.flatnonzero(counted)

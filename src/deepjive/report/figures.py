@@ -202,7 +202,10 @@ def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
     """Samples by label, the largest groups first and the rest as "other"; None where labels are a scale of numbers."""
     numeric = labels.dtype.kind in "fiu"
     known = np.isfinite(labels.astype(float)) if numeric else np.array([_is_known(label) for label in labels])
-    names, inverse, counts = np.unique(labels[known].astype(str), return_inverse=True, return_counts=True)
+    words = labels[known].astype(str)
+    if numeric:  # whole numbers are floats where some are missing
+        words = np.array([word.removesuffix(".0") for word in words], dtype=str)
+    names, inverse, counts = np.unique(words, return_inverse=True, return_counts=True)
     if numeric and len(names) > len(LABELS):
         return None
     codes = np.full(len(labels), -1)
