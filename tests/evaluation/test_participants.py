@@ -1,14 +1,16 @@
-"""Sessions of one participant stay together when samples are permuted."""
+"""Sessions of one participant stay together when samples are drawn, held out, dealt or permuted."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold
 
 from deepjive import AJIVE, Modalities
+from deepjive.evaluation import null
 from deepjive.evaluation.covariation import covariation
-from deepjive.evaluation.null import joint_structure_test
-from deepjive.evaluation.participants import orders_of
+from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
+from deepjive.evaluation.participants import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
 
 SESSIONS = 3
 
@@ -74,6 +76,90 @@ def test_groups_are_those_of_the_complete_samples():
     gapped = Modalities({name: held_out[name] for name in held_out.names}, present=present)
     found = joint_structure_test(model, gapped, 19, groups=who, random_state=0)
     assert found == joint_structure_test(model, held_out[SESSIONS:], 19, groups=who[SESSIONS:], random_state=0)
+
+
+def test_whole_participants_with_as_many_samples_are_shuffled_in_each_modality():
+    who = np.array(list("cadbacebadcebdghghf"))
+    rows = Modalities({name: np.arange(len(who))[:, None] for name in "ab"})
+    mixed = shuffled(rows, np.random.RandomState(0), who)
+    for name in "ab":
+        order = mixed[name][:, 0]
+        assert sorted(order) == list(range(len(who)))
+        assert all(len(set(who[order[who == one]])) == 1 for one in set(who))
+        assert order[-1] == len(who) - 1  # the only one with one sample
+    assert (mixed["a"] != mixed["b"]).any()
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_refits_shuffle_whole_participants_on_both_sides(names, monkeypatch):
+    who, held_out_who = np.repeat(np.arange(10), SESSIONS), np.repeat(np.arange(20, 28), SESSIONS)
+    rows = [Modalities({name: np.arange(len(one))[:, None] for name in names}) for one in (who, held_out_who)]
+    moved = []
+
+    def recorded(model, data):
+        for some, groups in ((model, who), (data, held_out_who)):
+            for name in names:
+                order = some[name][:, 0]
+                assert all(len(set(groups[order[groups == one]])) == 1 for one in set(groups))
+                moved.append((order != np.arange(len(groups))).any())
+        return dict.fromkeys(names, 0.0)
+
+    monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
+    monkeypatch.setattr(null, "explained_by", recorded)
+    refit_test(None, *rows, 3, groups=who, held_out_groups=held_out_who, random_state=0)
+    assert any(moved)
+
+
+def test_refits_take_participants_of_both_sides_and_none_on_both():
+    model, held_out, who = unrelated(0)
+    half = len(who) // 2
+    with pytest.raises(ValueError, match=r"Only groups was given; .* give both groups and held_out_groups"):
+        refit_test(model, held_out[:half], held_out[half:], 1, groups=who[:half])
+    with pytest.raises(
+        ValueError, match=r"Participants \['44'\] have samples both among those fitted and .*\(1 in all\)"
+    ):
+        refit_test(
+            model,
+            held_out[: half - 1],
+            held_out[half - 1 :],
+            1,
+            groups=who[: half - 1],
+            held_out_groups=who[half - 1 :],
+        )
+
+
+def test_no_fold_tears_a_participant_apart_and_each_is_held_out_once():
+    who = np.array(list("cadbacebadcebdghghf"))
+    folds = folds_of(len(who), who, 4, 0)
+    assert all(not set(who[train]) & set(who[test]) for train, test in folds)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(who)))
+    with pytest.raises(ValueError, match="at least 9 participants, but there are 8"):
+        folds_of(len(who), who, 9, 0)
+
+
+def test_folds_of_samples_are_those_of_scikit_learn():
+    expected = KFold(5, shuffle=True, random_state=3).split(np.zeros(33))
+    for found, one in zip(folds_of(33, None, 5, 3), expected, strict=True):
+        for rows, those in zip(found, one, strict=True):
+            np.testing.assert_array_equal(rows, those)
+
+
+def test_of_many_samples_whole_participants_are_drawn_and_of_very_many_enough_of_them():
+    who = np.repeat(np.arange(50), SESSIONS)
+    drawn = rows_of_at_most(100, in_random_order(len(who), who, np.random.RandomState(0)))
+    assert len(drawn) == 33 * SESSIONS
+    assert np.unique(who[drawn], return_counts=True)[1].tolist() == [SESSIONS] * 33
+    trials = np.repeat(np.arange(30), 100)
+    drawn = rows_of_at_most(100, members_of(len(trials), trials))
+    assert np.unique(trials[drawn], return_counts=True)[1].tolist() == [5] * 20
+    assert drawn[:5].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("nobody", ["", None, np.nan])
+def test_a_sample_of_nobody_is_refused(nobody):
+    who = np.array([*"abcdef", nobody, *"ab"], dtype=object)
+    with pytest.raises(ValueError, match=r"the participant of 1 of 9 samples, the first of which is number 7"):
+        members_of(9, who)
 
 
 def test_too_few_participants_and_groups_of_another_length_are_named():

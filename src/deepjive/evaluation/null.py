@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from deepjive.evaluation.participants import GROUPS, orders_of
+from deepjive.evaluation.participants import check_apart, groups_of_complete, orders_of
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted
 from deepjive.modalities import Modalities
@@ -45,6 +45,10 @@ BUDGET = 50
 TOO_FEW = (
     "A permutation test of pairs needs at least 5 held-out samples that have every modality, but there are {given}. "
     "Hold out more samples."
+)
+GROUPS_OF_BOTH = (
+    "Only {given} was given; participants are shuffled among the samples fitted and among those held out: give both "
+    "groups and held_out_groups."
 )
 
 
@@ -120,7 +124,7 @@ def joint_structure_test(
     data = complete(held_out)
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
-    order = orders_of(len(data), _groups_of_complete(held_out, groups), check_random_state(random_state))
+    order = orders_of(len(data), groups_of_complete(held_out, groups), check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
     observed = explained(data.names[0], np.arange(len(data)))
     permuted: dict[str, NDArray] = {}
@@ -136,6 +140,8 @@ def refit_test(
     held_out: Modalities,
     n_refits: int = 19,
     *,
+    groups: ArrayLike | None = None,
+    held_out_groups: ArrayLike | None = None,
     random_state: int | None = None,
     on_refit: Callable[[int], None] = lambda done: None,
     **budget: Any,
@@ -153,6 +159,9 @@ def refit_test(
     n_refits : int
         Fits to shuffled samples, of more than two modalities as many for each of them, so that three cost three times
         as much as one; the smallest possible p-value is ``1 / (n_refits + 1)``.
+    groups, held_out_groups : array, shape (n_samples,), optional
+        The participant of each sample of `data` and of `held_out`, where some have several: whole participants are
+        then shuffled, among those with equally many samples.
     random_state : int or None
         Seed of the shuffling.
     on_refit : callable
@@ -163,9 +172,19 @@ def refit_test(
     Returns
     -------
     JointStructureTest
+
+    Raises
+    ------
+    ValueError
+        For groups of samples on one side only, groups of another length, a participant on both sides, or participants
+        that can change places in fewer than 120 orders.
     """
+    if (groups is None) != (held_out_groups is None):
+        raise ValueError(GROUPS_OF_BOTH.format(given="held_out_groups" if groups is None else "groups"))
     rng = check_random_state(random_state)
     budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
+    of_data, of_held_out = groups_of_complete(data, groups), groups_of_complete(held_out, held_out_groups)
+    check_apart(of_data, of_held_out)
     data, held_out = complete(data), complete(held_out)
     done = itertools.count(1)
 
@@ -177,7 +196,10 @@ def refit_test(
     observed = explained(data, held_out)
     permuted: dict[str, NDArray] = {}
     for moved, names in _moves(data).items():
-        draws = [explained(_apart(data, moved, rng), _apart(held_out, moved, rng)) for _ in range(n_refits)]
+        draws = [
+            explained(_apart(data, moved, rng, of_data), _apart(held_out, moved, rng, of_held_out))
+            for _ in range(n_refits)
+        ]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, held_out, refits=True)
 
@@ -204,9 +226,31 @@ def needs_all(model: Any) -> bool:
     return getattr(model, "identity", None) == "merged"
 
 
-def shuffled(data: Modalities, rng: np.random.RandomState) -> Modalities:
-    """The samples of each modality in an order of their own, so that nothing is joint."""
-    return Modalities({name: data.rows(name, rng.permutation(len(data))) for name in data.names})
+def shuffled(data: Modalities, rng: np.random.RandomState, groups: ArrayLike | None = None) -> Modalities:
+    """The samples of each modality in an order of their own, so that nothing is joint.
+
+    Parameters
+    ----------
+    data : Modalities
+        Samples.
+    rng : RandomState
+        What orders are drawn from.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then dealt, among those with
+        equally many samples, so that the samples of one stay alike in each modality. Who shares its number of samples
+        with nobody keeps its pairs.
+
+    Returns
+    -------
+    Modalities
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
+    """
+    order = orders_of(len(data), groups, rng)
+    return Modalities({name: data.rows(name, order()) for name in data.names})
 
 
 def p_value_of(observed: float, permuted: NDArray) -> float:
@@ -221,18 +265,11 @@ def _moves(data: Modalities) -> dict[str, tuple[str, ...]]:
     return {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
 
 
-def _apart(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
+def _apart(data: Modalities, moved: str, rng: np.random.RandomState, groups: NDArray | None) -> Modalities:
     """One modality shuffled against the others; two are both shuffled, which is as good."""
-    return shuffled(data, rng) if len(data.names) == 2 else _with_order(data, moved, rng.permutation(len(data)))
-
-
-def _groups_of_complete(held_out: Modalities, groups: ArrayLike | None) -> NDArray | None:
-    if groups is None:
-        return None
-    named = np.asarray(groups)
-    if len(named) != len(held_out):
-        raise ValueError(GROUPS.format(given=len(named), n=len(held_out)))
-    return named[held_out.present.all(axis=1)]
+    if len(data.names) == 2:
+        return shuffled(data, rng, groups)
+    return _with_order(data, moved, orders_of(len(data), groups, rng)())
 
 
 def _test(

@@ -1,4 +1,4 @@
-"""Samples that belong together: sessions of one participant are drawn and permuted as one.
+"""Samples that belong together: sessions of one participant are drawn, held out and permuted as one.
 
 Sessions of a participant are alike in every modality, whether or not the modalities have anything in common. Permuting
 single sessions takes them apart, so that chance looks smaller than it is; so whole participants change places, those
@@ -10,14 +10,29 @@ block permutation, NeuroImage 123: whole-block exchangeability). Who shares its 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.modalities import Modalities
+
 FEWEST_ORDERS = 120
+FEWEST_DRAWN = 20
 
 GROUPS = "groups has {given} entries, but there are {n} samples; give the participant of every sample."
+UNKNOWN = (
+    "groups does not say the participant of {count} of {n} samples, the first of which is number {first}; name the "
+    "participant of every sample, or leave those samples out."
+)
+BOTH_SIDES = (
+    "Participants {names} have samples both among those fitted and among those held out ({count} in all); all samples "
+    "of a participant must be on one side. Hold out whole participants."
+)
+TOO_FEW_FOR_FOLDS = (
+    "Cross-validation in {n_folds} folds by participant needs at least {n_folds} participants, but there are {given}. "
+    "Take more participants."
+)
 TOO_FEW_ORDERS = (
     "Participants change places with those that have equally many samples. Of {participants} participants, {count} "
     "can, in {orders} orders, but at least {needed} are needed, which 5 participants with one sample each have. Take "
@@ -29,10 +44,85 @@ def members_of(n: int, groups: ArrayLike | None) -> list[NDArray[np.intp]]:
     """The rows of each participant."""
     if groups is None:
         return [np.array([row]) for row in range(n)]
+    named = named_groups(n, groups)
+    return [np.flatnonzero(named == one) for one in np.unique(named)]
+
+
+def named_groups(n: int, groups: ArrayLike) -> NDArray:
+    """The participant of each of `n` samples.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or a sample whose participant is not known: empty text, or not a number.
+    """
     named = np.asarray(groups)
     if len(named) != n:
         raise ValueError(GROUPS.format(given=len(named), n=n))
-    return [np.flatnonzero(named == one) for one in np.unique(named)]
+    unknown = np.flatnonzero([one is None or one == "" or one != one for one in named.tolist()])
+    if len(unknown):
+        raise ValueError(UNKNOWN.format(count=len(unknown), n=n, first=unknown[0] + 1))
+    return named
+
+
+def groups_of_complete(data: Modalities, groups: ArrayLike | None) -> NDArray | None:
+    """The participants of the samples that have every modality.
+
+    Raises
+    ------
+    ValueError
+        As `named_groups`.
+    """
+    return None if groups is None else named_groups(len(data), groups)[data.present.all(axis=1)]
+
+
+def check_apart(groups: NDArray | None, held_out_groups: NDArray | None) -> None:
+    """Refuse participants that have samples both among those fitted and among those held out."""
+    if groups is None or held_out_groups is None:
+        return
+    both = np.intersect1d(groups, held_out_groups)
+    if len(both):
+        raise ValueError(BOTH_SIDES.format(names=[str(one) for one in both[:3]], count=len(both)))
+
+
+def in_random_order(n: int, groups: ArrayLike | None, rng: np.random.RandomState) -> list[NDArray[np.intp]]:
+    """The rows of each participant, participants in random order: the first of them are a draw."""
+    members = members_of(n, groups)
+    return [members[one] for one in rng.permutation(len(members))]
+
+
+def rows_of(members: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The rows of some participants, participant by participant."""
+    return np.concatenate(members) if members else np.zeros(0, dtype=np.intp)
+
+
+def rows_of_at_most(most: int, members: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The rows of the first participants, no more than so many in all.
+
+    Where that is too few for 20 participants with all their samples, of those with many only the first are taken.
+    """
+    if sum(map(len, members)) > most:
+        members = [rows[: max(1, most // FEWEST_DRAWN)] for rows in members]
+    return rows_of(members[: int(np.searchsorted(np.cumsum([len(rows) for rows in members]), most, side="right"))])
+
+
+def folds_of(
+    n: int, groups: ArrayLike | None, n_folds: int, random_state: int | None
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows to learn from and rows to test on, for each fold; no participant is on both sides.
+
+    Raises
+    ------
+    ValueError
+        As `named_groups`, and for fewer participants than folds.
+    """
+    from sklearn.model_selection import KFold
+
+    members = members_of(n, groups)
+    if groups is not None and len(members) < n_folds:
+        raise ValueError(TOO_FEW_FOR_FOLDS.format(n_folds=n_folds, given=len(members)))
+    folds = KFold(n_folds, shuffle=True, random_state=random_state).split(members)
+    return [(rows_of([members[i] for i in train]), rows_of([members[i] for i in test])) for train, test in folds]
 
 
 def orders_of(n: int, groups: ArrayLike | None, rng: np.random.RandomState) -> Callable[[], NDArray[np.intp]]:
