@@ -20,13 +20,13 @@ def test_fit_says_that_nothing_is_wrong_and_quiet_does_not(fit, files):
 
 def test_fit_names_a_failure(fit, files, monkeypatch):
     finding = Finding("dead component", "Score 1 changes nothing.", "Lower joint_rank by one.")
-    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda model, data: [finding])
+    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda *_, **__: [finding])
     assert "- dead component: Score 1 changes nothing. Lower joint_rank by one." in fit().stdout
     assert "Lower joint_rank by one." in (files / "run" / "report.html").read_text()
 
 
 def test_a_model_is_written_before_failures_are_looked_for(fit, files, monkeypatch):
-    def fail(model, data):
+    def fail(*_, **__):
         raise RuntimeError("looked too closely")
 
     monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", fail)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation import null
+from deepjive.evaluation import null, probes
 from deepjive.evaluation.covariation import covariation
 from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.participants import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
+from deepjive.evaluation.probes import probe
 
 SESSIONS = 3
 
@@ -25,6 +27,11 @@ def unrelated(seed, n=60):
     data, held_out = Modalities(arrays), who >= n // 2
     model = AJIVE(3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0, random_state=0).fit(data[~held_out])
     return model, data[held_out], who[held_out]
+
+
+def alike(rng, n=30, rank=1, noise=0.3):
+    """Scores, or numbers that label samples, that are alike in the three sessions of each of n participants."""
+    return np.repeat(rng.normal(size=(n, rank)), SESSIONS, axis=0) + noise * rng.normal(size=(n * SESSIONS, rank))
 
 
 def test_p_values_of_pairs_are_uniform_where_participants_have_several_sessions():
@@ -172,3 +179,54 @@ def test_too_few_participants_and_groups_of_another_length_are_named():
     for test in (joint_structure_test, lambda *args, **more: covariation(*args, 0, **more)):
         with pytest.raises(ValueError, match="groups has 5 entries, but there are 90 samples"):
             test(model, held_out, groups=who[:5])
+
+
+def test_p_values_of_probes_are_uniform_where_participants_have_several_sessions(monkeypatch):
+    monkeypatch.setattr(probes, "_estimator", lambda *_: LinearRegression())  # a network takes a second
+    who, apart, together = np.repeat(np.arange(30), SESSIONS), [], []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        fitted, age, held_out, held_out_age = (alike(rng) for _ in range(4))
+        given = (fitted, age[:, 0], held_out, held_out_age[:, 0])
+        together.append(probe(*given, n_permutations=39, groups=who, random_state=seed).p_linear)
+        apart.append(probe(*given, n_permutations=39, random_state=seed).p_linear)
+    assert np.mean(np.array(together) <= 0.05) < 0.05 + 0.066  # three standard errors of 100 draws
+    assert abs(np.mean(np.array(together) <= 0.5) - 0.5) < 0.15
+    assert np.mean(np.array(apart) <= 0.05) > 0.13  # what sessions give that are permuted one by one
+
+
+def test_cross_validated_probes_do_not_know_participants_again():
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
+    scores, group = alike(rng, rank=8, noise=0.1), np.repeat(rng.permutation(30) % 2, SESSIONS)
+    age = np.repeat(rng.normal(size=30), SESSIONS)
+    for labels, chance in ((group, 0.5), (age, 0.0)):
+        assert probe(scores, labels, n_permutations=1).network > 0.8
+        assert probe(scores, labels, n_permutations=1, groups=who).network < chance + 0.15
+
+
+def test_cross_validated_labels_are_dealt_by_participant(monkeypatch):
+    dealt = []
+
+    class Recorded(LinearRegression):
+        def fit(self, x, y):
+            dealt.append((x[:, 0], y))
+            return super().fit(x, y)
+
+    monkeypatch.setattr(probes, "_estimator", lambda *_: Recorded())
+    who = np.repeat(np.arange(10.0), SESSIONS)
+    probe(who[:, None], who + 0.5, n_permutations=3, groups=who)
+    assert any((x + 0.5 != y).any() for x, y in dealt)
+    for x, y in dealt:
+        assert all(len(set(y[x == one])) == 1 for one in set(x))
+
+
+def test_participants_of_samples_without_a_label_are_left_out():
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(12), SESSIONS)
+    scores, labels = alike(rng, 12), np.where(alike(rng, 12)[:, 0] > 0, "a", "b")
+    labels[1:7] = ""
+    found = probe(scores, labels, scores, labels, n_permutations=19, groups=who)
+    rest = labels != ""
+    given = (scores[rest], labels[rest])
+    assert found == probe(*given, *given, n_permutations=19, groups=who[rest])
+    with pytest.raises(ValueError, match="groups has 5 entries, but there are 36 samples"):
+        probe(scores, labels, groups=who[:5])

@@ -8,6 +8,10 @@ shuffled labels do as well (Ojala and Garriga 2010, Permutation tests for studyi
 With samples held out, their labels are shuffled against predictions that stay: the probe was learned from other
 samples, so this is exact, costs nothing, and has the mean of probes trained on shuffled labels. Without, labels are
 shuffled before cross-validation and the probe is trained again.
+
+Where participants have several samples, whole participants are dealt each other's labels, and no fold tears one apart
+(`deepjive.evaluation.participants`): samples of one participant are alike in scores and labels, whether or not the one
+tells the other.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from deepjive.evaluation.null import p_value_of
+from deepjive.evaluation.participants import folds_of, named_groups, orders_of
 from deepjive.evaluation.refit import quietly
 from deepjive.evaluation.threads import one_thread
 
@@ -90,6 +95,7 @@ def probe(
     test_labels: ArrayLike | None = None,
     *,
     n_permutations: int = 999,
+    groups: ArrayLike | None = None,
     random_state: int | None = 0,
 ) -> Probe:
     """Predict labels from scores by a linear probe and a small network.
@@ -105,6 +111,10 @@ def probe(
         permutations for the network, at most 99 for the linear probe.
     n_permutations : int
         Shufflings of the labels.
+    groups : array, shape (n_tested,), optional
+        The participant of each of `test_labels`, or without these of each of `labels`, where some have several
+        samples: whole participants then change places, among those with equally many labelled samples, and folds hold
+        out whole participants. P-values are exact if participants are exchangeable; without it, if samples are.
     random_state : int or None
         Seed.
 
@@ -115,23 +125,22 @@ def probe(
     Raises
     ------
     ValueError
-        For labels that are all the same.
+        For labels that are all the same, groups of another length, or participants that can change places in fewer than
+        120 orders.
     """
-    x, y = _labelled(scores, labels)
+    held_out = None
+    if test_scores is not None and test_labels is not None:
+        held_out = _labelled(np.asarray(test_scores), test_labels, groups)
+    x, y, who = _labelled(scores, labels, groups if held_out is None else None)
     task = task_of(y)
     if len(np.unique(y)) < 2:
         raise ValueError(ONE_CLASS.format(given=np.unique(y).tolist()))
-    x = x if x.shape[1] else np.zeros((len(x), 1))
-    held_out = None
-    if test_scores is not None and test_labels is not None:
-        held_out = _labelled(np.asarray(test_scores), test_labels)
-        held_out = (held_out[0] if held_out[0].shape[1] else np.zeros((len(held_out[0]), 1)), held_out[1])
     found = {}
     for kind in KINDS:
         estimator = _estimator(kind, task, random_state)
         with quietly(), one_thread():
             if held_out is None:
-                found[kind] = _cross_validated(estimator, kind, x, y, task, n_permutations, random_state)
+                found[kind] = _cross_validated(estimator, kind, x, y, who, task, n_permutations, random_state)
             else:
                 found[kind] = _tested(estimator.fit(x, y), *held_out, task, n_permutations, random_state)
     chance = float(np.mean(found["linear"][1])) if task == "classification" else 0.0
@@ -139,12 +148,14 @@ def probe(
     return Probe(task, linear, network[0], chance, p_value_of(linear, permuted), p_value_of(*network), len(permuted))
 
 
-def _labelled(scores: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray]:
+def _labelled(scores: NDArray, labels: ArrayLike, groups: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
+    """Scores, labels and participants of the samples that have a label; one constant score in the place of none."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if len(x) != len(y):
         raise ValueError(LABEL_EACH.format(samples=len(x), labels=len(y)))
     kept = known(y) & np.isfinite(x).all(axis=1)
-    return x[kept], y[kept]
+    who = None if groups is None else named_groups(len(y), groups)[kept]
+    return x[kept] if x.shape[1] else np.zeros((int(kept.sum()), 1)), y[kept], who
 
 
 def _estimator(kind: str, task: str, random_state: int | None) -> Any:
@@ -166,11 +177,17 @@ def _estimator(kind: str, task: str, random_state: int | None) -> Any:
 
 
 def _tested(
-    fitted: Any, x: NDArray, y: NDArray, task: str, n_permutations: int, random_state: int | None
+    fitted: Any,
+    x: NDArray,
+    y: NDArray,
+    groups: NDArray | None,
+    task: str,
+    n_permutations: int,
+    random_state: int | None,
 ) -> tuple[float, NDArray]:
     """The figure on held-out samples, and with their labels permuted."""
-    predicted, rng = fitted.predict(x), check_random_state(random_state)
-    permuted = [_figure(task, rng.permutation(y), predicted) for _ in range(n_permutations)]
+    predicted, order = fitted.predict(x), orders_of(len(y), groups, check_random_state(random_state))
+    permuted = [_figure(task, y[order()], predicted) for _ in range(n_permutations)]
     return _figure(task, y, predicted), np.array(permuted)
 
 
@@ -182,19 +199,34 @@ def _figure(task: str, y: NDArray, predicted: NDArray) -> float:
 
 
 def _cross_validated(
-    estimator: Any, kind: str, x: NDArray, y: NDArray, task: str, n_permutations: int, random_state: int | None
+    estimator: Any,
+    kind: str,
+    x: NDArray,
+    y: NDArray,
+    groups: NDArray | None,
+    task: str,
+    n_permutations: int,
+    random_state: int | None,
 ) -> tuple[float, NDArray]:
     """The figure of cross-validation, and with labels permuted before it."""
-    from sklearn.model_selection import KFold, StratifiedKFold, permutation_test_score
+    from sklearn.model_selection import cross_val_score
 
-    folds = StratifiedKFold if task == "classification" else KFold
-    observed, permuted, _ = permutation_test_score(
-        estimator,
-        x,
-        y,
-        scoring="balanced_accuracy" if task == "classification" else "r2",
-        cv=folds(FOLDS, shuffle=True, random_state=random_state),
-        n_permutations=min(n_permutations, 19 if kind == "network" else 99),
-        random_state=random_state,
-    )
-    return float(observed), permuted
+    scoring = "balanced_accuracy" if task == "classification" else "r2"
+
+    def figure(labels: NDArray) -> float:
+        folds = _folds(task, labels, groups, random_state)
+        return float(np.mean(cross_val_score(estimator, x, labels, scoring=scoring, cv=folds, error_score="raise")))
+
+    order = orders_of(len(y), groups, check_random_state(random_state))
+    count = min(n_permutations, 19 if kind == "network" else 99)
+    return figure(y), np.array([figure(y[order()]) for _ in range(count)])
+
+
+def _folds(task: str, labels: NDArray, groups: NDArray | None, random_state: int | None) -> list[Any]:
+    """Rows to learn from and to test on: classes in equal parts, and participants on one side."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if task == "regression":
+        return folds_of(len(labels), groups, FOLDS, random_state)
+    stratified = StratifiedKFold if groups is None else StratifiedGroupKFold
+    return list(stratified(FOLDS, shuffle=True, random_state=random_state).split(labels, labels, groups))
