@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
+from sklearn.neighbors import KNeighborsRegressor
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation import null, probes
+from deepjive.evaluation import dependence, null, probes
 from deepjive.evaluation.covariation import covariation
+from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
+from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.participants import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
 from deepjive.evaluation.probes import probe
@@ -230,3 +233,60 @@ def test_participants_of_samples_without_a_label_are_left_out():
     assert found == probe(*given, *given, n_permutations=19, groups=who[rest])
     with pytest.raises(ValueError, match="groups has 5 entries, but there are 36 samples"):
         probe(scores, labels, groups=who[:5])
+
+
+def test_p_values_of_dependence_are_uniform_where_participants_have_several_sessions():
+    who, apart, together = np.repeat(np.arange(30), SESSIONS), [], []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        given = (alike(rng, rank=2), alike(rng, rank=2), 39)
+        together.append(hsic(*given, groups=who, random_state=seed).p_value)
+        apart.append(hsic(*given, random_state=seed).p_value)
+    assert np.mean(np.array(together) <= 0.05) < 0.05 + 0.066  # three standard errors of 100 draws
+    assert abs(np.mean(np.array(together) <= 0.5) - 0.5) < 0.15
+    assert np.mean(np.array(apart) <= 0.05) > 0.8  # what sessions give that are permuted one by one
+
+
+def test_of_many_scores_dependence_takes_whole_participants(monkeypatch):
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
+    scores, others = alike(rng), alike(rng)
+    monkeypatch.setattr(dependence, "MAX_SAMPLES", 40)
+    order = np.random.RandomState(2).permutation(30)[:20]  # two sessions each, so that there are 20 participants
+    kept = np.concatenate([np.flatnonzero(who == one)[:2] for one in order])
+    expected = hsic(scores[kept], others[kept], 0, groups=who[kept])
+    assert hsic(scores, others, 0, groups=who, random_state=2) == expected
+
+
+def test_scores_that_only_know_the_participant_predict_nothing():
+    who = np.repeat(np.arange(30), SESSIONS)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        source, target = alike(rng, rank=2, noise=0.05), alike(rng, rank=2, noise=0.05)
+        assert cross_prediction(source, target) > 0.15
+        # Leaving out single sessions, the penalty would be chosen too small: R2 would be below -1.
+        assert -0.4 < cross_prediction(source, target, groups=who) < 0.05
+        curved = np.abs(2 * source[:, :1])
+        assert cross_prediction(source, curved, groups=who) > 0.6
+
+
+def test_other_regressors_are_tested_on_participants_that_they_have_not_seen():
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
+    source, target = alike(rng, rank=2, noise=0.01), alike(rng, rank=2, noise=0.01)
+    nearest = KNeighborsRegressor(1)
+    assert cross_prediction(source, target, regressor=nearest) > 0.9
+    assert cross_prediction(source, target, regressor=nearest, groups=who) < 0.0
+    with pytest.raises(ValueError, match="at least 5 participants, but there are 4"):
+        cross_prediction(source[:12], target[:12], groups=who[:12])
+
+
+def test_parts_of_a_decomposition_are_compared_by_participant():
+    model, held_out, who = unrelated(0)
+    present = np.ones((len(who), 2), dtype=bool)
+    present[:SESSIONS, 1] = False
+    gapped = Modalities({name: held_out[name] for name in held_out.names}, present=present)
+    model = AJIVE(3, 1, 2, n_wedin=0, n_random=0, missing="impute", random_state=0).fit(held_out)
+    first = cross_predictions(model.decompose(gapped), n_permutations=19, groups=who)[0]
+    parts = model.decompose(held_out[SESSIONS:])
+    scores, rest = (parts.joint_scores, parts.individual_scores["a"]), who[SESSIONS:]
+    assert first.r2 == pytest.approx(cross_prediction(*scores, groups=rest))
+    assert first.p_value == hsic(*scores, 19, groups=rest, random_state=0).p_value

@@ -5,13 +5,14 @@ of the other modalities' individual scores. A network trained to keep the two ap
 nonlinear regressor predicts one from the other, cross-validated: ridge regression on the scores and on Nyström
 features of a Gaussian kernel, its penalty chosen by leave-one-out error. Of the regressors compared in
 docs/decisions.md it found as much of curved relations in a few hundred samples as any, in a fraction of the time.
+Where participants have several samples, folds hold out whole participants, also those that the penalty is chosen by:
+who is known again by one set of scores is told in the other, whether or not the two have anything in common.
 
 Williams and Seeger 2001, Using the Nyström method to speed up kernel machines, NIPS.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
+from deepjive.evaluation.participants import folds_of, groups_of_complete
 from deepjive.evaluation.threads import one_thread
+
+Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 JOINT, INDIVIDUAL = "joint", "individual {name}"
 WIDTH, FEATURES = 0.3, 100
@@ -48,19 +52,30 @@ class CrossPrediction:
     p_value: float
 
 
-def fresh_regressor(n_scores: int, n_samples: int) -> Any:
-    """Ridge regression on scores and Nyström features of them, for so many scores and samples to learn from."""
+def fresh_regressor(n_scores: int, n_samples: int, folds: Folds | None = None) -> Any:
+    """Ridge regression on scores and Nyström features of them, for so many scores and samples to learn from.
+
+    Its penalty is chosen by leave-one-out error or, where they are given, by folds of the samples.
+    """
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     kernel = Nystroem(gamma=WIDTH / n_scores, n_components=min(FEATURES, n_samples), random_state=0)
-    return make_pipeline(StandardScaler(), make_union(FunctionTransformer(), kernel), RidgeCV(np.logspace(-2, 3, 11)))
+    scoring = None if folds is None else "neg_mean_squared_error"
+    ridge = RidgeCV(np.logspace(-2, 3, 11), cv=folds, scoring=scoring)
+    return make_pipeline(StandardScaler(), make_union(FunctionTransformer(), kernel), ridge)
 
 
 def cross_prediction(
-    source: ArrayLike, target: ArrayLike, *, regressor: Any = None, n_folds: int = 5, random_state: int | None = 0
+    source: ArrayLike,
+    target: ArrayLike,
+    *,
+    regressor: Any = None,
+    n_folds: int = 5,
+    groups: ArrayLike | None = None,
+    random_state: int | None = 0,
 ) -> float:
     """Fraction of the variance of some scores that others predict, cross-validated.
 
@@ -72,6 +87,9 @@ def cross_prediction(
         Another than `fresh_regressor`.
     n_folds : int
         Folds of the cross-validation.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: folds then hold out whole participants, also those that
+        the penalty of `fresh_regressor` is chosen by.
     random_state : int or None
         Seed of the folds.
 
@@ -80,22 +98,34 @@ def cross_prediction(
     float
         1 for scores that are known from the source, about 0 or below for independent ones; not a number where there
         is nothing to predict or to predict from, or there are fewer than 10 samples.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or fewer participants than folds.
     """
-    from sklearn.model_selection import KFold, cross_val_predict
+    from sklearn.base import clone
 
     x, y = (np.asarray(array, dtype=np.float64) for array in (source, target))
     if 0 in (x.shape[1], y.shape[1]) or len(x) < FEWEST or not np.ptp(y, axis=0).any():
         return float("nan")
     y = _standardized(y)
-    folds = KFold(n_folds, shuffle=True, random_state=random_state)
-    regressor = regressor or fresh_regressor(x.shape[1], len(x) - math.ceil(len(x) / n_folds))
+    folds = folds_of(len(x), groups, n_folds, random_state)
+    fewest, predicted = min(len(train) for train, _ in folds), np.empty_like(y)
     with one_thread():
-        predicted = cross_val_predict(regressor, x, y, cv=folds).reshape(y.shape)
+        for train, test in folds:
+            inner = None if groups is None else folds_of(len(train), np.asarray(groups)[train], max(2, n_folds - 1), 0)
+            learner = clone(regressor) if regressor is not None else fresh_regressor(x.shape[1], fewest, inner)
+            predicted[test] = learner.fit(x[train], y[train]).predict(x[test]).reshape(y[test].shape)
     return float(1.0 - np.square(y - predicted).sum() / np.square(y).sum())
 
 
 def cross_predictions(
-    parts: Decomposition, *, n_permutations: int = 499, random_state: int | None = 0
+    parts: Decomposition,
+    *,
+    n_permutations: int = 499,
+    groups: ArrayLike | None = None,
+    random_state: int | None = 0,
 ) -> list[CrossPrediction]:
     """Every direction: joint to individual, individual to joint, individual to the other modalities' individual.
 
@@ -105,6 +135,9 @@ def cross_predictions(
         Of samples that the model was not fitted to, where there are any. Those that lack a modality are left out.
     n_permutations : int
         Permutations of the test of independence.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: folds then hold out whole participants, and whole
+        participants are permuted, among those with equally many samples.
     random_state : int or None
         Seed.
 
@@ -112,10 +145,15 @@ def cross_predictions(
     -------
     list of CrossPrediction
         Without parts of rank 0.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
     from deepjive.evaluation.dependence import hsic
 
-    scores = scores_of(parts)
+    scores, who = scores_of(parts), groups_of_complete(parts.data, groups)
     rows, tests = [], {}
     for source, x in scores.items():
         for target, y in scores.items():
@@ -123,8 +161,8 @@ def cross_predictions(
                 continue
             pair = frozenset((source, target))
             if pair not in tests:
-                tests[pair] = hsic(x, y, n_permutations, random_state=random_state)
-            found = cross_prediction(x, y, random_state=random_state)
+                tests[pair] = hsic(x, y, n_permutations, groups=who, random_state=random_state)
+            found = cross_prediction(x, y, groups=who, random_state=random_state)
             rows.append(CrossPrediction(source, target, found, tests[pair].alignment, tests[pair].p_value))
     return rows
 

@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist, squareform
 from sklearn.utils import check_random_state
 
+from deepjive.evaluation.participants import in_random_order, named_groups, orders_of, rows_of_at_most
+
 MAX_SAMPLES = 1000
 
 
@@ -31,15 +33,25 @@ class Hsic(NamedTuple):
     p_value: float
 
 
-def hsic(first: ArrayLike, second: ArrayLike, n_permutations: int = 499, *, random_state: int | None = None) -> Hsic:
+def hsic(
+    first: ArrayLike,
+    second: ArrayLike,
+    n_permutations: int = 499,
+    *,
+    groups: ArrayLike | None = None,
+    random_state: int | None = None,
+) -> Hsic:
     """Test whether two sets of scores of the same samples are independent.
 
     Parameters
     ----------
     first, second : array, shape (n_samples, rank)
-        Scores. Of more than 1000 samples, 1000 are drawn.
+        Scores. Of more than 1000 samples, 1000 are drawn; with `groups`, participants.
     n_permutations : int
         Draws; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples. The p-value is exact if participants are exchangeable; without it, if samples are.
     random_state : int or None
         Seed of the permutations.
 
@@ -47,19 +59,25 @@ def hsic(first: ArrayLike, second: ArrayLike, n_permutations: int = 499, *, rand
     -------
     Hsic
         Zero with p-value 1 where a set is empty or does not vary.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
     rng = check_random_state(random_state)
     a, b = (np.asarray(array, dtype=np.float64) for array in (first, second))
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    who = None if groups is None else named_groups(len(a), groups)
     if len(a) > MAX_SAMPLES:
-        kept = rng.choice(len(a), MAX_SAMPLES, replace=False)
-        a, b = a[kept], b[kept]
+        kept = rows_of_at_most(MAX_SAMPLES, in_random_order(len(a), who, rng))
+        a, b, who = a[kept], b[kept], None if who is None else who[kept]
     k, el = _centred_kernel(a), _centred_kernel(b)
     largest = np.sqrt(np.sum(k * k) * np.sum(el * el))
     if largest == 0.0:
         return Hsic(0.0, 0.0, 1.0)
-    observed = float(np.sum(k * el))
-    permuted = [_permuted(k, el, rng.permutation(len(a))) for _ in range(n_permutations)]
+    observed, order = float(np.sum(k * el)), orders_of(len(a), who, rng)
+    permuted = [_permuted(k, el, order()) for _ in range(n_permutations)]
     as_large = sum(value >= observed * (1 - 1e-12) for value in permuted)
     return Hsic(observed / len(a) ** 2, observed / largest, (1 + as_large) / (1 + n_permutations))
 
