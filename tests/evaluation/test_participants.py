@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation import dependence, null, probes
+from deepjive.evaluation import dependence, null, probes, stability
 from deepjive.evaluation.covariation import covariation
 from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
 from deepjive.evaluation.dependence import hsic
@@ -290,3 +290,24 @@ def test_parts_of_a_decomposition_are_compared_by_participant():
     scores, rest = (parts.joint_scores, parts.individual_scores["a"]), who[SESSIONS:]
     assert first.r2 == pytest.approx(cross_prediction(*scores, groups=rest))
     assert first.p_value == hsic(*scores, 19, groups=rest, random_state=0).p_value
+
+
+def test_other_samples_of_stability_are_whole_participants(monkeypatch):
+    model, _, _ = unrelated(0)
+    who = np.repeat(np.arange(20), SESSIONS)
+    rows, drawn = Modalities({name: np.arange(60.0)[:, None] for name in "ab"}), []
+
+    def recorded(model, data, **_):
+        drawn.append(who[data["a"][:, 0].astype(int)])
+        return model
+
+    class Model:
+        def decompose(self, data):
+            return model.decompose(Modalities({name: np.random.default_rng(0).normal(size=(30, 20)) for name in "ab"}))
+
+    monkeypatch.setattr(stability, "refitted", recorded)
+    stability.stability(Model(), rows, rows, 3, groups=who)
+    for participants in drawn:
+        assert np.unique(participants, return_counts=True)[1].tolist() == [SESSIONS] * 13  # 63.2% of 20
+        assert list(participants) == sorted(participants)
+    assert len({tuple(participants) for participants in drawn}) == 3

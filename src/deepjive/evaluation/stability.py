@@ -6,6 +6,7 @@ as spaces (canonical correlations), since a network may turn scores that explain
 
 Other samples are drawn without replacement, 63.2% of them, which is as many as a bootstrap sample has different ones:
 in a bootstrap sample, copies of one sample would be among those trained on and those that say when to stop.
+Where participants have several samples, 63.2% of the participants are drawn, with all of theirs.
 Politis and Romano 1994, Large sample confidence regions based on subsamples, Annals of Statistics 22.
 """
 
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.cross_prediction import scores_of
+from deepjive.evaluation.participants import in_random_order, rows_of
 from deepjive.evaluation.recovery import canonical_correlations, matched
 from deepjive.evaluation.refit import refitted
 from deepjive.modalities import Modalities
@@ -59,6 +62,7 @@ def stability(
     held_out: Modalities,
     n_fits: int = 3,
     *,
+    groups: ArrayLike | None = None,
     random_state: int | None = 0,
     on_fit: Callable[[int], None] = lambda done: None,
 ) -> list[Stability]:
@@ -73,6 +77,8 @@ def stability(
     n_fits : int
         Fits with other seeds, and as many to other samples. A linear model has no seed, so for it there are only
         the latter.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample of `data`, where some have several: whole participants are then drawn.
     random_state : int or None
         Seed of the seeds and samples.
     on_fit : callable
@@ -82,13 +88,19 @@ def stability(
     -------
     list of Stability
         For each part of rank above 0, and what was varied.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length.
     """
     rng = check_random_state(random_state)
     reference, rows, done = model.decompose(held_out), [], 0
     for varied in kinds_of(model):
         others = []
         for seed in rng.randint(2**31 - 1, size=n_fits):
-            kept = np.sort(rng.permutation(len(data))[: round(DIFFERENT * len(data))])
+            members = in_random_order(len(data), groups, rng)
+            kept = np.sort(rows_of(members[: round(DIFFERENT * len(members))]))
             again = refitted(model, data if varied == SEEDS else data[kept], random_state=int(seed))
             others.append(again.decompose(held_out))
             done += 1
