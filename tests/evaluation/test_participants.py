@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation import dependence, null, probes, stability
+from deepjive.evaluation import dependence, diagnostics, null, probes, stability
 from deepjive.evaluation.covariation import covariation
 from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
 from deepjive.evaluation.dependence import hsic
@@ -311,3 +314,53 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
         assert np.unique(participants, return_counts=True)[1].tolist() == [SESSIONS] * 13  # 63.2% of 20
         assert list(participants) == sorted(participants)
     assert len({tuple(participants) for participants in drawn}) == 3
+
+
+def test_scores_that_only_know_the_participant_do_not_leak(monkeypatch):
+    who, data = np.repeat(np.arange(30), SESSIONS), SimpleNamespace(present=np.ones((30 * SESSIONS, 2), dtype=bool))
+    dependent = {"apart": 0, "together": 0}
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        joint, *own = (alike(rng, rank=2, noise=0.1) for _ in range(3))
+        parts = SimpleNamespace(data=data, joint_scores=joint, individual_scores=dict(zip("ab", own, strict=True)))
+        assert list(diagnostics._leaks(parts, None, 0))
+        assert not list(diagnostics._leaks(parts, who, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(diagnostics, "cross_prediction", lambda *_, **__: 1.0)  # so that dependence alone decides
+            dependent["apart"] += len(list(diagnostics._leaks(parts, None, 0)))
+            dependent["together"] += len(list(diagnostics._leaks(parts, who, 0)))
+    assert dependent["apart"] == 12
+    assert dependent["together"] <= 2  # both directions of one of nine pairs, at p at most .01
+
+
+def test_failures_are_looked_for_in_whole_participants(monkeypatch):
+    model, held_out, who = unrelated(0)
+    halves, drawn = [], []
+
+    class Recorded(PCA):
+        def fit(self, x):
+            halves.append(who[[int(np.flatnonzero((rows == one).all(axis=1))[0]) for one in x]])
+            return super().fit(x)
+
+    def recorded(model, data, n_permutations, *, groups, random_state):
+        drawn.append(groups)
+        return joint_structure_test(model, data, n_permutations, groups=groups, random_state=random_state)
+
+    rows = held_out["a"]
+    monkeypatch.setattr("sklearn.decomposition.PCA", Recorded)
+    diagnostics._components(rows, 2, who, 0)
+    assert np.unique(halves[0], return_counts=True)[1].tolist() == [SESSIONS] * 15
+    monkeypatch.undo()
+    monkeypatch.setattr(diagnostics, "MAX_SAMPLES", 40)
+    monkeypatch.setattr(diagnostics, "joint_structure_test", recorded)
+    order = np.random.default_rng(0).permutation(len(who))
+    diagnostics.diagnose(model, held_out[order], groups=who[order])
+    assert np.unique(drawn[0], return_counts=True)[1].tolist() == [2] * 20  # cut, so that there are 20 of them
+
+
+def test_failures_are_looked_for_among_enough_participants():
+    model, held_out, who = unrelated(0)
+    with pytest.raises(ValueError, match="Of 4 participants, 4 can, in 24 orders"):
+        diagnostics.diagnose(model, held_out[:24], groups=who[:24] // 2)
+    with pytest.raises(ValueError, match="groups has 5 entries, but there are 90 samples"):
+        diagnostics.diagnose(model, held_out, groups=who[:5])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from deepjive.decomposition import Decomposition
@@ -22,6 +22,7 @@ from deepjive.evaluation.agreement import agreement
 from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
+from deepjive.evaluation.participants import groups_of_complete, in_random_order, rows_of, rows_of_at_most
 from deepjive.evaluation.refit import complete
 from deepjive.modalities import Modalities
 
@@ -117,6 +118,7 @@ def diagnose(
     *,
     separate: Any = None,
     test: JointStructureTest | None = None,
+    groups: ArrayLike | None = None,
     random_state: int | None = 0,
 ) -> list[Finding]:
     """Look for the known failures of a decomposition.
@@ -134,6 +136,9 @@ def diagnose(
         (separate linear autoencoders: Baldi and Hornik 1989), fitted to one half of `data` and measured on the other.
     test : JointStructureTest, optional
         Of the same samples, if it was made already.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then permuted, among those
+        with equally many samples, drawn, and held out.
     random_state : int or None
         Seed of permutations and halves.
 
@@ -141,29 +146,35 @@ def diagnose(
     -------
     list of Finding
         Empty where nothing was found.
+
+    Raises
+    ------
+    ValueError
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    data = _some(complete(data), random_state)
+    data, groups = _some(complete(data), groups_of_complete(data, groups), random_state)
     findings = [*_divergence(model), *_gap(model)]
     if len(data) < FEWEST:
         return findings
     parts = model.decompose(data)
     return [
         *findings,
-        *_meaningless(model, data, test, random_state),
-        *_reconstruction(parts, separate, random_state),
-        *_leaks(parts, random_state),
+        *_meaningless(model, data, test, groups, random_state),
+        *_reconstruction(parts, separate, groups, random_state),
+        *_leaks(parts, groups, random_state),
         *_dead(parts),
     ]
 
 
-def _some(data: Modalities, random_state: int | None) -> Modalities:
-    """At most 500 samples, fewer where they are large, without those that have gaps."""
+def _some(data: Modalities, groups: NDArray | None, random_state: int | None) -> tuple[Modalities, NDArray | None]:
+    """At most 500 samples, fewer where they are large, without those that have gaps; and their participants."""
     largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
     limit = min(MAX_SAMPLES, max(2 * FEWEST, MAX_VALUES // largest))
-    order = check_random_state(random_state).permutation(len(data))[:limit]
-    some = data[np.sort(order)]
+    rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), groups, check_random_state(random_state))))
+    some = data[rows]
     whole = [np.isfinite(some[name][:]).reshape(len(some), -1).all(axis=1) for name in some.names]
-    return some[np.flatnonzero(np.all(whole, axis=0))]
+    kept = np.flatnonzero(np.all(whole, axis=0))
+    return some[kept], None if groups is None else groups[rows[kept]]
 
 
 def _finding(kind: str, /, **words: Any) -> Finding:
@@ -171,11 +182,11 @@ def _finding(kind: str, /, **words: Any) -> Finding:
 
 
 def _meaningless(
-    model: Any, data: Modalities, test: JointStructureTest | None, random_state: int | None
+    model: Any, data: Modalities, test: JointStructureTest | None, groups: NDArray | None, random_state: int | None
 ) -> Iterator[Finding]:
     if model.joint_rank_ == 0:
         return
-    test = test or joint_structure_test(model, data, PERMUTATIONS, random_state=random_state)
+    test = test or joint_structure_test(model, data, PERMUTATIONS, groups=groups, random_state=random_state)
     best = max(test.explained.values())
     pairs = [pair.correlation for pair in agreement(model, data)]
     empty = test.measure != JOINT_PART and best < PREDICTS and not np.mean(pairs) < AGREES
@@ -188,16 +199,18 @@ def _meaningless(
     yield _finding(MEANINGLESS, agree=mean, predict=predict, p=test.p_value)
 
 
-def _reconstruction(parts: Decomposition, separate: Any, random_state: int | None) -> Iterator[Finding]:
+def _reconstruction(
+    parts: Decomposition, separate: Any, groups: NDArray | None, random_state: int | None
+) -> Iterator[Finding]:
     joint_rank = parts.joint_scores.shape[1]
     other = separate.decompose(parts.data).variance_explained if separate is not None else None
     for name, scores in parts.individual_scores.items():
         explained = parts.variance_explained[name]
         total = 1.0 - explained["residual"]
         x = np.asarray(parts.data[name][:], dtype=np.float64)
-        components = _components(x, joint_rank + scores.shape[1], random_state)
+        components = _components(x, joint_rank + scores.shape[1], groups, random_state)
         left = 1.0 - explained["joint"]
-        could = left * _components(x - parts.joint[name], scores.shape[1], random_state)
+        could = left * _components(x - parts.joint[name], scores.shape[1], groups, random_state)
         unused = explained["individual"] < BLURRY_INDIVIDUAL * could and could - explained["individual"] > 0.05
         if total < BLURRY_TOTAL * components and unused:
             own = {"own": explained["individual"] / left, "could": could / left}
@@ -210,13 +223,13 @@ def _reconstruction(parts: Decomposition, separate: Any, random_state: int | Non
             yield _finding(WRONG_RANKS, name=name, total=total, possible=possible, baseline=baseline)
 
 
-def _components(x: NDArray, rank: int, random_state: int | None) -> float:
+def _components(x: NDArray, rank: int, groups: NDArray | None, random_state: int | None) -> float:
     """Fraction of the variance of one half of the samples that principal components of the other half explain."""
     from sklearn.decomposition import PCA
 
     x = x.reshape(len(x), -1)
-    order = check_random_state(random_state).permutation(len(x))
-    first, second = x[order[::2]], x[order[1::2]]
+    members = in_random_order(len(x), groups, check_random_state(random_state))
+    first, second = x[rows_of(members[::2])], x[rows_of(members[1::2])]
     rank = min(rank, len(first) - 1, x.shape[1])
     total = float(np.square(second - first.mean(axis=0)).sum())
     if rank == 0 or total == 0.0:
@@ -225,14 +238,14 @@ def _components(x: NDArray, rank: int, random_state: int | None) -> float:
     return 1.0 - float(np.square(second - pca.inverse_transform(pca.transform(second))).sum()) / total
 
 
-def _leaks(parts: Decomposition, random_state: int | None) -> Iterator[Finding]:
+def _leaks(parts: Decomposition, groups: NDArray | None, random_state: int | None) -> Iterator[Finding]:
     scores = scores_of(parts)
     for first, second in itertools.combinations(scores, 2):
-        p = hsic(scores[first], scores[second], PERMUTATIONS, random_state=random_state).p_value
+        p = hsic(scores[first], scores[second], PERMUTATIONS, groups=groups, random_state=random_state).p_value
         if p > LEAK_P:
             continue
         for source, target in ((first, second), (second, first)):
-            found = cross_prediction(scores[source], scores[target], random_state=random_state)
+            found = cross_prediction(scores[source], scores[target], groups=groups, random_state=random_state)
             if source != JOINT and found > LEAK_R2:
                 yield _finding(LEAK, source=source, r2=found, target=target, p=p)
 
