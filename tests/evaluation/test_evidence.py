@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.datasets.synthetic import Synthetic
+from deepjive.evaluation import study
 from deepjive.evaluation.evidence import Evidence, evidence
 from deepjive.evaluation.null import joint_structure_test
 from deepjive.evaluation.study import SHUFFLED
@@ -84,6 +86,61 @@ def test_baselines_fill_in_what_is_missing_where_the_model_does(made: Synthetic)
 def test_a_label_that_is_always_the_same_is_left_out(ajive: AJIVE, made: Synthetic) -> None:
     labels = {"site": np.zeros(240), "sex": np.arange(240) % 2}
     assert list(evidence(ajive, made.data, labels, n_permutations=9, n_fits=0).probes) == ["sex"]
+
+
+VISITS = np.repeat(np.arange(60), 4)
+
+
+def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def recorded(name: str) -> Any:
+        step = getattr(study, name)
+
+        def record(*args: Any, **known: Any) -> Any:
+            groups = {key: value for key, value in known.items() if "groups" in key}
+            seen.setdefault(name, []).append(groups or {"groups": args[2]})
+            return step(*args, **known)
+
+        return record
+
+    steps = ("joint_structure_test", "shuffled", "cross_predictions", "probe", "refit_test", "stability", "diagnose")
+    for name in steps:
+        monkeypatch.setattr(study, name, recorded(name))
+    mixed = np.random.default_rng(0).permutation(VISITS)
+    labels = made.joint_scores[:, 0]
+    found = evidence(ajive, made.data, labels, n_permutations=9, n_refits=1, n_fits=1, groups=mixed, random_state=1)
+    assert (found.n_fitted, found.n_held_out) == (168, 72)
+    held_out_ones = np.random.RandomState(1).permutation(60)[:18]
+    held_out = mixed[np.isin(mixed, held_out_ones)]
+    fitted_to = mixed[~np.isin(mixed, held_out_ones)]
+    assert set(seen) == set(steps)
+    np.testing.assert_array_equal(seen["shuffled"][0]["groups"], fitted_to)
+    np.testing.assert_array_equal(seen["shuffled"][1]["groups"], held_out)
+    np.testing.assert_array_equal(seen["stability"][0]["groups"], fitted_to)
+    np.testing.assert_array_equal(seen["refit_test"][0]["groups"], fitted_to)
+    np.testing.assert_array_equal(seen["refit_test"][0]["held_out_groups"], held_out)
+    for name in ("joint_structure_test", "cross_predictions", "probe", "diagnose"):
+        for known in seen[name]:
+            np.testing.assert_array_equal(known["groups"], held_out)
+
+
+def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted(
+    ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "refitted", lambda *_, **__: pytest.fail("fitted"))
+    with pytest.raises(ValueError, match=r"Among the samples held out: .* Of 4 participants, 4 can, in 24 orders"):
+        evidence(ajive, made.data, groups=np.arange(240) // 20)
+    with pytest.raises(ValueError, match=r"Among the samples that are fitted: .* Of 4 participants"):
+        evidence(ajive, made.data, held_out=np.arange(40, 240), groups=np.minimum(np.arange(240) // 10, 4 + VISITS))
+    known = np.where(np.arange(240) < 190, made.joint_scores[:, 0], np.nan)
+    known[180:190] += 1.0
+    with pytest.raises(ValueError, match=r"held out that have a label 'age': .* Of 3 participants"):
+        evidence(ajive, made.data, {"age": known}, held_out=np.arange(180, 240), groups=VISITS)
+    with pytest.raises(ValueError, match=r"Participants \['25'\] have samples both among those fitted and"):
+        evidence(ajive, made.data, held_out=np.arange(102, 240), groups=VISITS)
+    with pytest.raises(ValueError, match="groups has 5 entries, but there are 240 samples"):
+        evidence(ajive, made.data, groups=VISITS[:5])
 
 
 def test_errors_name_what_is_wrong(ajive: AJIVE, made: Synthetic, tmp_path: Path) -> None:

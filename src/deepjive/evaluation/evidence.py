@@ -24,9 +24,10 @@ from deepjive.evaluation.agreement import Agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction
 from deepjive.evaluation.diagnostics import Finding
 from deepjive.evaluation.null import JointStructureTest
-from deepjive.evaluation.probes import Probe
+from deepjive.evaluation.participants import check_apart, exchangeable, in_random_order, named_groups, rows_of
+from deepjive.evaluation.probes import Probe, known
 from deepjive.evaluation.stability import Stability
-from deepjive.evaluation.study import Settings, Study
+from deepjive.evaluation.study import Settings, Study, varies
 from deepjive.modalities import Modalities, as_modalities
 from deepjive.validation import named_labels
 
@@ -38,6 +39,8 @@ TOO_FEW = (
     "Evidence needs at least {needed} samples that have every modality, to fit to some and to measure on others, but "
     "there are {given}."
 )
+AMONG = "Among the samples {some}: {reason}"
+FITTED, HELD_OUT, LABELLED = "that are fitted", "held out", "held out that have a label {label!r}"
 NOT_EVIDENCE = "{path} does not hold evidence that this version can read ({reason}). Measure it again."
 
 
@@ -121,6 +124,7 @@ def evidence(
     n_permutations: int = 999,
     n_refits: int = 0,
     n_fits: int = 3,
+    groups: ArrayLike | None = None,
     random_state: int | None = 0,
     on_step: OnStep = lambda done, total, words: None,
 ) -> Evidence:
@@ -136,8 +140,7 @@ def evidence(
     labels : array, shape (n_samples,), or mapping of str to array, optional
         Labels or covariates that no model is shown, to be predicted from the scores.
     held_out : float, or array of int or bool
-        Fraction of the samples that are held out, drawn at random; or which. Samples that belong together, such as
-        visits of one person, must be on one side: then say which.
+        Fraction of the samples that are held out, drawn at random, with `groups` of the participants; or which.
     refit : bool
         Whether a copy of the model is fitted to the samples not held out. False if `model` was fitted to just these.
     n_permutations : int
@@ -147,6 +150,10 @@ def evidence(
         0 leaves it out.
     n_fits : int
         Fits with other seeds, and as many to other samples, for stability; 0 leaves it out.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several: whole participants are then held out, drawn, and
+        permuted, among those with equally many samples. P-values are exact if participants are exchangeable, however
+        alike the samples of one are. Without it, if samples are.
     random_state : int or None
         Seed of everything drawn here.
     on_step : callable
@@ -160,12 +167,16 @@ def evidence(
     Raises
     ------
     ValueError
-        For fewer than 40 complete samples, or labels of another length.
+        For fewer than 40 complete samples, or labels or groups of another length; for participants with samples on
+        both sides, or that can change places in fewer than 120 orders on one side, before anything is fitted.
     """
     data = as_modalities(data)
-    rows = _split(data, held_out, random_state)
+    who = None if groups is None else named_groups(len(data), groups)
+    rows, labelled = _split(data, held_out, who, random_state), named_labels(labels, len(data))
+    if who is not None:
+        _check_groups(who, rows, labelled)
     settings = Settings(refit, n_permutations, n_refits, n_fits, random_state)
-    study = Study(model, data, rows, named_labels(labels, len(data)), settings)
+    study = Study(model, data, rows, labelled, settings, who)
     steps = study.steps()
     found: dict[str, Any] = {}
     for done, (name, (words, measure)) in enumerate(steps.items()):
@@ -183,7 +194,7 @@ def _tell(on_step: OnStep, done: int, total: int, words: str, fits: int) -> None
 
 
 def _split(
-    data: Modalities, held_out: float | ArrayLike, random_state: int | None
+    data: Modalities, held_out: float | ArrayLike, groups: NDArray | None, random_state: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows to fit to, and rows held out; only complete samples."""
     whole = data.present.all(axis=1)
@@ -191,11 +202,30 @@ def _split(
         raise ValueError(TOO_FEW.format(needed=FEWEST, given=int(whole.sum())))
     chosen = np.zeros(len(data), dtype=bool)
     if np.ndim(held_out) == 0:
-        order = check_random_state(random_state).permutation(np.flatnonzero(whole))
-        chosen[order[: round(float(held_out) * len(order))]] = True  # type: ignore[arg-type]
+        who, rng = None if groups is None else groups[whole], check_random_state(random_state)
+        members = in_random_order(int(whole.sum()), who, rng)
+        drawn = members[: round(float(held_out) * len(members))]  # type: ignore[arg-type]
+        chosen[np.flatnonzero(whole)[rows_of(drawn)]] = True
     else:
         chosen[np.asarray(held_out)] = True
     return np.flatnonzero(whole & ~chosen), np.flatnonzero(whole & chosen)
+
+
+def _check_groups(
+    groups: NDArray, rows: tuple[NDArray[np.intp], NDArray[np.intp]], labels: Mapping[str, NDArray]
+) -> None:
+    """Tell before hours of fitting, not after, that participants cannot be permuted."""
+    fitted, held_out = rows
+    check_apart(groups[fitted], groups[held_out])
+    permuted = {FITTED: fitted, HELD_OUT: held_out}
+    for label, values in labels.items():
+        if varies(values[fitted]) and varies(values[held_out]):
+            permuted[LABELLED.format(label=label)] = held_out[known(values[held_out])]
+    for some, those in permuted.items():
+        try:
+            exchangeable(len(those), groups[those])
+        except ValueError as error:
+            raise ValueError(AMONG.format(some=some, reason=error)) from error
 
 
 def _typed(found: dict[str, Any]) -> dict[str, Any]:
