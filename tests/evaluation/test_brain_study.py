@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("nibabel")
 pytest.importorskip("nilearn")
 
-from deepjive import AJIVE
+from deepjive import AJIVE, Modalities
 from deepjive.datasets.adni import Cohort
 from deepjive.datasets.synthetic import make_synthetic
 from deepjive.evaluation import brain_study as module
@@ -29,10 +29,11 @@ def linear_models(data, *_):
 
 
 def test_participants_are_permuted_and_dealt_labels_with_all_their_sessions(monkeypatch):
-    seen = []
+    seen, tested = [], []
 
-    def pairs(*_, **settings):
+    def pairs(model, data, *_, **settings):
         seen.append(settings.get("groups"))
+        tested.append(data)
 
     def maps(*_, **settings):
         seen.append(settings["groups"])
@@ -48,10 +49,39 @@ def test_participants_are_permuted_and_dealt_labels_with_all_their_sessions(monk
     with pytest.raises(ReachedError):
         run((np.arange(N) // 2).astype(str))
     dealt, paired, shuffled, mapped = seen
-    assert shuffled is None  # there single sessions were shuffled
     assert len(set(dealt)) == len(dealt) / 2
     np.testing.assert_array_equal(paired, dealt)
+    np.testing.assert_array_equal(shuffled, dealt)
+    held_out, apart = ([list(map(tuple, np.asarray(some[name]))) for name in some.names] for some in tested)
+    orders = [[rows.index(row) for row in mixed] for rows, mixed in zip(held_out, apart, strict=True)]
+    assert orders[0] != orders[1]
+    assert all(paired[order[i]] == paired[order[i + 1]] for order in orders for i in range(0, len(dealt), 2))
     np.testing.assert_array_equal(mapped, dealt)
+
+
+def test_models_of_shuffled_modalities_are_fitted_to_whole_participants(monkeypatch):
+    fitted = []
+
+    class Fitted:
+        def __init__(self, *_, **__):
+            pass
+
+        def fit(self, data):
+            fitted.append(data)
+            return self
+
+        transform = None
+
+    for name in ("deep.estimator.DeepJIVE", "deep.baseline.SeparateAutoencoders", "linear.ajive.AJIVE"):
+        monkeypatch.setattr(f"deepjive.{name}", Fitted)
+    monkeypatch.setattr(module, "_principal", lambda *_: None)
+    who = np.repeat(np.arange(20), 3)
+    rows = Modalities({name: np.arange(N)[:, None] for name in "ab"})
+    module._fitted(rows, who, module.QUICK, "exchange", 0, {}, lambda _: None, {})
+    orders = [fitted[-1][name][:, 0] for name in "ab"]
+    assert (orders[0] != orders[1]).any()
+    for order in orders:
+        assert (np.ptp(who[order].reshape(20, 3), axis=1) == 0).all()
 
 
 def test_too_few_participants_are_told_before_anything_is_fitted(monkeypatch):

@@ -79,8 +79,7 @@ class BrainStudy:
     pairing : JointStructureTest
         Are the modalities of held-out participants paired better than by chance? Participants are permuted.
     unpaired : JointStructureTest
-        The same for a model of shuffled modalities, and shuffled held-out samples: sessions, which are therefore what
-        is permuted.
+        The same for a model of shuffled modalities, and shuffled held-out samples: whole participants, here too.
     maps : dict of str to Covariation
         Of the joint score that differs most between the diagnoses.
     component : int
@@ -159,13 +158,14 @@ def brain_study(
     Raises
     ------
     ValueError
-        If the held-out participants can change places in fewer than 120 orders, before anything is fitted.
+        If the participants fitted or held out can change places in fewer than 120 orders, before anything is fitted.
     """
     train, test = next(iter(cohort.folds(3, random_state=seed)))
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
-    exchangeable(len(test), groups)  # too few of them are told before hours of fitting, not after
+    for rows in (train, test):
+        exchangeable(len(rows), cohort.groups[rows])  # too few of them are told before hours of fitting, not after
     study = BrainStudy()
-    models = _fitted(data[train], budget, identity, seed, study.seconds, say, settings)
+    models = _fitted(data[train], cohort.groups[train], budget, identity, seed, study.seconds, say, settings)
     truth = {} if phantom is None else _truths(phantom, test)
     factors = None if phantom is None else _factors(phantom)
     scored = {}
@@ -201,8 +201,8 @@ def brain_study(
         ]
     say("Testing the joint structure, and the same model of shuffled modalities")
     study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, groups=groups, random_state=seed)
-    apart = shuffled(data[test], np.random.RandomState(seed))
-    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, random_state=seed)
+    apart = shuffled(data[test], np.random.RandomState(seed), groups)
+    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, groups=groups, random_state=seed)
     say("Drawing the covariation maps")
     joint = scored["DeepJIVE, joint"][1]
     contrast = [abs(float(np.corrcoef(column, labels == POSITIVE)[0, 1])) for column in joint.T]
@@ -230,7 +230,14 @@ def brain_study(
 
 
 def _fitted(
-    data: Modalities, budget: Budget, identity: str, seed: int, seconds: dict[str, float], say: Say, settings: Any
+    data: Modalities,
+    groups: NDArray[np.str_],
+    budget: Budget,
+    identity: str,
+    seed: int,
+    seconds: dict[str, float],
+    say: Say,
+    settings: Any,
 ) -> dict[str, Any]:
     """All methods at the same sizes; of baselines also with no more scores than are joint."""
     from deepjive.deep.baseline import SeparateAutoencoders
@@ -255,7 +262,7 @@ def _fitted(
         BASELINES[2]: lambda: _principal(data, joint + own * len(data.names), seed),
         BASELINES[3]: lambda: _principal(data, joint, seed),
         "shuffled": lambda: DeepJIVE(joint, 0, identity=identity, **deep).fit(  # type: ignore[arg-type]
-            shuffled(data, np.random.RandomState(seed))
+            shuffled(data, np.random.RandomState(seed), groups)
         ),
     }
     models = {}
