@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
+
 from deepjive.evaluation.diagnostics import Finding, diagnose
 from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG
 
@@ -59,3 +62,29 @@ def test_a_new_fit_leaves_no_evidence_of_the_old(fit, files):
     (files / "run" / "evidence.json").write_text("{}")
     fit("--overwrite")
     assert not (files / "run" / "evidence.json").exists()
+
+
+def test_report_holds_out_whole_participants(fit, invoke, files):
+    fit()
+    samples = pd.read_csv(files / "expression.csv")["sample"]
+    for name, visits in (("few", 20), ("enough", 5)):
+        who = pd.DataFrame({"sample": samples, "participant": [f"p{row // visits}" for row in range(len(samples))]})
+        who.sample(frac=1, random_state=0).to_csv(files / f"{name}.csv", index=False)
+    words = ["report", files / "run", *modalities(files), "--evidence", "--groups"]
+    refused = invoke(*words, f"{files}/few.csv:participant")
+    assert refused.exit_code != 0
+    assert "Of 3 participants, 3 can, in 6 orders" in " ".join(refused.stderr.split())
+    result = invoke(*words, f"{files}/enough.csv:participant")
+    assert result.exit_code == 0, result.stderr
+    saved = json.loads((files / "run" / "evidence.json").read_text())
+    assert (saved["n_fitted"], saved["n_held_out"]) == (55, 25)  # 5 of 16 participants, with 5 visits each
+
+
+def test_report_looks_for_failures_among_participants(fit, invoke, files, monkeypatch):
+    fit()
+    seen = []
+    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda *_, groups: seen.append(groups) or [])
+    np.save(files / "who.npy", np.arange(80) // 2)
+    result = invoke("report", files / "run", *modalities(files), "--groups", files / "who.npy")
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(seen[0], np.arange(80) // 2)

@@ -11,6 +11,7 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
+    GroupsOption,
     LabelsOption,
     ModalityOption,
     RunArgument,
@@ -20,6 +21,7 @@ from deepjive.cli.options import (
     UnmatchedOption,
     check_folder,
     paths_of,
+    read_groups,
     read_modalities,
     read_named_labels,
 )
@@ -137,6 +139,7 @@ def report(
             "fitted to.",
         ),
     ] = False,
+    groups: GroupsOption = None,
 ) -> None:
     """Write a run's report again: with other samples, labels or title, or with evidence.
 
@@ -147,8 +150,9 @@ def report(
 
     model, data = load(run), read_modalities(modality, samples, unmatched)
     named_labels = read_named_labels(labels, data)
+    who = read_groups(groups, data)
     decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes
-    found = measure(model, data, named_labels) if evidence else _measured(run)
+    found = measure(model, data, named_labels, who) if evidence else _measured(run)
     if evidence and found is not None:
         found.save(run / runs.EVIDENCE)
         print_evidence(found)
@@ -161,7 +165,7 @@ def report(
         sources=paths_of(modality),
         command=_again(run),
         evidence=found,
-        failures=None if found is not None else lambda: recognised(model, data),
+        failures=None if found is not None else lambda: recognised(model, data, who),
     )
     show.line(f"Report: {path}")
 

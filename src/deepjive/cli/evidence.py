@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deepjive.modalities import Modalities
 
 
-def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
+def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray], groups: NDArray | None = None) -> Evidence:
     """Measure the evidence for a run's model: its settings and ranks, on samples held out at random.
 
     Parameters
@@ -26,6 +26,8 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
         The samples it was fitted to.
     labels : mapping of str to array
         Labels of the samples.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample.
 
     Returns
     -------
@@ -44,18 +46,19 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
             model,
             data,
             labels,
+            groups=groups,
             on_step=lambda done, total, step: bars.update(task, completed=done, total=total, description=step),
         )
 
 
-def recognised(model: Any, data: Modalities) -> list[Finding]:
-    """Known failures of a model, on the samples given."""
+def recognised(model: Any, data: Modalities, groups: NDArray | None = None) -> list[Finding]:
+    """Known failures of a model, on the samples given, of these participants."""
     from rich.console import Console
 
     from deepjive.evaluation.diagnostics import diagnose
 
     with Console(stderr=True).status("Looking for known failures"):
-        return diagnose(model, data)
+        return diagnose(model, data, groups=groups)
 
 
 def print_failures(failures: Sequence[Finding]) -> None:

@@ -79,6 +79,15 @@ LabelsOption = Annotated[
         show_default=False,
     ),
 ]
+GroupsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="The participant of each sample, where some have several: .npy, file.npz:key or file.csv:column. Evidence "
+        "then holds out, draws and permutes whole participants.",
+        show_default=False,
+    ),
+]
 MissingOption = Annotated[
     Missing | None,
     typer.Option(
@@ -160,6 +169,13 @@ def paths_of(options: Sequence[str]) -> dict[str, str]:
             raise ValueError(REPEATED.format(name=name.strip()))
         paths[name.strip()] = path.strip()
     return paths
+
+
+def read_groups(source: str | None, data: Modalities) -> NDArray | None:
+    """The participant of each sample, found as labels are."""
+    from deepjive.files import read_labels
+
+    return None if source is None else read_labels(source, data.samples, len(data))
 
 
 def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[str, NDArray]:
