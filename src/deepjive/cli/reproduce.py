@@ -32,7 +32,7 @@ NOT_MNIST = (
 )
 NO_FIT = (
     "No fit is asked for: of the studies ({studies}) none uses the methods ({methods}). "
-    "leakage is of explicit and separate, rotated of explicit, overlay of the identities and AJIVE."
+    "leakage is of explicit and separate, rotated of explicit and AJIVE, overlay of the identities and AJIVE."
 )
 
 

@@ -216,12 +216,13 @@ def _rotated(budget: Budget) -> Rows:
     changed |= {"networks": "dense", "dropout": 0.0, "batch_size": max(64, min(512, n // 8))}
     deep = _deep(budget, "explicit") | changed
     sizes = {size: {"original": 0, "turned": size} for size in budget.sizes}
-    return [
+    rows: Rows = [
         (f"{size} individual scores", "rotated", deep | {"individual_ranks": ranks}) for size, ranks in sizes.items()
     ]
+    return rows + [(f"{size}, AJIVE", "rotated", _plain(n, "AJIVE", 30, ranks)) for size, ranks in sizes.items()]
 
 
-def _plain(n: int, method: str, joint: int = JOINT, own: int = OWN) -> dict[str, Any]:
+def _plain(n: int, method: str, joint: int = JOINT, own: Any = OWN) -> dict[str, Any]:
     return {"n": n, "method": method, "joint_rank": joint, "individual_ranks": own}
 
 
