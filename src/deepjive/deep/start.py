@@ -140,12 +140,8 @@ def start_joint(
         seen = _seen(network, presence, k, len(sources))
         inputs = torch.cat([source[here][told] for source, told in zip(sources, seen, strict=True)])
         target = torch.cat([signal.x[told] for told in seen])
-        _regress(
-            decoder,
-            inputs,
-            target,
-            None if held_out is None or unrolled is not None else _unseen(network, k, *held_out),
-        )
+        checked_on = _unseen(network, k, *held_out) if held_out is not None and unrolled is None else None
+        _regress(decoder, inputs, target, checked_on)
     if unrolled is not None:
         _learn([(decoder, joint[here], one) for decoder, one, here in zip(decoders, measured, rows, strict=True)])
 

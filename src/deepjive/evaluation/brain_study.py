@@ -69,7 +69,7 @@ class BrainStudy:
     Attributes
     ----------
     classification : list of (scores, size, figures)
-        CN against AD from held-out scores; of a phantom also from the true stage, beyond which nothing can be told.
+        CN against AD from held-out scores; of a phantom also from the true stage.
     shuffled_labels : dict of str to Figure
         The same from the joint scores, with labels dealt at random ten times.
     recovery : list of (method, modality, joint R2, individual R2, variance explained joint, individual)
