@@ -50,16 +50,33 @@ def test_closed_form_compares_the_modalities_with_each_other() -> None:
 def test_closed_form_is_the_mean_over_scores_and_modalities_of_what_a_ridge_regression_on_all_others_explains() -> None:
     joint, individual = torch.randn(64, 1), [torch.randn(64, 2), torch.randn(64, 1)]
     individual[0][:, 1] = 100 * (joint[:, 0] + individual[1][:, 0])
-    closed_form = ClosedForm(features=0)
+    closed_form = ClosedForm(features=0, cosines=0)
     shares = []
     for z, other in (individual, individual[::-1]):
         phi = torch.cat([joint, other], dim=1)
         phi = (phi - phi.mean(0)) / phi.std(0, unbiased=False)
-        for s in (z - z.mean(0)).T:
+        for s in z.T:
+            s = torch.tanh((s - s.median()) / (1.4826 * (s - s.median()).abs().median()) / 1.5)
+            s = s - s.mean()
             b = torch.linalg.solve(phi.T @ phi + closed_form.ridge * 64 * torch.eye(phi.shape[1]), phi.T @ s)
             shares.append(1 - (s - phi @ b).square().sum() / s.square().sum())
     expected = torch.stack([torch.stack(shares[:2]).mean(), shares[2]]).mean()
     torch.testing.assert_close(closed_form.penalty(individual, joint), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_closed_form_is_not_deceived_by_a_few_huge_scores() -> None:
+    joint = torch.randn(256, 1)
+    z = joint.clone()
+    z[:4] = 1000.0 * torch.randn(4, 1)
+    assert 1 - torch.corrcoef(torch.cat([z, joint], dim=1).T)[0, 1].square() > 0.95, "most variance is of these four"
+    assert ClosedForm().penalty([z], joint) > 0.8
+
+
+def test_closed_form_sees_by_cosines_a_spread_that_depends_on_the_joint_scores() -> None:
+    joint = torch.randn(512, 1)
+    z = torch.randn(512, 1) * joint.exp()
+    seen = {cosines: float(ClosedForm(features=16, cosines=cosines).penalty([z], joint)) for cosines in (0, 64)}
+    assert seen[64] > 0.05 > seen[0]
 
 
 def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alone() -> None:

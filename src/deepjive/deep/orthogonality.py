@@ -1,9 +1,14 @@
 """Orthogonality: individual latents carry nothing that can be predicted from the joint scores.
 
-- closed form (ours)    penalty = mean_k  fraction of z_S,k's variance explained by a ridge regression on random Fourier
-                        features of what it must not depend on, solved exactly on every batch;
+- closed form (ours)    penalty = mean_k  fraction of what z_S,k shows that a ridge regression explains, on random Fourier
+                        features of what it must not depend on, solved exactly on every batch. It shows its scores, as
+                        far as they are usual, and cosines of them;
 - regression (paper)    a network R_k is trained, by its own optimizer, to predict z_S,k from z_J; the residual
                         z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized.
+
+A fraction of the scores' own variance could be lowered by making a few samples' scores huge: these are then most of the
+variance, and the dependence of all the others counts for nothing. So scores are measured in median absolute deviations
+and bounded. Cosines see what means do not, such as a spread that depends on the joint scores.
 
 Both are zero for independent latents. The closed form also takes the other modalities' individual latents, JIVE's
 second condition: individual parts share nothing.
@@ -25,6 +30,7 @@ from deepjive.deep.fourier import FourierFeatures
 from deepjive.deep.networks import NoScores
 
 LEAST_ROWS = 4
+USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of a normal score; beyond, a score is bounded
 
 OrthogonalityName = Literal["closed_form", "regression"]
 
@@ -38,11 +44,13 @@ class ClosedForm(nn.Module):
         Most random features; a batch of `b` samples gets at most `b / 4`, so that chance explains little.
     ridge : float
         Weight of the ridge, relative to the number of samples.
+    cosines : int
+        Number of random cosines of the individual latents that are looked at.
     """
 
-    def __init__(self, features: int = 64, ridge: float = 1e-2) -> None:
+    def __init__(self, features: int = 64, ridge: float = 1e-2, cosines: int = 64) -> None:
         super().__init__()
-        self.features, self.ridge = features, ridge
+        self.features, self.ridge, self.cosines = features, ridge, cosines
 
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities of the explained fraction.
@@ -77,14 +85,14 @@ class ClosedForm(nn.Module):
         return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
 
     def explained(self, z: Tensor, regressors: Tensor) -> Tensor:
-        """Fraction of the variance of `z` that `regressors` explain within the batch."""
-        z, phi = _centred(z.float()), self._fourier(_standardized(regressors.float()))
+        """Fraction of what `z` shows that `regressors` explain within the batch: half of it scores, half cosines."""
+        phi = self._fourier(_standardized(regressors.float()))
         gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
-        coefficients = torch.linalg.solve(gram, phi.T @ z)
-        variance = z.square().sum(0)
-        # Per score, so that a large score cannot hide a small one; 2 b'Pz - |Pb|^2 is the exact reduction of error.
-        reduced = 2 * (z * (phi @ coefficients)).sum(0) - (phi @ coefficients).square().sum(0)
-        return (reduced / (variance + 1e-8)).mean()
+        z = _in_usual_deviations(z.float())
+        shown = [torch.tanh(z / USUAL)]
+        if self.cosines:
+            shown.append(FourierFeatures(z.shape[1], self.cosines, z.device)(z)[:, z.shape[1] :])
+        return torch.stack([_explained_by(phi, gram, _centred(one)) for one in shown]).mean()
 
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""
@@ -155,6 +163,20 @@ def _measured(individual: Sequence[Tensor], joint: Tensor, present: Tensor | Non
 def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
     mean = z[here].sum(0) / here.sum().clamp_min(1)
     return torch.where(here[:, None], z, mean)
+
+
+def _explained_by(phi: Tensor, gram: Tensor, shown: Tensor) -> Tensor:
+    """Mean over columns, each of which counts the same, of the fraction that ridge regression on `phi` explains."""
+    coefficients = torch.linalg.solve(gram, phi.T @ shown)
+    # 2 b'Ps - |Pb|^2 is the exact reduction of error.
+    reduced = 2 * (shown * (phi @ coefficients)).sum(0) - (phi @ coefficients).square().sum(0)
+    return (reduced / (shown.square().sum(0) + 1e-8)).mean()
+
+
+def _in_usual_deviations(z: Tensor) -> Tensor:
+    """Each score less its median, in median absolute deviations, which outliers leave as they are."""
+    centre = z.detach().median(dim=0).values
+    return (z - centre) / ((z.detach() - centre).abs().median(dim=0).values * 1.4826 + 1e-6)
 
 
 def _centred(x: Tensor) -> Tensor:

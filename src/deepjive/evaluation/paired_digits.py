@@ -210,7 +210,7 @@ def _rotated(budget: Budget) -> Rows:
         "n": n,
         "joint_rank": 30,
         "individual_decoder": "conditioned",
-        "orthogonality_weight": 1.0,
+        "orthogonality_weight": 0.3,
     }
     # Thirty joint scores and their cosines cannot be told from chance in a batch of 64.
     changed |= {"networks": "dense", "dropout": 0.0, "batch_size": max(64, min(512, n // 8))}
