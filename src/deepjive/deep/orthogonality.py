@@ -1,8 +1,8 @@
 """Orthogonality: individual latents carry nothing that can be predicted from the joint scores.
 
-- closed form (ours)    penalty = mean_k  fraction of what z_S,k shows that a ridge regression explains, on random Fourier
-                        features of what it must not depend on, solved exactly on every batch. It shows its scores, as
-                        far as they are usual, and cosines of them;
+- closed form (ours)    penalty = mean_k  fraction of what z_S,k shows that a ridge regression explains, on random
+                        Fourier features of what it must not depend on, solved exactly on every batch. It shows its
+                        scores, as far as they are usual, and cosines of them;
 - regression (paper)    a network R_k is trained, by its own optimizer, to predict z_S,k from z_J; the residual
                         z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized.
 
@@ -30,7 +30,7 @@ from deepjive.deep.fourier import FourierFeatures
 from deepjive.deep.networks import NoScores
 
 LEAST_ROWS = 4
-USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of a normal score; beyond, a score is bounded
+USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of normal scores; beyond, scores are bounded
 
 OrthogonalityName = Literal["closed_form", "regression"]
 
