@@ -88,11 +88,13 @@ class ClosedForm(nn.Module):
         """Fraction of what `z` shows that `regressors` explain within the batch: half of it scores, half cosines."""
         phi = self._fourier(_standardized(regressors.float()))
         gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
-        z = _in_usual_deviations(z.float())
-        shown = [torch.tanh(z / USUAL)]
-        if self.cosines:
-            shown.append(FourierFeatures(z.shape[1], self.cosines, z.device)(z)[:, z.shape[1] :])
-        return torch.stack([_explained_by(phi, gram, _centred(one)) for one in shown]).mean()
+        z, rank = _in_usual_deviations(z.float()), z.shape[1]
+        cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
+        shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
+        found = phi @ torch.linalg.solve(gram, phi.T @ shown)
+        reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
+        fractions = reduced / (shown.square().sum(0) + 1e-8)
+        return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()
 
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""
@@ -165,18 +167,17 @@ def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
     return torch.where(here[:, None], z, mean)
 
 
-def _explained_by(phi: Tensor, gram: Tensor, shown: Tensor) -> Tensor:
-    """Mean over columns, each of which counts the same, of the fraction that ridge regression on `phi` explains."""
-    coefficients = torch.linalg.solve(gram, phi.T @ shown)
-    # 2 b'Ps - |Pb|^2 is the exact reduction of error.
-    reduced = 2 * (shown * (phi @ coefficients)).sum(0) - (phi @ coefficients).square().sum(0)
-    return (reduced / (shown.square().sum(0) + 1e-8)).mean()
-
-
 def _in_usual_deviations(z: Tensor) -> Tensor:
     """Each score less its median, in median absolute deviations, which outliers leave as they are."""
-    centre = z.detach().median(dim=0).values
-    return (z - centre) / ((z.detach() - centre).abs().median(dim=0).values * 1.4826 + 1e-6)
+    with torch.no_grad():
+        centre = _median(z)
+        deviation = _median((z - centre).abs()) * 1.4826
+    return (z - centre) / (deviation + 1e-6)
+
+
+def _median(x: Tensor) -> Tensor:
+    """The upper median of each column, by sorting: torch's own is not deterministic on GPUs."""
+    return x.sort(dim=0).values[len(x) // 2]
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -252,7 +252,7 @@ def _ranks(base: dict[str, Any], quick: bool) -> list[Cell]:
             if true + off > 0:
                 rows.append((f"{kind}, joint rank {true}{off:+d}, exchange", data, _deep(true + off, 1)))
                 rows.append((f"{kind}, joint rank {true}{off:+d}, AJIVE", data, _linear("AJIVE", true + off, 1)))
-        for own in (2, 3, 5):
+        for own in (2, 3, 5, 7, 10):
             rows.append((f"{kind}, individual rank 1{own - 1:+d}, exchange", data, _deep(true, own)))
     return _rows("ranks", rows, 1 if quick else 5)
 
