@@ -215,11 +215,14 @@ def _rotated(budget: Budget) -> Rows:
     # Thirty joint scores and their cosines cannot be told from chance in a batch of 64.
     changed |= {"networks": "dense", "dropout": 0.0, "batch_size": max(64, min(512, n // 8))}
     deep = _deep(budget, "explicit") | changed
-    sizes = {size: {"original": 0, "turned": size} for size in budget.sizes}
-    rows: Rows = [
-        (f"{size} individual scores", "rotated", deep | {"individual_ranks": ranks}) for size, ranks in sizes.items()
-    ]
-    return rows + [(f"{size}, AJIVE", "rotated", _plain(n, "AJIVE", 30, ranks)) for size, ranks in sizes.items()]
+    rows: Rows = []
+    for size in budget.sizes:
+        ranks = {"original": 0, "turned": size}
+        own = deep | {"individual_ranks": ranks}
+        rows.append((f"{size} individual scores", "rotated", own))
+        rows.append((f"{size} individual scores, convolutional encoders", "rotated", own | {"networks": "mixed"}))
+        rows.append((f"{size}, AJIVE", "rotated", _plain(n, "AJIVE", 30, ranks)))
+    return rows
 
 
 def _plain(n: int, method: str, joint: int = JOINT, own: Any = OWN) -> dict[str, Any]:
