@@ -94,6 +94,15 @@ def test_a_modality_of_one_feature_has_one_score() -> None:
     assert fitted(data, **AUTO).individual_ranks_ == {"a": 1, "b": 0}
 
 
+def test_modalities_of_one_and_of_more_dimensions_without_linear_relation() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(60, k)) @ rng.normal(size=(k, 9)) for name, k in (("line", 1), ("solid", 3))}
+    found = DeepJIVE(random_state=0).select_ranks(
+        {name: x + 0.05 * rng.normal(size=x.shape) for name, x in arrays.items()}
+    )
+    assert (found.joint_rank, found.individual_ranks["line"]) == (0, 1)
+
+
 def test_wide_modalities_are_read_in_part_and_incomplete_samples_left_out() -> None:
     made = make_synthetic(120, (MOST_FEATURES + 500, 40), random_state=0)
     chosen = select_ranks(made.data)

@@ -274,7 +274,8 @@ class _Fold:
             ]
             for coordinates, target, held_out in self.cases
         ]
-        return self.rest + np.mean(errors, axis=0)
+        sheets = max(map(len, errors))  # what has one dimension lies in one way, however others are unrolled
+        return self.rest + np.mean([one * sheets if len(one) == 1 else one for one in errors], axis=0)
 
 
 def _expected(target: NDArray, near: NDArray, far: NDArray) -> tuple[NDArray, NDArray]:
