@@ -103,6 +103,14 @@ def test_modalities_of_one_and_of_more_dimensions_without_linear_relation() -> N
     assert (found.joint_rank, found.individual_ranks["line"]) == (0, 1)
 
 
+def test_features_that_do_not_vary_do_not_count() -> None:
+    data = make_synthetic(200, (20, 30), random_state=0).data
+    padded = {name: np.concatenate([np.zeros((200, 200)), data[name]], axis=1) for name in data.names}
+    padded["modality_1"][:, 201:] = 1.0
+    found = DeepJIVE(random_state=0).select_ranks(padded)
+    assert (found.joint_rank, found.individual_ranks) == (1, {"modality_1": 0, "modality_2": 1})
+
+
 def test_wide_modalities_are_read_in_part_and_incomplete_samples_left_out() -> None:
     made = make_synthetic(120, (MOST_FEATURES + 500, 40), random_state=0)
     chosen = select_ranks(made.data)

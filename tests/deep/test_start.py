@@ -103,3 +103,7 @@ def test_sheets_of_too_many_dimensions_are_left_rolled(monkeypatch: pytest.Monke
     assert unrolled_scores(spiral, [spiral], 1) is not None
     monkeypatch.setattr(unrolling, "MOST_DIMENSIONS", 0)
     assert unrolled_scores(spiral, [spiral], 1) is None
+
+
+def test_samples_in_one_place_are_unrolled_to_one_place() -> None:
+    assert np.ptp(unrolling.Unrolled.of(np.ones((20, 2)), 1, limit=0.3)(np.ones((20, 2)))) == pytest.approx(0.0)

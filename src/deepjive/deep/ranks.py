@@ -316,7 +316,7 @@ def _like(linear: AJIVE) -> AJIVE:
 
 
 def _sampled(data: Modalities, seed: int) -> Modalities:
-    """Complete samples and features, as many as can be computed with, flat."""
+    """Complete samples and features that vary, as many as can be computed with, flat."""
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(data.present.all(axis=1))
     if len(rows) > MOST_SAMPLES:
@@ -328,7 +328,9 @@ def _sampled(data: Modalities, seed: int) -> Modalities:
         if width > MOST_FEATURES:
             columns = np.sort(rng.choice(width, MOST_FEATURES, replace=False))
         pieces = [data.rows(name, batch).reshape(len(batch), -1)[:, columns] for batch in row_batches(rows, (width,))]
-        arrays[name] = np.concatenate(pieces).astype(np.float64)
+        x = np.concatenate(pieces).astype(np.float64)
+        varying = np.ptp(x, axis=0) > 0
+        arrays[name] = x[:, varying] if varying.any() else x
     return Modalities(arrays)
 
 

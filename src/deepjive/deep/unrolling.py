@@ -58,6 +58,7 @@ class Unrolled:
         """Unroll points (n_samples, n_dimensions); `limit` is a fraction of the median distance between them."""
         n = len(points)
         distances = cdist(points, points)
+        distances = np.maximum(distances, 1e-12 * distances.max() + 1e-150)  # a way of length 0 would be none
         limit = limit * float(np.median(distances[np.triu_indices(n, 1)]))
         near = np.argsort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
         steps = minimum_spanning_tree(csr_matrix(distances)).toarray()
