@@ -56,6 +56,11 @@ def test_noise_free_modality_has_subspace_error_0():
     assert subspace_error(np.array([2.0, 1.0, 0.0, 0.0, 0.0]), 2, 5, 9) == 0.0
 
 
+def test_a_modality_of_which_only_rounding_is_left_has_subspace_error_0():
+    values = np.array([9.0, 1e-15, 1e-31, 1e-48, 1e-78, 1e-96, 1e-113, 1e-120, 1e-170, 1e-180, 1e-190, 1e-200])
+    assert subspace_error(values, 1, 26, 12) == 0.0
+
+
 def test_joint_scores_are_better_than_of_ajive_where_noise_differs():
     pairs = paired_errors(np.geomspace(0.6, 6.0, 8), 10)
     assert (pairs[:, 1] < pairs[:, 0]).all()

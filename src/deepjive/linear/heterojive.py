@@ -114,7 +114,7 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     short, long = sorted((n_samples, n_features))
     ratio = n_samples / n_features
     noise = np.median(values[:short]) / np.sqrt(long * marchenko_pastur_median(short / long))
-    if noise == 0.0:
+    if noise <= np.finfo(np.float64).eps * values[0]:  # none but rounding; its square need not even be a number
         return 0.0
     excess = (values[:rank] / noise) ** 2 / n_features - 1.0 - ratio
     detectable = excess > 2.0 * np.sqrt(ratio)
