@@ -227,6 +227,7 @@ def test_ctrl_c_reaches_the_training_of_a_real_process(tmp_path: Path, small: Sy
 import os, signal, threading, numpy as np, warnings
 from deepjive import DeepJIVE
 from deepjive.deep import training
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs that a shell runs in the background ignore it
 step, seen = training._step, []
 def step_and_interrupt(*arguments):
     step(*arguments)

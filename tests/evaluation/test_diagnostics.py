@@ -59,8 +59,8 @@ def test_too_strong_a_penalty_blurs_both_parts() -> None:
 
 @pytest.mark.parametrize("identity", ["exchange", "merged"])
 def test_joint_scores_of_data_without_joint_signal_have_no_meaning(identity: str) -> None:
-    # A test at .05 calls one data set in twenty joint by chance; this one is far from it (p > .5 for both identities).
-    findings = found(drawn(joint_rank=0, random_state=1), identity=identity)
+    # A test at .05 calls one data set in twenty joint by chance; this one is far from it (p > .9 for both identities).
+    findings = found(drawn(joint_rank=0, random_state=2), identity=identity)
     assert "joint_rank=0 is the answer" in findings[MEANINGLESS].change
 
 
