@@ -25,6 +25,7 @@ from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.distributed import as_in_first, number, processes
 from deepjive.deep.launch import launched
 from deepjive.deep.objective import PublishedPhase, RefinementPhase
+from deepjive.deep.steps import Steps
 from deepjive.deep.training import _own_rows, evaluate
 
 IDENTITIES = ("explicit", "exchange", "merged")
@@ -124,7 +125,7 @@ def expectations() -> dict[str, np.ndarray]:
     class Watched(RefinementPhase):
         def renew(self, *pieces: Any) -> None:
             super().renew(*pieces)
-            found.append([one.share for one in self.expectations])
+            found.append([one.share.item() for one in self.expectations])
 
     rows = torch.randperm(200, generator=torch.Generator().manual_seed(0))
     settings = training.Settings(4, 40, 3e-3, 0.0)
@@ -139,15 +140,15 @@ def expectations() -> dict[str, np.ndarray]:
 
 def die(folder: Path) -> None:
     """Train in two processes, the second of which is killed."""
-    checkpoint.SECONDS, step, seen = 0.0, training._step, []
+    checkpoint.SECONDS, update, seen = 0.0, Steps.update, []
 
-    def step_or_die(*arguments: Any) -> None:
+    def update_or_die(steps: Steps) -> None:
         seen.append(1)
         if len(seen) == 10 and number() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        step(*arguments)
+        update(steps)
 
-    training._step = step_or_die
+    Steps.update = update_or_die
     DeepJIVE(1, 1, devices=2, batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder)
 
 

@@ -226,15 +226,15 @@ def test_ctrl_c_reaches_the_training_of_a_real_process(tmp_path: Path, small: Sy
     code = f"""
 import os, signal, threading, numpy as np, warnings
 from deepjive import DeepJIVE
-from deepjive.deep import training
+from deepjive.deep.steps import Steps
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs that a shell runs in the background ignore it
-step, seen = training._step, []
-def step_and_interrupt(*arguments):
-    step(*arguments)
+update, seen = Steps.update, []
+def update_and_interrupt(steps):
+    update(steps)
     seen.append(1)
     if len(seen) == 10:
         os.kill(os.getpid(), signal.SIGINT)
-training._step = step_and_interrupt
+Steps.update = update_and_interrupt
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
 with warnings.catch_warnings(record=True) as caught:
     model = DeepJIVE(1, 1, random_state=0).fit(data)

@@ -30,6 +30,13 @@ def samples(n: int, told: float) -> tuple[Tensor, Tensor]:
     return scores, told**0.5 * curve + (1 - told) ** 0.5 * torch.randn(n, 3)
 
 
+def learned(*pieces: Tensor) -> Expectation:
+    """An expectation learned from scores and parts, checked on others."""
+    expectation = Expectation()
+    expectation.learn(*pieces)
+    return expectation
+
+
 def within(expectation: Expectation, scores: Tensor, part: Tensor, here: Tensor | None = None) -> Tensor:
     """The expectation of a modality's parts."""
     (found,) = expected_of([expectation], [scores], [part], [here])
@@ -37,21 +44,21 @@ def within(expectation: Expectation, scores: Tensor, part: Tensor, here: Tensor 
 
 
 def test_a_curve_is_expected_in_the_size_it_has() -> None:
-    expectation = Expectation(*samples(512, 0.8), *samples(256, 0.8))
+    expectation = learned(*samples(512, 0.8), *samples(256, 0.8))
     assert expectation.explained == pytest.approx(0.8, abs=0.1)
     scores, part = samples(256, 0.8)
     assert (part - within(expectation, scores, part)).square().mean() < 0.3
 
 
 def test_of_unrelated_scores_nothing_is_expected() -> None:
-    expectation = Expectation(*samples(512, 0.0), *samples(256, 0.0))
+    expectation = learned(*samples(512, 0.0), *samples(256, 0.0))
     scores, part = samples(256, 0.0)
     assert within(expectation, scores, part).square().mean() < 0.02 * part.square().mean()
 
 
 def test_of_few_unrelated_samples_nothing_is_expected_and_of_few_related_ones_most() -> None:
     def share(told: float) -> float:
-        found = [Expectation(*samples(100, told), *samples(50, told)).share for _ in range(20)]
+        found = [learned(*samples(100, told), *samples(50, told)).share.item() for _ in range(20)]
         return sum(found) / len(found)
 
     assert share(0.0) < 0.05
@@ -60,19 +67,19 @@ def test_of_few_unrelated_samples_nothing_is_expected_and_of_few_related_ones_mo
 
 def test_what_holds_of_the_training_samples_alone_is_not_expected() -> None:
     (scores, part), held_out = samples(512, 0.8), samples(256, 0.0)
-    assert within(Expectation(scores, part, *held_out), scores, part).square().mean() < 0.02
-    assert Expectation(scores, part, scores[:256], part[:256]).explained > 0.7
+    assert within(learned(scores, part, *held_out), scores, part).square().mean() < 0.02
+    assert learned(scores, part, scores[:256], part[:256]).explained > 0.7
 
 
 def test_an_expectation_has_the_size_that_held_out_samples_have() -> None:
     scores, held_out_scores = torch.randn(512, 1), torch.randn(512, 1)
-    expectation = Expectation(scores, scores, held_out_scores, 0.25 * held_out_scores)
+    expectation = learned(scores, scores, held_out_scores, 0.25 * held_out_scores)
     slope = (within(expectation, scores, scores) * scores).mean() / scores.square().mean()
     assert slope.item() == pytest.approx(0.25, abs=0.05)
 
 
 def test_an_expectation_from_before_counts_as_far_as_parts_still_have_it() -> None:
-    expectation = Expectation(*samples(512, 0.8), *samples(256, 0.8))
+    expectation = learned(*samples(512, 0.8), *samples(256, 0.8))
     scores, part = samples(256, 0.8)
     whole = within(expectation, scores, part)
     quarter = within(expectation, scores, 0.25 * whole / expectation.share + expectation.mean)
@@ -81,7 +88,7 @@ def test_an_expectation_from_before_counts_as_far_as_parts_still_have_it() -> No
 
 
 def test_samples_that_lack_what_it_takes_change_nothing_of_the_others_and_get_nothing() -> None:
-    expectation = Expectation(*samples(512, 0.8), *samples(256, 0.8))
+    expectation = learned(*samples(512, 0.8), *samples(256, 0.8))
     scores, part = samples(256, 0.8)
     alone = within(expectation, scores, part)
     here = torch.arange(512) < 256
@@ -93,16 +100,16 @@ def test_samples_that_lack_what_it_takes_change_nothing_of_the_others_and_get_no
 def test_few_samples_tell_nothing_and_parts_keep_their_shape() -> None:
     scores = torch.randn(10, 1)
     image = scores.view(10, 1, 1).expand(10, 2, 3)
-    assert not within(Expectation(scores, image, scores, image), scores, image).any()
+    assert not within(learned(scores, image, scores, image), scores, image).any()
     scores = torch.randn(100, 1)
     image = scores.view(100, 1, 1).expand(100, 2, 3)
-    found = within(Expectation(scores, image, scores, image), scores, image)
+    found = within(learned(scores, image, scores, image), scores, image)
     torch.testing.assert_close(found, image - image.mean(0), rtol=0.05, atol=0.05)
 
 
 def test_numbers_that_are_not_finite_are_left_to_the_loss_to_report() -> None:
     scores, part = samples(100, 0.8)
-    broken = Expectation(scores, torch.full_like(part, torch.nan), scores, part)
+    broken = learned(scores, torch.full_like(part, torch.nan), scores, part)
     assert broken.share == 0.0
 
 

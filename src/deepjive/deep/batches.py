@@ -111,14 +111,20 @@ class Batches:
             Which sample has which; None where no sample of the data lacks any.
         """
         stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
-        pieces = [rows[start : start + batch_size] for start in range(0, stop, batch_size)]
+        pieces = [slice(start, start + batch_size) for start in range(0, stop, batch_size)]
         if self.in_memory:
+            here = rows.to(self.device)
             for piece in pieces:
-                here = piece.to(self.device)
-                yield [tensor[here] for tensor in self._tensors], self._present_in(piece)
+                yield [tensor[here[piece]] for tensor in self._tensors], self._present_in(rows[piece])
         else:
-            for piece, batch in zip(pieces, read_ahead(self._read, pieces), strict=True):
-                yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(piece)
+            batches = read_ahead(self._read, [rows[piece] for piece in pieces])
+            for piece, batch in zip(pieces, batches, strict=True):
+                yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
+
+    @property
+    def whole(self) -> bool:
+        """Whether no sample lacks a modality."""
+        return self._present is None
 
     def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
         """One batch of the first rows, as many as can be computed with at once."""

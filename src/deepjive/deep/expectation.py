@@ -25,62 +25,78 @@ LEAST_ROWS = 20
 class Expectation:
     """The expectation of a modality's individual part given joint scores, as a function of them.
 
-    Parameters
-    ----------
-    scores : Tensor, (n, r)
-        Joint scores of the samples to learn from.
-    part : Tensor, (n, *shape)
-        Their individual parts.
-    held_out_scores, held_out_part : Tensor, (m, r), (m, *shape)
-        Of samples that scores and parts were not fitted to. Where n or m is below `LEAST_ROWS`, nothing is expected.
-
     Attributes
     ----------
     explained : float
         Fraction of the held-out parts' variance that is expected.
-    share : float
+    share : Tensor, scalar
         Multiple, from 0 to 1, of what the training samples say that suits the held-out ones best, and how certain that
         is: times 0 where it explains no more of them than its standard error.
     """
 
-    def __init__(self, scores: Tensor, part: Tensor, held_out_scores: Tensor, held_out_part: Tensor) -> None:
+    def __init__(self) -> None:
+        self.explained, self.share, self.nothing = 0.0, torch.zeros(()), True
+        self.fourier: FourierFeatures | None = None
+
+    def learn(self, scores: Tensor, part: Tensor, held_out_scores: Tensor, held_out_part: Tensor) -> None:
+        """Learn anew, where the last expectation was kept: recorded steps of training look there.
+
+        Parameters
+        ----------
+        scores : Tensor, (n, r)
+            Joint scores of the samples to learn from.
+        part : Tensor, (n, *shape)
+            Their individual parts.
+        held_out_scores, held_out_part : Tensor, (m, r), (m, *shape)
+            Of samples that scores and parts were not fitted to. Where n or m is below `LEAST_ROWS`, nothing is
+            expected.
+        """
         n, r = scores.shape
-        self.explained, self.share = 0.0, 0.0
         if min(n, len(held_out_scores)) < LEAST_ROWS:
             return
-        generator = torch.Generator().manual_seed(0)  # the same features until training ends
-        self.fourier = FourierFeatures(r, max(0, min(COSINES, n // 4 - r)), scores.device, generator)
-        self.scores_mean, self.scores_scale = scores.mean(0), scores.std(0) + 1e-6
-        self.centre, self.mean = scores.new_zeros(()), part.mean(0)
-        phi = self._features(scores)
-        self.centre = phi.mean(0)
-        phi, held_out = phi - self.centre, self._features(held_out_scores)
+        if self.fourier is None:
+            generator = torch.Generator().manual_seed(0)  # the same features until training ends
+            self.fourier = FourierFeatures(r, max(0, min(COSINES, n // 4 - r)), scores.device, generator)
+            places = scores.new_zeros(r), scores.new_zeros(r), part.new_zeros(part.shape[1:])
+            self.scores_mean, self.scores_scale, self.mean = places
+            self.centre = scores.new_zeros(r + self.fourier.phases.numel())
+            self.weights, self.share = scores.new_zeros(len(self.centre), self.mean.numel()), scores.new_zeros(())
+        self.scores_mean.copy_(scores.mean(0))
+        self.scores_scale.copy_(scores.std(0) + 1e-6)
+        self.mean.copy_(part.mean(0))
+        self.centre.zero_()
+        self.centre.copy_(self._features(scores).mean(0))
+        phi, held_out = self._features(scores), self._features(held_out_scores)
         gram, products = (phi.T @ phi).double(), phi.T @ (part - self.mean).flatten(1)
-        self.weights = torch.zeros_like(products)
+        self.explained, share = 0.0, 0.0
         truth = (held_out_part - held_out_part.mean(0)).flatten(1)
         for ridge in RIDGES:
             penalty = ridge * n * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
             weights = torch.linalg.solve_ex(gram + penalty, products.double())[0].to(products.dtype)
             expected = held_out @ weights
             expected = expected - expected.mean(0)
-            share, explained = _share_of(expected, truth)
+            multiple, explained = _share_of(expected, truth)
             if explained > self.explained:
-                self.explained, self.weights = explained, weights
-                self.share = share * _certainty(share * expected, truth)
+                self.explained = explained
+                self.weights.copy_(weights)
+                share = multiple * _certainty(multiple * expected, truth)
+        self.nothing = not share
+        self.share.fill_(share)
 
     def of(self, scores: Tensor, like: Tensor) -> Tensor:
         """What the training samples say of scores (batch, r), before `share`, shaped as `like` (batch, *shape)."""
-        if not self.share:
+        if self.fourier is None or (self.nothing and not _recording(scores)):
             return torch.zeros_like(like)
         return (self._features(scores) @ self.weights).view_as(like)
 
     def moments(self, part: Tensor, expected: Tensor) -> Tensor:
         """Products of parts, and of what is expected, with what is expected."""
-        if not self.share:
+        if self.fourier is None or (self.nothing and not _recording(part)):
             return part.new_zeros(2)
         return torch.stack([((part - self.mean) * expected).sum(), expected.square().sum()])
 
     def _features(self, scores: Tensor) -> Tensor:
+        assert self.fourier is not None
         return self.fourier((scores - self.scores_mean) / self.scores_scale) - self.centre
 
 
@@ -125,6 +141,11 @@ def expected_of(
         shares = (moments[:, 0] / moments[:, 1].clamp_min(1e-12)).clamp(0.0, 1.0)
         triples = zip(expectations, shares, expected, strict=True)
         return [one.share * still * about for one, still, about in triples]
+
+
+def _recording(x: Tensor) -> bool:
+    """Whether steps of training are being recorded, which must hold also when there is something to expect."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _where(rows: Tensor | None, x: Tensor) -> Tensor:

@@ -237,7 +237,7 @@ class Whitening(nn.Module):
             mean, covariance = _moments(whole if present is None else whole[present > 0])
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
-        factor = torch.linalg.cholesky(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
+        factor, _ = torch.linalg.cholesky_ex(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
         return torch.linalg.solve_triangular(factor, (z - mean).float().T, upper=False).T
 
     def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:

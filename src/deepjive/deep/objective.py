@@ -101,6 +101,10 @@ class Phase(nn.Module, ABC):
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
 
+    def held(self) -> tuple[float, ...]:
+        """Numbers that the loss is computed with, and that change while training goes on."""
+        return ()
+
     def error(self, terms: Mapping[str, float]) -> float:
         """What decides when to stop: the sum of the monitored terms."""
         return sum(terms[name] for name in self.monitored)
@@ -160,10 +164,11 @@ class IndividualPhase(Phase):
             rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
         parts, raw = network.individual_parts(x, joint)
         terms = {"reconstruction": _mean_of_measured(parts, rest, presence)}
-        return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, self._weight(), presence)
+        (weight,) = self.held()
+        return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, weight, presence)
 
-    def _weight(self) -> float:
-        return _warmed(self.orthogonality_weight, self.network, self.progress)
+    def held(self) -> tuple[float, ...]:
+        return (_warmed(self.orthogonality_weight, self.network, self.progress),)
 
 
 class BothParts(Phase):
@@ -187,6 +192,9 @@ class BothParts(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
+    def held(self) -> tuple[float, ...]:
+        return (_warmed(self.orthogonality_weight, self.network, self.progress),)
+
     def _penalized(
         self,
         terms: Terms,
@@ -200,7 +208,7 @@ class BothParts(Phase):
         if self.network.identity.latent_term:
             terms["identity"] = self.network.identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
-        weight = _warmed(self.orthogonality_weight, self.network, self.progress)
+        (weight,) = self.held()
         return _with_orthogonality(terms, total, self.network, raw, joint, weight, presence)
 
 
@@ -220,8 +228,10 @@ class RefinementPhase(BothParts):
 
     @torch.no_grad()
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
-        pairs = zip(self._scores_and_parts(sample), self._scores_and_parts(held_out), strict=True)
-        self.expectations = [Expectation(*learned, *checked) for learned, checked in pairs]
+        pairs = list(zip(self._scores_and_parts(sample), self._scores_and_parts(held_out), strict=True))
+        self.expectations = self.expectations or [Expectation() for _ in pairs]
+        for expectation, (learned, checked) in zip(self.expectations, pairs, strict=True):
+            expectation.learn(*learned, *checked)
 
     def _scores_and_parts(self, pieces: Sequence[Batch]) -> list[tuple[Tensor, Tensor]]:
         """For each modality joint scores made without it and its individual parts, of the samples that have both."""

@@ -91,7 +91,7 @@ class ClosedForm(nn.Module):
         z, rank = _in_usual_deviations(z.float()), z.shape[1]
         cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
         shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
-        found = phi @ torch.linalg.solve(gram, phi.T @ shown)
+        found = phi @ torch.cholesky_solve(phi.T @ shown, torch.linalg.cholesky_ex(gram)[0])
         reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
         fractions = reduced / (shown.square().sum(0) + 1e-8)
         return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()

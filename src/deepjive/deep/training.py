@@ -28,6 +28,7 @@ from deepjive.deep.objective import Phase, Terms
 from deepjive.deep.plateau import Plateau
 from deepjive.deep.randomness import own_random_numbers
 from deepjive.deep.state import PhaseState
+from deepjive.deep.steps import steps_of
 
 NOT_FINITE = (
     "The loss became NaN or infinite in epoch {epoch} of the {phase} phase; modality {culprit} was the first to be so. "
@@ -160,6 +161,7 @@ def train(
     precision, inner = job.fabric.strategy.precision, [optimizer.optimizer for optimizer in optimizers]
     state = PhaseState(phase.network, modules, inner, average, plateau, job.generator, precision, batches.device)
     renew = _renewal(phase, job)
+    steps = steps_of(phase, module, optimizers, job.fabric, settings.max_norm, batches.whole, settings.half_precision)
     if saved is None:
         renew()
         plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
@@ -174,15 +176,16 @@ def train(
             order = train_rows[torch.randperm(len(train_rows), generator=job.generator)]
             means = _Means()
             share = settings.batch_size // processes()
+            modules.train()
             for step, (x, present) in enumerate(batches(_own_rows(order, settings.batch_size), share, drop_last=True)):
                 if phase.renewed_every and step % phase.renewed_every == 0:
                     modules.eval()
                     renew()
-                modules.train()
-                terms = module(x, present)
+                    modules.train()
+                terms = steps.gradients(x, present)
                 if not torch.isfinite(terms["total"]):
                     raise TrainingError(_diagnosis(phase, x, job.names, state.epoch, settings))
-                _step(module, optimizers, terms["total"], job.fabric, settings)
+                steps.update()
                 average.update()
                 means.add(terms)
             modules.eval()
@@ -204,6 +207,7 @@ def train(
             raise
         modules.eval()
         state.interrupted = True
+    steps.end()
     if not state.interrupted and plateau.improving(settings.max_epochs) and settings.max_epochs and is_first():
         message = NOT_CONVERGED.format(phase=phase.name, max_epochs=settings.max_epochs)
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
@@ -310,14 +314,6 @@ def _groups(modules: nn.Module, weight_decay: float, rate: float) -> list[dict[s
         {"params": groups[key], "weight_decay": 0.0 if key[0] else weight_decay, "lr": rate * key[1]}
         for key in sorted(groups, key=lambda key: (key[0], -key[1]))
     ]
-
-
-def _step(module: Any, optimizers: Sequence[Any], loss: Tensor, fabric: Any, settings: Settings) -> None:
-    fabric.backward(loss)
-    for optimizer in optimizers:
-        fabric.clip_gradients(module, optimizer, max_norm=settings.max_norm, error_if_nonfinite=False)
-        optimizer.step()
-        optimizer.zero_grad()
 
 
 @torch.no_grad()

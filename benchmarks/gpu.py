@@ -1,0 +1,175 @@
+"""What steps of training cost on a GPU: recorded and one by one, beside the least time that the device would need.
+
+    python benchmarks/gpu.py                       # an NVIDIA device, about two minutes
+    python benchmarks/gpu.py --case tables --accelerator cpu
+
+Steps of the refinement phase, the longest, on random data that lie on the device. The peer is the same step one by one,
+which is what a plain PyTorch loop does. Shown for each case and precision:
+
+    ms         a step, median of `--repeats` runs of `--steps`
+    samples/s  batch over that
+    TFLOP/s    products and convolutions, forward and backward, counted by torch, over that time
+    of peak    these over what a product of two 8192 x 8192 matrices reaches in the same precision on the same device
+    kernels    started a step
+    busy       time in kernels over time of the step: below 1 the device waits for the host
+    floor      the least time: arithmetic at the peak, or weights, their gradients and Adam's moments through memory at
+               the speed of a copy (60 bytes a weight), whichever takes longer; and the step's time over it
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from deepjive.deep import training
+from deepjive.deep.averaging import MovingAverage
+from deepjive.deep.batches import Scaling
+from deepjive.deep.estimator import DeepJIVE
+from deepjive.deep.launch import launched
+from deepjive.deep.objective import RefinementPhase
+from deepjive.deep.steps import FIRST, RecordedSteps, Steps
+from deepjive.evaluation.paired_digits import deep_settings
+
+BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
+PROFILED = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """Shapes and settings of a fit."""
+
+    shape: tuple[int, ...]
+    joint: int
+    individual: int
+    batch: int
+    settings: dict[str, Any]
+
+
+DIGITS = {"identity": "explicit", "networks": "mixed", "dropout": 0.1}
+CASES = {
+    "tables": Case((784,), 10, 10, 256, {"identity": "explicit", "networks": "dense"}),
+    "digits": Case((28, 28), 9, 10, 64, DIGITS),
+    "digits, deeper encoders": Case((28, 28), 9, 10, 64, {**DIGITS, "networks": "deeper"}),
+    "digits, batches of 1024": Case((28, 28), 9, 10, 1024, DIGITS),
+    "turned digits": Case((28, 28), 30, 10, 512, {"identity": "explicit", "networks": "dense"}),
+    "volumes, 6 mm": Case((32, 38, 31), 2, 4, 32, {}),
+    "volumes, 3 mm": Case((64, 76, 62), 2, 4, 32, {}),
+}
+
+
+def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tuple[Steps, Any, Callable[[], None]]:
+    """Steps of the refinement phase, one batch, and what takes a step."""
+    settings = deep_settings({**case.settings, "precision": precision, "accelerator": accelerator})
+    model = DeepJIVE(case.joint, case.individual, random_state=0, **settings)
+    fabric = launched(accelerator, 1, 1, "auto", precision, None)
+    torch.manual_seed(0)
+    shapes = {"first": case.shape, "second": case.shape}
+    model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
+    phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight)
+    modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
+    chosen = training.Settings(1, case.batch, model.learning_rate, model.weight_decay)
+    module, optimizers = training._set_up(phase, modules, fabric, chosen)
+    pieces = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
+    many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]
+    phase.renew([(many, None)], [(many, None)])
+    kind = RecordedSteps if recorded else Steps
+    steps, average = kind(phase, module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
+    modules.train()
+
+    def step() -> None:
+        terms = steps.gradients(pieces, None)
+        if not torch.isfinite(terms["total"]):
+            raise SystemExit("the loss is not finite")
+        steps.update()
+        average.update()
+
+    return steps, modules, step
+
+
+def seconds(step: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
+    wait()
+    started = time.perf_counter()
+    for _ in range(count):
+        step()
+    wait()
+    return (time.perf_counter() - started) / count
+
+
+def ceilings(device: str, precision: str) -> tuple[float, float]:
+    """FLOP/s of a large product, and bytes/s of a copy, read and written."""
+    size = 8192 if device == "cuda" else 2048
+    kind = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+    source = torch.randn(size, size * 4, device=device)
+    target, wait = torch.empty_like(source), waiting(device)
+    for _ in range(3):
+        a @ b
+        target.copy_(source)
+    product = statistics.median(seconds(lambda: a @ b, 5, wait) for _ in range(3))
+    copy = statistics.median(seconds(lambda: target.copy_(source), 5, wait) for _ in range(3))
+    return 2 * size**3 / product, 2 * source.numel() * 4 / copy
+
+
+def waiting(device: str) -> Callable[[], None]:
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def measure(name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float) -> str:
+    case, wait = CASES[name], waiting(options.accelerator)
+    steps, modules, step = prepared(case, precision, options.accelerator, recorded)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    for _ in range(FIRST + 2):
+        step()
+    took = statistics.median(seconds(step, options.steps, wait) for _ in range(options.repeats))
+    activity = ProfilerActivity.CUDA if options.accelerator == "cuda" else ProfilerActivity.CPU
+    with profile(activities=[activity]) as seen:
+        for _ in range(PROFILED):
+            step()
+        wait()
+    kernels = [event for event in seen.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(event.device_time for event in kernels) / PROFILED / 1e6 / took
+    flops, weights = counter.get_total_flops(), sum(weight.numel() for weight in modules.parameters())
+    floor = max(flops / peak, BYTES_A_WEIGHT * weights / copy)
+    limit = "arithmetic" if flops / peak > BYTES_A_WEIGHT * weights / copy else "memory"
+    way = "recorded" if recorded else "one by one"
+    return (
+        f"{name:25}{precision:12}{way:12}{1e3 * took:8.2f}{case.batch / took:11.0f}{flops / took / 1e12:9.2f}"
+        f"{100 * flops / took / peak:8.2f}%{len(kernels) / PROFILED:8.0f}{busy:7.2f}"
+        f"{1e3 * floor:9.3f} ms ({limit}) x{took / floor:.1f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", choices=list(CASES), help="all by default; may be repeated")
+    parser.add_argument("--accelerator", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    on_device = options.accelerator == "cuda"
+    print(torch.cuda.get_device_name() if on_device else "processor", f"torch {torch.__version__}", flush=True)
+    for precision in ("32-true", "bf16-mixed"):
+        peak, copy = ceilings(options.accelerator, precision)
+        print(f"{precision}: a large product reaches {peak / 1e12:.1f} TFLOP/s, a copy {copy / 1e12:.2f} TB/s")
+        print(
+            f"{'':25}{'':12}{'steps':12}{'ms':>8}{'samples/s':>11}{'TFLOP/s':>9}{'of peak':>9}{'kernels':>8}{'busy':>7}"
+            f"{'floor':>9}"
+        )
+        for name in options.case or CASES:
+            for recorded in (False, True)[: 1 + on_device]:
+                print(measure(name, precision, recorded, options, peak, copy), flush=True)
+
+
+if __name__ == "__main__":
+    main()

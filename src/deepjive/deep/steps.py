@@ -1,0 +1,138 @@
+"""Steps of training: gradients of a batch, then an update of the weights. On a GPU they are recorded and replayed.
+
+A step is some hundred operations of microseconds each, and starting them one by one takes a GPU's driver longer than
+the GPU takes to do them. So after a few steps all of them are recorded (as CUDA graphs), and started at once from then
+on. What is recorded computes on the same memory every time: batches are copied there, and what a phase learns anew is
+learned in place. Numbers that the recording holds, such as learning rates, are looked at before every step; where one
+has changed, it is made anew.
+
+Recorded is what always does the same: batches without gaps, in one process, through layers of torch and deepjive. A
+class of the user's own may look at numbers, or draw some, where a recording would not see it, and takes steps one by
+one; so does float16, whose scale is found by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepjive.deep.distributed import processes
+from deepjive.deep.objective import Phase, Terms
+
+FIRST = 5  # steps one by one, in which libraries and optimizers set up what they keep
+KNOWN = ("torch.nn.", "deepjive.")
+
+
+class Steps:
+    """Steps one by one.
+
+    Parameters
+    ----------
+    phase : Phase
+        What is minimized.
+    module : nn.Module
+        The phase as Fabric wraps it.
+    optimizers : sequence
+        As Fabric wraps them.
+    fabric : lightning_fabric.Fabric
+        Takes gradients in its precision.
+    max_norm : float
+        Gradients are scaled down to this norm.
+    """
+
+    def __init__(self, phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
+        self.phase, self.module, self.optimizers = phase, module, optimizers
+        self.fabric, self.max_norm = fabric, max_norm
+
+    def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
+        """Loss terms of a batch; the gradients of their total are left with the weights."""
+        terms: Terms = self.module(x, present)
+        self.fabric.backward(terms["total"])
+        for optimizer in self.optimizers:
+            self.fabric.clip_gradients(self.module, optimizer, max_norm=self.max_norm, error_if_nonfinite=False)
+        return terms
+
+    def update(self) -> None:
+        """Change the weights by their gradients, and forget these."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def end(self) -> None:
+        """Leave no gradients behind."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+
+class RecordedSteps(Steps):
+    """Steps replayed from a recording, on an NVIDIA device; parameters as of `Steps`."""
+
+    def __init__(self, phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
+        super().__init__(phase, module, optimizers, fabric, max_norm)
+        self.taken = 0
+        self.held: tuple[float, ...] = ()
+        self.batch: list[Tensor] = []
+        self.terms: Terms = {}
+        self.recordings: list[torch.cuda.CUDAGraph] = []
+
+    def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
+        self.taken += 1
+        if self.taken <= FIRST:
+            return super().gradients(x, present)
+        held = (*self.phase.held(), *(group["lr"] for one in self.optimizers for group in one.param_groups))
+        if not self.recordings or held != self.held:
+            self._record(x)
+            self.held = held
+        torch._foreach_copy_(self.batch, list(x))
+        self.recordings[0].replay()
+        return self.terms
+
+    def update(self) -> None:
+        if self.taken <= FIRST:
+            super().update()
+        else:
+            self.recordings[1].replay()
+
+    def _record(self, x: Sequence[Tensor]) -> None:
+        """Record gradients and update; nothing is computed in the meantime."""
+        self.batch = [one.clone() for one in x]
+        self.terms, self.recordings = {}, []  # their memory is free before more is taken
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+        gradients, update = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(gradients):
+            terms = super().gradients(self.batch, None)
+            self.terms = {name: value.detach() for name, value in terms.items()}
+            del terms
+        with torch.cuda.graph(update, pool=gradients.pool()):
+            for optimizer in self.optimizers:
+                optimizer.step()
+        self.recordings = [gradients, update]
+
+
+def steps_of(
+    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float, whole: bool, half: bool
+) -> Steps:
+    """Recorded steps where they can be, and steps one by one elsewhere.
+
+    Parameters
+    ----------
+    phase, module, optimizers, fabric, max_norm
+        As of `Steps`.
+    whole : bool
+        Whether no sample lacks a modality.
+    half : bool
+        Whether the loss is scaled (float16).
+    """
+    same = whole and not half and processes() == 1 and all(_is_known(one) for one in phase.modules())
+    kind = RecordedSteps if same and fabric.device.type == "cuda" else Steps
+    return kind(phase, module, optimizers, fabric, max_norm)
+
+
+def _is_known(module: nn.Module) -> bool:
+    return type(module).__module__.startswith(KNOWN)
