@@ -40,6 +40,7 @@ from deepjive.deep.steps import FIRST, RecordedSteps, Steps
 from deepjive.evaluation.paired_digits import deep_settings
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
+PRECISIONS = ("32-true", "bf16-mixed")
 PROFILED = 10
 
 
@@ -66,8 +67,8 @@ CASES = {
 }
 
 
-def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tuple[Steps, Any, Callable[[], None]]:
-    """Steps of the refinement phase, one batch, and what takes a step."""
+def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tuple[Any, Callable[[], None]]:
+    """The modules that the refinement phase trains, and what takes a step of it."""
     settings = deep_settings({**case.settings, "precision": precision, "accelerator": accelerator})
     model = DeepJIVE(case.joint, case.individual, random_state=0, **settings)
     fabric = launched(accelerator, 1, 1, "auto", precision, None)
@@ -92,7 +93,7 @@ def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tu
         steps.update()
         average.update()
 
-    return steps, modules, step
+    return modules, step
 
 
 def seconds(step: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
@@ -125,7 +126,7 @@ def waiting(device: str) -> Callable[[], None]:
 
 def measure(name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float) -> str:
     case, wait = CASES[name], waiting(options.accelerator)
-    steps, modules, step = prepared(case, precision, options.accelerator, recorded)
+    modules, step = prepared(case, precision, options.accelerator, recorded)
     with FlopCounterMode(display=False) as counter:
         step()
     for _ in range(FIRST + 2):
@@ -152,14 +153,16 @@ def measure(name: str, precision: str, recorded: bool, options: argparse.Namespa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", choices=list(CASES), help="all by default; may be repeated")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="both by default")
     parser.add_argument("--accelerator", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    torch.backends.cudnn.deterministic = True  # as fits have it
     on_device = options.accelerator == "cuda"
     print(torch.cuda.get_device_name() if on_device else "processor", f"torch {torch.__version__}", flush=True)
-    for precision in ("32-true", "bf16-mixed"):
+    for precision in options.precision or PRECISIONS:
         peak, copy = ceilings(options.accelerator, precision)
         print(f"{precision}: a large product reaches {peak / 1e12:.1f} TFLOP/s, a copy {copy / 1e12:.2f} TB/s")
         print(

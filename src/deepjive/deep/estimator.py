@@ -30,7 +30,7 @@ from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regressio
 from deepjive.deep.parameters import check_parameters
 from deepjive.deep.phases import train_in_turn
 from deepjive.deep.progress import progress_of, steps_of
-from deepjive.deep.randomness import own_random_numbers
+from deepjive.deep.randomness import own_random_numbers, same_every_time
 from deepjive.deep.ranks import RankSelection, select_ranks
 from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
@@ -295,7 +295,7 @@ class DeepJIVE(JointIndividualModel):
         begun = self._begun(data) if saved is None else saved["begun"]
         self.rank_table_, self.rank_reason_ = begun["rank_table"], begun["rank_reason"]
         scaling = Scaling(begun["mean"], begun["scale"])
-        with own_random_numbers(begun["seed"], fabric.device), threads_for(data.shapes):
+        with own_random_numbers(begun["seed"], fabric.device), same_every_time(), threads_for(data.shapes):
             self._set_up(data.shapes, scaling, begun["joint_rank"], begun["individual_ranks"])
             self._keep_features(data)
             self._train(data, scaling, fabric, begun, checkpoint, saved)

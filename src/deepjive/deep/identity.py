@@ -230,6 +230,10 @@ class Whitening(nn.Module):
         """(batch, rank) to (batch, rank), by the samples of all processes for which `present` is 1."""
         if self.rank == 0:
             return z
+        with torch.autocast(z.device.type, enabled=False):  # what is left of a covariance in half precision has no root
+            return self._white(z.float(), present)
+
+    def _white(self, z: Tensor, present: Tensor | None) -> Tensor:
         mean, covariance = self.mean, self.covariance
         enough = len(z) if present is None else int(present.sum())
         if self.training and enough > (1 if present is None else self.rank):
@@ -237,13 +241,13 @@ class Whitening(nn.Module):
             mean, covariance = _moments(whole if present is None else whole[present > 0])
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
-        factor, _ = torch.linalg.cholesky_ex(covariance.float() + diagonal * torch.eye(self.rank, device=z.device))
-        return torch.linalg.solve_triangular(factor, (z - mean).float().T, upper=False).T
+        factor, _ = torch.linalg.cholesky_ex(covariance + diagonal * torch.eye(self.rank, device=z.device))
+        return torch.linalg.solve_triangular(factor, (z - mean).T, upper=False).T
 
     def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:
         """Take moments into the running ones, with weight `momentum`."""
-        self.mean.lerp_(mean.to(self.mean.dtype), momentum)
-        self.covariance.lerp_(covariance.to(self.covariance.dtype), momentum)
+        self.mean.lerp_(mean, momentum)
+        self.covariance.lerp_(covariance, momentum)
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:

@@ -86,15 +86,16 @@ class ClosedForm(nn.Module):
 
     def explained(self, z: Tensor, regressors: Tensor) -> Tensor:
         """Fraction of what `z` shows that `regressors` explain within the batch: half of it scores, half cosines."""
-        phi = self._fourier(_standardized(regressors.float()))
-        gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
-        z, rank = _in_usual_deviations(z.float()), z.shape[1]
-        cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
-        shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
-        found = phi @ torch.cholesky_solve(phi.T @ shown, torch.linalg.cholesky_ex(gram)[0])
-        reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
-        fractions = reduced / (shown.square().sum(0) + 1e-8)
-        return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()
+        with torch.autocast(z.device.type, enabled=False):
+            phi = self._fourier(_standardized(regressors.float()))
+            gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
+            z, rank = _in_usual_deviations(z.float()), z.shape[1]
+            cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
+            shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
+            found = phi @ torch.cholesky_solve(phi.T @ shown, torch.linalg.cholesky_ex(gram)[0])
+            reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
+            fractions = reduced / (shown.square().sum(0) + 1e-8)
+            return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()
 
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""

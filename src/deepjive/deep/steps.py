@@ -48,12 +48,12 @@ class Steps:
         self.fabric, self.max_norm = fabric, max_norm
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
-        """Loss terms of a batch; the gradients of their total are left with the weights."""
+        """Loss terms of a batch, without what they were made of; gradients of their total are left with the weights."""
         terms: Terms = self.module(x, present)
         self.fabric.backward(terms["total"])
         for optimizer in self.optimizers:
             self.fabric.clip_gradients(self.module, optimizer, max_norm=self.max_norm, error_if_nonfinite=False)
-        return terms
+        return {name: value.detach() for name, value in terms.items()}
 
     def update(self) -> None:
         """Change the weights by their gradients, and forget these."""
@@ -106,9 +106,7 @@ class RecordedSteps(Steps):
                 group["capturable"] = True
         gradients, update = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(gradients):
-            terms = super().gradients(self.batch, None)
-            self.terms = {name: value.detach() for name, value in terms.items()}
-            del terms
+            self.terms = super().gradients(self.batch, None)
         with torch.cuda.graph(update, pool=gradients.pool()):
             for optimizer in self.optimizers:
                 optimizer.step()
