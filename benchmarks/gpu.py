@@ -83,7 +83,7 @@ def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tu
     many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]
     phase.renew([(many, None)], [(many, None)])
     kind = RecordedSteps if recorded else Steps
-    steps, average = kind(phase, module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
+    steps, average = kind(module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
     modules.train()
 
     def step() -> None:

@@ -63,7 +63,7 @@ def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> d
     model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 1))
     make = RefinementPhase if objective == "joint_first" else PublishedPhase
     phase = make(model.network_, 1.0, 0.5)
-    phase.progress = 1.0
+    phase.progress.fill_(1.0)
     as_in_first(phase)
     torch.manual_seed(0)
     batches = Batches(samples, scaling, torch.device("cpu"))

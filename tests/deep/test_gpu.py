@@ -48,7 +48,8 @@ def assert_near(one: DeepJIVE, other: DeepJIVE, data: Any, within: float) -> Non
 
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "steps_of", lambda *arguments: Steps(*arguments[:5]))
+    monkeypatch.setattr(RecordedSteps, "gradients", Steps.gradients)
+    monkeypatch.setattr(RecordedSteps, "update", Steps.update)
 
 
 IDENTITIES, MECHANISMS = ("explicit", "exchange", "merged"), ("closed_form", "regression", None)

@@ -62,10 +62,13 @@ class Phase(nn.Module, ABC):
     margin : float
         Fraction by which training must lower the monitored error for its weights to be taken. Where a phase starts
         from a linear solution, what is learnt for less than half a percent is noise.
+    progress : Tensor, scalar
+        Share of the epochs that are over; where recorded steps look for it.
     """
 
     name: str
     monitored: tuple[str, ...]
+    progress: Tensor
     patience = 1.0
     margin = 1e-4
     renewed_every: int | None = None
@@ -73,7 +76,7 @@ class Phase(nn.Module, ABC):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self.progress = 0.0
+        self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     @abstractmethod
     def trained(self) -> list[nn.Module]:
@@ -100,10 +103,6 @@ class Phase(nn.Module, ABC):
 
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
-
-    def held(self) -> tuple[float, ...]:
-        """Numbers that the loss is computed with, and that change while training goes on."""
-        return ()
 
     def error(self, terms: Mapping[str, float]) -> float:
         """What decides when to stop: the sum of the monitored terms."""
@@ -164,11 +163,8 @@ class IndividualPhase(Phase):
             rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
         parts, raw = network.individual_parts(x, joint)
         terms = {"reconstruction": _mean_of_measured(parts, rest, presence)}
-        (weight,) = self.held()
+        weight = _warmed(self.orthogonality_weight, network, self.progress)
         return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, weight, presence)
-
-    def held(self) -> tuple[float, ...]:
-        return (_warmed(self.orthogonality_weight, self.network, self.progress),)
 
 
 class BothParts(Phase):
@@ -192,9 +188,6 @@ class BothParts(Phase):
     def auxiliary(self) -> list[nn.Module]:
         return _regression(self.network)
 
-    def held(self) -> tuple[float, ...]:
-        return (_warmed(self.orthogonality_weight, self.network, self.progress),)
-
     def _penalized(
         self,
         terms: Terms,
@@ -208,7 +201,7 @@ class BothParts(Phase):
         if self.network.identity.latent_term:
             terms["identity"] = self.network.identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
-        (weight,) = self.held()
+        weight = _warmed(self.orthogonality_weight, self.network, self.progress)
         return _with_orthogonality(terms, total, self.network, raw, joint, weight, presence)
 
 
@@ -352,7 +345,7 @@ def _with_orthogonality(
     network: Network,
     raw: Sequence[Tensor],
     joint: Tensor,
-    weight: float,
+    weight: Tensor | float,
     presence: Presence | None,
 ) -> Terms:
     orthogonality = network.orthogonality
@@ -379,9 +372,9 @@ def _regression(network: Network) -> list[nn.Module]:
     return [network.orthogonality] if isinstance(network.orthogonality, Regression) else []
 
 
-def _warmed(weight: float, network: Network, progress: float) -> float:
+def _warmed(weight: float, network: Network, progress: Tensor) -> Tensor | float:
     """The weight of the regression network's penalty is raised over the first half of training, as in the paper."""
-    return weight * min(1.0, 2.0 * progress) if isinstance(network.orthogonality, Regression) else weight
+    return weight * (2.0 * progress).clamp(max=1.0) if isinstance(network.orthogonality, Regression) else weight
 
 
 def _mean(terms: Sequence[Tensor]) -> Tensor:

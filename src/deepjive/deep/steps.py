@@ -2,9 +2,9 @@
 
 A step is some hundred operations of microseconds each, and starting them one by one takes a GPU's driver longer than
 the GPU takes to do them. So after a few steps all of them are recorded (as CUDA graphs), and started at once from then
-on. What is recorded computes on the same memory every time: batches are copied there, and what a phase learns anew is
-learned in place. Numbers that the recording holds, such as learning rates, are looked at before every step; where one
-has changed, it is made anew.
+on. What is recorded computes on the same memory every time: batches are copied there, and what changes while training
+goes on changes in place. Learning rates alone are numbers that the recording holds; when they are halved, it is made
+anew.
 
 Recorded is what always does the same: batches without gaps, in one process, through layers of torch and deepjive. A
 class of the user's own may look at numbers, or draw some, where a recording would not see it, and takes steps one by
@@ -14,13 +14,16 @@ one; so does float16, whose scale is found by looking.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from deepjive.deep.distributed import processes
 from deepjive.deep.objective import Phase, Terms
+
+if TYPE_CHECKING:
+    from deepjive.deep.training import Settings
 
 FIRST = 5  # steps one by one, in which libraries and optimizers set up what they keep
 KNOWN = ("torch.nn.", "deepjive.")
@@ -31,10 +34,8 @@ class Steps:
 
     Parameters
     ----------
-    phase : Phase
-        What is minimized.
     module : nn.Module
-        The phase as Fabric wraps it.
+        A phase, as Fabric wraps it.
     optimizers : sequence
         As Fabric wraps them.
     fabric : lightning_fabric.Fabric
@@ -43,9 +44,8 @@ class Steps:
         Gradients are scaled down to this norm.
     """
 
-    def __init__(self, phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
-        self.phase, self.module, self.optimizers = phase, module, optimizers
-        self.fabric, self.max_norm = fabric, max_norm
+    def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
+        self.module, self.optimizers, self.fabric, self.max_norm = module, optimizers, fabric, max_norm
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
         """Loss terms of a batch, without what they were made of; gradients of their total are left with the weights."""
@@ -70,10 +70,10 @@ class Steps:
 class RecordedSteps(Steps):
     """Steps replayed from a recording, on an NVIDIA device; parameters as of `Steps`."""
 
-    def __init__(self, phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
-        super().__init__(phase, module, optimizers, fabric, max_norm)
+    def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
+        super().__init__(module, optimizers, fabric, max_norm)
         self.taken = 0
-        self.held: tuple[float, ...] = ()
+        self.rates: list[float] = []
         self.batch: list[Tensor] = []
         self.terms: Terms = {}
         self.recordings: list[torch.cuda.CUDAGraph] = []
@@ -82,10 +82,10 @@ class RecordedSteps(Steps):
         self.taken += 1
         if self.taken <= FIRST:
             return super().gradients(x, present)
-        held = (*self.phase.held(), *(group["lr"] for one in self.optimizers for group in one.param_groups))
-        if not self.recordings or held != self.held:
+        rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+        if rates != self.rates:
             self._record(x)
-            self.held = held
+            self.rates = rates
         torch._foreach_copy_(self.batch, list(x))
         self.recordings[0].replay()
         return self.terms
@@ -114,22 +114,25 @@ class RecordedSteps(Steps):
 
 
 def steps_of(
-    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float, whole: bool, half: bool
+    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, settings: Settings, whole: bool
 ) -> Steps:
     """Recorded steps where they can be, and steps one by one elsewhere.
 
     Parameters
     ----------
-    phase, module, optimizers, fabric, max_norm
+    phase : Phase
+        What is minimized.
+    module, optimizers, fabric
         As of `Steps`.
+    settings : deepjive.deep.training.Settings
+        Has the norm that gradients are scaled down to, and says whether the loss is scaled.
     whole : bool
         Whether no sample lacks a modality.
-    half : bool
-        Whether the loss is scaled (float16).
     """
-    same = whole and not half and processes() == 1 and all(_is_known(one) for one in phase.modules())
+    alone = processes() == 1 and not settings.half_precision
+    same = whole and alone and all(_is_known(one) for one in phase.modules())
     kind = RecordedSteps if same and fabric.device.type == "cuda" else Steps
-    return kind(phase, module, optimizers, fabric, max_norm)
+    return kind(module, optimizers, fabric, settings.max_norm)
 
 
 def _is_known(module: nn.Module) -> bool:

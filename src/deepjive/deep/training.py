@@ -161,7 +161,7 @@ def train(
     precision, inner = job.fabric.strategy.precision, [optimizer.optimizer for optimizer in optimizers]
     state = PhaseState(phase.network, modules, inner, average, plateau, job.generator, precision, batches.device)
     renew = _renewal(phase, job)
-    steps = steps_of(phase, module, optimizers, job.fabric, settings.max_norm, batches.whole, settings.half_precision)
+    steps = steps_of(phase, module, optimizers, job.fabric, settings, batches.whole)
     if saved is None:
         renew()
         plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
@@ -172,7 +172,7 @@ def train(
         while state.epoch < settings.max_epochs and not state.ended:
             state.epoch += 1
             started, rate = time.perf_counter(), inner[0].param_groups[0]["lr"]
-            phase.progress = (state.epoch - 1) / settings.max_epochs
+            phase.progress.fill_((state.epoch - 1) / settings.max_epochs)
             order = train_rows[torch.randperm(len(train_rows), generator=job.generator)]
             means = _Means()
             share = settings.batch_size // processes()
