@@ -1,4 +1,4 @@
-"""On an NVIDIA device: the same model as on the processor, the same one twice, going on, and all that fits take."""
+"""On an NVIDIA device: the same model as on the processor, the same one twice, going on, recorded steps."""
 
 from __future__ import annotations
 
@@ -96,6 +96,14 @@ def test_steps_are_recorded_where_they_can_be(small: Synthetic, monkeypatch: pyt
     gaps = Modalities(dict(small.data), present=np.arange(2 * len(small.data)).reshape(-1, 2) % 7 > 0)
     fit(gaps)
     assert made[3:] == [Steps] * 3
+
+
+def test_halved_learning_rates_are_recorded_anew(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"max_epochs": 80, "orthogonality_weight": 0.0}
+    recorded = fit(small.data, **settings)
+    assert len(set(recorded.history_["learning_rate"])) > 1
+    one_by_one(monkeypatch)
+    assert_near(recorded, fit(small.data, **settings), small.data, 2e-2)
 
 
 class Odd(nn.Sequential):

@@ -10,12 +10,13 @@ process need not be opened again in others, which HDF5 does not survive in a for
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from deepjive.batches import BATCH_NUMBERS, row_batches
 from deepjive.deep.distributed import number, processes, summed
 from deepjive.modalities import Modalities
 from deepjive.readers.lazy import forget
+
+if TYPE_CHECKING:
+    from deepjive.deep.coordinates import Coordinates
 
 AHEAD = 4
 IN_CACHE = 2**15
@@ -120,6 +124,19 @@ class Batches:
             batches = read_ahead(self._read, [rows[piece] for piece in pieces])
             for piece, batch in zip(pieces, batches, strict=True):
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
+
+    def measured(self) -> dict[int, Tensor]:
+        """For each modality the samples that have it, if all data are on the device."""
+        return {
+            k: x if self._present is None else x[self.having(k, torch.arange(len(x)))]
+            for k, x in enumerate(self._tensors)
+        }
+
+    def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
+        """The same samples, some modalities in coordinates."""
+        other = copy.copy(self)
+        other._tensors = [x @ coordinates[k].into if k in coordinates else x for k, x in enumerate(self._tensors)]
+        return other
 
     @property
     def whole(self) -> bool:

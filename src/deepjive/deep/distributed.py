@@ -23,17 +23,17 @@ RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 def processes() -> int:
     """Number of processes that train together."""
-    return distributed.get_world_size() if _together() else 1
+    return distributed.get_world_size() if together() else 1
 
 
 def number() -> int:
     """Number of this process, from 0."""
-    return distributed.get_rank() if _together() else 0
+    return distributed.get_rank() if together() else 0
 
 
 def is_first() -> bool:
     """Whether this process is the one that writes and prints, asked also before the processes have met."""
-    if _together():
+    if together():
         return number() == 0
     return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), "0") == "0"
 
@@ -122,5 +122,6 @@ def _place(device: torch.device | str = "cpu") -> torch.device | str:
     return "cuda" if distributed.get_backend() == "nccl" else device
 
 
-def _together() -> bool:
+def together() -> bool:
+    """Whether this is one of the processes that Fabric made a group of, be it the only one."""
     return distributed.is_available() and distributed.is_initialized()

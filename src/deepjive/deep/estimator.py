@@ -20,6 +20,7 @@ from torch import Tensor
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.deep.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.checkpoint import Checkpoint, CheckpointError
+from deepjive.deep.coordinates import coordinates_of, narrow, widen
 from deepjive.deep.distributed import is_first, of_first, processes
 from deepjive.deep.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
 from deepjive.deep.launch import launched
@@ -363,10 +364,15 @@ class DeepJIVE(JointIndividualModel):
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
         train_rows, validation_rows = self._split(data.present, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
+        coordinates = coordinates_of(self.network_, batches.measured())
+        narrow(self.network_, coordinates)
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
-        job = Job(batches, train_rows, validation_rows, fabric, settings, generator, data.names)
+        job = Job(
+            batches.in_coordinates(coordinates), train_rows, validation_rows, fabric, settings, generator, data.names
+        )
         with progress_of(self.verbose * is_first(), [phase.name for phase in phases], self.max_epochs) as on_epoch:
             self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, begun, saved)
+        widen(self.network_)
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 

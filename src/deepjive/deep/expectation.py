@@ -49,7 +49,7 @@ class Expectation:
             Their individual parts.
         held_out_scores, held_out_part : Tensor, (m, r), (m, *shape)
             Of samples that scores and parts were not fitted to. Where n or m is below `LEAST_ROWS`, nothing is
-            expected.
+            learned.
         """
         n, r = scores.shape
         if min(n, len(held_out_scores)) < LEAST_ROWS:

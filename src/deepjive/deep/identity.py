@@ -24,6 +24,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.algebra import cholesky
 from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.networks import zeroed
 from deepjive.deep.presence import Presence, mean_square
@@ -241,7 +242,7 @@ class Whitening(nn.Module):
             mean, covariance = _moments(whole if present is None else whole[present > 0])
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
-        factor, _ = torch.linalg.cholesky_ex(covariance + diagonal * torch.eye(self.rank, device=z.device))
+        factor = cholesky(covariance + diagonal * torch.eye(self.rank, device=z.device))
         return torch.linalg.solve_triangular(factor, (z - mean).T, upper=False).T
 
     def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:

@@ -10,6 +10,7 @@ as summarised publicly.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from deepjive.deep.identity import Identity, Latents, Merged
 from deepjive.deep.networks import NetworkBuilder
 from deepjive.deep.orthogonality import ClosedForm, Regression
 from deepjive.deep.presence import Presence
+
+if TYPE_CHECKING:
+    from deepjive.deep.coordinates import Coordinates
 
 
 class Network(nn.Module):
@@ -40,6 +44,8 @@ class Network(nn.Module):
 
     Attributes
     ----------
+    coordinates : dict of int to Coordinates
+        Of the modalities that it is trained on in coordinates; none once it is fitted.
     frozen : frozenset of str
         Names of the weights that came frozen, as of a pretrained network; they are never trained.
     """
@@ -69,6 +75,7 @@ class Network(nn.Module):
         self.orthogonality = orthogonality
         self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
         self.conditioned = conditioned
+        self.coordinates: dict[int, Coordinates] = {}
         self.frozen = frozenset(name for name, weight in self.named_parameters() if not weight.requires_grad)
 
     @property

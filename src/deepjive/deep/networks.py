@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -145,6 +145,11 @@ class Encoder(nn.Module):
         z = self.linear(x.flatten(1))
         return z if self.correction is None else z + self.correction(x)
 
+    @property
+    def sample_layers(self) -> list[nn.Linear]:
+        """The linear maps that see a sample; none where convolutions do."""
+        return _sample_layers(self.linear, self.correction, 0)
+
 
 class Decoder(nn.Module):
     """Scores to sample: a linear map plus a nonlinear correction; parameters as of `Encoder`."""
@@ -163,6 +168,17 @@ class Decoder(nn.Module):
         """(batch, rank) to (batch, *shape)."""
         x = self.linear(z).unflatten(1, self.shape)
         return x if self.correction is None else x + self.correction(z)
+
+    @property
+    def sample_layers(self) -> list[nn.Linear]:
+        """The linear maps that give a sample; none where convolutions do."""
+        return _sample_layers(self.linear, self.correction, -1)
+
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """Give samples of another shape, whose numbers are as many as `sample_layers` give."""
+        self.shape = shape
+        if isinstance(self.correction, nn.Sequential):
+            self.correction[-1] = nn.Unflatten(1, shape)
 
 
 class _ConvEncoder(nn.Module):
@@ -230,6 +246,10 @@ class NoPart(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """(batch, 0) to (batch, *shape)."""
         return z.new_zeros(len(z), *self.shape)
+
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """Give samples of another shape."""
+        self.shape = shape
 
 
 class NetworkBuilder:
@@ -315,6 +335,13 @@ def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropo
     else:
         networks = dict.fromkeys(shapes, networks)
     return {name: NetworkBuilder(name, tuple(shape), networks[name], dropout) for name, shape in shapes.items()}
+
+
+def _sample_layers(linear: nn.Linear, correction: nn.Module | None, which: int) -> list[nn.Linear]:
+    if correction is None:
+        return [linear]
+    flat = [module for module in correction.modules() if isinstance(module, Flat)]
+    return [linear, cast(nn.Linear, flat[0].layers[which])] if isinstance(correction, nn.Sequential) else []
 
 
 def _dense_sizes(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:

@@ -77,6 +77,7 @@ class Phase(nn.Module, ABC):
         super().__init__()
         self.network = network
         self.register_buffer("progress", torch.zeros(()), persistent=False)
+        self._ddp_params_and_buffers_to_ignore = ["progress"]  # every process has the same
 
     @abstractmethod
     def trained(self) -> list[nn.Module]:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deepjive.deep.algebra import cholesky
 from deepjive.deep.fourier import FourierFeatures
 from deepjive.deep.networks import NoScores
 
@@ -92,7 +93,7 @@ class ClosedForm(nn.Module):
             z, rank = _in_usual_deviations(z.float()), z.shape[1]
             cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
             shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
-            found = phi @ torch.cholesky_solve(phi.T @ shown, torch.linalg.cholesky_ex(gram)[0])
+            found = phi @ torch.cholesky_solve(phi.T @ shown, cholesky(gram))
             reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
             fractions = reduced / (shown.square().sum(0) + 1e-8)
             return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()

@@ -70,10 +70,13 @@ class Signal:
     s: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, least: int, most: int | None = None) -> Signal:
-        """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix."""
+    def of(cls, x: Tensor, least: int, most: int | None = None, varying: int | None = None) -> Signal:
+        """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix.
+
+        `varying` is the number of features that vary, where samples are given in coordinates.
+        """
         x = x.flatten(1)
-        n, varying = len(x), int((x != x[:1]).any(0).sum())
+        n, varying = len(x), int((x != x[:1]).any(0).sum()) if varying is None else varying
         x = x - x.mean(0)
         squares, vectors = torch.linalg.eigh((x @ x.T).double())
         s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
@@ -117,10 +120,14 @@ def start_joint(
         return
     rank, rows = network.joint_rank, [rows_of(presence, k) for k in range(len(x))]
     measured = [one[here] for one, here in zip(x, rows, strict=True)]
-    signals = [Signal.of(one, rank + own) for one, own in zip(measured, network.individual_ranks, strict=True)]
+    signals = [
+        Signal.of(one, rank + own, varying=_varying(network, k))
+        for k, (one, own) in enumerate(zip(measured, network.individual_ranks, strict=True))
+    ]
     whole = list(x) if presence is None else _whole(signals, presence)
     ranks = None if presence is None else [len(signal.s) for signal in signals]
-    unrolled = _unrolled_joint(whole, rank, ranks) if _curves([*encoders, *decoders]) else None
+    features = [_features(network, k, one) for k, one in enumerate(whole)]
+    unrolled = _unrolled_joint(features, rank, ranks) if _curves([*encoders, *decoders]) else None
     if unrolled is None:
         among = signals if ranks is None else [Signal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
         scores = _predictable(among, rank)
@@ -158,7 +165,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
             continue
         rank, here = network.individual_ranks[k], rows_of(presence, k)
         one, joint = one[here], all_joint[here]
-        signal = Signal.of(one, network.joint_rank + rank)
+        signal = Signal.of(one, network.joint_rank + rank, varying=_varying(network, k))
         rest = signal.x - network.joint_part(k, joint).flatten(1)
         squares, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
         points = signal.u @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
@@ -196,6 +203,16 @@ def _seen(network: Network, presence: Presence | None, k: int, n_sources: int) -
         return [slice(None)] * n_sources
     seen = network.identity.seen(presence, k)[:, rows_of(presence, k)] > 0
     return [*seen, slice(None)]
+
+
+def _varying(network: Network, k: int) -> int | None:
+    """Number of features that vary, of a modality in coordinates."""
+    return network.coordinates[k].varying if k in network.coordinates else None
+
+
+def _features(network: Network, k: int, x: Tensor) -> Tensor:
+    """Samples (n, *shape) of a modality, in features also where they come in coordinates."""
+    return x @ network.coordinates[k].back if k in network.coordinates else x
 
 
 def _curves(modules: Sequence[Encoder | Decoder]) -> bool:

@@ -1,14 +1,14 @@
 """Steps of training: gradients of a batch, then an update of the weights. On a GPU they are recorded and replayed.
 
-A step is some hundred operations of microseconds each, and starting them one by one takes a GPU's driver longer than
+A step is hundreds of operations of microseconds each, and starting them one by one takes a GPU's driver longer than
 the GPU takes to do them. So after a few steps all of them are recorded (as CUDA graphs), and started at once from then
 on. What is recorded computes on the same memory every time: batches are copied there, and what changes while training
 goes on changes in place. Learning rates alone are numbers that the recording holds; when they are halved, it is made
 anew.
 
 Recorded is what always does the same: batches without gaps, in one process, through layers of torch and deepjive. A
-class of the user's own may look at numbers, or draw some, where a recording would not see it, and takes steps one by
-one; so does float16, whose scale is found by looking.
+class of the user's own, or a hook, may look at numbers, or draw some, where a recording would not see it, and takes
+steps one by one; so does float16, whose scale is found by looking.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepjive.deep.distributed import processes
+from deepjive.deep.distributed import together
 from deepjive.deep.objective import Phase, Terms
 
 if TYPE_CHECKING:
@@ -48,18 +48,23 @@ class Steps:
         self.module, self.optimizers, self.fabric, self.max_norm = module, optimizers, fabric, max_norm
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
-        """Loss terms of a batch, without what they were made of; gradients of their total are left with the weights."""
+        """Loss terms of a batch, without what they were made of; gradients of their total are left with the weights.
+
+        The terms are good until the next step.
+        """
         terms: Terms = self.module(x, present)
         self.fabric.backward(terms["total"])
-        for optimizer in self.optimizers:
-            self.fabric.clip_gradients(self.module, optimizer, max_norm=self.max_norm, error_if_nonfinite=False)
         return {name: value.detach() for name, value in terms.items()}
 
     def update(self) -> None:
         """Change the weights by their gradients, and forget these."""
         for optimizer in self.optimizers:
-            optimizer.step()
+            self._change(optimizer)
             optimizer.zero_grad()
+
+    def _change(self, optimizer: Any) -> None:
+        self.fabric.clip_gradients(self.module, optimizer, max_norm=self.max_norm, error_if_nonfinite=False)
+        optimizer.step()
 
     def end(self) -> None:
         """Leave no gradients behind."""
@@ -72,7 +77,7 @@ class RecordedSteps(Steps):
 
     def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
         super().__init__(module, optimizers, fabric, max_norm)
-        self.taken = 0
+        self.taken, self.stream = 0, torch.cuda.Stream(fabric.device)
         self.rates: list[float] = []
         self.batch: list[Tensor] = []
         self.terms: Terms = {}
@@ -105,11 +110,11 @@ class RecordedSteps(Steps):
             for group in optimizer.param_groups:
                 group["capturable"] = True
         gradients, update = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(gradients):
+        with torch.cuda.graph(gradients, stream=self.stream):
             self.terms = super().gradients(self.batch, None)
-        with torch.cuda.graph(update, pool=gradients.pool()):
+        with torch.cuda.graph(update, pool=gradients.pool(), stream=self.stream):
             for optimizer in self.optimizers:
-                optimizer.step()
+                self._change(optimizer)
         self.recordings = [gradients, update]
 
 
@@ -129,11 +134,12 @@ def steps_of(
     whole : bool
         Whether no sample lacks a modality.
     """
-    alone = processes() == 1 and not settings.half_precision
-    same = whole and alone and all(_is_known(one) for one in phase.modules())
+    same = whole and not together() and not settings.half_precision and all(_is_known(one) for one in phase.modules())
     kind = RecordedSteps if same and fabric.device.type == "cuda" else Steps
     return kind(module, optimizers, fabric, settings.max_norm)
 
 
 def _is_known(module: nn.Module) -> bool:
-    return type(module).__module__.startswith(KNOWN)
+    """Whether a module does the same in every step; normalization over all batches looks at their number."""
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return type(module).__module__.startswith(KNOWN) and not hooks and getattr(module, "momentum", 0.0) is not None
