@@ -2,7 +2,8 @@
 
 Data up to a limit are put on the device once and batched by index. Larger data are read from where they are: while a
 batch is computed with, a thread reads the next `AHEAD`, so that memory holds a few batches whatever the size of the
-data. The samples of a batch are the same either way, and so are the weights that come of them.
+data. The samples of a batch are the same either way, and so are the weights that come of them
+(but for wide tables, see `deepjive.deep.coordinates`).
 
 A thread rather than worker processes: reading, decompressing and scaling release Python's lock, stores opened in one
 process need not be opened again in others, which HDF5 does not survive in a fork, and there is no process to die.
