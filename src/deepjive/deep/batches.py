@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepjive.batches import BATCH_NUMBERS, row_batches
+from deepjive.deep.coordinates import Coordinates, coordinates_of
 from deepjive.deep.distributed import number, processes, summed
 from deepjive.modalities import Modalities
 from deepjive.readers.lazy import forget
 
 if TYPE_CHECKING:
-    from deepjive.deep.coordinates import Coordinates
+    from deepjive.deep.model import Network
 
 AHEAD = 4
 IN_CACHE = 2**15
@@ -100,7 +101,7 @@ class Batches:
 
     def __init__(self, data: Modalities, scaling: Scaling, device: torch.device, memory_limit: float = 4.0) -> None:
         self.data, self.scaling, self.device = data, scaling, device
-        self.sample_size = 4 * sum(math.prod(shape) for shape in data.shapes.values())
+        self.shapes = dict(data.shapes)
         self.in_memory = len(data) * self.sample_size <= memory_limit * 2**30
         self._tensors = [self._whole(name) for name in data.names] if self.in_memory else []
         self._present = None if data.present.all() else torch.from_numpy(data.present)
@@ -126,17 +127,18 @@ class Batches:
             for piece, batch in zip(pieces, batches, strict=True):
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
 
-    def measured(self) -> dict[int, Tensor]:
-        """For each modality the samples that have it, if all data are on the device."""
-        return {
-            k: x if self._present is None else x[self.having(k, torch.arange(len(x)))]
-            for k, x in enumerate(self._tensors)
-        }
+    def coordinates(self, network: Network, rows: Tensor) -> dict[int, Coordinates]:
+        """Coordinates of wide modalities, as some samples span them; of none if not all data are on the device."""
+        spanning = [rows if self._present is None else rows[self._present[rows, k]] for k in range(len(self._tensors))]
+        return coordinates_of(network, self._tensors, spanning)
 
     def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
         """The same samples, some modalities in coordinates."""
         other = copy.copy(self)
-        other._tensors = [x @ coordinates[k].into if k in coordinates else x for k, x in enumerate(self._tensors)]
+        other._tensors = [coordinates[k].into(x) if k in coordinates else x for k, x in enumerate(self._tensors)]
+        if coordinates:
+            shapes = [tuple(x.shape[1:]) for x in other._tensors]
+            other.shapes = dict(zip(self.data.names, shapes, strict=True))
         return other
 
     @property
@@ -164,7 +166,12 @@ class Batches:
 
     def at_once(self, most: int) -> int:
         """A number of rows, at most `most`, that takes little memory to compute with."""
-        return rows_at_once(self.data.shapes, most)
+        return rows_at_once(self.shapes, most)
+
+    @property
+    def sample_size(self) -> int:
+        """Bytes of a sample."""
+        return 4 * sum(math.prod(shape) for shape in self.shapes.values())
 
     def _read(self, piece: Tensor) -> list[Tensor]:
         rows = piece.numpy()

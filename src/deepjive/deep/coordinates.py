@@ -16,18 +16,21 @@ are as alike as features are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.distributed import of_first_tensor
 from deepjive.deep.model import Network
-from deepjive.deep.networks import Decoder, Encoder, NoPart, NoScores
+from deepjive.deep.networks import Decoder, Encoder, NoPart
 
 FEWEST_FEATURES = 2000
 TIMES = 2  # as many features as samples, at least
-SMALLEST = 1e-6  # of the largest eigenvalue
+MOST_SAMPLES = 4000  # whose eigenvectors take longer than they save
+SMALLEST = 1e-10  # of the largest eigenvalue; below it are rounding and samples that are there twice
+CHUNK = 4096  # features
 
 
 @dataclass(frozen=True)
@@ -36,42 +39,52 @@ class Coordinates:
 
     Attributes
     ----------
-    into : Tensor, (p, n)
+    axes : Tensor, (p, n)
         What samples are multiplied by to have their coordinates.
-    back : Tensor, (n, p)
-        What coordinates are multiplied by to have the samples again.
     varying : int
         Number of features that vary.
     """
 
-    into: Tensor
-    back: Tensor
+    axes: Tensor
     varying: int
 
     @classmethod
     def of(cls, x: Tensor) -> Coordinates:
-        """Of centred samples (n, p)."""
+        """Of centred samples (n, p); in double precision, some features at a time, and the same in all processes."""
         n, p = x.shape
-        values, vectors = torch.linalg.eigh((x @ x.T).double())
+        gram = sum((piece @ piece.T for piece in _pieces(x)), torch.zeros(n, n, dtype=torch.float64, device=x.device))
+        values, vectors = torch.linalg.eigh(gram)
         inverse = torch.where(values > SMALLEST * values[-1], values.clamp_min(1e-300).rsqrt(), 0.0)
         generator = torch.Generator().manual_seed(0)
         turn, _ = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=generator))
-        axes = x.T @ ((vectors * inverse) @ vectors.T @ turn.to(x.device)).to(x.dtype)
-        factor = math.sqrt(n / p)
-        return cls(axes * factor, axes.T / factor, int((x != x[:1]).any(0).sum()))
+        weights = of_first_tensor((vectors * inverse) @ vectors.T @ turn.to(x.device) * math.sqrt(n / p))
+        axes = torch.cat([(piece.T @ weights).to(x.dtype) for piece in _pieces(x)])
+        return cls(axes, int((x != x[:1]).any(0).sum()))
+
+    def into(self, x: Tensor) -> Tensor:
+        """Coordinates (m, n) of samples (m, p)."""
+        return x @ self.axes
+
+    def back(self, c: Tensor) -> Tensor:
+        """Samples (m, p) that have the coordinates (m, n)."""
+        p, n = self.axes.shape
+        return c @ self.axes.T * (p / n)
 
 
-def coordinates_of(network: Network, samples: Mapping[int, Tensor]) -> dict[int, Coordinates]:
-    """Coordinates of the modalities that are wide, and whose networks are linear maps and perceptrons of deepjive's.
+def coordinates_of(network: Network, x: Sequence[Tensor], rows: Sequence[Tensor]) -> dict[int, Coordinates]:
+    """Coordinates of the modalities that are wide, and whose networks are deepjive's own perceptrons or linear maps.
 
     Parameters
     ----------
     network : Network
         The network.
-    samples : mapping of int to Tensor, (n, *shape)
-        All samples of each modality that have it, centred and scaled.
+    x : sequence of Tensor, each (n, *shape)
+        All samples of each modality, centred and scaled.
+    rows : sequence of Tensor of int
+        The samples of each modality that span it.
     """
-    return {k: Coordinates.of(x) for k, x in samples.items() if _is_wide(x) and _is_plain(_modules(network, k))}
+    wide = [k for k, one in enumerate(x) if _is_wide(one.shape, len(rows[k])) and _is_plain(network, k)]
+    return {k: Coordinates.of(x[k][rows[k]]) for k in wide}
 
 
 @torch.no_grad()
@@ -81,16 +94,16 @@ def narrow(network: Network, coordinates: Mapping[int, Coordinates]) -> None:
         for module in _modules(network, k):
             if isinstance(module, Encoder):
                 for layer in module.sample_layers:
-                    _replace(layer, nn.Linear(one.into.shape[1], layer.out_features))
+                    _replace(layer, nn.Linear(one.axes.shape[1], layer.out_features))
             elif isinstance(module, Decoder):
                 for layer in module.sample_layers:
-                    made = nn.Linear(layer.in_features, one.into.shape[1])
+                    made = nn.Linear(layer.in_features, one.axes.shape[1])
                     if not layer.weight.any():
                         nn.init.zeros_(made.weight)
                         nn.init.zeros_(made.bias)
                     _replace(layer, made)
             if isinstance(module, (Decoder, NoPart)):
-                module.reshape((one.into.shape[1],))
+                module.reshape((one.axes.shape[1],))
     network.coordinates = dict(coordinates)
 
 
@@ -101,22 +114,28 @@ def widen(network: Network) -> None:
         for module in _modules(network, k):
             if isinstance(module, Encoder):
                 for layer in module.sample_layers:
-                    _set(layer, layer.weight @ one.into.T, layer.bias)
+                    _set(layer, layer.weight @ one.axes.T, layer.bias)
             elif isinstance(module, Decoder):
                 for layer in module.sample_layers:
-                    _set(layer, one.back.T @ layer.weight, layer.bias @ one.back)
+                    _set(layer, one.back(layer.weight.T).T, one.back(layer.bias[None])[0])
             if isinstance(module, (Decoder, NoPart)):
-                module.reshape((one.back.shape[1],))
+                module.reshape((len(one.axes),))
     network.coordinates = {}
 
 
-def _is_wide(x: Tensor) -> bool:
-    return x.dim() == 2 and x.shape[1] >= max(FEWEST_FEATURES, TIMES * len(x))
+def _is_wide(shape: Sequence[int], n: int) -> bool:
+    return len(shape) == 2 and n <= MOST_SAMPLES and shape[1] >= max(FEWEST_FEATURES, TIMES * n)
 
 
-def _is_plain(modules: list[nn.Module]) -> bool:
-    known = all(isinstance(module, (Encoder, Decoder, NoScores, NoPart)) for module in modules)
-    return known and all(module.sample_layers for module in modules if isinstance(module, (Encoder, Decoder)))
+def _is_plain(network: Network, k: int) -> bool:
+    """Whether the networks of a modality are not the user's own, and have no convolutions."""
+    modules = [module for module in _modules(network, k) if isinstance(module, (Encoder, Decoder))]
+    return network.built[k] and all(module.sample_layers for module in modules)
+
+
+def _pieces(x: Tensor) -> Iterator[Tensor]:
+    """Samples in double precision, some features at a time."""
+    return (piece.double() for piece in x.split(CHUNK, dim=1))
 
 
 def _modules(network: Network, k: int) -> list[nn.Module]:

@@ -79,6 +79,13 @@ def buffers_as_in_first(module: nn.Module) -> None:
             distributed.broadcast(buffer, 0)
 
 
+def of_first_tensor(x: Tensor) -> Tensor:
+    """A tensor of the same shape in all processes, as the first one has it."""
+    if processes() > 1:
+        distributed.broadcast(x, 0)
+    return x
+
+
 def of_first(make: Callable[[], Any]) -> Any:
     """What `make` returns in the first process, the only one where it is called: anything that JSON can hold."""
     if processes() == 1:

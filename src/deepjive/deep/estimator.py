@@ -20,7 +20,7 @@ from torch import Tensor
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.deep.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.checkpoint import Checkpoint, CheckpointError
-from deepjive.deep.coordinates import coordinates_of, narrow, widen
+from deepjive.deep.coordinates import narrow, widen
 from deepjive.deep.distributed import is_first, of_first, processes
 from deepjive.deep.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
 from deepjive.deep.launch import launched
@@ -58,6 +58,10 @@ NOT_SHARED = (
 TOO_FEW_COMPLETE = (
     "Ranks are found from samples that have every modality, at least {needed}, but only {count} of {n} have. Give "
     "joint_rank and individual_ranks."
+)
+OTHER_COORDINATES = (
+    "The checkpoint is of a training in which the modalities {kept} were in coordinates, but now {given} would be. "
+    "That depends on memory_limit: give the one that training began with, or name another folder to train anew."
 )
 NOTHING_TO_FIT = (
     "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
@@ -110,6 +114,8 @@ class DeepJIVE(JointIndividualModel):
         As of Lightning Fabric: what steps of training compute in. Weights are in single precision always.
     memory_limit : float
         GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
+        Vectors of at least 2000 features, twice as many as samples, are trained on in coordinates of what the training
+        samples span if they are kept: see `deepjive.deep.coordinates`.
     log : str or None
         Folder where the history is also written for TensorBoard, while training goes on.
     random_state : int, RandomState or None
@@ -364,13 +370,15 @@ class DeepJIVE(JointIndividualModel):
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
         train_rows, validation_rows = self._split(data.present, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
-        coordinates = coordinates_of(self.network_, batches.measured())
+        coordinates = batches.coordinates(self.network_, train_rows)
+        if begun.setdefault("coordinates", names := [data.names[k] for k in coordinates]) != names:
+            raise CheckpointError(OTHER_COORDINATES.format(kept=begun["coordinates"], given=names))
         narrow(self.network_, coordinates)
+        narrowed = batches.in_coordinates(coordinates)
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
-        job = Job(
-            batches.in_coordinates(coordinates), train_rows, validation_rows, fabric, settings, generator, data.names
-        )
-        with progress_of(self.verbose * is_first(), [phase.name for phase in phases], self.max_epochs) as on_epoch:
+        job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
+        names = [phase.name for phase in phases]
+        with progress_of(self.verbose * is_first(), names, self.max_epochs) as on_epoch, threads_for(narrowed.shapes):
             self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, begun, saved)
         widen(self.network_)
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))

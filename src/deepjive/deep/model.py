@@ -46,6 +46,8 @@ class Network(nn.Module):
     ----------
     coordinates : dict of int to Coordinates
         Of the modalities that it is trained on in coordinates; none once it is fitted.
+    built : tuple of bool
+        Whether the networks of each modality are deepjive's, and not the user's own.
     frozen : frozenset of str
         Names of the weights that came frozen, as of a pretrained network; they are never trained.
     """
@@ -76,6 +78,7 @@ class Network(nn.Module):
         self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
         self.conditioned = conditioned
         self.coordinates: dict[int, Coordinates] = {}
+        self.built = tuple(builder.factories is None for builder in builders)
         self.frozen = frozenset(name for name, weight in self.named_parameters() if not weight.requires_grad)
 
     @property

@@ -126,8 +126,7 @@ def start_joint(
     ]
     whole = list(x) if presence is None else _whole(signals, presence)
     ranks = None if presence is None else [len(signal.s) for signal in signals]
-    features = [_features(network, k, one) for k, one in enumerate(whole)]
-    unrolled = _unrolled_joint(features, rank, ranks) if _curves([*encoders, *decoders]) else None
+    unrolled = _unrolled_joint(network, whole, ranks) if _curves([*encoders, *decoders]) else None
     if unrolled is None:
         among = signals if ranks is None else [Signal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
         scores = _predictable(among, rank)
@@ -212,19 +211,20 @@ def _varying(network: Network, k: int) -> int | None:
 
 def _features(network: Network, k: int, x: Tensor) -> Tensor:
     """Samples (n, *shape) of a modality, in features also where they come in coordinates."""
-    return x @ network.coordinates[k].back if k in network.coordinates else x
+    return network.coordinates[k].back(x) if k in network.coordinates else x
 
 
 def _curves(modules: Sequence[Encoder | Decoder]) -> bool:
     return all(module.correction is not None for module in modules)
 
 
-def _unrolled_joint(x: Sequence[Tensor], rank: int, ranks: Sequence[int] | None) -> Tensor | None:
+def _unrolled_joint(network: Network, x: Sequence[Tensor], ranks: Sequence[int] | None) -> Tensor | None:
     """Unrolled joint scores (n, rank), if they tell more of the modalities than straight ones.
 
     `ranks` are those of the signals; None to find them, which samples that were made whole do not allow.
     """
-    arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(x)})
+    rank, features = network.joint_rank, [_features(network, k, one) for k, one in enumerate(x)]
+    arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(features)})
     known = None if ranks is None else dict(zip(arrays.names, ranks, strict=True))
     linear = linear_fit(arrays, seed=0, draws=DRAWS, signal_ranks=known)
     if linear.joint_rank_ <= rank:
