@@ -5,9 +5,9 @@
 
 Each seed draws data with one joint and one individual score a modality and noise of half the signal's standard
 deviation, fits DeepJIVE with its defaults and the true ranks, and AJIVE. R2 is of the recovered joint and individual
-parts of the fitted samples, mean over the modalities. The seconds of a pass over the data, of all phases together, are
-medians of `--passes` of them, on features and in coordinates, in the same run. With --nonlinear AJIVE stands at the
-joint rank up to ten that is best for it in hindsight.
+parts of the fitted samples and of as many new ones, mean over the modalities. The seconds of a pass over the data, of
+all phases together, are medians of `--passes` of them, on features and in coordinates, in the same run. With
+--nonlinear AJIVE stands at the joint rank up to ten that is best for it in hindsight.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from deepjive.evaluation.recovery import r2
 RANKS = range(1, 11)
 
 
-def recovered(model, made: Synthetic) -> tuple[float, float]:
-    parts = model.decompose(made.data)
-    pairs = (made.joint, parts.joint), (made.individual, parts.individual)
-    joint, individual = (float(np.mean([r2(true[name], found[name]) for name in true])) for true, found in pairs)
-    return joint, individual
+def recovered(model, *samples: Synthetic) -> list[float]:
+    """R2 of joint and individual parts, of one set of samples after another."""
+    found = []
+    for made in samples:
+        parts = model.decompose(made.data)
+        for truth, part in ((made.joint, parts.joint), (made.individual, parts.individual)):
+            found.append(float(np.mean([r2(truth[name], part[name]) for name in truth])))
+    return found
 
 
 def fitted(made: Synthetic, **settings) -> tuple[DeepJIVE, float]:
@@ -59,10 +62,12 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{options.samples} samples, 2 x {options.features} features, {'non' * options.nonlinear}linear")
-    found: dict[str, list[tuple[float, float]]] = {"DeepJIVE": [], "AJIVE": []}
+    found: dict[str, list[list[float]]] = {"DeepJIVE": [], "AJIVE": []}
     for seed in range(options.seeds):
         size = (options.features, options.features)
-        made = make_synthetic(options.samples, size, noise=0.5, nonlinear=options.nonlinear, random_state=seed)
+        n = options.samples
+        drawn = make_synthetic(2 * n, size, noise=0.5, nonlinear=options.nonlinear, random_state=seed)
+        made, new = drawn[:n], drawn[n:]
         if seed == 0 and options.passes:
             short, _ = fitted(made, max_epochs=options.passes)
             fewest, coordinates.FEWEST_FEATURES = coordinates.FEWEST_FEATURES, 10**9
@@ -74,23 +79,17 @@ def main() -> None:
                 flush=True,
             )
         model, seconds = fitted(made)
-        found["DeepJIVE"].append(recovered(model, made))
+        found["DeepJIVE"].append(recovered(model, made, new))
         ranks = RANKS if options.nonlinear else [1]
         fits = [AJIVE(2 * rank, rank, rank, n_wedin=0, n_random=0).fit(made.data) for rank in ranks]
-        found["AJIVE"].append(max((recovered(fit, made) for fit in fits), key=sum))
+        found["AJIVE"].append(max((recovered(fit, made, new) for fit in fits), key=lambda r2s: sum(r2s[:2])))
         passes = len(model.history_["epoch"])
-        print(
-            f"seed {seed}: {seconds:.0f} CPU s, {passes} passes",
-            *(f"{k} {v[-1]}" for k, v in found.items()),
-            flush=True,
-        )
-    for name, pairs in found.items():
-        joint, individual = zip(*pairs, strict=True)
+        words = (f"{name} {np.round(r2s[-1], 4)}" for name, r2s in found.items())
+        print(f"seed {seed}: {seconds:.0f} CPU s, {passes} passes", *words, flush=True)
+    for name, r2s in found.items():
         which = " (best rank in hindsight)" if name == "AJIVE" and options.nonlinear else ""
-        print(
-            f"{name}{which}: joint {np.mean(joint):.3f} +- {np.std(joint):.3f}, "
-            f"individual {np.mean(individual):.3f} +- {np.std(individual):.3f}"
-        )
+        words = (f"{mean:.3f} +- {spread:.3f}" for mean, spread in zip(np.mean(r2s, 0), np.std(r2s, 0), strict=True))
+        print(name + which + ": joint {}, individual {}; of new samples {}, {}".format(*words))
 
 
 if __name__ == "__main__":
