@@ -62,6 +62,12 @@ def test_coordinates_keep_distances_and_give_samples_back(made: Synthetic) -> No
     assert one.varying == WIDE
 
 
+def test_no_sample_has_a_coordinate_of_its_own() -> None:
+    torch.manual_seed(0)
+    c = (x := torch.randn(60, 3000)) @ Coordinates.of(x).axes
+    assert (c.square().amax(1) / c.square().sum(1)).max() < 0.4
+
+
 def test_rounding_hardly_changes_coordinates(made: Synthetic) -> None:
     _, (x, _) = network_of(made.data)
     nearly = x * (1 + 1e-6 * torch.randn_like(x))
@@ -113,6 +119,19 @@ def test_a_signal_has_as_many_dimensions_in_coordinates(made: Synthetic) -> None
     _, (x, _) = network_of(made.data)
     one = Coordinates.of(x)
     assert len(Signal.of(one.into(x), 1, varying=one.varying).s) == len(Signal.of(x, 1).s) == 2
+
+
+def test_training_starts_from_the_signal_that_features_have(made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int | None]] = []
+    of = Signal.of
+
+    def watched(x: torch.Tensor, least: int, most: int | None = None, varying: int | None = None) -> Signal:
+        seen.append((x.shape[1], varying))
+        return of(x, least, most, varying)
+
+    monkeypatch.setattr(Signal, "of", watched)
+    fit(made[:N].data, max_epochs=1)
+    assert seen == [(90, WIDE), (FLAT, None)] * 2
 
 
 def test_only_wide_vectors_have_coordinates(made: Synthetic) -> None:
