@@ -131,7 +131,7 @@ def test_training_starts_from_the_signal_that_features_have(made: Synthetic, mon
 
     monkeypatch.setattr(Signal, "of", watched)
     fit(made[:N].data, max_epochs=1)
-    assert seen == [(90, WIDE), (FLAT, None)] * 2
+    assert seen == [(N, WIDE), (FLAT, None)] * 2
 
 
 def test_only_wide_vectors_have_coordinates(made: Synthetic) -> None:
@@ -237,8 +237,8 @@ def test_samples_that_lack_a_wide_modality_are_no_part_of_its_coordinates(made: 
     present[::5, 0] = False
     data = Modalities(dict(made[:N].data), present=present)
     network, _ = network_of(data)
-    found = Batches(data, Scaling.of(data), torch.device("cpu")).coordinates(network, torch.arange(50))
-    assert {k: one.axes.shape for k, one in found.items()} == {0: (WIDE, 40)}
+    found = Batches(data, Scaling.of(data), torch.device("cpu")).coordinates(network)
+    assert {k: one.axes.shape for k, one in found.items()} == {0: (WIDE, 80)}
     model = fit(data, identity="explicit")
     assert abs(np.corrcoef(model.transform(made[N:].data)[:, 0], made[N:].joint_scores[:, 0])[0, 1]) > 0.95
 

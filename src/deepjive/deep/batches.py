@@ -127,10 +127,11 @@ class Batches:
             for piece, batch in zip(pieces, batches, strict=True):
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
 
-    def coordinates(self, network: Network, rows: Tensor) -> dict[int, Coordinates]:
-        """Coordinates of wide modalities, as some samples span them; of none if not all data are on the device."""
-        spanning = [rows if self._present is None else rows[self._present[rows, k]] for k in range(len(self._tensors))]
-        return coordinates_of(network, self._tensors, spanning)
+    def coordinates(self, network: Network) -> dict[int, Coordinates]:
+        """Coordinates of wide modalities, as the samples span them; of none if not all data are on the device."""
+        rows = torch.arange(len(self.data))
+        measured = [rows if self._present is None else rows[self._present[:, k]] for k in range(len(self._tensors))]
+        return coordinates_of(network, self._tensors, measured)
 
     def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
         """The same samples, some modalities in coordinates."""

@@ -81,7 +81,8 @@ def coordinates_of(network: Network, x: Sequence[Tensor], rows: Sequence[Tensor]
     x : sequence of Tensor, each (n, *shape)
         All samples of each modality, centred and scaled.
     rows : sequence of Tensor of int
-        The samples of each modality that span it.
+        The samples that have each modality. Validation samples are among them, whose error would lack what lies outside
+        of the axes of the others.
     """
     wide = [k for k, one in enumerate(x) if _is_wide(one.shape, len(rows[k])) and _is_plain(network, k)]
     return {k: Coordinates.of(x[k][rows[k]]) for k in wide}

@@ -114,8 +114,8 @@ class DeepJIVE(JointIndividualModel):
         As of Lightning Fabric: what steps of training compute in. Weights are in single precision always.
     memory_limit : float
         GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
-        Vectors of at least 2000 features, twice as many as samples, are trained on in coordinates of what the training
-        samples span if they are kept: see `deepjive.deep.coordinates`.
+        Vectors of at least 2000 features, twice as many as samples, are trained on in coordinates of what the samples
+        span if they are kept: see `deepjive.deep.coordinates`.
     log : str or None
         Folder where the history is also written for TensorBoard, while training goes on.
     random_state : int, RandomState or None
@@ -370,7 +370,7 @@ class DeepJIVE(JointIndividualModel):
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
         train_rows, validation_rows = self._split(data.present, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
-        coordinates = batches.coordinates(self.network_, train_rows)
+        coordinates = batches.coordinates(self.network_)
         if begun.setdefault("coordinates", names := [data.names[k] for k in coordinates]) != names:
             raise CheckpointError(OTHER_COORDINATES.format(kept=begun["coordinates"], given=names))
         narrow(self.network_, coordinates)
