@@ -15,7 +15,8 @@ import torch
 
 from deepjive import load
 from deepjive.cli import runs
-from deepjive.deep import checkpoint, training
+from deepjive.deep import checkpoint
+from deepjive.deep.steps import Steps
 from deepjive.deep.checkpoint import FILE, Checkpoint
 
 # The command shows warnings as lines: that training ended at its budget, or was interrupted.
@@ -109,7 +110,7 @@ def test_an_error_says_what_is_kept(invoke, words, files, monkeypatch):
 
 
 def test_an_error_before_the_first_checkpoint_leaves_nothing_behind(invoke, words, files, monkeypatch):
-    monkeypatch.setattr(training, "_step", lambda *arguments: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(Steps, "update", lambda steps: (_ for _ in ()).throw(ValueError("no")))
     assert invoke(*words, "--out", files / "run").exit_code == 2
     assert not list((files / "run").iterdir())
 
