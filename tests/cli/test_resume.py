@@ -16,8 +16,8 @@ import torch
 from deepjive import load
 from deepjive.cli import runs
 from deepjive.deep import checkpoint
-from deepjive.deep.steps import Steps
 from deepjive.deep.checkpoint import FILE, Checkpoint
+from deepjive.deep.steps import Steps
 
 # The command shows warnings as lines: that training ended at its budget, or was interrupted.
 pytestmark = pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
