@@ -21,11 +21,9 @@ from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep import checkpoint
 from deepjive.deep.checkpoint import FILE, Checkpoint, CheckpointError
 
+from .fitting import CutError, cut_after
+
 EPOCHS = 4
-
-
-class CutError(Exception):
-    """What ends a training in the middle."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,19 +39,6 @@ def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return make(**{"random_state": 0} | settings).fit(data, resume=resume)
-
-
-def cut_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: type[BaseException] = CutError) -> None:
-    """Raise an error after so many epochs in all, once."""
-    offer, seen = Checkpoint.offer, []
-
-    def offer_and_cut(self: Checkpoint, state: Any) -> None:
-        offer(self, state)
-        seen.append(1)
-        if len(seen) == epochs:
-            raise error
-
-    monkeypatch.setattr(Checkpoint, "offer", offer_and_cut)
 
 
 @pytest.fixture(scope="module")

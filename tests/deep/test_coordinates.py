@@ -23,6 +23,8 @@ from deepjive.deep.networks import Decoder, Encoder
 from deepjive.deep.start import Signal
 from deepjive.evaluation.recovery import r2
 
+from .fitting import CutError, cut_after
+
 N, WIDE, FLAT = 100, 2500, 30
 
 
@@ -247,17 +249,9 @@ def test_going_on_works_on_wide_data(
     made: Synthetic, fitted: DeepJIVE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    offer, seen = checkpoint.Checkpoint.offer, []
-
-    def offer_and_cut(self: checkpoint.Checkpoint, state: Any) -> None:
-        offer(self, state)
-        seen.append(1)
-        if len(seen) == 12:
-            raise RuntimeError("cut")
-
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.Checkpoint, "offer", offer_and_cut)
-        with pytest.raises(RuntimeError, match="cut"):
+        cut_after(patched, 12)
+        with pytest.raises(CutError):
             fit(made[:N].data, tmp_path)
     resumed = fit(made[:N].data, tmp_path)
     np.testing.assert_array_equal(resumed.transform(made.data), fitted.transform(made.data))

@@ -18,6 +18,8 @@ from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep import checkpoint, training
 from deepjive.deep.steps import RecordedSteps, Steps
 
+from .fitting import CutError, cut_after
+
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA device")
 
 EPOCHS = 6
@@ -123,17 +125,9 @@ def test_going_on_gives_the_weights_of_training_that_was_never_cut_off(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    offer, seen = checkpoint.Checkpoint.offer, []
-
-    def offer_and_cut(self: checkpoint.Checkpoint, state: Any) -> None:
-        offer(self, state)
-        seen.append(1)
-        if len(seen) == EPOCHS + 2:
-            raise RuntimeError("cut")
-
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.Checkpoint, "offer", offer_and_cut)
-        with pytest.raises(RuntimeError, match="cut"):
+        cut_after(patched, EPOCHS + 2)
+        with pytest.raises(CutError):
             fit(small.data, resume=tmp_path)
     whole, resumed = fit(small.data), fit(small.data, resume=tmp_path)
     assert_near(whole, resumed, small.data, 1e-3)
