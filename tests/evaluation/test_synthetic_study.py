@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,28 @@ def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
     assert tables(cells, found, ("joint",)) == {
         "recovery": [("a", "0.500\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.500", "2")]
     }
+
+
+def test_several_at_a_time_give_what_one_gives_and_a_failure_loses_none_that_is_done(tmp_path: Path) -> None:
+    cells = [Cell("recovery", "AJIVE", seed, SMALL, LINEAR) for seed in range(3)]
+    said: list[tuple[int, int]] = []
+    alone = measured(cells, measure, tmp_path / "alone")
+    together = measured(cells, measure, tmp_path / "together", lambda *words: said.append(words[:2]), jobs=2)
+    assert [{**figures, "seconds": 0} for figures in together] == [{**figures, "seconds": 0} for figures in alone]
+    assert len(said) == 4
+    assert said[0] == (0, 3)
+    assert said[-1] == (3, 3)
+
+    def once_only(cell: Cell) -> dict[str, float]:
+        if cell.seed == 2:
+            raise ValueError("no such data")
+        return {"process": float(os.getpid())}
+
+    with pytest.raises(ValueError, match="no such data"):
+        measured(cells, once_only, tmp_path / "failing", jobs=2)
+    kept = [json.loads(path.read_text())["found"] for path in (tmp_path / "failing").iterdir()]
+    assert len(kept) >= 1
+    assert os.getpid() not in [figures["process"] for figures in kept]
 
 
 def test_what_other_code_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:

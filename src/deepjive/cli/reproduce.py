@@ -30,6 +30,9 @@ NOT_MNIST = (
     "MNIST is not there, so scikit-learn's digits of 8 x 8 pixels stand in for it; give --mnist FOLDER or set "
     "DEEPJIVE_DATA for the real experiment. Image and sound are left out."
 )
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Fits at a time, each in a process with its share of the cores.")
+]
 NO_FIT = (
     "No fit is asked for: of the studies ({studies}) none uses the methods ({methods}). "
     "leakage is of explicit and separate, rotated of explicit and AJIVE, overlay of the identities and AJIVE."
@@ -77,7 +80,8 @@ def synthetic(
         list[Part] | None, typer.Option(help="A part of the experiment; may be repeated.", show_default="all")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small data, few seeds: minutes instead of hours.")] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Fewer seeds.", show_default="3 to 10, by part")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Fewer seeds.", show_default="5 or 10, by part")] = None,
+    jobs: JobsOption = 1,
 ) -> None:
     """One-dimensional data with known parts: what is recovered, how it changes with size, what each piece buys.
 
@@ -93,7 +97,7 @@ def synthetic(
     cells = plan(parts, quick, seeds)
     out.mkdir(parents=True, exist_ok=True)
     with cells_shown() as on_cell:
-        found = measured(cells, measure, out / "cells", on_cell)
+        found = measured(cells, measure, out / "cells", on_cell, jobs)
         on_cell(len(cells), len(cells), "drawing an example")
         drawn = example(quick) if "recovery" in parts else None
     for name, of_part in tables(cells, found, MAIN_COLUMNS).items():
@@ -133,15 +137,13 @@ def mnist(
         typer.Option("--fsdd", metavar="FOLDER", help="The spoken digits.", show_default="$DEEPJIVE_DATA/fsdd"),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="What networks are trained on: cpu, cuda or auto.")] = "cpu",
+    jobs: JobsOption = 1,
 ) -> None:
     """Paired digits: noisy MNIST, leakage, overlaid and turned digits, image with sound; beside the baselines.
 
     Every fit is kept as soon as it is done, so that an interrupted run goes on where it was.
     """
-    import warnings
     from dataclasses import replace
-
-    from sklearn.exceptions import ConvergenceWarning
 
     from deepjive.cli.paired_digits_page import write_page
     from deepjive.evaluation.cells import measured
@@ -160,9 +162,8 @@ def mnist(
     if not cells:
         raise typer.BadParameter(NO_FIT.format(studies=", ".join(studies), methods=", ".join(methods)))
     out.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings(), cells_shown() as on_cell:
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = measured(cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", on_cell)
+    with cells_shown() as on_cell:
+        found = measured(cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", on_cell, jobs)
     note = QUICK_NOTE.format(pairs=budget.pairs) if quick else ""
     tables, page = write_page(out, cells, found, sources, command_of(context), note)
     for table in tables:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,6 +63,7 @@ def measured(
     measure: Callable[[Cell], dict[str, float]],
     folder: Path,
     on_cell: OnCell = lambda done, total, words: None,
+    jobs: int = 1,
 ) -> list[dict[str, float]]:
     """Measure cells, or read what was measured before.
 
@@ -76,24 +77,35 @@ def measured(
         Where the figures are kept, a JSON file for each cell; made where it does not exist.
     on_cell : callable
         Called before each cell with the number of cells done, the number of all, and the cell in words.
+    jobs : int
+        Cells at a time; each in a process of its own if there are several, with its share of the processor's cores.
 
     Returns
     -------
     list of dict
         The figures of each cell, and "seconds" of processor time.
     """
+    from joblib import Parallel, delayed
+
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for done, cell in enumerate(cells):
-        path = folder / f"{cell.key}.json"
-        on_cell(done, len(cells), f"{cell.part}: {cell.row}, seed {cell.seed}")
-        if path.exists():
-            found.append(json.loads(path.read_text())["found"])
-            continue
-        started = time.process_time()
-        figures = {**measure(cell), "seconds": time.process_time() - started}
-        record = {"part": cell.part, "row": cell.row, "seed": cell.seed, "data": cell.data, "model": cell.model}
-        write_atomically(path, json.dumps({**record, "found": figures}, indent=1).encode())
-        found.append(figures)
+    paths = [folder / f"{cell.key}.json" for cell in cells]
+    missing = [(cell, path) for cell, path in zip(cells, paths, strict=True) if not path.exists()]
+    done = len(cells) - len(missing)
+
+    def begun() -> Iterator[Any]:
+        for cell, path in missing:
+            on_cell(done, len(cells), f"{cell.part}: {cell.row}, seed {cell.seed}")
+            yield delayed(_measure)(cell, measure, path)
+
+    for _ in Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(begun()):
+        done += 1
     on_cell(len(cells), len(cells), "done")
-    return found
+    return [json.loads(path.read_text())["found"] for path in paths]
+
+
+def _measure(cell: Cell, measure: Callable[[Cell], dict[str, float]], path: Path) -> None:
+    """Measure a cell and keep its figures."""
+    started = time.process_time()
+    figures = {**measure(cell), "seconds": time.process_time() - started}
+    record = {"part": cell.part, "row": cell.row, "seed": cell.seed, "data": cell.data, "model": cell.model}
+    write_atomically(path, json.dumps({**record, "found": figures}, indent=1).encode())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -127,10 +128,14 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
     dict of str to float
         Not a number where there was nothing to measure.
     """
+    from sklearn.exceptions import ConvergenceWarning
+
     pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
     method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
     started = time.process_time()
-    fitted = fit_method(method, pairs.train.data, *ranks, seed=cell.seed, settings=settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = fit_method(method, pairs.train.data, *ranks, seed=cell.seed, settings=settings)
     seconds = time.process_time() - started
     if models is not None and cell.seed == 0 and hasattr(fitted.model, "save"):
         fitted.model.save(models / cell.key)

@@ -216,7 +216,7 @@ def _sizes(base: dict[str, Any], quick: bool) -> list[Cell]:
             data = {**base, "nonlinear": kind == "nonlinear", **size}
             models = [("exchange", _deep(1, 1)), _baselines(kind)[-1]]
             rows += [(f"{kind}, {words}, {name}", data, model) for name, model in models]
-    return _rows("sizes", rows, 1 if quick else 3)
+    return _rows("sizes", rows, 1 if quick else 5)
 
 
 def _ablation(base: dict[str, Any], quick: bool) -> list[Cell]:
@@ -241,7 +241,7 @@ def _ablation(base: dict[str, Any], quick: bool) -> list[Cell]:
         for kind in KINDS
         for weight in weights
     ]
-    return cells + _rows("ablation", rows, 1 if quick else 3)
+    return cells + _rows("ablation", rows, 1 if quick else 5)
 
 
 def _ranks(base: dict[str, Any], quick: bool) -> list[Cell]:
