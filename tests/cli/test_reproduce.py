@@ -6,7 +6,7 @@ import pytest
 from deepjive.cli import reproduce
 from deepjive.evaluation import synthetic_study
 from deepjive.evaluation.cells import Cell
-from deepjive.evaluation.paired_digits import STUDIES
+from deepjive.evaluation.paired_digits import LABELS, STUDIES
 from deepjive.evaluation.paired_methods import METHODS
 
 
@@ -65,7 +65,7 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
 
 
 def test_what_can_be_asked_for_is_what_there_is():
-    assert {method.value for method in reproduce.Method} == set(METHODS)
+    assert {method.value for method in reproduce.Method} == {*METHODS, LABELS}
     assert {study.value for study in reproduce.Study} == set(STUDIES)
     assert {part.value for part in reproduce.Part} == set(synthetic_study.PARTS)
 

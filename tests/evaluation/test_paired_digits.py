@@ -11,6 +11,7 @@ import torch
 from deepjive.datasets.mnist import load_digit_images
 from deepjive.datasets.pairs import PairedSplits, same_class
 from deepjive.evaluation import paired_digits
+from deepjive.evaluation.digit_networks import labelled_error
 from deepjive.evaluation.paired_digits import (
     QUICK,
     STUDIES,
@@ -113,6 +114,18 @@ def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() ->
     figures = run_cell(cell, NOWHERE)
     assert figures["variance individual, turned"] == 0
     assert 0 <= figures["digit error, joint"] < 0.8
+
+
+def test_an_encoder_that_is_told_the_digits_tells_them() -> None:
+    made = same_class(load_digit_images(fallback=True), (600, 50, 300))
+    settings = {"dropout": 0.0, "batch_size": 32, "max_epochs": 6, "learning_rate": 3e-3, "accelerator": "cpu"}
+    train, test = ((split.data["turned"], split.digit) for split in (made.train, made.test))
+    error = labelled_error(train, test, 0, settings)
+    assert error == labelled_error(train, test, 0, settings) < 0.5
+    mixed = labelled_error((train[0], np.roll(train[1], 7)), test, 0, settings)
+    assert mixed > 0.7
+    cell = next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",), ("labels",)))
+    assert all(0 <= figure <= 1 for figure in run_cell(cell, NOWHERE).values())
 
 
 def test_sounds_tell_digits_and_speakers(shared_data: Callable[[str], Path], tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ READINGS = {
         "The first image is turned by up to 45 degrees, the second is another image of the digit with much noise; the "
         "digit is all they share. Errors are those of a support vector machine that tells the digit from scores, in "
         "percent; guessing errs in 90. Joint scores should tell it, alone means made from one image without the "
-        "other; individual scores should not tell it. In shuffled pairs nothing is joint: nothing should be predicted."
+        "other; individual scores should not tell it. In shuffled pairs nothing is joint: nothing should be "
+        "predicted. Encoders trained on the digits themselves show what such an encoder can do at all."
     ),
     "leakage": (
         "A larger orthogonality weight keeps more of the digit out of the individual scores (their error rises "

@@ -68,6 +68,7 @@ class Method(StrEnum):
     CCA = "CCA"
     PCA = "PCA"
     separate = "separate"
+    labels = "labels"
 
 
 @app.command(cls=PlainCommand)

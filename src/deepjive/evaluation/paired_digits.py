@@ -42,6 +42,7 @@ LEAKAGE_WEIGHTS = (0.0, 0.1, 1.0, 3.0)
 PRIVATE_SIZES = (2, 3, 5, 7, 10)
 CLASSIFIER_IMAGES = 10_000
 SHUFFLED = " shuffled"
+LABELS = "labels"  # no method of pairs: an encoder that is told the digits
 JOINT, OWN = 9, 10  # ten classes span nine dimensions; a tenth joint score would hold what one modality has alone
 LINEAR = ("AJIVE", "CCA", "PCA")
 SOUNDS = 2400
@@ -97,7 +98,7 @@ def images_of(sources: Sources) -> str:
 
 
 def cells_of(
-    budget: Budget, sources: Sources, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = METHODS
+    budget: Budget, sources: Sources, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = (*METHODS, LABELS)
 ) -> list[Cell]:
     """All fits of the studies by some methods, seed by seed: an early end leaves whole tables of fewer seeds."""
     images = images_of(sources)
@@ -131,6 +132,8 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
     from sklearn.exceptions import ConvergenceWarning
 
     pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
+    if cell.model["method"] == LABELS:
+        return _labelled(cell, pairs)
     method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
     started = time.process_time()
     with warnings.catch_warnings():
@@ -177,6 +180,7 @@ def _noisy(budget: Budget) -> Rows:
     rows.append(("separate", "noisy", _deep(budget, "separate")))
     alone = _deep(budget, "explicit") | {"individual_ranks": 0}
     rows.append(("explicit, deeper encoders, joint alone", "noisy", alone | {"networks": "deeper"}))
+    rows.append(("deeper encoders trained on the digits", "noisy", alone | {"method": LABELS, "networks": "deeper"}))
     return [*rows, ("explicit, shuffled pairs", "noisy" + SHUFFLED, alone)]
 
 
@@ -284,6 +288,19 @@ def _told(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
     if fitted.model is not None:
         figures |= _explained(fitted, pairs)
     return figures
+
+
+def _labelled(cell: Cell, pairs: PairedSplits) -> Figures:
+    """Errors of encoders that were told the digits: what can be hoped for from the same ones without."""
+    from deepjive.evaluation.digit_networks import labelled_error
+
+    (train, _, test), named = _splits(pairs), "digit error, {} image, by an encoder trained on digits"
+    return {
+        named.format(name): labelled_error(
+            (train.data[name], train.digit), (test.data[name], test.digit), cell.seed, cell.model
+        )
+        for name in train.data.names
+    }
 
 
 def _errors(fitted: Fitted, pairs: PairedSplits, labels: dict[str, list[NDArray]]) -> Figures:
