@@ -188,6 +188,20 @@ def test_present_and_samples_must_fit_the_data():
         Modalities({"a": A, "b": B}, samples=["p", "q", "r"])
 
 
+def test_participants_go_with_their_samples(data):
+    who = np.arange(len(data)) // 2
+    known = Modalities(data, groups=who)
+    assert data.groups is None
+    for some in (known, Modalities(known), known.select(["b"])):
+        np.testing.assert_array_equal(some.groups, who)
+    np.testing.assert_array_equal(known[[3, 0]].groups, who[[3, 0]])
+    np.testing.assert_array_equal(Modalities(known, groups=who[::-1]).groups, who[::-1])
+    with pytest.raises(ValueError, match=f"groups has 1 entries, but there are {len(data)} samples"):
+        Modalities(data, groups=["a"])
+    with pytest.raises(ValueError, match="does not say the participant of 1 of"):
+        Modalities(data, groups=["", *"abcdefghijklmnop"[: len(data) - 1]])
+
+
 def test_repr_tells_samples_shapes_and_missing(data):
     assert repr(data) == "Modalities(12 samples: a (4,), b (2, 3))"
     present = np.ones((N, 2), dtype=bool)

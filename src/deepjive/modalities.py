@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.participants import named_groups
 from deepjive.readers.lazy import LazyRows, read_rows, row_numbers, select_rows
 from deepjive.sources import align, as_array, feature_names, named_sources
 
@@ -47,6 +48,9 @@ class Modalities:
         False where a sample lacks a modality; its row in that array is ignored. All present by default.
     features : mapping of str to sequence of str, optional
         Names of the features of some modalities. Taken from the columns of data frames when not given.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several, such as visits: they are then held out, drawn and
+        permuted together.
     unmatched : {"error", "drop", "keep"}
         What is done about samples that not all data frames and tables have: an error, leave them out, or keep them,
         missing in `present` where they are not.
@@ -56,7 +60,8 @@ class Modalities:
     TypeError
         If `data` is not a collection of arrays, or an array does not hold numbers.
     ValueError
-        If the modalities differ in their number of samples, or data frames in their samples.
+        If the modalities differ in their number of samples, or data frames in their samples; for groups of another
+        length, or a sample whose participant is not known.
 
     Examples
     --------
@@ -76,10 +81,12 @@ class Modalities:
         samples: Sequence[str] | NDArray | None = None,
         present: ArrayLike | None = None,
         features: Mapping[str, Any] | None = None,
+        groups: ArrayLike | None = None,
         unmatched: Literal["error", "drop", "keep"] = "error",
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
+            groups = data.groups if groups is None else groups
             present = data.present if present is None else present
             arrays, known = dict(data.items()), dict(data.features)
         else:
@@ -95,6 +102,7 @@ class Modalities:
         self._features.update(self._checked_features(features or {}))
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)
+        self._groups = None if groups is None else named_groups(len(self), groups)
 
     @classmethod
     def from_mudata(
@@ -188,6 +196,11 @@ class Modalities:
         """Which sample has which modality, shape (n_samples, n_modalities)."""
         return self._present
 
+    @property
+    def groups(self) -> NDArray | None:
+        """The participant of each sample, shape (n_samples,), or None where each sample is one of its own."""
+        return self._groups
+
     def rows(self, name: str, indices: Any) -> NDArray:
         """Read some samples of one modality into memory.
 
@@ -211,7 +224,8 @@ class Modalities:
         for name in names:
             self._check_name(name)
         columns = [self.names.index(name) for name in names]
-        return self._like({name: self._arrays[name] for name in names}, self._samples, self._present[:, columns])
+        arrays = {name: self._arrays[name] for name in names}
+        return self._like(arrays, self._samples, self._present[:, columns], self._groups)
 
     def keys(self) -> tuple[str, ...]:
         """Names of the modalities, as of a dict."""
@@ -243,17 +257,19 @@ class Modalities:
             key = key[0]
         indices = row_numbers(key, len(self))
         arrays = {name: select_rows(array, indices) for name, array in self._arrays.items()}
-        samples = None if self._samples is None else self._samples[indices]
-        return self._like(arrays, samples, self._present[indices])
+        samples, groups = (None if of_all is None else of_all[indices] for of_all in (self._samples, self._groups))
+        return self._like(arrays, samples, self._present[indices], groups)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         missing = int((~self._present).sum())
         return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing)" if missing else ")")
 
-    def _like(self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_]) -> Modalities:
+    def _like(
+        self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_], groups: NDArray | None
+    ) -> Modalities:
         new = object.__new__(Modalities)
-        new._arrays, new._samples, new._present = arrays, samples, present
+        new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
         return new
 

@@ -184,3 +184,14 @@ def test_a_failed_save_leaves_the_older_run(fit, files, monkeypatch):
     assert "No space left on device" in result.stderr
     assert scores(files / "run") == before
     assert load(files / "run").joint_rank_ == 1
+
+
+def test_a_run_keeps_whose_samples_are_whose(invoke, fit, files):
+    np.save(files / "who.npy", np.arange(80) // 2)
+    assert fit("--groups", files / "who.npy").exit_code == 0
+    kept = json.loads((files / "run" / "config.json").read_text())
+    assert kept["run"]["groups"] == str(files / "who.npy")
+    assert invoke("fit", "--config", files / "run" / "config.json", "--out", files / "again").exit_code == 0
+    assert json.loads((files / "again" / "config.json").read_text()) == kept
+    refused = invoke("ranks", "-m", f"a={files}/expression.csv", "-m", f"b={files}/image.npy", "--groups", "who.npy")
+    assert "--groups belongs to --deep" in " ".join(refused.stderr.replace("│", " ").split())

@@ -83,8 +83,17 @@ def test_report_holds_out_whole_participants(fit, invoke, files):
 def test_report_looks_for_failures_among_participants(fit, invoke, files, monkeypatch):
     fit()
     seen = []
-    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda *_, groups: seen.append(groups) or [])
+    monkeypatch.setattr("deepjive.evaluation.diagnostics.diagnose", lambda _, data: seen.append(data.groups) or [])
     np.save(files / "who.npy", np.arange(80) // 2)
     result = invoke("report", files / "run", *modalities(files), "--groups", files / "who.npy")
     assert result.exit_code == 0, result.stderr
     np.testing.assert_array_equal(seen[0], np.arange(80) // 2)
+
+
+def test_too_few_participants_to_look_for_failures_are_told_and_stop_no_fit(fit, files):
+    np.save(files / "who.npy", np.arange(80) // 20)
+    result = fit("--groups", files / "who.npy")
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert "Known failures were not looked for. Participants change places" in said
+    assert NOTHING_WRONG not in said

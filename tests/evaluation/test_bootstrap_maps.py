@@ -7,8 +7,8 @@ from deepjive.evaluation.bootstrap_draws import matched
 from deepjive.evaluation.bootstrap_maps import bootstrap_maps
 from deepjive.evaluation.covariation import effect_along, effect_maps
 from deepjive.evaluation.null import shuffled
-from deepjive.evaluation.participants import members_of
 from deepjive.evaluation.refit import quietly
+from deepjive.participants import members_of
 
 SLOPES = np.r_[np.linspace(-1.0, 1.0, 20), np.zeros(20)]
 

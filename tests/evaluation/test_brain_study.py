@@ -32,11 +32,11 @@ def test_participants_are_permuted_and_dealt_labels_with_all_their_sessions(monk
     seen, tested = [], []
 
     def pairs(model, data, *_, **settings):
-        seen.append(settings.get("groups"))
+        seen.append(data.groups)
         tested.append(data)
 
-    def maps(*_, **settings):
-        seen.append(settings["groups"])
+    def maps(model, data, *_, **settings):
+        seen.append(data.groups)
         raise ReachedError
 
     monkeypatch.setattr(module, "_fitted", linear_models)
@@ -76,8 +76,8 @@ def test_models_of_shuffled_modalities_are_fitted_to_whole_participants(monkeypa
         monkeypatch.setattr(f"deepjive.{name}", Fitted)
     monkeypatch.setattr(module, "_principal", lambda *_: None)
     who = np.repeat(np.arange(20), 3)
-    rows = Modalities({name: np.arange(N)[:, None] for name in "ab"})
-    module._fitted(rows, who, module.QUICK, "exchange", 0, {}, lambda _: None, {})
+    rows = Modalities({name: np.arange(N)[:, None] for name in "ab"}, groups=who)
+    module._fitted(rows, module.QUICK, "exchange", 0, {}, lambda _: None, {})
     orders = [fitted[-1][name][:, 0] for name in "ab"]
     assert (orders[0] != orders[1]).any()
     for order in orders:

@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities
 from deepjive.linear import bootstrap as bootstrap_module
 from deepjive.linear.bootstrap import bootstrap
 from deepjive.linear.factor import make_factor
+from deepjive.linear.permutation import jackstraw
 from deepjive.linear.refit import aligned, with_ranks_of
 from deepjive.linear.streaming import Pieces
 
@@ -192,6 +193,16 @@ def test_other_samples_and_impossible_levels_are_refused():
         bootstrap(model, {name: x[:50] for name, x in data.items()})
     with pytest.raises(ValueError, match="level is the coverage"):
         bootstrap(model, data, level=90)
+
+
+def test_several_samples_of_a_participant_are_refused():
+    data = Modalities(simulated(0)[0])
+    model = fitted(data)
+    visits = Modalities(data, groups=np.arange(len(data)) // 2)
+    for test in (lambda: bootstrap(model, visits, n_draws=2), lambda: jackstraw(model, visits, visits.names[0])):
+        with pytest.raises(ValueError, match="100 samples are of 50 participants"):
+            test()
+    bootstrap(model, Modalities(data, groups=np.arange(len(data))), n_draws=2)
 
 
 def test_other_features_and_modalities_than_those_fitted_are_refused():

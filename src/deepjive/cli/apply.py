@@ -21,7 +21,6 @@ from deepjive.cli.options import (
     UnmatchedOption,
     check_folder,
     paths_of,
-    read_groups,
     read_modalities,
     read_named_labels,
 )
@@ -148,11 +147,10 @@ def report(
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
-    model, data = load(run), read_modalities(modality, samples, unmatched)
+    model, data = load(run), read_modalities(modality, samples, unmatched, groups)
     named_labels = read_named_labels(labels, data)
-    who = read_groups(groups, data)
     decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes
-    found = measure(model, data, named_labels, who) if evidence else _measured(run)
+    found = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and found is not None:
         found.save(run / runs.EVIDENCE)
         print_evidence(found)
@@ -165,7 +163,7 @@ def report(
         sources=paths_of(modality),
         command=_again(run),
         evidence=found,
-        failures=None if found is not None else lambda: recognised(model, data, who),
+        failures=None if found is not None else lambda: recognised(model, data),
     )
     show.line(f"Report: {path}")
 

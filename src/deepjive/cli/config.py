@@ -31,7 +31,7 @@ from deepjive.cli.runs import CHECKPOINT, OPTIONS
 PARAMETERS = "deepjive.parameters"
 TABLES = ("modality", "individual_rank", "signal_rank")
 LISTS = (*TABLES, "labels")
-FROM_RUN = ("modality", "labels", "samples", "title", "unmatched")
+FROM_RUN = ("modality", "labels", "samples", "groups", "title", "unmatched")
 METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}
 
 NO_FILE = "There is no file {path}."

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepjive.cli import show
 
+NOT_LOOKED_FOR = "Known failures were not looked for. {reason}"
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from deepjive.modalities import Modalities
 
 
-def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray], groups: NDArray | None = None) -> Evidence:
+def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
     """Measure the evidence for a run's model: its settings and ranks, on samples held out at random.
 
     Parameters
@@ -26,8 +28,6 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray], groups:
         The samples it was fitted to.
     labels : mapping of str to array
         Labels of the samples.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample.
 
     Returns
     -------
@@ -46,25 +46,34 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray], groups:
             model,
             data,
             labels,
-            groups=groups,
             on_step=lambda done, total, step: bars.update(task, completed=done, total=total, description=step),
         )
 
 
-def recognised(model: Any, data: Modalities, groups: NDArray | None = None) -> list[Finding]:
-    """Known failures of a model, on the samples given, of these participants."""
+def recognised(model: Any, data: Modalities) -> list[Finding] | None:
+    """Known failures of a model, on the samples given; None where their participants are too few to look."""
     from rich.console import Console
 
     from deepjive.evaluation.diagnostics import diagnose
+    from deepjive.evaluation.refit import complete
+    from deepjive.participants import exchangeable
 
+    if (whose := complete(data).groups) is not None:
+        try:
+            exchangeable(len(whose), whose)
+        except ValueError as error:
+            show.line(NOT_LOOKED_FOR.format(reason=error))
+            return None
     with Console(stderr=True).status("Looking for known failures"):
-        return diagnose(model, data, groups=groups)
+        return diagnose(model, data)
 
 
-def print_failures(failures: Sequence[Finding]) -> None:
+def print_failures(failures: Sequence[Finding] | None) -> None:
     """Print known failures, or that there are none."""
     from deepjive.report.words import NOTHING_WRONG, SOMETHING_WRONG
 
+    if failures is None:
+        return
     show.line(SOMETHING_WRONG if failures else NOTHING_WRONG)
     for failure in failures:
         show.line(f"- {failure.name}: {failure.seen} {failure.change}")

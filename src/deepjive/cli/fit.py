@@ -14,6 +14,7 @@ from deepjive.cli import runs, show
 from deepjive.cli.config import PARAMETERS, use_config, use_unfinished
 from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.options import (
+    GroupsOption,
     LabelsOption,
     MissingOption,
     ModalityOption,
@@ -98,6 +99,7 @@ def fit(
     method: Annotated[Method, typer.Option(help="The estimator.")] = Method.deepjive,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
+    groups: GroupsOption = None,
     missing: MissingOption = None,
     unmatched: UnmatchedOption = Unmatched.error,
     title: TitleOption = None,
@@ -212,10 +214,11 @@ def fit(
     model = make_estimator(method.value, {**parameters, **given})
     quiet = quiet or not parameters.get("verbose", 1)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    data = read_modalities(modality, samples, unmatched)
+    data = read_modalities(modality, samples, unmatched, groups)
     named_labels = read_named_labels(labels, data)
     kept = None if unmatched is Unmatched.error else unmatched.value
-    run = _as_given(modality=paths_of(modality), samples=samples, labels=labels, title=title, unmatched=kept)
+    run = {"modality": paths_of(modality), "samples": samples, "groups": groups, "labels": labels, "title": title}
+    run = _as_given(**run, unmatched=kept)
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
     _fit(model, data, out, run)

@@ -83,8 +83,8 @@ GroupsOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="The participant of each sample, where some have several: .npy, file.npz:key or file.csv:column. Evidence "
-        "then holds out, draws and permutes whole participants.",
+        help="The participant of each sample, where some have several: .npy, file.npz:key or file.csv:column. Whole "
+        "participants are then held out, drawn and permuted.",
         show_default=False,
     ),
 ]
@@ -111,7 +111,10 @@ def command_of(context: typer.Context) -> str:
 
 
 def read_modalities(
-    options: Sequence[str], samples: str | None = None, unmatched: Unmatched = Unmatched.error
+    options: Sequence[str],
+    samples: str | None = None,
+    unmatched: Unmatched = Unmatched.error,
+    groups: str | None = None,
 ) -> Modalities:
     """The data named by ``--modality`` options.
 
@@ -123,12 +126,14 @@ def read_modalities(
         File of the samples' names, see `deepjive.files.read_names`.
     unmatched : Unmatched
         As for `Modalities`.
+    groups : str, optional
+        File of the samples' participants, found as labels are.
 
     Returns
     -------
     Modalities
     """
-    from deepjive.files import read_names
+    from deepjive.files import read_labels, read_names
     from deepjive.modalities import Modalities
 
     paths = paths_of(options)
@@ -137,9 +142,11 @@ def read_modalities(
         data = data[data.present.all(axis=1)] if unmatched is Unmatched.drop else data
     else:
         data = Modalities(paths, unmatched=unmatched.value)
-    if samples is None:
-        return data
-    return Modalities(data, samples=read_names(samples, len(data)))
+    if samples is not None:
+        data = Modalities(data, samples=read_names(samples, len(data)))
+    if groups is not None:
+        data = Modalities(data, groups=read_labels(groups, data.samples, len(data)))
+    return data
 
 
 def _of_mudata(paths: dict[str, str]) -> Modalities:
@@ -169,13 +176,6 @@ def paths_of(options: Sequence[str]) -> dict[str, str]:
             raise ValueError(REPEATED.format(name=name.strip()))
         paths[name.strip()] = path.strip()
     return paths
-
-
-def read_groups(source: str | None, data: Modalities) -> NDArray | None:
-    """The participant of each sample, found as labels are."""
-    from deepjive.files import read_labels
-
-    return None if source is None else read_labels(source, data.samples, len(data))
 
 
 def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[str, NDArray]:

@@ -7,11 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import MissingOption, ModalityOption, Unmatched, UnmatchedOption, ranks_of, read_modalities
+from deepjive.cli.options import (
+    GroupsOption,
+    MissingOption,
+    ModalityOption,
+    Unmatched,
+    UnmatchedOption,
+    ranks_of,
+    read_modalities,
+)
 
 MORE_ROWS = 3
 
 ONLY_WITHOUT_DEEP = "{option} belongs to AJIVE's ranks, which --deep replaces. Leave one of the two out."
+ONLY_WITH_DEEP = "--groups belongs to --deep, which holds participants out; AJIVE's ranks need no samples held out."
 
 
 def ranks(
@@ -23,6 +32,7 @@ def ranks(
         ),
     ] = None,
     missing: MissingOption = None,
+    groups: GroupsOption = None,
     unmatched: UnmatchedOption = Unmatched.error,
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
@@ -40,8 +50,10 @@ def ranks(
         given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
         if unused := [option for option, value in given.items() if value]:
             raise typer.BadParameter(ONLY_WITHOUT_DEEP.format(option=unused[0]))
-        by_prediction(read_modalities(modality, unmatched=unmatched), seed)
+        by_prediction(read_modalities(modality, unmatched=unmatched, groups=groups), seed)
         return
+    if groups is not None:
+        raise typer.BadParameter(ONLY_WITH_DEEP)
     from deepjive import AJIVE
 
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}

@@ -132,7 +132,7 @@ def write_report_of(
     command: str | None = None,
     note: str | None = None,
     evidence: Any = None,
-    failures: Callable[[], Sequence[Any]] | None = None,
+    failures: Callable[[], Sequence[Any] | None] | None = None,
 ) -> Path:
     """Write the report on what a model says of some samples.
 
@@ -157,7 +157,7 @@ def write_report_of(
     evidence : Evidence or sequence of Table, optional
         Figures beside their baselines.
     failures : callable, optional
-        Gives the known failures that are recognised; asked when the model is safely written.
+        Gives the known failures that are recognised, or None; asked when the model is safely written.
     """
     from rich.console import Console
 

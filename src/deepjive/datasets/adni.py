@@ -167,7 +167,7 @@ class Cohort:
             for name in self.names
         }
         present = np.array([[path is not None for path in paths[name]] for name in self.names]).T
-        return Modalities(arrays, samples=self.samples, present=present)
+        return Modalities(arrays, samples=self.samples, present=present, groups=self.groups)
 
 
 def read_cohort(

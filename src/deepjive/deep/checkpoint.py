@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
 from deepjive.deep.distributed import is_first
@@ -144,7 +145,7 @@ class Checkpoint:
 
 
 def fingerprint(data: Modalities) -> dict[str, Any]:
-    """What tells data from other data: shapes, which samples have what, and the values of some samples."""
+    """What tells data from other data: shapes, which samples have what and are whose, and values of some of them."""
     rows = np.unique(np.linspace(0, len(data) - 1, SAMPLES_COMPARED).astype(int))
     digest = hashlib.sha256()
     for column, name in enumerate(data.names):
@@ -155,8 +156,14 @@ def fingerprint(data: Modalities) -> dict[str, Any]:
         "modalities": list(data.names),
         "shapes": [list(shape) for shape in data.shapes.values()],
         "missing modalities": hashlib.sha256(np.packbits(data.present).tobytes()).hexdigest(),
+        "participants": None if data.groups is None else hashlib.sha256(_numbered(data.groups)).hexdigest(),
         "values": digest.hexdigest(),
     }
+
+
+def _numbered(groups: NDArray) -> bytes:
+    """Which samples are of one participant, whatever participants are called."""
+    return np.unique(groups, return_inverse=True)[1].astype("<i8").tobytes()
 
 
 def _packed(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from deepjive.deep.threads import threads_for
 from deepjive.deep.training import Job, Settings
 from deepjive.modalities import Modalities
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.participants import members_of, rows_of
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -50,6 +51,10 @@ BATCH_TOO_LARGE = (
 TOO_FEW_TO_LEARN = (
     "validation_fraction is {given}, which holds {held_out} of {n} samples out for validation and leaves {left} to "
     "learn from, but at least {needed} are needed. Use a smaller validation_fraction, such as 0.1."
+)
+TOO_FEW_PARTICIPANTS = (
+    "The {n} samples are of {participants} participants, of whom {held_out} would be held out whole for validation. At "
+    "least one must be held out, and one be left to learn from; take more participants, or data without groups."
 )
 NOT_SHARED = (
     "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
@@ -368,7 +373,7 @@ class DeepJIVE(JointIndividualModel):
     ) -> None:
         generator = torch.Generator().manual_seed(begun["seed"])
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
-        train_rows, validation_rows = self._split(data.present, generator)
+        train_rows, validation_rows = self._split(data, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
         coordinates = batches.coordinates(self.network_)
         if begun.setdefault("coordinates", names := [data.names[k] for k in coordinates]) != names:
@@ -392,17 +397,23 @@ class DeepJIVE(JointIndividualModel):
             raise ValueError(TOO_FEW_TO_LEARN.format(needed=needed, **given))
         return held_out
 
-    def _split(self, present: NDArray[np.bool_], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Rows to learn from and rows to stop by; samples that lack the same modalities are split alike."""
-        n, held_out = len(present), self._held_out(len(present))
+    def _split(self, data: Modalities, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows to learn from and rows to stop by, of whole participants; those that lack the same are split alike."""
+        members = sorted(members_of(len(data), data.groups), key=lambda rows: int(rows[0]))
+        n = len(members)
+        held_out = max(min(2, n - 1), round(self._held_out(len(data)) * n / len(data)))
+        if not 0 < held_out < n:
+            raise ValueError(TOO_FEW_PARTICIPANTS.format(n=len(data), participants=n, held_out=held_out))
         order = torch.randperm(n, generator=generator)
-        if not present.all():
-            patterns = torch.from_numpy(np.unique(present, axis=0, return_inverse=True)[1])
+        if not data.present.all():
+            lacking = data.present[[rows[0] for rows in members]]
+            patterns = torch.from_numpy(np.unique(lacking, axis=0, return_inverse=True)[1])
             alike = order[patterns[order].argsort(stable=True)]
             chosen = torch.zeros(n, dtype=torch.bool)
             chosen[(torch.arange(held_out) + 0.5).mul(n / held_out).long()] = True
             order = torch.cat([alike[chosen], alike[~chosen]])
-        return order[held_out:], order[:held_out]
+        held, learned = (rows_of([members[i] for i in some]) for some in (order[:held_out], order[held_out:]))
+        return torch.from_numpy(learned), torch.from_numpy(held)
 
     def _settings(self, n: int, held_out: int) -> Settings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)

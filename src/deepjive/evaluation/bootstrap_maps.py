@@ -52,8 +52,9 @@ from deepjive.deep.checkpoint import fingerprint
 from deepjive.evaluation.bootstrap_draws import KeptDraws, draw
 from deepjive.evaluation.covariation import effect_maps, false_discovery
 from deepjive.evaluation.null import needs_all
-from deepjive.evaluation.participants import members_of
+from deepjive.evaluation.refit import with_groups
 from deepjive.modalities import Modalities
+from deepjive.participants import members_of
 
 LEVEL = 0.9
 LEAST = 8
@@ -167,7 +168,8 @@ def bootstrap_maps(
     n_draws : int
         Number of refits, at least 2.
     groups : array, shape (n_samples,), optional
-        The participant of each sample: all samples of a participant are drawn together. By default each sample is one.
+        The participant of each sample: all samples of a participant are drawn together. By default those
+        of the data, and where these have none each sample is one.
     random_state : int, RandomState or None
         Seed of draws and refits; draw b is the same whatever `n_draws` is.
     folder : path, optional
@@ -196,7 +198,8 @@ def bootstrap_maps(
         raise ValueError(NO_COMPONENT.format(given=component, last=model.joint_rank_ - 1))
     if needs_all(model):
         raise ValueError(MERGED)
-    members = members_of(len(data), groups)
+    data = with_groups(data, groups)
+    members = members_of(len(data), data.groups)
     if len(members) < LEAST:
         raise ValueError(TOO_FEW.format(given=len(members), least=LEAST))
     seed = int(check_random_state(random_state).randint(2**31 - 1))

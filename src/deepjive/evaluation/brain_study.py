@@ -22,11 +22,12 @@ from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.diagnosis import Figure, accuracy_of_few, classification_of_shuffled, nested_classification
 from deepjive.evaluation.null import joint_structure_test, shuffled
-from deepjive.evaluation.participants import exchangeable
 from deepjive.evaluation.recovery import r2
+from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.regions import Interval, region_intervals, region_table
 from deepjive.imaging.grid import mni_grid, template
 from deepjive.modalities import Modalities
+from deepjive.participants import exchangeable
 
 POSITIVE, NEGATIVE = "AD", "CN"
 FEW = "accuracy, 20 labelled"
@@ -161,11 +162,12 @@ def brain_study(
         If the participants fitted or held out can change places in fewer than 120 orders, before anything is fitted.
     """
     train, test = next(iter(cohort.folds(3, random_state=seed)))
+    data = with_groups(data, cohort.groups)
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
     for rows in (train, test):
         exchangeable(len(rows), cohort.groups[rows])  # too few of them are told before hours of fitting, not after
     study = BrainStudy()
-    models = _fitted(data[train], cohort.groups[train], budget, identity, seed, study.seconds, say, settings)
+    models = _fitted(data[train], budget, identity, seed, study.seconds, say, settings)
     truth = {} if phantom is None else _truths(phantom, test)
     factors = None if phantom is None else _factors(phantom)
     scored = {}
@@ -200,14 +202,14 @@ def brain_study(
             (name, _probe(a, factors.iloc[train], b, factors.iloc[test])) for name, (a, b) in scored.items()
         ]
     say("Testing the joint structure, and the same model of shuffled modalities")
-    study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, groups=groups, random_state=seed)
-    apart = shuffled(data[test], np.random.RandomState(seed), groups)
-    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, groups=groups, random_state=seed)
+    study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, random_state=seed)
+    apart = shuffled(data[test], np.random.RandomState(seed))
+    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, random_state=seed)
     say("Drawing the covariation maps")
     joint = scored["DeepJIVE, joint"][1]
     contrast = [abs(float(np.corrcoef(column, labels == POSITIVE)[0, 1])) for column in joint.T]
     study.component = int(np.argmax(contrast))
-    permuted: dict[str, Any] = {"n_permutations": budget.n_permutations, "groups": groups, "random_state": seed}
+    permuted: dict[str, Any] = {"n_permutations": budget.n_permutations, "random_state": seed}
     study.maps = covariation(models["DeepJIVE"], data[test], study.component, **permuted)
     turned = joint[labels == POSITIVE, study.component].mean() < joint[labels != POSITIVE, study.component].mean()
     if turned:
@@ -220,7 +222,7 @@ def brain_study(
             study.dice[name] = dice_of_strongest(found.effect, slope, mask)
     study.regions = region_table(study.maps, mni_grid(voxel), mask)
     if n_draws:
-        kept: dict[str, Any] = {"groups": cohort.groups[train], "random_state": seed, "folder": folder}
+        kept: dict[str, Any] = {"random_state": seed, "folder": folder}
         kept |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
         telling = _telling(say, n_draws, study.seconds["DeepJIVE"])
         drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=telling, **kept)
@@ -231,7 +233,6 @@ def brain_study(
 
 def _fitted(
     data: Modalities,
-    groups: NDArray[np.str_],
     budget: Budget,
     identity: str,
     seed: int,
@@ -262,7 +263,7 @@ def _fitted(
         BASELINES[2]: lambda: _principal(data, joint + own * len(data.names), seed),
         BASELINES[3]: lambda: _principal(data, joint, seed),
         "shuffled": lambda: DeepJIVE(joint, 0, identity=identity, **deep).fit(  # type: ignore[arg-type]
-            shuffled(data, np.random.RandomState(seed), groups)
+            shuffled(data, np.random.RandomState(seed))
         ),
     }
     models = {}

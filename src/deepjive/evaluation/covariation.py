@@ -5,7 +5,7 @@
 Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the
 joint score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
 modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. Where participants
-have several samples, whole participants are permuted (`deepjive.evaluation.participants`): the correlation stays that
+have several samples, whole participants are permuted (`deepjive.participants`): the correlation stays that
 over all samples, and neither the level nor the course of a participant is averaged away. The false-discovery rate is
 controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
 """
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from deepjive.evaluation.participants import orders_of
+from deepjive.evaluation.refit import with_groups
 from deepjive.modalities import Modalities
+from deepjive.participants import orders_of
 
 MOST_SAMPLES = 50
 PIECE = 4096
@@ -104,7 +105,7 @@ def covariation(
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: whole participants are then permuted, among those
         with equally many samples. The p-value of each voxel is exact if participants are exchangeable; without it, if
-        samples are.
+        samples are. By default those of the data.
     random_state : int, RandomState or None
         Seed of the permutations.
 
@@ -117,7 +118,8 @@ def covariation(
     ValueError
         For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    order = orders_of(len(held_out), groups, check_random_state(random_state))
+    held_out = with_groups(held_out, groups)
+    order = orders_of(len(held_out), held_out.groups, check_random_state(random_state))
     effects = effect_maps(model, model.transform(held_out), component)
     found = {}
     for name in held_out.names:

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.participants import folds_of, groups_of_complete
+from deepjive.evaluation.refit import complete, with_groups
 from deepjive.evaluation.threads import one_thread
+from deepjive.participants import folds_of
 
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
@@ -137,7 +138,7 @@ def cross_predictions(
         Permutations of the test of independence.
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: folds then hold out whole participants, and whole
-        participants are permuted, among those with equally many samples.
+        participants are permuted, among those with equally many samples. By default those of the data.
     random_state : int or None
         Seed.
 
@@ -153,7 +154,7 @@ def cross_predictions(
     """
     from deepjive.evaluation.dependence import hsic
 
-    scores, who = scores_of(parts), groups_of_complete(parts.data, groups)
+    scores, who = scores_of(parts), complete(with_groups(parts.data, groups)).groups
     rows, tests = [], {}
     for source, x in scores.items():
         for target, y in scores.items():

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 
-from deepjive.evaluation.participants import orders_of
+from deepjive.participants import orders_of
 
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 FOLDS = 5

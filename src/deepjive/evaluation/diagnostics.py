@@ -22,9 +22,9 @@ from deepjive.evaluation.agreement import agreement
 from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
-from deepjive.evaluation.participants import groups_of_complete, in_random_order, rows_of, rows_of_at_most
-from deepjive.evaluation.refit import complete
+from deepjive.evaluation.refit import complete, with_groups
 from deepjive.modalities import Modalities
+from deepjive.participants import in_random_order, rows_of, rows_of_at_most
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"
@@ -138,7 +138,7 @@ def diagnose(
         Of the same samples, if it was made already.
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: whole participants are then permuted, among those
-        with equally many samples, drawn, and held out.
+        with equally many samples, drawn, and held out. By default those of the data.
     random_state : int or None
         Seed of permutations and halves.
 
@@ -152,29 +152,29 @@ def diagnose(
     ValueError
         For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    data, groups = _some(complete(data), groups_of_complete(data, groups), random_state)
+    data = _some(complete(with_groups(data, groups)), random_state)
     findings = [*_divergence(model), *_gap(model)]
     if len(data) < FEWEST:
         return findings
     parts = model.decompose(data)
     return [
         *findings,
-        *_meaningless(model, data, test, groups, random_state),
-        *_reconstruction(parts, separate, groups, random_state),
-        *_leaks(parts, groups, random_state),
+        *_meaningless(model, data, test, random_state),
+        *_reconstruction(parts, separate, random_state),
+        *_leaks(parts, random_state),
         *_dead(parts),
     ]
 
 
-def _some(data: Modalities, groups: NDArray | None, random_state: int | None) -> tuple[Modalities, NDArray | None]:
-    """At most 500 samples, fewer where they are large, without those that have gaps; and their participants."""
+def _some(data: Modalities, random_state: int | None) -> Modalities:
+    """At most 500 samples, fewer where they are large, without those that have gaps."""
     largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
     limit = min(MAX_SAMPLES, max(2 * FEWEST, MAX_VALUES // largest))
-    rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), groups, check_random_state(random_state))))
+    rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), data.groups, check_random_state(random_state))))
     some = data[rows]
     whole = [np.isfinite(some[name][:]).reshape(len(some), -1).all(axis=1) for name in some.names]
     kept = np.flatnonzero(np.all(whole, axis=0))
-    return some[kept], None if groups is None else groups[rows[kept]]
+    return some[kept]
 
 
 def _finding(kind: str, /, **words: Any) -> Finding:
@@ -182,11 +182,11 @@ def _finding(kind: str, /, **words: Any) -> Finding:
 
 
 def _meaningless(
-    model: Any, data: Modalities, test: JointStructureTest | None, groups: NDArray | None, random_state: int | None
+    model: Any, data: Modalities, test: JointStructureTest | None, random_state: int | None
 ) -> Iterator[Finding]:
     if model.joint_rank_ == 0:
         return
-    test = test or joint_structure_test(model, data, PERMUTATIONS, groups=groups, random_state=random_state)
+    test = test or joint_structure_test(model, data, PERMUTATIONS, random_state=random_state)
     best = max(test.explained.values())
     pairs = [pair.correlation for pair in agreement(model, data)]
     empty = test.measure != JOINT_PART and best < PREDICTS and not np.mean(pairs) < AGREES
@@ -199,10 +199,8 @@ def _meaningless(
     yield _finding(MEANINGLESS, agree=mean, predict=predict, p=test.p_value)
 
 
-def _reconstruction(
-    parts: Decomposition, separate: Any, groups: NDArray | None, random_state: int | None
-) -> Iterator[Finding]:
-    joint_rank = parts.joint_scores.shape[1]
+def _reconstruction(parts: Decomposition, separate: Any, random_state: int | None) -> Iterator[Finding]:
+    groups, joint_rank = parts.data.groups, parts.joint_scores.shape[1]
     other = separate.decompose(parts.data).variance_explained if separate is not None else None
     for name, scores in parts.individual_scores.items():
         explained = parts.variance_explained[name]
@@ -238,8 +236,8 @@ def _components(x: NDArray, rank: int, groups: NDArray | None, random_state: int
     return 1.0 - float(np.square(second - pca.inverse_transform(pca.transform(second))).sum()) / total
 
 
-def _leaks(parts: Decomposition, groups: NDArray | None, random_state: int | None) -> Iterator[Finding]:
-    scores = scores_of(parts)
+def _leaks(parts: Decomposition, random_state: int | None) -> Iterator[Finding]:
+    groups, scores = parts.data.groups, scores_of(parts)
     for first, second in itertools.combinations(scores, 2):
         p = hsic(scores[first], scores[second], PERMUTATIONS, groups=groups, random_state=random_state).p_value
         if p > LEAK_P:

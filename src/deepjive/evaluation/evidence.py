@@ -24,11 +24,12 @@ from deepjive.evaluation.agreement import Agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction
 from deepjive.evaluation.diagnostics import Finding
 from deepjive.evaluation.null import JointStructureTest
-from deepjive.evaluation.participants import check_apart, exchangeable, in_random_order, named_groups, rows_of
 from deepjive.evaluation.probes import Probe, known
+from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.stability import Stability
 from deepjive.evaluation.study import Settings, Study, varies
 from deepjive.modalities import Modalities, as_modalities
+from deepjive.participants import check_apart, exchangeable, in_random_order, rows_of
 from deepjive.validation import named_labels
 
 OnStep = Callable[[int, int, str], None]
@@ -153,7 +154,7 @@ def evidence(
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: whole participants are then held out, drawn, and
         permuted, among those with equally many samples. P-values are exact if participants are exchangeable, however
-        alike the samples of one are. Without it, if samples are.
+        alike the samples of one are. Without it, if samples are. By default those of the data.
     random_state : int or None
         Seed of everything drawn here.
     on_step : callable
@@ -170,13 +171,12 @@ def evidence(
         For fewer than 40 complete samples, or labels or groups of another length; for participants with samples on
         both sides, or that can change places in fewer than 120 orders on one side, before anything is fitted.
     """
-    data = as_modalities(data)
-    who = None if groups is None else named_groups(len(data), groups)
-    rows, labelled = _split(data, held_out, who, random_state), named_labels(labels, len(data))
-    if who is not None:
-        _check_groups(who, rows, labelled)
+    data = with_groups(as_modalities(data), groups)
+    rows, labelled = _split(data, held_out, random_state), named_labels(labels, len(data))
+    if data.groups is not None:
+        _check_groups(data.groups, rows, labelled)
     settings = Settings(refit, n_permutations, n_refits, n_fits, random_state)
-    study = Study(model, data, rows, labelled, settings, who)
+    study = Study(model, data, rows, labelled, settings)
     steps = study.steps()
     found: dict[str, Any] = {}
     for done, (name, (words, measure)) in enumerate(steps.items()):
@@ -194,7 +194,7 @@ def _tell(on_step: OnStep, done: int, total: int, words: str, fits: int) -> None
 
 
 def _split(
-    data: Modalities, held_out: float | ArrayLike, groups: NDArray | None, random_state: int | None
+    data: Modalities, held_out: float | ArrayLike, random_state: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows to fit to, and rows held out; only complete samples."""
     whole = data.present.all(axis=1)
@@ -202,7 +202,7 @@ def _split(
         raise ValueError(TOO_FEW.format(needed=FEWEST, given=int(whole.sum())))
     chosen = np.zeros(len(data), dtype=bool)
     if np.ndim(held_out) == 0:
-        who, rng = None if groups is None else groups[whole], check_random_state(random_state)
+        who, rng = None if data.groups is None else data.groups[whole], check_random_state(random_state)
         members = in_random_order(int(whole.sum()), who, rng)
         drawn = members[: round(float(held_out) * len(members))]  # type: ignore[arg-type]
         chosen[np.flatnonzero(whole)[rows_of(drawn)]] = True

@@ -11,7 +11,7 @@ values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (
 model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
 Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
 independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
-side, and with `groups` persons are permuted and not visits (`deepjive.evaluation.participants`). Single values that are
+side, and with `groups` persons are permuted and not visits (`deepjive.participants`). Single values that are
 missing are left out of the statistic, and change places with their samples, so that the test stays exact.
 
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
@@ -34,10 +34,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from deepjive.evaluation.participants import check_apart, groups_of_complete, orders_of
 from deepjive.evaluation.recovery import r2
-from deepjive.evaluation.refit import complete, refitted
+from deepjive.evaluation.refit import complete, refitted, with_groups
 from deepjive.modalities import Modalities
+from deepjive.participants import check_apart, orders_of
 
 PREDICTION, JOINT_PART = "prediction from the other modalities", "joint part"
 BUDGET = 50
@@ -106,7 +106,7 @@ def joint_structure_test(
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: whole participants are then permuted, among those
         with equally many samples. P-values are exact if participants are exchangeable, however alike the samples of
-        one are. Without it, if samples are.
+        one are. Without it, if samples are. By default those of the data.
     random_state : int or None
         Seed of the permutations.
 
@@ -121,10 +121,10 @@ def joint_structure_test(
         For fewer than 5 complete held-out samples, groups of another length, or participants that can change places
         in fewer than 120 orders.
     """
-    data = complete(held_out)
+    data = complete(with_groups(held_out, groups))
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
-    order = orders_of(len(data), groups_of_complete(held_out, groups), check_random_state(random_state))
+    order = orders_of(len(data), data.groups, check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
     observed = explained(data.names[0], np.arange(len(data)))
     permuted: dict[str, NDArray] = {}
@@ -179,13 +179,12 @@ def refit_test(
         For groups of samples on one side only, groups of another length, a participant on both sides, or participants
         that can change places in fewer than 120 orders.
     """
-    if (groups is None) != (held_out_groups is None):
-        raise ValueError(GROUPS_OF_BOTH.format(given="held_out_groups" if groups is None else "groups"))
+    data, held_out = complete(with_groups(data, groups)), complete(with_groups(held_out, held_out_groups))
+    if (data.groups is None) != (held_out.groups is None):
+        raise ValueError(GROUPS_OF_BOTH.format(given="held_out_groups" if data.groups is None else "groups"))
     rng = check_random_state(random_state)
     budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
-    of_data, of_held_out = groups_of_complete(data, groups), groups_of_complete(held_out, held_out_groups)
-    check_apart(of_data, of_held_out)
-    data, held_out = complete(data), complete(held_out)
+    check_apart(data.groups, held_out.groups)
     done = itertools.count(1)
 
     def explained(train: Modalities, test: Modalities) -> dict[str, float]:
@@ -196,10 +195,7 @@ def refit_test(
     observed = explained(data, held_out)
     permuted: dict[str, NDArray] = {}
     for moved, names in _moves(data).items():
-        draws = [
-            explained(_apart(data, moved, rng, of_data), _apart(held_out, moved, rng, of_held_out))
-            for _ in range(n_refits)
-        ]
+        draws = [explained(_apart(data, moved, rng), _apart(held_out, moved, rng)) for _ in range(n_refits)]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, held_out, refits=True)
 
@@ -238,7 +234,7 @@ def shuffled(data: Modalities, rng: np.random.RandomState, groups: ArrayLike | N
     groups : array, shape (n_samples,), optional
         The participant of each sample, where some have several: whole participants are then dealt, among those with
         equally many samples, so that the samples of one stay alike in each modality. Who shares its number of samples
-        with nobody keeps its pairs.
+        with nobody keeps its pairs. By default those of the data.
 
     Returns
     -------
@@ -249,8 +245,9 @@ def shuffled(data: Modalities, rng: np.random.RandomState, groups: ArrayLike | N
     ValueError
         For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    order = orders_of(len(data), groups, rng)
-    return Modalities({name: data.rows(name, order()) for name in data.names})
+    data = with_groups(data, groups)
+    order = orders_of(len(data), data.groups, rng)
+    return Modalities({name: data.rows(name, order()) for name in data.names}, groups=data.groups)
 
 
 def p_value_of(observed: float, permuted: NDArray) -> float:
@@ -265,11 +262,11 @@ def _moves(data: Modalities) -> dict[str, tuple[str, ...]]:
     return {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
 
 
-def _apart(data: Modalities, moved: str, rng: np.random.RandomState, groups: NDArray | None) -> Modalities:
+def _apart(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
     """One modality shuffled against the others; two are both shuffled, which is as good."""
     if len(data.names) == 2:
-        return shuffled(data, rng, groups)
-    return _with_order(data, moved, orders_of(len(data), groups, rng)())
+        return shuffled(data, rng)
+    return _with_order(data, moved, orders_of(len(data), data.groups, rng)())
 
 
 def _test(
@@ -301,7 +298,8 @@ def _explained_when_permuted(model: Any, data: Modalities) -> Callable[[str, NDA
 
 
 def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modalities:
-    return Modalities({name: data.rows(name, order) if name == moved else data[name] for name in data.names})
+    arrays = {name: data.rows(name, order) if name == moved else data[name] for name in data.names}
+    return Modalities(arrays, groups=data.groups)
 
 
 def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -74,6 +75,11 @@ def is_deep(model: Any) -> bool:
 def complete(data: Modalities) -> Modalities:
     """The samples that have every modality."""
     return data if data.present.all() else data[np.flatnonzero(data.present.all(axis=1))]
+
+
+def with_groups(data: Modalities, groups: ArrayLike | None) -> Modalities:
+    """The samples, with their participants if any are given; errors are those of `Modalities`."""
+    return data if groups is None else Modalities(data, groups=groups)
 
 
 @contextmanager

@@ -22,10 +22,10 @@ from sklearn.utils import check_random_state
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.cross_prediction import scores_of
-from deepjive.evaluation.participants import in_random_order, rows_of
 from deepjive.evaluation.recovery import canonical_correlations, matched
-from deepjive.evaluation.refit import refitted
+from deepjive.evaluation.refit import refitted, with_groups
 from deepjive.modalities import Modalities
+from deepjive.participants import in_random_order, rows_of
 
 DIFFERENT = 1.0 - np.exp(-1.0)
 SEEDS, SAMPLES = "seeds", "samples"
@@ -79,6 +79,7 @@ def stability(
         the latter.
     groups : array, shape (n_samples,), optional
         The participant of each sample of `data`, where some have several: whole participants are then drawn.
+        By default those of the data.
     random_state : int or None
         Seed of the seeds and samples.
     on_fit : callable
@@ -94,12 +95,12 @@ def stability(
     ValueError
         For groups of another length.
     """
-    rng = check_random_state(random_state)
+    rng, data = check_random_state(random_state), with_groups(data, groups)
     reference, rows, done = model.decompose(held_out), [], 0
     for varied in kinds_of(model):
         others = []
         for seed in rng.randint(2**31 - 1, size=n_fits):
-            members = in_random_order(len(data), groups, rng)
+            members = in_random_order(len(data), data.groups, rng)
             kept = np.sort(rows_of(members[: round(DIFFERENT * len(members))]))
             again = refitted(model, data if varied == SEEDS else data[kept], random_state=int(seed))
             others.append(again.decompose(held_out))

@@ -51,8 +51,6 @@ class Study:
         Labels by name.
     settings : Settings
         How.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample.
     """
 
     def __init__(
@@ -62,11 +60,9 @@ class Study:
         rows: tuple[NDArray[np.intp], NDArray[np.intp]],
         labels: Mapping[str, NDArray],
         settings: Settings,
-        groups: NDArray | None = None,
     ) -> None:
         self.model, self.labels, self.rows, self.settings = model, labels, rows, settings
         self.train, self.test = (data[some] for some in rows)
-        self.train_groups, self.test_groups = (None if groups is None else groups[some] for some in rows)
         self.seed = settings.random_state
         self.models: dict[str, Any] = {}
         self.parts: dict[str, Decomposition] = {}
@@ -103,16 +99,16 @@ class Study:
     def joint_structure(self) -> JointStructureTest:
         """The test that permutes pairs."""
         self.test_of_pairs = joint_structure_test(
-            self.model, self.test, self.settings.n_permutations, groups=self.test_groups, random_state=self.seed
+            self.model, self.test, self.settings.n_permutations, random_state=self.seed
         )
         return self.test_of_pairs
 
     def predicted(self) -> dict[str, dict[str, float]]:
         """What is predicted of each modality, also by a fit to shuffled samples."""
         rng = check_random_state(self.seed)
-        null = refitted(self.model, shuffled(self.train, rng, self.train_groups), random_state=self.seed)
+        null = refitted(self.model, shuffled(self.train, rng), random_state=self.seed)
         found = {name: explained_by(model, self.test) for name, model in self._splits().items()}
-        return found | {SHUFFLED: explained_by(null, shuffled(self.test, rng, self.test_groups))}
+        return found | {SHUFFLED: explained_by(null, shuffled(self.test, rng))}
 
     def explained(self) -> dict[str, dict[str, dict[str, float]]]:
         """Variance explained by each part."""
@@ -124,8 +120,7 @@ class Study:
 
     def cross(self) -> dict[str, list[CrossPrediction]]:
         """Cross-prediction and dependence of the parts' scores."""
-        known: dict[str, Any] = {"groups": self.test_groups, "random_state": self.seed}
-        return {name: cross_predictions(self.parts[name], **known) for name in self._splits()}
+        return {name: cross_predictions(self.parts[name], random_state=self.seed) for name in self._splits()}
 
     def probes(self) -> dict[str, dict[str, dict[str, Probe]]]:
         """Labels told from the scores of each method; labels that do not vary enough are left out."""
@@ -144,13 +139,12 @@ class Study:
 
     def refit_structure(self) -> JointStructureTest:
         """The test by fits to shuffled samples."""
-        known: dict[str, Any] = {"groups": self.train_groups, "held_out_groups": self.test_groups}
-        known |= {"random_state": self.seed, "on_refit": self.tell}
+        known: dict[str, Any] = {"random_state": self.seed, "on_refit": self.tell}
         return refit_test(self.model, self.train, self.test, self.settings.n_refits, **known)
 
     def stability(self) -> dict[str, list[Stability]]:
         """What comes back in other fits."""
-        known: dict[str, Any] = {"groups": self.train_groups, "random_state": self.seed, "on_fit": self.tell}
+        known: dict[str, Any] = {"random_state": self.seed, "on_fit": self.tell}
         return {
             name: stability(model, self.train, self.test, self.settings.n_fits, **known)
             for name, model in self._splits().items()
@@ -158,16 +152,15 @@ class Study:
 
     def findings(self) -> list[Finding]:
         """Known failures."""
-        known: dict[str, Any] = {"separate": self.models.get(SEPARATE), "test": self.test_of_pairs}
-        known |= {"groups": self.test_groups, "random_state": self.seed}
-        return diagnose(self.model, self.test, **known)
+        separate = self.models.get(SEPARATE)
+        return diagnose(self.model, self.test, separate=separate, test=self.test_of_pairs, random_state=self.seed)
 
     def _splits(self) -> dict[str, Any]:
         """The methods that have a joint part."""
         return {name: model for name, model in self.models.items() if name != SEPARATE}
 
     def _probe(self, train_scores: NDArray, train: NDArray, test_scores: NDArray, test: NDArray) -> Probe:
-        known: dict[str, Any] = {"n_permutations": self.settings.n_permutations, "groups": self.test_groups}
+        known: dict[str, Any] = {"n_permutations": self.settings.n_permutations, "groups": self.test.groups}
         return probe(train_scores, train, test_scores, test, **known, random_state=self.seed)
 
 

@@ -17,6 +17,11 @@ OTHER_MODALITIES = (
     "{purpose} needs the data the model was fitted to, with the modalities {fitted}, but was given {given}. Pass all."
 )
 
+SEVERAL_EACH = (
+    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to one "
+    "sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
+)
+
 
 def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     """Check the data that a model was fitted to, and is to be fitted to again.
@@ -38,13 +43,16 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     Raises
     ------
     ValueError
-        For other modalities, features or numbers of samples than those fitted, and as in `fit`.
+        For other modalities, features or numbers of samples than those fitted, for several samples of a participant,
+        and as in `fit`.
     """
     data = check_known(as_modalities(X), model.shapes_, getattr(model, "features_", None))
     if len(data.names) < len(model.shapes_):
         raise ValueError(OTHER_MODALITIES.format(purpose=purpose, fitted=list(model.shapes_), given=list(data.names)))
     if len(data) != len(model.joint_scores_):
         raise ValueError(OTHER_SAMPLES.format(purpose=purpose, fitted=len(model.joint_scores_), given=len(data)))
+    if data.groups is not None and (participants := len(np.unique(data.groups))) < len(data):
+        raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=len(data), participants=participants))
     return check_for_fit(data, type(model).__name__)
 
 

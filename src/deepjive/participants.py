@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive.modalities import Modalities
-
 FEWEST_ORDERS = 120
 FEWEST_DRAWN = 20
 
@@ -63,17 +61,6 @@ def named_groups(n: int, groups: ArrayLike) -> NDArray:
     if len(unknown):
         raise ValueError(UNKNOWN.format(count=len(unknown), n=n, first=unknown[0] + 1))
     return named
-
-
-def groups_of_complete(data: Modalities, groups: ArrayLike | None) -> NDArray | None:
-    """The participants of the samples that have every modality.
-
-    Raises
-    ------
-    ValueError
-        As `named_groups`.
-    """
-    return None if groups is None else named_groups(len(data), groups)[data.present.all(axis=1)]
 
 
 def check_apart(groups: NDArray | None, held_out_groups: NDArray | None) -> None:

@@ -17,8 +17,8 @@ from deepjive.evaluation.covariation import covariation
 from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
-from deepjive.evaluation.participants import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
 from deepjive.evaluation.probes import probe
+from deepjive.participants import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
 
 SESSIONS = 3
 
@@ -317,18 +317,25 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
 
 
 def test_scores_that_only_know_the_participant_do_not_leak(monkeypatch):
-    who, data = np.repeat(np.arange(30), SESSIONS), SimpleNamespace(present=np.ones((30 * SESSIONS, 2), dtype=bool))
+    who, empty = np.repeat(np.arange(30), SESSIONS), {name: np.zeros((30 * SESSIONS, 1)) for name in "ab"}
     dependent = {"apart": 0, "together": 0}
     for seed in range(3):
         rng = np.random.default_rng(seed)
         joint, *own = (alike(rng, rank=2, noise=0.1) for _ in range(3))
-        parts = SimpleNamespace(data=data, joint_scores=joint, individual_scores=dict(zip("ab", own, strict=True)))
-        assert list(diagnostics._leaks(parts, None, 0))
-        assert not list(diagnostics._leaks(parts, who, 0))
+        apart, together = (
+            SimpleNamespace(
+                data=Modalities(empty, groups=groups),
+                joint_scores=joint,
+                individual_scores=dict(zip("ab", own, strict=True)),
+            )
+            for groups in (None, who)
+        )
+        assert list(diagnostics._leaks(apart, 0))
+        assert not list(diagnostics._leaks(together, 0))
         with monkeypatch.context() as patch:
             patch.setattr(diagnostics, "cross_prediction", lambda *_, **__: 1.0)  # so that dependence alone decides
-            dependent["apart"] += len(list(diagnostics._leaks(parts, None, 0)))
-            dependent["together"] += len(list(diagnostics._leaks(parts, who, 0)))
+            dependent["apart"] += len(list(diagnostics._leaks(apart, 0)))
+            dependent["together"] += len(list(diagnostics._leaks(together, 0)))
     assert dependent["apart"] == 12
     assert dependent["together"] <= 2  # both directions of one of nine pairs, at p at most .01
 
@@ -342,9 +349,9 @@ def test_failures_are_looked_for_in_whole_participants(monkeypatch):
             halves.append(who[[int(np.flatnonzero((rows == one).all(axis=1))[0]) for one in x]])
             return super().fit(x)
 
-    def recorded(model, data, n_permutations, *, groups, random_state):
-        drawn.append(groups)
-        return joint_structure_test(model, data, n_permutations, groups=groups, random_state=random_state)
+    def recorded(model, data, n_permutations, *, random_state):
+        drawn.append(data.groups)
+        return joint_structure_test(model, data, n_permutations, random_state=random_state)
 
     rows = held_out["a"]
     monkeypatch.setattr("sklearn.decomposition.PCA", Recorded)
