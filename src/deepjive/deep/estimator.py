@@ -33,12 +33,12 @@ from deepjive.deep.phases import train_in_turn
 from deepjive.deep.progress import progress_of, steps_of
 from deepjive.deep.randomness import own_random_numbers, same_every_time
 from deepjive.deep.ranks import RankSelection, select_ranks
+from deepjive.deep.split import held_out_of, split
 from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
 from deepjive.deep.training import Job, Settings
 from deepjive.modalities import Modalities
 from deepjive.packing import is_custom, packed_parameter
-from deepjive.participants import members_of, rows_of
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -47,14 +47,6 @@ CHUNK = 512
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
-)
-TOO_FEW_TO_LEARN = (
-    "validation_fraction is {given}, which holds {held_out} of {n} samples out for validation and leaves {left} to "
-    "learn from, but at least {needed} are needed. Use a smaller validation_fraction, such as 0.1."
-)
-TOO_FEW_PARTICIPANTS = (
-    "The {n} samples are of {participants} participants, of whom {held_out} would be held out whole for validation. At "
-    "least one must be held out, and one be left to learn from; take more participants, or data without groups."
 )
 NOT_SHARED = (
     "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
@@ -241,7 +233,7 @@ class DeepJIVE(JointIndividualModel):
         check_parameters(parameters)
         data = self._checked_for_fit(X)
         fabric = launched(self.accelerator, self.devices, self.num_nodes, self.strategy, self.precision, self.log)
-        self._held_out(len(data))  # so that an error comes before ranks are searched
+        held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are searched
         checkpoint = None if resume is None else Checkpoint(resume, parameters, data)
         try:
             self._fit(data, fabric, checkpoint)
@@ -373,7 +365,8 @@ class DeepJIVE(JointIndividualModel):
     ) -> None:
         generator = torch.Generator().manual_seed(begun["seed"])
         batches = Batches(data, scaling, fabric.device, self.memory_limit)
-        train_rows, validation_rows = self._split(data, generator)
+        held_out = held_out_of(len(data), self.validation_fraction)
+        train_rows, validation_rows = split(data, held_out, generator)
         settings = self._settings(len(train_rows), len(validation_rows))
         coordinates = batches.coordinates(self.network_)
         if begun.setdefault("coordinates", names := [data.names[k] for k in coordinates]) != names:
@@ -388,32 +381,6 @@ class DeepJIVE(JointIndividualModel):
         widen(self.network_)
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
-
-    def _held_out(self, n: int) -> int:
-        """How many of n samples to stop by."""
-        held_out, needed = max(2, round(n * self.validation_fraction)), max(2, processes())
-        if n - held_out < needed:
-            given = {"given": self.validation_fraction, "n": n, "held_out": held_out, "left": n - held_out}
-            raise ValueError(TOO_FEW_TO_LEARN.format(needed=needed, **given))
-        return held_out
-
-    def _split(self, data: Modalities, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Rows to learn from and rows to stop by, of whole participants; those that lack the same are split alike."""
-        members = sorted(members_of(len(data), data.groups), key=lambda rows: int(rows[0]))
-        n = len(members)
-        held_out = max(min(2, n - 1), round(self._held_out(len(data)) * n / len(data)))
-        if not 0 < held_out < n:
-            raise ValueError(TOO_FEW_PARTICIPANTS.format(n=len(data), participants=n, held_out=held_out))
-        order = torch.randperm(n, generator=generator)
-        if not data.present.all():
-            lacking = data.present[[rows[0] for rows in members]]
-            patterns = torch.from_numpy(np.unique(lacking, axis=0, return_inverse=True)[1])
-            alike = order[patterns[order].argsort(stable=True)]
-            chosen = torch.zeros(n, dtype=torch.bool)
-            chosen[(torch.arange(held_out) + 0.5).mul(n / held_out).long()] = True
-            order = torch.cat([alike[chosen], alike[~chosen]])
-        held, learned = (rows_of([members[i] for i in some]) for some in (order[:held_out], order[held_out:]))
-        return torch.from_numpy(learned), torch.from_numpy(held)
 
     def _settings(self, n: int, held_out: int) -> Settings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)

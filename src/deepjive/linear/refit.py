@@ -18,8 +18,8 @@ OTHER_MODALITIES = (
 )
 
 SEVERAL_EACH = (
-    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to one "
-    "sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
+    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to "
+    "one sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
 )
 
 
