@@ -104,7 +104,8 @@ class DeepJIVE(JointIndividualModel):
     learning_rate : float
         Adam's learning rate at the start; linear maps of more than 1000 inputs take proportionally smaller steps.
     validation_fraction : float
-        Fraction of the samples held out to stop by, and to size what refinement gives back to the joint part.
+        Fraction of the samples held out to stop by, and to size what refinement gives back to the joint part; of whole
+        participants where some have several samples (`Modalities.groups`).
     accelerator, devices, num_nodes, strategy
         As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp".
     precision : {"32-true", "bf16-mixed", "16-mixed"}
