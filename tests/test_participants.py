@@ -111,6 +111,7 @@ def test_refits_shuffle_whole_participants_on_both_sides(names, monkeypatch):
 
     def recorded(model, data):
         for some, groups in ((model, who), (data, held_out_who)):
+            np.testing.assert_array_equal(some.groups, groups)
             for name in names:
                 order = some[name][:, 0]
                 assert all(len(set(groups[order[groups == one]])) == 1 for one in set(groups))

@@ -231,6 +231,8 @@ def test_splits_keep_a_participant_together(tmp_path, write_nifti):
     for train, test in cohort.folds(4):
         assert not set(cohort.groups[train]) & set(cohort.groups[test])
         assert set(cohort.table["diagnosis"].iloc[test]) == {"CN", "AD"}
+    cohort, data = cohort.read(12)
+    np.testing.assert_array_equal(data.groups, cohort.groups)
 
 
 def test_nothing_to_read_says_why(tmp_path, caps):

@@ -91,18 +91,24 @@ def test_a_checkpoint_of_other_participants_is_refused(
 
 
 def test_ranks_come_from_predicting_participants_that_were_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    folds, kept = [], ranks._Fold.__init__
+    folds, whose, kept, error = [], [], ranks._Fold.__init__, ranks._standard_error
 
     def recorded(self: Any, data: Modalities, train: np.ndarray, test: np.ndarray, *others: Any) -> None:
         folds.append(set(data.groups[train]) & set(data.groups[test]))
         kept(self, data, train, test, *others)
 
+    def counted(gain: np.ndarray, participants: np.ndarray) -> float:
+        whose.append(participants)
+        return error(gain, participants)
+
     monkeypatch.setattr(ranks._Fold, "__init__", recorded)
+    monkeypatch.setattr(ranks, "_standard_error", counted)
     data, _ = visits(make_synthetic(300, (20, 20), random_state=0).data)
     chosen = select_ranks(data)
     assert (chosen.joint_rank, set(chosen.individual_ranks.values())) == (1, {1})
     assert len(folds) >= 6
     assert not any(folds)
+    assert all(np.unique(one, return_counts=True)[1].tolist() == [VISITS] * 100 for one in whose)
 
 
 def test_visits_that_repeat_each_other_count_as_one() -> None:
