@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -196,6 +197,14 @@ def test_participants_go_with_their_samples(data):
         np.testing.assert_array_equal(some.groups, who)
     np.testing.assert_array_equal(known[[3, 0]].groups, who[[3, 0]])
     np.testing.assert_array_equal(Modalities(known, groups=who[::-1]).groups, who[::-1])
+    who[0] = 99
+    assert known.groups[0] == 0
+    with pytest.raises(ValueError, match="groups has 12 x 1 entries"):
+        Modalities(data, groups=who[:, None])
+    for unknown in (None, np.nan, pd.NA, ""):
+        with pytest.raises(ValueError, match="does not say the participant of 1 of"):
+            Modalities(data, groups=pd.array([unknown, *"abcdefghijk"], dtype=object))
+    assert len(set(Modalities(data, groups=np.array([1, "a"] * 6, dtype=object)).groups)) == 2
     with pytest.raises(ValueError, match=f"groups has 1 entries, but there are {len(data)} samples"):
         Modalities(data, groups=["a"])
     with pytest.raises(ValueError, match="does not say the participant of 1 of"):

@@ -241,6 +241,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         return check_for_use(X, self.shapes_, features=self._fitted_features())
 
     def _keep_features(self, data: Modalities) -> None:
+        self._groups = data.groups  # for tests that need no data; not saved
         self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
 
     def _fitted_features(self) -> dict[str, list[str] | None]:

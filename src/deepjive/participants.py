@@ -31,11 +31,19 @@ TOO_FEW_FOR_FOLDS = (
     "Cross-validation in {n_folds} folds by participant needs at least {n_folds} participants, but there are {given}. "
     "Take more participants."
 )
+SEVERAL_EACH = (
+    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to "
+    "one sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
+)
 TOO_FEW_ORDERS = (
     "Participants change places with those that have equally many samples. Of {participants} participants, {count} "
     "can, in {orders} orders, but at least {needed} are needed, which 5 participants with one sample each have. Take "
     "more participants, or the same number of samples of each."
 )
+
+
+class TooFewOrdersError(ValueError):
+    """Participants that can change places in too few orders for a permutation test."""
 
 
 def members_of(n: int, groups: ArrayLike | None) -> list[NDArray[np.intp]]:
@@ -54,13 +62,21 @@ def named_groups(n: int, groups: ArrayLike) -> NDArray:
     ValueError
         For groups of another length, or a sample whose participant is not known: empty text, or not a number.
     """
-    named = np.asarray(groups)
-    if len(named) != n:
-        raise ValueError(GROUPS.format(given=len(named), n=n))
-    unknown = np.flatnonzero([one is None or one == "" or one != one for one in named.tolist()])
+    import pandas as pd
+
+    named = np.array(groups)
+    if named.shape != (n,):
+        raise ValueError(GROUPS.format(given=" x ".join(map(str, named.shape)), n=n))
+    unknown = np.flatnonzero(pd.isna(named) | (named.astype(str) == ""))
     if len(unknown):
         raise ValueError(UNKNOWN.format(count=len(unknown), n=n, first=unknown[0] + 1))
-    return named
+    return named.astype(str) if named.dtype == object else named  # so that they can be sorted
+
+
+def check_one_each(groups: NDArray | None, purpose: str) -> None:
+    """Refuse several samples of a participant, for what takes each sample for one of its own."""
+    if groups is not None and (participants := len(np.unique(groups))) < len(groups):
+        raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=len(groups), participants=participants))
 
 
 def check_apart(groups: NDArray | None, held_out_groups: NDArray | None) -> None:
@@ -167,7 +183,7 @@ def exchangeable(n: int, groups: ArrayLike) -> list[NDArray[np.intp]]:
     orders = math.prod(math.factorial(len(block)) for block in blocks)
     if orders < FEWEST_ORDERS:
         count = sum(len(block) for block in blocks if len(block) > 1)
-        raise ValueError(
+        raise TooFewOrdersError(
             TOO_FEW_ORDERS.format(participants=len(members), count=count, orders=orders, needed=FEWEST_ORDERS)
         )
     return blocks

@@ -94,6 +94,25 @@ def test_too_few_participants_to_look_for_failures_are_told_and_stop_no_fit(fit,
     np.save(files / "who.npy", np.arange(80) // 20)
     result = fit("--groups", files / "who.npy")
     assert result.exit_code == 0, result.stderr
-    said = " ".join(result.stdout.split())
-    assert "Known failures were not looked for. Participants change places" in said
-    assert NOTHING_WRONG not in said
+    said = " ".join(result.stderr.split())
+    assert "Failures that samples would show were not looked for. Participants change places" in said
+
+
+def test_a_runs_participants_hold_for_its_evidence_and_features(fit, invoke, files):
+    np.save(files / "who.npy", np.arange(80) // 5)
+    assert fit("--groups", files / "who.npy").exit_code == 0
+    result = invoke("report", files / "run", *modalities(files), "--evidence")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((files / "run" / "evidence.json").read_text())["n_held_out"] == 25
+    refused = invoke("features", files / "run", *modalities(files), "--out", files / "features")
+    assert "the 80 samples are of 16 participants" in " ".join(refused.stderr.split())
+
+
+def test_gaps_that_leave_participants_uneven_lose_no_run(fit, files):
+    np.save(files / "who.npy", np.arange(80) // 10)
+    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table.iloc[[0, 10, 11, 20, 21, 22, 30, 31, 32, 33], 0] = np.nan
+    table.to_csv(files / "expression.csv")
+    result = fit("--groups", files / "who.npy", "--missing", "impute")
+    assert result.exit_code == 0, result.stderr
+    assert (files / "run" / "report.html").is_file()

@@ -11,9 +11,10 @@ import torch
 
 from deepjive import Modalities, SeparateAutoencoders
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep import estimator, ranks
+from deepjive.deep import estimator
 from deepjive.deep.checkpoint import CheckpointError, fingerprint
-from deepjive.deep.ranks import select_ranks
+from deepjive.deep.ranks import candidates, select_ranks
+from deepjive.deep.split import split
 
 from .fitting import fitted
 
@@ -72,9 +73,20 @@ def test_one_sample_of_each_participant_is_as_without_participants(small: Synthe
 
 def test_too_few_participants_are_told(small: Synthetic) -> None:
     n = len(small.data)
-    with pytest.raises(ValueError, match=f"The {n} samples are of 1 participants, of whom 0 would be held out"):
+    with pytest.raises(ValueError, match=f"The {n} samples are of 1 participants, of whom 1 would be held out"):
         fitted(Modalities(small.data, groups=np.zeros(n)), max_epochs=1)
     fitted(Modalities(small.data, groups=np.arange(n) % 2), max_epochs=1)
+    with pytest.raises(ValueError, match=f"one of each participant, at least 8; of {n} samples only 7 are"):
+        fitted(Modalities(small.data, groups=np.arange(n) % 7), "auto", max_epochs=1)
+
+
+@pytest.mark.parametrize("sizes", [[60, 60], [40] * 3, [20] * 6, [110, *[1] * 10], [119, 1], [117, 1, 1, 1], [3] * 40])
+def test_about_as_many_samples_are_held_out_as_asked_for_however_uneven_participants_are(sizes: list[int]) -> None:
+    data = Modalities({name: np.zeros((120, 2)) for name in "ab"}, groups=np.repeat(np.arange(len(sizes)), sizes))
+    for seed in range(20):
+        learned, held = split(data, 12, torch.Generator().manual_seed(seed))
+        assert len(learned) + len(held) == 120
+        assert 1 <= len(held) <= max(18, min(sizes))
 
 
 def test_a_checkpoint_of_other_participants_is_refused(
@@ -88,31 +100,19 @@ def test_a_checkpoint_of_other_participants_is_refused(
         model.fit(small.data, resume=tmp_path)
     renamed = Modalities(data, groups=[f"p{100 + one}" for one in who])
     assert fingerprint(renamed) == fingerprint(data) != fingerprint(small.data)
+    turned = Modalities(data, groups=[f"p{100 - one}" for one in who])
+    assert fingerprint(turned) == fingerprint(data)
 
 
-def test_ranks_come_from_predicting_participants_that_were_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    folds, whose, kept, error = [], [], ranks._Fold.__init__, ranks._standard_error
-
-    def recorded(self: Any, data: Modalities, train: np.ndarray, test: np.ndarray, *others: Any) -> None:
-        folds.append(set(data.groups[train]) & set(data.groups[test]))
-        kept(self, data, train, test, *others)
-
-    def counted(gain: np.ndarray, participants: np.ndarray) -> float:
-        whose.append(participants)
-        return error(gain, participants)
-
-    monkeypatch.setattr(ranks._Fold, "__init__", recorded)
-    monkeypatch.setattr(ranks, "_standard_error", counted)
-    data, _ = visits(make_synthetic(300, (20, 20), random_state=0).data)
+def test_ranks_come_from_one_sample_of_each_participant() -> None:
+    made = make_synthetic(100, (20, 20), random_state=0).data
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(100), VISITS)
+    arrays = {name: np.asarray(made[name])[who] + 0.05 * rng.normal(size=(300, 20)) for name in made.names}
+    present = np.ones((300, 2), dtype=bool)
+    present[::VISITS, 0] = False
+    data = Modalities(arrays, groups=who, present=present)
+    rows = candidates(data, np.random.default_rng(0))
+    assert sorted(who[rows]) == list(range(100))
+    assert present[rows].all()
     chosen = select_ranks(data)
     assert (chosen.joint_rank, set(chosen.individual_ranks.values())) == (1, {1})
-    assert len(folds) >= 6
-    assert not any(folds)
-    assert all(np.unique(one, return_counts=True)[1].tolist() == [VISITS] * 100 for one in whose)
-
-
-def test_visits_that_repeat_each_other_count_as_one() -> None:
-    values = np.random.default_rng(0).normal(size=60)
-    once = ranks._standard_error(values, np.arange(60))
-    assert once == pytest.approx(values.std(ddof=1) / np.sqrt(60))
-    assert ranks._standard_error(np.repeat(values, VISITS), np.repeat(np.arange(60), VISITS)) == pytest.approx(once)

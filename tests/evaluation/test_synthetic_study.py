@@ -82,6 +82,17 @@ def test_several_at_a_time_give_what_one_gives_and_a_failure_loses_none_that_is_
     assert os.getpid() not in [figures["process"] for figures in kept]
 
 
+def test_what_two_rows_have_in_common_is_measured_once(tmp_path: Path) -> None:
+    cells = [Cell("recovery", row, 0, SMALL, LINEAR) for row in ("one", "other")]
+    asked, said = [], []
+    found = measured(
+        cells, lambda cell: asked.append(cell) or {"joint": 1.0}, tmp_path, lambda *words: said.append(words)
+    )
+    assert len(asked) == 1
+    assert found[0] == found[1]
+    assert said[-1][:2] == (2, 2)
+
+
 def test_what_other_code_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = Cell("recovery", "a", 0, SMALL, LINEAR)
     before = cell.key

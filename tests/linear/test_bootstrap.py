@@ -6,7 +6,7 @@ from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities
 from deepjive.linear import bootstrap as bootstrap_module
 from deepjive.linear.bootstrap import bootstrap
 from deepjive.linear.factor import make_factor
-from deepjive.linear.permutation import jackstraw
+from deepjive.linear.permutation import jackstraw, permutation_test
 from deepjive.linear.refit import aligned, with_ranks_of
 from deepjive.linear.streaming import Pieces
 
@@ -199,7 +199,14 @@ def test_several_samples_of_a_participant_are_refused():
     data = Modalities(simulated(0)[0])
     model = fitted(data)
     visits = Modalities(data, groups=np.arange(len(data)) // 2)
-    for test in (lambda: bootstrap(model, visits, n_draws=2), lambda: jackstraw(model, visits, visits.names[0])):
+    of_visits = fitted(visits)
+    tests = (
+        lambda: bootstrap(model, visits, n_draws=2),
+        lambda: jackstraw(model, visits, visits.names[0]),
+        lambda: permutation_test(of_visits, 9),
+        lambda: JIVE().fit(visits),
+    )
+    for test in tests:
         with pytest.raises(ValueError, match="100 samples are of 50 participants"):
             test()
     bootstrap(model, Modalities(data, groups=np.arange(len(data))), n_draws=2)

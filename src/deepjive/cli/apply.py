@@ -147,6 +147,7 @@ def report(
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
+    groups = groups or (runs.groups_of(run) if evidence else None)  # evidence is of the samples fitted, so theirs hold
     model, data = load(run), read_modalities(modality, samples, unmatched, groups)
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepjive.cli import show
 
-NOT_LOOKED_FOR = "Known failures were not looked for. {reason}"
+TRAINING_ALONE = "Failures that samples would show were not looked for. {reason}"
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,30 +50,26 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
         )
 
 
-def recognised(model: Any, data: Modalities) -> list[Finding] | None:
-    """Known failures of a model, on the samples given; None where their participants are too few to look."""
+def recognised(model: Any, data: Modalities) -> list[Finding]:
+    """Known failures of a model, on the samples given; of training alone where their participants are too few."""
     from rich.console import Console
 
-    from deepjive.evaluation.diagnostics import diagnose
-    from deepjive.evaluation.refit import complete
-    from deepjive.participants import exchangeable
+    from deepjive.evaluation.diagnostics import diagnose, of_training
+    from deepjive.participants import TooFewOrdersError
 
-    if (whose := complete(data).groups) is not None:
+    console = Console(stderr=True)
+    with console.status("Looking for known failures"):
         try:
-            exchangeable(len(whose), whose)
-        except ValueError as error:
-            show.line(NOT_LOOKED_FOR.format(reason=error))
-            return None
-    with Console(stderr=True).status("Looking for known failures"):
-        return diagnose(model, data)
+            return diagnose(model, data)
+        except TooFewOrdersError as error:
+            console.print(TRAINING_ALONE.format(reason=error), markup=False, highlight=False)
+            return of_training(model)
 
 
-def print_failures(failures: Sequence[Finding] | None) -> None:
+def print_failures(failures: Sequence[Finding]) -> None:
     """Print known failures, or that there are none."""
     from deepjive.report.words import NOTHING_WRONG, SOMETHING_WRONG
 
-    if failures is None:
-        return
     show.line(SOMETHING_WRONG if failures else NOTHING_WRONG)
     for failure in failures:
         show.line(f"- {failure.name}: {failure.seen} {failure.change}")

@@ -51,13 +51,14 @@ def features(
 
     deepjive features runs/ajive -m rna=rna.csv -m protein=protein.csv --out features
     """
+    from deepjive.cli.runs import groups_of
     from deepjive.linear.bootstrap import bootstrap
     from deepjive.linear.linear_model import LinearModel
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically
 
     check_folder(out)
-    model, data = load(run), read_modalities(modality, samples, unmatched)
+    model, data = load(run), read_modalities(modality, samples, unmatched, groups_of(run))
     if not isinstance(model, LinearModel):
         raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))
     intervals = bootstrap(model, data, n_draws=draws, random_state=seed)

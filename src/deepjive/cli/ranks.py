@@ -20,7 +20,7 @@ from deepjive.cli.options import (
 MORE_ROWS = 3
 
 ONLY_WITHOUT_DEEP = "{option} belongs to AJIVE's ranks, which --deep replaces. Leave one of the two out."
-ONLY_WITH_DEEP = "--groups belongs to --deep, which holds participants out; AJIVE's ranks need no samples held out."
+ONLY_WITH_DEEP = "--groups belongs to --deep; AJIVE's bounds and permutations take each sample for one of its own."
 
 
 def ranks(

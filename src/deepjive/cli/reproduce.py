@@ -35,7 +35,8 @@ JobsOption = Annotated[
 ]
 NO_FIT = (
     "No fit is asked for: of the studies ({studies}) none uses the methods ({methods}). "
-    "leakage is of explicit and separate, rotated of explicit and AJIVE, overlay of the identities and AJIVE."
+    "leakage is of explicit and separate, rotated of explicit and AJIVE, overlay of the identities and AJIVE; labels "
+    "belong to noisy."
 )
 
 
@@ -59,7 +60,7 @@ class Study(StrEnum):
 
 
 class Method(StrEnum):
-    """What pairs of digits are decomposed by."""
+    """What pairs of digits are decomposed by; "labels" are encoders that are told the digits."""
 
     explicit = "explicit"
     exchange = "exchange"

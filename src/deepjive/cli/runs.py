@@ -132,7 +132,7 @@ def write_report_of(
     command: str | None = None,
     note: str | None = None,
     evidence: Any = None,
-    failures: Callable[[], Sequence[Any] | None] | None = None,
+    failures: Callable[[], Sequence[Any]] | None = None,
 ) -> Path:
     """Write the report on what a model says of some samples.
 
@@ -157,7 +157,7 @@ def write_report_of(
     evidence : Evidence or sequence of Table, optional
         Figures beside their baselines.
     failures : callable, optional
-        Gives the known failures that are recognised, or None; asked when the model is safely written.
+        Gives the known failures that are recognised; asked when the model is safely written.
     """
     from rich.console import Console
 
@@ -182,6 +182,14 @@ def write_report_of(
             evidence=evidence,
             failures=found,
         )
+
+
+def groups_of(run: Path) -> str | None:
+    """The file of participants that a run was fitted with, if it was."""
+    from deepjive.persistence import read_config
+
+    given = read_config(run).get("run", {}).get("groups")
+    return given if isinstance(given, str) else None
 
 
 def diagnostics_of(model: Any) -> dict[str, Any] | None:

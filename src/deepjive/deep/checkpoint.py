@@ -162,8 +162,9 @@ def fingerprint(data: Modalities) -> dict[str, Any]:
 
 
 def _numbered(groups: NDArray) -> bytes:
-    """Which samples are of one participant, whatever participants are called."""
-    return np.unique(groups, return_inverse=True)[1].astype("<i8").tobytes()
+    """Which samples are of one participant, whatever participants are called: their numbers by first appearance."""
+    _, first, codes = np.unique(groups, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[codes].astype("<i8").tobytes()
 
 
 def _packed(parameters: Mapping[str, Any]) -> dict[str, Any]:

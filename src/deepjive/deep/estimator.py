@@ -32,7 +32,7 @@ from deepjive.deep.parameters import check_parameters
 from deepjive.deep.phases import train_in_turn
 from deepjive.deep.progress import progress_of, steps_of
 from deepjive.deep.randomness import own_random_numbers, same_every_time
-from deepjive.deep.ranks import RankSelection, select_ranks
+from deepjive.deep.ranks import RankSelection, candidates, select_ranks
 from deepjive.deep.split import held_out_of, split
 from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.threads import threads_for
@@ -53,8 +53,8 @@ NOT_SHARED = (
     "of {count}; it is the number of samples in a step of all processes together."
 )
 TOO_FEW_COMPLETE = (
-    "Ranks are found from samples that have every modality, at least {needed}, but only {count} of {n} have. Give "
-    "joint_rank and individual_ranks."
+    "Ranks are found from samples that have every modality, one of each participant, at least {needed}; of {n} samples "
+    "only {count} are. Give joint_rank and individual_ranks."
 )
 OTHER_COORDINATES = (
     "The checkpoint is of a training in which the modalities {kept} were in coordinates, but now {given} would be. "
@@ -274,9 +274,9 @@ class DeepJIVE(JointIndividualModel):
         """
         data = self._checked_for_fit(X)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
-        complete = int(data.present.all(axis=1).sum())
-        if complete < MIN_SAMPLES:
-            raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=complete))
+        found = len(candidates(data, np.random.default_rng(0)))
+        if found < MIN_SAMPLES:
+            raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=found))
         with steps_of(self.verbose) as on_step:
             return select_ranks(
                 data,

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import KFold
 
 from deepjive.batches import row_batches
 from deepjive.deep.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.unrolling import KernelRegression, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.modalities import Modalities
-from deepjive.participants import folds_of
 
 STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
@@ -129,7 +129,8 @@ def select_ranks(
     Parameters
     ----------
     data : Modalities
-        The data. Of more than 1500 complete samples and of more than 20,000 features, so many are drawn.
+        The data. Of more than 1500 complete samples and of more than 20,000 features, so many are drawn; of a
+        participant with several samples one, since predicting a visit from another of the same person tells nothing.
     joint_rank : int or None
         None to choose it.
     individual_ranks : mapping of str to int, or None
@@ -159,8 +160,7 @@ def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
     """Allow one score after another until one is not worth having, or the sheet on which samples lie has no more."""
     linear = linear_fit(data, seed)
     largest = min(LARGEST, sheet_dimension(_points(linear, data), seed))
-    folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(data, seed)]
-    whose = np.concatenate([fold.whose for fold in folds])
+    folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(len(data), seed)]
     errors = [np.concatenate([fold.error_of_mean for fold in folds])]
     r2, standard_errors, rank = [0.0], [0.0], 0
     for candidate in range(1, largest + 1):
@@ -168,7 +168,7 @@ def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
         errors.append(by_sheet[by_sheet.mean(axis=1).argmin()])
         gain = errors[-2] - errors[-1]
         r2.append(float(1 - errors[-1].mean() / errors[0].mean()))
-        standard_errors.append(_standard_error(gain, whose) / float(errors[0].mean()))
+        standard_errors.append(float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean()))
         on_step(name, candidate, r2[-1])
         if r2[-1] - r2[-2] <= max(STANDARD_ERRORS * standard_errors[-1], LEAST_SHARE * r2[-1]):
             break
@@ -183,7 +183,7 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
         linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
     rest = {name: np.asarray(data[name]) - linear.mean_[name] for name in data.names}
     if not joint_rank:
-        return Modalities(rest, groups=data.groups)
+        return Modalities(rest)
     points, some = _points(linear, data), _enough(len(data))
     coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)]
     if points.shape[1] > joint_rank >= sheet_dimension(points, seed):
@@ -195,7 +195,7 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
         signal, directions = signal_of(linear, data, name)
         expected, joint = np.split(joint, [signal.shape[1]], axis=1)
         rest[name] = rest[name] - expected * _size(linear, name) @ directions.T
-    return Modalities(rest, groups=data.groups)
+    return Modalities(rest)
 
 
 def linear_fit(data: Modalities, seed: int, draws: int = 1000, signal_ranks: Mapping[str, int] | None = None) -> AJIVE:
@@ -217,8 +217,7 @@ def halved(data: Modalities, name: str, seed: int) -> Modalities:
     x = np.asarray(data[name]).reshape(len(data), -1)
     order = np.random.default_rng(seed).permutation(x.shape[1])
     half = len(order) // 2
-    halves = {"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]}
-    return Modalities(halves, groups=data.groups)
+    return Modalities({"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]})
 
 
 def places(linear: AJIVE, data: Modalities) -> NDArray:
@@ -243,7 +242,6 @@ class _Fold:
 
     def __init__(self, data: Modalities, train: NDArray, test: NDArray, linear: AJIVE, largest: int) -> None:
         seen, unseen = data[train], data[test]
-        self.whose = test if unseen.groups is None else unseen.groups
         linear.fit(seen)
         sheets = sheets_of(places(linear, seen), largest) if linear.joint_rank_ else []
         self.cases: list[tuple[list[tuple[NDArray, NDArray]], NDArray, NDArray]] = []
@@ -321,7 +319,7 @@ def _like(linear: AJIVE) -> AJIVE:
 def _sampled(data: Modalities, seed: int) -> Modalities:
     """Complete samples and features that vary, as many as can be computed with, flat."""
     rng = np.random.default_rng(seed)
-    rows = np.flatnonzero(data.present.all(axis=1))
+    rows = candidates(data, rng)
     if len(rows) > MOST_SAMPLES:
         rows = np.sort(rng.choice(rows, MOST_SAMPLES, replace=False))
     arrays = {}
@@ -334,7 +332,16 @@ def _sampled(data: Modalities, seed: int) -> Modalities:
         x = np.concatenate(pieces).astype(np.float64)
         varying = np.ptp(x, axis=0) > 0
         arrays[name] = x[:, varying] if varying.any() else x
-    return Modalities(arrays, groups=None if data.groups is None else data.groups[rows])
+    return Modalities(arrays)
+
+
+def candidates(data: Modalities, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The samples that ranks can be found from: those that have every modality, of each participant one."""
+    rows = np.flatnonzero(data.present.all(axis=1))
+    if data.groups is None:
+        return rows
+    mixed = rng.permutation(rows)
+    return np.sort(mixed[np.unique(data.groups[mixed], return_index=True)[1]])
 
 
 def _enough(n: int) -> NDArray:
@@ -342,16 +349,10 @@ def _enough(n: int) -> NDArray:
     return np.linspace(0, n - 1, min(n, ENOUGH_TO_LEARN)).astype(int)
 
 
-def _folds(data: Modalities, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
-    """Folds of whole participants until enough samples were held out."""
+def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
+    """Folds until enough samples were held out."""
     held_out = 0
-    for train, test in folds_of(len(data), data.groups, FOLDS, seed):
-        if held_out < min(ENOUGH_HELD_OUT, len(data)):
+    for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(n)):
+        if held_out < min(ENOUGH_HELD_OUT, n):
             held_out += len(test)
             yield train, test
-
-
-def _standard_error(values: NDArray, whose: NDArray) -> float:
-    """Standard error of the mean of values, of which those of one participant count as one."""
-    sums = np.bincount(np.unique(whose, return_inverse=True)[1], weights=values - values.mean())
-    return float(np.sqrt(np.square(sums).sum() * len(sums) / (len(sums) - 1)) / len(values))

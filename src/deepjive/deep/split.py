@@ -15,8 +15,8 @@ TOO_FEW_TO_LEARN = (
     "learn from, but at least {needed} are needed. Use a smaller validation_fraction, such as 0.1."
 )
 TOO_FEW_PARTICIPANTS = (
-    "The {n} samples are of {participants} participants, of whom {held_out} would be held out whole for validation. At "
-    "least one must be held out, and one be left to learn from; take more participants, or data without groups."
+    "The {n} samples are of {participants} participants, of whom {held_out} would be held out whole for validation, "
+    "which leaves {left} samples to learn from. Take more participants, or build the data without groups."
 )
 
 
@@ -43,20 +43,19 @@ def split(data: Modalities, held_out: int, generator: torch.Generator) -> tuple[
     data : Modalities
         The samples. Those that lack the same modalities are split alike.
     held_out : int
-        How many samples to stop by; of participants with several about as many.
+        How many samples to stop by. Participants are held out one after another, as long as each brings their samples
+        nearer to so many; where none does, the one that has fewest.
     generator : torch.Generator
         Draws the participants.
 
     Raises
     ------
     ValueError
-        For samples of one participant alone.
+        Where no participant is left to learn from, or too few samples of them.
     """
     members = sorted(members_of(len(data), data.groups), key=lambda rows: int(rows[0]))
     n = len(members)
-    count = max(min(2, n - 1), round(held_out * n / len(data)))
-    if not 0 < count < n:
-        raise ValueError(TOO_FEW_PARTICIPANTS.format(n=len(data), participants=n, held_out=count))
+    count = max(1, round(held_out * n / len(data)))
     order = torch.randperm(n, generator=generator)
     if not data.present.all():
         lacking = data.present[[rows[0] for rows in members]]
@@ -65,5 +64,17 @@ def split(data: Modalities, held_out: int, generator: torch.Generator) -> tuple[
         chosen = torch.zeros(n, dtype=torch.bool)
         chosen[(torch.arange(count) + 0.5).mul(n / count).long()] = True
         order = torch.cat([alike[chosen], alike[~chosen]])
-    held, learned = (rows_of([members[i] for i in some]) for some in (order[:count], order[count:]))
+    taken, total = [], 0
+    for i in order.tolist():
+        if total + len(members[i]) - held_out <= held_out - total:
+            taken.append(i)
+            total += len(members[i])
+    if not taken:
+        taken = [min(order.tolist(), key=lambda i: len(members[i]))]
+    rest = [i for i in order.tolist() if i not in set(taken)]
+    held, learned = (rows_of([members[i] for i in some]) for some in (taken, rest))
+    if len(learned) < max(2, processes()):
+        raise ValueError(
+            TOO_FEW_PARTICIPANTS.format(n=len(data), participants=n, held_out=len(taken), left=len(learned))
+        )
     return torch.from_numpy(learned), torch.from_numpy(held)

@@ -89,23 +89,24 @@ def measured(
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{cell.key}.json" for cell in cells]
-    missing = [(cell, path) for cell, path in zip(cells, paths, strict=True) if not path.exists()]
-    done = len(cells) - len(missing)
+    missing = {path: cell for path, cell in zip(paths, cells, strict=True) if not path.exists()}
+    done = len(cells) - sum(path in missing for path in paths)
 
     def begun() -> Iterator[Any]:
-        for cell, path in missing:
+        for path, cell in missing.items():
             on_cell(done, len(cells), f"{cell.part}: {cell.row}, seed {cell.seed}")
             yield delayed(_measure)(cell, measure, path)
 
-    for _ in Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(begun()):
-        done += 1
+    for path in Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(begun()):
+        done += paths.count(path)
     on_cell(len(cells), len(cells), "done")
     return [json.loads(path.read_text())["found"] for path in paths]
 
 
-def _measure(cell: Cell, measure: Callable[[Cell], dict[str, float]], path: Path) -> None:
-    """Measure a cell and keep its figures."""
+def _measure(cell: Cell, measure: Callable[[Cell], dict[str, float]], path: Path) -> Path:
+    """Measure a cell and keep its figures; gives where."""
     started = time.process_time()
     figures = {**measure(cell), "seconds": time.process_time() - started}
     record = {"part": cell.part, "row": cell.row, "seed": cell.seed, "data": cell.data, "model": cell.model}
     write_atomically(path, json.dumps({**record, "found": figures}, indent=1).encode())
+    return path

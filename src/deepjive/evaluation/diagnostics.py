@@ -150,10 +150,11 @@ def diagnose(
     Raises
     ------
     ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders.
+        For groups of another length, or participants that can change places in fewer than 120 orders (then
+        `deepjive.participants.TooFewOrdersError`).
     """
     data = _some(complete(with_groups(data, groups)), random_state)
-    findings = [*_divergence(model), *_gap(model)]
+    findings = of_training(model)
     if len(data) < FEWEST:
         return findings
     parts = model.decompose(data)
@@ -164,6 +165,11 @@ def diagnose(
         *_leaks(parts, random_state),
         *_dead(parts),
     ]
+
+
+def of_training(model: Any) -> list[Finding]:
+    """The known failures that the history of training shows, without looking at samples."""
+    return [*_divergence(model), *_gap(model)]
 
 
 def _some(data: Modalities, random_state: int | None) -> Modalities:

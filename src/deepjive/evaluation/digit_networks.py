@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from deepjive.deep.networks import zeroed
-from deepjive.deep.randomness import own_random_numbers
+from deepjive.deep.randomness import own_random_numbers, same_every_time
 
 DIGITS = 10
 
@@ -71,12 +72,11 @@ def labelled_error(
         "dropout", "batch_size", "max_epochs", "learning_rate" and "accelerator", as of DeepJIVE. All passes are made,
         with a learning rate that rises to the one given and falls again (Smith and Topin 2019, arXiv 1708.07120).
     """
-    name = settings["accelerator"]
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    device = Fabric(accelerator=settings["accelerator"], devices=1).device
     images, tested = (torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0]))
     mean, scale = images.mean(), images.std()
     digits, batch = torch.as_tensor(train[1], device=device), settings["batch_size"]
-    with own_random_numbers(seed, device):
+    with own_random_numbers(seed, device), same_every_time():
         network = DeeperEncoder(tuple(images.shape[1:]), DIGITS, settings["dropout"]).to(device)
         optimizer = torch.optim.Adam(network.parameters())
         steps = settings["max_epochs"] * math.ceil(len(images) / batch)

@@ -47,8 +47,8 @@ TOO_FEW = (
     "Hold out more samples."
 )
 GROUPS_OF_BOTH = (
-    "Only {given} was given; participants are shuffled among the samples fitted and among those held out: give both "
-    "groups and held_out_groups."
+    "Only {given} was given, or is known of the data; participants are shuffled among the samples fitted and among "
+    "those held out: give both groups and held_out_groups."
 )
 
 
@@ -161,7 +161,7 @@ def refit_test(
         as much as one; the smallest possible p-value is ``1 / (n_refits + 1)``.
     groups, held_out_groups : array, shape (n_samples,), optional
         The participant of each sample of `data` and of `held_out`, where some have several: whole participants are
-        then shuffled, among those with equally many samples.
+        then shuffled, among those with equally many samples. By default those of the data.
     random_state : int or None
         Seed of the shuffling.
     on_refit : callable

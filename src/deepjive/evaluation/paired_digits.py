@@ -131,9 +131,10 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    pairs, settings = pairs_of(cell, sources), deep_settings(cell.model)
+    pairs = pairs_of(cell, sources)
     if cell.model["method"] == LABELS:
         return _labelled(cell, pairs)
+    settings = deep_settings(cell.model)
     method, *ranks = (settings.pop(key) for key in ("method", "joint_rank", "individual_ranks"))
     started = time.process_time()
     with warnings.catch_warnings():

@@ -13,12 +13,13 @@ from sklearn.utils import check_random_state
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.agreement import Agreement, agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction, cross_predictions, scores_of
-from deepjive.evaluation.diagnostics import Finding, diagnose
+from deepjive.evaluation.diagnostics import Finding, diagnose, of_training
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.probes import Probe, known, probe
 from deepjive.evaluation.refit import baselines, refitted
 from deepjive.evaluation.stability import Stability, stability
 from deepjive.modalities import Modalities
+from deepjive.participants import TooFewOrdersError
 
 SHUFFLED, ALL_SCORES, SEPARATE = "shuffled", "all scores", "SeparateAutoencoders"
 
@@ -152,8 +153,11 @@ class Study:
 
     def findings(self) -> list[Finding]:
         """Known failures."""
-        separate = self.models.get(SEPARATE)
-        return diagnose(self.model, self.test, separate=separate, test=self.test_of_pairs, random_state=self.seed)
+        known: dict[str, Any] = {"separate": self.models.get(SEPARATE), "test": self.test_of_pairs}
+        try:
+            return diagnose(self.model, self.test, **known, random_state=self.seed)
+        except TooFewOrdersError:  # of the samples without gaps; all that was measured before is not lost for it
+            return of_training(self.model)
 
     def _splits(self) -> dict[str, Any]:
         """The methods that have a joint part."""

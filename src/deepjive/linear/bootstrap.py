@@ -115,8 +115,8 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
     Raises
     ------
     ValueError
-        For other samples or features than those fitted, a level outside 0 to 1, or ranks that a draw's distinct
-        samples (about 63% of all) do not have.
+        For other samples or features than those fitted, several samples of a participant, a level outside 0 to 1, or
+        ranks that a draw's distinct samples (about 63% of all) do not have.
     """
     check_is_fitted(model)
     check_measured(model, "The bootstrap")

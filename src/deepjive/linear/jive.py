@@ -32,6 +32,7 @@ from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
 from deepjive.modalities import Modalities
+from deepjive.participants import check_one_each
 from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (
@@ -163,8 +164,8 @@ class JIVE(LinearModel):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
-            that lack a modality.
+            For ranks that the data do not have, infinite values, several samples of a participant where ranks are found
+            by permutations, and, unless `missing` is "impute", for NaN and samples that lack a modality.
 
         Warns
         -----
@@ -179,6 +180,8 @@ class JIVE(LinearModel):
         joint, individual = (rule if isinstance(r, str) else r for r in (self.joint_rank, self.individual_ranks))
         joint_rank, individual_ranks = check_ranks(data, joint, individual, auto=rule)
         fixed = Fixed(joint_rank, None if individual_ranks is None else list(individual_ranks.values()))
+        if rule == "permutation" and (joint_rank is None or individual_ranks is None):
+            check_one_each(data.groups, "JIVE's search for ranks by permutations")
 
         factors = self._factors(data)
         found = self._find(factors, fixed, rule)

@@ -98,8 +98,8 @@ def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol
 
 
 def with_arrays(data: Modalities, arrays: dict[str, Any], present: NDArray[np.bool_]) -> Modalities:
-    """The same samples, names and features with other values."""
-    changed = Modalities(arrays, samples=data.samples, present=present)
+    """The same samples, names, features and participants with other values."""
+    changed = Modalities(arrays, samples=data.samples, present=present, groups=data.groups)
     changed.features.update(data.features)
     return changed
 

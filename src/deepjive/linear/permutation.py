@@ -41,6 +41,7 @@ from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.modalities import Modalities
+from deepjive.participants import check_one_each
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, of which no more can be "
@@ -127,10 +128,11 @@ def permutation_test(
     Raises
     ------
     ValueError
-        For more components than a modality's signal has.
+        For more components than a modality's signal has, or a model of several samples of a participant.
     """
     check_is_fitted(model)
     check_measured(model, "The permutation test")
+    check_one_each(getattr(model, "_groups", None), "The permutation test")
     unit = np.sqrt(len(model.joint_scores_))
     names, bases = list(model.signal_scores_), [scores / unit for scores in model.signal_scores_.values()]
     count = model.joint_rank_ if n_components is None else n_components
@@ -189,7 +191,7 @@ def jackstraw(
     Raises
     ------
     ValueError
-        For a model of joint rank 0, or other samples or features than those fitted.
+        For a model of joint rank 0, other samples or features than those fitted, or several samples of a participant.
     """
     check_is_fitted(model)
     check_measured(model, "The jackstraw test")

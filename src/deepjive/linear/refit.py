@@ -10,16 +10,12 @@ from scipy import linalg
 from sklearn.base import clone
 
 from deepjive.modalities import Modalities, as_modalities
+from deepjive.participants import check_one_each
 from deepjive.validation import check_for_fit, check_known
 
 OTHER_SAMPLES = "{purpose} needs the {fitted} samples the model was fitted to, but was given {given} samples."
 OTHER_MODALITIES = (
     "{purpose} needs the data the model was fitted to, with the modalities {fitted}, but was given {given}. Pass all."
-)
-
-SEVERAL_EACH = (
-    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to "
-    "one sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
 )
 
 
@@ -51,8 +47,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
         raise ValueError(OTHER_MODALITIES.format(purpose=purpose, fitted=list(model.shapes_), given=list(data.names)))
     if len(data) != len(model.joint_scores_):
         raise ValueError(OTHER_SAMPLES.format(purpose=purpose, fitted=len(model.joint_scores_), given=len(data)))
-    if data.groups is not None and (participants := len(np.unique(data.groups))) < len(data):
-        raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=len(data), participants=participants))
+    check_one_each(data.groups, purpose)
     return check_for_fit(data, type(model).__name__)
 
 
