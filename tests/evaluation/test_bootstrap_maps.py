@@ -113,6 +113,21 @@ def test_participants_are_drawn_with_all_their_sessions(monkeypatch):
         assert max(times) > 1
 
 
+def test_copies_of_a_sample_are_known_to_be_of_one(monkeypatch):
+    data, _, _ = cohort(0, 20)
+    drawn, again = [], bootstrap_draws.refitted
+
+    def recorded(model, data, **known):
+        drawn.append((data.groups, data.samples))
+        return again(model, data, **known)
+
+    monkeypatch.setattr(bootstrap_draws, "refitted", recorded)
+    bootstrap_maps(fit(data), data, 0, 2)
+    for groups, samples in drawn:
+        assert len(set(samples)) < len(samples)
+        assert [f"sub-{one}" for one in groups] == samples.tolist()
+
+
 def test_a_network_is_fitted_again_with_its_own_settings():
     data, _, _ = cohort(0, 60)
     model = DeepJIVE(2, 1, max_epochs=2, batch_size=16, random_state=0, verbose=0)

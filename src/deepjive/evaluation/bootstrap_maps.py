@@ -27,7 +27,7 @@ in 4 of 9 cohorts. The literature therefore tests components by permutation firs
 in it was fitted, and the score has not seen the modality. s' is that of the third of the participants who are not in a
 draw, while m' is of all of them, so that p is conservative.
 
-**What is not carried**: the choice of ranks, and (for a network) that copies of a participant may be both among those
+**What is not carried**: the choice of ranks. Copies of a participant are never both among those that a network is
 trained on and among those that say when to stop.
 
 Efron and Tibshirani 1993, An introduction to the bootstrap, section 6.2; the ratio: McIntosh and Lobaugh 2004, Partial
@@ -199,6 +199,8 @@ def bootstrap_maps(
     if needs_all(model):
         raise ValueError(MERGED)
     data = with_groups(data, groups)
+    if data.groups is None:
+        data = with_groups(data, np.arange(len(data)))  # so that a refit keeps the copies of a sample together
     members = members_of(len(data), data.groups)
     if len(members) < LEAST:
         raise ValueError(TOO_FEW.format(given=len(members), least=LEAST))

@@ -150,8 +150,7 @@ def diagnose(
     Raises
     ------
     ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders (then
-        `deepjive.participants.TooFewOrdersError`).
+        For groups of another length, or participants that can change places in fewer than 120 orders.
     """
     data = _some(complete(with_groups(data, groups)), random_state)
     findings = of_training(model)
