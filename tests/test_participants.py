@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
 
-from deepjive import AJIVE, Modalities
+from deepjive import AJIVE, Modalities, fill_missing
 from deepjive.evaluation import dependence, diagnostics, null, probes, stability
 from deepjive.evaluation.covariation import covariation
 from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
@@ -374,3 +374,11 @@ def test_failures_are_looked_for_among_enough_participants():
         diagnostics.diagnose(model, held_out[:24], groups=who[:24] // 2)
     with pytest.raises(ValueError, match="groups has 5 entries, but there are 90 samples"):
         diagnostics.diagnose(model, held_out, groups=who[:5])
+
+
+def test_participants_stay_with_samples_whose_gaps_are_filled():
+    _, held_out, who = unrelated(0)
+    arrays = {name: np.where(np.arange(20) == 3, np.nan, held_out[name]) for name in "ab"}
+    arrays["a"][:, 3] = held_out["a"][:, 3]
+    arrays["b"][1:, 3] = held_out["b"][1:, 3]
+    np.testing.assert_array_equal(fill_missing(Modalities(arrays, groups=who)).groups, who)

@@ -14,6 +14,7 @@ from deepjive.evaluation import study
 from deepjive.evaluation.evidence import Evidence, evidence
 from deepjive.evaluation.null import joint_structure_test
 from deepjive.evaluation.study import SHUFFLED
+from deepjive.participants import TooFewOrdersError
 
 from .conftest import N_FITTED
 from .fitting import fitted
@@ -142,6 +143,18 @@ def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted
         evidence(ajive, made.data, held_out=np.arange(102, 240), groups=VISITS)
     with pytest.raises(ValueError, match="groups has 5 entries, but there are 240 samples"):
         evidence(ajive, made.data, groups=VISITS[:5])
+
+
+def test_participants_that_gaps_make_uneven_lose_nothing_that_was_measured(
+    ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uneven(*_: Any, **__: Any) -> None:
+        raise TooFewOrdersError("without the samples that have gaps")
+
+    monkeypatch.setattr(study, "diagnose", uneven)
+    found = evidence(ajive, made.data, n_permutations=9, n_fits=0)
+    assert found.findings == []
+    assert found.joint_structure.n_permutations == 9
 
 
 def test_errors_name_what_is_wrong(ajive: AJIVE, made: Synthetic, tmp_path: Path) -> None:
