@@ -83,14 +83,18 @@ def test_several_at_a_time_give_what_one_gives_and_a_failure_loses_none_that_is_
 
 
 def test_what_two_rows_have_in_common_is_measured_once(tmp_path: Path) -> None:
-    cells = [Cell("recovery", row, 0, SMALL, LINEAR) for row in ("one", "other")]
-    asked, said = [], []
-    found = measured(
-        cells, lambda cell: asked.append(cell) or {"joint": 1.0}, tmp_path, lambda *words: said.append(words)
-    )
-    assert len(asked) == 1
-    assert found[0] == found[1]
-    assert said[-1][:2] == (2, 2)
+    cells = [Cell("recovery", row, seed, SMALL, LINEAR) for row, seed in (("one", 0), ("other", 0), ("one", 1))]
+    asked: list[Cell] = []
+    said: list[int] = []
+
+    def count(cell: Cell) -> dict[str, float]:
+        asked.append(cell)
+        return {"joint": float(cell.seed)}
+
+    found = measured(cells, count, tmp_path, lambda done, *_: said.append(done))
+    assert len(asked) == 2
+    assert [figures["joint"] for figures in found] == [0.0, 0.0, 1.0]
+    assert said == [0, 2, 3]
 
 
 def test_what_other_code_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
