@@ -45,6 +45,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Sample shape of each modality, in order.
     features_ : dict of str to list of str, or None
         Names of each modality's features, None where they have none.
+    n_participants_ : int
+        Participants whose samples were fitted.
     mean_ : dict of str to array
         Mean sample of each modality, in data units.
     joint_rank_ : int
@@ -55,6 +57,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     shapes_: dict[str, tuple[int, ...]]
     features_: dict[str, list[str] | None]
+    n_participants_: int
     mean_: dict[str, NDArray]
     joint_rank_: int
     individual_ranks_: dict[str, int]
@@ -240,8 +243,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return check_for_use(X, self.shapes_, features=self._fitted_features())
 
-    def _keep_features(self, data: Modalities) -> None:
-        self._groups = data.groups  # for tests that need no data; not saved
+    def _keep_names(self, data: Modalities) -> None:
+        self.n_participants_ = data.n_participants
         self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
 
     def _fitted_features(self) -> dict[str, list[str] | None]:

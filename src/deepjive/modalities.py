@@ -201,6 +201,11 @@ class Modalities:
         """The participant of each sample, shape (n_samples,), or None where each sample is one of its own."""
         return self._groups
 
+    @property
+    def n_participants(self) -> int:
+        """How many participants the samples are of."""
+        return len(self) if self._groups is None else len(np.unique(self._groups))
+
     def rows(self, name: str, indices: Any) -> NDArray:
         """Read some samples of one modality into memory.
 

@@ -73,10 +73,10 @@ def named_groups(n: int, groups: ArrayLike) -> NDArray:
     return named.astype(str) if named.dtype == object else named  # so that they can be sorted
 
 
-def check_one_each(groups: NDArray | None, purpose: str) -> None:
-    """Refuse several samples of a participant, for what takes each sample for one of its own."""
-    if groups is not None and (participants := len(np.unique(groups))) < len(groups):
-        raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=len(groups), participants=participants))
+def check_one_each(n: int, participants: int, purpose: str) -> None:
+    """Refuse more samples than participants, for what takes each sample for one of its own."""
+    if participants < n:
+        raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=n, participants=participants))
 
 
 def check_apart(groups: NDArray | None, held_out_groups: NDArray | None) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities
+from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities, load
 from deepjive.linear import bootstrap as bootstrap_module
 from deepjive.linear.bootstrap import bootstrap
 from deepjive.linear.factor import make_factor
@@ -195,15 +195,17 @@ def test_other_samples_and_impossible_levels_are_refused():
         bootstrap(model, data, level=90)
 
 
-def test_several_samples_of_a_participant_are_refused():
+def test_several_samples_of_a_participant_are_refused(tmp_path):
     data = Modalities(simulated(0)[0])
     model = fitted(data)
     visits = Modalities(data, groups=np.arange(len(data)) // 2)
     of_visits = fitted(visits)
+    of_visits.save(tmp_path)
     tests = (
         lambda: bootstrap(model, visits, n_draws=2),
         lambda: jackstraw(model, visits, visits.names[0]),
         lambda: permutation_test(of_visits, 9),
+        lambda: permutation_test(load(tmp_path), 9),
         lambda: JIVE().fit(visits),
     )
     for test in tests:

@@ -302,7 +302,7 @@ class DeepJIVE(JointIndividualModel):
         scaling = Scaling(begun["mean"], begun["scale"])
         with own_random_numbers(begun["seed"], fabric.device), same_every_time(), threads_for(data.shapes):
             self._set_up(data.shapes, scaling, begun["joint_rank"], begun["individual_ranks"])
-            self._keep_features(data)
+            self._keep_names(data)
             self._train(data, scaling, fabric, begun, checkpoint, saved)
         self.joint_rank_ = begun["joint_rank"]
 

@@ -224,7 +224,7 @@ class AngleBased(LinearModel, ABC):
         """Step 3, and everything else that is learned."""
         unit = np.sqrt(len(data))
         self.shapes_ = data.shapes
-        self._keep_features(data)
+        self._keep_names(data)
         self.joint_rank_ = joint.shape[1]
         self.individual_ranks_ = {name: len(svd.values) for name, svd in individual.items()}
         self.signal_ranks_ = {signal.name: signal.rank for signal in signals}

@@ -181,7 +181,7 @@ class JIVE(LinearModel):
         joint_rank, individual_ranks = check_ranks(data, joint, individual, auto=rule)
         fixed = Fixed(joint_rank, None if individual_ranks is None else list(individual_ranks.values()))
         if rule == "permutation" and (joint_rank is None or individual_ranks is None):
-            check_one_each(data.groups, "JIVE's search for ranks by permutations")
+            check_one_each(len(data), data.n_participants, "JIVE's search for ranks by permutations")
 
         factors = self._factors(data)
         found = self._find(factors, fixed, rule)
@@ -238,7 +238,7 @@ class JIVE(LinearModel):
         estimate, unit = found.estimate, np.sqrt(len(data))
         individual = dict(zip(data.names, estimate.individual, strict=True))
         self.shapes_ = data.shapes
-        self._keep_features(data)
+        self._keep_names(data)
         self.joint_rank_ = estimate.joint.shape[1]
         self.individual_ranks_ = {name: scores.shape[1] for name, scores in individual.items()}
         self.rank_history_, self.n_iter_ = found.history, estimate.n_iter

@@ -132,7 +132,8 @@ def permutation_test(
     """
     check_is_fitted(model)
     check_measured(model, "The permutation test")
-    check_one_each(getattr(model, "_groups", None), "The permutation test")
+    n = len(model.joint_scores_)
+    check_one_each(n, getattr(model, "n_participants_", n), "The permutation test")  # older models do not know
     unit = np.sqrt(len(model.joint_scores_))
     names, bases = list(model.signal_scores_), [scores / unit for scores in model.signal_scores_.values()]
     count = model.joint_rank_ if n_components is None else n_components

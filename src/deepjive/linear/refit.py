@@ -47,7 +47,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
         raise ValueError(OTHER_MODALITIES.format(purpose=purpose, fitted=list(model.shapes_), given=list(data.names)))
     if len(data) != len(model.joint_scores_):
         raise ValueError(OTHER_SAMPLES.format(purpose=purpose, fitted=len(model.joint_scores_), given=len(data)))
-    check_one_each(data.groups, purpose)
+    check_one_each(len(data), data.n_participants, purpose)
     return check_for_fit(data, type(model).__name__)
 
 
