@@ -64,15 +64,14 @@ def split(data: Modalities, held_out: int, generator: torch.Generator) -> tuple[
         chosen = torch.zeros(n, dtype=torch.bool)
         chosen[(torch.arange(count) + 0.5).mul(n / count).long()] = True
         order = torch.cat([alike[chosen], alike[~chosen]])
-    taken, total = [], 0
-    for i in order.tolist():
-        if total + len(members[i]) - held_out <= held_out - total:
-            taken.append(i)
-            total += len(members[i])
+    taken, rest, total = [], [], 0
+    for rows in (members[i] for i in order.tolist()):
+        nearer = total + len(rows) - held_out <= held_out - total
+        (taken if nearer else rest).append(rows)
+        total += len(rows) if nearer else 0
     if not taken:
-        taken = [min(order.tolist(), key=lambda i: len(members[i]))]
-    rest = [i for i in order.tolist() if i not in set(taken)]
-    held, learned = (rows_of([members[i] for i in some]) for some in (taken, rest))
+        taken = [rest.pop(min(range(n), key=lambda i: len(rest[i])))]
+    held, learned = rows_of(taken), rows_of(rest)
     if len(learned) < max(2, processes()):
         raise ValueError(
             TOO_FEW_PARTICIPANTS.format(n=len(data), participants=n, held_out=len(taken), left=len(learned))
