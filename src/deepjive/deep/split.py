@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepjive.deep.distributed import processes
@@ -64,7 +65,9 @@ def split(data: Modalities, held_out: int, generator: torch.Generator) -> tuple[
         chosen = torch.zeros(n, dtype=torch.bool)
         chosen[(torch.arange(count) + 0.5).mul(n / count).long()] = True
         order = torch.cat([alike[chosen], alike[~chosen]])
-    taken, rest, total = [], [], 0
+    taken: list[NDArray[np.intp]] = []
+    rest: list[NDArray[np.intp]] = []
+    total = 0
     for rows in (members[i] for i in order.tolist()):
         nearer = total + len(rows) - held_out <= held_out - total
         (taken if nearer else rest).append(rows)
