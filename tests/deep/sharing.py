@@ -25,11 +25,12 @@ from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.distributed import as_in_first, number, processes
 from deepjive.deep.launch import launched
 from deepjive.deep.objective import PublishedPhase, RefinementPhase
+from deepjive.deep.orthogonality import Adversary
 from deepjive.deep.steps import Steps
 from deepjive.deep.training import _own_rows, evaluate
 
 IDENTITIES = ("explicit", "exchange", "merged")
-SETTINGS = ("closed_form", "regression"), ("joint_first", "published")
+SETTINGS = ("closed_form", "regression", "adversary"), ("joint_first", "published")
 CASES = [
     *itertools.product(IDENTITIES, *SETTINGS, ("complete",)),
     *itertools.product(IDENTITIES[:2], *SETTINGS, ("gaps",)),
@@ -63,6 +64,8 @@ def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> d
     model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 1))
     make = RefinementPhase if objective == "joint_first" else PublishedPhase
     phase = make(model.network_, 1.0, 0.5)
+    if isinstance(model.network_.orthogonality, Adversary):
+        model.network_.orthogonality.noise = 0.0  # each process draws its own
     phase.progress.fill_(1.0)
     as_in_first(phase)
     torch.manual_seed(0)

@@ -72,6 +72,7 @@ def assert_same(one: DeepJIVE, other: DeepJIVE) -> None:
         (EPOCHS, {"identity": "merged"}),
         (EPOCHS + 1, {"orthogonality": "regression", "identity": "explicit"}),
         (3 * EPOCHS, {"objective": "joint_first"}),
+        (EPOCHS + 1, {"orthogonality": "adversary"}),
     ],
 )
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])

@@ -37,7 +37,7 @@ def test_known_linear_parts_are_recovered(identity: str) -> None:
 
 @pytest.mark.parametrize("identity", IDENTITIES)
 @pytest.mark.parametrize("objective", ["joint_first", "published"])
-@pytest.mark.parametrize("orthogonality", ["closed_form", "regression", None])
+@pytest.mark.parametrize("orthogonality", ["closed_form", "regression", "adversary", None])
 def test_every_combination_decomposes(
     small: Synthetic, identity: str, objective: str, orthogonality: str | None
 ) -> None:

@@ -54,7 +54,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordedSteps, "update", Steps.update)
 
 
-IDENTITIES, MECHANISMS = ("explicit", "exchange", "merged"), ("closed_form", "regression", None)
+IDENTITIES, MECHANISMS = ("explicit", "exchange", "merged"), ("closed_form", "regression", "adversary", None)
 
 
 @pytest.mark.parametrize(

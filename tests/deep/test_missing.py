@@ -16,7 +16,7 @@ from deepjive.deep.batches import Batches, Scaling
 from deepjive.deep.filling import filled
 from deepjive.deep.identity import Exchange, Explicit, Identity, Whitening
 from deepjive.deep.objective import joint_terms
-from deepjive.deep.orthogonality import ClosedForm, Regression
+from deepjive.deep.orthogonality import Adversary, ClosedForm, Learned, Regression
 from deepjive.deep.presence import Presence
 from deepjive.evaluation.recovery import r2
 
@@ -61,7 +61,9 @@ def model(some: Modalities) -> DeepJIVE:
     return fitted(some, **LINEAR)
 
 
-@pytest.mark.parametrize("settings", [{}, {"identity": "explicit"}, {"orthogonality": "regression"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"identity": "explicit"}, {"orthogonality": "regression"}, {"orthogonality": "adversary"}]
+)
 def test_truth_is_recovered_where_three_in_ten_entries_are_missing(
     made: Synthetic, some: Modalities, settings: dict[str, str]
 ) -> None:
@@ -245,7 +247,9 @@ def test_moments_to_whiten_by_are_those_of_the_samples_that_have_the_modality() 
 
 
 @pytest.mark.parametrize(
-    "kind", [ClosedForm(features=0, cosines=0), Regression(1, [1, 0])], ids=lambda o: type(o).__name__
+    "kind",
+    [ClosedForm(features=0, cosines=0), Regression(1, [1, 0]), Adversary(1, [1, 0], noise=0.0)],
+    ids=lambda o: type(o).__name__,
 )
 def test_orthogonality_is_measured_over_the_samples_that_have_the_modality(kind: Any) -> None:
     torch.manual_seed(0)
@@ -253,7 +257,7 @@ def test_orthogonality_is_measured_over_the_samples_that_have_the_modality(kind:
     present = torch.ones(100, 2, dtype=torch.bool)
     present[60:, 0] = False
     z[60:] = 1e3 * joint[60:]
-    for measure in (kind.penalty, *([kind.fit_term] if isinstance(kind, Regression) else [])):
+    for measure in (kind.penalty, *([kind.fit_term] if isinstance(kind, Learned) else [])):
         torch.testing.assert_close(measure([z, other], joint, present), measure([z[:60], other[:60]], joint[:60]))
         assert torch.isfinite(measure([z, other], joint, torch.zeros_like(present)))
 

@@ -1,4 +1,4 @@
-"""The two ways to keep individual latents from what the joint scores predict."""
+"""The ways to keep individual latents from saying anything of the joint scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from deepjive.deep.orthogonality import ClosedForm, Regression
+from deepjive.deep.orthogonality import Adversary, ClosedForm, Regression
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,9 @@ def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alo
 def test_ranks_of_zero_give_no_penalty() -> None:
     assert ClosedForm().penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0
     assert Regression(1, [0]).penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0
+    for adversary, latents in ((Adversary(1, [0]), torch.zeros(8, 0)), (Adversary(0, [2]), torch.randn(8, 2))):
+        joint = torch.randn(8, len(latents.T) == 0)
+        assert adversary.penalty([latents], joint) == adversary.fit_term([latents], joint) == 0.0
 
 
 def test_regression_network_learns_dependence_and_its_residual_is_free_of_it() -> None:
@@ -105,7 +108,7 @@ def test_regression_network_learns_dependence_and_its_residual_is_free_of_it() -
         regression.fit_term([z], joint).backward()
         optimizer.step()
     assert regression.penalty([z], joint) > 0.8
-    assert ClosedForm().penalty([regression.residual(0, z, joint).detach()], joint) < 0.35
+    assert ClosedForm().penalty([regression.decoded(0, z, joint).detach()], joint) < 0.35
 
 
 def test_regression_penalty_moves_the_latents_not_the_network() -> None:
@@ -122,3 +125,57 @@ def test_regression_fit_term_moves_the_network_not_the_latents() -> None:
     regression.fit_term([z], joint).backward()
     assert z.grad is None
     assert all(weight.grad is not None for weight in regression.parameters())
+
+
+def taught(adversary: Adversary, individual: list[torch.Tensor], joint: torch.Tensor) -> Adversary:
+    optimizer = torch.optim.Adam(adversary.parameters(), 1e-2)
+    for _ in range(300):
+        optimizer.zero_grad()
+        adversary.fit_term(individual, joint).backward()
+        optimizer.step()
+    return adversary.eval()
+
+
+def test_adversary_finds_by_what_it_learned_what_a_batch_is_too_small_to_show() -> None:
+    """Which of eight far corners latents lie in: no sum of their parts says it."""
+    corners = torch.randint(0, 2, (8192, 3)) * 2.0 - 1.0
+    z, joint = corners + 0.1 * torch.randn(8192, 3), corners.prod(1, keepdim=True)
+    batch = slice(0, 64)
+    assert taught(Adversary(1, [3]), [z[2048:]], joint[2048:]).penalty([z[batch]], joint[batch]) > 0.8
+    strange = z[batch][torch.randperm(64)]
+    by_chance = ClosedForm().penalty([strange], joint[batch])
+    assert ClosedForm().penalty([z[batch]], joint[batch]) < by_chance + 0.1
+
+
+def test_adversary_predicts_the_other_modalities_individual_latents_too() -> None:
+    z = torch.randn(512, 1)
+    alike, joint = [z, z + 0.1 * torch.randn(512, 1)], torch.zeros(512, 0)
+    assert taught(Adversary(0, [1, 1]), alike, joint).penalty(alike, joint) > 0.8
+
+
+def test_adversary_penalty_moves_the_latents_and_its_fit_term_the_network() -> None:
+    joint, z = torch.randn(64, 1, requires_grad=True), torch.randn(64, 1, requires_grad=True)
+    adversary = Adversary(1, [1])
+    adversary.penalty([z + joint.detach()], joint).backward()
+    assert z.grad is not None
+    assert z.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in adversary.parameters())
+    z.grad = None
+    adversary.fit_term([z], joint).backward()
+    assert z.grad is None
+    assert all(weight.grad is not None for weight in adversary.parameters())
+    assert joint.grad is None
+
+
+def test_adversary_covers_latents_by_noise_of_their_own_size_while_training_alone() -> None:
+    adversary, z = Adversary(1, [2], noise=0.3), torch.randn(4096, 2) * torch.tensor([1.0, 1e-3])
+    noise = adversary.decoded(0, z, z[:, :1]) - z
+    torch.testing.assert_close(noise.std(0), 0.3 * z.std(0), rtol=0.05, atol=0)
+    assert adversary.eval().decoded(0, z, z[:, :1]) is z
+
+
+def test_adversary_leaves_a_latent_that_does_not_vary_without_a_gradient_that_is_no_number() -> None:
+    z = torch.zeros(32, 2, requires_grad=True)
+    adversary, joint = Adversary(1, [2]), torch.randn(32, 1)
+    (adversary.penalty([z], joint) + adversary.decoded(0, z, joint).sum()).backward()
+    assert torch.isfinite(z.grad).all()  # type: ignore[arg-type]

@@ -142,13 +142,15 @@ def test_scaling_is_exact_in_pieces_and_ignores_missing_samples() -> None:
     np.testing.assert_allclose(scaling.scale["b"], (x - x.mean(0)).std(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("store", ["npy", "h5", "zarr"])
+@pytest.mark.parametrize(
+    ("store", "orthogonality"), [("npy", "adversary"), ("h5", "regression"), ("zarr", "regression")]
+)
 def test_the_same_seed_gives_the_same_weights_from_disk_and_in_memory(
-    small: Synthetic, tmp_path: Path, store: str
+    small: Synthetic, tmp_path: Path, store: str, orthogonality: str
 ) -> None:
-    """Bit by bit; a regression network and dropout draw random numbers on the way."""
+    """Bit by bit; networks of their own, noise and dropout draw random numbers on the way."""
     paths = {name: _stored(tmp_path / f"{name}.{store}", array) for name, array in small.data.items()}
-    settings = {"max_epochs": 2, "dropout": 0.1, "orthogonality": "regression", "networks": "dense"}
+    settings = {"max_epochs": 2, "dropout": 0.1, "orthogonality": orthogonality, "networks": "dense"}
     from_disk = fitted(Modalities(paths), memory_limit=0, **settings)
     for key, weight in fitted(small.data, **settings).network_.state_dict().items():
         assert torch.equal(weight, from_disk.network_.state_dict()[key])

@@ -7,7 +7,7 @@ import pytest
 
 from deepjive.datasets.rotation import turned
 from deepjive.evaluation.cross_prediction import cross_prediction
-from deepjive.evaluation.turning import explained_by_turning
+from deepjive.evaluation.turning import explained_by_turning, explained_in_windows, scores_over_turns
 
 N = 60
 
@@ -29,24 +29,43 @@ def places(images):
     return np.column_stack([images.sum(1) @ np.arange(15.0), images.sum(2) @ np.arange(15.0)])
 
 
+def explained(encode, images, degrees, how=explained_by_turning):
+    return how(encode(turned(images, degrees)), degrees, scores_over_turns(encode, images))
+
+
 def test_an_angle_counted_from_each_images_own_beginning_explains_scores(dots, degrees):
     radians = np.deg2rad(degrees)
     angle = np.column_stack([np.sin(radians), np.cos(radians)])
     assert cross_prediction(angle, places(turned(dots, degrees))) < 0.2
-    assert explained_by_turning(places, dots, degrees) > 0.95
+    assert explained(places, dots, degrees) > 0.95
+    assert explained(places, dots, degrees, explained_in_windows) > 0.95
 
 
 def test_scores_that_turning_does_not_change_are_not_explained(dots, degrees):
     own = np.random.default_rng(2).normal(size=(N, 2))
-    assert explained_by_turning(lambda images: own, dots, degrees) < 0.1
+    assert explained(lambda images: own, dots, degrees) < 0.1
 
 
 def test_each_score_counts_the_same(dots, degrees):
     own = np.random.default_rng(2).normal(size=(N, 1))
-    half = explained_by_turning(lambda images: np.hstack([places(images)[:, :1], 1000.0 * own]), dots, degrees)
+    half = explained(lambda images: np.hstack([places(images)[:, :1], 1000.0 * own]), dots, degrees)
     assert half == pytest.approx(0.5, abs=0.15)
 
 
 def test_scores_that_differ_with_every_turn_are_not_explained(dots, degrees):
     rng = np.random.default_rng(3)
-    assert explained_by_turning(lambda images: rng.normal(size=(N, 2)), dots, degrees) < 0.1
+    assert explained(lambda images: rng.normal(size=(N, 2)), dots, degrees) < 0.1
+
+
+def test_windows_find_in_noise_little_more_than_one_over_the_images_in_half_a_degree():
+    rng = np.random.default_rng(4)
+    noise, degrees = rng.normal(size=(7200, 1)), rng.uniform(0, 360, 7200)
+    constant = np.repeat(noise[:, None], 36, axis=1)  # no beginning can be found, so none is taken
+    assert explained_in_windows(noise, degrees, constant) == pytest.approx(1.1 / 10, abs=0.02)
+
+
+def test_windows_are_counted_from_each_images_own_beginning():
+    rng = np.random.default_rng(5)
+    degrees, own, grid = rng.uniform(0, 360, 7200), 10.0 * rng.integers(36, size=7200), np.arange(0, 360, 10)
+    curves = np.cos(np.deg2rad(grid + own[:, None]))[..., None]
+    assert explained_in_windows(np.cos(np.deg2rad(degrees + own))[:, None], degrees, curves) > 0.99

@@ -82,6 +82,7 @@ class Orthogonality(StrEnum):
 
     closed_form = "closed_form"
     regression = "regression"
+    adversary = "adversary"
     none = "none"
 
 

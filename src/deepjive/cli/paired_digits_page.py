@@ -54,7 +54,9 @@ READINGS = {
         "The second image is the first one turned by any angle, so an angle is all that is individual. With more "
         "individual scores than an angle needs, they should still not tell the digit, neither to a linear classifier "
         "nor to one with a radial kernel. Which way up an image stands is not in the data, so the angle is also "
-        "counted from each image's own beginning, which other turns of the image give."
+        "counted from each image's own beginning, which other turns of the image give. Scores are whitened, so that "
+        "each counts the same, whatever it does to the image; latents are what the decoder sees, and what SPLICE "
+        "measures, by variances within half a degree that find .17 where there is nothing."
     ),
 }
 FRACTIONS = ("error", "right")

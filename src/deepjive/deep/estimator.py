@@ -27,7 +27,7 @@ from deepjive.deep.launch import launched
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
 from deepjive.deep.objective import ObjectiveName, phases_of
-from deepjive.deep.orthogonality import ClosedForm, OrthogonalityName, Regression
+from deepjive.deep.orthogonality import OrthogonalityName, make_orthogonality
 from deepjive.deep.parameters import check_parameters
 from deepjive.deep.phases import train_in_turn
 from deepjive.deep.progress import progress_of, steps_of
@@ -81,7 +81,7 @@ class DeepJIVE(JointIndividualModel):
     identity : {"exchange", "explicit", "merged"}
         How joint scores are made the same in all modalities: see `deepjive.deep.identity`. "merged" needs all
         modalities of every sample.
-    orthogonality : {"closed_form", "regression", None}
+    orthogonality : {"closed_form", "regression", "adversary", None}
         How individual scores are kept unpredictable from the joint ones: see `deepjive.deep.orthogonality`.
     objective : {"joint_first", "published"}
         What is minimized: see `deepjive.deep.objective`.
@@ -338,17 +338,12 @@ class DeepJIVE(JointIndividualModel):
         self.individual_ranks_ = {name: int(individual_ranks[name]) for name in shapes}
         ranks = list(self.individual_ranks_.values())
         whiten = self.objective == "joint_first"
-        orthogonality: ClosedForm | Regression | None = None
-        if joint_rank and self.orthogonality == "regression":
-            orthogonality = Regression(joint_rank, ranks)
-        elif self.orthogonality == "closed_form":
-            orthogonality = ClosedForm()
         self.network_ = Network(
             list(network_builders(self.shapes_, self.networks, self.dropout).values()),
             joint_rank,
             ranks,
             make_identity(self.identity, len(shapes), joint_rank, whiten),
-            orthogonality,
+            make_orthogonality(self.orthogonality, joint_rank, ranks),
             self.individual_decoder == "conditioned",
         )
         self.standardizers_ = torch.nn.ModuleList(Standardizer(rank) for rank in (joint_rank, *ranks)).double()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.identity import Identity, Latents, Merged
 from deepjive.deep.networks import NetworkBuilder
-from deepjive.deep.orthogonality import ClosedForm, Regression
+from deepjive.deep.orthogonality import Orthogonality
 from deepjive.deep.presence import Presence
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Network(nn.Module):
         Number of individual scores of each modality.
     identity : Identity
         What ties the joint scores.
-    orthogonality : ClosedForm, Regression or None
+    orthogonality : Orthogonality or None
         What keeps the individual scores from the joint ones.
     conditioned : bool
         Whether individual decoders also see the joint scores.
@@ -58,7 +58,7 @@ class Network(nn.Module):
         joint_rank: int,
         individual_ranks: Sequence[int],
         identity: Identity,
-        orthogonality: ClosedForm | Regression | None,
+        orthogonality: Orthogonality | None,
         conditioned: bool,
     ) -> None:
         super().__init__()
@@ -101,13 +101,13 @@ class Network(nn.Module):
         return self.identity.joint(self.latents(x, presence), presence)
 
     def individual_scores(self, x: Sequence[Tensor | None], joint: Tensor) -> list[Tensor | None]:
-        """Individual scores (batch, individual_rank) of each modality; with `Regression`, its residuals."""
+        """Individual scores (batch, individual_rank) of each modality, as they are decoded."""
         raw = [None if one is None else encoder(one) for encoder, one in zip(self.individual_encoders, x, strict=True)]
         return [None if z is None else self.orthogonalized(k, z, joint) for k, z in enumerate(raw)]
 
     def orthogonalized(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
         """The individual latent that is decoded."""
-        return self.orthogonality.residual(k, z, joint) if isinstance(self.orthogonality, Regression) else z
+        return z if self.orthogonality is None else self.orthogonality.decoded(k, z, joint)
 
     def joint_part(self, k: int, joint: Tensor) -> Tensor:
         """J_k (batch, *shape)."""

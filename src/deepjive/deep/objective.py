@@ -38,7 +38,7 @@ from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.expectation import Expectation, expected_of
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
-from deepjive.deep.orthogonality import Regression
+from deepjive.deep.orthogonality import Learned
 from deepjive.deep.presence import Presence, mean_square, squared_error
 from deepjive.deep.start import start_individual, start_joint
 
@@ -96,7 +96,7 @@ class Phase(nn.Module, ABC):
         """
 
     def auxiliary(self) -> list[nn.Module]:
-        """Modules with an optimizer of their own: the regression network."""
+        """Modules with an optimizer of their own: those of a learned orthogonality."""
         return []
 
     def start(self, sample: Batch, held_out: Batch) -> None:
@@ -151,7 +151,7 @@ class IndividualPhase(Phase):
         return self.network.individual_modules
 
     def auxiliary(self) -> list[nn.Module]:
-        return _regression(self.network)
+        return _learned(self.network)
 
     def start(self, sample: Batch, held_out: Batch) -> None:
         x, present = sample
@@ -187,7 +187,7 @@ class BothParts(Phase):
         return [*self.network.joint_modules, *self.network.individual_modules]
 
     def auxiliary(self) -> list[nn.Module]:
-        return _regression(self.network)
+        return _learned(self.network)
 
     def _penalized(
         self,
@@ -202,8 +202,10 @@ class BothParts(Phase):
         if self.network.identity.latent_term:
             terms["identity"] = self.network.identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
-        weight = _warmed(self.orthogonality_weight, self.network, self.progress)
-        return _with_orthogonality(terms, total, self.network, raw, joint, weight, presence)
+        return _with_orthogonality(terms, total, self.network, raw, joint, self._weight(), presence)
+
+    def _weight(self) -> Tensor | float:
+        return _warmed(self.orthogonality_weight, self.network, self.progress)
 
 
 class RefinementPhase(BothParts):
@@ -254,6 +256,9 @@ class RefinementPhase(BothParts):
         terms["reconstruction"] = _mean_of_measured(parts, rest, presence)
         total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
         return self._penalized(terms, total, latents, raw, joint.detach(), presence)
+
+    def _weight(self) -> float:
+        return self.orthogonality_weight  # raised before, in the individual phase
 
 
 class PublishedPhase(BothParts):
@@ -355,9 +360,9 @@ def _with_orthogonality(
         *raw, joint = of_all_processes([*raw, joint])
         terms["orthogonality"] = orthogonality.penalty(raw, joint, present)
         total = total + weight * terms["orthogonality"]
-    if isinstance(orthogonality, Regression):
-        terms["regression"] = orthogonality.fit_term(raw, joint, present)
-        total = total + terms["regression"]
+    if isinstance(orthogonality, Learned):
+        terms[orthogonality.name] = orthogonality.fit_term(raw, joint, present)
+        total = total + terms[orthogonality.name]
     return terms | {"total": total}
 
 
@@ -369,13 +374,13 @@ def _mean_of_measured(parts: Sequence[Tensor], targets: Sequence[Tensor], presen
     return _mean(errors)
 
 
-def _regression(network: Network) -> list[nn.Module]:
-    return [network.orthogonality] if isinstance(network.orthogonality, Regression) else []
+def _learned(network: Network) -> list[nn.Module]:
+    return [network.orthogonality] if isinstance(network.orthogonality, Learned) else []
 
 
 def _warmed(weight: float, network: Network, progress: Tensor) -> Tensor | float:
-    """The weight of the regression network's penalty is raised over the first half of training, as in the paper."""
-    return weight * (2.0 * progress).clamp(max=1.0) if isinstance(network.orthogonality, Regression) else weight
+    """The weight of a learned penalty is raised over the first half of training, as the paper does."""
+    return weight * (2.0 * progress).clamp(max=1.0) if isinstance(network.orthogonality, Learned) else weight
 
 
 def _mean(terms: Sequence[Tensor]) -> Tensor:

@@ -4,21 +4,30 @@
                         Fourier features of what it must not depend on, solved exactly on every batch. It shows its
                         scores, as far as they are usual, and cosines of them;
 - regression (paper)    a network R_k is trained, by its own optimizer, to predict z_S,k from z_J; the residual
-                        z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized.
+                        z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized;
+- adversary             a network A_k is trained, by its own optimizer, to predict z_J from z_S,k with noise added; the
+                        variance of its predictions is penalized. The decoder sees z_S,k with noise, too.
 
 A fraction of the scores' own variance could be lowered by making a few samples' scores huge: these are then most of the
 variance, and the dependence of all the others counts for nothing. So scores are measured in median absolute deviations
 and bounded. Cosines see what means do not, such as a spread that depends on the joint scores.
 
-Both are zero for independent latents. The closed form also takes the other modalities' individual latents, JIVE's
-second condition: individual parts share nothing.
+A batch holds too few samples to show all that ten individual scores together say of thirty joint ones; a network that
+learns from all batches finds it. What an adversary cannot see it cannot forbid, so that an encoder would keep it in
+variations as small as it takes: noise covers these, for the decoder as for the adversary.
+
+All are zero for independent latents. The closed form and the adversary also take the other modalities' individual
+latents, JIVE's second condition: individual parts share nothing.
 
 Sources: DeepJIVE (arXiv 2507.19682), section 2.3.3, as summarised publicly; random Fourier features: Rahimi and Recht
-(2007), "Random features for large-scale kernel machines".
+(2007), "Random features for large-scale kernel machines"; an adversary that predicts the other modality, and the
+variance of its predictions: Koukuntla et al. (2024, SPLICE, arXiv 2408.12091). Joint scores in the place of the other
+modality, and noise, are ours.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -33,10 +42,59 @@ from deepjive.deep.networks import NoScores
 LEAST_ROWS = 4
 USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of normal scores; beyond, scores are bounded
 
-OrthogonalityName = Literal["closed_form", "regression"]
+NOISE = 0.3  # standard deviations of a score, that an adversary's scores are covered by
+
+OrthogonalityName = Literal["closed_form", "regression", "adversary"]
 
 
-class ClosedForm(nn.Module):
+class Orthogonality(nn.Module, ABC):
+    """What keeps individual latents from saying anything of the joint scores."""
+
+    def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+        """What is decoded of modality k's individual latent (batch, individual_rank)."""
+        return z
+
+    @abstractmethod
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
+        """How much individual latents and joint scores have in common, from 0 to about 1; a scalar.
+
+        Parameters
+        ----------
+        individual : sequence of Tensor, each (batch, individual_rank)
+            Individual latents of each modality.
+        joint : Tensor, (batch, joint_rank)
+            Joint scores; no gradient flows into them.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which modality.
+        """
+
+
+class Learned(Orthogonality):
+    """Orthogonality by networks that have an optimizer of their own.
+
+    Attributes
+    ----------
+    name : str
+        Name of the term that its networks are trained on.
+    networks : nn.ModuleList
+        One for each modality.
+    """
+
+    name: str
+    networks: nn.ModuleList
+
+    @abstractmethod
+    def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
+        """What the networks are trained on; latents and scores, as of `penalty`, are left alone."""
+
+    def _frozen(self, k: int, x: Tensor) -> Tensor:
+        """What a network says, without a gradient for the network."""
+        network = self.networks[k]
+        weights = {name: weight.detach() for name, weight in network.named_parameters()}
+        return functional_call(network, weights, (x,))
+
+
+class ClosedForm(Orthogonality):
     """Explained fraction by ridge regression on random Fourier features.
 
     Parameters
@@ -56,32 +114,13 @@ class ClosedForm(nn.Module):
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities of the explained fraction.
 
-        Parameters
-        ----------
-        individual : sequence of Tensor, each (batch, individual_rank)
-            Individual latents of each modality.
-        joint : Tensor, (batch, joint_rank)
-            Joint scores; no gradient flows into them.
-        present : Tensor of bool, (batch, n_modalities), or None
-            Which sample has which modality. Of each, the samples that have it count, with the mean where another's
-            latent is not there; fewer than `LEAST_ROWS` a regressor tell nothing.
-
-        Returns
-        -------
-        Tensor, scalar in [0, 1]
+        Of each modality the samples that have it count, with the mean where another's latent is not there; fewer than
+        `LEAST_ROWS` a regressor tell nothing.
         """
-        if present is not None:
-            individual = [_mean_where_absent(z, here) for z, here in zip(individual, present.T, strict=True)]
         fractions = []
-        for k, z in enumerate(individual):
-            if z.shape[1] == 0:
-                continue
-            others = [other for i, other in enumerate(individual) if i != k]
-            regressors = torch.cat([joint, *others], dim=1).detach()
-            if present is not None:
-                z, regressors = z[present[:, k]], regressors[present[:, k]]
+        for z, regressors in _beside_others(individual, joint, present):
             enough = present is None or len(z) >= LEAST_ROWS * regressors.shape[1]
-            if regressors.shape[1] and enough:
+            if z.shape[1] and regressors.shape[1] and enough:
                 fractions.append(self.explained(z, regressors))
         return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
 
@@ -104,7 +143,7 @@ class ClosedForm(nn.Module):
         return _centred(FourierFeatures(x.shape[1], count, x.device)(x))
 
 
-class Regression(nn.Module):
+class Regression(Learned):
     """The paper's regression network, one for each modality.
 
     Parameters
@@ -117,13 +156,15 @@ class Regression(nn.Module):
         Hidden units in each of the two layers.
     """
 
+    name = "regression"
+
     def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
             _perceptron(joint_rank, width, rank) if rank else NoScores() for rank in individual_ranks
         )
 
-    def residual(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+    def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
         """The orthogonalized individual latent z_S,k - R_k(z_J); no gradient reaches R_k or z_J."""
         return z - self._frozen(k, joint.detach())
 
@@ -132,7 +173,7 @@ class Regression(nn.Module):
         fractions = []
         for k, (z, scores) in enumerate(_measured(individual, joint, present)):
             if z.shape[1] and (present is None or len(z) > 1):
-                rest = self.residual(k, z, scores)
+                rest = self.decoded(k, z, scores)
                 fractions.append(1 - _centred(rest).square().sum() / (_centred(z).square().sum() + 1e-8))
         return torch.stack(fractions).mean().clamp_min(0.0) if fractions else joint.new_zeros(())
 
@@ -145,10 +186,70 @@ class Regression(nn.Module):
         ]
         return torch.stack(terms).mean() if terms else joint.new_zeros(())
 
-    def _frozen(self, k: int, joint: Tensor) -> Tensor:
-        network = self.networks[k]
-        weights = {name: weight.detach() for name, weight in network.named_parameters()}
-        return functional_call(network, weights, (joint,))
+
+class Adversary(Learned):
+    """A network for each modality that predicts the joint scores, and the others' individual ones, from its own.
+
+    Parameters
+    ----------
+    joint_rank : int
+        Number of joint scores.
+    individual_ranks : sequence of int
+        Number of individual scores of each modality.
+    width : int
+        Hidden units in each of the two layers.
+    noise : float
+        Standard deviation of the noise added to individual scores while training, in those of the scores.
+    """
+
+    name = "adversary"
+
+    def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64, noise: float = NOISE) -> None:
+        super().__init__()
+        self.noise, every = noise, joint_rank + sum(individual_ranks)
+        self.networks = nn.ModuleList(
+            _perceptron(rank, width, every - rank) if 0 < rank < every else NoScores() for rank in individual_ranks
+        )
+
+    def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+        """The individual latent, with noise while training."""
+        return z + self.noise * _deviation(z) * torch.randn_like(z) if self.training else z
+
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
+        """Mean over modalities, and all that A_k predicts, of the variance of its predictions; A_k is left alone."""
+        found = [
+            self._frozen(k, self._shown(z)).var(0, unbiased=False).mean()
+            for k, (z, _) in enumerate(_beside_others(individual, joint, present))
+            if self._has_a_say(k, z)
+        ]
+        return torch.stack(found).mean() if found else joint.new_zeros(())
+
+    def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
+        """What A_k is trained on: the unexplained fraction of all that it predicts."""
+        errors = [
+            (self.networks[k](self._shown(z.detach())) - _standardized(others)).square().mean()
+            for k, (z, others) in enumerate(_beside_others(individual, joint, present))
+            if self._has_a_say(k, z)
+        ]
+        return torch.stack(errors).mean() if errors else joint.new_zeros(())
+
+    def _shown(self, z: Tensor) -> Tensor:
+        shown = _centred(z) / _deviation(z)
+        return shown + self.noise * torch.randn_like(shown) if self.training else shown
+
+    def _has_a_say(self, k: int, z: Tensor) -> bool:
+        return not isinstance(self.networks[k], NoScores) and len(z) > 1
+
+
+def make_orthogonality(
+    name: OrthogonalityName | None, joint_rank: int, individual_ranks: Sequence[int]
+) -> Orthogonality | None:
+    """The orthogonality of a name; none without joint scores for a regression network to predict from."""
+    if name == "closed_form":
+        return ClosedForm()
+    if name == "adversary":
+        return Adversary(joint_rank, individual_ranks)
+    return Regression(joint_rank, individual_ranks) if name == "regression" and joint_rank else None
 
 
 def _perceptron(inputs: int, width: int, outputs: int) -> nn.Module:
@@ -162,6 +263,20 @@ def _measured(individual: Sequence[Tensor], joint: Tensor, present: Tensor | Non
     if present is None:
         return [(z, joint) for z in individual]
     return [(z[here], joint[here]) for z, here in zip(individual, present.T, strict=True)]
+
+
+def _beside_others(individual: Sequence[Tensor], joint: Tensor, present: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    """For each modality the individual latents, and the joint scores and others' latents side by side, detached.
+
+    They are of the samples that have the modality, with the mean where another's latent is not there.
+    """
+    if present is not None:
+        individual = [_mean_where_absent(z, here) for z, here in zip(individual, present.T, strict=True)]
+    pairs = []
+    for k, z in enumerate(individual):
+        others = torch.cat([joint, *(other for i, other in enumerate(individual) if i != k)], dim=1).detach()
+        pairs.append((z, others) if present is None else (z[present[:, k]], others[present[:, k]]))
+    return pairs
 
 
 def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
@@ -184,6 +299,11 @@ def _median(x: Tensor) -> Tensor:
 
 def _centred(x: Tensor) -> Tensor:
     return x - x.mean(0)
+
+
+def _deviation(z: Tensor) -> Tensor:
+    """Each score's standard deviation over the batch; its gradient is finite where that is 0."""
+    return (z.var(0, unbiased=False) + 1e-12).sqrt()
 
 
 def _standardized(x: Tensor) -> Tensor:

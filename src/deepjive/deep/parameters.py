@@ -9,7 +9,7 @@ from deepjive.deep.launch import STRATEGIES
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "identity": ("explicit", "exchange", "merged"),
-    "orthogonality": ("closed_form", "regression", None),
+    "orthogonality": ("closed_form", "regression", "adversary", None),
     "objective": ("joint_first", "published"),
     "individual_decoder": ("additive", "conditioned"),
     "strategy": STRATEGIES,

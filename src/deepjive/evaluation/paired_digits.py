@@ -33,7 +33,7 @@ from deepjive.evaluation.classes import LINEAR_SAMPLES, cluster_error, linear_sv
 from deepjive.evaluation.cross_prediction import cross_prediction
 from deepjive.evaluation.paired_methods import IDENTITIES, METHODS, Fitted, PairScores, fit_method
 from deepjive.evaluation.recovery import r2
-from deepjive.evaluation.turning import explained_by_turning
+from deepjive.evaluation.turning import explained_by_turning, explained_in_windows, scores_over_turns
 from deepjive.modalities import Modalities
 
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
@@ -46,7 +46,8 @@ LABELS = "labels"  # no method of pairs: an encoder that is told the digits
 JOINT, OWN = 9, 10  # ten classes span nine dimensions; a tenth joint score would hold what one modality has alone
 LINEAR = ("AJIVE", "CCA", "PCA")
 SOUNDS = 2400
-TURNED = 2000  # images whose angles are looked at
+ADVERSARY: dict[str, Any] = {"orthogonality": "adversary", "orthogonality_weight": 5.0}
+TURNED = 5000  # most images whose angles are looked at: as many as SPLICE's notebook
 
 Figures = dict[str, float]
 
@@ -230,6 +231,7 @@ def _rotated(budget: Budget) -> Rows:
         ranks = {"original": 0, "turned": size}
         own = deep | {"individual_ranks": ranks}
         rows.append((f"{size} individual scores", "rotated", own))
+        rows.append((f"{size} individual scores, adversary", "rotated", own | ADVERSARY))
         rows.append((f"{size} individual scores, convolutional encoders", "rotated", own | {"networks": "mixed"}))
         rows.append((f"{size}, AJIVE", "rotated", _plain(n, "AJIVE", 30, ranks)))
     return rows
@@ -381,11 +383,25 @@ def _turned(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
     images, degrees = np.asarray(test.data["original"])[:TURNED], np.rad2deg(np.arctan2(*angle[:TURNED].T)) % 360
     figures["digit right, linear classifier, individual of turned"] = told
     figures["individual variance explained by the angle"] = cross_prediction(angle, own(test.data))
-    figures["the same, from each image's own beginning"] = explained_by_turning(
-        lambda turned: own(Modalities({"original": images, "turned": turned})), images, degrees
-    )
     figures["angle explained by individual scores"] = cross_prediction(own(test.data), angle)
+    scores = own(test.data)[:TURNED]
+    curves = scores_over_turns(lambda turned: own(Modalities({"original": images, "turned": turned})), images)
+    figures["individual variance by the angle from each image's own beginning"] = explained_by_turning(
+        scores, degrees, curves
+    )
+    if hasattr(fitted.model, "standardizers_"):
+        scores, curves = (_latents(fitted.model, array) for array in (scores, curves))
+        figures["the same, latents"] = explained_by_turning(scores, degrees, curves)
+        figures["the same, latents, as SPLICE has it"] = explained_in_windows(scores, degrees, curves)
     return figures | _explained(fitted, pairs)
+
+
+def _latents(model: Any, scores: NDArray) -> NDArray:
+    """The latents that the turned image's individual scores (..., rank) are a standard form of."""
+    import torch
+
+    back = model.standardizers_[1 + list(model.individual_ranks_).index("turned")]
+    return back.inverse(torch.as_tensor(scores)).numpy()
 
 
 @lru_cache(maxsize=1)
