@@ -1,6 +1,6 @@
 """The one-dimensional experiment: what is recovered of modalities whose parts are known.
 
-Four parts, each a table: *recovery* by all identities and orthogonality mechanisms, beside AJIVE and JIVE and beside
+Four parts, each a table: *recovery* by all identities, by closed form and regression network, beside AJIVE and JIVE and beside
 modalities shuffled against each other; *sizes*, when samples, features, noise and modalities grow; *ablation*, what
 each piece of the objective buys; *ranks*, what wrong ranks cost. DeepJIVE (arXiv 2507.19682, section 3.1, as summarised
 publicly) shows the first.
@@ -226,7 +226,7 @@ def _ablation(base: dict[str, Any], quick: bool) -> list[Cell]:
         for over in (0, 1):
             stated = "ranks over by one" if over else "true ranks"
             for objective in ("published", "joint_first"):
-                for orthogonality in (None, "regression", "closed_form"):
+                for orthogonality in (None, "regression", "closed_form", "adversary"):
                     model = _deep(1 + over, 1 + over, objective=objective, orthogonality=orthogonality)
                     words = (objective.replace("_", " "), (orthogonality or "none").replace("_", " "))
                     rows.append((f"{kind}, {stated}, {words[0]}, {words[1]}", data, model))

@@ -37,15 +37,16 @@ READ_TABLE = (
 WORDS = {
     "recovery": (
         "What is recovered",
-        "All identity constraints with both orthogonality mechanisms, beside the linear methods with the same ranks, "
+        "All identity constraints with the closed form and the regression network, beside the linear methods with the same ranks, "
         "and AJIVE with the joint rank that is best for it in hindsight. The last rows show modalities whose samples "
         "were shuffled against each other, in which nothing is joint.",
     ),
     "sizes": ("How it changes with size", "Samples, features, noise and number of modalities, one at a time."),
     "ablation": (
         "What each piece buys",
-        "The published objective and joint-first training, each without orthogonality, with the regression network "
-        "and with the closed form, at the true ranks and with every rank one too large; then the closed form's weight.",
+        "The published objective and joint-first training, each without orthogonality, with the regression network, "
+        "the closed form and the adversary, at the true ranks and with every rank one too large; then the closed "
+        "form's weight.",
     ),
     "ranks": ("What wrong ranks cost", "The joint rank off by up to two, and individual ranks that are too large."),
 }
