@@ -85,8 +85,9 @@ CHANGE = {
         "that could run ahead."
     ),
     LEAK: (
-        "Raise orthogonality_weight (of a deep model), or joint_rank if what leaks is joint variation that found no "
-        "joint score; until then do not read the individual scores as free of the joint ones."
+        "Raise orthogonality_weight (of a deep model), use orthogonality='adversary' where there are many individual "
+        "scores, or raise joint_rank if what leaks is joint variation that found no joint score; until then do not "
+        "read the individual scores as free of the joint ones."
     ),
     DEAD: "Lower {rank} by one: nothing is left for this score to explain.",
     GAP: "The model memorises: use more samples, smaller ranks, dropout (e.g. 0.2) or more weight_decay.",

@@ -1,9 +1,9 @@
 """The one-dimensional experiment: what is recovered of modalities whose parts are known.
 
-Four parts, each a table: *recovery* by all identities, by closed form and regression network, beside AJIVE and JIVE and beside
-modalities shuffled against each other; *sizes*, when samples, features, noise and modalities grow; *ablation*, what
-each piece of the objective buys; *ranks*, what wrong ranks cost. DeepJIVE (arXiv 2507.19682, section 3.1, as summarised
-publicly) shows the first.
+Four parts, each a table: *recovery* by all identities, by closed form and regression network, beside AJIVE and JIVE and
+beside modalities shuffled against each other; *sizes*, when samples, features, noise and modalities grow; *ablation*,
+what each piece of the objective buys; *ranks*, what wrong ranks cost. DeepJIVE (arXiv 2507.19682, section 3.1, as
+summarised publicly) shows the first.
 """
 
 from __future__ import annotations

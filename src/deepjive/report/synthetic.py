@@ -37,9 +37,9 @@ READ_TABLE = (
 WORDS = {
     "recovery": (
         "What is recovered",
-        "All identity constraints with the closed form and the regression network, beside the linear methods with the same ranks, "
-        "and AJIVE with the joint rank that is best for it in hindsight. The last rows show modalities whose samples "
-        "were shuffled against each other, in which nothing is joint.",
+        "All identity constraints with the closed form and the regression network, beside the linear methods with the "
+        "same ranks, and AJIVE with the joint rank that is best for it in hindsight. The last rows show modalities "
+        "whose samples were shuffled against each other, in which nothing is joint.",
     ),
     "sizes": ("How it changes with size", "Samples, features, noise and number of modalities, one at a time."),
     "ablation": (
