@@ -226,3 +226,17 @@ def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: 
     assert [scalar.step for scalar in scalars] == [5, 6]
     expected = model.history_["validation_reconstruction"][4:]
     np.testing.assert_allclose([scalar.value for scalar in scalars], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("orthogonality", ["regression", "adversary"])
+def test_the_weight_of_a_learned_penalty_rises_in_the_individual_phase_and_is_whole_in_refinement(
+    small: Synthetic, orthogonality: str
+) -> None:
+    history = fitted(small.data, max_epochs=4, orthogonality=orthogonality, orthogonality_weight=2.0).history_
+    losses = ("prediction", "decoding", "agreement", "reconstruction", orthogonality)
+    weights: dict[str, list[float]] = {}
+    for i, phase in enumerate(history["phase"]):
+        rest = history["train_total"][i] - np.nansum([history[f"train_{name}"][i] for name in losses])
+        weights.setdefault(phase, []).append(rest / history["train_orthogonality"][i])
+    np.testing.assert_allclose(weights["individual"], [0, 1, 2, 2], atol=2e-3)
+    np.testing.assert_allclose(weights["refinement"], 2, atol=2e-3)

@@ -218,7 +218,7 @@ class Adversary(Learned):
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities, and all that A_k predicts, of the variance of its predictions; A_k is left alone."""
         found = [
-            self._frozen(k, self._shown(z)).var(0, unbiased=False).mean()
+            self._frozen(k, self._shown(z)).float().var(0, unbiased=False).mean()
             for k, (z, _) in enumerate(_beside_others(individual, joint, present))
             if self._has_a_say(k, z)
         ]
@@ -234,7 +234,7 @@ class Adversary(Learned):
         return torch.stack(errors).mean() if errors else joint.new_zeros(())
 
     def _shown(self, z: Tensor) -> Tensor:
-        shown = _centred(z) / _deviation(z)
+        shown = _centred(z.float()) / _deviation(z.float())
         return shown + self.noise * torch.randn_like(shown) if self.training else shown
 
     def _has_a_say(self, k: int, z: Tensor) -> bool:
