@@ -18,7 +18,7 @@ from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.averaging import MovingAverage
 from deepjive.deep.batches import AHEAD, Batches, Scaling, read_ahead
 from deepjive.deep.networks import Encoder
-from deepjive.deep.objective import JointPhase
+from deepjive.deep.objective import JointPhase, phases_of
 from deepjive.deep.plateau import Plateau
 from deepjive.deep.training import TrainingError, _groups, evaluate
 from deepjive.modalities import Modalities
@@ -228,9 +228,9 @@ def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: 
     np.testing.assert_allclose([scalar.value for scalar in scalars], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("orthogonality", ["regression", "adversary"])
-def test_the_weight_of_a_learned_penalty_rises_in_the_individual_phase_and_is_whole_in_refinement(
-    small: Synthetic, orthogonality: str
+@pytest.mark.parametrize(("orthogonality", "refinement"), [("regression", [0, 1, 2, 2]), ("adversary", [2, 2, 2, 2])])
+def test_the_weight_of_a_learned_penalty_rises_but_an_adversarys_not_again_in_refinement(
+    small: Synthetic, orthogonality: str, refinement: list[float]
 ) -> None:
     history = fitted(small.data, max_epochs=4, orthogonality=orthogonality, orthogonality_weight=2.0).history_
     losses = ("prediction", "decoding", "agreement", "reconstruction", orthogonality)
@@ -239,4 +239,21 @@ def test_the_weight_of_a_learned_penalty_rises_in_the_individual_phase_and_is_wh
         rest = history["train_total"][i] - np.nansum([history[f"train_{name}"][i] for name in losses])
         weights.setdefault(phase, []).append(rest / history["train_orthogonality"][i])
     np.testing.assert_allclose(weights["individual"], [0, 1, 2, 2], atol=2e-3)
-    np.testing.assert_allclose(weights["refinement"], 2, atol=2e-3)
+    np.testing.assert_allclose(weights["refinement"], refinement, atol=2e-3)
+
+
+def test_training_is_judged_with_an_adversarys_penalty_and_not_before_it_has_learned(small: Synthetic) -> None:
+    """Reconstruction alone is best where the adversary knows nothing; closed form and regression are judged by it."""
+    terms = {"prediction": 1.0, "reconstruction": 0.5, "orthogonality": 0.1}
+    for orthogonality, error, judged in (
+        ("adversary", 1.0, False),
+        ("regression", 0.5, True),
+        ("closed_form", 0.5, True),
+    ):
+        network = fitted(small.data, max_epochs=1, orthogonality=orthogonality).network_
+        joint, individual, refinement = phases_of("joint_first", network, 1.0, 5.0)
+        assert individual.error(terms) == pytest.approx(error)
+        assert refinement.error(terms) == pytest.approx(1.0 + error)
+        assert joint.error({"prediction": 1.0}) == 1.0
+        assert (individual.judges_the_start, refinement.judges_the_start) == (judged, True)
+        assert phases_of("published", network, 1.0, 5.0)[0].judges_the_start is judged

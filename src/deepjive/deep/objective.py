@@ -38,7 +38,7 @@ from deepjive.deep.distributed import of_all_processes
 from deepjive.deep.expectation import Expectation, expected_of
 from deepjive.deep.identity import Exchange, Latents
 from deepjive.deep.model import Network
-from deepjive.deep.orthogonality import Learned
+from deepjive.deep.orthogonality import Adversary, Learned
 from deepjive.deep.presence import Presence, mean_square, squared_error
 from deepjive.deep.start import start_individual, start_joint
 
@@ -59,6 +59,10 @@ class Phase(nn.Module, ABC):
         Patience relative to the training's; less where a later phase goes on from here.
     renewed_every : int or None
         Steps after which to call `renew` again within an epoch; None if it need not be called.
+    orthogonality_weight : float
+        Of the penalty, in the end.
+    teaches : bool
+        Whether networks of a learned orthogonality have learned nothing before this phase.
     margin : float
         Fraction by which training must lower the monitored error for its weights to be taken. Where a phase starts
         from a linear solution, what is learnt for less than half a percent is noise.
@@ -72,6 +76,8 @@ class Phase(nn.Module, ABC):
     patience = 1.0
     margin = 1e-4
     renewed_every: int | None = None
+    orthogonality_weight = 0.0
+    teaches = False
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -106,8 +112,28 @@ class Phase(nn.Module, ABC):
         """Learn anew what the loss takes from the model as it is, from training samples and from held-out ones."""
 
     def error(self, terms: Mapping[str, float]) -> float:
-        """What decides when to stop: the sum of the monitored terms."""
-        return sum(terms[name] for name in self.monitored)
+        """What decides when to stop: the sum of the monitored terms, and the penalty of an adversary.
+
+        An adversary that has learned little forbids little, so that errors without its penalty are lowest at first.
+        """
+        error = sum(terms[name] for name in self.monitored)
+        if isinstance(self.network.orthogonality, Adversary) and "orthogonality" in terms:
+            error += self.orthogonality_weight * terms["orthogonality"]
+        return error
+
+    @property
+    def judges_the_start(self) -> bool:
+        """Whether the weights before training may be the best; not where an adversary is still to learn."""
+        return not (isinstance(self.network.orthogonality, Adversary) and self.teaches)
+
+    def weight_now(self) -> Tensor | float:
+        """The weight of the penalty: a learned one's is raised over the first half of training, as in the paper.
+
+        An adversary's is not raised again in refinement.
+        """
+        kind = self.network.orthogonality
+        rises = isinstance(kind, Learned) and (self.teaches or not isinstance(kind, Adversary))
+        return self.orthogonality_weight * (2.0 * self.progress).clamp(max=1.0) if rises else self.orthogonality_weight
 
 
 class JointPhase(Phase):
@@ -142,6 +168,7 @@ class IndividualPhase(Phase):
     """Individual scores from what the joint part leaves."""
 
     name, monitored, patience, margin = "individual", ("reconstruction",), 0.5, 5e-3
+    teaches = True
 
     def __init__(self, network: Network, orthogonality_weight: float) -> None:
         super().__init__(network)
@@ -164,7 +191,7 @@ class IndividualPhase(Phase):
             rest = [target - network.joint_part(k, joint) for k, target in enumerate(x)]
         parts, raw = network.individual_parts(x, joint)
         terms = {"reconstruction": _mean_of_measured(parts, rest, presence)}
-        weight = _warmed(self.orthogonality_weight, network, self.progress)
+        weight = self.weight_now()
         return _with_orthogonality(terms, terms["reconstruction"], network, raw, joint, weight, presence)
 
 
@@ -202,10 +229,7 @@ class BothParts(Phase):
         if self.network.identity.latent_term:
             terms["identity"] = self.network.identity.term(latents, presence)
             total = total + self.identity_weight * terms["identity"]
-        return _with_orthogonality(terms, total, self.network, raw, joint, self._weight(), presence)
-
-    def _weight(self) -> Tensor | float:
-        return _warmed(self.orthogonality_weight, self.network, self.progress)
+        return _with_orthogonality(terms, total, self.network, raw, joint, self.weight_now(), presence)
 
 
 class RefinementPhase(BothParts):
@@ -257,14 +281,12 @@ class RefinementPhase(BothParts):
         total = terms["prediction"] + terms["decoding"] + terms["agreement"] + terms["reconstruction"]
         return self._penalized(terms, total, latents, raw, joint.detach(), presence)
 
-    def _weight(self) -> float:
-        return self.orthogonality_weight  # raised before, in the individual phase
-
 
 class PublishedPhase(BothParts):
     """Joint and individual autoencoders trained together."""
 
     name, monitored = "published", ("reconstruction",)
+    teaches = True
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         network, identity, presence = self.network, self.network.identity, Presence.of(present)
@@ -376,11 +398,6 @@ def _mean_of_measured(parts: Sequence[Tensor], targets: Sequence[Tensor], presen
 
 def _learned(network: Network) -> list[nn.Module]:
     return [network.orthogonality] if isinstance(network.orthogonality, Learned) else []
-
-
-def _warmed(weight: float, network: Network, progress: Tensor) -> Tensor | float:
-    """The weight of a learned penalty is raised over the first half of training, as the paper does."""
-    return weight * (2.0 * progress).clamp(max=1.0) if isinstance(network.orthogonality, Learned) else weight
 
 
 def _mean(terms: Sequence[Tensor]) -> Tensor:

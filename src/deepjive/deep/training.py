@@ -164,7 +164,8 @@ def train(
     steps = steps_of(phase, module, optimizers, job.fabric, settings, batches.whole)
     if saved is None:
         renew()
-        plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
+        if phase.judges_the_start:
+            plateau.verdict(0, phase.error(evaluate(phase, batches, job.validation_rows, settings.batch_size)))
         state.keep_best()
     else:
         state.restore(saved)
