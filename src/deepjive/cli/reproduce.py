@@ -121,7 +121,7 @@ def mnist(
     ),
     study: Annotated[list[Study] | None, typer.Option(help="A question; may be repeated.", show_default="all")] = None,
     method: Annotated[list[Method] | None, typer.Option(help="A method; may be repeated.", show_default="all")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few pairs, one seed: 5 minutes with --jobs 2.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few pairs, one seed: 6 minutes with --jobs 2.")] = False,
     pairs: Annotated[int | None, typer.Option(min=500, help="Training pairs.", show_default="50000")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of data and networks.", show_default="5")] = None,
     max_epochs: Annotated[
