@@ -96,6 +96,7 @@ def test_ranks_of_zero_give_no_penalty() -> None:
     for adversary, latents in ((Adversary(1, [0]), torch.zeros(8, 0)), (Adversary(0, [2]), torch.randn(8, 2))):
         joint = torch.randn(8, len(latents.T) == 0)
         assert adversary.penalty([latents], joint) == adversary.fit_term([latents], joint) == 0.0
+        assert adversary.decoded(0, latents, joint) is latents
 
 
 def test_regression_network_learns_dependence_and_its_residual_is_free_of_it() -> None:

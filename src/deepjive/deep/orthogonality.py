@@ -213,7 +213,9 @@ class Adversary(Learned):
 
     def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
         """The individual latent, with noise while training."""
-        return z + self.noise * _deviation(z) * torch.randn_like(z) if self.training else z
+        if not self.training or isinstance(self.networks[k], NoScores):
+            return z
+        return z + self.noise * _deviation(z) * torch.randn_like(z)
 
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
         """Mean over modalities, and all that A_k predicts, of the variance of its predictions; A_k is left alone."""
