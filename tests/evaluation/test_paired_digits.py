@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepjive.datasets.folders import VARIABLE
 from deepjive.datasets.mnist import load_digit_images
 from deepjive.datasets.pairs import PairedSplits, same_class
 from deepjive.evaluation import paired_digits
@@ -55,6 +56,17 @@ def test_a_shuffled_cell_has_the_pairs_of_the_true_one_in_another_order() -> Non
     first, second = (pairs_of(cell, NOWHERE).test.data for cell in (true, null))
     np.testing.assert_array_equal(first["turned"], second["turned"])
     assert not np.array_equal(first["noisy"], second["noisy"])
+
+
+def test_pairs_of_other_images_are_not_taken_for_those_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    cell = cells_of(SMALL, NOWHERE, ("noisy",))[0]
+    first = pairs_of(cell, NOWHERE)
+    assert pairs_of(cell, NOWHERE) is first
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert pairs_of(cell, NOWHERE) is not first
 
 
 def test_fits_that_two_studies_need_are_made_once() -> None:

@@ -150,7 +150,8 @@ def run_cell(cell: Cell, sources: Sources, models: Path | None = None) -> Figure
 
 def pairs_of(cell: Cell, sources: Sources) -> PairedSplits:
     """The pairs that a cell is about."""
-    return _pairs(cell.data["pairs"], cell.data["n"], cell.seed, cell.data["images"], sources)
+    data = cell.data
+    return _pairs(data["pairs"], data["n"], cell.seed, data["images"], sources, os.environ.get(VARIABLE))
 
 
 def deep_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -270,10 +271,10 @@ def _loaded(folder: Path | None, _: str | None) -> DigitImages:
 
 
 @lru_cache(maxsize=1)
-def _pairs(name: str, n: int, seed: int, source: str, sources: Sources) -> PairedSplits:
-    """Pairs, the last ones kept; `source` keeps those of MNIST apart from those of its stand-in."""
+def _pairs(name: str, n: int, seed: int, source: str, sources: Sources, place: str | None) -> PairedSplits:
+    """Pairs, the last ones kept; `source` and `place` keep those of other images apart."""
     if name.endswith(SHUFFLED):
-        return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, source, sources), seed)
+        return shuffled_pairs(_pairs.__wrapped__(name.removesuffix(SHUFFLED), n, seed, source, sources, place), seed)
     if name == "sound":
         return image_sound(sources.mnist, sources.fsdd, n // SOUNDS, random_state=seed)
     sizes = (n, max(500, n // 5), max(500, n // 5))
