@@ -32,10 +32,10 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets.anatomy import REGIONS
 from deepjive.datasets.phantom import make_phantom
 from deepjive.evaluation.bootstrap_maps import BootstrapMap, BootstrapMaps, bootstrap_maps
-from deepjive.evaluation.cells import Cell, measured
 from deepjive.evaluation.covariation import false_discovery
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.refit import quietly
+from deepjive.experiments.cells import Cell, measured
 from deepjive.imaging.grid import mni_grid, sphere_distance
 
 NAMES = ("mri", "pet")
@@ -151,7 +151,7 @@ def _by_ratio(maps: BootstrapMap, draws: int) -> NDArray:
 def from_the_weights_of(model: Any) -> Iterator[None]:
     """Refits begin with the weights of a fitted network instead of at a linear solution."""
     state = {name: values.clone() for name, values in model.network_.state_dict().items()}
-    here = "deepjive.deep.objective"
+    here = "deepjive.deep.training.objective"
     joint = mock.patch(f"{here}.start_joint", lambda network, *_: network.load_state_dict(state))
     with joint, mock.patch(f"{here}.start_individual"):
         yield

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from deepjive.datasets.adni import read_cohort
 from deepjive.datasets.phantom import make_phantom
 from deepjive.datasets.phantom_files import write_caps
-from deepjive.evaluation.brain_study import BrainStudy, Budget, brain_study
-from deepjive.evaluation.cells import Cell, measured
+from deepjive.experiments.brain.study import BrainStudy, Budget, brain_study
+from deepjive.experiments.cells import Cell, measured
+from deepjive.imaging.cohort import read_cohort
 
 
 def measure(cell: Cell) -> dict[str, float]:

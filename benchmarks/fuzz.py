@@ -37,10 +37,10 @@ import numpy as np
 
 import deepjive as dj
 from deepjive import persistence
-from deepjive.files import read_array, read_labels
+from deepjive.data.files import read_array, read_labels
+from deepjive.data.readers.guard import UnreadableError
+from deepjive.data.readers.lazy import LabelledRows
 from deepjive.persistence import ModelFolderError
-from deepjive.readers.guard import UnreadableError
-from deepjive.readers.lazy import LabelledRows
 
 HANG = 60
 MEMORY = 12 * 2**30

@@ -31,14 +31,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from deepjive.deep import training
-from deepjive.deep.averaging import MovingAverage
-from deepjive.deep.batches import Scaling
 from deepjive.deep.estimator import DeepJIVE
-from deepjive.deep.launch import launched
-from deepjive.deep.objective import RefinementPhase
-from deepjive.deep.steps import FIRST, RecordedSteps, Steps
-from deepjive.evaluation.paired_digits import deep_settings
+from deepjive.deep.runtime.launch import launched
+from deepjive.deep.training import training
+from deepjive.deep.training.averaging import MovingAverage
+from deepjive.deep.training.batches import Scaling
+from deepjive.deep.training.objective import RefinementPhase
+from deepjive.deep.training.steps import FIRST, RecordedSteps, Steps
+from deepjive.experiments.digits.paired_digits import deep_settings
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -78,7 +78,7 @@ def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tu
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
     phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight)
     modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
-    chosen = training.Settings(1, case.batch, model.learning_rate, model.weight_decay)
+    chosen = settings.Settings(1, case.batch, model.learning_rate, model.weight_decay)
     module, optimizers = training._set_up(phase, modules, fabric, chosen)
     pieces = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
     many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from deepjive import DeepJIVE
 from deepjive.datasets.synthetic import make_synthetic
-from deepjive.deep import checkpoint
+from deepjive.deep.training import checkpoint
 
 EPOCHS = 8
 

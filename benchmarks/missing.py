@@ -40,7 +40,7 @@ from sklearn.preprocessing import StandardScaler
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep.unrolling import KernelRegression
+from deepjive.deep.geometry.unrolling import KernelRegression
 from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)

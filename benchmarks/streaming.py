@@ -65,7 +65,7 @@ def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
     import torch
 
     from deepjive import DeepJIVE, Modalities
-    from deepjive.deep.state import PhaseState
+    from deepjive.deep.training.state import PhaseState
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

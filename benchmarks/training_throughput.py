@@ -13,8 +13,8 @@ Samples are those that steps were taken on: training samples, in whole batches, 
 over the phases; `fit` may end a phase early, and its linear start counts as time without samples.
 Each run is a process of its own, so that peaks of memory do not mix, and warms up on a small fit first. Runs alternate;
 shown are medians, for the ratio that of pairs of neighbouring runs, with the lowest and the highest. Small samples are
-fitted in one thread whatever --threads says (see `deepjive.deep.threads`); the bare loop takes what it is given,
-and several threads say something of it only on a machine with nothing else to do.
+fitted in one thread whatever --threads says (see `deepjive.deep.runtime.threads`); the bare loop takes what it is
+given, and several threads say something of it only on a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def model(epochs: int):
 
 def fit(data, epochs: int, clock: Clock, passes: Passes) -> int:
     """Fit, with the phases timed and their epochs counted on the way; gives the number of training samples."""
-    from deepjive.deep import phases
+    from deepjive.deep.training import phases
 
     train, rows = phases.train, []
 
@@ -94,9 +94,9 @@ def bare(data, epochs: int, clock: Clock, passes: Passes) -> int:
     """The same phases over as many training samples, in plain PyTorch; gives the number of training samples."""
     import torch
 
-    from deepjive.deep.batches import Scaling
-    from deepjive.deep.objective import phases_of
-    from deepjive.modalities import Modalities
+    from deepjive.data.modalities import Modalities
+    from deepjive.deep.training.batches import Scaling
+    from deepjive.deep.training.objective import phases_of
 
     modalities, settings = Modalities(data), model(epochs)
     scaling = Scaling.of(modalities)

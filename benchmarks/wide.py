@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep import coordinates
+from deepjive.deep.training import coordinates
 from deepjive.evaluation.recovery import r2
 
 RANKS = range(1, 11)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import deepjive.batches
+import deepjive.data.chunks
 from deepjive import AJIVE, Decomposition, Modalities
 from deepjive.decomposition import BATCH
 
@@ -145,7 +145,7 @@ def test_variance_fractions_are_those_of_the_formula_and_add_up_to_one(parts):
 
 
 def test_variance_is_computed_once_and_in_pieces_of_fixed_memory(parts, model, monkeypatch):
-    monkeypatch.setattr(deepjive.batches, "BATCH_NUMBERS", 15 * 50)
+    monkeypatch.setattr(deepjive.data.chunks, "BATCH_NUMBERS", 15 * 50)
     whole = parts.variance_explained
     assert max(n for _, name, n in model.calls if name == "image") == 50
     model.calls.clear()

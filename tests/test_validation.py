@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-import deepjive.batches
+import deepjive.data.chunks
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
 from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
 
@@ -228,7 +228,7 @@ def test_too_few_samples_are_counted_against_what_the_estimator_needs():
 
 
 def test_checks_work_in_pieces_of_fixed_memory_and_count_over_all_of_them(monkeypatch):
-    monkeypatch.setattr(deepjive.batches, "BATCH_NUMBERS", 12)  # three samples of four numbers
+    monkeypatch.setattr(deepjive.data.chunks, "BATCH_NUMBERS", 12)  # three samples of four numbers
     late = with_value(with_value(PET, (8, 3), np.nan), slice(17, None), np.inf)
     with pytest.raises(ValueError, match=r"'pet' contains 13 values .* first in sample 8"):
         check_for_fit({"mri": MRI, "pet": late}, "Model")
@@ -236,7 +236,7 @@ def test_checks_work_in_pieces_of_fixed_memory_and_count_over_all_of_them(monkey
 
 @pytest.mark.parametrize("ones", [slice(3, 4), slice(12, None), slice(17, 18)], ids=["first", "between", "last"])
 def test_a_modality_is_constant_only_if_all_pieces_are_the_same(monkeypatch, ones):
-    monkeypatch.setattr(deepjive.batches, "BATCH_NUMBERS", 12)  # twelve samples of one number, then eight
+    monkeypatch.setattr(deepjive.data.chunks, "BATCH_NUMBERS", 12)  # twelve samples of one number, then eight
     check_for_fit({"mri": MRI, "pet": with_value(np.zeros((N, 1)), ones, 1.0)}, "Model")
 
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from deepjive._version import __version__
+from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.modalities import Modalities
 
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from deepjive.linear.permutation import jackstraw, permutation_test
     from deepjive.persistence import load
 
-__version__ = "0.1.0"
-
 __all__ = [
     "AJIVE",
     "JIVE",
@@ -40,6 +39,7 @@ __all__ = [
     "HeteroJIVE",
     "Modalities",
     "SeparateAutoencoders",
+    "__version__",
     "bootstrap",
     "fill_missing",
     "jackstraw",

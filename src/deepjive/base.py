@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition
-from deepjive.modalities import Modalities, as_modalities
 from deepjive.validation import check_for_use
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
@@ -214,7 +214,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         -------
         Decomposition
         """
-        from deepjive.readers.annotated import write_results
+        from deepjive.data.readers.annotated import write_results
 
         check_is_fitted(self)
         names = [name for name in getattr(mdata, "mod", mdata) if name in self.shapes_]

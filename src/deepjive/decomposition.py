@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.batches import row_batches
-from deepjive.modalities import NO_MODALITY, Modalities
+from deepjive.data.chunks import row_batches
+from deepjive.data.modalities import NO_MODALITY, Modalities
 
 BATCH = 256
 

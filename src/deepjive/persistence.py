@@ -82,7 +82,7 @@ def save(model: Any, path: str | Path, run: Mapping[str, Any] | None = None) -> 
     run : mapping, optional
         How the model came about, kept in the config: text, numbers, and dicts and lists of these.
     """
-    from deepjive import __version__
+    from deepjive._version import __version__
 
     kind = type(model)
     if CLASSES.get(kind.__name__) != kind.__module__:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive.batches import row_batches
-from deepjive.modalities import Modalities, as_modalities
-from deepjive.readers.lazy import forget
+from deepjive.data.chunks import row_batches
+from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.data.readers.lazy import forget
 
 ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "

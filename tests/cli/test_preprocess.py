@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive.cli.preprocess_tables import write_clinical, write_maps
-from deepjive.datasets.adni import Cohort, read_cohort, read_cohort_table
+from deepjive.imaging.cohort import Cohort, read_cohort, read_cohort_table
 from deepjive.imaging.preprocessing import engines
 from deepjive.imaging.preprocessing.subject import Outcome, Subject
-from imaging.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
+from deepjive.imaging.preprocessing.tables import write_clinical, write_maps
+from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
 
 pytest.importorskip("nilearn")
 

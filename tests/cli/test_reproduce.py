@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from deepjive.cli import reproduce
-from deepjive.evaluation import synthetic_study
-from deepjive.evaluation.cells import Cell
-from deepjive.evaluation.paired_digits import LABELS, STUDIES
-from deepjive.evaluation.paired_methods import METHODS
+from deepjive.experiments.cells import Cell
+from deepjive.experiments.digits.paired_digits import LABELS, STUDIES
+from deepjive.experiments.digits.paired_methods import METHODS
+from deepjive.experiments.synthetic import study as synthetic_study
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import torch
 
 from deepjive import load
 from deepjive.cli import runs
-from deepjive.deep import checkpoint
-from deepjive.deep.checkpoint import FILE, Checkpoint
-from deepjive.deep.steps import Steps
+from deepjive.deep.training import checkpoint
+from deepjive.deep.training.checkpoint import FILE, Checkpoint
+from deepjive.deep.training.steps import Steps
 
 # The command shows warnings as lines: that training ended at its budget, or was interrupted.
 pytestmark = pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
@@ -58,7 +58,7 @@ def same_weights(one, other):
 def test_a_run_that_was_killed_goes_on_to_the_same_scores_and_config(invoke, words, files):
     code = f"""
 import os, signal
-from deepjive.deep import checkpoint
+from deepjive.deep.training import checkpoint
 checkpoint.SECONDS = 0.0
 offer, seen = checkpoint.Checkpoint.offer, []
 def offer_and_die(self, state):

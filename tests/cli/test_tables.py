@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from deepjive.cli.tables import csv_text, file_names, history_text, scores_text
+from deepjive.report.tables import csv_text, file_names, history_text, scores_text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd", "@sum", "\tx", "\r=x", "\uff1d1+1"])

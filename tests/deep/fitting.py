@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import DeepJIVE
-from deepjive.deep.checkpoint import Checkpoint
+from deepjive.deep.training.checkpoint import Checkpoint
 
 
 def fitted(data: Any, joint_rank: Any = 1, individual_ranks: Any = 1, **settings: Any) -> DeepJIVE:

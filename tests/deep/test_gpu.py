@@ -15,8 +15,8 @@ from torch import nn
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep import checkpoint, training
-from deepjive.deep.steps import RecordedSteps, Steps
+from deepjive.deep.training import checkpoint, training
+from deepjive.deep.training.steps import RecordedSteps, Steps
 
 from .fitting import CutError, cut_after
 

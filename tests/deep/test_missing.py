@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from deepjive import DeepJIVE, Modalities, SeparateAutoencoders, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep.batches import Batches, Scaling
-from deepjive.deep.filling import filled
-from deepjive.deep.identity import Exchange, Explicit, Identity, Whitening
-from deepjive.deep.objective import joint_terms
-from deepjive.deep.orthogonality import Adversary, ClosedForm, Learned, Regression
-from deepjive.deep.presence import Presence
+from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Whitening
+from deepjive.deep.constraints.orthogonality import Adversary, ClosedForm, Learned, Regression
+from deepjive.deep.constraints.presence import Presence
+from deepjive.deep.geometry.filling import filled
+from deepjive.deep.training.batches import Batches, Scaling
+from deepjive.deep.training.objective import joint_terms
 from deepjive.evaluation.recovery import r2
 
 from .fitting import fitted

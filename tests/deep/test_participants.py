@@ -12,9 +12,9 @@ import torch
 from deepjive import Modalities, SeparateAutoencoders
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep import estimator
-from deepjive.deep.checkpoint import CheckpointError, fingerprint
-from deepjive.deep.ranks import candidates, select_ranks
-from deepjive.deep.split import split
+from deepjive.deep.geometry.ranks import candidates, select_ranks
+from deepjive.deep.training.checkpoint import CheckpointError, fingerprint
+from deepjive.deep.training.split import split
 
 from .fitting import fitted
 
@@ -92,7 +92,7 @@ def test_about_as_many_samples_are_held_out_as_asked_for_however_uneven_particip
 def test_a_checkpoint_of_other_participants_is_refused(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepjive.deep.checkpoint.SECONDS", 0.0)
+    monkeypatch.setattr("deepjive.deep.training.checkpoint.SECONDS", 0.0)
     data, who = visits(small.data)
     model = fitted(data, max_epochs=1)
     model.fit(data, resume=tmp_path)

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, DeepJIVE, Modalities
+from deepjive.data.groups import members_of
 from deepjive.evaluation import bootstrap_draws
 from deepjive.evaluation.bootstrap_draws import matched
 from deepjive.evaluation.bootstrap_maps import bootstrap_maps
 from deepjive.evaluation.covariation import effect_along, effect_maps
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.refit import quietly
-from deepjive.participants import members_of
 
 SLOPES = np.r_[np.linspace(-1.0, 1.0, 20), np.zeros(20)]
 

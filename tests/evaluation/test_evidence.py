@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
+from deepjive.data.groups import TooFewOrdersError
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.evaluation import study
 from deepjive.evaluation.evidence import Evidence, evidence
 from deepjive.evaluation.null import joint_structure_test
 from deepjive.evaluation.study import SHUFFLED
-from deepjive.participants import TooFewOrdersError
 
 from .conftest import N_FITTED
 from .fitting import fitted

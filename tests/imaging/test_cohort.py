@@ -1,76 +1,248 @@
-import json
-import multiprocessing
-
+import numpy as np
 import pytest
 
-from deepjive.imaging.preprocessing.cohort import preprocess_cohort
-from deepjive.imaging.preprocessing.subject import Settings, Subject
-from imaging.tiny_engine import CRASHES, FAILS, VOXEL, TinyEngine, write_bids
+from deepjive.imaging.bids import entities, find_scans
+from deepjive.imaging.cohort import read_cohort, read_cohort_table
+from deepjive.imaging.grid import template
 
 pytest.importorskip("nilearn")
-SETTINGS = Settings(voxel=VOXEL)
+GREY = "t1/spm/dartel/group-AD/{0}_T1w_segm-graymatter_space-Ixi549Space_modulated-{1}{2}_probability.nii.gz"
+SUVR = "pet/preprocessing/group-AD/{0}_trc-{1}_pet_space-Ixi549Space_suvr-{2}{3}_pet.nii.gz"
 
 
 @pytest.fixture
-def cohort(tmp_path, write_nifti):
-    def make(**brightest):
-        names = {f"sub-{name}": value for name, value in brightest.items()}
-        bids = write_bids(tmp_path / "bids", write_nifti, names)
-        return [
-            Subject(name, "ses-M00", *(next((bids / name).rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet")))
-            for name in names
-        ]
+def caps(tmp_path, write_nifti):
+    """Three participants: the PET of the first comes six months after T1, the second has no PET, the third no T1."""
 
-    return make
+    def write(subject, session, name, *parts):
+        path = tmp_path / "caps" / "subjects" / subject / session / name.format(f"{subject}_{session}", *parts)
+        return write_nifti(path)
+
+    for session in ("ses-M00", "ses-M24"):
+        write("sub-A", session, GREY, "on", "")
+        write("sub-A", session, GREY, "on", "_fwhm-8mm")
+        write("sub-A", session, GREY, "off", "")
+    write("sub-A", "ses-M06", SUVR, "18FAV45", "pons", "")
+    write("sub-A", "ses-M06", SUVR, "18FAV45", "pons", "_mask-brain_fwhm-8mm")
+    write("sub-B", "ses-M00", GREY, "on", "")
+    write("sub-C", "ses-M00", SUVR, "18FAV45", "pons", "")
+    return tmp_path / "caps"
 
 
-@pytest.mark.slow
-def test_one_that_fails_and_one_that_crashes_stop_no_other(cohort, tmp_path):
-    subjects = cohort(a=1000.0, b=FAILS, c=CRASHES, d=900.0)
-    seen = []
-    outcomes = preprocess_cohort(
-        [*subjects, subjects[0]], TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_progress=seen.append
+@pytest.fixture
+def sources(caps):
+    return {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
+
+
+def test_entities_are_read_from_names():
+    assert entities("x/sub-1_ses-M00_trc-11CPIB_pet.nii.gz") == {"sub": "1", "ses": "M00", "trc": "11CPIB"}
+
+
+def test_the_t1_nearest_the_pet_is_joined_and_missing_stays_missing(sources):
+    cohort = read_cohort(sources, max_months=12)
+    rows = cohort.table.set_index("participant_id")
+    assert cohort.samples == ["sub-A_ses-M06", "sub-C_ses-M00", "sub-B_ses-M00"]
+    assert (
+        rows.at["sub-A", "mri"].name
+        == "sub-A_ses-M00_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz"
     )
-    assert [outcome.subject.name for outcome in outcomes] == [f"sub-{name}_ses-M00" for name in "abcd"]
-    assert [outcome.done for outcome in outcomes] == [["anat", "pet"], [], [], ["anat", "pet"]]
-    reasons = [" ".join(problem.reason for problem in outcome.problems) for outcome in outcomes]
-    assert reasons[0] == "it is given more than once; the first is used"
-    assert reasons[1] == "step 'segment' failed: the registration diverged"
-    assert reasons[2].startswith("its process ended with signal SIGKILL")
-    assert reasons[3] == ""
-    assert outcomes[2].problems[0].file == str(subjects[2].t1)
-    words = [now.words for now in seen if now.subject.name == "sub-d_ses-M00" and now.outcome is None]
-    assert words[:2] == ["check T1", "segment"]
-    again = preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out")
-    assert [outcome.skipped for outcome in again] == [["anat", "pet"], [], [], ["anat", "pet"]]
+    assert rows.at["sub-A", "pet"].name.endswith("suvr-pons_pet.nii.gz")
+    cohort, data = cohort.read(12)
+    assert data.present.tolist() == [[True, True], [False, True], [True, False]]
+    assert cohort.complete().samples == ["sub-A_ses-M06"]
+    near = read_cohort(sources, max_months=3)
+    assert any("no mri within 3 months of the pet" in problem.reason for problem in near.problems)
 
 
-@pytest.mark.slow
-def test_an_interrupt_leaves_no_process_behind_and_what_was_done_is_kept(cohort, tmp_path):
-    subjects = cohort(a=1000.0, b=900.0, c=800.0)
-
-    def interrupt(now):
-        if now.outcome is not None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_progress=interrupt)
-    assert not multiprocessing.active_children()
-    sidecars = list((tmp_path / "out").rglob("*modulated_probseg.json"))
-    assert all(json.loads(path.read_text())["Key"] for path in sidecars)
-    done = preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out", jobs=2)
-    assert not any(outcome.problems for outcome in done)
-    assert sum(bool(outcome.skipped) for outcome in done) >= 1
+def test_dates_count_more_than_names_of_sessions(sources, tmp_path):
+    bids = tmp_path / "bids"
+    (bids / "sub-A").mkdir(parents=True)
+    (bids / "participants.tsv").write_text("participant_id\tsex\tdiagnosis_sc\nsub-A\tF\tCN\nsub-B\tn/a\tAD\n")
+    (bids / "sub-A" / "sub-A_sessions.tsv").write_text(
+        "session_id\tage\tdiagnosis\texamination_date\n"
+        "ses-M00\t70\tCN\t2010-01-01\nses-M06\t70.5\tMCI\t2011-12-20\nses-M24\t72\tAD\t2012-01-01\n"
+    )
+    rows = read_cohort(sources, clinical=bids).table.set_index("participant_id")
+    assert "ses-M24" in str(rows.at["sub-A", "mri"])
+    assert rows.at["sub-A", "diagnosis"] == "MCI"
+    assert rows.at["sub-A", "age"] == 70.5
+    assert rows["sex"].isna().tolist() == [False, True, True]
 
 
-def test_nothing_runs_without_a_process_or_an_engine(cohort, tmp_path):
-    with pytest.raises(ValueError, match="jobs is 0"):
-        preprocess_cohort([], TinyEngine(), SETTINGS, tmp_path, jobs=0)
+def test_a_scan_of_the_same_session_is_joined_whatever_is_known_of_its_time(tmp_path, write_nifti):
+    for session in ("ses-01", "ses-02"):
+        for kind, folder in (("T1w", "anat"), ("trc-X_pet", "pet")):
+            write_nifti(tmp_path / "sub-A" / session / folder / f"sub-A_{session}_{kind}.nii.gz")
+    write_nifti(tmp_path / "sub-A" / "ses-03" / "pet" / "sub-A_ses-03_trc-X_pet.nii.gz")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)})
+    joined = [path and path.name for path in cohort.table["t1"]]
+    assert joined == ["sub-A_ses-01_T1w.nii.gz", "sub-A_ses-02_T1w.nii.gz", None]
+    (problem,) = cohort.problems
+    assert problem.subject == "sub-A_ses-03"
+    assert "whether a t1 is near the pet in time is not known" in problem.reason
 
-    class Absent(TinyEngine):
-        def versions(self):
-            raise ImportError("it is not installed")
 
-    with pytest.raises(ImportError, match="it is not installed"):
-        preprocess_cohort(cohort(a=1000.0), Absent(), SETTINGS, tmp_path)
-    assert not (tmp_path / "sub-a").exists()
+def test_dates_are_not_compared_with_names_and_may_have_time_zones(sources, tmp_path):
+    (tmp_path / "bids" / "sub-A").mkdir(parents=True)
+    dated = tmp_path / "bids" / "sub-A" / "sub-A_sessions.tsv"
+    dated.write_text("session_id\tacq_time\nses-M00\t2006-01-01T10:00:00Z\nses-M06\tn/a\nses-M24\t2008-01-01\n")
+    rows = read_cohort(sources, clinical=tmp_path / "bids").table.set_index("participant_id")
+    assert "ses-M00" in str(rows.at["sub-A", "mri"])
+    dated.write_text(dated.read_text().replace("n/a", "2007-12-20"))
+    rows = read_cohort(sources, clinical=tmp_path / "bids").table.set_index("participant_id")
+    assert "ses-M24" in str(rows.at["sub-A", "mri"])
+
+
+def test_a_scan_without_session_belongs_to_all_visits_if_it_is_the_only_one(tmp_path, write_nifti):
+    write_nifti(tmp_path / "sub-A" / "anat" / "sub-A_T1w.nii.gz")
+    for session in ("ses-1", "ses-2"):
+        write_nifti(tmp_path / "sub-A" / session / "pet" / f"sub-A_{session}_pet.nii.gz")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)})
+    assert [path.name for path in cohort.table["t1"]] == ["sub-A_T1w.nii.gz"] * 2
+
+
+def test_pet_that_is_no_ratio_is_not_taken_for_one(caps, write_nifti):
+    folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
+    write_nifti(folder / "sub-C_ses-M00_trc-18FAV45_pet_space-Ixi549Space_pet.nii.gz")
+    scans = find_scans(caps, "pet-volume")
+    assert [problem.subject for problem in scans.problems] == ["sub-B"]
+    assert all("suvr-pons" in path.name for path in scans.table["path"])
+
+
+def test_entities_are_chosen_by_where_there_are_some_and_by_no_others(tmp_path, write_nifti):
+    for name in ("sub-1_run-01_T1w", "sub-1_run-02_T1w", "sub-2_T1w"):
+        write_nifti(tmp_path / name[:5] / "anat" / f"{name}.nii.gz")
+    for name in ("sub-1_acq-fdg_pet", "sub-1_acq-av45_pet", "sub-2_acq-av45_pet"):
+        write_nifti(tmp_path / name[:5] / "pet" / f"{name}.nii.gz")
+    sources = {"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)}
+    table = read_cohort(sources, choose={"run": "1", "acq": "av45"}).table
+    assert [path.name for path in table["t1"]] == ["sub-1_run-01_T1w.nii.gz", "sub-2_T1w.nii.gz"]
+    assert [path.name for path in table["pet"]] == ["sub-1_acq-av45_pet.nii.gz", "sub-2_acq-av45_pet.nii.gz"]
+    with pytest.raises(ValueError, match="acq=av54; the values of acq are: av45, fdg"):
+        read_cohort(sources, choose={"acq": "av54"})
+    with pytest.raises(ValueError, match="'nonsense' is nothing that files are chosen by"):
+        read_cohort(sources, choose={"nonsense": "1"})
+
+
+def test_maps_of_two_spaces_are_not_mixed(tmp_path, write_nifti):
+    for name in ("sub-1_space-Ixi549Space", "sub-1_space-MNI152NLin2009aSym", "sub-2_space-MNI152NLin2009aSym"):
+        write_nifti(tmp_path / name[:5] / "anat" / f"{name}_res-3_label-GM_desc-modulated_probseg.nii.gz")
+    assert find_scans(tmp_path, "deepjive-mri").table["participant_id"].tolist() == ["sub-2"]
+    chosen = find_scans(tmp_path, "deepjive-mri", {"space": "MNI152NLin2009aSym"})
+    assert chosen.table["participant_id"].tolist() == ["sub-1", "sub-2"]
+
+
+def test_without_diagnoses_it_is_said_where_they_are_looked_for(sources, tmp_path):
+    with pytest.raises(ValueError, match="Nothing says what the participants' diagnoses are"):
+        read_cohort(sources).diagnosed("CN", "AD")
+    (tmp_path / "participants.tsv").write_text("id\tdiagnosis\nsub-A\tCN\n")
+    cohort = read_cohort(sources, clinical=tmp_path)
+    assert any("participants.tsv has no column 'participant_id'" in problem.reason for problem in cohort.problems)
+
+
+def test_a_table_takes_what_it_does_not_say_from_a_bids_folder(tmp_path, write_nifti):
+    write_nifti(tmp_path / "a.nii.gz")
+    (tmp_path / "t.csv").write_text("participant_id,age,mri\nsub-1,70,a.nii.gz\nsub-2,,a.nii.gz\n,,a.nii.gz\n")
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tdiagnosis\nsub-1\t1\tCN\nsub-2\t65\tAD\n")
+    cohort = read_cohort_table(tmp_path / "t.csv", clinical=tmp_path)
+    assert cohort.table["age"].tolist() == [70, 65]
+    assert cohort.diagnosed("AD").samples == ["sub-2"]
+    assert [problem.reason for problem in cohort.problems] == ["row 4 has no participant_id and was left out"]
+
+
+def test_values_that_half_precision_does_not_hold_are_a_problem(tmp_path, write_nifti):
+    write_nifti(tmp_path / "good.nii.gz")
+    write_nifti(tmp_path / "counts.nii.gz", 1e6 * template("grey", 12.0))
+    (tmp_path / "t.csv").write_text("participant_id,pet\n1,good.nii.gz\n2,counts.nii.gz\n")
+    cohort, data = read_cohort_table(tmp_path / "t.csv").read(12, store=tmp_path / "store")
+    assert data.samples.tolist() == ["1"]
+    assert "more than half precision holds" in cohort.problems[0].reason
+    assert len(read_cohort_table(tmp_path / "t.csv").read(12)[1]) == 2
+
+
+def test_files_that_differ_in_more_than_smoothing_must_be_chosen_from(caps, sources, write_nifti):
+    folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
+    write_nifti(folder / "sub-C_ses-M00_trc-18FFDG_pet_space-Ixi549Space_suvr-pons_pet.nii.gz")
+    scans = find_scans(caps, "pet-volume")
+    assert scans.table["participant_id"].tolist() == ["sub-A"]
+    assert scans.problems[0].subject == "sub-C_ses-M00"
+    assert "Say which, e.g. choose={'trc': '18FAV45'}" in scans.problems[0].reason
+    chosen = read_cohort(sources, choose={"trc": "18FFDG"})
+    assert [path.name for path in chosen.table["pet"] if path is not None] == [
+        "sub-C_ses-M00_trc-18FFDG_pet_space-Ixi549Space_suvr-pons_pet.nii.gz"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        (
+            "t1-linear",
+            "subjects/sub-1/ses-1/t1_linear/sub-1_ses-1_space-MNI152NLin2009cSym_desc-Crop_res-1x1x1_T1w.nii.gz",
+        ),
+        (
+            "pet-linear",
+            "subjects/sub-1/ses-1/pet_linear/"
+            "sub-1_ses-1_trc-18FFDG_space-MNI152NLin2009cSym_res-1x1x1_suvr-cerebellumPons2_pet.nii.gz",
+        ),
+        ("fmriprep", "sub-1/ses-1/anat/sub-1_ses-1_space-MNI152NLin2009cAsym_res-2_label-GM_probseg.nii.gz"),
+        ("fmriprep", "sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-GM_probseg.nii.gz"),
+        ("bids-t1", "sub-1/ses-1/anat/sub-1_ses-1_T1w.nii.gz"),
+        (
+            "t1-volume-segmentation",
+            "subjects/sub-1/ses-1/t1/spm/segmentation/normalized_space/"
+            "sub-1_ses-1_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz",
+        ),
+        ("deepjive-mri", "sub-1/anat/sub-1_space-MNI152NLin2009aSym_res-3_label-GM_desc-modulated_probseg.nii.gz"),
+    ],
+)
+def test_names_of_other_pipelines_are_known(tmp_path, write_nifti, layout, name):
+    path = write_nifti(tmp_path / name)
+    write_nifti(path.with_name("sub-1_something_else.nii.gz"))
+    assert find_scans(tmp_path, layout).table["path"].tolist() == [path]
+
+
+def test_a_table_of_paths_goes_on_without_what_is_bad(tmp_path, write_nifti):
+    for subject in ("1", "2", "3"):
+        write_nifti(tmp_path / f"mri{subject}.nii.gz")
+        write_nifti(tmp_path / f"pet{subject}.nii.gz")
+    (tmp_path / "pet2.nii.gz").write_bytes((tmp_path / "pet2.nii.gz").read_bytes()[:500])
+    (tmp_path / "cohort.csv").write_text(
+        "participant_id,diagnosis,mri,pet\n"
+        "1,CN,mri1.nii.gz,pet1.nii.gz\n2,AD,mri2.nii.gz,pet2.nii.gz\n3,AD,mri3.nii.gz,n/a\n"
+        "3,CN,mri1.nii.gz,pet1.nii.gz\n4,CN,gone.nii.gz,\n"
+    )
+    cohort, data = read_cohort_table(tmp_path / "cohort.csv").read(12, store=tmp_path / "store")
+    assert data.samples.tolist() == ["1", "2", "3"]
+    assert data.present.tolist() == [[True, True], [True, False], [True, False]]
+    assert data["mri"].dtype == np.float16
+    problems = {problem.subject: str(problem) for problem in cohort.problems}
+    assert "rows 4, 5 describe it; the first is used" in problems["3"]
+    assert "pet2.nii.gz could not be read" in problems["2"]
+    assert any("There is no file" in str(problem) and "gone.nii.gz" in str(problem) for problem in cohort.problems)
+    assert cohort.table["diagnosis"].tolist() == ["CN", "AD", "AD"]
+
+
+def test_splits_keep_a_participant_together(tmp_path, write_nifti):
+    write_nifti(tmp_path / "a.nii.gz")
+    rows = [f"sub-{i},ses-{j},{'CN' if i % 2 else 'AD'},a.nii.gz" for i in range(8) for j in range(3)]
+    (tmp_path / "t.csv").write_text("participant_id,session_id,diagnosis,mri\n" + "\n".join(rows))
+    cohort = read_cohort_table(tmp_path / "t.csv")
+    for train, test in cohort.folds(4):
+        assert not set(cohort.groups[train]) & set(cohort.groups[test])
+        assert set(cohort.table["diagnosis"].iloc[test]) == {"CN", "AD"}
+    cohort, data = cohort.read(12)
+    np.testing.assert_array_equal(data.groups, cohort.groups)
+
+
+def test_nothing_to_read_says_why(tmp_path, caps):
+    (tmp_path / "bad.csv").write_text("participant_id,mri\n1,gone.nii.gz\n")
+    with pytest.raises(ValueError, match=r"No usable scan was found\. 1: .*There is no file"):
+        read_cohort_table(tmp_path / "bad.csv").read(12)
+    (tmp_path / "none.csv").write_text("id,mri\n1,gone.nii.gz\n")
+    with pytest.raises(ValueError, match="has no column 'participant_id'"):
+        read_cohort_table(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="layout is 'clinica'"):
+        find_scans(caps, "clinica")
+    (caps / "subjects" / "sub-D").mkdir()
+    assert any(problem.subject == "sub-D" for problem in find_scans(caps, "t1-volume").problems)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from deepjive.data.readers.guard import UnreadableError
 from deepjive.imaging.grid import millilitres, mni_grid, resampled, template
 from deepjive.imaging.volumes import VolumeRows, on_grid, save_volume, volume_of
-from deepjive.readers.guard import UnreadableError
 
 pytest.importorskip("nilearn")
 nibabel = pytest.importorskip("nibabel")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, JIVE
+from deepjive.data.modalities import Modalities
 from deepjive.linear import streaming
 from deepjive.linear.streaming import Pieces, checked_masks
-from deepjive.modalities import Modalities
 
 
 class SlicesOnly:
@@ -108,7 +108,7 @@ def test_chunked_stores_give_the_fit_of_arrays_in_memory_and_are_never_read_whol
         name: z @ rng.normal(size=(1, d)) + 0.3 * rng.normal(size=(20, d)) for name, d in {"a": 90, "b": 31}.items()
     }
     lazy = {name: stored(x, tmp_path, name) for name, x in data.items()}
-    monkeypatch.setattr("deepjive.batches.BATCH_NUMBERS", 200)
+    monkeypatch.setattr("deepjive.data.chunks.BATCH_NUMBERS", 200)
     ranks = {"joint_rank": 1, "individual_ranks": 1, "random_state": 0}
     in_memory = estimator(**ranks).fit(data)
     reads = []

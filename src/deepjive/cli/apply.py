@@ -24,7 +24,7 @@ from deepjive.cli.options import (
     read_modalities,
     read_named_labels,
 )
-from deepjive.cli.tables import csv_text, file_names, scores_text
+from deepjive.report.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
     from deepjive.decomposition import Part

@@ -12,7 +12,7 @@ import typer
 from deepjive.cli import runs as run_files
 from deepjive.cli import show
 from deepjive.cli.options import LabelsOption, command_of, read_named_labels
-from deepjive.cli.tables import as_written
+from deepjive.report.tables import as_written
 
 if TYPE_CHECKING:
     from deepjive.report.compare import Run
@@ -35,7 +35,7 @@ def compare(
     """
     import numpy as np
 
-    from deepjive.modalities import Modalities
+    from deepjive.data.modalities import Modalities
     from deepjive.report.compare import common_samples, write_comparison
 
     if len(run) < 2:
@@ -84,7 +84,7 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def _table(folder: Path, file: str) -> Any:
-    from deepjive.readers.tables import read_table
+    from deepjive.data.readers.tables import read_table
 
     if not (folder / file).is_file():
         raise ValueError(NO_SCORES.format(path=folder, file=file))

@@ -35,7 +35,7 @@ def demo(
     from sklearn.exceptions import ConvergenceWarning
 
     from deepjive.cli import runs
-    from deepjive.evaluation.demo import CHANCE, demonstrate
+    from deepjive.experiments.demo import CHANCE, demonstrate
     from deepjive.report import Table
 
     runs.prepare(out, overwrite=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from typer import Abort, BadParameter
 
 from deepjive.cli.help import PlainGroup
-from deepjive.readers.guard import MissingExtraError
+from deepjive.data.readers.guard import MissingExtraError
 
 UsageError: Any = BadParameter.__mro__[1]
 USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, MissingExtraError, UsageError)

@@ -12,9 +12,9 @@ TRAINING_ALONE = "Failures that samples would show were not looked for. {reason}
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepjive.data.modalities import Modalities
     from deepjive.evaluation.diagnostics import Finding
     from deepjive.evaluation.evidence import Evidence
-    from deepjive.modalities import Modalities
 
 
 def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
@@ -54,8 +54,8 @@ def recognised(model: Any, data: Modalities) -> list[Finding]:
     """Known failures of a model, on the samples given; of training alone where their participants are too few."""
     from rich.console import Console
 
+    from deepjive.data.groups import TooFewOrdersError
     from deepjive.evaluation.diagnostics import diagnose, of_training
-    from deepjive.participants import TooFewOrdersError
 
     console = Console(stderr=True)
     with console.status("Looking for known failures"):

@@ -18,12 +18,12 @@ from deepjive.cli.options import (
     check_folder,
     read_modalities,
 )
-from deepjive.cli.tables import csv_text, file_names
+from deepjive.report.tables import csv_text, file_names
 
 if TYPE_CHECKING:
+    from deepjive.data.modalities import Modalities
     from deepjive.linear.bootstrap import Intervals
     from deepjive.linear.permutation import FeatureTest
-    from deepjive.modalities import Modalities
 
 NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
 FEW = 0.05

@@ -252,7 +252,7 @@ def _is_first(model: Any) -> bool:
     """Whether this is the process that writes; only what can be gone on with is fitted by several."""
     if not _resumes(model):
         return True
-    from deepjive.deep.distributed import is_first
+    from deepjive.deep.runtime.distributed import is_first
 
     return is_first()
 
@@ -266,7 +266,7 @@ def _fit(model: Any, data: Any, out: Path, run: dict[str, Any]) -> None:
     if not _resumes(model):
         model.fit(data)
         return
-    from deepjive.deep.checkpoint import FILE
+    from deepjive.deep.training.checkpoint import FILE
 
     if _is_first(model):
         runs.begin(out, model, run)

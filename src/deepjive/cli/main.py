@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deepjive import __version__
+from deepjive._version import __version__
 from deepjive.cli import apply, reproduce
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo

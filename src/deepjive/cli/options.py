@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepjive.modalities import Modalities
+    from deepjive.data.modalities import Modalities
 
 NOT_NAMED = "--modality {given!r} is not of the form name=path; write e.g. --modality mri=mri.npy."
 REPEATED = "--modality names {name!r} more than once; give each modality a name of its own."
@@ -123,7 +123,7 @@ def read_modalities(
     options : sequence of str
         ``"name=path"`` each.
     samples : str, optional
-        File of the samples' names, see `deepjive.files.read_names`.
+        File of the samples' names, see `deepjive.data.files.read_names`.
     unmatched : Unmatched
         As for `Modalities`.
     groups : str, optional
@@ -133,8 +133,8 @@ def read_modalities(
     -------
     Modalities
     """
-    from deepjive.files import read_labels, read_names
-    from deepjive.modalities import Modalities
+    from deepjive.data.files import read_labels, read_names
+    from deepjive.data.modalities import Modalities
 
     paths = paths_of(options)
     if any(MUDATA in path.lower() for path in paths.values()):
@@ -151,8 +151,8 @@ def read_modalities(
 
 def _of_mudata(paths: dict[str, str]) -> Modalities:
     """Modalities of one MuData file, whose samples may lack some."""
-    from deepjive.modalities import Modalities
-    from deepjive.readers.annotated import read_h5mu
+    from deepjive.data.modalities import Modalities
+    from deepjive.data.readers.annotated import read_h5mu
 
     parts = {name: path.rpartition(":") for name, path in paths.items()}
     files = {file for file, _, _ in parts.values()}
@@ -183,7 +183,7 @@ def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[s
 
     Of several with the same name each has its file's name before it, or its path where that is the same too.
     """
-    from deepjive.files import read_labels
+    from deepjive.data.files import read_labels
 
     return {name: read_labels(source, data.samples, len(data)) for source, name in _label_names(sources or []).items()}
 
@@ -211,7 +211,7 @@ def check_folder(out: Path) -> None:
     ValueError
         If it is a file, or is called as one.
     """
-    from deepjive.files import READERS
+    from deepjive.data.files import READERS
 
     if out.is_file():
         raise ValueError(NOT_A_FOLDER.format(path=out, what="a file"))

@@ -14,7 +14,7 @@ from deepjive.cli import show
 from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
-    from deepjive.datasets.adni import Cohort
+    from deepjive.imaging.cohort import Cohort
     from deepjive.imaging.preprocessing.cohort import OnProgress
     from deepjive.imaging.preprocessing.subject import Outcome, Subject
 
@@ -76,13 +76,13 @@ def preprocess(
     Subjects that are done are skipped, those that were interrupted go on at the step they were at, and one that fails
     stops no other: it is named at the end, and the exit code is 1.
     """
-    from deepjive.cli.preprocess_page import write_results
-    from deepjive.cli.preprocess_tables import write_clinical
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.derivative import describe
     from deepjive.imaging.preprocessing.engines import engine_of
     from deepjive.imaging.preprocessing.maps import region_of
     from deepjive.imaging.preprocessing.subject import Settings, protocol_of
+    from deepjive.imaging.preprocessing.tables import write_clinical
+    from deepjive.report.preprocess import write_results
 
     if engine is not EngineName.spm and (spm or spm_path):
         raise typer.BadParameter(ONLY_SPM)
@@ -102,14 +102,16 @@ def preprocess(
     write_clinical(cohort, subjects, out)
     with _shown(len(subjects)) as on_progress:
         outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
-    failed = write_results(outcomes, cohort, chosen, settings, out, command_of(context))
-    if failed:
+    written = write_results(outcomes, cohort, chosen, settings, out, command_of(context))
+    for line in written.lines:
+        show.line(line)
+    if written.failed:
         raise typer.Exit(1)
 
 
 def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
     from deepjive.cli.reproduce_adni import NOTHING_TO_CHOOSE, choices
-    from deepjive.datasets.adni import read_cohort, read_cohort_table
+    from deepjive.imaging.cohort import read_cohort, read_cohort_table
 
     if (bids is None) == (table is None):
         raise typer.BadParameter(ONE_SOURCE)
@@ -122,9 +124,9 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
 
 
 def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
-    from deepjive.cli.preprocess_tables import label
     from deepjive.imaging.bids import Problem
     from deepjive.imaging.preprocessing.subject import Subject
+    from deepjive.imaging.preprocessing.tables import label
 
     t1 = next((name for name in ("t1", "mri") if name in cohort.names), None)
     if t1 is None:
@@ -149,7 +151,7 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
 
 
 def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
-    from deepjive.cli.preprocess_page import in_words
+    from deepjive.report.preprocess import in_words
 
     rows = [(subject.name, subject.t1 or "", subject.pet or "") for subject in subjects]
     show.table(f"{len(subjects)} subjects", ("subject", "T1", "PET"), rows)

@@ -16,7 +16,7 @@ from deepjive.cli.help import PlainCommand, PlainGroup
 from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.cells import OnCell
+    from deepjive.experiments.cells import OnCell
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -89,11 +89,11 @@ def synthetic(
 
     Every measurement is kept as soon as it is done, so that an interrupted run goes on where it was.
     """
-    from deepjive.cli.tables import csv_text
-    from deepjive.evaluation.cells import measured
-    from deepjive.evaluation.synthetic_study import COLUMNS, MAIN_COLUMNS, PARTS, example, measure, plan, tables
+    from deepjive.experiments.cells import measured
+    from deepjive.experiments.synthetic.page import write_synthetic
+    from deepjive.experiments.synthetic.study import COLUMNS, MAIN_COLUMNS, PARTS, example, measure, plan, tables
     from deepjive.persistence import write_atomically
-    from deepjive.report.synthetic import write_synthetic
+    from deepjive.report.tables import csv_text
 
     parts = tuple(name for name in PARTS if part is None or name in [one.value for one in part])
     cells = plan(parts, quick, seeds)
@@ -147,9 +147,9 @@ def mnist(
     """
     from dataclasses import replace
 
-    from deepjive.cli.paired_digits_page import write_page
-    from deepjive.evaluation.cells import measured
-    from deepjive.evaluation.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
+    from deepjive.experiments.cells import measured
+    from deepjive.experiments.digits.page import write_page
+    from deepjive.experiments.digits.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
 
     given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}

@@ -13,8 +13,8 @@ from deepjive.cli import show
 from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
-    from deepjive.datasets.adni import Cohort
     from deepjive.datasets.phantom import Phantom
+    from deepjive.imaging.cohort import Cohort
 
 NOT_BOTH = "Give one of --caps, --derivative and --table."
 NO_SOURCE = "--bids and --choose say more of --caps, --derivative or --table; give one of these as well."
@@ -61,8 +61,8 @@ def adni(
 
     from sklearn.exceptions import ConvergenceWarning
 
-    from deepjive.cli.brain_page import LEAD, write_brain_page
-    from deepjive.evaluation.brain_study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
+    from deepjive.experiments.brain.page import LEAD, write_brain_page
+    from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
 
     given = sum(source is not None for source in (caps, derivative, table))
     if given > 1:
@@ -109,14 +109,17 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    show.line(f"Report: {write_brain_page(out, study, voxel, lead, command_of(context))}")
+    page, evidence = write_brain_page(out, study, voxel, lead, command_of(context))
+    for measured in evidence:
+        show.table(measured.caption, measured.header, measured.rows)
+    show.line(f"Report: {page}")
 
 
 def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom, Cohort]:
     """The phantom, written as Clinica writes maps and read as they are read."""
-    from deepjive.datasets.adni import read_cohort
     from deepjive.datasets.phantom import make_phantom
     from deepjive.datasets.phantom_files import write_caps
+    from deepjive.imaging.cohort import read_cohort
 
     show.line(f"Drawing {subjects} phantom participants at {voxel:g} mm")
     phantom = make_phantom(subjects, voxel, random_state=seed)
@@ -128,7 +131,7 @@ def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom
 def _cohort(
     caps: Path | None, derivative: Path | None, bids: Path | None, table: Path | None, choose: list[str]
 ) -> Cohort:
-    from deepjive.datasets.adni import read_cohort, read_cohort_table
+    from deepjive.imaging.cohort import read_cohort, read_cohort_table
 
     if table is not None:
         if choose:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepjive.cli.tables import file_names, history_text, scores_text, variance_text
+from deepjive.report.tables import file_names, history_text, scores_text, variance_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import rotate
 from sklearn.utils import check_random_state
 
-from deepjive.modalities import Modalities
+from deepjive.data.modalities import Modalities
 
 LARGEST_INK = 16.0
 

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from sklearn.utils import check_random_state
 
+from deepjive.data.modalities import Modalities
 from deepjive.datasets.anatomy import composite_region, pattern
 from deepjive.imaging.grid import Grid, mni_grid, sd_of, template
 from deepjive.imaging.regions import reference_region
-from deepjive.modalities import Modalities
 
 FINEST = 3.0
 AMYLOID_MIDDLE, AMYLOID_WIDTH = 0.45, 0.08
@@ -135,7 +135,7 @@ def make_phantom(
     ------
     ValueError
         For fewer than 4 subjects or an impossible voxel.
-    deepjive.readers.guard.MissingExtraError
+    deepjive.data.readers.guard.MissingExtraError
         Without nilearn, which brings the templates (extra ``imaging``).
     """
     if n_subjects < 4:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
+from deepjive.data.readers.guard import optional
 from deepjive.datasets.anatomy import pattern
 from deepjive.datasets.phantom import (
     AMYLOID,
@@ -25,7 +26,6 @@ from deepjive.datasets.phantom import (
     atrophy_curve,
 )
 from deepjive.imaging.grid import mni_grid, sd_of, template
-from deepjive.readers.guard import optional
 
 MRI_NAME = "t1/spm/dartel/group-phantom/{name}_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz"
 PET_NAME = (

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from deepjive.modalities import Modalities
+from deepjive.data.modalities import Modalities
 
 
 @dataclass(frozen=True)

@@ -18,26 +18,26 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
-from deepjive.deep.batches import Batches, Scaling, rows_at_once, tensors_of
-from deepjive.deep.checkpoint import Checkpoint, CheckpointError
-from deepjive.deep.coordinates import narrow, widen
-from deepjive.deep.distributed import is_first, of_first, processes
-from deepjive.deep.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
-from deepjive.deep.launch import launched
+from deepjive.data.modalities import Modalities
+from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
+from deepjive.deep.constraints.orthogonality import OrthogonalityName, make_orthogonality
+from deepjive.deep.geometry.ranks import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
-from deepjive.deep.objective import ObjectiveName, phases_of
-from deepjive.deep.orthogonality import OrthogonalityName, make_orthogonality
 from deepjive.deep.parameters import check_parameters
-from deepjive.deep.phases import train_in_turn
-from deepjive.deep.progress import progress_of, steps_of
-from deepjive.deep.randomness import own_random_numbers, same_every_time
-from deepjive.deep.ranks import RankSelection, candidates, select_ranks
-from deepjive.deep.split import held_out_of, split
+from deepjive.deep.runtime.distributed import is_first, of_first, processes
+from deepjive.deep.runtime.launch import launched
+from deepjive.deep.runtime.randomness import own_random_numbers, same_every_time
+from deepjive.deep.runtime.threads import threads_for
 from deepjive.deep.standardize import Standardizer, standardize
-from deepjive.deep.threads import threads_for
-from deepjive.deep.training import Job, Settings
-from deepjive.modalities import Modalities
+from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tensors_of
+from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
+from deepjive.deep.training.coordinates import narrow, widen
+from deepjive.deep.training.objective import ObjectiveName, phases_of
+from deepjive.deep.training.phases import train_in_turn
+from deepjive.deep.training.progress import progress_of, steps_of
+from deepjive.deep.training.settings import Job, Settings
+from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
@@ -75,16 +75,17 @@ class DeepJIVE(JointIndividualModel):
     Parameters
     ----------
     joint_rank : int or "auto"
-        Number of joint scores. 0 leaves the joint part out; "auto" finds it from the data: see `deepjive.deep.ranks`.
+        Number of joint scores. 0 leaves the joint part out; "auto" finds it from the data: see
+        `deepjive.deep.geometry.ranks`.
     individual_ranks : int, dict of str to int, or "auto"
         Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
     identity : {"exchange", "explicit", "merged"}
-        How joint scores are made the same in all modalities: see `deepjive.deep.identity`. "merged" needs all
-        modalities of every sample.
+        How joint scores are made the same in all modalities: see `deepjive.deep.constraints.identity`. "merged" needs
+        all modalities of every sample.
     orthogonality : {"closed_form", "regression", "adversary", None}
-        How individual scores are kept unpredictable from the joint ones: see `deepjive.deep.orthogonality`.
+        How individual scores are kept unpredictable from the joint ones: see `deepjive.deep.constraints.orthogonality`.
     objective : {"joint_first", "published"}
-        What is minimized: see `deepjive.deep.objective`.
+        What is minimized: see `deepjive.deep.training.objective`.
     individual_decoder : {"additive", "conditioned"}
         Whether individual decoders see the individual scores only, or the joint scores too ("style given class").
     identity_weight : float
@@ -113,7 +114,7 @@ class DeepJIVE(JointIndividualModel):
     memory_limit : float
         GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
         Vectors of at least 2000 features, twice as many as samples, are trained on in coordinates of what the samples
-        span if they are kept: see `deepjive.deep.coordinates`.
+        span if they are kept: see `deepjive.deep.training.coordinates`.
     log : str or None
         Folder where the history is also written for TensorBoard, while training goes on.
     random_state : int, RandomState or None
@@ -225,9 +226,9 @@ class DeepJIVE(JointIndividualModel):
         ------
         ValueError, TypeError
             For data or parameters that make no sense; the error says which and what to do.
-        deepjive.deep.training.TrainingError
+        deepjive.deep.training.training.TrainingError
             If the loss stops being finite.
-        deepjive.deep.checkpoint.CheckpointError
+        deepjive.deep.training.checkpoint.CheckpointError
             If the checkpoint is damaged, or of other data or parameters.
         """
         parameters = self.get_params(deep=False)
@@ -269,7 +270,7 @@ class DeepJIVE(JointIndividualModel):
 
         Returns
         -------
-        deepjive.deep.ranks.RankSelection
+        deepjive.deep.geometry.ranks.RankSelection
             The ranks, what every number of scores predicted of held-out samples, and the choice in words.
         """
         data = self._checked_for_fit(X)

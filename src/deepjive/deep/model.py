@@ -10,18 +10,15 @@ as summarised publicly.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from deepjive.deep.identity import Identity, Latents, Merged
+from deepjive.deep.constraints.identity import Identity, Latents, Merged
+from deepjive.deep.constraints.orthogonality import Orthogonality
+from deepjive.deep.constraints.presence import Presence
 from deepjive.deep.networks import NetworkBuilder
-from deepjive.deep.orthogonality import Orthogonality
-from deepjive.deep.presence import Presence
-
-if TYPE_CHECKING:
-    from deepjive.deep.coordinates import Coordinates
+from deepjive.deep.span import Coordinates
 
 
 class Network(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deepjive.deep.launch import STRATEGIES
+from deepjive.deep.runtime.launch import STRATEGIES
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "identity": ("explicit", "exchange", "merged"),

@@ -12,10 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from deepjive.deep.batches import Batches
-from deepjive.deep.distributed import number, processes, summed
+from deepjive.deep.constraints.presence import Presence, rows_of
 from deepjive.deep.model import Network
-from deepjive.deep.presence import Presence, rows_of
+from deepjive.deep.runtime.distributed import number, processes, summed
+from deepjive.deep.training.batches import Batches
 
 BATCHES_DECODED = 4
 

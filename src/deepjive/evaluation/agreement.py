@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from deepjive.data.modalities import Modalities
 from deepjive.evaluation.null import needs_all
 from deepjive.evaluation.refit import complete
-from deepjive.modalities import Modalities
 
 WHY_NOT = (
     "identity='merged' computes joint scores from all modalities at once, so that there are none from one alone whose "

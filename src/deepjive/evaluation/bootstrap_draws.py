@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
+from deepjive.data.modalities import Modalities
 from deepjive.evaluation.covariation import effect_along
 from deepjive.evaluation.refit import complete, refitted
-from deepjive.modalities import Modalities
 from deepjive.persistence import read_tensors, write_atomically
 
 

@@ -48,13 +48,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from sklearn.utils import check_random_state
 
-from deepjive.deep.checkpoint import fingerprint
+from deepjive.data.groups import members_of
+from deepjive.data.modalities import Modalities
+from deepjive.deep.training.checkpoint import fingerprint
 from deepjive.evaluation.bootstrap_draws import KeptDraws, draw
 from deepjive.evaluation.covariation import effect_maps, false_discovery
 from deepjive.evaluation.null import needs_all
 from deepjive.evaluation.refit import with_groups
-from deepjive.modalities import Modalities
-from deepjive.participants import members_of
 
 LEVEL = 0.9
 LEAST = 8

@@ -5,7 +5,7 @@
 Significance asks whether the map would be seen between samples that do not belong together, and needs no refit: the
 joint score of *held-out* samples is made without modality k, from the others alone, and correlated with every voxel of
 modality k; the null permutes the pairing of samples. So nothing is tested on what it was made from. Where participants
-have several samples, whole participants are permuted (`deepjive.participants`): the correlation stays that
+have several samples, whole participants are permuted (`deepjive.data.groups`): the correlation stays that
 over all samples, and neither the level nor the course of a participant is averaged away. The false-discovery rate is
 controlled over voxels (Benjamini and Hochberg 1995, J R Stat Soc B 57:289).
 """
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import orders_of
+from deepjive.data.modalities import Modalities
 from deepjive.evaluation.refit import with_groups
-from deepjive.modalities import Modalities
-from deepjive.participants import orders_of
 
 MOST_SAMPLES = 50
 PIECE = 4096

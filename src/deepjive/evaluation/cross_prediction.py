@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.data.groups import folds_of
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.refit import complete, with_groups
 from deepjive.evaluation.threads import one_thread
-from deepjive.participants import folds_of
 
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 

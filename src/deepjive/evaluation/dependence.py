@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist, squareform
 from sklearn.utils import check_random_state
 
-from deepjive.participants import in_random_order, named_groups, orders_of, rows_of_at_most
+from deepjive.data.groups import in_random_order, named_groups, orders_of, rows_of_at_most
 
 MAX_SAMPLES = 1000
 

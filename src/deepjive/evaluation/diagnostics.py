@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import in_random_order, rows_of, rows_of_at_most
+from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.agreement import agreement
 from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
 from deepjive.evaluation.refit import complete, with_groups
-from deepjive.modalities import Modalities
-from deepjive.participants import in_random_order, rows_of, rows_of_at_most
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"

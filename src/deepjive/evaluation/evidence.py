@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import check_apart, exchangeable, in_random_order, rows_of
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.evaluation.agreement import Agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction
 from deepjive.evaluation.diagnostics import Finding
@@ -28,8 +30,6 @@ from deepjive.evaluation.probes import Probe, known
 from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.stability import Stability
 from deepjive.evaluation.study import Settings, Study, varies
-from deepjive.modalities import Modalities, as_modalities
-from deepjive.participants import check_apart, exchangeable, in_random_order, rows_of
 from deepjive.validation import named_labels
 
 OnStep = Callable[[int, int, str], None]

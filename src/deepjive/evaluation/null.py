@@ -11,7 +11,7 @@ values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (
 model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
 Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
 independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
-side, and with `groups` persons are permuted and not visits (`deepjive.participants`). Single values that are
+side, and with `groups` persons are permuted and not visits (`deepjive.data.groups`). Single values that are
 missing are left out of the statistic, and change places with their samples, so that the test stays exact.
 
 **Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
@@ -34,10 +34,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import check_apart, orders_of
+from deepjive.data.modalities import Modalities
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted, with_groups
-from deepjive.modalities import Modalities
-from deepjive.participants import check_apart, orders_of
 
 PREDICTION, JOINT_PART = "prediction from the other modalities", "joint part"
 BUDGET = 50

@@ -10,7 +10,7 @@ samples, so this is exact, costs nothing, and has the mean of probes trained on 
 shuffled before cross-validation and the probe is trained again.
 
 Where participants have several samples, whole participants are dealt each other's labels, and no fold tears one apart
-(`deepjive.participants`): samples of one participant are alike in scores and labels, whether or not the one
+(`deepjive.data.groups`): samples of one participant are alike in scores and labels, whether or not the one
 tells the other.
 """
 
@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import folds_of, named_groups, orders_of
 from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
 from deepjive.evaluation.threads import one_thread
-from deepjive.participants import folds_of, named_groups, orders_of
 
 MAX_CLASSES = 20
 FOLDS = 5

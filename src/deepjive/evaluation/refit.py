@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from deepjive.modalities import Modalities
+from deepjive.data.modalities import Modalities
 
 
 def refitted(model: Any, data: Modalities, **parameters: Any) -> Any:

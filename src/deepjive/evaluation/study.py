@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.data.groups import TooFewOrdersError
+from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.agreement import Agreement, agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction, cross_predictions, scores_of
@@ -18,8 +20,6 @@ from deepjive.evaluation.null import JointStructureTest, explained_by, joint_str
 from deepjive.evaluation.probes import Probe, known, probe
 from deepjive.evaluation.refit import baselines, refitted
 from deepjive.evaluation.stability import Stability, stability
-from deepjive.modalities import Modalities
-from deepjive.participants import TooFewOrdersError
 
 SHUFFLED, ALL_SCORES, SEPARATE = "shuffled", "all scores", "SeparateAutoencoders"
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from deepjive.readers.guard import optional
+from deepjive.data.readers.guard import optional
 
 BOX = ((-75.0, 75.0), (-111.0, 81.0), (-72.0, 84.0))
 FWHM_PER_SD = 2.354820045

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_piece, reading
+from deepjive.data.readers.lazy import RowReader
+from deepjive.data.readers.volumes import image_shape, opened
 from deepjive.imaging.grid import Grid, resampled
-from deepjive.readers.guard import UNREADABLE, UnreadableError, check_piece, reading
-from deepjive.readers.lazy import RowReader
-from deepjive.readers.volumes import image_shape, opened
 
 VOXEL_RANGE = 0.2, 20.0
 LEAST_COVERED, MOST_MISSING = 0.7, 0.1
@@ -147,7 +147,7 @@ def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
     """
     import os
 
-    from deepjive.readers.guard import optional
+    from deepjive.data.readers.guard import optional
 
     nibabel = optional("nibabel", "Writing NIfTI files")
     path = Path(path)

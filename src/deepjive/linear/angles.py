@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from deepjive.base import Scores
-from deepjive.batches import row_batches
+from deepjive.data.chunks import row_batches
+from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import (
     RANDOM_PERCENTILE,
     WEDIN_PERCENTILE,
@@ -39,7 +40,6 @@ from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
-from deepjive.modalities import Modalities
 from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (

@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor
 from deepjive.linear.gaps import check_measured
@@ -51,7 +52,6 @@ from deepjive.linear.heterojive import HeteroJIVE
 from deepjive.linear.refit import data_of, rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import taken_up
-from deepjive.modalities import Modalities
 
 WRONG_LEVEL = "level is the coverage of the intervals, between 0 and 1, but is {given!r}; 0.9 gives 90% intervals."
 

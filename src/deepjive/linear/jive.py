@@ -22,7 +22,9 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.base import Scores
-from deepjive.batches import row_batches
+from deepjive.data.chunks import row_batches
+from deepjive.data.groups import check_one_each
+from deepjive.data.modalities import Modalities
 from deepjive.linear.alternation import Alternation, alternate
 from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor, of_common_length
@@ -31,8 +33,6 @@ from deepjive.linear.jive_ranks import Fixed, Found, bic_search, checked_rule, p
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
-from deepjive.modalities import Modalities
-from deepjive.participants import check_one_each
 from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (

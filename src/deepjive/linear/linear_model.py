@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.base import JointIndividualModel, Scores
+from deepjive.data.modalities import Modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
-from deepjive.modalities import Modalities
 from deepjive.validation import check_for_fit, check_for_use
 
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.ranks import optimal_hard_threshold
-from deepjive.modalities import Modalities, as_modalities
 from deepjive.validation import check_modality_ranks
 
 EMPTY = (

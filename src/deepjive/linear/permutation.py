@@ -36,12 +36,12 @@ from numpy.typing import NDArray
 from scipy import linalg, stats
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.data.groups import check_one_each
+from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
-from deepjive.modalities import Modalities
-from deepjive.participants import check_one_each
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, of which no more can be "

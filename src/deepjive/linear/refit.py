@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.base import clone
 
-from deepjive.modalities import Modalities, as_modalities
-from deepjive.participants import check_one_each
+from deepjive.data.groups import check_one_each
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.validation import check_for_fit, check_known
 
 OTHER_SAMPLES = "{purpose} needs the {fitted} samples the model was fitted to, but was given {given} samples."

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.modalities import LazyRows
+from deepjive.data.modalities import LazyRows
 
 PIECE_NUMBERS = 2**20
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive import __version__
+from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.report import words
 from deepjive.report.effects import effect_pictures, effect_tables

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from deepjive import __version__
+from deepjive._version import __version__
 from deepjive.persistence import write_atomically
 from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.readers.guard import optional
 from deepjive.imaging.grid import Grid
-from deepjive.readers.guard import optional
 
 SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 ICON = re.compile(r"<link[^>]*>", re.DOTALL)
@@ -66,7 +66,7 @@ def viewer(heading: str, values: NDArray, grid: Grid, reading: str) -> Viewer:
 
     Raises
     ------
-    deepjive.readers.guard.MissingExtraError
+    deepjive.data.readers.guard.MissingExtraError
         Without nilearn (extra ``imaging``).
     """
     nibabel, plotting = optional("nibabel", "Brain maps"), optional("nilearn.plotting", "Brain maps")

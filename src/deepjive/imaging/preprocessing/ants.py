@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes, label
 
+from deepjive.data.readers.guard import optional
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.preprocessing.partial_volume import partial_volume
 from deepjive.imaging.preprocessing.protocol import Facts, Files, Step
 from deepjive.imaging.preprocessing.scans import prepare, save_scan
-from deepjive.readers.guard import optional
 
 SPACE = "MNI152NLin2009aSym"
 WORKING = 1.5

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from deepjive import __version__
+from deepjive._version import __version__
 from deepjive.imaging.bids import entities
 from deepjive.imaging.preprocessing.protocol import Done, checksum
 from deepjive.persistence import write_atomically

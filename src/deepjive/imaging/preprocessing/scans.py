@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.readers.guard import UNREADABLE, UnreadableError, optional, reading
+from deepjive.data.readers.volumes import image_shape
 from deepjive.imaging.preprocessing.protocol import Facts, Files
 from deepjive.imaging.volumes import volume_of
-from deepjive.readers.guard import UNREADABLE, UnreadableError, optional, reading
-from deepjive.readers.volumes import image_shape
 
 MIDDLE = (0.0, -18.0, 4.0)
 FURTHEST, FAR_APART = 60.0, 100.0

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from deepjive.data.readers.guard import optional
 from deepjive.imaging.grid import BOX
 from deepjive.imaging.preprocessing.protocol import Facts, Files, PreprocessingError, Step
 from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
 from deepjive.imaging.preprocessing.spm_program import answer, inputs, program_of, run_job, spm_interfaces
-from deepjive.readers.guard import optional
 
 SPACE = "Ixi549Space"
 GAUSSIANS = (1, 1, 2, 3, 4, 2)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deepjive.data.readers.guard import optional
 from deepjive.imaging.preprocessing.protocol import PreprocessingError
-from deepjive.readers.guard import optional
 
 SHIM = """#!/bin/sh
 # Octave, asked in MATLAB's words: everything up to the script is MATLAB's alone

@@ -1,0 +1,230 @@
+"""What may be given as a modality: frames, tensors, lists and files become arrays whose rows are the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.data.files import read_array
+from deepjive.data.readers.lazy import LabelledRows, SparseRows
+from deepjive.data.readers.tables import from_polars
+from deepjive.data.readers.volumes import NiftiRows, is_nifti
+
+NO_MODALITIES = (
+    "Modalities needs at least one modality, but was given an empty {kind}. "
+    "Pass a dict of names to arrays whose first axis is the sample: Modalities({{'mri': x, 'pet': y}})."
+)
+NOT_A_COLLECTION = (
+    "Modalities needs a dict of names to arrays, or a list of arrays, but was given {kind}. "
+    "Write Modalities({{'mri': x, 'pet': y}}); a single matrix must first be split into its modalities."
+)
+UNEQUAL_INDEX = (
+    "The tables of modalities {first!r} and {second!r} do not hold the same samples: {only_first} only in {first!r}, "
+    "{only_second} only in {second!r}. {advice}"
+)
+UNMATCHED_ADVICE = (
+    "Leave out samples that not all have with unmatched='drop', or keep them as samples that lack a modality with "
+    "unmatched='keep'; on the command line --unmatched drop or --unmatched keep."
+)
+NOTHING_IN_COMMON = (
+    "None is in both (the first are {one!r} and {other!r}): name samples alike, one sample in a row; transpose a table "
+    "whose columns are the samples."
+)
+UNNAMED_ROWS = (
+    "Modality {name!r} does not name its samples, so that its rows cannot be matched where the tables of others do not "
+    "hold the same ones. Give it as a table whose first column, or a data frame whose index, names them."
+)
+WRONG_UNMATCHED = "unmatched is {given!r}, but must be one of {known}."
+REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
+WRONG_DTYPE = (
+    "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
+    "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
+)
+SAME_NAME = (
+    "The names of the modalities must differ as text, but {given} become {names}. Give every modality its own name."
+)
+NOT_AN_ARRAY = "Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
+UNMATCHED = ("error", "drop", "keep")
+HINTS = {
+    "MuData": "Write Modalities.from_mudata(mdata).",
+    "AnnData": "Write Modalities.from_mudata({'rna': adata_1, 'protein': adata_2}).",
+    "Dataset": "Write Modalities.from_dataset(dataset).",
+}
+UNKNOWN_LENGTH = (
+    "Modality {name!r} has shape {shape}: how many samples it has is not known before it is computed. Call its "
+    "compute_chunk_sizes() first."
+)
+TOO_FEW_AXES = (
+    "Modality {name!r} has shape {shape}, but at least two axes are expected: (samples, features...). "
+    "For a single feature write array.reshape(-1, 1)."
+)
+
+
+def named_sources(data: Any) -> dict[str, Any]:
+    """Arrays, frames, tensors or lists by name; paths are read, and the entries of a sequence are named by number."""
+    if isinstance(data, Mapping):
+        named = {str(name): source for name, source in data.items()}
+    elif isinstance(data, (list, tuple)):
+        named = {f"modality_{i}": source for i, source in enumerate(data, start=1)}
+    else:
+        hints = [hint for kind in type(data).__mro__ if (hint := HINTS.get(kind.__name__))]
+        raise TypeError(" ".join([NOT_A_COLLECTION.format(kind=_describe(data)), *hints]))
+    if not named:
+        raise ValueError(NO_MODALITIES.format(kind=type(data).__name__))
+    if len(named) < len(data):
+        raise ValueError(SAME_NAME.format(given=list(data), names=list(named)))
+    return {name: _read(source) for name, source in named.items()}
+
+
+def _describe(data: Any) -> str:
+    shape = getattr(data, "shape", None)
+    return f"a {type(data).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
+
+
+def _read(source: Any) -> Any:
+    """Read what is a path, or a list of paths of images, and what is not pandas' but becomes a frame of it."""
+    if isinstance(source, (str, Path)):
+        return read_array(source)
+    if isinstance(source, (list, tuple, np.ndarray)) and len(source) and is_nifti(source[0]):
+        return NiftiRows(list(source))
+    return from_polars(source) if type(source).__module__.startswith("polars") else source
+
+
+def _is_frame(source: Any) -> bool:
+    return hasattr(source, "columns") and hasattr(source, "loc")
+
+
+def _is_labelled(source: Any) -> bool:
+    return _is_frame(source) or isinstance(source, LabelledRows)
+
+
+def _has_default_index(frame: Any) -> bool:
+    index = frame.index
+    return type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1
+
+
+def _labelled(frames: dict[str, Any]) -> list[str]:
+    """Data frames whose index names samples; 0, 1, 2 ... does only where another frame's index holds numbers too."""
+    tables = [name for name, frame in frames.items() if _is_labelled(frame)]
+    labelled = [name for name in tables if not _has_default_index(frames[name])]
+    numbered = any(getattr(frames[name].index.dtype, "kind", "O") in "iu" for name in labelled)
+    return tables if numbered else labelled
+
+
+def align(
+    frames: dict[str, Any], unmatched: str = "error"
+) -> tuple[dict[str, Any], NDArray[np.str_] | None, NDArray[np.bool_] | None]:
+    """Bring the rows of labelled data frames into the first one's order.
+
+    Parameters
+    ----------
+    frames : dict of str to source
+        As given by `named_sources`.
+    unmatched : {"error", "drop", "keep"}
+        What is done about samples that not all labelled frames have.
+
+    Returns
+    -------
+    frames : dict of str to source
+        With the same samples in the same order.
+    samples : array of str or None
+        Their names, None where no frame has any.
+    present : array of bool, shape (n_samples, n_modalities), or None
+        Which sample has which modality; None where all have all.
+    """
+    if unmatched not in UNMATCHED:
+        raise ValueError(WRONG_UNMATCHED.format(given=unmatched, known=list(UNMATCHED)))
+    labelled = _labelled(frames)
+    if not labelled:
+        return frames, None, None
+    for name in labelled:
+        if not frames[name].index.is_unique:
+            raise ValueError(REPEATED_SAMPLE.format(name=name))
+    index = _common_index({name: frames[name].index for name in labelled}, unmatched)
+    unnamed = [name for name in frames if name not in labelled]
+    if unnamed and not index.equals(frames[labelled[0]].index):
+        raise ValueError(UNNAMED_ROWS.format(name=unnamed[0]))
+    present = np.ones((len(index), len(frames)), dtype=bool)
+    for column, name in enumerate(frames):
+        if name in labelled:
+            present[:, column] = index.isin(frames[name].index)
+    frames = {name: _reordered(frame, index) if name in labelled else frame for name, frame in frames.items()}
+    return frames, np.asarray(index).astype(str), None if present.all() else present
+
+
+def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
+    """Names of the samples that are kept: the first frame's in its order, then those that only others have."""
+    (first, index), *others = indices.items()
+    for name, other in others:
+        in_both = index.isin(other)
+        only_first, only_second = int((~in_both).sum()), int((~other.isin(index)).sum())
+        if not (only_first or only_second):
+            continue
+        if unmatched == "error" or not in_both.any():
+            advice = UNMATCHED_ADVICE
+            if len(index) and len(other) and not in_both.any():
+                advice = NOTHING_IN_COMMON.format(one=str(index[0]), other=str(other[0]))
+            counts = {"only_first": only_first, "only_second": only_second}
+            raise ValueError(UNEQUAL_INDEX.format(first=first, second=name, **counts, advice=advice))
+        index = index[in_both] if unmatched == "drop" else index.append(other[~other.isin(index)])
+    return index
+
+
+def _reordered(source: Any, index: Any) -> Any:
+    if isinstance(source, LabelledRows):
+        return source.reordered(index)
+    return source.loc[index] if index.isin(source.index).all() else source.reindex(index, fill_value=0)
+
+
+def feature_names(frame: Any) -> NDArray[np.str_] | None:
+    """Columns of a data frame as text; None for what has none."""
+    if isinstance(frame, LabelledRows):
+        return frame.features
+    return np.asarray([str(column) for column in frame.columns]) if _is_frame(frame) else None
+
+
+def as_array(name: str, source: Any) -> Any:
+    """The array of a source; what has `shape`, `dtype` and rows already, in memory or on disk, is left as it is."""
+    try:
+        source = _converted(source)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(NOT_AN_ARRAY.format(name=name, reason=str(error).rstrip("."))) from error
+    if np.dtype(source.dtype).kind not in "fiub":
+        raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
+    if any(length != length for length in source.shape):  # dask writes NaN
+        raise ValueError(UNKNOWN_LENGTH.format(name=name, shape=tuple(source.shape)))
+    if len(source.shape) < 2:
+        raise ValueError(TOO_FEW_AXES.format(name=name, shape=tuple(source.shape)))
+    return source
+
+
+def _converted(source: Any) -> Any:
+    """Take frames, tensors and lists into memory as arrays; leave arrays where they are."""
+    if isinstance(source, LabelledRows):
+        return source.array
+    if _is_frame(source):
+        return _frame_values(source)
+    if hasattr(source, "toarray"):
+        return SparseRows(source)
+    if hasattr(source, "iloc"):
+        return source.to_numpy()
+    if hasattr(source, "detach"):
+        return source.detach().cpu().numpy()
+    if isinstance(source, np.ma.MaskedArray):  # its masked values would come back as data in the first computation
+        return np.ma.filled(source.astype(np.float64), np.nan) if np.ma.is_masked(source) else source.data
+    return source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)
+
+
+def _frame_values(frame: Any) -> NDArray:
+    """Values of a data frame; columns of numbers of several kinds, or of pandas' own, become floats."""
+    from pandas.api.types import is_numeric_dtype
+
+    values = frame.to_numpy()
+    if values.dtype.kind == "O" and all(is_numeric_dtype(dtype) for dtype in frame.dtypes):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values

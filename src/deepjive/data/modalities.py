@@ -1,0 +1,319 @@
+"""Modalities: what was measured, on which samples.
+
+One object carries the arrays of all modalities through the library. It is a mapping from names to arrays whose
+length is the number of *samples*, so that scikit-learn splits it by sample; selecting rows of an array that lives on
+disk gives another array that lives on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepjive.data.alignment import align, as_array, feature_names, named_sources
+from deepjive.data.groups import named_groups
+from deepjive.data.readers.lazy import LazyRows, read_rows, row_numbers, select_rows
+
+__all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
+
+UNEQUAL_SAMPLES = (
+    "All modalities must be measured on the same samples, but the numbers of samples differ: {lengths}. "
+    "Give every modality the same samples in the same order; a sample that lacks a modality keeps its row there, "
+    "filled with anything, and is marked in `present`."
+)
+NO_MODALITY = "There is no modality {name!r}; the modalities are {names}."
+WRONG_FEATURES = "`features` names {given} features of modality {name!r}, whose samples have shape {shape}."
+WRONG_PRESENT = (
+    "`present` must be a boolean array of shape (n_samples, n_modalities) = {expected}, but has shape {shape}."
+)
+
+
+class Modalities:
+    """Arrays of several modalities measured on the same samples.
+
+    Parameters
+    ----------
+    data : mapping of str to array, sequence of arrays, or Modalities
+        For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
+        or polars data frame, a sparse matrix (its rows become dense when they are read), anything with ``shape``,
+        ``dtype`` and indexing by rows (zarr, HDF5, dask), the path of a file (see `deepjive.data.files.read_array`),
+        or a list of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
+        ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
+    samples : sequence of str, optional
+        Names of the samples. Taken from the index of data frames when not given.
+    present : array of bool, shape (n_samples, n_modalities), optional
+        False where a sample lacks a modality; its row in that array is ignored. All present by default.
+    features : mapping of str to sequence of str, optional
+        Names of the features of some modalities. Taken from the columns of data frames when not given.
+    groups : array, shape (n_samples,), optional
+        The participant of each sample, where some have several, such as visits: they are then held out, drawn and
+        permuted together.
+    unmatched : {"error", "drop", "keep"}
+        What is done about samples that not all data frames and tables have: an error, leave them out, or keep them,
+        missing in `present` where they are not.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not a collection of arrays, or an array does not hold numbers.
+    ValueError
+        If the modalities differ in their number of samples, or data frames in their samples; for groups of another
+        length, or a sample whose participant is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepjive import Modalities
+    >>> data = Modalities({"mri": np.zeros((5, 4, 4)), "pet": np.ones((5, 3))})
+    >>> data.shape, data.names
+    ((5, 2), ('mri', 'pet'))
+    >>> data[[0, 2]]["pet"].shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        samples: Sequence[str] | NDArray | None = None,
+        present: ArrayLike | None = None,
+        features: Mapping[str, Any] | None = None,
+        groups: ArrayLike | None = None,
+        unmatched: Literal["error", "drop", "keep"] = "error",
+    ) -> None:
+        if isinstance(data, Modalities):
+            samples = data.samples if samples is None else samples
+            groups = data.groups if groups is None else groups
+            present = data.present if present is None else present
+            arrays, known = dict(data.items()), dict(data.features)
+        else:
+            frames = named_sources(data)
+            frames, index, measured = align(frames, unmatched)
+            present = measured if present is None else present
+            samples = index if samples is None else samples
+            known = {name: feature_names(frame) for name, frame in frames.items()}
+            arrays = {name: as_array(name, frame) for name, frame in frames.items()}
+        self._arrays: dict[str, Any] = arrays
+        self._features: dict[str, NDArray[np.str_] | None] = known
+        self._check_lengths()
+        self._features.update(self._checked_features(features or {}))
+        self._samples = self._checked_samples(samples)
+        self._present = self._checked_present(present)
+        self._groups = None if groups is None else named_groups(len(self), groups)
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: Any,
+        *,
+        modalities: Sequence[str] | None = None,
+        layer: str | Mapping[str, str] | None = None,
+        use_rep: str | Mapping[str, str] | None = None,
+    ) -> Modalities:
+        """Take the modalities of a MuData.
+
+        Parameters
+        ----------
+        mdata : mudata.MuData or mapping of str to anndata.AnnData
+            Its observations become the samples, its variables the features. An observation that a modality lacks is
+            missing there in `present`. Sparse matrices stay sparse, and backed ones on disk, until rows are read.
+        modalities : sequence of str, optional
+            Those that are wanted; all by default.
+        layer : str or mapping of str to str, optional
+            Layer to take instead of ``X``, of all modalities or of some.
+        use_rep : str or mapping of str to str, optional
+            Entry of ``obsm`` to take instead of ``X``, such as ``{"rna": "X_pca"}``.
+
+        Returns
+        -------
+        Modalities
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `mdata` holds no AnnData, names an observation twice, or lacks what is asked for.
+        """
+        from deepjive.data.readers.annotated import collect
+
+        found = collect(mdata, modalities, layer, use_rep)
+        return cls(found.arrays, samples=found.samples, present=found.present, features=found.features)
+
+    @classmethod
+    def from_dataset(cls, dataset: Any, names: Sequence[str | None] | None = None) -> Modalities:
+        """Take the items of a map-style torch ``Dataset`` as samples, which are read when they are needed.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            Its items are dicts of names to arrays or tensors, or tuples of them.
+        names : sequence of str or None, optional
+            Of a dict, the modalities that are wanted; of a tuple, a name for each entry, None for an entry that is
+            no modality, such as a label.
+
+        Returns
+        -------
+        Modalities
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dataset is not map-style, is empty, or its items are not what `names` says.
+        """
+        from deepjive.data.readers.items import rows_of_dataset
+
+        return cls(rows_of_dataset(dataset, names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self._arrays)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n_samples, n_modalities)``."""
+        return len(self), len(self._arrays)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample in each modality."""
+        return {name: tuple(array.shape[1:]) for name, array in self._arrays.items()}
+
+    @property
+    def samples(self) -> NDArray[np.str_] | None:
+        """Names of the samples, shape (n_samples,), or None where they have none."""
+        return self._samples
+
+    @property
+    def features(self) -> dict[str, NDArray[np.str_] | None]:
+        """Names of each modality's features, shape (n_features,), or None where they have none."""
+        return self._features
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which sample has which modality, shape (n_samples, n_modalities)."""
+        return self._present
+
+    @property
+    def groups(self) -> NDArray | None:
+        """The participant of each sample, shape (n_samples,), or None where each sample is one of its own."""
+        return self._groups
+
+    @property
+    def n_participants(self) -> int:
+        """How many participants the samples are of."""
+        return len(self) if self._groups is None else len(np.unique(self._groups))
+
+    def rows(self, name: str, indices: Any) -> NDArray:
+        """Read some samples of one modality into memory.
+
+        Parameters
+        ----------
+        name : str
+            The modality.
+        indices : slice or array of int or bool
+            The samples.
+
+        Returns
+        -------
+        array, shape (n_selected, ...)
+        """
+        self._check_name(name)
+        return read_rows(self._arrays[name], indices)
+
+    def select(self, names: Sequence[str]) -> Modalities:
+        """Keep some modalities, in the order given."""
+        names = list(dict.fromkeys(names))
+        for name in names:
+            self._check_name(name)
+        columns = [self.names.index(name) for name in names]
+        arrays = {name: self._arrays[name] for name in names}
+        return self._like(arrays, self._samples, self._present[:, columns], self._groups)
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the modalities, as of a dict."""
+        return self.names
+
+    def values(self) -> list[Any]:
+        """Arrays of the modalities, as of a dict."""
+        return list(self._arrays.values())
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Pairs of name and array, as of a dict."""
+        return list(self._arrays.items())
+
+    def __len__(self) -> int:
+        return int(next(iter(self._arrays.values())).shape[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __getitem__(self, key: Any) -> Any:
+        """An array for a name; the Modalities of some samples for an index, a slice or an array."""
+        if isinstance(key, str):
+            self._check_name(key)
+            return self._arrays[key]
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:  # scikit-learn writes X[indices, ...]
+            key = key[0]
+        indices = row_numbers(key, len(self))
+        arrays = {name: select_rows(array, indices) for name, array in self._arrays.items()}
+        samples, groups = (None if of_all is None else of_all[indices] for of_all in (self._samples, self._groups))
+        return self._like(arrays, samples, self._present[indices], groups)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+        missing = int((~self._present).sum())
+        return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing)" if missing else ")")
+
+    def _like(
+        self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_], groups: NDArray | None
+    ) -> Modalities:
+        new = object.__new__(Modalities)
+        new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
+        new._features = {name: self._features[name] for name in arrays}
+        return new
+
+    def _check_name(self, name: object) -> None:
+        if name not in self._arrays:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(self.names)))
+
+    def _check_lengths(self) -> None:
+        lengths = {name: int(array.shape[0]) for name, array in self._arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(UNEQUAL_SAMPLES.format(lengths=lengths))
+
+    def _checked_samples(self, samples: Sequence[str] | NDArray | None) -> NDArray[np.str_] | None:
+        if samples is None:
+            return None
+        names = np.asarray(samples).astype(str)
+        if names.shape != (len(self),):
+            raise ValueError(f"`samples` must name all {len(self)} samples, but has shape {names.shape}.")
+        return names
+
+    def _checked_features(self, features: Mapping[str, Any]) -> dict[str, NDArray[np.str_] | None]:
+        checked = {}
+        for name, given in features.items():
+            self._check_name(name)
+            names = None if given is None else np.asarray(given).astype(str)
+            if names is not None and names.shape != self.shapes[name]:
+                raise ValueError(WRONG_FEATURES.format(given=names.size, name=name, shape=self.shapes[name]))
+            checked[name] = names
+        return checked
+
+    def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
+        if present is None:
+            return np.ones(self.shape, dtype=bool)
+        mask = np.array(present, dtype=bool)  # a copy: what the caller does with the mask later stays there
+        if mask.shape != self.shape:
+            raise ValueError(WRONG_PRESENT.format(expected=self.shape, shape=mask.shape))
+        return mask
+
+
+def as_modalities(data: Any) -> Modalities:
+    """Return `data` as Modalities, unchanged if it already is."""
+    return data if isinstance(data, Modalities) else Modalities(data)

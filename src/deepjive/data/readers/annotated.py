@@ -1,0 +1,209 @@
+"""AnnData and MuData: modalities in, results out.
+
+Samples are observations, features are variables. A MuData holds the union of its modalities' observations, so that a
+sample may lack modalities. Neither library is needed to read an object that exists already; the objects' own names
+are enough.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepjive.data.readers.guard import optional, reading
+from deepjive.data.readers.lazy import LabelledRows, SparseRows, SpreadRows, StoredSparseRows, in_memory, select_rows
+from deepjive.data.readers.stores import check_hdf5
+
+NO_FILE = "There is no file {path}."
+NOT_MUDATA = (
+    "A MuData, or a dict of names to AnnData, is expected, but a {kind} was given. "
+    "Write Modalities.from_mudata({{'rna': adata_1, 'protein': adata_2}}) for AnnData."
+)
+OTHER_AXIS = (
+    "This MuData shares its variables (axis={axis}), not its observations: its modalities hold different samples of "
+    "the same features, which joint and individual variation is not defined for."
+)
+NO_SUCH_MODALITY = "There is no modality {name!r} in the data; there are {names}."
+REPEATED = "Observation {sample!r} is named more than once in modality {name!r}; call obs_names_make_unique() first."
+NO_SUCH_PART = "Modality {name!r} has no {kind} {key!r}; it has {known}."
+NO_MATRIX = "Modality {name!r} has no X; choose one of its layers {layers} by layer=, or of obsm {obsm} by use_rep=."
+ONE_OF = "Give layer or use_rep for modality {name!r}, not both."
+SAMPLES_GONE = (
+    "The decomposition has no sample {sample!r} of the data. Decompose the same object: "
+    "model.decompose(Modalities.from_mudata(mdata))."
+)
+RESULTS = "jive"
+
+
+class Collected(NamedTuple):
+    """What Modalities are made of: arrays, names of the samples, presence, and names of the features."""
+
+    arrays: dict[str, Any]
+    samples: NDArray
+    present: NDArray[np.bool_]
+    features: dict[str, NDArray | None]
+
+
+def collect(mdata: Any, modalities: Sequence[str] | None, layer: Any, use_rep: Any) -> Collected:
+    """Take the modalities of a MuData, or of a dict of AnnData, in the order of its observations.
+
+    Parameters
+    ----------
+    mdata : mudata.MuData or mapping of str to anndata.AnnData
+        The data; matrices stay sparse or on disk until their rows are read.
+    modalities : sequence of str, optional
+        Those that are wanted, all by default.
+    layer, use_rep : str or mapping of str to str, optional
+        Layer, or entry of `obsm`, to take instead of `X`.
+    """
+    annotated, names = _annotated(mdata), None if modalities is None else list(modalities)
+    for name in names or []:
+        if name not in annotated:
+            raise ValueError(NO_SUCH_MODALITY.format(name=name, names=list(annotated)))
+    annotated = {name: annotated[name] for name in names or annotated}
+    for name, adata in annotated.items():
+        if not adata.obs_names.is_unique:
+            sample = adata.obs_names[adata.obs_names.duplicated()][0]
+            raise ValueError(REPEATED.format(sample=str(sample), name=name))
+    samples = _samples(mdata, annotated)
+    places = {name: adata.obs_names.get_indexer(samples) for name, adata in annotated.items()}
+    chosen = {name: _chosen(name, adata, _of(layer, name), _of(use_rep, name)) for name, adata in annotated.items()}
+    return Collected(
+        arrays={name: _placed(array, places[name]) for name, (array, _) in chosen.items()},
+        samples=np.asarray(samples).astype(str),
+        present=np.stack([place >= 0 for place in places.values()], axis=1),
+        features={name: features for name, (_, features) in chosen.items()},
+    )
+
+
+def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> None:
+    """Write scores, loadings, ranks and variance explained into a MuData, or a dict of AnnData.
+
+    Parameters
+    ----------
+    mdata : mudata.MuData or mapping of str to anndata.AnnData
+        The data that were decomposed. Written are ``obsm["X_jive_joint"]`` and ``uns["jive"]`` of the whole (in a
+        dict of AnnData, of each), ``obsm["X_jive_individual"]`` of each modality, and of linear models
+        ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]``.
+    parts : Decomposition
+        Of all observations of `mdata`.
+    model : estimator
+        That made it.
+    key : str
+        The word in the names of what is written.
+    """
+    annotated = _annotated(mdata)
+    row = {str(sample): i for i, sample in enumerate(parts.data.samples)}
+    if hasattr(mdata, "mod"):
+        mdata.obsm[f"X_{key}_joint"] = parts.joint_scores[_rows(row, mdata.obs_names)]
+        mdata.uns[key] = _summary(parts, model)
+    for name in parts.data.names:
+        adata = annotated[name]
+        rows = _rows(row, adata.obs_names)
+        if not hasattr(mdata, "mod"):
+            adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
+            adata.uns[key] = _summary(parts, model)
+        adata.obsm[f"X_{key}_individual"] = parts.individual_scores[name][rows]
+        for part in ("joint", "individual"):
+            loadings = getattr(model, f"{part}_loadings_", {}).get(name)
+            if loadings is not None and np.array_equal(
+                parts.data.features[name], np.asarray(adata.var_names, dtype=str)
+            ):
+                adata.varm[f"{key}_{part}_loadings"] = np.ascontiguousarray(loadings.T)
+
+
+def read_h5ad(path: Path) -> LabelledRows:
+    """Read the matrix `X` of an AnnData file, with the names of its observations and variables."""
+    anndata = optional("anndata", f"Reading {path.name}")
+    check_hdf5(path)
+    with reading(path):
+        adata = anndata.read_h5ad(path)
+        return LabelledRows(_rows_array(adata.X), adata.obs_names, np.asarray(adata.var_names).astype(str))
+
+
+def read_h5mu(path: Path) -> Any:
+    """Read a MuData file."""
+    if not path.is_file():
+        raise FileNotFoundError(NO_FILE.format(path=path))
+    mudata = optional("mudata", f"Reading {path.name}")
+    check_hdf5(path)
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mudata and pandas, of their own next versions
+        return mudata.read_h5mu(path)
+
+
+def _annotated(mdata: Any) -> dict[str, Any]:
+    modalities = getattr(mdata, "mod", mdata)
+    if not isinstance(modalities, Mapping) or not all(hasattr(adata, "obs_names") for adata in modalities.values()):
+        raise TypeError(NOT_MUDATA.format(kind=type(mdata).__name__))
+    if getattr(mdata, "axis", 0) != 0:
+        raise ValueError(OTHER_AXIS.format(axis=mdata.axis))
+    return dict(modalities)
+
+
+def _samples(mdata: Any, annotated: dict[str, Any]) -> Any:
+    """Names of the observations that have one of the modalities, in the order of the whole."""
+    first, *others = (adata.obs_names for adata in annotated.values())
+    union = first
+    for names in others:
+        union = union.append(names[~names.isin(union)])
+    whole = getattr(mdata, "obs_names", union)
+    return whole[whole.isin(union)]
+
+
+def _chosen(name: str, adata: Any, layer: str | None, use_rep: str | None) -> tuple[Any, NDArray | None]:
+    if layer is not None and use_rep is not None:
+        raise ValueError(ONE_OF.format(name=name))
+    if layer is None and use_rep is None:
+        if adata.X is None:
+            raise ValueError(NO_MATRIX.format(name=name, layers=list(adata.layers), obsm=list(adata.obsm)))
+        return _rows_array(adata.X), np.asarray(adata.var_names).astype(str)
+    kind, key, where = ("layer", layer, adata.layers) if use_rep is None else ("obsm", use_rep, adata.obsm)
+    if key not in where:
+        raise ValueError(NO_SUCH_PART.format(name=name, kind=kind, key=key, known=list(where.keys())))
+    array = where[key]
+    if hasattr(array, "columns"):  # obsm may hold a data frame
+        return array.to_numpy(), np.asarray(array.columns).astype(str)
+    return _rows_array(array), np.asarray(adata.var_names).astype(str) if use_rep is None else None
+
+
+def _rows_array(matrix: Any) -> Any:
+    if getattr(matrix, "format", None) == "csr" and hasattr(matrix, "group"):
+        return StoredSparseRows(matrix.group, matrix.shape)
+    matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
+    return SparseRows(matrix) if hasattr(matrix, "toarray") else matrix
+
+
+def _placed(array: Any, places: NDArray[np.intp]) -> Any:
+    """Rows in the order of the samples; left as they are where that is their own order already."""
+    if len(places) == array.shape[0] and np.array_equal(places, np.arange(len(places))):
+        return array
+    if (places >= 0).all():
+        return select_rows(array, places)
+    return np.asarray(SpreadRows(array, places)) if in_memory(array) else SpreadRows(array, places)
+
+
+def _of(choice: Any, name: str) -> str | None:
+    return choice.get(name) if isinstance(choice, Mapping) else choice
+
+
+def _rows(row: dict[str, int], names: Any) -> NDArray[np.intp]:
+    lacking = [str(name) for name in names if str(name) not in row]
+    if lacking:
+        raise ValueError(SAMPLES_GONE.format(sample=lacking[0]))
+    return np.array([row[str(name)] for name in names], dtype=np.intp)
+
+
+def _summary(parts: Any, model: Any) -> dict[str, Any]:
+    """Ranks and fractions as plain numbers, which every version of h5mu holds."""
+    return {
+        "method": type(model).__name__,
+        "joint_rank": int(parts.joint_scores.shape[1]),
+        "individual_ranks": {name: int(scores.shape[1]) for name, scores in parts.individual_scores.items()},
+        "variance_explained": {name: dict(fractions) for name, fractions in parts.variance_explained.items()},
+    }

@@ -1,0 +1,249 @@
+"""Batches: centred and scaled data on the device, by row number.
+
+Data up to a limit are put on the device once and batched by index. Larger data are read from where they are: while a
+batch is computed with, a thread reads the next `AHEAD`, so that memory holds a few batches whatever the size of the
+data. The samples of a batch are the same either way, and so are the weights that come of them
+(but for wide tables, see `deepjive.deep.training.coordinates`).
+
+A thread rather than worker processes: reading, decompressing and scaling release Python's lock, stores opened in one
+process need not be opened again in others, which HDF5 does not survive in a fork, and there is no process to die.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepjive.data.chunks import BATCH_NUMBERS, row_batches
+from deepjive.data.modalities import Modalities
+from deepjive.data.readers.lazy import forget
+from deepjive.deep.runtime.distributed import number, processes, summed
+from deepjive.deep.span import Coordinates
+from deepjive.deep.training.coordinates import coordinates_of
+
+if TYPE_CHECKING:
+    from deepjive.deep.model import Network
+
+AHEAD = 4
+IN_CACHE = 2**15
+LARGEST_SAMPLE = 1000  # samples, and of how many bytes together
+LARGEST_BYTES = 2**27
+
+Batch = tuple[list[Tensor], Tensor | None]
+Piece = TypeVar("Piece")
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Centring by the mean of each feature, and one scale for each modality.
+
+    Attributes
+    ----------
+    mean : dict of str to array, shape of a sample
+        Mean over the samples, in data units.
+    scale : dict of str to float
+        Root mean square of the centred data, so that the scaled modality has variance 1 per feature on average.
+    """
+
+    mean: dict[str, NDArray]
+    scale: dict[str, float]
+
+    @classmethod
+    def of(cls, data: Modalities) -> Scaling:
+        """Measure mean and scale, some samples at a time, in double precision; several processes share the samples."""
+        mean, scale = {}, {}
+        for column, name in enumerate(data.names):
+            rows, shape = np.flatnonzero(data.present[:, column]), data.shapes[name]
+            pieces = list(row_batches(rows, shape))[number() :: processes()]
+            total = np.zeros(shape)
+            for block in _blocks(data, name, pieces):
+                total += block.sum(axis=0, dtype=np.float64)
+            mean[name] = _summed(total) / len(rows)
+            squares = sum((float(np.square(x - mean[name]).sum()) for x in _blocks(data, name, pieces)), 0.0)
+            scale[name] = math.sqrt(float(_summed(np.asarray(squares))) / (len(rows) * mean[name].size))
+        return cls(mean, scale)
+
+    def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
+        """Data units to scaled single precision; computed in double, in pieces that the processor's cache holds."""
+        scaled = np.empty(x.shape, dtype=np.float32)
+        step = max(1, IN_CACHE // max(math.prod(x.shape[1:]), 1))
+        for start in range(0, len(x), step):
+            centred = x[start : start + step] - self.mean[name]
+            centred /= self.scale[name]
+            scaled[start : start + step] = centred
+        return scaled
+
+
+class Batches:
+    """Scaled batches of Modalities.
+
+    Parameters
+    ----------
+    data : Modalities
+        The data.
+    scaling : Scaling
+        How they are scaled.
+    device : torch.device
+        Where batches are needed.
+    memory_limit : float
+        GiB up to which all data are kept on the device.
+    """
+
+    def __init__(self, data: Modalities, scaling: Scaling, device: torch.device, memory_limit: float = 4.0) -> None:
+        self.data, self.scaling, self.device = data, scaling, device
+        self.shapes = dict(data.shapes)
+        self.in_memory = len(data) * self.sample_size <= memory_limit * 2**30
+        self._tensors = [self._whole(name) for name in data.names] if self.in_memory else []
+        self._present = None if data.present.all() else torch.from_numpy(data.present)
+
+    def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
+        """Batches of the rows, in the order given.
+
+        Yields
+        ------
+        x : list of Tensor, each (batch, *shape)
+            One a modality; zeros where a sample lacks it.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which; None where no sample of the data lacks any.
+        """
+        stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
+        pieces = [slice(start, start + batch_size) for start in range(0, stop, batch_size)]
+        if self.in_memory:
+            here = rows.to(self.device)
+            for piece in pieces:
+                yield [tensor[here[piece]] for tensor in self._tensors], self._present_in(rows[piece])
+        else:
+            batches = read_ahead(self._read, [rows[piece] for piece in pieces])
+            for piece, batch in zip(pieces, batches, strict=True):
+                yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
+
+    def coordinates(self, network: Network) -> dict[int, Coordinates]:
+        """Coordinates of wide modalities, as the samples span them; of none if not all data are on the device."""
+        rows = torch.arange(len(self.data))
+        measured = [rows if self._present is None else rows[self._present[:, k]] for k in range(len(self._tensors))]
+        return coordinates_of(network, self._tensors, measured)
+
+    def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
+        """The same samples, some modalities in coordinates."""
+        other = copy.copy(self)
+        other._tensors = [coordinates[k].into(x) if k in coordinates else x for k, x in enumerate(self._tensors)]
+        if coordinates:
+            shapes = [tuple(x.shape[1:]) for x in other._tensors]
+            other.shapes = dict(zip(self.data.names, shapes, strict=True))
+        return other
+
+    @property
+    def whole(self) -> bool:
+        """Whether no sample lacks a modality."""
+        return self._present is None
+
+    def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
+        """One batch of the first rows, as many as can be computed with at once."""
+        rows = self.first(rows, most)
+        x, present = next(self(rows, len(rows)))
+        return x, present if present is not None and not present.all() else None
+
+    def first(self, rows: Tensor, most: int) -> Tensor:
+        """The first rows, as many as fit in memory beside the data; those that lack least first, mixed."""
+        count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))
+        if self._present is None:
+            return rows[:count]
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]  # they may come by pattern
+        return rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
+
+    def having(self, k: int, rows: Tensor) -> Tensor | slice:
+        """Which of some rows have modality `k`."""
+        return slice(None) if self._present is None else self._present[rows, k].to(self.device)
+
+    def at_once(self, most: int) -> int:
+        """A number of rows, at most `most`, that takes little memory to compute with."""
+        return rows_at_once(self.shapes, most)
+
+    @property
+    def sample_size(self) -> int:
+        """Bytes of a sample."""
+        return 4 * sum(math.prod(shape) for shape in self.shapes.values())
+
+    def _read(self, piece: Tensor) -> list[Tensor]:
+        rows = piece.numpy()
+        batch = [torch.from_numpy(self._scaled(name, rows)) for name in self.data.names]
+        for array in self.data.values():
+            forget(array)
+        return batch
+
+    def _scaled(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some samples, scaled; what stands in the rows of those that lack the modality is not looked at."""
+        here = self.data.present[rows, self.data.names.index(name)]
+        if here.all():
+            return self.scaling.scaled(name, self.data.rows(name, rows))
+        scaled = np.zeros((len(rows), *self.data.shapes[name]), dtype=np.float32)
+        scaled[here] = self.scaling.scaled(name, self.data.rows(name, rows[here]))
+        return scaled
+
+    def _present_in(self, rows: Tensor) -> Tensor | None:
+        return None if self._present is None else self._present[rows].to(self.device)
+
+    def _whole(self, name: str) -> Tensor:
+        shape = self.data.shapes[name]
+        whole = np.empty((len(self.data), *shape), dtype=np.float32)
+        for rows in row_batches(np.arange(len(whole)), shape):
+            whole[rows[0] : rows[-1] + 1] = self._scaled(name, rows)
+            forget(self.data[name])
+        return torch.from_numpy(whole).to(self.device)
+
+
+def rows_at_once(shapes: Mapping[str, tuple[int, ...]], most: int) -> int:
+    """A number of rows of all modalities, at most `most`, that takes little memory to compute with."""
+    return max(2, min(most, BATCH_NUMBERS // sum(math.prod(shape) for shape in shapes.values())))
+
+
+def read_ahead(read: Callable[[Piece], Read], pieces: Sequence[Piece]) -> Iterator[Read]:
+    """What `read` gives for each piece, in order; the next few are read by a thread in the meantime.
+
+    Parameters
+    ----------
+    read : callable
+        From a piece to what is wanted; its errors come up here.
+    pieces : sequence
+        What to read.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="deepjive-reader") as pool:
+        waiting: deque[Future[Read]] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(read, piece))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str, Any]) -> list[Tensor | None]:
+    """Some samples as a list with one tensor for each of `names`, None for a modality that `data` lacks."""
+    return [torch.from_numpy(scaling.scaled(name, data.rows(name, rows))) if name in data else None for name in names]
+
+
+def _blocks(data: Modalities, name: str, pieces: Sequence[NDArray]) -> Iterator[NDArray]:
+    """Rows of a modality, one piece after another in memory."""
+    for piece in pieces:
+        yield data.rows(name, piece)
+        forget(data[name])
+
+
+def _summed(x: NDArray) -> NDArray:
+    """The sum of an array over the processes."""
+    return summed(torch.from_numpy(x)).numpy()

@@ -1,0 +1,148 @@
+"""All that changes while a phase is trained. Kept, it lets training go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepjive.deep.training.averaging import MovingAverage
+from deepjive.deep.training.plateau import Plateau
+
+History = dict[str, list[Any]]
+
+
+class PhaseState:
+    """The state of a phase's training.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Of which the phase trains a part.
+    modules : nn.Module
+        That part.
+    optimizers : sequence of torch.optim.Optimizer
+        Adam for it, and for what has an optimizer of its own.
+    average : MovingAverage
+        Of its weights.
+    plateau : Plateau
+        Of its validation error.
+    generator : torch.Generator
+        Draws the order of the samples.
+    precision : lightning_fabric precision
+        Which may scale the loss.
+    device : torch.device
+        What is computed on.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that have ended.
+    ended : bool
+        Whether the plateau says that training is at its end.
+    interrupted : bool
+        Whether a KeyboardInterrupt ended training.
+    history : dict of str to list
+        One entry for each epoch.
+    best : dict of str to Tensor
+        The weights of `modules` that were best on validation data.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        modules: nn.Module,
+        optimizers: Sequence[Any],
+        average: MovingAverage,
+        plateau: Plateau,
+        generator: torch.Generator,
+        precision: Any,
+        device: torch.device,
+    ) -> None:
+        self.network, self.modules, self.optimizers = network, modules, optimizers
+        self.average, self.plateau, self.generator = average, plateau, generator
+        self.precision, self.device = precision, device
+        self.epoch, self.ended, self.interrupted = 0, False, False
+        self.history: History = {}
+        self.best: dict[str, Tensor] = {}
+
+    def keep_best(self) -> None:
+        """Take the weights as they are for the best."""
+        self.best = copy.deepcopy(self.modules.state_dict())
+
+    def halve_rates(self) -> None:
+        """Halve all learning rates."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] /= 2
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Add an epoch to the history, in one step, so that an interruption leaves whole rows."""
+        self.history = {key: [*self.history.get(key, []), value] for key, value in row.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The state as numbers, text and arrays."""
+        return {
+            "epoch": self.epoch,
+            "ended": self.ended,
+            "history": self.history,
+            "plateau": vars(self.plateau),
+            "network": _arrays(self.network.state_dict()),
+            "best": _arrays(self.best),
+            "average": [weight.cpu().numpy() for weight in self.average.average],
+            "averaged_steps": self.average.steps,
+            "optimizers": [_of_optimizer(optimizer) for optimizer in self.optimizers],
+            "precision": self.precision.state_dict(),
+            "random": self._random(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take a state back, as given by `as_dict`."""
+        self.epoch, self.ended, self.history = saved["epoch"], saved["ended"], saved["history"]
+        vars(self.plateau).update(saved["plateau"])
+        self.network.load_state_dict(_tensors(saved["network"]))
+        self.best = {name: tensor.to(self.device) for name, tensor in _tensors(saved["best"]).items()}
+        for weight, array in zip(self.average.average, saved["average"], strict=True):
+            weight.copy_(torch.from_numpy(array))
+        self.average.steps = saved["averaged_steps"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            _restore_optimizer(optimizer, state)
+        self.precision.load_state_dict(saved["precision"])
+        self._restore_random(saved["random"])
+
+    def _random(self) -> dict[str, np.ndarray]:
+        states = {"order": self.generator.get_state(), "cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {name: state.numpy() for name, state in states.items()}
+
+    def _restore_random(self, states: Mapping[str, np.ndarray]) -> None:
+        self.generator.set_state(torch.from_numpy(states["order"]))
+        torch.set_rng_state(torch.from_numpy(states["cpu"]))
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(torch.from_numpy(states["cuda"]), self.device)
+
+
+def _of_optimizer(optimizer: Any) -> dict[str, Any]:
+    state = optimizer.state_dict()
+    moments = {str(key): _arrays(tensors) for key, tensors in state["state"].items()}
+    return {"rates": [group["lr"] for group in state["param_groups"]], "moments": moments}
+
+
+def _restore_optimizer(optimizer: Any, saved: Mapping[str, Any]) -> None:
+    groups = optimizer.state_dict()["param_groups"]
+    groups = [{**group, "lr": rate} for group, rate in zip(groups, saved["rates"], strict=True)]
+    moments = {int(key): _tensors(arrays) for key, arrays in saved["moments"].items()}
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

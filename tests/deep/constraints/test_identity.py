@@ -1,0 +1,84 @@
+"""The three identity constraints."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Merged, Whitening
+from deepjive.deep.constraints.presence import Presence
+
+
+def constraints(rank: int = 2) -> list[Identity]:
+    return [Explicit(3, rank), Exchange(3, rank), Merged(3, rank)]
+
+
+@pytest.mark.parametrize("identity", constraints(), ids=lambda i: type(i).__name__)
+def test_scores_without_a_modality_do_not_depend_on_it(identity: Identity) -> None:
+    width = identity.features if isinstance(identity, Merged) else 2
+    latents = [torch.randn(16, width) for _ in range(3)]
+    changed = [latents[0], latents[1] + 5.0, latents[2]]
+    before = identity.without(identity.prepared(latents), 1)
+    after = identity.without(identity.prepared(changed), 1)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other)
+    with_it = (
+        identity.joint(identity.prepared(latents)),
+        identity.joint(identity.prepared([latents[0], latents[1] ** 3, latents[2]])),
+    )
+    assert not torch.allclose(*with_it)
+
+
+def test_explicit_term_is_zero_for_equal_latents_and_cannot_be_shrunk_away() -> None:
+    identity = Explicit(2, 2)
+    z, other = torch.randn(64, 2), torch.randn(64, 2)
+    assert identity.term(identity.prepared([z, z])) < 1e-6
+    large = identity.term(identity.prepared([z, other]))
+    torch.testing.assert_close(identity.term(identity.prepared([z * 1e-3, other * 1e-3])), large, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_term_is_twice_the_mean_square_from_the_mean_which_pairs_give_too(count: int) -> None:
+    identity, z = Explicit(count, 2, whiten=False), [torch.randn(16, 2) for _ in range(count)]
+    joint = identity.joint(z)
+    from_mean = 2 * torch.stack([(one - joint).square().mean() for one in z]).mean()
+    pairs = torch.stack([(a - b).square().mean() for a, b in itertools.combinations(z, 2)])
+    everyone = Presence(torch.ones(16, count, dtype=torch.bool))
+    for term in (identity.term(z), identity.term(z, everyone)):
+        torch.testing.assert_close(term, from_mean)
+        torch.testing.assert_close(term, (count - 1) / count * pairs.mean())
+
+
+def test_without_whitening_the_term_shrinks_with_the_latents() -> None:
+    identity = Explicit(2, 2, whiten=False)
+    z, other = torch.randn(64, 2), torch.randn(64, 2)
+    assert identity.term(identity.prepared([z * 0.1, other * 0.1])) < 0.02 * identity.term(
+        identity.prepared([z, other])
+    )
+
+
+def test_exchange_gives_one_set_of_scores_for_each_other_modality() -> None:
+    assert len(Exchange(3, 2).without([torch.randn(4, 2) for _ in range(3)], 0)) == 2
+
+
+def test_missing_modalities_are_left_out_of_the_mean() -> None:
+    z = torch.randn(5, 2)
+    torch.testing.assert_close(Exchange(3, 2).joint([None, z, None]), z)
+
+
+def test_whitened_scores_are_uncorrelated_with_variance_one() -> None:
+    mixing = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.5], [0.5, 0.0, 1.0]])
+    z = torch.randn(500, 3) @ mixing + 4.0
+    white = Whitening(3)(z)
+    np.testing.assert_allclose(np.cov(white.detach().numpy().T), np.eye(3), atol=0.01)  # the ridge is 1e-3
+
+
+def test_whitening_uses_running_moments_after_training() -> None:
+    whitening = Whitening(2, momentum=1.0)
+    z = torch.randn(400, 2) * 3.0 + 1.0
+    trained = whitening(z)
+    whitening.eval()
+    torch.testing.assert_close(whitening(z[:1]), trained[:1])

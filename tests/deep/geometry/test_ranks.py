@@ -1,0 +1,131 @@
+"""Ranks chosen from the data, by prediction of held-out samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deepjive
+from deepjive import DeepJIVE, Modalities
+from deepjive.datasets.synthetic import make_synthetic
+from deepjive.deep.geometry.ranks import MOST_FEATURES, halved, select_ranks, without_joint
+from deepjive.evaluation.recovery import r2
+
+from ..fitting import fitted
+
+AUTO = {"joint_rank": "auto", "individual_ranks": "auto", "networks": "linear", "max_epochs": 2}
+
+
+@pytest.mark.parametrize(("joint", "individual"), [(1, 1), (2, 1), (0, 1)])
+def test_linear_ranks_are_found(joint: int, individual: int) -> None:
+    made = make_synthetic(250, (30, 40), joint_rank=joint, individual_rank=individual, random_state=1)
+    chosen = DeepJIVE(random_state=0).select_ranks(made.data)
+    assert chosen.joint_rank == joint
+    assert chosen.individual_ranks == {"modality_1": individual, "modality_2": individual}
+
+
+def test_a_curve_through_many_dimensions_counts_as_one() -> None:
+    made = make_synthetic(400, (60, 60), noise=0.3, nonlinear=True, random_state=0)
+    chosen = DeepJIVE(random_state=0).select_ranks(made.data)
+    assert (chosen.joint_rank, *chosen.individual_ranks.values()) == (1, 1, 1)
+    assert all(ladder.linear_rank > 2 for ladder in chosen.ladders.values())
+
+
+@pytest.mark.parametrize(("joint", "noise"), [(2, 0.5), (1, 1.0)])
+def test_scores_on_a_sheet_that_closes_on_itself_are_counted(joint: int, noise: float) -> None:
+    """No two coordinates describe the first of them, no single one the second: prediction alone counts one more."""
+    made = make_synthetic(500, (60, 60), joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
+    chosen = select_ranks(made.data, individual_ranks={})
+    assert chosen.joint_rank == chosen.ladders["joint"].dimension == joint
+    assert f"Dimensions of the sheet on which samples lie: {joint}; no more" in chosen.reason()
+
+
+def test_a_joint_sheet_is_taken_away_whole() -> None:
+    made = make_synthetic(600, joint_rank=2, nonlinear=True, random_state=100)
+    rest, name = without_joint(made.data, 2, seed=0), "modality_1"
+    assert r2(made.individual[name], rest[name]) > 0.12  # two unrolled coordinates leave so much that it is .03
+
+
+def test_a_relation_without_correlation_is_found_and_is_gone_when_samples_are_shuffled() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 1))
+    parts = {"line": z, "parabola": (z**2 - 1) / np.sqrt(2)}
+    arrays = {name: part @ rng.normal(size=(1, 20)) + 0.5 * rng.normal(size=(300, 20)) for name, part in parts.items()}
+    chosen = select_ranks(Modalities(arrays))
+    assert chosen.ladders["joint"].linear_rank == 0
+    assert chosen.joint_rank == 1
+    arrays["parabola"] = arrays["parabola"][rng.permutation(300)]
+    assert select_ranks(Modalities(arrays), individual_ranks={}).joint_rank == 0
+
+
+def test_ranks_that_are_given_are_kept_and_the_others_follow_from_them() -> None:
+    made = make_synthetic(200, (20, 30), joint_rank=2, random_state=0)
+    model = fitted(made.data, **{**AUTO, "joint_rank": 1})
+    assert model.joint_rank_ == 1
+    assert model.individual_ranks_ == {"modality_1": 2, "modality_2": 2}
+    assert set(model.rank_table_["ladder"]) == {"modality_1", "modality_2"}
+
+
+def test_the_table_says_what_every_number_of_scores_predicts_and_is_saved(tmp_path: Path) -> None:
+    made = make_synthetic(200, (20, 30), random_state=0)
+    model = fitted(made.data, **AUTO)
+    table = model.rank_table_
+    chosen = [
+        (name, rank) for name, rank, yes in zip(table["ladder"], table["rank"], table["chosen"], strict=True) if yes
+    ]
+    assert chosen == [("joint", 1), ("modality_1", 1), ("modality_2", 1)]
+    assert table["r2"][table["rank"].index(1)] > 0.2
+    assert "joint rank: 1, since 0 predicts 0.0%" in model.rank_reason_
+    model.save(tmp_path / "model")
+    assert deepjive.load(tmp_path / "model").rank_table_ == table
+
+
+def test_noise_alone_has_nothing_to_fit_and_the_error_says_what_was_tried() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=r"nothing to fit.*joint rank: 0, since 0 predicts 0\.0%"):
+        fitted(Modalities({"a": rng.normal(size=(200, 20)), "b": rng.normal(size=(200, 20))}), **AUTO)
+
+
+def test_a_modality_of_one_feature_has_one_score() -> None:
+    made = make_synthetic(200, (20, 30), random_state=0)
+    data = Modalities({"a": made.data["modality_1"], "b": made.joint_scores})
+    assert fitted(data, **AUTO).individual_ranks_ == {"a": 1, "b": 0}
+
+
+def test_modalities_of_one_and_of_more_dimensions_without_linear_relation() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(60, k)) @ rng.normal(size=(k, 9)) for name, k in (("line", 1), ("solid", 3))}
+    found = DeepJIVE(random_state=0).select_ranks(
+        {name: x + 0.05 * rng.normal(size=x.shape) for name, x in arrays.items()}
+    )
+    assert (found.joint_rank, found.individual_ranks["line"]) == (0, 1)
+
+
+def test_features_that_do_not_vary_do_not_count() -> None:
+    data = make_synthetic(200, (20, 30), random_state=0).data
+    padded = {name: np.concatenate([np.zeros((200, 200)), data[name]], axis=1) for name in data.names}
+    padded["modality_1"][:, 201:] = 1.0
+    found = DeepJIVE(random_state=0).select_ranks(padded)
+    assert (found.joint_rank, found.individual_ranks) == (1, {"modality_1": 0, "modality_2": 1})
+
+
+def test_wide_modalities_are_read_in_part_and_incomplete_samples_left_out() -> None:
+    made = make_synthetic(120, (MOST_FEATURES + 500, 40), random_state=0)
+    chosen = select_ranks(made.data)
+    assert (chosen.joint_rank, *chosen.individual_ranks.values()) == (1, 1, 1)
+
+
+def test_what_the_joint_part_leaves_is_individual() -> None:
+    made = make_synthetic(400, (60, 60), noise=0.3, nonlinear=True, random_state=0)
+    rest = without_joint(made.data, 1, seed=0)
+    name = "modality_1"
+    assert r2(made.individual[name], rest[name]) > r2(made.individual[name], made.data[name]) + 0.8
+
+
+def test_halves_share_no_feature_and_lose_none() -> None:
+    x = np.tile(np.arange(12.0).reshape(3, 4), (5, 1, 1))
+    halves = halved(Modalities({"a": x, "b": x}), "a", seed=0)
+    both = np.concatenate([halves["first"], halves["second"]], axis=1)
+    assert sorted(both[0]) == list(range(12))
