@@ -78,7 +78,7 @@ def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tu
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
     phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight)
     modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
-    chosen = settings.Settings(1, case.batch, model.learning_rate, model.weight_decay)
+    chosen = settings.TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
     module, optimizers = training._set_up(phase, modules, fabric, chosen)
     pieces = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
     many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]

@@ -29,7 +29,7 @@ from deepjive.imaging.grid import millilitres, mni_grid, resampled, sphere_dista
 from deepjive.imaging.preprocessing.ants import AntsEngine
 from deepjive.imaging.preprocessing.cohort import preprocess_cohort
 from deepjive.imaging.preprocessing.derivative import sidecar_of
-from deepjive.imaging.preprocessing.subject import Outcome, Settings, Subject
+from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject
 from deepjive.imaging.regions import reference_region
 
 VOXEL, REFERENCE = 3.0, "cerebellum"
@@ -146,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     phantoms = phantom_subjects(options.out / "bids")
     subjects = [*phantoms, *real_subject(options.out)]
-    out, settings = options.out / "derivative", Settings(REFERENCE, VOXEL)
+    out, settings = options.out / "derivative", PreprocessingSettings(REFERENCE, VOXEL)
     outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_progress=lambda now: None)
     columns = {}
     for subject, outcome in zip(subjects, outcomes, strict=True):

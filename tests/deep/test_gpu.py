@@ -91,8 +91,8 @@ def test_lower_precision_finds_much_the_same(precision: str) -> None:
 
 def test_steps_are_recorded_where_they_can_be(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[type[Steps]] = []
-    steps_of = training.steps_of
-    monkeypatch.setattr(training, "steps_of", lambda *given: made.append(type(one := steps_of(*given))) or one)
+    make_steps = training.make_steps
+    monkeypatch.setattr(training, "make_steps", lambda *given: made.append(type(one := make_steps(*given))) or one)
     fit(small.data)
     assert made == [RecordedSteps] * 3
     gaps = Modalities(dict(small.data), present=np.arange(2 * len(small.data)).reshape(-1, 2) % 7 > 0)

@@ -12,7 +12,7 @@ import torch
 from deepjive import Modalities, SeparateAutoencoders
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep import estimator
-from deepjive.deep.geometry.ranks import candidates, select_ranks
+from deepjive.deep.geometry.rank_selection import candidates, select_ranks
 from deepjive.deep.training.checkpoint import CheckpointError, fingerprint
 from deepjive.deep.training.split import split
 

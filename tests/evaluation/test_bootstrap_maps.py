@@ -4,7 +4,7 @@ import pytest
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.data.groups import members_of
 from deepjive.evaluation import bootstrap_draws
-from deepjive.evaluation.bootstrap_draws import matched
+from deepjive.evaluation.bootstrap_draws import matched_component
 from deepjive.evaluation.bootstrap_maps import bootstrap_maps
 from deepjive.evaluation.covariation import effect_along, effect_maps
 from deepjive.evaluation.null import shuffled
@@ -31,7 +31,7 @@ def test_scores_that_were_turned_and_reflected_are_matched():
     model = fit(data)
     scores = model.transform(data)
     angle = np.array([[0.6, 0.8], [0.8, -0.6]])
-    _, direction, match = matched(scores @ angle, scores[:, 1])
+    _, direction, match = matched_component(scores @ angle, scores[:, 1])
     assert match == pytest.approx(1.0)
     turned = effect_along(model, scores, angle @ direction)  # back in the model's own coordinates
     for name, effect in effect_maps(model, scores, 1).items():

@@ -80,14 +80,14 @@ def preprocess(
     from deepjive.imaging.preprocessing.derivative import describe
     from deepjive.imaging.preprocessing.engines import engine_of
     from deepjive.imaging.preprocessing.maps import region_of
-    from deepjive.imaging.preprocessing.subject import Settings, protocol_of
+    from deepjive.imaging.preprocessing.subject import PreprocessingSettings, protocol_of
     from deepjive.imaging.preprocessing.tables import write_clinical
     from deepjive.report.preprocess import write_results
 
     if engine is not EngineName.spm and (spm or spm_path):
         raise typer.BadParameter(ONLY_SPM)
     region_of(reference, voxel)
-    settings = Settings(reference, voxel, seed, keep_work)
+    settings = PreprocessingSettings(reference, voxel, seed, keep_work)
     given = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine is EngineName.spm else {}
     chosen = engine_of(engine.value, **given)
     cohort = _cohort(bids, table, choose or [], max_months)

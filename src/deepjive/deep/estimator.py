@@ -21,7 +21,7 @@ from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
 from deepjive.deep.constraints.orthogonality import OrthogonalityName, make_orthogonality
-from deepjive.deep.geometry.ranks import RankSelection, candidates, select_ranks
+from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
 from deepjive.deep.parameters import check_parameters
@@ -36,7 +36,7 @@ from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.objective import ObjectiveName, phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.progress import progress_of, steps_of
-from deepjive.deep.training.settings import Job, Settings
+from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
@@ -76,7 +76,7 @@ class DeepJIVE(JointIndividualModel):
     ----------
     joint_rank : int or "auto"
         Number of joint scores. 0 leaves the joint part out; "auto" finds it from the data: see
-        `deepjive.deep.geometry.ranks`.
+        `deepjive.deep.geometry.rank_selection`.
     individual_ranks : int, dict of str to int, or "auto"
         Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
     identity : {"exchange", "explicit", "merged"}
@@ -270,7 +270,7 @@ class DeepJIVE(JointIndividualModel):
 
         Returns
         -------
-        deepjive.deep.geometry.ranks.RankSelection
+        deepjive.deep.geometry.rank_selection.RankSelection
             The ranks, what every number of scores predicted of held-out samples, and the choice in words.
         """
         data = self._checked_for_fit(X)
@@ -379,7 +379,7 @@ class DeepJIVE(JointIndividualModel):
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
 
-    def _settings(self, n: int, held_out: int) -> Settings:
+    def _settings(self, n: int, held_out: int) -> TrainingSettings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
         if batch_size > n:
             raise ValueError(BATCH_TOO_LARGE.format(given=batch_size, n=n, held_out=held_out))
@@ -388,7 +388,7 @@ class DeepJIVE(JointIndividualModel):
         elif batch_size % processes():
             raise ValueError(NOT_SHARED.format(given=batch_size, count=processes()))
         half = self.precision.startswith("16")
-        return Settings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
+        return TrainingSettings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
 
     @torch.no_grad()
     def _scores(self, data: Modalities) -> Scores:

@@ -19,7 +19,7 @@ from deepjive.evaluation.refit import complete, refitted
 from deepjive.persistence import read_tensors, write_atomically
 
 
-def matched(scores: NDArray, reference: NDArray) -> tuple[NDArray, NDArray, float]:
+def matched_component(scores: NDArray, reference: NDArray) -> tuple[NDArray, NDArray, float]:
     """The score among linear combinations of some scores that is most like a reference.
 
     Parameters
@@ -41,7 +41,7 @@ def matched(scores: NDArray, reference: NDArray) -> tuple[NDArray, NDArray, floa
     Examples
     --------
     >>> scores = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-    >>> weights, direction, match = matched(2 * scores, np.array([-2.0, 2.0, -2.0, 2.0]))
+    >>> weights, direction, match = matched_component(2 * scores, np.array([-2.0, 2.0, -2.0, 2.0]))
     >>> weights.round(6).tolist(), direction.round(6).tolist(), round(match, 6)
     ([0.0, -0.5], [0.0, -2.0], 1.0)
     """
@@ -72,7 +72,7 @@ def draw(
     if getattr(again, "interrupted_", False):
         raise KeyboardInterrupt
     scores = again.transform(data)
-    weights, direction, match = matched(scores[rows], reference[rows])
+    weights, direction, match = matched_component(scores[rows], reference[rows])
     found = {f"effect {name}": values for name, values in effect_along(again, scores, direction).items()}
     others = complete(data[np.setdiff1d(np.arange(len(data)), rows)])
     found |= {f"unseen {name}": _association(again, others, name, weights) for name in data.names}

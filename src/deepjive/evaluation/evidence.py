@@ -29,7 +29,7 @@ from deepjive.evaluation.null import JointStructureTest
 from deepjive.evaluation.probes import Probe, known
 from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.stability import Stability
-from deepjive.evaluation.study import Settings, Study, varies
+from deepjive.evaluation.study import EvidenceSettings, Study, varies
 from deepjive.validation import named_labels
 
 OnStep = Callable[[int, int, str], None]
@@ -175,7 +175,7 @@ def evidence(
     rows, labelled = _split(data, held_out, random_state), named_labels(labels, len(data))
     if data.groups is not None:
         _check_groups(data.groups, rows, labelled)
-    settings = Settings(refit, n_permutations, n_refits, n_fits, random_state)
+    settings = EvidenceSettings(refit, n_permutations, n_refits, n_fits, random_state)
     study = Study(model, data, rows, labelled, settings)
     steps = study.steps()
     found: dict[str, Any] = {}

@@ -167,7 +167,7 @@ def refit_test(
     on_refit : callable
         Told the number of fits that are done.
     **budget
-        Settings of every fit, also of the one to the data as they are; at most 50 epochs by default.
+        EvidenceSettings of every fit, also of the one to the data as they are; at most 50 epochs by default.
 
     Returns
     -------

@@ -27,7 +27,7 @@ Step = tuple[str, Callable[[], Any]]
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvidenceSettings:
     """How a study is made; see `deepjive.evaluation.evidence.evidence`."""
 
     refit: bool
@@ -50,7 +50,7 @@ class Study:
         The samples to fit to, and those held out.
     labels : mapping of str to array, shape (n_samples,)
         Labels by name.
-    settings : Settings
+    settings : EvidenceSettings
         How.
     """
 
@@ -60,7 +60,7 @@ class Study:
         data: Modalities,
         rows: tuple[NDArray[np.intp], NDArray[np.intp]],
         labels: Mapping[str, NDArray],
-        settings: Settings,
+        settings: EvidenceSettings,
     ) -> None:
         self.model, self.labels, self.rows, self.settings = model, labels, rows, settings
         self.train, self.test = (data[some] for some in rows)

@@ -31,7 +31,7 @@ class AJIVE(AngleBased):
     individual_ranks : int, dict of str to int, or "auto"
         Individual components of each modality. "auto" counts the singular values above the modality's threshold.
     rank_rule : {"gavish_donoho", "parallel"}
-        Rule for the signal ranks; see `deepjive.linear.ranks`.
+        Rule for the signal ranks; see `deepjive.linear.signal_ranks`.
     n_wedin, n_random : int
         Draws of the Wedin and of the random-direction bound.
     center : bool

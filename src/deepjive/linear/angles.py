@@ -37,7 +37,7 @@ from deepjive.linear.bounds import (
 )
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.linear_model import LinearModel
-from deepjive.linear.ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
+from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.validation import check_modality_ranks, check_ranks

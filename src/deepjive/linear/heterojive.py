@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.linear.angles import AngleBased, Signal
-from deepjive.linear.ranks import marchenko_pastur_median
+from deepjive.linear.signal_ranks import marchenko_pastur_median
 
 LEAST_ERROR = 1e-6
 

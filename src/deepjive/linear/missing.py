@@ -26,7 +26,7 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.linear.ranks import optimal_hard_threshold
+from deepjive.linear.signal_ranks import optimal_hard_threshold
 from deepjive.validation import check_modality_ranks
 
 EMPTY = (

@@ -20,7 +20,7 @@ from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
-from deepjive.report.ranks import ladder_table, ladders
+from deepjive.report.rank_curves import ladder_table, ladders
 from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 

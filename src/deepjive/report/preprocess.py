@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from deepjive.imaging.cohort import Cohort
     from deepjive.imaging.preprocessing.engines import Engine
-    from deepjive.imaging.preprocessing.subject import Outcome, Settings
+    from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings
 
 
 class Written(NamedTuple):
@@ -20,7 +20,12 @@ class Written(NamedTuple):
 
 
 def write_results(
-    outcomes: Sequence[Outcome], cohort: Cohort, engine: Engine, settings: Settings, out: Path, command: str
+    outcomes: Sequence[Outcome],
+    cohort: Cohort,
+    engine: Engine,
+    settings: PreprocessingSettings,
+    out: Path,
+    command: str,
 ) -> Written:
     """Write the tables, and the page of the subjects of this call."""
     from deepjive.imaging.preprocessing.quality import LIMITS, flags_of, outliers
@@ -82,7 +87,9 @@ def _strips(outcome: Outcome, voxel: float) -> list[Any]:
     return found
 
 
-def _protocol(outcomes: Sequence[Outcome], engine: Engine, settings: Settings) -> list[tuple[str, str, str]]:
+def _protocol(
+    outcomes: Sequence[Outcome], engine: Engine, settings: PreprocessingSettings
+) -> list[tuple[str, str, str]]:
     """Each step, its parameters, and what it took."""
     import json
     from statistics import median

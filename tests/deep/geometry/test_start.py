@@ -10,7 +10,7 @@ from torch import nn
 from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.geometry import unrolling
-from deepjive.deep.geometry.start import Signal
+from deepjive.deep.geometry.start import ScaledSignal
 from deepjive.deep.geometry.unrolling import unrolled_scores
 from deepjive.evaluation.recovery import r2
 
@@ -60,7 +60,7 @@ def test_a_start_for_more_scores_than_there_are_singular_values() -> None:
 def test_the_signal_of_noise_free_data_is_all_of_it() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(50, 3, generator=generator) @ torch.randn(3, 20, generator=generator)
-    signal = Signal.of(x + 5.0, least=1)
+    signal = ScaledSignal.of(x + 5.0, least=1)
     assert signal.u.shape == (50, 3)
     scores = torch.randn(50, 2, generator=generator).double()
     within = signal.u @ (signal.u.T @ scores)
@@ -73,7 +73,7 @@ def test_features_that_do_not_vary_do_not_change_the_signal() -> None:
     x = torch.randn(200, 1, generator=generator) @ torch.randn(1, 40, generator=generator)
     x = x + torch.randn(200, 40, generator=generator)
     padded = torch.cat([x, torch.full((200, 60), 0.3)], dim=1)
-    assert Signal.of(padded, least=1).s.shape == Signal.of(x, least=1).s.shape == (1,)
+    assert ScaledSignal.of(padded, least=1).s.shape == ScaledSignal.of(x, least=1).s.shape == (1,)
 
 
 def test_networks_of_the_users_own_start_as_they_were_made() -> None:

@@ -26,7 +26,7 @@ from deepjive.deep.runtime.launch import launched
 from deepjive.deep.training import checkpoint, training
 from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.objective import PublishedPhase, RefinementPhase
-from deepjive.deep.training.settings import Job, Settings
+from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.steps import Steps
 from deepjive.deep.training.training import _own_rows, evaluate
 
@@ -132,7 +132,7 @@ def expectations() -> dict[str, np.ndarray]:
             found.append([one.share.item() for one in self.expectations])
 
     rows = torch.randperm(200, generator=torch.Generator().manual_seed(0))
-    settings = Settings(4, 40, 3e-3, 0.0)
+    settings = TrainingSettings(4, 40, 3e-3, 0.0)
     batches = Batches(samples, scaling, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     job = Job(batches, rows[40:], rows[:40], fabric(), settings, generator, samples.names)

@@ -15,7 +15,7 @@ from torch import nn
 
 from deepjive import AJIVE, DeepJIVE, Modalities, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.deep.geometry.start import Signal
+from deepjive.deep.geometry.start import ScaledSignal
 from deepjive.deep.networks import Decoder, Encoder
 from deepjive.deep.span import Coordinates
 from deepjive.deep.training import checkpoint, coordinates
@@ -121,18 +121,18 @@ def test_coordinates_of_hard_data_lose_nothing(hard: str) -> None:
 def test_a_signal_has_as_many_dimensions_in_coordinates(made: Synthetic) -> None:
     _, (x, _) = network_of(made.data)
     one = Coordinates.of(x)
-    assert len(Signal.of(one.into(x), 1, varying=one.varying).s) == len(Signal.of(x, 1).s) == 2
+    assert len(ScaledSignal.of(one.into(x), 1, varying=one.varying).s) == len(ScaledSignal.of(x, 1).s) == 2
 
 
 def test_training_starts_from_the_signal_that_features_have(made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int | None]] = []
-    of = Signal.of
+    of = ScaledSignal.of
 
-    def watched(x: torch.Tensor, least: int, most: int | None = None, varying: int | None = None) -> Signal:
+    def watched(x: torch.Tensor, least: int, most: int | None = None, varying: int | None = None) -> ScaledSignal:
         seen.append((x.shape[1], varying))
         return of(x, least, most, varying)
 
-    monkeypatch.setattr(Signal, "of", watched)
+    monkeypatch.setattr(ScaledSignal, "of", watched)
     fit(made[:N].data, max_epochs=1)
     assert seen == [(N, WIDE), (FLAT, None)] * 2
 

@@ -9,7 +9,7 @@ from deepjive.imaging.grid import mni_grid, template
 from deepjive.imaging.preprocessing.ants import AntsEngine, jacobian
 from deepjive.imaging.preprocessing.derivative import sidecar_of
 from deepjive.imaging.preprocessing.protocol import run_protocol
-from deepjive.imaging.preprocessing.subject import Settings, Subject, preprocess_subject
+from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
 from tests.imaging.preprocessing.tiny_engine import write_bids
 
 from . import fake_ants
@@ -88,7 +88,7 @@ def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
     t1, pet = (next(folder.rglob(f"*_{kind}.nii.gz")) for kind in ("T1w", "pet"))
     subject = Subject("sub-1", "", t1, pet)
     outcome = preprocess_subject(
-        subject, AntsEngine(), Settings("pons", 6.0, seed=7), tmp_path / "out", versions={"antspyx": "0"}
+        subject, AntsEngine(), PreprocessingSettings("pons", 6.0, seed=7), tmp_path / "out", versions={"antspyx": "0"}
     )
     assert not outcome.problems
     asked = fake_ants.ASKED

@@ -4,11 +4,11 @@ import multiprocessing
 import pytest
 
 from deepjive.imaging.preprocessing.cohort import preprocess_cohort
-from deepjive.imaging.preprocessing.subject import Settings, Subject
+from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject
 from tests.imaging.preprocessing.tiny_engine import CRASHES, FAILS, VOXEL, TinyEngine, write_bids
 
 pytest.importorskip("nilearn")
-SETTINGS = Settings(voxel=VOXEL)
+SETTINGS = PreprocessingSettings(voxel=VOXEL)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from deepjive.imaging.grid import template
 from deepjive.imaging.preprocessing.protocol import PreprocessingError, run_protocol
 from deepjive.imaging.preprocessing.spm import SpmEngine
-from deepjive.imaging.preprocessing.subject import Settings, Subject, preprocess_subject
+from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
 from tests.imaging.preprocessing.tiny_engine import VOXEL, write_bids
 
 from . import fake_spm
@@ -150,7 +150,7 @@ def test_the_batches_are_the_protocol_to_the_letter(spm, scans, tmp_path):
 def test_a_subject_goes_from_scans_to_maps(spm, scans, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     subject = Subject("sub-1", "ses-M00", scans["t1_scan"], scans["pet_scan"])
-    outcome = preprocess_subject(subject, spm(), Settings(voxel=VOXEL), "out")
+    outcome = preprocess_subject(subject, spm(), PreprocessingSettings(voxel=VOXEL), "out")
     assert not outcome.problems
     assert outcome.done == ["anat", "pet"]
     names = {path.name for path in (tmp_path / "out" / "sub-1" / "ses-M00").rglob("*.nii*")}

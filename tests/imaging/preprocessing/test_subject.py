@@ -10,12 +10,12 @@ from deepjive.imaging.grid import mni_grid, template
 from deepjive.imaging.preprocessing import derivative
 from deepjive.imaging.preprocessing.protocol import checksum
 from deepjive.imaging.preprocessing.scans import load_scan
-from deepjive.imaging.preprocessing.subject import Settings, Subject, preprocess_subject
+from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
 from deepjive.imaging.regions import reference_region
 from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, pet_scan, t1_scan, write_bids
 
 pytest.importorskip("nilearn")
-SETTINGS = Settings(voxel=VOXEL)
+SETTINGS = PreprocessingSettings(voxel=VOXEL)
 MRI = "sub-1/ses-M00/anat/sub-1_ses-M00_space-MNI152NLin2009aSym_res-6_label-GM_desc-modulated_probseg"
 PET = "sub-1/ses-M00/pet/sub-1_ses-M00_trc-18FAV45_space-MNI152NLin2009aSym_res-6_suvr-cerebellum_pet"
 
@@ -75,14 +75,14 @@ def test_every_map_says_what_it_was_made_from(run, subject, tmp_path):
 def test_what_is_done_is_skipped_and_what_changed_is_done_again(run, subject, tmp_path, write_nifti):
     run()
     assert run().skipped == ["anat", "pet"]
-    changed = run(Settings("pons", VOXEL))
+    changed = run(PreprocessingSettings("pons", VOXEL))
     assert (changed.done, changed.skipped) == (["pet"], ["anat"])
     write_nifti(subject.pet, pet_scan(0.9), mni_grid(VOXEL).affine)
     assert run().done == ["pet"]
     write_nifti(subject.t1, t1_scan(900.0), mni_grid(VOXEL).affine)
     assert run().done == ["anat", "pet"]
     assert run(engine=TinyEngine("2")).done == ["anat", "pet"]
-    assert run(Settings(voxel=VOXEL, seed=1), TinyEngine("2")).done == ["anat", "pet"]
+    assert run(PreprocessingSettings(voxel=VOXEL, seed=1), TinyEngine("2")).done == ["anat", "pet"]
 
 
 @pytest.mark.parametrize("harm", ["truncate", "unlink", "sidecar"])
@@ -158,7 +158,7 @@ def test_a_t1_alone_is_enough(run, subject):
 
 def test_our_readers_find_what_was_written(run, tmp_path):
     run()
-    run(Settings("pons", VOXEL))
+    run(PreprocessingSettings("pons", VOXEL))
     found = [find_scans(tmp_path / "out", layout) for layout in ("deepjive-mri", "deepjive-mri-unmodulated")]
     assert [scans.table["participant_id"].tolist() for scans in found] == [["sub-1"], ["sub-1"]]
     several = find_scans(tmp_path / "out", "deepjive-pet")

@@ -37,11 +37,11 @@ from torch.nn.functional import mse_loss
 from deepjive.data.modalities import Modalities
 from deepjive.deep.constraints.presence import Presence, rows_of
 from deepjive.deep.geometry.filling import filled
-from deepjive.deep.geometry.ranks import linear_fit, places, signal_of
+from deepjive.deep.geometry.rank_selection import linear_fit, places, signal_of
 from deepjive.deep.geometry.unrolling import unrolled_scores
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
-from deepjive.linear.ranks import optimal_hard_threshold
+from deepjive.linear.signal_ranks import optimal_hard_threshold
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
@@ -52,7 +52,7 @@ Task = tuple[nn.Module, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Signal:
+class ScaledSignal:
     """Centred samples and the signal in them.
 
     Attributes
@@ -70,7 +70,7 @@ class Signal:
     s: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, least: int, most: int | None = None, varying: int | None = None) -> Signal:
+    def of(cls, x: Tensor, least: int, most: int | None = None, varying: int | None = None) -> ScaledSignal:
         """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix.
 
         `varying` is the number of features that vary, where samples are given in coordinates.
@@ -121,14 +121,14 @@ def start_joint(
     rank, rows = network.joint_rank, [rows_of(presence, k) for k in range(len(x))]
     measured = [one[here] for one, here in zip(x, rows, strict=True)]
     signals = [
-        Signal.of(one, rank + own, varying=_varying(network, k))
+        ScaledSignal.of(one, rank + own, varying=_varying(network, k))
         for k, (one, own) in enumerate(zip(measured, network.individual_ranks, strict=True))
     ]
     whole = list(x) if presence is None else _whole(signals, presence)
     ranks = None if presence is None else [len(signal.s) for signal in signals]
     unrolled = _unrolled_joint(network, whole, ranks) if _curves([*encoders, *decoders]) else None
     if unrolled is None:
-        among = signals if ranks is None else [Signal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
+        among = signals if ranks is None else [ScaledSignal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
         scores = _predictable(among, rank)
     else:
         scores = unrolled
@@ -164,7 +164,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
             continue
         rank, here = network.individual_ranks[k], rows_of(presence, k)
         one, joint = one[here], all_joint[here]
-        signal = Signal.of(one, network.joint_rank + rank, varying=_varying(network, k))
+        signal = ScaledSignal.of(one, network.joint_rank + rank, varying=_varying(network, k))
         rest = signal.x - network.joint_part(k, joint).flatten(1)
         squares, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
         points = signal.u @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
@@ -184,7 +184,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
     _learn([(decoder, scores, rest) for (_, decoder, _, _, rest), scores in zip(decoding, seen, strict=True)])
 
 
-def _whole(signals: Sequence[Signal], presence: Presence) -> list[Tensor]:
+def _whole(signals: Sequence[ScaledSignal], presence: Presence) -> list[Tensor]:
     """All samples (n, p) of each modality, with the signal that is expected where it was not measured."""
     present = presence.own > 0
     expected = filled([signal.u * signal.s for signal in signals], present)
@@ -275,7 +275,7 @@ def _learn(tasks: Sequence[Task]) -> None:
     optimizer.zero_grad()
 
 
-def _predictable(signals: Sequence[Signal], rank: int) -> Tensor:
+def _predictable(signals: Sequence[ScaledSignal], rank: int) -> Tensor:
     """Scores (n, rank), of variance 1, that best predict each modality from the signal of the others."""
     gram: Tensor | float = 0.0
     for k, signal in enumerate(signals):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from deepjive.deep.geometry.ranks import OnStep
+from deepjive.deep.geometry.rank_selection import OnStep
 from deepjive.deep.training.training import OnEpoch
 
 

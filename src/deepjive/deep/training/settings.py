@@ -13,7 +13,7 @@ from deepjive.deep.training.batches import Batches
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a phase is trained.
 
     Attributes
@@ -61,7 +61,7 @@ class Job:
         Rows to learn from, and rows to stop by.
     fabric : lightning_fabric.Fabric
         Launched.
-    settings : Settings
+    settings : TrainingSettings
         How to train; with no epochs a phase is only started.
     generator : torch.Generator
         Draws the order of the samples.
@@ -73,6 +73,6 @@ class Job:
     train_rows: Tensor
     validation_rows: Tensor
     fabric: Any
-    settings: Settings
+    settings: TrainingSettings
     generator: torch.Generator
     names: Sequence[str]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.runtime.distributed import together
 from deepjive.deep.training.objective import Phase, Terms
-from deepjive.deep.training.settings import Settings
+from deepjive.deep.training.settings import TrainingSettings
 
 FIRST = 5  # steps one by one, in which libraries and optimizers set up what they keep
 KNOWN = ("torch.nn.", "deepjive.")
@@ -116,8 +116,8 @@ class RecordedSteps(Steps):
         self.recordings = [gradients, update]
 
 
-def steps_of(
-    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, settings: Settings, whole: bool
+def make_steps(
+    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, settings: TrainingSettings, whole: bool
 ) -> Steps:
     """Recorded steps where they can be, and steps one by one elsewhere.
 
@@ -127,7 +127,7 @@ def steps_of(
         What is minimized.
     module, optimizers, fabric
         As of `Steps`.
-    settings : deepjive.deep.training.settings.Settings
+    settings : deepjive.deep.training.settings.TrainingSettings
         Has the norm that gradients are scaled down to, and says whether the loss is scaled.
     whole : bool
         Whether no sample lacks a modality.

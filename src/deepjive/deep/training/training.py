@@ -26,9 +26,9 @@ from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import Batches
 from deepjive.deep.training.objective import Phase, Terms
 from deepjive.deep.training.plateau import Plateau
-from deepjive.deep.training.settings import Job, Settings
+from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.state import PhaseState
-from deepjive.deep.training.steps import steps_of
+from deepjive.deep.training.steps import make_steps
 
 NOT_FINITE = (
     "The loss became NaN or infinite in epoch {epoch} of the {phase} phase; modality {culprit} was the first to be so. "
@@ -95,7 +95,7 @@ def train(
     precision, inner = job.fabric.strategy.precision, [optimizer.optimizer for optimizer in optimizers]
     state = PhaseState(phase.network, modules, inner, average, plateau, job.generator, precision, batches.device)
     renew = _renewal(phase, job)
-    steps = steps_of(phase, module, optimizers, job.fabric, settings, batches.whole)
+    steps = make_steps(phase, module, optimizers, job.fabric, settings, batches.whole)
     if saved is None:
         renew()
         if phase.judges_the_start:
@@ -209,13 +209,13 @@ def _own_rows(order: Tensor, batch_size: int) -> Tensor:
     return whole[:, number()].flatten()
 
 
-def _patience(phase: Phase, n: int, settings: Settings) -> int:
+def _patience(phase: Phase, n: int, settings: TrainingSettings) -> int:
     """Patience in epochs."""
     steps = max(1, n // settings.batch_size)
     return max(3, math.ceil(phase.patience * settings.patience_steps / steps))
 
 
-def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: Settings) -> tuple[Any, list[Any]]:
+def _set_up(phase: Phase, modules: nn.ModuleList, fabric: Any, settings: TrainingSettings) -> tuple[Any, list[Any]]:
     """Hand the phase and its optimizers to Fabric; what the phase does not train is frozen and in evaluation mode."""
     phase.eval()
     phase.requires_grad_(False)
@@ -252,7 +252,7 @@ def _groups(modules: nn.Module, weight_decay: float, rate: float) -> list[dict[s
 
 
 @torch.no_grad()
-def _diagnosis(phase: Phase, x: Sequence[Tensor], names: Sequence[str], epoch: int, settings: Settings) -> str:
+def _diagnosis(phase: Phase, x: Sequence[Tensor], names: Sequence[str], epoch: int, settings: TrainingSettings) -> str:
     """Find the modality whose own encoders no longer give finite scores, or whose data are the most extreme."""
     network = phase.network
     culprit = names[max(range(len(x)), key=lambda k: float(x[k].abs().max()))]

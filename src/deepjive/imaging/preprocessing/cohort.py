@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from deepjive.imaging.bids import Problem
 from deepjive.imaging.preprocessing.engines import Engine
-from deepjive.imaging.preprocessing.subject import Outcome, Settings, Subject, preprocess_subject
+from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject, preprocess_subject
 
 OnProgress = Callable[["Progress"], None]
 PRELOADED = ["nilearn.datasets", "scipy.ndimage", "deepjive.imaging.preprocessing.subject"]
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 def preprocess_cohort(
     subjects: Sequence[Subject],
     engine: Engine,
-    settings: Settings,
+    settings: PreprocessingSettings,
     out: str | Path,
     *,
     jobs: int = 1,
@@ -60,7 +60,7 @@ def preprocess_cohort(
         Whose scans; of those that are given twice the first is used.
     engine : Engine
         What registers and segments; must be installed.
-    settings : Settings
+    settings : PreprocessingSettings
         What else the maps depend on.
     out : path
         The derivative.
@@ -154,7 +154,12 @@ def _how(code: int | None) -> str:
 
 
 def _work(
-    connection: Connection, subject: Subject, engine: Engine, settings: Settings, out: str, versions: Mapping[str, str]
+    connection: Connection,
+    subject: Subject,
+    engine: Engine,
+    settings: PreprocessingSettings,
+    out: str,
+    versions: Mapping[str, str],
 ) -> None:
     """What a process does; an interrupt is left to the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -47,7 +47,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PreprocessingSettings:
     """What the maps depend on, beside scans and engine.
 
     Attributes
@@ -97,7 +97,7 @@ class Outcome:
     maps: dict[str, str] = field(default_factory=dict)
 
 
-def protocol_of(engine: Engine, settings: Settings) -> dict[Stage, list[Step]]:
+def protocol_of(engine: Engine, settings: PreprocessingSettings) -> dict[Stage, list[Step]]:
     """All steps, for the T1 and for the PET."""
     voxel, seed = settings.voxel, settings.seed
     return {
@@ -109,7 +109,7 @@ def protocol_of(engine: Engine, settings: Settings) -> dict[Stage, list[Step]]:
 def preprocess_subject(
     subject: Subject,
     engine: Engine,
-    settings: Settings,
+    settings: PreprocessingSettings,
     out: str | Path,
     versions: Mapping[str, str] | None = None,
     on_step: OnStep | None = None,
@@ -122,7 +122,7 @@ def preprocess_subject(
         Whose scans.
     engine : Engine
         What registers and segments.
-    settings : Settings
+    settings : PreprocessingSettings
         What else the maps depend on.
     out : path
         The derivative.
@@ -168,7 +168,7 @@ class Work:
         self,
         subject: Subject,
         engine: Engine,
-        settings: Settings,
+        settings: PreprocessingSettings,
         out: Path,
         versions: dict[str, str],
         on_step: OnStep | None,
@@ -257,7 +257,7 @@ class Work:
             "SourceChecksums": sources,
             "Engine": self.engine.name,
             "Versions": self.versions,
-            "Settings": settings,
+            "PreprocessingSettings": settings,
         }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepjive.report import words, write_report
-from deepjive.report.ranks import ladder_table, ladders
+from deepjive.report.rank_curves import ladder_table, ladders
 
 from .test_page import FOREIGN, Page
 

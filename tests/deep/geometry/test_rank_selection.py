@@ -10,7 +10,7 @@ import pytest
 import deepjive
 from deepjive import DeepJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
-from deepjive.deep.geometry.ranks import MOST_FEATURES, halved, select_ranks, without_joint
+from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks, without_joint
 from deepjive.evaluation.recovery import r2
 
 from ..fitting import fitted

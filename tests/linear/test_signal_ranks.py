@@ -3,7 +3,7 @@ import pytest
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
 from deepjive.linear import streaming
-from deepjive.linear.ranks import SignalRank, marchenko_pastur_median, numerical_rank, omega
+from deepjive.linear.signal_ranks import SignalRank, marchenko_pastur_median, numerical_rank, omega
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import reduce, signal_svd
 

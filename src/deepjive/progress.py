@@ -1,0 +1,71 @@
+"""Progress of functions that take long: one callback for all of them, and a bar with the time left.
+
+A function that may take more than two seconds has a parameter ``progress``, a callable ``progress(done, total,
+message)``. Below the command line nothing prints by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def silent(done: int, total: int | None, message: str) -> None:
+    """Show nothing: the default of every ``progress`` parameter.
+
+    Parameters
+    ----------
+    done : int
+        Number of steps that are complete.
+    total : int or None
+        Number of all steps; None where it is not known.
+    message : str
+        What is being computed, with its latest result.
+    """
+
+
+@contextmanager
+def progress_bar(visible: bool = True) -> Iterator[Progress]:
+    """A progress bar on stderr, with the time left.
+
+    Parameters
+    ----------
+    visible : bool, default=True
+        False gives a callback that shows nothing.
+
+    Yields
+    ------
+    callable
+        ``progress(done, total, message)``.
+    """
+    if not visible:
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def progress(done: int, total: int | None, message: str) -> None:
+            bars.update(task, completed=done, total=total, description=message)
+
+        yield progress
