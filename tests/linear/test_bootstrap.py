@@ -86,7 +86,7 @@ def test_standard_errors_of_a_draw_are_those_of_its_repeated_samples():
     share = joint.sum() / whole.sum()
     expected = np.sqrt(np.sum((joint - share * whole) ** 2)) / whole.sum()
     factor = make_factor("m1", Pieces(data["m1"]))
-    assert bootstrap_module._errors(factor, draw, True)["joint"] == pytest.approx(expected)
+    assert bootstrap_module._linearized_errors(factor, draw, True)["joint"] == pytest.approx(expected)
 
 
 def test_heavy_tails_widen_the_intervals_beyond_the_spread_of_the_draws():
