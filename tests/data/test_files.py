@@ -205,7 +205,7 @@ def test_rows_of_other_samples_are_ignored_and_counted_also_where_they_repeat(wr
 def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
     path = write("labels.csv", "sample,group\nA-01,case\nA-02,control\n")
     with pytest.raises(
-        ValueError, match=r"no label for any of the 2 samples: its first row is of 'A-01', their .* 'A1'"
+        ValueError, match=r"no label for any of the 2 samples: its first row is of sample 'A-01', but .* 'A1'"
     ):
         read_labels(path, ["A1", "A2"], 2)
 
@@ -213,7 +213,7 @@ def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
 def test_rows_are_not_found_by_number_where_these_do_not_agree(write):
     path = write("labels.csv", "sample,group\n1,case\n2,control\n3,case\n")
     with pytest.raises(
-        ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0, not named"
+        ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0 and have no names"
     ):
         read_labels(path, ["0", "1", "2"], 3)
 

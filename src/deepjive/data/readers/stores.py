@@ -1,7 +1,8 @@
 """Chunked stores: HDF5 files and zarr folders, of which only the requested rows are read.
 
-A zarr array of version 2 may use the filter "pickle", which runs code. The reader therefore allows only a list of codecs
-that compress. An HDF5 data set may lie in another file. The reader therefore refuses links and data outside the file.
+A zarr array of version 2 may use the filter "pickle", which runs code. The reader therefore allows only a list of
+codecs that compress. An HDF5 data set may lie in another file. The reader therefore refuses links and data outside
+the file.
 """
 
 from __future__ import annotations
