@@ -120,7 +120,7 @@ class JIVE(LinearModel):
     ...     name: np.hstack([joint, rng.normal(size=(100, 1))]) @ rng.normal(size=(2, d)) + rng.normal(size=(100, d))
     ...     for name, d in {"expression": 200, "methylation": 50}.items()
     ... }
-    >>> model = JIVE("bic", "bic", tol=1e-4).fit(data)
+    >>> model = JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-4).fit(data)
     >>> model.joint_rank_, model.individual_ranks_
     (1, {'expression': 1, 'methylation': 1})
     """
@@ -129,9 +129,9 @@ class JIVE(LinearModel):
 
     def __init__(
         self,
+        *,
         joint_rank: Any = "permutation",
         individual_ranks: Any = "permutation",
-        *,
         scale: bool = True,
         orthogonal_individual: bool = True,
         n_permutations: int = 100,
