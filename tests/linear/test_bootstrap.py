@@ -162,7 +162,7 @@ def test_equal_components_that_change_places_do_not_widen_the_intervals():
     rng = np.random.default_rng(0)
     z, loadings = rng.normal(size=(150, 2)), np.repeat(np.eye(2), 20, axis=1)
     data = {name: z @ loadings + 0.3 * rng.normal(size=(150, 40)) for name in "ab"}
-    model = AJIVE(2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
     low, high = bootstrap(model, data, n_draws=40, random_state=0).joint_loadings["a"]
     # without rotation a loading would be anything between -1 and 1
     assert np.mean(high - low) < 0.5

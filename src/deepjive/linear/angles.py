@@ -120,10 +120,10 @@ class AngleBased(LinearModel, ABC):
 
     def __init__(
         self,
+        *,
         signal_ranks: Any = "auto",
         joint_rank: Any = "auto",
         individual_ranks: Any = "auto",
-        *,
         rank_rule: RankRule = "gavish_donoho",
         n_wedin: int = 1000,
         n_random: int = 1000,

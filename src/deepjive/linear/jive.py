@@ -152,9 +152,9 @@ class JIVE(LinearModel):
 
     def __init__(
         self,
+        *,
         joint_rank: Any = "permutation",
         individual_ranks: Any = "permutation",
-        *,
         scale: bool = True,
         orthogonal_individual: bool = True,
         n_permutations: int = 100,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from deepjive.base import JointIndividualModel, Scores
+from deepjive.base import JointIndividualModel
 from deepjive.data.modalities import Modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
 from deepjive.validation import check_for_fit, check_for_use
@@ -65,8 +65,13 @@ class LinearModel(JointIndividualModel, ABC):
         fill = checked_missing(self.missing)
         return check_for_use(X, self.shapes_, allow_nan=fill, features=self._fitted_features())
 
-    def _scores_by_pattern(self, data: Modalities) -> Scores:
-        return super()._scores_by_pattern(fill_for_use(self, data) if self.missing == "impute" else data)
+    def _prepared(self, data: Modalities) -> Modalities:
+        return fill_for_use(self, data) if self.missing == "impute" else data
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "impute"
+        return tags
 
     def _render(
         self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
