@@ -304,14 +304,14 @@ def test_what_is_linked_to_many_times_counts_as_often(forge):
 
 
 @pytest.mark.parametrize("soft", [True, False])
-def test_a_group_that_holds_itself_is_refused(forge, soft):
+def test_a_group_that_contains_itself_is_refused(forge, soft):
     h5py = pytest.importorskip("h5py")
 
     def change(group):
         group["X"] = PROTEIN
         group["uns/again"] = h5py.SoftLink(group["uns"].name) if soft else group["uns"]
 
-    with pytest.raises(UnreadableError, match="a group that holds itself"):
+    with pytest.raises(UnreadableError, match="a group that contains itself"):
         forge(change)()
 
 
