@@ -13,7 +13,8 @@ from deepjive.linear.bounds import (
 )
 
 DRAWS = 1500
-LEAST_P = 1e-3  # of a Kolmogorov-Smirnov test on seeded draws of one and the same distribution
+# p-value of a Kolmogorov-Smirnov test on seeded draws of one distribution; about 30 such tests are made
+LEAST_P = 1e-3
 
 
 def directions(basis, r, rng):

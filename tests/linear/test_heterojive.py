@@ -4,6 +4,7 @@ import pytest
 import deepjive as dj
 from deepjive import AJIVE, HeteroJIVE
 from deepjive.linear.heterojive import subspace_error
+from tests.linear.tolerances import TWO_ROUTES
 
 
 def modalities(seed, noise, n=80, d=120):
@@ -48,6 +49,7 @@ def test_subspace_error_is_that_of_simulations(shape, strength):
 
 def test_noise_has_subspace_error_1():
     values = np.linalg.svd(np.random.default_rng(0).normal(size=(50, 200)), compute_uv=False)
+    # some singular values of noise exceed the limit of detection a little
     assert subspace_error(values, 3, 50, 200) > 0.9
     assert subspace_error(values, 0, 50, 200) == 1.0
 
@@ -100,7 +102,7 @@ def test_nothing_joint_is_found_where_nothing_is():
 def test_transform_of_the_fitted_samples_gives_the_scores_of_the_fit(tmp_path):
     data, _ = modalities(0, [1.0, 3.0])
     model = HeteroJIVE(random_state=0).fit(data)
-    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-10)
+    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=TWO_ROUTES)
     model.save(tmp_path / "model")
     loaded = dj.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.transform(data), model.transform(data))

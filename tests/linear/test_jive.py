@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 import deepjive as dj
 from deepjive import JIVE, Modalities
 from deepjive.linear.alternation import alternate, leading_scores
+from tests.linear.tolerances import ALTERNATION, SUMS, TWO_ROUTES
 
 
 def simulated(seed=0, n=80, sizes=(60, 300), joint=2, individual=(1, 2), noise=1.0):
@@ -57,9 +58,9 @@ def test_brca_has_the_variance_explained_of_r_jive(shared_data):
     model = JIVE(joint_rank=2, individual_ranks={"expression": 27, "methylation": 26, "mirna": 25}, tol=1e-4).fit(data)
     expected = {"joint": [0.187340, 0.250286, 0.163215], "individual": [0.416433, 0.221843, 0.299847]}
     for part, fractions in expected.items():
-        found = [model.variance_explained_[name][part] for name in data]
+        explained = [model.variance_explained_[name][part] for name in data]
         # r.jive starts from a constant, which the start here replaces by a component less: 1e-4 apart
-        np.testing.assert_allclose(found, fractions, atol=2e-4)
+        np.testing.assert_allclose(explained, fractions, atol=2e-4)
 
 
 @pytest.mark.parametrize("rule", ["permutation", "bic"])
@@ -109,15 +110,15 @@ def test_a_rank_that_is_given_stays_while_the_other_is_searched():
 def test_scores_have_mean_0_and_variance_1(fitted):
     model, data, _ = fitted
     for scores in (model.joint_scores_, *model.individual_scores_.values()):
-        np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-12)
-        np.testing.assert_allclose(scores.T @ scores / len(data), np.eye(scores.shape[1]), atol=1e-12)
+        np.testing.assert_allclose(scores.mean(axis=0), 0, atol=SUMS)
+        np.testing.assert_allclose(scores.T @ scores / len(data), np.eye(scores.shape[1]), atol=SUMS)
 
 
 def test_all_parts_have_uncorrelated_scores(fitted):
     model, data, _ = fitted
     scores = np.hstack([model.joint_scores_, *model.individual_scores_.values()])
     # the last modality is made orthogonal to those before it, which differ from the final ones by the tolerance
-    np.testing.assert_allclose(scores.T @ scores / len(data), np.eye(5), atol=1e-5)
+    np.testing.assert_allclose(scores.T @ scores / len(data), np.eye(5), atol=ALTERNATION)
 
 
 def test_individual_parts_may_be_correlated_when_asked_for(fitted):
@@ -126,15 +127,15 @@ def test_individual_parts_may_be_correlated_when_asked_for(fitted):
     across = model.individual_scores_["m0"].T @ model.individual_scores_["m1"] / len(data)
     assert np.abs(across).max() > 0.01
     for scores in model.individual_scores_.values():
-        np.testing.assert_allclose(model.joint_scores_.T @ scores / len(data), 0, atol=1e-12)
+        np.testing.assert_allclose(model.joint_scores_.T @ scores / len(data), 0, atol=SUMS)
 
 
 def test_transform_of_the_fitted_samples_gives_the_scores_of_the_fit(fitted):
     _, data, _ = fitted
     model = JIVE(joint_rank=2, individual_ranks=RANKS, tol=1e-10, max_iter=5000).fit(data)
-    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-6)
+    np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=ALTERNATION)
     for name, scores in model.decompose(data).individual_scores.items():
-        np.testing.assert_allclose(scores, model.individual_scores_[name], atol=1e-6)
+        np.testing.assert_allclose(scores, model.individual_scores_[name], atol=ALTERNATION)
 
 
 def test_scores_of_new_samples_follow_the_truth():
@@ -142,6 +143,7 @@ def test_scores_of_new_samples_follow_the_truth():
     model = JIVE(joint_rank=2, individual_ranks=RANKS).fit(data[:150])
     scores, truth = centred(model.transform(data[150:])), centred(z[150:])
     rest = truth - scores @ np.linalg.lstsq(scores, truth, rcond=None)[0]
+    # noise of the size of the signal, averaged over 360 features
     assert np.sum(rest**2) < 0.05 * np.sum(truth**2)
 
 
@@ -159,7 +161,7 @@ def test_variance_explained_is_that_of_the_decomposition_and_of_the_components(f
     parts = model.decompose(data)
     for name, fractions in model.variance_explained_.items():
         # scores of the decomposition are those of the fit up to its tolerance of 1e-6
-        assert fractions == pytest.approx(parts.variance_explained[name], abs=1e-5)
+        assert fractions == pytest.approx(parts.variance_explained[name], abs=ALTERNATION)
         for part in ("joint", "individual"):
             assert model.component_variance_[name][part].sum() == pytest.approx(fractions[part])
 
@@ -176,7 +178,7 @@ def test_each_step_explains_more(fitted):
 def test_parts_do_not_depend_on_the_units_of_a_modality(fitted):
     model, data, _ = fitted
     other = JIVE(joint_rank=2, individual_ranks=RANKS).fit({"m0": 1000.0 * data["m0"], "m1": data["m1"]})
-    np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=1e-6)
+    np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=ALTERNATION)
     unscaled = JIVE(joint_rank=2, individual_ranks=RANKS, scale=False).fit({"m0": 1e6 * data["m0"], "m1": data["m1"]})
     assert unscaled.variance_explained_["m0"]["joint"] > model.variance_explained_["m0"]["joint"]
     assert unscaled.variance_explained_["m1"]["joint"] < model.variance_explained_["m1"]["joint"]
@@ -187,7 +189,7 @@ def test_wide_data_are_split_as_their_rotation_into_few_features(fitted):
     wide = centred(data["m1"])
     u, s, _ = np.linalg.svd(wide, full_matrices=False)
     other = JIVE(joint_rank=2, individual_ranks=RANKS).fit({"m0": data["m0"], "m1": (u * s)[:, :79]})
-    np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=1e-6)
+    np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=ALTERNATION)
 
 
 def test_joint_rank_0_leaves_the_mean_and_individual_parts(fitted):
@@ -197,7 +199,7 @@ def test_joint_rank_0_leaves_the_mean_and_individual_parts(fitted):
     assert parts.joint_scores.shape == (80, 0)
     np.testing.assert_allclose(parts.joint["m0"], np.tile(model.mean_["m0"], (80, 1)))
     u, s, vt = np.linalg.svd(centred(data["m0"]), full_matrices=False)
-    np.testing.assert_allclose(parts.individual["m0"], (u[:, :3] * s[:3]) @ vt[:3], atol=1e-8)
+    np.testing.assert_allclose(parts.individual["m0"], (u[:, :3] * s[:3]) @ vt[:3], atol=TWO_ROUTES)
     assert model.variance_explained_["m1"]["individual"] == 0.0
 
 
@@ -226,6 +228,7 @@ def test_components_far_weaker_than_the_largest_are_found_with_all_digits():
         "b": (u[:, [0, 2]] * [1.0, 0.5]) @ np.linalg.qr(rng.normal(size=(30, 2)))[0].T,
     }
     model = JIVE(joint_rank=1, individual_ranks={"a": 2, "b": 1}).fit(data)
+    # degrees; rounding errors of the data are 1e-10 of the weakest component
     assert largest_angle(model.joint_scores_, u[:, :1]) < 1e-3
     assert largest_angle(model.individual_scores_["a"][:, 1:], u[:, 3:]) < 1e-3
 
@@ -233,8 +236,9 @@ def test_components_far_weaker_than_the_largest_are_found_with_all_digits():
 def test_leading_scores_come_from_the_matrix_itself_where_squaring_loses_them():
     rng = np.random.default_rng(0)
     u, v = np.linalg.qr(rng.normal(size=(50, 2)))[0], np.linalg.qr(rng.normal(size=(40, 2)))[0]
-    found = leading_scores((u * [1.0, 1e-9]) @ v.T, 2, 1.0)
-    assert largest_angle(found[:, 1:], u[:, 1:]) < 1e-4
+    scores = leading_scores((u * [1.0, 1e-9]) @ v.T, 2, 1.0)
+    # degrees; rounding errors of 1e-16 over a singular value of 1e-9 are 1e-7
+    assert largest_angle(scores[:, 1:], u[:, 1:]) < 1e-4
 
 
 def test_ranks_the_data_do_not_have_are_refused():

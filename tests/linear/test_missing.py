@@ -3,6 +3,7 @@ import pytest
 
 from deepjive import AJIVE, Modalities
 from deepjive.linear.missing import fill_missing
+from tests.linear.tolerances import NEARLY_PARALLEL
 
 
 def simulated(share=0.15, n=80, noise=0.5):
@@ -23,6 +24,7 @@ def test_filled_values_are_as_near_the_truth_as_noise_allows(ranks):
     for name, x in whole.items():
         gaps = np.isnan(gappy[name])
         error = np.mean((filled[name] - x)[gaps] ** 2)
+        # the noise of the missing values, and a quarter more for the estimate of two components from 80 samples
         assert error < 1.25 * 0.5**2
         np.testing.assert_array_equal(filled[name][~gaps], x[~gaps])
 
@@ -33,7 +35,7 @@ def test_a_fit_to_filled_data_is_near_the_fit_to_whole_data():
         AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(data).joint_scores_[:, 0]
         for data in (whole, fill_missing(gappy, 2))
     ]
-    assert abs(np.corrcoef(*scores)[0, 1]) > 0.99
+    assert abs(np.corrcoef(*scores)[0, 1]) > NEARLY_PARALLEL
 
 
 def test_many_missing_values_do_not_confirm_themselves():
@@ -74,7 +76,8 @@ def test_features_that_do_not_vary_change_nothing_of_what_is_filled_in():
     constant = np.where(np.random.default_rng(1).random((80, 300)) < 0.1, np.nan, 0.1)
     padded = {name: np.hstack([x, constant]) for name, x in gappy.items()}
     for ranks in ("auto", 3):
-        alone, found = fill_missing(gappy, ranks), fill_missing(padded, ranks)
+        alone, filled = fill_missing(gappy, ranks), fill_missing(padded, ranks)
         for name, x in gappy.items():
-            np.testing.assert_allclose(found[name][:, : x.shape[1]], alone[name], atol=1e-4)
-            np.testing.assert_allclose(found[name][:, x.shape[1] :], 0.1)
+            # the iterations end at changes of 1e-5 of the modality's length
+            np.testing.assert_allclose(filled[name][:, : x.shape[1]], alone[name], atol=1e-4)
+            np.testing.assert_allclose(filled[name][:, x.shape[1] :], 0.1)

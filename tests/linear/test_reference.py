@@ -5,9 +5,12 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from deepjive import AJIVE
+from tests.linear.tolerances import GRAM
 
 # seed to seed, the cutoffs of 1000 draws vary by this standard deviation (measured over 20 seeds)
 WEDIN_SD, RANDOM_SD = 3e-4, 4e-3
+# degrees: far above the rounding of both programs, far below the angle that another component would make
+SAME_SPACE = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +42,15 @@ def degrees(a, b):
 
 def test_joint_scores_span_the_reference(reference):
     expected, model = reference
-    assert degrees(model.joint_scores_, expected["joint_scores"]) < 0.1
-    np.testing.assert_allclose(model.joint_singular_values_, expected["joint_svals_all"], atol=1e-6)
+    assert degrees(model.joint_scores_, expected["joint_scores"]) < SAME_SPACE
+    np.testing.assert_allclose(model.joint_singular_values_, expected["joint_svals_all"], atol=GRAM)
 
 
 def test_individual_scores_span_the_reference(reference):
     expected, model = reference
     assert list(model.individual_ranks_.values()) == expected["individual_ranks"].tolist()
     for i, scores in enumerate(model.individual_scores_.values()):
-        assert degrees(scores, expected[f"individual_scores_{i}"]) < 0.1
+        assert degrees(scores, expected[f"individual_scores_{i}"]) < SAME_SPACE
 
 
 def test_variance_explained_is_that_of_the_reference_to_4_decimals(reference):
@@ -58,7 +61,7 @@ def test_variance_explained_is_that_of_the_reference_to_4_decimals(reference):
 
 def test_thresholds_are_those_of_the_reference(reference):
     expected, model = reference
-    np.testing.assert_allclose(list(model.thresholds_.values()), expected["sv_thresholds"], rtol=1e-6)
+    np.testing.assert_allclose(list(model.thresholds_.values()), expected["sv_thresholds"], rtol=GRAM)
 
 
 def test_toy_has_joint_rank_1_whatever_the_seed(toy):
@@ -76,6 +79,7 @@ def test_toy_has_joint_rank_1_whatever_the_seed(toy):
 
 def test_brca_cutoff_is_that_of_the_reference(brca):
     model = AJIVE(signal_ranks={"expression": 29, "methylation": 28, "mirna": 27}, random_state=0).fit(brca)
+    # one seed of the reference against one seed here
     assert model.wedin_cutoff_ == pytest.approx(1.9452, abs=0.01)
     assert model.random_cutoff_ == pytest.approx(1.8674, abs=0.02)
     # the 14th squared singular value, 1.94649, lies within Monte Carlo error of the cutoff

@@ -20,7 +20,7 @@ for name, d in (("a", 50), ("b", 700)):
     scores = np.hstack([z, rng.normal(size=(60, 1))])
     data[name] = scores @ rng.normal(size=(2, d)) + rng.normal(size=(60, d))
 data["a"][3, 4] = np.nan
-found = {}
+results = {}
 for method in (dj.AJIVE, dj.HeteroJIVE, dj.JIVE):
     draws = {"n_permutations": 5, "tol": 1e-2} if method is dj.JIVE else {"n_wedin": 100, "n_random": 100}
     model = method(missing="impute", random_state=5, **draws).fit(data)
@@ -28,9 +28,9 @@ for method in (dj.AJIVE, dj.HeteroJIVE, dj.JIVE):
     learned |= {"scores": model.joint_scores_, "loadings": model.joint_loadings_["b"]}
     if method is not dj.JIVE:
         learned |= {"wedin": model.wedin_samples_, "random": model.random_samples_}
-    found |= {f"{method.__name__} {key}": value for key, value in learned.items()}
-found["threads"] = max(library["num_threads"] for library in threadpool_info())
-np.savez(sys.argv[1], **found)
+    results |= {f"{method.__name__} {key}": value for key, value in learned.items()}
+results["threads"] = max(library["num_threads"] for library in threadpool_info())
+np.savez(sys.argv[1], **results)
 """
 
 

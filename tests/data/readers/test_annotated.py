@@ -233,7 +233,7 @@ def test_a_modality_without_a_matrix_says_what_there_is_instead(annotated):
     empty = annotated(RNA, np.arange(N), "g")
     empty.layers["counts"] = RNA
     empty.X = None
-    with pytest.raises(ValueError, match=r"Modality 'rna' has no X; choose one of its layers \['counts'\] by layer="):
+    with pytest.raises(ValueError, match=r"Modality 'rna' has no X\. Choose one of its layers \['counts'\] by layer="):
         Modalities.from_mudata({"rna": empty, "protein": annotated(PROTEIN, np.arange(N), "p")})
 
 
