@@ -4,9 +4,9 @@ Each modality is replaced by its leading left singular vectors, its signal score
 all of these subspaces, up to the angles that noise and chance can cause. See `deepjive.linear.angles` for the steps and
 `deepjive.linear.bounds` for the bounds on these angles.
 
-References
-----------
-Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
+Sources:
+
+- Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
 """
 
 from __future__ import annotations

@@ -12,13 +12,12 @@ The optimum depends on the start. r.jive 2.4 starts from ``I_k = -1`` in every e
 one component for a constant. Here the first joint step takes ``r - 1`` components of the centred data. It reaches
 r.jive's optimum in as many iterations.
 
-References
-----------
-Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
-data types, Annals of Applied Statistics 7(1), section 2.3.
+Sources:
 
-O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32: orthogonal individual
-parts.
+- Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
+  data types, Annals of Applied Statistics 7(1), section 2.3.
+- O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32: orthogonal
+  individual parts.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@
 
 In AJIVE all weights are 1.
 
-References
-----------
-Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
+Sources:
+
+- Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
 """
 
 from __future__ import annotations

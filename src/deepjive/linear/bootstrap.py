@@ -34,12 +34,11 @@ first rotated to the loadings of the estimate (orthogonal Procrustes), joint loa
 
 A draw fits only the samples-by-samples products of a modality. The features of a modality are read twice in all.
 
-References
-----------
-Efron and Tibshirani 1993, An introduction to the bootstrap, sections 6.5, 10.6 and 12.5.
+Sources:
 
-Milan and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value
-decomposition, Applied Statistics 44: Procrustes alignment.
+- Efron and Tibshirani 1993, An introduction to the bootstrap, sections 6.5, 10.6 and 12.5.
+- Milan and Whittaker 1995, Application of the parametric bootstrap to models that incorporate a singular value
+  decomposition, Applied Statistics 44: Procrustes alignment.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ larger one. For the other, ``A'A`` is drawn first. It bounds the norm by ``s_1``
 the first norm. For the random directions, the products of all ``Z_k`` are one Wishart matrix with n degrees of freedom.
 All draws have exactly the distribution of the definition.
 
-References
-----------
-Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166,
-sections 2.3.1 and 2.3.2.
+Sources:
+
+- Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166,
+  sections 2.3.1 and 2.3.2.
 """
 
 from __future__ import annotations

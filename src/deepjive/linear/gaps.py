@@ -20,9 +20,10 @@ Fitting alternates between these expected values and the model:
 
 Filled values have no noise. Variance explained is therefore computed from the measured values alone.
 
-References
-----------
-Tipping and Bishop 1999, Probabilistic principal component analysis, J. Royal Statistical Society B 61(3), section 3.3.
+Sources:
+
+- Tipping and Bishop 1999, Probabilistic principal component analysis, J. Royal Statistical Society B 61(3), section
+  3.3.
 """
 
 from __future__ import annotations

@@ -17,12 +17,11 @@ Donoho's threshold. Both bounds are drawn with the same weights. A direction is 
 modalities in which it is too weak have together at least half of an average modality's weight. With equal weights this
 is AJIVE's rule. A modality that is nearly all noise cannot make the model drop a direction.
 
-References
-----------
-HeteroJIVE 2025, arXiv 2512.02866.
+Sources:
 
-Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
-random matrices, J. Multivariate Analysis 111, section 3.1.
+- HeteroJIVE 2025, arXiv 2512.02866.
+- Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
+  random matrices, J. Multivariate Analysis 111, section 3.1.
 """
 
 from __future__ import annotations

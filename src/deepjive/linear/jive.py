@@ -7,10 +7,10 @@ orthogonal to one another; see `deepjive.linear.alternation`. Modalities are cen
 (Frobenius norm), so that a wide modality does not decide what is joint. Ranks are given by the user, or chosen by
 permutation tests or BIC; see `deepjive.linear.jive_ranks`.
 
-References
-----------
-Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
-data types, Annals of Applied Statistics 7(1).
+Sources:
+
+- Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
+  data types, Annals of Applied Statistics 7(1).
 """
 
 from __future__ import annotations

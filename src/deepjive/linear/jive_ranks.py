@@ -12,12 +12,11 @@
   parameters of orthonormal scores and loadings: ``d + (d - 1) + ..`` and ``n + (n - 1) + ..``. Individual scores have
   joint_rank fewer dimensions.
 
-References
-----------
-Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
-data types, Annals of Applied Statistics 7(1), section 2.4: permutation tests.
+Sources:
 
-O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32: BIC.
+- Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
+  data types, Annals of Applied Statistics 7(1), section 2.4: permutation tests.
+- O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32: BIC.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ confirm themselves wherever many entries are missing.
 A sample that lacks a whole modality is a different case and is marked in ``Modalities.present``. The estimators'
 ``missing="impute"`` starts from these values and then also uses the other modalities; see `deepjive.linear.gaps`.
 
-References
-----------
-Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la Société
-Française de Statistique 153(2), section 2.3 (regularized iterative PCA).
+Sources:
+
+- Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la
+  Société Française de Statistique 153(2), section 2.3 (regularized iterative PCA).
 """
 
 from __future__ import annotations

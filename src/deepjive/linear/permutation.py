@@ -19,15 +19,13 @@ little variance even of such a feature, because the feature takes part in their 
 a few features over the samples and fits the model again to data with these permuted features. The variance of the
 permuted features that the new joint scores explain is the null distribution.
 
-References
-----------
-Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220. The
-statistic is Roy's largest root, with the signal scores of the modalities in the place of the data.
+Sources:
 
-Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24(4): intersection-union tests.
-
-Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
-Bioinformatics 31(4), with joint scores in the place of principal components.
+- Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220. The
+  statistic is Roy's largest root, with the signal scores of the modalities in the place of the data.
+- Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24(4): intersection-union tests.
+- Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
+  Bioinformatics 31(4), with joint scores in the place of principal components.
 """
 
 from __future__ import annotations

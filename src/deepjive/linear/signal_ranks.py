@@ -9,14 +9,12 @@ There are two rules. Both use the centred modality, whose samples have n - 1 deg
 - ``"parallel"``: parallel analysis. Every feature is permuted over the samples separately. The leading singular values
   that exceed the 95th percentile of the permuted ones are signal. The noise need not be white.
 
-References
-----------
-Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/sqrt(3), IEEE Transactions on Information
-Theory 60(8), eq. 11 and section III.D.
+Sources:
 
-Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30.
-
-Buja and Eyuboglu 1992, Remarks on parallel analysis, Multivariate Behavioral Research 27: permutations.
+- Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/sqrt(3), IEEE Transactions on Information
+  Theory 60(8), eq. 11 and section III.D.
+- Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30.
+- Buja and Eyuboglu 1992, Remarks on parallel analysis, Multivariate Behavioral Research 27: permutations.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ Squaring loses digits. The eigenvalues of ``G`` have an absolute error of about 
 relative error of about ``n eps (s_1 / s_r)^2 / 2``. The factor route replaces the Gram route if this bound exceeds
 ``GRAM_TOLERANCE`` for the smallest singular value that is used.
 
-References
-----------
-Golub and Van Loan 2013, Matrix Computations, 4th edition, sections 5.3.2 and 8.1.2.
+Sources:
+
+- Golub and Van Loan 2013, Matrix Computations, 4th edition, sections 5.3.2 and 8.1.2.
 """
 
 from __future__ import annotations
