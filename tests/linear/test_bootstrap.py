@@ -56,7 +56,7 @@ def test_intervals_cover_the_truth_where_the_fit_takes_up_noise_and_percentiles_
     assert 0.8 < np.mean(carried) < 0.95
 
 
-def test_intervals_account_for_noise_taken_up_for_want_of_features():
+def test_intervals_account_for_noise_that_is_explained_because_there_are_few_features():
     units, ours, uncorrected = np.exp(0.5 * np.random.default_rng(1).normal(size=24)), [], []
     for seed in range(12):
         data, truth = simulated(seed, n=600, sizes=(24, 24), noise=1.0)
