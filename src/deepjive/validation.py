@@ -18,7 +18,7 @@ ONE_MODALITY = (
     "Pass every modality in one dict; scikit-learn splits deepjive.Modalities by sample, but a list by modality."
 )
 NO_SAMPLES = "There are no samples to fit to: modality {name!r} has shape {shape}. Check how the data were selected."
-TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r} has {given}."
+TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r} has n_samples={given}."
 NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "

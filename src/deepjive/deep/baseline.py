@@ -81,8 +81,19 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.model_.decompose(X)
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features of all modalities together."""
+        check_is_fitted(self)
+        return self.model_.n_features_in_
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the scores: modality and number."""
         check_is_fitted(self)
         ranks = self.model_.individual_ranks_
         return np.asarray([f"{name}_{i}" for name, rank in ranks.items() for i in range(1, rank + 1)], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
