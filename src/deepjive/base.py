@@ -76,6 +76,25 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     ) -> NDArray:
         """A part of one modality from scores, shape (n, ...), in data units; the joint part has the mean in it."""
 
+    def _joint_scores(self, data: Modalities) -> NDArray:
+        """Compute the joint scores alone; override where that is cheaper than `_scores`."""
+        return self._scores(data).joint
+
+    @property
+    def needs_all_modalities(self) -> bool:
+        """Whether joint scores of a sample can be computed only if the sample has every modality."""
+        return False
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two seeds give different scores for the same ranks, beyond the sign and order of the scores."""
+        return False
+
+    def diagnostics(self) -> list[Any]:
+        """Return findings about the training; an empty list if there are none, or the model is not trained by steps."""
+        check_is_fitted(self)
+        return []
+
     def transform(self, X: Any) -> NDArray:
         """Joint scores of samples, seen or never seen.
 
@@ -88,7 +107,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         -------
         array, shape (n_samples, joint_rank)
         """
-        return self._scores_by_pattern(self._checked(X)).joint
+        return self._joint_scores_by_pattern(self._checked(X))
 
     def decompose(self, X: Any) -> Decomposition:
         """Split samples, seen or never seen, into joint, individual and residual parts.
@@ -238,6 +257,19 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             for name in names:
                 individual[name][rows] = scores.individual[name]
         return Scores(joint, individual)
+
+    def _joint_scores_by_pattern(self, data: Modalities) -> NDArray:
+        """Joint scores of samples of which some lack modalities: those that lack the same ones are scored together."""
+        if data.present.all():
+            return self._joint_scores(data)
+        joint = np.zeros((len(data), self.joint_rank_))
+        for pattern in np.unique(data.present, axis=0):
+            rows = np.flatnonzero((data.present == pattern).all(axis=1))
+            if not pattern.any():
+                raise ValueError(NOTHING_PRESENT.format(count=len(rows), sample=rows[0]))
+            names = [name for name, there in zip(data.names, pattern, strict=True) if there]
+            joint[rows] = self._joint_scores(data[rows].select(names))
+        return joint
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 import deepjive as dj
-from deepjive import DeepJIVE
+from deepjive import DeepJIVE, Runtime
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.evaluation.recovery import r2
 
@@ -237,7 +237,7 @@ def test_three_modalities_work() -> None:
 
 def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
     label = small.joint_scores[:, 0] > 0
-    estimator = DeepJIVE(1, 1, max_epochs=20, random_state=0)
+    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=20, random_state=0)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.warns(UserWarning, match="max_epochs"):
         scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)
@@ -282,12 +282,12 @@ def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: d
 
 def test_fewer_samples_than_can_be_fitted_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has 4"):
-        DeepJIVE(1, 1).fit({"a": np.eye(4), "b": np.eye(4)})
+        DeepJIVE(joint_rank=1, individual_ranks=1).fit({"a": np.eye(4), "b": np.eye(4)})
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_precisions_of_the_processor_train(small: Synthetic, precision: str) -> None:
-    parts = fitted(small.data, precision=precision, max_epochs=3).decompose(small.data)
+    parts = fitted(small.data, runtime=Runtime(precision=precision), max_epochs=3).decompose(small.data)
     assert parts.variance_explained["modality_1"]["residual"] < 0.5
 
 
@@ -300,12 +300,12 @@ def test_two_samples_to_learn_from_are_enough(small: Synthetic) -> None:
 
 def test_unfitted_use_is_refused(small: Synthetic) -> None:
     with pytest.raises(ValueError, match="not fitted yet"):
-        DeepJIVE(1, 1).transform(small.data)
+        DeepJIVE(joint_rank=1, individual_ranks=1).transform(small.data)
 
 
 def test_a_fit_that_fails_leaves_no_model(small: Synthetic) -> None:
     model = fitted(small.data, max_epochs=1)
-    for unfinished in (model, DeepJIVE(1, 1, networks="linear")):
+    for unfinished in (model, DeepJIVE(joint_rank=1, individual_ranks=1, networks="linear")):
         with pytest.raises(ValueError, match="batch_size is 1000"):
             unfinished.set_params(batch_size=1000).fit(small.data)
         with pytest.raises(NotFittedError):
@@ -314,7 +314,7 @@ def test_a_fit_that_fails_leaves_no_model(small: Synthetic) -> None:
 
 def test_separate_autoencoders_have_no_joint_part(small: Synthetic) -> None:
     with pytest.warns(UserWarning, match="max_epochs"):
-        model = dj.SeparateAutoencoders({"modality_1": 2, "modality_2": 1}, max_epochs=3, random_state=0).fit(
+        model = dj.SeparateAutoencoders(ranks={"modality_1": 2, "modality_2": 1}, max_epochs=3, random_state=0).fit(
             small.data
         )
     assert model.transform(small.data).shape == (240, 3)
