@@ -54,7 +54,7 @@ class Demonstration:
 
 
 def demonstrate(
-    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, say: Say = lambda _: None, **settings: object
+    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, say: Say = lambda _: None, **settings: Any
 ) -> Demonstration:
     """Fit DeepJIVE and the baselines to paired digits.
 
