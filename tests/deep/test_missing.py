@@ -101,7 +101,9 @@ def test_few_complete_samples_or_none_are_enough(made: Synthetic) -> None:
     present = np.ones((300, 3), dtype=bool)
     present[np.arange(300), np.arange(300) % 3] = False
     assert scores_r2(fitted(lacking(made.data[:300], present), **LINEAR), made[300:]) > 0.97
-    with pytest.raises(ValueError, match=r"at least 8; of 300 samples only 0 are\. Give joint_rank"):
+    with pytest.raises(
+        ValueError, match=r"at least 8 samples that have every modality.* only 0 of the 300 samples .*Give joint_rank"
+    ):
         fitted(lacking(made.data[:300], present), joint_rank="auto")
 
 

@@ -11,7 +11,7 @@ import torch
 
 from deepjive import DeepJIVE, Modalities, Runtime
 from deepjive.datasets.synthetic import Synthetic
-from deepjive.deep.training import batches, first_pass, phases
+from deepjive.deep.training import phases
 from deepjive.deep.training.batches import Scaling
 from deepjive.deep.training.first_pass import FirstPass, Moments
 from deepjive.validation import check_for_fit
@@ -106,14 +106,7 @@ def test_moments_of_one_block_are_those_of_two_passes_bit_by_bit(small: Syntheti
         np.testing.assert_array_equal(scaling.mean[name], mean)
 
 
-def test_values_that_were_read_are_given_back(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = []
-    monkeypatch.setattr(first_pass.FirstPass, "release", lambda self: released.append(batches))
-    fitted(counted(small.data)[0], max_epochs=1)
-    assert released
-
-
-def test_samples_names_and_participants_stay_with_values_in_memory(small: Synthetic) -> None:
+def test_names_and_participants_stay_with_values_in_memory(small: Synthetic) -> None:
     names = [f"s{i}" for i in range(240)]
     groups = np.repeat(np.arange(120), 2)
     arrays, _ = counted(small.data)
