@@ -28,7 +28,11 @@ BAD_DATA = {
         ValueError,
         r"no samples to fit to: modality 'mri' has shape \(0,",
     ),
-    "one sample": ({"mri": MRI[:1], "pet": PET[:1]}, ValueError, "needs at least .* samples, but modality 'mri' has n_samples=1"),
+    "one sample": (
+        {"mri": MRI[:1], "pet": PET[:1]},
+        ValueError,
+        "needs at least .* samples, but modality 'mri' has n_samples=1",
+    ),
     "no features": (
         {"mri": MRI, "pet": PET[:, :0]},
         ValueError,
