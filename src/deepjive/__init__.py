@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.deep.runtime.settings import Runtime
     from deepjive.linear.ajive import AJIVE
-    from deepjive.linear.bootstrap import bootstrap
+    from deepjive.linear.bootstrap_intervals import bootstrap
     from deepjive.linear.heterojive import HeteroJIVE
     from deepjive.linear.jive import JIVE
     from deepjive.linear.missing import fill_missing
@@ -56,7 +56,7 @@ _ROOMS = {
     "DeepJIVE": "deepjive.deep.estimator",
     "Runtime": "deepjive.deep.runtime.settings",
     "SeparateAutoencoders": "deepjive.deep.baseline",
-    "bootstrap": "deepjive.linear.bootstrap",
+    "bootstrap": "deepjive.linear.bootstrap_intervals",
     "fill_missing": "deepjive.linear.missing",
     "jackstraw": "deepjive.linear.permutation",
     "load": "deepjive.persistence",
