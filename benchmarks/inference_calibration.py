@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
-from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear.bootstrap_intervals import bootstrap
 from deepjive.linear.permutation import jackstraw, permutation_test
 
 PARTS = ("joint", "individual", "residual")

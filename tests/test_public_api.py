@@ -1,4 +1,6 @@
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import deepjive
+import deepjive.data
+import deepjive.linear
 
 PACKAGE = Path(deepjive.__file__).parent
 HEAVY = {"torch", "lightning_fabric", "sklearn", "scipy", "pandas", "matplotlib", "safetensors", "typer", "rich"}
@@ -38,9 +42,33 @@ def test_linear_estimators_are_fitted_and_loaded_without_torch_and_matplotlib(tm
     assert not {"torch", "lightning_fabric", "matplotlib"} & modules_after(code)
 
 
-@pytest.mark.parametrize("name", deepjive.__all__)
+@pytest.mark.parametrize("name", [name for name in deepjive.__all__ if name != "__version__"])
 def test_every_public_name_is_there_and_called_so(name):
     assert getattr(deepjive, name).__name__ == name
+
+
+FRONT_DOORS = [(deepjive.data, name) for name in deepjive.data.__all__]
+FRONT_DOORS += [(deepjive.linear, name) for name in deepjive.linear.__all__]
+
+
+@pytest.mark.parametrize(("room", "name"), FRONT_DOORS)
+def test_front_doors_give_functions_and_classes_by_their_names(room, name):
+    for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+        importlib.import_module(module.name)  # a module of the same name would now hide the function
+    thing = getattr(room, name)
+    assert thing.__name__ == name
+    assert thing.__doc__
+    assert name in dir(room)
+
+
+def test_front_doors_name_an_unknown_attribute():
+    for room in (deepjive.data, deepjive.linear):
+        with pytest.raises(AttributeError, match=f"module '{room.__name__}' has no attribute 'nothing'"):
+            room.nothing  # noqa: B018
+
+
+def test_front_doors_import_nothing_heavy():
+    assert not HEAVY & modules_after("import deepjive.data, deepjive.linear; deepjive.data.Modalities")
 
 
 def test_star_import_and_dir_give_the_public_names():

@@ -28,7 +28,11 @@ BAD_DATA = {
         ValueError,
         r"no samples to fit to: modality 'mri' has shape \(0,",
     ),
-    "one sample": ({"mri": MRI[:1], "pet": PET[:1]}, ValueError, "needs at least .* samples, but modality 'mri' has 1"),
+    "one sample": (
+        {"mri": MRI[:1], "pet": PET[:1]},
+        ValueError,
+        "needs at least .* samples, but modality 'mri' has n_samples=1",
+    ),
     "no features": (
         {"mri": MRI, "pet": PET[:, :0]},
         ValueError,
@@ -223,7 +227,7 @@ def test_a_sample_that_lacks_every_modality_is_named(fitted):
 
 
 def test_too_few_samples_are_counted_against_what_the_estimator_needs():
-    with pytest.raises(ValueError, match="needs at least 21 samples, but modality 'mri' has 20"):
+    with pytest.raises(ValueError, match="needs at least 21 samples, but modality 'mri' has n_samples=20"):
         check_for_fit({"mri": MRI, "pet": PET}, "Model", min_samples=21)
 
 

@@ -23,8 +23,9 @@ from deepjive.decomposition import Decomposition
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
+    from deepjive.deep.runtime.settings import Runtime
     from deepjive.linear.ajive import AJIVE
-    from deepjive.linear.bootstrap import bootstrap
+    from deepjive.linear.bootstrap_intervals import bootstrap
     from deepjive.linear.heterojive import HeteroJIVE
     from deepjive.linear.jive import JIVE
     from deepjive.linear.missing import fill_missing
@@ -38,6 +39,7 @@ __all__ = [
     "DeepJIVE",
     "HeteroJIVE",
     "Modalities",
+    "Runtime",
     "SeparateAutoencoders",
     "__version__",
     "bootstrap",
@@ -52,8 +54,9 @@ _ROOMS = {
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
+    "Runtime": "deepjive.deep.runtime.settings",
     "SeparateAutoencoders": "deepjive.deep.baseline",
-    "bootstrap": "deepjive.linear.bootstrap",
+    "bootstrap": "deepjive.linear.bootstrap_intervals",
     "fill_missing": "deepjive.linear.missing",
     "jackstraw": "deepjive.linear.permutation",
     "load": "deepjive.persistence",

@@ -45,7 +45,7 @@ def visits(data: Modalities, present: np.ndarray | None = None) -> tuple[Modalit
 def test_training_stops_by_whole_participants(small: Synthetic, rows: list[Any]) -> None:
     data, who = visits(small.data)
     fitted(data, max_epochs=1)
-    SeparateAutoencoders(1, max_epochs=1, random_state=0).fit(data)
+    SeparateAutoencoders(ranks=1, max_epochs=1, random_state=0).fit(data)
     for train, validation in rows:
         assert not set(who[train]) & set(who[validation])
         assert sorted([*train, *validation]) == list(range(len(data)))
@@ -76,7 +76,9 @@ def test_too_few_participants_are_told(small: Synthetic) -> None:
     with pytest.raises(ValueError, match=f"The {n} samples are of 1 participants, of whom 1 would be held out"):
         fitted(Modalities(small.data, groups=np.zeros(n)), max_epochs=1)
     fitted(Modalities(small.data, groups=np.arange(n) % 2), max_epochs=1)
-    with pytest.raises(ValueError, match=f"one of each participant, at least 8; of {n} samples only 7 are"):
+    with pytest.raises(
+        ValueError, match=f"at least 8 samples .* one sample of each participant, but only 7 of the {n} samples"
+    ):
         fitted(Modalities(small.data, groups=np.arange(n) % 7), "auto", max_epochs=1)
 
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities, load
-from deepjive.linear import bootstrap as bootstrap_module
-from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear import bootstrap_intervals as bootstrap_module
+from deepjive.linear.bootstrap_intervals import bootstrap
 from deepjive.linear.factor import make_factor
 from deepjive.linear.permutation import jackstraw, permutation_test
 from deepjive.linear.refit import aligned, with_ranks_of

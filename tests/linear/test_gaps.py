@@ -3,7 +3,7 @@ import pytest
 
 import deepjive as dj
 from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities
-from deepjive.linear.bootstrap import bootstrap
+from deepjive.linear.bootstrap_intervals import bootstrap
 from deepjive.linear.gaps import fill_from
 from deepjive.linear.permutation import jackstraw, permutation_test
 from tests.linear.tolerances import GRAM, NEARLY_PARALLEL, SUMS, TWO_ROUTES

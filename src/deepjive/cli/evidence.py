@@ -55,7 +55,7 @@ def recognised(model: Any, data: Modalities) -> list[Finding]:
     from rich.console import Console
 
     from deepjive.data.groups import TooFewOrdersError
-    from deepjive.evaluation.diagnostics import diagnose, of_training
+    from deepjive.evaluation.diagnostics import diagnose
 
     console = Console(stderr=True)
     with console.status("Looking for known failures"):
@@ -63,7 +63,7 @@ def recognised(model: Any, data: Modalities) -> list[Finding]:
             return diagnose(model, data)
         except TooFewOrdersError as error:
             console.print(TRAINING_ALONE.format(reason=error), markup=False, highlight=False)
-            return of_training(model)
+            return model.diagnostics()
 
 
 def print_failures(failures: Sequence[Finding]) -> None:

@@ -19,7 +19,7 @@ def export(
 
     Example: deepjive export runs/first --out encoders.pt2
     """
-    from deepjive.deep.export import export as write
+    from deepjive.deep.exporting import export as write
     from deepjive.persistence import load
 
     write(load(run), out)

@@ -22,7 +22,7 @@ from deepjive.report.tables import csv_text, file_names
 
 if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities
-    from deepjive.linear.bootstrap import Intervals
+    from deepjive.linear.bootstrap_intervals import Intervals
     from deepjive.linear.permutation import FeatureTest
 
 NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
@@ -52,7 +52,7 @@ def features(
     deepjive features runs/ajive -m rna=rna.csv -m protein=protein.csv --out features
     """
     from deepjive.cli.runs import groups_of
-    from deepjive.linear.bootstrap import bootstrap
+    from deepjive.linear.bootstrap_intervals import bootstrap
     from deepjive.linear.linear_model import LinearModel
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from enum import StrEnum
@@ -48,7 +49,6 @@ OPTIONS = {
     "max_epochs": "--max-epochs",
     "batch_size": "--batch-size",
     "learning_rate": "--learning-rate",
-    "accelerator": "--accelerator",
     "devices": "--devices",
     "device": "--device",
     "missing": "--missing",
@@ -172,16 +172,13 @@ def fit(
     learning_rate: Annotated[
         float | None, typer.Option(help="Adam's learning rate.", show_default="0.003", rich_help_panel=DEEP)
     ] = None,
-    accelerator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, mps or auto (DeepJIVE).", show_default="cpu", rich_help_panel=COMPUTING
-        ),
-    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="cpu or cuda (linear methods).", show_default="cpu", rich_help_panel=COMPUTING
+            metavar="NAME",
+            help="cpu or cuda; for DeepJIVE also mps or auto.",
+            show_default="cpu",
+            rich_help_panel=COMPUTING,
         ),
     ] = None,
     devices: Annotated[
@@ -205,7 +202,6 @@ def fit(
         "max_epochs": max_epochs,
         "batch_size": None if batch_size is None else _batch_size(batch_size),
         "learning_rate": learning_rate,
-        "accelerator": accelerator,
         "devices": devices,
         "device": device,
         "missing": missing and missing.value,
@@ -291,6 +287,10 @@ def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
     import deepjive
 
     cls = getattr(deepjive, CLASSES[method])
+    if "devices" in parameters and _knows(cls, "runtime"):
+        runtime = parameters.get("runtime") or deepjive.Runtime()
+        others = {name: value for name, value in parameters.items() if name != "devices"}
+        parameters = {**others, "runtime": dataclasses.replace(runtime, devices=parameters["devices"])}
     for name in parameters:
         if not _knows(cls, name) and name not in OPTIONS:
             known = list(inspect.signature(cls).parameters)

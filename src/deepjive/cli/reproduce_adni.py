@@ -98,7 +98,7 @@ def adni(
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
             say=show.line,
-            accelerator=accelerator,
+            device=accelerator,
         )
     model.save(out / "model")
     lead = LEAD.format(

@@ -1,0 +1,48 @@
+"""Multimodal data: the arrays of all modalities of the same samples, and the files they come from.
+
+>>> import numpy as np
+>>> from deepjive.data import Modalities
+>>> Modalities({"rna": np.ones((5, 3)), "protein": np.ones((5, 2))}).shape
+(5, 2)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepjive.data.files import read_array, read_labels, read_names
+    from deepjive.data.groups import TooFewOrdersError
+    from deepjive.data.modalities import Modalities, as_modalities
+    from deepjive.data.readers.guard import UnreadableError
+
+__all__ = [
+    "Modalities",
+    "TooFewOrdersError",
+    "UnreadableError",
+    "as_modalities",
+    "read_array",
+    "read_labels",
+    "read_names",
+]
+
+_MODULES = {
+    "Modalities": "deepjive.data.modalities",
+    "TooFewOrdersError": "deepjive.data.groups",
+    "UnreadableError": "deepjive.data.readers.guard",
+    "as_modalities": "deepjive.data.modalities",
+    "read_array": "deepjive.data.files",
+    "read_labels": "deepjive.data.files",
+    "read_names": "deepjive.data.files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'deepjive.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -69,10 +69,10 @@ def labelled_error(
     seed : int
         Seed.
     settings : mapping
-        "dropout", "batch_size", "max_epochs", "learning_rate" and "accelerator", as of DeepJIVE. All passes are made,
+        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All passes are made,
         with a learning rate that rises to the one given and falls again (Smith and Topin 2019, arXiv 1708.07120).
     """
-    device = Fabric(accelerator=settings["accelerator"], devices=1).device
+    device = Fabric(accelerator=settings["device"], devices=1).device
     images, tested = (torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0]))
     mean, scale = images.mean(), images.std()
     digits, batch = torch.as_tensor(train[1], device=device), settings["batch_size"]

@@ -258,7 +258,7 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
 
 def _placed(model: dict[str, Any], sources: Sources) -> dict[str, Any]:
     """A model whose networks, if it has any, run on the accelerator that is asked for."""
-    return model | {"accelerator": sources.accelerator} if "networks" in model else model
+    return model | {"device": sources.accelerator} if "networks" in model else model
 
 
 def _images(folder: Path | None) -> DigitImages:
