@@ -13,12 +13,22 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from deepjive import AJIVE, Modalities, fill_missing
 from deepjive.data.groups import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
-from deepjive.evaluation import dependence, diagnostics, null, probes, stability
-from deepjive.evaluation.covariation import covariation
-from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
-from deepjive.evaluation.dependence import hsic
-from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
-from deepjive.evaluation.probes import probe
+from deepjive.evaluation import (
+    covariation,
+    cross_prediction,
+    cross_predictions,
+    dependence,
+    diagnostics,
+    hsic,
+    joint_structure_test,
+    null,
+    probe,
+    probes,
+    refit_stability,
+    refit_test,
+    shuffled,
+    stability,
+)
 
 SESSIONS = 3
 
@@ -311,8 +321,8 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
         def decompose(self, data):
             return model.decompose(Modalities({name: np.random.default_rng(0).normal(size=(30, 20)) for name in "ab"}))
 
-    monkeypatch.setattr(stability, "refitted", recorded)
-    stability.stability(Model(), rows, rows, 3, groups=who)
+    monkeypatch.setattr(refit_stability, "refitted", recorded)
+    stability(Model(), rows, rows, 3, groups=who)
     for participants in drawn:
         assert np.unique(participants, return_counts=True)[1].tolist() == [SESSIONS] * 13  # 63.2% of 20
         assert list(participants) == sorted(participants)

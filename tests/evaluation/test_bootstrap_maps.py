@@ -3,11 +3,7 @@ import pytest
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.data.groups import members_of
-from deepjive.evaluation import bootstrap_draws
-from deepjive.evaluation.bootstrap_draws import matched_component
-from deepjive.evaluation.bootstrap_maps import bootstrap_maps
-from deepjive.evaluation.covariation import effect_along, effect_maps
-from deepjive.evaluation.null import shuffled
+from deepjive.evaluation import bootstrap_draws, bootstrap_maps, effect_along, effect_maps, matched_component, shuffled
 from deepjive.evaluation.refit import quietly
 
 SLOPES = np.r_[np.linspace(-1.0, 1.0, 20), np.zeros(20)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.evaluation.dependence import hsic
+from deepjive.evaluation import hsic
 
 
 def test_a_circle_is_dependence_although_nothing_correlates() -> None:

@@ -9,21 +9,9 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.evaluation import diagnostics
-from deepjive.evaluation.diagnostics import (
-    BLURRY,
-    DEAD,
-    DIVERGENCE,
-    GAP,
-    LEAK,
-    MEANINGLESS,
-    WRONG_RANKS,
-    Finding,
-    diagnose,
-)
-from deepjive.evaluation.null import joint_structure_test
-from deepjive.evaluation.refit import baselines
+from deepjive.datasets import Synthetic, make_synthetic
+from deepjive.evaluation import Finding, baselines, diagnose, diagnostics, joint_structure_test
+from deepjive.evaluation.diagnostics import BLURRY, DEAD, DIVERGENCE, GAP, LEAK, MEANINGLESS, WRONG_RANKS
 
 from .conftest import N_FITTED
 from .fitting import fitted

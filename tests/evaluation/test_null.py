@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
-from deepjive.evaluation import null
-from deepjive.evaluation.null import JOINT_PART, explained_by, joint_structure_test, p_value_of, refit_test, shuffled
-from deepjive.evaluation.recovery import r2
+from deepjive.datasets import make_synthetic
+from deepjive.evaluation import explained_by, joint_structure_test, null, r2, refit_test, shuffled
+from deepjive.evaluation.null import JOINT_PART, p_value_of
 
 from .fitting import fitted
 

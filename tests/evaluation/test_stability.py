@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, JIVE
-from deepjive.evaluation.refit import baselines, refitted
-from deepjive.evaluation.stability import SAMPLES, SEEDS, stability
+from deepjive.evaluation import baselines, refitted, stability
+from deepjive.evaluation.refit_stability import SAMPLES, SEEDS
 
 from .fitting import fitted
 

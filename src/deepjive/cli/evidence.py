@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from deepjive.data.modalities import Modalities
     from deepjive.evaluation.diagnostics import Finding
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
 
 
 def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
@@ -36,7 +36,7 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from deepjive.evaluation.evidence import evidence
+    from deepjive.evaluation.evidence_study import evidence
 
     words = TextColumn("{task.description}")
     columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())

@@ -1,6 +1,6 @@
 """One draw of the bootstrap of covariation maps: a refit, its score that matches the original's, and its maps.
 
-The formulas are in `deepjive.evaluation.bootstrap_maps`.
+The formulas are in `deepjive.evaluation.map_bootstrap`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
 from deepjive.data.modalities import Modalities
-from deepjive.evaluation.covariation import effect_along
+from deepjive.evaluation.covariation_maps import effect_along
 from deepjive.evaluation.refit import complete, refitted
 from deepjive.persistence import read_tensors, write_atomically
 

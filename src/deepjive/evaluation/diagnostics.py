@@ -20,11 +20,11 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import in_random_order, rows_of, rows_of_at_most
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.agreement import agreement
-from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
+from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
 from deepjive.evaluation.refit import complete, with_groups
+from deepjive.evaluation.score_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"

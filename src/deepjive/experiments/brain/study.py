@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from deepjive.data.groups import exchangeable
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
-from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
-from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
+from deepjive.evaluation.covariation_maps import Covariation, covariation, dice_of_strongest
+from deepjive.evaluation.map_bootstrap import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import with_groups

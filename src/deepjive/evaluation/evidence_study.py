@@ -22,14 +22,14 @@ from sklearn.utils import check_random_state
 
 from deepjive.data.groups import check_apart, exchangeable, in_random_order, rows_of
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.evaluation.agreement import Agreement
-from deepjive.evaluation.cross_prediction import CrossPrediction
 from deepjive.evaluation.diagnostics import Finding
+from deepjive.evaluation.evidence_steps import EvidenceSettings, Study, varies
+from deepjive.evaluation.modality_agreement import Agreement
 from deepjive.evaluation.null import JointStructureTest
 from deepjive.evaluation.probes import Probe, known
 from deepjive.evaluation.refit import with_groups
-from deepjive.evaluation.stability import Stability
-from deepjive.evaluation.study import EvidenceSettings, Study, varies
+from deepjive.evaluation.refit_stability import Stability
+from deepjive.evaluation.score_prediction import CrossPrediction
 from deepjive.validation import named_labels
 
 OnStep = Callable[[int, int, str], None]

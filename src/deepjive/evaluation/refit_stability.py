@@ -23,9 +23,9 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import in_random_order, rows_of
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.cross_prediction import scores_of
 from deepjive.evaluation.recovery import canonical_correlations, matched
 from deepjive.evaluation.refit import refitted, with_groups
+from deepjive.evaluation.score_prediction import scores_of
 
 DIFFERENT = 1.0 - np.exp(-1.0)
 SEEDS, SAMPLES = "seeds", "samples"

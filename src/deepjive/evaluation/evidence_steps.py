@@ -13,13 +13,13 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import TooFewOrdersError
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.agreement import Agreement, agreement
-from deepjive.evaluation.cross_prediction import CrossPrediction, cross_predictions, scores_of
 from deepjive.evaluation.diagnostics import Finding, diagnose, of_training
+from deepjive.evaluation.modality_agreement import Agreement, agreement
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.probes import Probe, known, probe
 from deepjive.evaluation.refit import baselines, refitted
-from deepjive.evaluation.stability import Stability, stability
+from deepjive.evaluation.refit_stability import Stability, stability
+from deepjive.evaluation.score_prediction import CrossPrediction, cross_predictions, scores_of
 
 SHUFFLED, ALL_SCORES, SEPARATE = "shuffled", "all scores", "SeparateAutoencoders"
 
@@ -28,7 +28,7 @@ Step = tuple[str, Callable[[], Any]]
 
 @dataclass(frozen=True)
 class EvidenceSettings:
-    """How a study is made; see `deepjive.evaluation.evidence.evidence`."""
+    """How a study is made; see `deepjive.evaluation.evidence_study.evidence`."""
 
     refit: bool
     n_permutations: int

@@ -52,7 +52,7 @@ from deepjive.data.groups import members_of
 from deepjive.data.modalities import Modalities
 from deepjive.deep.training.checkpoint import fingerprint
 from deepjive.evaluation.bootstrap_draws import KeptDraws, draw
-from deepjive.evaluation.covariation import effect_maps, false_discovery
+from deepjive.evaluation.covariation_maps import effect_maps, false_discovery
 from deepjive.evaluation.null import needs_all
 from deepjive.evaluation.refit import with_groups
 
