@@ -76,6 +76,24 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     ) -> NDArray:
         """A part of one modality from scores, shape (n, ...), in data units; the joint part has the mean in it."""
 
+    @property
+    def needs_all_modalities(self) -> bool:
+        """Whether joint scores of a sample can be computed only if the sample has every modality."""
+        return False
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two seeds give different scores for the same ranks, beyond the sign and order of the scores.
+
+        Random draws that only choose the ranks, such as the bounds of AJIVE, do not count.
+        """
+        return False
+
+    def diagnostics(self) -> list[Any]:
+        """Return findings about the training; an empty list if there are none, or the model is not trained by steps."""
+        check_is_fitted(self)
+        return []
+
     def transform(self, X: Any) -> NDArray:
         """Joint scores of samples, seen or never seen.
 

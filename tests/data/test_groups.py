@@ -130,7 +130,9 @@ def test_refits_shuffle_whole_participants_on_both_sides(names, monkeypatch):
 
     monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
     monkeypatch.setattr(null, "explained_by", recorded)
-    refit_test(None, *rows, 3, groups=who, held_out_groups=held_out_who, random_state=0)
+    refit_test(
+        SimpleNamespace(needs_all_modalities=False), *rows, 3, groups=who, held_out_groups=held_out_who, random_state=0
+    )
     assert any(moved)
 
 
@@ -318,6 +320,8 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
         return model
 
     class Model:
+        is_stochastic = False
+
         def decompose(self, data):
             return model.decompose(Modalities({name: np.random.default_rng(0).normal(size=(30, 20)) for name in "ab"}))
 
@@ -368,7 +372,7 @@ def test_failures_are_looked_for_in_whole_participants(monkeypatch):
 
     rows = held_out["a"]
     monkeypatch.setattr("sklearn.decomposition.PCA", Recorded)
-    diagnostics._components(rows, 2, who, 0)
+    diagnostics._explained_by_components(rows, 2, who, 0)
     assert np.unique(halves[0], return_counts=True)[1].tolist() == [SESSIONS] * 15
     monkeypatch.undo()
     monkeypatch.setattr(diagnostics, "MAX_SAMPLES", 40)

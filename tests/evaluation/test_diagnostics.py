@@ -10,8 +10,9 @@ import pytest
 
 from deepjive import AJIVE
 from deepjive.datasets import Synthetic, make_synthetic
+from deepjive.deep.training.diagnostics import DIVERGENCE, GAP
 from deepjive.evaluation import Finding, baselines, diagnose, diagnostics, joint_structure_test
-from deepjive.evaluation.diagnostics import BLURRY, DEAD, DIVERGENCE, GAP, LEAK, MEANINGLESS, WRONG_RANKS
+from deepjive.evaluation.diagnostics import BLURRY, DEAD, LEAK, MEANINGLESS, WRONG_RANKS
 
 from .conftest import N_FITTED
 from .fitting import fitted
@@ -97,7 +98,9 @@ def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIV
         parts, render=lambda part, name, j, s: ajive._render(part, name, j, s if name == "modality_1" else 0 * s)
     )
     names = [one.change for one in diagnostics._dead(parts)]
-    assert names == ["Lower individual_ranks['modality_2'] by one: nothing is left for this score to explain."]
+    assert names == [
+        "Lower individual_ranks['modality_2'] by one: there is no variation left that this score could explain."
+    ]
 
 
 def test_memorizing_is_a_gap() -> None:
@@ -112,5 +115,5 @@ def test_few_samples_say_only_how_training_went(ajive: AJIVE, test: Any) -> None
 
 
 def test_every_kind_of_finding_has_its_words() -> None:
-    kinds = {BLURRY, MEANINGLESS, WRONG_RANKS, DIVERGENCE, LEAK, DEAD, GAP}
+    kinds = {BLURRY, MEANINGLESS, WRONG_RANKS, LEAK, DEAD}
     assert set(diagnostics.SEEN) == set(diagnostics.CHANGE) == kinds

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
@@ -33,12 +34,14 @@ from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
+from deepjive.deep.training.diagnostics import training_findings
 from deepjive.deep.training.objective import ObjectiveName, phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.results import Finding
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -246,6 +249,21 @@ class DeepJIVE(JointIndividualModel):
         self.network_.cpu()
         self.standardizers_.cpu()
         return self
+
+    @property
+    def needs_all_modalities(self) -> bool:
+        """Whether joint scores of a sample can be computed only if the sample has every modality."""
+        return self.identity == "merged"
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two seeds give different scores for the same ranks: True for networks."""
+        return True
+
+    def diagnostics(self) -> list[Finding]:
+        """Return findings about the training: divergence, and a gap between training and validation."""
+        check_is_fitted(self)
+        return training_findings(self.history_)
 
     def describe(self) -> str:
         """The networks of each modality, in words: layers, and numbers of weights."""

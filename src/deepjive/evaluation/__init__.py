@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         false_discovery,
     )
     from deepjive.evaluation.dependence import Hsic, hsic
-    from deepjive.evaluation.diagnostics import Finding, diagnose
+    from deepjive.evaluation.diagnostics import diagnose
     from deepjive.evaluation.evidence_study import Evidence, evidence
     from deepjive.evaluation.map_bootstrap import BootstrapMap, BootstrapMaps, bootstrap_maps
     from deepjive.evaluation.modality_agreement import Agreement, agreement
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.refit import baselines, refitted
     from deepjive.evaluation.refit_stability import Stability, stability
     from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
+    from deepjive.results import Finding, frame_of
 
 __all__ = [
     "Agreement",
@@ -58,6 +59,7 @@ __all__ = [
     "evidence",
     "explained_by",
     "false_discovery",
+    "frame_of",
     "hsic",
     "joint_structure_test",
     "matched",
@@ -79,7 +81,7 @@ _MODULES = {
     "Covariation": "deepjive.evaluation.covariation_maps",
     "CrossPrediction": "deepjive.evaluation.score_prediction",
     "Evidence": "deepjive.evaluation.evidence_study",
-    "Finding": "deepjive.evaluation.diagnostics",
+    "Finding": "deepjive.results",
     "Hsic": "deepjive.evaluation.dependence",
     "JointStructureTest": "deepjive.evaluation.null",
     "Probe": "deepjive.evaluation.probes",
@@ -98,6 +100,7 @@ _MODULES = {
     "evidence": "deepjive.evaluation.evidence_study",
     "explained_by": "deepjive.evaluation.null",
     "false_discovery": "deepjive.evaluation.covariation_maps",
+    "frame_of": "deepjive.results",
     "hsic": "deepjive.evaluation.dependence",
     "joint_structure_test": "deepjive.evaluation.null",
     "matched": "deepjive.evaluation.recovery",

@@ -1,17 +1,16 @@
-"""Evidence: everything that says how far a decomposition can be believed, in one object.
+"""Evidence: all measurements that say how far a decomposition can be believed, in one object.
 
-Some samples are held out, the model and its baselines are fitted to the others with the same ranks, and everything is
-measured on the samples held out: what is joint (predicted from the other modalities, with a permutation test and beside
-a fit to shuffled samples), what the parts explain, whether the modalities agree, what the individual scores still say
-of the joint ones, what labels can be told, what comes back in other fits, and which known failure it looks like.
+Some samples are held out. The model and its baselines are fitted to the other samples with the same ranks. Everything
+is measured on the held-out samples: joint structure (prediction from the other modalities, with a permutation test, and
+beside a fit to shuffled samples), variance explained, agreement of the modalities, cross-prediction between parts,
+prediction of labels, stability over fits, and known failures.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,33 +20,32 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from deepjive.data.groups import check_apart, exchangeable, in_random_order, rows_of
-from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.evaluation.diagnostics import Finding
-from deepjive.evaluation.evidence_steps import EvidenceSettings, Study, varies
+from deepjive.data.modalities import Modalities
+from deepjive.evaluation.evidence_steps import EvidenceSettings, measure, varies
 from deepjive.evaluation.modality_agreement import Agreement
 from deepjive.evaluation.null import JointStructureTest
 from deepjive.evaluation.probes import Probe, known
 from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.refit_stability import Stability
 from deepjive.evaluation.score_prediction import CrossPrediction
+from deepjive.progress import Progress, silent
+from deepjive.results import Finding, Result
 from deepjive.validation import named_labels
 
-OnStep = Callable[[int, int, str], None]
-
-FEWEST = 40
+MIN_SAMPLES = 40
 
 TOO_FEW = (
     "Evidence needs at least {needed} samples that have every modality, to fit to some and to measure on others, but "
     "there are {given}."
 )
-AMONG = "Among the samples {some}: {reason}"
 FITTED, HELD_OUT, LABELLED = "that are fitted", "held out", "held out that have a label {label!r}"
-NOT_EVIDENCE = "{path} does not hold evidence that this version can read ({reason}). Measure it again."
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What was measured; all on samples held out. Fractions are of variance; methods are named as their classes.
+@dataclass(frozen=True, repr=False)
+class Evidence(Result):
+    """Measurements of a decomposition, all on held-out samples; fractions are fractions of variance.
+
+    Methods are named after their classes.
 
     Attributes
     ----------
@@ -59,22 +57,22 @@ class Evidence:
         Ranks of the model and of its baselines.
     joint_structure : JointStructureTest
         The permutation test of held-out pairs.
-    refit_structure : JointStructureTest or None
-        The test by refits, if it was asked for.
     predicted : dict of str to dict of str to float
-        By method, and for the fit to shuffled samples, the fraction of each modality predicted from the others.
+        By method, and for the fit to shuffled samples, the fraction of each modality that is predicted from the others.
     explained : dict of str to dict of str to dict of str to float
-        By method the fractions "joint", "individual" and "residual" of each modality.
+        By method and modality the fractions "joint", "individual" and "residual".
     agreement : dict of str to list of Agreement
-        By method; empty where joint scores need all modalities.
+        By method; empty if joint scores need all modalities.
     cross : dict of str to list of CrossPrediction
         By method.
+    refit_structure : JointStructureTest or None
+        The test by refits, if `n_refits` is not 0.
     probes : dict of str to dict of str to dict of str to Probe
         By label, method and scores ("joint", "individual" and the modality, or "all scores").
     stability : dict of str to list of Stability
         By method.
     findings : list of Finding
-        What was recognised as a failure.
+        Known failures of the model.
     """
 
     method: str
@@ -92,8 +90,58 @@ class Evidence:
     stability: dict[str, list[Stability]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    def _summary(self) -> str:
+        names = ", ".join(finding.name for finding in self.findings) or "none"
+        return (
+            f"{self.method}, joint rank {self.joint_rank}: p={self.joint_structure.p_value:.3g} for joint structure, "
+            f"{self.n_held_out} of {self.n_fitted + self.n_held_out} samples held out; known failures: {names}"
+        )
+
+    def _table(self) -> Any:
+        return [
+            dict(zip(("measure", "method", "target", "value", "p_value"), row, strict=True)) for row in self._figures()
+        ]
+
+    def _figures(self) -> Iterator[tuple[str, str, str, float, float]]:
+        """Return all figures as rows of measure, method, target, value and p-value."""
+        for name, value in self.joint_structure.explained.items():
+            yield "joint structure", self.method, name, value, self.joint_structure.p_values[name]
+        if self.refit_structure is not None:
+            for name, value in self.refit_structure.explained.items():
+                yield "joint structure, refits", self.method, name, value, self.refit_structure.p_values[name]
+        for method, fractions in self.predicted.items():
+            for name, value in fractions.items():
+                yield "predicted", method, name, value, math.nan
+        for method, modalities in self.explained.items():
+            for name, parts in modalities.items():
+                for part, value in parts.items():
+                    yield f"explained, {part}", method, name, value, math.nan
+        for method, pairs in self.agreement.items():
+            for pair in pairs:
+                target = f"joint score {pair.component}, {pair.first} and {pair.second}"
+                yield "agreement", method, target, pair.correlation, math.nan
+        for method, predictions in self.cross.items():
+            for row in predictions:
+                yield "cross-prediction", method, f"{row.source} -> {row.target}", row.r2, row.p_value
+        for label, methods in self.probes.items():
+            for method, probes in methods.items():
+                for scores, result in probes.items():
+                    yield f"linear probe of {label}", method, scores, result.linear, result.p_linear
+                    yield f"network probe of {label}", method, scores, result.network, result.p_network
+        for method, stabilities in self.stability.items():
+            for part in stabilities:
+                measure_name = f"stability over {part.varied}"
+                yield f"{measure_name}, matched", method, part.part, float(np.mean(part.matched)), math.nan
+                yield f"{measure_name}, canonical", method, part.part, float(np.mean(part.canonical)), math.nan
+
     def save(self, path: str | Path) -> None:
-        """Write as JSON; what is not a number is null."""
+        """Write the evidence as JSON; NaN is written as null.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        """
         from deepjive.persistence import write_atomically
 
         content = json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False)
@@ -101,18 +149,29 @@ class Evidence:
 
     @classmethod
     def load(cls, path: str | Path) -> Evidence:
-        """Read what `save` wrote.
+        """Read evidence that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        Evidence
 
         Raises
         ------
         ValueError
-            If the file holds something else.
+            If the file does not hold evidence.
         """
         try:
-            found = json.loads(Path(path).read_bytes(), object_hook=_with_nan)
-            return cls(**{**found, **_typed(found)})
+            content = json.loads(Path(path).read_bytes(), object_hook=_with_nan)
+            return cls(**{**content, **_typed(content)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(NOT_EVIDENCE.format(path=path, reason=error)) from error
+            raise ValueError(
+                f"{path} does not hold evidence that this version can read ({error}). Measure the evidence again."
+            ) from error
 
 
 def evidence(
@@ -127,39 +186,40 @@ def evidence(
     n_fits: int = 3,
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
-    on_step: OnStep = lambda done, total, words: None,
+    progress: Progress = silent,
 ) -> Evidence:
     """Measure how far a decomposition can be believed.
 
     Parameters
     ----------
     model : estimator
-        A fitted model; its settings and its ranks are used. Ranks that were chosen from all of these samples are
-        taken as given.
+        A fitted model. Its settings and its ranks are used. Ranks that were chosen from all samples are not chosen
+        again.
     data : Modalities, mapping or sequence
-        Samples. Those that lack a modality are left out.
-    labels : array, shape (n_samples,), or mapping of str to array, optional
-        Labels or covariates that no model is shown, to be predicted from the scores.
-    held_out : float, or array of int or bool
-        Fraction of the samples that are held out, drawn at random, with `groups` of the participants; or which.
-    refit : bool
-        Whether a copy of the model is fitted to the samples not held out. False if `model` was fitted to just these.
-    n_permutations : int
-        Permutations of held-out pairs and of labels.
-    n_refits : int
-        Refits to shuffled samples for the second test of joint structure, for each modality if there are more than two;
-        0 leaves it out.
-    n_fits : int
-        Fits with other seeds, and as many to other samples, for stability; 0 leaves it out.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: whole participants are then held out, drawn, and
-        permuted, among those with equally many samples. P-values are exact if participants are exchangeable, however
-        alike the samples of one are. Without it, if samples are. By default those of the data.
-    random_state : int or None
-        Seed of everything drawn here.
-    on_step : callable
-        Told before each step, and within it after each fit, how many steps are done, how many there are, and what is
-        being done.
+        Samples. Samples that lack a modality are left out.
+    labels : array, shape (n_samples,), or mapping of str to array, default=None
+        Labels or covariates, which no model is fitted to, to be predicted from the scores.
+    held_out : float, or array of int or bool, default=0.3
+        Fraction of the samples that is held out (with `groups`, of the participants), drawn at random; or the rows of
+        the held-out samples.
+    refit : bool, default=True
+        Whether a copy of the model is fitted to the samples that are not held out. False if `model` was fitted to
+        exactly these samples.
+    n_permutations : int, default=999
+        Number of permutations of held-out pairs, of labels, and of scores.
+    n_refits : int, default=0
+        Number of refits to shuffled samples for the second test of joint structure, for each modality if there are more
+        than two; 0 omits this test.
+    n_fits : int, default=3
+        Number of fits with other seeds, and of fits to other samples, for stability; 0 omits stability.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Whole participants are then held out,
+        drawn, and permuted (among participants with equally many samples). P-values are then exact if participants are
+        exchangeable; without `groups` they are exact if samples are exchangeable. By default the groups of `data`.
+    random_state : int or None, default=0
+        Seed of all random draws.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` before each step, after each fit within a step, and at the end.
 
     Returns
     -------
@@ -168,85 +228,88 @@ def evidence(
     Raises
     ------
     ValueError
-        For fewer than 40 complete samples, or labels or groups of another length; for participants with samples on
-        both sides, or that can change places in fewer than 120 orders on one side, before anything is fitted.
+        Before anything is fitted: if there are fewer than 40 complete samples, if labels or groups have another length,
+        if a participant has samples on both sides, or if fewer than 120 orders of participants can be permuted on one
+        side.
+
+    See Also
+    --------
+    joint_structure_test, probe, cross_predictions, stability, diagnose : The single measurements.
     """
-    data = with_groups(as_modalities(data), groups)
-    rows, labelled = _split(data, held_out, random_state), named_labels(labels, len(data))
+    data = with_groups(data, groups)
+    rows, labels_by_name = _split(data, held_out, random_state), named_labels(labels, len(data))
     if data.groups is not None:
-        _check_groups(data.groups, rows, labelled)
+        _check_groups(data.groups, rows, labels_by_name)
     settings = EvidenceSettings(refit, n_permutations, n_refits, n_fits, random_state)
-    study = Study(model, data, rows, labelled, settings)
-    steps = study.steps()
-    found: dict[str, Any] = {}
-    for done, (name, (words, measure)) in enumerate(steps.items()):
-        study.tell = functools.partial(_tell, on_step, done, len(steps), words)
-        on_step(done, len(steps), words)
-        found[name] = measure()
-    on_step(len(steps), len(steps), "done")
+    fields = measure(model, data, rows, labels_by_name, settings, progress)
     ranks = {name: int(rank) for name, rank in model.individual_ranks_.items()}
-    method, (fitted, held) = found.pop("models"), rows
-    return Evidence(method, len(fitted), len(held), int(model.joint_rank_), ranks, **found)
-
-
-def _tell(on_step: OnStep, done: int, total: int, words: str, fits: int) -> None:
-    on_step(done, total, f"{words}: {fits}")
+    fitted_rows, held_out_rows = rows
+    return Evidence(
+        n_fitted=len(fitted_rows),
+        n_held_out=len(held_out_rows),
+        joint_rank=int(model.joint_rank_),
+        individual_ranks=ranks,
+        **fields,
+    )
 
 
 def _split(
     data: Modalities, held_out: float | ArrayLike, random_state: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows to fit to, and rows held out; only complete samples."""
-    whole = data.present.all(axis=1)
-    if whole.sum() < FEWEST:
-        raise ValueError(TOO_FEW.format(needed=FEWEST, given=int(whole.sum())))
-    chosen = np.zeros(len(data), dtype=bool)
+    """Return the rows to fit to and the held-out rows, of complete samples only."""
+    is_complete = data.present.all(axis=1)
+    if is_complete.sum() < MIN_SAMPLES:
+        raise ValueError(TOO_FEW.format(needed=MIN_SAMPLES, given=int(is_complete.sum())))
+    is_held_out = np.zeros(len(data), dtype=bool)
     if np.ndim(held_out) == 0:
-        who, rng = None if data.groups is None else data.groups[whole], check_random_state(random_state)
-        members = in_random_order(int(whole.sum()), who, rng)
+        participants, rng = None if data.groups is None else data.groups[is_complete], check_random_state(random_state)
+        members = in_random_order(int(is_complete.sum()), participants, rng)
         drawn = members[: round(float(held_out) * len(members))]  # type: ignore[arg-type]
-        chosen[np.flatnonzero(whole)[rows_of(drawn)]] = True
+        is_held_out[np.flatnonzero(is_complete)[rows_of(drawn)]] = True
     else:
-        chosen[np.asarray(held_out)] = True
-    return np.flatnonzero(whole & ~chosen), np.flatnonzero(whole & chosen)
+        is_held_out[np.asarray(held_out)] = True
+    return np.flatnonzero(is_complete & ~is_held_out), np.flatnonzero(is_complete & is_held_out)
 
 
 def _check_groups(
     groups: NDArray, rows: tuple[NDArray[np.intp], NDArray[np.intp]], labels: Mapping[str, NDArray]
 ) -> None:
-    """Tell before hours of fitting, not after, that participants cannot be permuted."""
+    """Refuse participants that cannot be permuted, before hours of fitting."""
     fitted, held_out = rows
     check_apart(groups[fitted], groups[held_out])
     permuted = {FITTED: fitted, HELD_OUT: held_out}
     for label, values in labels.items():
         if varies(values[fitted]) and varies(values[held_out]):
             permuted[LABELLED.format(label=label)] = held_out[known(values[held_out])]
-    for some, those in permuted.items():
+    for description, permuted_rows in permuted.items():
         try:
-            exchangeable(len(those), groups[those])
+            exchangeable(len(permuted_rows), groups[permuted_rows])
         except ValueError as error:
-            raise ValueError(AMONG.format(some=some, reason=error)) from error
+            raise ValueError(f"Among the samples {description}: {error}") from error
 
 
-def _typed(found: dict[str, Any]) -> dict[str, Any]:
-    """The fields of evidence that are objects of their own."""
-    refits = found["refit_structure"]
+def _typed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of evidence that are objects, from their dictionaries."""
+    refits = content["refit_structure"]
     return {
-        "joint_structure": JointStructureTest(**found["joint_structure"]),
+        "joint_structure": JointStructureTest(**content["joint_structure"]),
         "refit_structure": JointStructureTest(**refits) if isinstance(refits, dict) else None,
-        "agreement": _rows(Agreement, found["agreement"]),
-        "cross": _rows(CrossPrediction, found["cross"]),
+        "agreement": _typed_lists(Agreement, content["agreement"]),
+        "cross": _typed_lists(CrossPrediction, content["cross"]),
         "probes": {
-            label: {method: {name: Probe(**one) for name, one in by.items()} for method, by in methods.items()}
-            for label, methods in found["probes"].items()
+            label: {
+                method: {scores: Probe(**fields) for scores, fields in probes.items()}
+                for method, probes in methods.items()
+            }
+            for label, methods in content["probes"].items()
         },
-        "stability": _rows(Stability, found["stability"]),
-        "findings": [Finding(**one) for one in found["findings"]],
+        "stability": _typed_lists(Stability, content["stability"]),
+        "findings": [Finding(**fields) for fields in content["findings"]],
     }
 
 
-def _rows(kind: Any, methods: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
-    return {method: [kind(**row) for row in rows] for method, rows in methods.items()}
+def _typed_lists(kind: Any, methods: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    return {method: [kind(**fields) for fields in results] for method, results in methods.items()}
 
 
 def _without_nan(value: Any) -> Any:

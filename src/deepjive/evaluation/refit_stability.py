@@ -1,18 +1,20 @@
-"""Stability: whether another seed, or other samples, would have given the same scores.
+"""Stability: whether fits with other seeds, or to other samples, give the same scores.
 
-The model is fitted again with other seeds, and to other samples, and its scores of held-out samples are compared with
-those of the first fit: score by score (the pairs of scores chosen by the Hungarian method, on absolute correlation) and
-as spaces (canonical correlations), since a network may turn scores that explain about as much into one another.
+The model is fitted again with other seeds and to other samples. The scores of held-out samples are compared with the
+scores of the first fit in two ways. Single scores are matched by the Hungarian method on absolute correlations. Spaces
+of scores are compared by canonical correlations, because a network may rotate scores that explain about equally much.
 
-Other samples are drawn without replacement, 63.2% of them, which is as many as a bootstrap sample has different ones:
-in a bootstrap sample, copies of one sample would be among those trained on and those that say when to stop.
-Where participants have several samples, 63.2% of the participants are drawn, with all of theirs.
+Other samples are 63.2% of the samples, drawn without replacement. A bootstrap sample has as many distinct samples. Its
+copies of a sample, however, could be both among the training samples and among the validation samples that decide when
+training stops. If participants have several samples, 63.2% of the participants are drawn with all of their samples.
+
+References
+----------
 Politis and Romano 1994, Large sample confidence regions based on subsamples, Annals of Statistics 22.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +23,20 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from deepjive.data.groups import in_random_order, rows_of
-from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.recovery import canonical_correlations, matched
 from deepjive.evaluation.refit import refitted, with_groups
 from deepjive.evaluation.score_prediction import scores_of
+from deepjive.progress import Progress, silent
+from deepjive.results import Result
 
-DIFFERENT = 1.0 - np.exp(-1.0)
+FRACTION_DRAWN = 1.0 - np.exp(-1.0)
 SEEDS, SAMPLES = "seeds", "samples"
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How much of a part's scores comes back in other fits.
+@dataclass(frozen=True, repr=False)
+class Stability(Result):
+    """How similar the scores of one part are in other fits.
 
     Attributes
     ----------
@@ -44,9 +47,9 @@ class Stability:
     n_fits : int
         Number of other fits.
     matched : list of float
-        For each score its absolute correlation with the score matched to it, the mean over fits.
+        For each score, its absolute correlation with the score that is matched to it; the mean over fits.
     canonical : list of float
-        Canonical correlations of the spaces of scores, the mean over fits.
+        Canonical correlations of the spaces of scores; the mean over fits.
     """
 
     part: str
@@ -55,71 +58,88 @@ class Stability:
     matched: list[float]
     canonical: list[float]
 
+    def _summary(self) -> str:
+        return (
+            f"{self.part}, other {self.varied}: mean matched correlation {np.mean(self.matched):.2f}, "
+            f"mean canonical correlation {np.mean(self.canonical):.2f}, {self.n_fits} fits"
+        )
+
+    def _table(self) -> Any:
+        return [
+            {
+                "part": self.part,
+                "varied": self.varied,
+                "score": number,
+                "matched": matched_correlation,
+                "canonical": canonical_correlation,
+                "n_fits": self.n_fits,
+            }
+            for number, (matched_correlation, canonical_correlation) in enumerate(
+                zip(self.matched, self.canonical, strict=True), start=1
+            )
+        ]
+
 
 def stability(
     model: Any,
-    data: Modalities,
-    held_out: Modalities,
+    data: Any,
+    held_out: Any,
     n_fits: int = 3,
     *,
     groups: ArrayLike | None = None,
-    random_state: int | None = 0,
-    on_fit: Callable[[int], None] = lambda done: None,
+    random_state: int | np.random.RandomState | None = 0,
+    progress: Progress = silent,
 ) -> list[Stability]:
     """Compare held-out scores between fits with other seeds, and to other samples.
 
     Parameters
     ----------
     model : estimator
-        Fitted to `data`.
-    data, held_out : Modalities
-        Samples that were fitted, and others to compare scores of.
-    n_fits : int
-        Fits with other seeds, and as many to other samples. A linear model has no seed, so for it there are only
-        the latter.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample of `data`, where some have several: whole participants are then drawn.
-        By default those of the data.
-    random_state : int or None
+        A model that was fitted to `data`.
+    data, held_out : Modalities, mapping or sequence
+        The fitted samples, and other samples whose scores are compared.
+    n_fits : int, default=3
+        Number of fits with other seeds, and of fits to other samples. A model that is not stochastic is fitted only to
+        other samples.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample of `data`, if participants have several samples. Whole participants are then
+        drawn. By default the groups of `data`.
+    random_state : int, RandomState or None, default=0
         Seed of the seeds and samples.
-    on_fit : callable
-        Told the number of fits that are done.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after each fit.
 
     Returns
     -------
     list of Stability
-        For each part of rank above 0, and what was varied.
+        One entry for each part of rank above 0 and each of "seeds" and "samples".
 
     Raises
     ------
     ValueError
-        For groups of another length.
+        If `groups` has another length.
     """
-    rng, data = check_random_state(random_state), with_groups(data, groups)
-    reference, rows, done = model.decompose(held_out), [], 0
-    for varied in kinds_of(model):
-        others = []
+    rng, data, held_out = check_random_state(random_state), with_groups(data, groups), with_groups(held_out, None)
+    reference, results, done = model.decompose(held_out), [], 0
+    kinds = (SEEDS, SAMPLES) if model.is_stochastic else (SAMPLES,)
+    for varied in kinds:
+        refits = []
         for seed in rng.randint(2**31 - 1, size=n_fits):
             members = in_random_order(len(data), data.groups, rng)
-            kept = np.sort(rows_of(members[: round(DIFFERENT * len(members))]))
-            again = refitted(model, data if varied == SEEDS else data[kept], random_state=int(seed))
-            others.append(again.decompose(held_out))
+            drawn_rows = np.sort(rows_of(members[: round(FRACTION_DRAWN * len(members))]))
+            refit = refitted(model, data if varied == SEEDS else data[drawn_rows], random_state=int(seed))
+            refits.append(refit.decompose(held_out))
             done += 1
-            on_fit(done)
-        rows += _compared(varied, reference, others)
-    return rows
+            progress(done, n_fits * len(kinds), f"fitting with other {varied}")
+        results += _compared(varied, reference, refits)
+    return results
 
 
-def kinds_of(model: Any) -> tuple[str, ...]:
-    """What can be varied: of a linear model, only the samples."""
-    return (SEEDS, SAMPLES) if hasattr(model, "history_") else (SAMPLES,)
-
-
-def _compared(varied: str, reference: Decomposition, others: list[Decomposition]) -> list[Stability]:
-    rows = []
+def _compared(varied: str, reference: Decomposition, refits: list[Decomposition]) -> list[Stability]:
+    results = []
     for part, scores in scores_of(reference).items():
-        found = [scores_of(other)[part] for other in others]
-        pairs = np.mean([matched(scores, one)[1] for one in found], axis=0)
-        spaces = np.mean([canonical_correlations(scores, one) for one in found], axis=0)
-        rows.append(Stability(part, varied, len(others), pairs.tolist(), spaces.tolist()))
-    return rows
+        refit_scores = [scores_of(refit)[part] for refit in refits]
+        pairs = np.mean([matched(scores, other)[1] for other in refit_scores], axis=0)
+        spaces = np.mean([canonical_correlations(scores, other) for other in refit_scores], axis=0)
+        results.append(Stability(part, varied, len(refits), pairs.tolist(), spaces.tolist()))
+    return results

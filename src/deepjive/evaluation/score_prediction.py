@@ -1,18 +1,23 @@
-"""Cross-prediction: what one part's scores say of another's, by a regressor that had no share in the fit.
+"""Cross-prediction: how well a fresh regressor predicts the scores of one part from the scores of another part.
 
-Orthogonality asks that individual scores say nothing of the joint ones, JIVE's second condition that they say nothing
-of the other modalities' individual scores. A network trained to keep the two apart is no witness of that, so a fresh
-nonlinear regressor predicts one from the other, cross-validated: ridge regression on the scores and on Nyström
-features of a Gaussian kernel, its penalty chosen by leave-one-out error. Of the regressors compared in
-docs/decisions.md it found as much of curved relations in a few hundred samples as any, in a fraction of the time.
-Where participants have several samples, folds hold out whole participants, also those that the penalty is chosen by:
-who is known again by one set of scores is told in the other, whether or not the two have anything in common.
+Orthogonality requires that individual scores contain no information about the joint scores. JIVE's second condition
+requires that they contain none about the individual scores of other modalities. The network that was trained under this
+constraint cannot test it. Therefore a fresh nonlinear regressor is cross-validated: ridge regression on the scores and
+on Nyström features of a Gaussian kernel. Its penalty is chosen by leave-one-out error. Of the regressors that
+docs/decisions.md compares, it detects curved relations in a few hundred samples as well as any other, in a fraction of
+the time.
 
+If participants have several samples, folds hold out whole participants, also the inner folds that choose the penalty.
+Otherwise scores that only identify the participant would seem to predict each other.
+
+References
+----------
 Williams and Seeger 2001, Using the Nyström method to speed up kernel machines, NIPS.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,29 +26,34 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.groups import folds_of
 from deepjive.decomposition import Decomposition
+from deepjive.evaluation.dependence import Hsic, hsic
 from deepjive.evaluation.refit import complete, with_groups
 from deepjive.evaluation.threads import one_thread
+from deepjive.progress import Progress, silent
+from deepjive.results import Result
 
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 JOINT, INDIVIDUAL = "joint", "individual {name}"
 WIDTH, FEATURES = 0.3, 100
-FEWEST = 10
+MIN_SAMPLES = 10
 
 
-@dataclass(frozen=True)
-class CrossPrediction:
-    """What one set of scores says of another.
+@dataclass(frozen=True, repr=False)
+class CrossPrediction(Result):
+    """How well one set of scores predicts another.
 
     Attributes
     ----------
     source, target : str
         "joint", or "individual" and the modality.
     r2 : float
-        Fraction of the variance of the target's scores that is predicted on samples not learned from; negative where
-        it is worse than predicting the mean.
+        Fraction of the variance of the target's scores that is predicted on held-out samples. It is negative if the
+        prediction is worse than predicting the mean.
     alignment, p_value : float
-        Alignment (normalized HSIC) of the two, and the permutation p-value of their independence.
+        Alignment (normalized HSIC) of the two sets, and the permutation p-value of their independence.
+    n_samples, n_permutations : int
+        Number of samples, and of permutations of the test of independence.
     """
 
     source: str
@@ -51,12 +61,34 @@ class CrossPrediction:
     r2: float
     alignment: float
     p_value: float
+    n_samples: int
+    n_permutations: int
+
+    def _summary(self) -> str:
+        return (
+            f"{self.source} -> {self.target}: R2 {self.r2:.2f}, alignment {self.alignment:.2f}, p={self.p_value:.3g}, "
+            f"n={self.n_samples}, {self.n_permutations} permutations"
+        )
+
+    def _table(self) -> Any:
+        return [vars(self)]
 
 
 def fresh_regressor(n_scores: int, n_samples: int, folds: Folds | None = None) -> Any:
-    """Ridge regression on scores and Nyström features of them, for so many scores and samples to learn from.
+    """Make a ridge regression on scores and on Nyström features of the scores.
 
-    Its penalty is chosen by leave-one-out error or, where they are given, by folds of the samples.
+    Parameters
+    ----------
+    n_scores : int
+        Number of scores that predict.
+    n_samples : int
+        Number of training samples; it limits the number of Nyström features.
+    folds : list of pairs of arrays of int, default=None
+        Training and test rows that choose the penalty. By default leave-one-out error chooses it.
+
+    Returns
+    -------
+    scikit-learn pipeline
     """
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import RidgeCV
@@ -78,98 +110,109 @@ def cross_prediction(
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
 ) -> float:
-    """Fraction of the variance of some scores that others predict, cross-validated.
+    """Return the cross-validated fraction of the variance of some scores that other scores predict.
 
     Parameters
     ----------
     source, target : array, shape (n_samples, rank)
-        Scores of the same samples, best samples that no model was fitted to.
-    regressor : scikit-learn regressor, optional
-        Another than `fresh_regressor`.
-    n_folds : int
-        Folds of the cross-validation.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: folds then hold out whole participants, also those that
-        the penalty of `fresh_regressor` is chosen by.
-    random_state : int or None
+        Scores of the same samples, preferably of samples that no model was fitted to.
+    regressor : scikit-learn regressor, default=None
+        The regressor; by default `fresh_regressor`.
+    n_folds : int, default=5
+        Number of folds of the cross-validation.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Folds then hold out whole participants,
+        also the inner folds that choose the penalty.
+    random_state : int or None, default=0
         Seed of the folds.
 
     Returns
     -------
     float
-        1 for scores that are known from the source, about 0 or below for independent ones; not a number where there
-        is nothing to predict or to predict from, or there are fewer than 10 samples.
+        1 for scores that the source determines, about 0 or below for independent scores. NaN if a set is empty, if the
+        target does not vary, or if there are fewer than 10 samples.
 
     Raises
     ------
     ValueError
-        For groups of another length, or fewer participants than folds.
+        If `groups` has another length, or if there are fewer participants than folds.
+
+    See Also
+    --------
+    cross_predictions : Every pair of parts of a decomposition, with a test of independence.
     """
     from sklearn.base import clone
 
     x, y = (np.asarray(array, dtype=np.float64) for array in (source, target))
-    if 0 in (x.shape[1], y.shape[1]) or len(x) < FEWEST or not np.ptp(y, axis=0).any():
+    if 0 in (x.shape[1], y.shape[1]) or len(x) < MIN_SAMPLES or not np.ptp(y, axis=0).any():
         return float("nan")
     y = _standardized(y)
     folds = folds_of(len(x), groups, n_folds, random_state)
-    fewest, predicted = min(len(train) for train, _ in folds), np.empty_like(y)
+    smallest_fold, predicted = min(len(train) for train, _ in folds), np.empty_like(y)
     with one_thread():
         for train, test in folds:
             inner = None if groups is None else folds_of(len(train), np.asarray(groups)[train], max(2, n_folds - 1), 0)
-            learner = clone(regressor) if regressor is not None else fresh_regressor(x.shape[1], fewest, inner)
-            predicted[test] = learner.fit(x[train], y[train]).predict(x[test]).reshape(y[test].shape)
+            fold_regressor = (
+                fresh_regressor(x.shape[1], smallest_fold, inner) if regressor is None else clone(regressor)
+            )
+            predicted[test] = fold_regressor.fit(x[train], y[train]).predict(x[test]).reshape(y[test].shape)
     return float(1.0 - np.square(y - predicted).sum() / np.square(y).sum())
 
 
 def cross_predictions(
     parts: Decomposition,
     *,
-    n_permutations: int = 499,
+    n_permutations: int = 999,
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
+    progress: Progress = silent,
 ) -> list[CrossPrediction]:
-    """Every direction: joint to individual, individual to joint, individual to the other modalities' individual.
+    """Predict the scores of each part from the scores of each other part.
 
     Parameters
     ----------
     parts : Decomposition
-        Of samples that the model was not fitted to, where there are any. Those that lack a modality are left out.
-    n_permutations : int
-        Permutations of the test of independence.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: folds then hold out whole participants, and whole
-        participants are permuted, among those with equally many samples. By default those of the data.
-    random_state : int or None
-        Seed.
+        Decomposition of samples that the model was not fitted to, if there are any. Samples that lack a modality are
+        left out.
+    n_permutations : int, default=999
+        Number of permutations of the test of independence.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Folds then hold out whole participants,
+        and whole participants are permuted, among participants with equally many samples. By default the groups of
+        the data.
+    random_state : int or None, default=0
+        Seed of folds and permutations.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` for each pair of parts.
 
     Returns
     -------
     list of CrossPrediction
-        Without parts of rank 0.
+        Joint to individual, individual to joint, and individual to individual of the other modalities. Parts of rank 0
+        are left out.
 
     Raises
     ------
     ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders.
+        If `groups` has another length, or if fewer than 120 orders of participants can be permuted.
     """
-    from deepjive.evaluation.dependence import hsic
-
-    scores, who = scores_of(parts), complete(with_groups(parts.data, groups)).groups
-    rows, tests = [], {}
-    for source, x in scores.items():
-        for target, y in scores.items():
-            if source == target:
-                continue
-            pair = frozenset((source, target))
-            if pair not in tests:
-                tests[pair] = hsic(x, y, n_permutations, groups=who, random_state=random_state)
-            found = cross_prediction(x, y, groups=who, random_state=random_state)
-            rows.append(CrossPrediction(source, target, found, tests[pair].alignment, tests[pair].p_value))
-    return rows
+    scores, participants = scores_of(parts), complete(with_groups(parts.data, groups)).groups
+    pairs = list(itertools.permutations(scores, 2))
+    results: list[CrossPrediction] = []
+    tests: dict[frozenset[str], Hsic] = {}
+    for done, (source, target) in enumerate(pairs):
+        progress(done, len(pairs), f"{source} to {target}")
+        x, y, pair = scores[source], scores[target], frozenset((source, target))
+        if pair not in tests:
+            tests[pair] = hsic(x, y, n_permutations, groups=participants, random_state=random_state)
+        r2, test = cross_prediction(x, y, groups=participants, random_state=random_state), tests[pair]
+        results.append(CrossPrediction(source, target, r2, test.alignment, test.p_value, len(x), n_permutations))
+    progress(len(pairs), len(pairs), "done")
+    return results
 
 
 def scores_of(parts: Decomposition) -> dict[str, NDArray]:
-    """Scores of the complete samples by name of the part, without those of rank 0."""
+    """Return the scores of the complete samples by name of the part, without parts of rank 0."""
     rows = np.flatnonzero(parts.data.present.all(axis=1))
     named = {JOINT: parts.joint_scores}
     named |= {INDIVIDUAL.format(name=name): scores for name, scores in parts.individual_scores.items()}

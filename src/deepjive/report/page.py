@@ -25,8 +25,8 @@ from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.diagnostics import Finding
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.results import Finding
 
 EXAMPLES, VOLUMES = 6, 3
 
