@@ -140,7 +140,7 @@ def test_refits_take_participants_of_both_sides_and_none_on_both():
     model, held_out, who = unrelated(0)
     half = len(who) // 2
     with pytest.raises(
-        ValueError, match=r"Only groups was given, or is known of the data; .* give both groups and held_out_groups"
+        ValueError, match=r"Only groups was given, or is known of the data. .* give both groups and held_out_groups"
     ):
         refit_test(model, held_out[:half], held_out[half:], 1, groups=who[:half])
     with pytest.raises(

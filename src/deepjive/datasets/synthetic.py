@@ -60,7 +60,7 @@ def make_synthetic(
     individual_rank: int = 1,
     noise: float = 0.5,
     nonlinear: bool = False,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | np.random.RandomState | None = 0,
 ) -> Synthetic:
     """Draw modalities from known joint and individual scores.
 

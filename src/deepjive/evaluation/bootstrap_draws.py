@@ -52,11 +52,8 @@ def matched_component(scores: NDArray, reference: NDArray) -> tuple[NDArray, NDA
     spread, size = float(np.sqrt(weights @ step)), float(target.std())
     if spread < 1e-12 or size < 1e-12:
         return np.zeros_like(weights), np.zeros_like(weights), 0.0
-    return (
-        weights / spread,
-        step / spread,
-        min(1.0, spread / size),
-    )  # the correlation of a regression's fit is its relative sd
+    match = min(1.0, spread / size)  # a regression's fit correlates with its target by the ratio of their deviations
+    return weights / spread, step / spread, match
 
 
 def draw(

@@ -152,10 +152,8 @@ def cross_prediction(
     with one_thread():
         for train, test in folds:
             inner = None if groups is None else folds_of(len(train), np.asarray(groups)[train], max(2, n_folds - 1), 0)
-            fold_regressor = (
-                fresh_regressor(x.shape[1], smallest_fold, inner) if regressor is None else clone(regressor)
-            )
-            predicted[test] = fold_regressor.fit(x[train], y[train]).predict(x[test]).reshape(y[test].shape)
+            fresh = fresh_regressor(x.shape[1], smallest_fold, inner) if regressor is None else clone(regressor)
+            predicted[test] = fresh.fit(x[train], y[train]).predict(x[test]).reshape(y[test].shape)
     return float(1.0 - np.square(y - predicted).sum() / np.square(y).sum())
 
 

@@ -52,12 +52,13 @@ from deepjive.linear.heterojive import HeteroJIVE
 from deepjive.linear.refit import data_of, rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import taken_up
+from deepjive.results import Result
 
 WRONG_LEVEL = "level is the coverage of the intervals, between 0 and 1, but is {given!r}; 0.9 gives 90% intervals."
 
 
-@dataclass(frozen=True)
-class Intervals:
+@dataclass(frozen=True, repr=False)
+class Intervals(Result):
     """Bootstrap intervals.
 
     Attributes
@@ -78,6 +79,19 @@ class Intervals:
     individual_loadings: dict[str, NDArray]
     variance_draws: dict[str, dict[str, NDArray]]
 
+    def _summary(self) -> str:
+        joint = {name: limits["joint"] for name, limits in self.variance_explained.items()}
+        limits = ", ".join(f"{name} {lower:.2f} to {upper:.2f}" for name, (lower, upper) in joint.items())
+        n_draws = len(next(iter(self.variance_draws.values()))["joint"])
+        return f"{self.level:.0%} intervals, joint variance explained: {limits}; {n_draws} draws"
+
+    def _table(self) -> Any:
+        return [
+            {"modality": name, "part": part, "lower": lower, "upper": upper, "level": self.level}
+            for name, parts in self.variance_explained.items()
+            for part, (lower, upper) in parts.items()
+        ]
+
 
 @dataclass(frozen=True)
 class _Draw:
@@ -92,7 +106,7 @@ class _Draw:
     individual: dict[str, NDArray]
 
 
-def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, random_state: Any = None) -> Intervals:
+def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, random_state: Any = 0) -> Intervals:
     """Bootstrap intervals for a fitted linear model.
 
     Parameters
@@ -105,7 +119,7 @@ def bootstrap(model: Any, X: Any, *, n_draws: int = 200, level: float = 0.9, ran
         Number of draws, at least 2.
     level : float
         Coverage of each interval.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the draws.
 
     Returns
