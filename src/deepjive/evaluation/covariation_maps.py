@@ -186,8 +186,15 @@ def covariation(
         orders = np.stack([draw_order() for _ in range(n_permutations)])
         x = _standard(np.asarray(held_out.rows(name, slice(None)), dtype=np.float64).reshape(len(score), -1))
         correlation, p_value = _permuted(x, score, score[orders])
-        tests = [values.reshape(held_out.shapes[name]) for values in (correlation, p_value, false_discovery(p_value))]
-        maps[name] = Covariation(effects[name], *tests, n_samples=len(held_out), n_permutations=n_permutations)
+        shape, q_value = held_out.shapes[name], false_discovery(p_value)
+        maps[name] = Covariation(
+            effects[name],
+            correlation.reshape(shape),
+            p_value.reshape(shape),
+            q_value.reshape(shape),
+            len(held_out),
+            n_permutations,
+        )
     progress(len(maps), len(maps), "done")
     return maps
 

@@ -129,10 +129,10 @@ class Evidence(Result):
                     yield f"linear probe of {label}", method, scores, result.linear, result.p_linear
                     yield f"network probe of {label}", method, scores, result.network, result.p_network
         for method, stabilities in self.stability.items():
-            for part in stabilities:
-                measure_name = f"stability over {part.varied}"
-                yield f"{measure_name}, matched", method, part.part, float(np.mean(part.matched)), math.nan
-                yield f"{measure_name}, canonical", method, part.part, float(np.mean(part.canonical)), math.nan
+            for item in stabilities:
+                measure_name = f"stability over {item.varied}"
+                yield f"{measure_name}, matched", method, item.part, float(np.mean(item.matched)), math.nan
+                yield f"{measure_name}, canonical", method, item.part, float(np.mean(item.canonical)), math.nan
 
     def save(self, path: str | Path) -> None:
         """Write the evidence as JSON; NaN is written as null.
