@@ -37,8 +37,8 @@ class Region(NamedTuple):
     amyloid, atrophy : float
         Weight of the region in the pattern of amyloid and of atrophy, between 0 and 1.
     composite : bool
-        Whether the composite standardized uptake value ratio includes the region (frontal, cingulate and precuneus, lateral
-        parietal, lateral temporal: Klunk et al. 2015, Alzheimers Dement 11:1).
+        Whether the composite standardized uptake value ratio includes the region (frontal, cingulate and precuneus,
+        lateral parietal, lateral temporal: Klunk et al. 2015, Alzheimers Dement 11:1).
     labels : tuple of str
         Names of the region in the Desikan-Killiany atlas, without the side.
     """
