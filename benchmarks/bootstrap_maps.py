@@ -29,14 +29,11 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from deepjive import AJIVE, DeepJIVE, Modalities
-from deepjive.datasets.anatomy import REGIONS
-from deepjive.datasets.phantom import make_phantom
-from deepjive.evaluation.bootstrap_maps import BootstrapMap, BootstrapMaps, bootstrap_maps
-from deepjive.evaluation.covariation import false_discovery
-from deepjive.evaluation.null import shuffled
+from deepjive.datasets import REGIONS, make_phantom
+from deepjive.evaluation import BootstrapMap, BootstrapMaps, bootstrap_maps, false_discovery, shuffled
 from deepjive.evaluation.refit import quietly
 from deepjive.experiments.cells import Cell, measured
-from deepjive.imaging.grid import mni_grid, sphere_distance
+from deepjive.imaging import mni_grid, sphere_distance
 
 NAMES = ("mri", "pet")
 NIL = 0.01

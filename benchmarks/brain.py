@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from deepjive.datasets.phantom import make_phantom
-from deepjive.datasets.phantom_files import write_caps
+from deepjive.datasets import make_phantom, write_caps
 from deepjive.experiments.brain.study import BrainStudy, Budget, brain_study
 from deepjive.experiments.cells import Cell, measured
-from deepjive.imaging.cohort import read_cohort
+from deepjive.imaging import read_cohort
 
 
 def measure(cell: Cell) -> dict[str, float]:

@@ -20,9 +20,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import AJIVE, DeepJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
-from deepjive.evaluation.diagnostics import diagnose
-from deepjive.evaluation.null import joint_structure_test
+from deepjive.datasets import make_synthetic
+from deepjive.evaluation import diagnose, joint_structure_test
 
 IDENTITIES = ("exchange", "explicit", "merged")
 STRENGTHS = (0.0, 0.02, 0.05)

@@ -23,7 +23,7 @@ import warnings
 from pathlib import Path
 
 from deepjive import DeepJIVE
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.deep.training import checkpoint
 
 EPOCHS = 8

@@ -39,7 +39,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepjive import AJIVE, DeepJIVE, Modalities
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.geometry.unrolling import KernelRegression
 from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
 

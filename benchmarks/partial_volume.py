@@ -20,9 +20,10 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from deepjive.datasets.phantom import make_phantom
-from deepjive.datasets.phantom_files import NATIVE, T1_VOXEL, _padded, _scanned, write_native
-from deepjive.imaging.grid import mni_grid, resampled, sd_of, template
+from deepjive.datasets import make_phantom, write_native
+from deepjive.datasets.phantom_files import NATIVE, T1_VOXEL, _padded, _scanned
+from deepjive.imaging import mni_grid, resampled, template
+from deepjive.imaging.grid import sd_of
 from deepjive.imaging.preprocessing.ants import quiet_ants
 from deepjive.imaging.preprocessing.partial_volume import (
     expected_fractions,

@@ -14,9 +14,8 @@ import time
 
 import numpy as np
 
-from deepjive.datasets.anatomy import REGIONS
-from deepjive.datasets.phantom import Phantom, composite_suvr, make_phantom
-from deepjive.imaging.grid import millilitres
+from deepjive.datasets import REGIONS, Phantom, composite_suvr, make_phantom
+from deepjive.imaging import millilitres
 
 
 def energy(volumes: np.ndarray) -> float:

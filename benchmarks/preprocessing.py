@@ -22,15 +22,22 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.ndimage import map_coordinates
 
-from deepjive.datasets.anatomy import REGIONS, composite_region, pattern
-from deepjive.datasets.phantom import atrophy_curve, make_phantom
-from deepjive.datasets.phantom_files import NATIVE, write_native
-from deepjive.imaging.grid import millilitres, mni_grid, resampled, sphere_distance, template
+from deepjive.datasets import REGIONS, atrophy_curve, composite_region, make_phantom, pattern, write_native
+from deepjive.datasets.phantom_files import NATIVE
+from deepjive.imaging import (
+    Outcome,
+    PreprocessingSettings,
+    Subject,
+    millilitres,
+    mni_grid,
+    preprocess_cohort,
+    reference_region,
+    resampled,
+    sphere_distance,
+    template,
+)
 from deepjive.imaging.preprocessing.ants import AntsEngine
-from deepjive.imaging.preprocessing.cohort import preprocess_cohort
 from deepjive.imaging.preprocessing.derivative import sidecar_of
-from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject
-from deepjive.imaging.regions import reference_region
 
 VOXEL, REFERENCE = 3.0, "cerebellum"
 LPS = np.array([[-1.0], [-1.0], [1.0]])

@@ -25,7 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures
 
 from deepjive import AJIVE, DeepJIVE, Modalities, SeparateAutoencoders
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 
 METHODS = ("AJIVE", "published", "DeepJIVE")
 LATENTS = 10

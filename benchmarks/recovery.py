@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import AJIVE, DeepJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.evaluation.recovery import r2
+from deepjive.datasets import Synthetic, make_synthetic
+from deepjive.evaluation import r2
 
 Over = int | None  # None stands for automatic ranks
 WORDS: dict[Over, str] = {None: "automatic ranks", 0: "true ranks", 1: "ranks over by one"}

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import DeepJIVE
-from deepjive.datasets.phantom import make_phantom
+from deepjive.datasets import make_phantom
 
 PHASES = ("joint", "individual", "refinement")
 

@@ -20,9 +20,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import AJIVE, DeepJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.training import coordinates
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 
 RANKS = range(1, 11)
 

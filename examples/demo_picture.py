@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
 import deepjive as dj
-from deepjive.datasets.digits import load_paired_digits
+from deepjive.datasets import load_paired_digits
 from deepjive.report.style import INDIVIDUAL, INK, JOINT, LABELS, MUTED, PAPER, RESIDUAL
 
 PARTS = ("input", "joint", "individual", "residual")

@@ -5,7 +5,7 @@ import optuna
 from sklearn.model_selection import train_test_split
 
 import deepjive as dj
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 
 train, test = train_test_split(make_synthetic(300, random_state=0).data, random_state=0)
 

@@ -30,7 +30,7 @@ def write_nifti() -> Callable[..., Path]:
     """Writes a NIfTI file; by default a map on the standard grid of 12 mm, which is quick to read."""
     nibabel = pytest.importorskip("nibabel")
     pytest.importorskip("nilearn")
-    from deepjive.imaging.grid import mni_grid, template
+    from deepjive.imaging import mni_grid, template
 
     def write(path: Path, values: Any = None, affine: Any = None, sform: int = 2, qform: int = 2) -> Path:
         values = template("grey", 12.0) + 0.1 if values is None else values

@@ -19,7 +19,7 @@ def test_each_example_has_a_test() -> None:
 @pytest.mark.filterwarnings("ignore:The .* phase was still improving")
 def test_the_picture_of_the_readme_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import deepjive as dj
-    from deepjive.datasets.digits import load_paired_digits
+    from deepjive.datasets import load_paired_digits
 
     train, _ = load_paired_digits(100, 10, random_state=0)
     dj.DeepJIVE(joint_rank=2, individual_ranks=2, networks="dense", max_epochs=1, random_state=0).fit(train.data).save(

@@ -69,3 +69,35 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
             bars.update(task, completed=done, total=total, description=message)
 
         yield progress
+
+
+def within_step(progress: Progress, done: int, total: int | None, message: str) -> Progress:
+    """Return a callback that reports a step's own progress as part of the progress of several steps.
+
+    Parameters
+    ----------
+    progress : callable
+        The callback of the whole.
+    done : int
+        Number of steps that were complete before this step.
+    total : int or None
+        Number of all steps; None where it is not known.
+    message : str
+        Name of the step. The step's own message and count follow it.
+
+    Returns
+    -------
+    callable
+        ``progress(done, total, message)`` for the step.
+
+    Examples
+    --------
+    >>> within_step(lambda *report: print(report), 2, 7, "Fitting again")(3, 5, "other seeds")
+    (2, 7, 'Fitting again: other seeds, 3 of 5')
+    """
+
+    def step_progress(step_done: int, step_total: int | None, step_message: str) -> None:
+        count = f"{step_done}" if step_total is None else f"{step_done} of {step_total}"
+        progress(done, total, f"{message}: {step_message}, {count}")
+
+    return step_progress

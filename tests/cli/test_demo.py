@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepjive.datasets.digits import load_paired_digits
+from deepjive.datasets import load_paired_digits
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from deepjive.evaluation.diagnostics import Finding, diagnose
+from deepjive.evaluation import Finding, diagnose
 from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG
 
 

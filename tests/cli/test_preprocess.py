@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive.imaging.cohort import Cohort, read_cohort, read_cohort_table
+from deepjive.imaging import Cohort, Outcome, Subject, read_cohort, read_cohort_table
 from deepjive.imaging.preprocessing import engines
-from deepjive.imaging.preprocessing.subject import Outcome, Subject
 from deepjive.imaging.preprocessing.tables import write_clinical, write_maps
 from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
 

@@ -13,12 +13,22 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from deepjive import AJIVE, Modalities, fill_missing
 from deepjive.data.groups import folds_of, in_random_order, members_of, orders_of, rows_of_at_most
-from deepjive.evaluation import dependence, diagnostics, null, probes, stability
-from deepjive.evaluation.covariation import covariation
-from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
-from deepjive.evaluation.dependence import hsic
-from deepjive.evaluation.null import joint_structure_test, refit_test, shuffled
-from deepjive.evaluation.probes import probe
+from deepjive.evaluation import (
+    covariation,
+    cross_prediction,
+    cross_predictions,
+    dependence,
+    diagnostics,
+    hsic,
+    joint_structure_test,
+    null,
+    probe,
+    probes,
+    refit_stability,
+    refit_test,
+    shuffled,
+    stability,
+)
 
 SESSIONS = 3
 
@@ -122,7 +132,9 @@ def test_refits_shuffle_whole_participants_on_both_sides(names, monkeypatch):
 
     monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
     monkeypatch.setattr(null, "explained_by", recorded)
-    refit_test(None, *rows, 3, groups=who, held_out_groups=held_out_who, random_state=0)
+    refit_test(
+        SimpleNamespace(needs_all_modalities=False), *rows, 3, groups=who, held_out_groups=held_out_who, random_state=0
+    )
     assert any(moved)
 
 
@@ -130,7 +142,7 @@ def test_refits_take_participants_of_both_sides_and_none_on_both():
     model, held_out, who = unrelated(0)
     half = len(who) // 2
     with pytest.raises(
-        ValueError, match=r"Only groups was given, or is known of the data; .* give both groups and held_out_groups"
+        ValueError, match=r"Only groups was given, or is known of the data. .* give both groups and held_out_groups"
     ):
         refit_test(model, held_out[:half], held_out[half:], 1, groups=who[:half])
     with pytest.raises(
@@ -312,11 +324,13 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
         return model
 
     class Model:
+        is_stochastic = False
+
         def decompose(self, data):
             return model.decompose(Modalities({name: np.random.default_rng(0).normal(size=(30, 20)) for name in "ab"}))
 
-    monkeypatch.setattr(stability, "refitted", recorded)
-    stability.stability(Model(), rows, rows, 3, groups=who)
+    monkeypatch.setattr(refit_stability, "refitted", recorded)
+    stability(Model(), rows, rows, 3, groups=who)
     for participants in drawn:
         assert np.unique(participants, return_counts=True)[1].tolist() == [SESSIONS] * 13  # 63.2% of 20
         assert list(participants) == sorted(participants)
@@ -362,7 +376,7 @@ def test_failures_are_looked_for_in_whole_participants(monkeypatch):
 
     rows = held_out["a"]
     monkeypatch.setattr("sklearn.decomposition.PCA", Recorded)
-    diagnostics._components(rows, 2, who, 0)
+    diagnostics._explained_by_components(rows, 2, who, 0)
     assert np.unique(halves[0], return_counts=True)[1].tolist() == [SESSIONS] * 15
     monkeypatch.undo()
     monkeypatch.setattr(diagnostics, "MAX_SAMPLES", 40)

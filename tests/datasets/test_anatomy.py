@@ -3,9 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from deepjive.datasets.anatomy import REGIONS, pattern
-from deepjive.imaging.grid import mni_grid, resampled, sphere_distance
-from deepjive.imaging.regions import reference_region
+from deepjive.datasets import REGIONS, pattern
+from deepjive.imaging import mni_grid, reference_region, resampled, sphere_distance
 
 pytest.importorskip("nilearn")
 nibabel = pytest.importorskip("nibabel")

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
-from deepjive.datasets.phantom import FACTORS, amyloid_curve, atrophy_curve, composite_suvr, make_phantom
-from deepjive.datasets.phantom_files import write_caps, write_native
-from deepjive.imaging.cohort import read_cohort
-from deepjive.imaging.volumes import volume_of
+from deepjive.datasets import (
+    FACTORS,
+    amyloid_curve,
+    atrophy_curve,
+    composite_suvr,
+    make_phantom,
+    write_caps,
+    write_native,
+)
+from deepjive.imaging import read_cohort, volume_of
 
 pytest.importorskip("nilearn")
 pytest.importorskip("nibabel")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deepjive import DeepJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 
 from .fitting import fitted
 

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, Runtime, load
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.training import checkpoint, training
 from deepjive.deep.training.steps import RecordedSteps, Steps

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from deepjive import DeepJIVE, Modalities, Runtime, SeparateAutoencoders, load
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Whitening
 from deepjive.deep.constraints.orthogonality import Adversary, ClosedForm, Learned, Regression
@@ -18,7 +19,7 @@ from deepjive.deep.constraints.presence import Presence
 from deepjive.deep.geometry.filling import filled
 from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.objective import joint_terms
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 
 from .fitting import fitted
 

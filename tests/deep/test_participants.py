@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deepjive import Modalities, SeparateAutoencoders
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep import estimator
 from deepjive.deep.geometry.rank_selection import candidates, select_ranks
 from deepjive.deep.training.checkpoint import CheckpointError, fingerprint

@@ -14,7 +14,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from deepjive import DeepJIVE, load
-from deepjive.datasets.synthetic import Synthetic
+from deepjive.datasets import Synthetic
 from deepjive.persistence import CONFIG, WEIGHTS, ModelFolderError, _digest
 
 from .fitting import fitted

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deepjive import AJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 
 N_FITTED = 160
 

@@ -3,11 +3,7 @@ import pytest
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.data.groups import members_of
-from deepjive.evaluation import bootstrap_draws
-from deepjive.evaluation.bootstrap_draws import matched_component
-from deepjive.evaluation.bootstrap_maps import bootstrap_maps
-from deepjive.evaluation.covariation import effect_along, effect_maps
-from deepjive.evaluation.null import shuffled
+from deepjive.evaluation import bootstrap_draws, bootstrap_maps, effect_along, effect_maps, matched_component, shuffled
 from deepjive.evaluation.refit import quietly
 
 SLOPES = np.r_[np.linspace(-1.0, 1.0, 20), np.zeros(20)]
@@ -75,12 +71,12 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_maps(tmp_path, monkeypatch):
     data, _, _ = cohort(0, 40)
     model = fit(data)
 
-    def cut_off(done, seconds):
+    def cut_off(done, total, message):
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bootstrap_maps(model, data, 0, 4, folder=tmp_path, on_draw=cut_off)
+        bootstrap_maps(model, data, 0, 4, folder=tmp_path, progress=cut_off)
     kept = sorted(tmp_path.iterdir())
     assert len(kept) == 2
     kept[1].write_bytes(kept[1].read_bytes()[:-9])  # as a disk may leave it: made again
@@ -152,7 +148,7 @@ def test_an_interrupted_training_is_no_draw(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_makes_no_sense_is_refused():
+def test_what_makes_no_sense_is_refused(monkeypatch):
     data, _, _ = cohort(0, 40)
     model = fit(data)
     with pytest.raises(ValueError, match="n_draws must be at least 2"):
@@ -163,7 +159,8 @@ def test_what_makes_no_sense_is_refused():
         bootstrap_maps(model, data, 0, 2, groups=["a", "b", "c"])
     with pytest.raises(ValueError, match="there are 4 of them; at least 8"):
         bootstrap_maps(model, data, 0, 2, groups=np.arange(40) // 10)
-    model.identity = "merged"
-    with pytest.raises(ValueError, match="'merged' cannot give"):
-        bootstrap_maps(model, data, 0, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model), "needs_all_modalities", True)
+        with pytest.raises(ValueError, match="identity='merged' computes scores"):
+            bootstrap_maps(model, data, 0, 2)
     assert [rows.tolist() for rows in members_of(3, ["b", "a", "b"])] == [[1], [0, 2]]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.covariation import covariation, dice_of_strongest, effect_maps, false_discovery
+from deepjive.evaluation import covariation, dice_of_strongest, effect_maps, false_discovery
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.agreement import agreement
-from deepjive.evaluation.cross_prediction import cross_prediction, cross_predictions
+from deepjive.evaluation import agreement, cross_prediction, cross_predictions
 
 from .fitting import fitted
 

@@ -10,11 +10,9 @@ import pytest
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.data.groups import TooFewOrdersError
-from deepjive.datasets.synthetic import Synthetic
-from deepjive.evaluation import study
-from deepjive.evaluation.evidence import Evidence, evidence
-from deepjive.evaluation.null import joint_structure_test
-from deepjive.evaluation.study import SHUFFLED
+from deepjive.datasets import Synthetic
+from deepjive.evaluation import Evidence, evidence, evidence_steps, joint_structure_test
+from deepjive.evaluation.evidence_steps import SHUFFLED
 
 from .conftest import N_FITTED
 from .fitting import fitted
@@ -54,12 +52,12 @@ def test_what_was_saved_is_what_is_read(deep: Evidence, tmp_path: Path) -> None:
 def test_samples_are_split_and_fitted_without_those_held_out(ajive: AJIVE, made: Synthetic) -> None:
     steps: list[tuple[int, int, str]] = []
     found = evidence(
-        ajive, made.data, n_permutations=49, n_fits=1, random_state=1, on_step=lambda *step: steps.append(step)
+        ajive, made.data, n_permutations=49, n_fits=1, random_state=1, progress=lambda *step: steps.append(step)
     )
     assert (found.n_fitted, found.n_held_out) == (168, 72)
     assert sorted({done for done, _, _ in steps}) == list(range(steps[-1][1] + 1))
     assert steps[-1][0] == steps[-1][1]
-    assert any(words == "Fitting with other seeds and to other samples: 1" for _, _, words in steps)
+    assert any("other samples, 1 of 1" in message for _, _, message in steps)
     order = np.random.RandomState(1).permutation(240)
     model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(
         made.data[np.sort(order[72:])]
@@ -98,7 +96,7 @@ def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkey
     seen: dict[str, Any] = {}
 
     def recorded(name: str) -> Any:
-        step = getattr(study, name)
+        step = getattr(evidence_steps, name)
 
         def record(*args: Any, **known: Any) -> Any:
             told = (getattr(one, "data", one) for one in args)  # a decomposition has its samples in it
@@ -110,7 +108,7 @@ def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkey
 
     steps = ("joint_structure_test", "shuffled", "cross_predictions", "probe", "refit_test", "stability", "diagnose")
     for name in steps:
-        monkeypatch.setattr(study, name, recorded(name))
+        monkeypatch.setattr(evidence_steps, name, recorded(name))
     mixed = np.random.default_rng(0).permutation(VISITS)
     labels = made.joint_scores[:, 0]
     found = evidence(ajive, made.data, labels, n_permutations=9, n_refits=1, n_fits=1, groups=mixed, random_state=1)
@@ -132,7 +130,7 @@ def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkey
 def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted(
     ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "refitted", lambda *_, **__: pytest.fail("fitted"))
+    monkeypatch.setattr(evidence_steps, "refitted", lambda *_, **__: pytest.fail("fitted"))
     with pytest.raises(ValueError, match=r"Among the samples held out: .* Of 4 participants, 4 can, in 24 orders"):
         evidence(ajive, made.data, groups=np.arange(240) // 20)
     with pytest.raises(ValueError, match=r"Among the samples that are fitted: .* Of 4 participants"):
@@ -153,7 +151,7 @@ def test_participants_that_gaps_make_uneven_lose_nothing_that_was_measured(
     def uneven(*_: Any, **__: Any) -> None:
         raise TooFewOrdersError("without the samples that have gaps")
 
-    monkeypatch.setattr(study, "diagnose", uneven)
+    monkeypatch.setattr(evidence_steps, "diagnose", uneven)
     found = evidence(ajive, made.data, n_permutations=9, n_fits=0)
     assert found.findings == []
     assert found.joint_structure.n_permutations == 9

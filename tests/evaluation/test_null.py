@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from deepjive import AJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
-from deepjive.evaluation import null
-from deepjive.evaluation.null import JOINT_PART, explained_by, joint_structure_test, p_value_of, refit_test, shuffled
-from deepjive.evaluation.recovery import r2
+from deepjive.datasets import make_synthetic
+from deepjive.evaluation import explained_by, joint_structure_test, null, r2, refit_test, shuffled
+from deepjive.evaluation.null import JOINT_PART, p_value_of
 
 from .fitting import fitted
 
@@ -132,16 +132,19 @@ def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(m
 
     monkeypatch.setattr(null, "refitted", lambda model, data, **_: data)
     monkeypatch.setattr(null, "explained_by", recorded)
-    refit_test(None, rows, rows, 2, random_state=0)
+    refit_test(SimpleNamespace(needs_all_modalities=False), rows, rows, 2, random_state=0)
     assert apart == [[], [], *[["a"]] * 4, *[["b"]] * 4, *[["c"]] * 4]
 
 
 def test_refits_find_what_three_modalities_share_for_as_many_fits_of_each() -> None:
     made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
-    model, told = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(made[:160]), []
-    found = refit_test(model, made[:160], made[160:], 19, random_state=0, on_refit=told.append)
+    model, reports = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made[:160]), []
+    found = refit_test(
+        model, made[:160], made[160:], 19, random_state=0, progress=lambda *report: reports.append(report[:2])
+    )
     assert found.p_values == pytest.approx(dict.fromkeys(made.names, 0.05))
-    assert (found.p_value, found.n_permutations, told) == (pytest.approx(0.05), 19, list(range(1, 59)))
+    assert (found.p_value, found.n_permutations) == (pytest.approx(0.05), 19)
+    assert reports == [(done, 58) for done in range(1, 59)]
 
 
 def test_shuffling_keeps_every_modality_and_loses_the_pairs(test: Modalities) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.evaluation.probes import known, probe, task_of
+from deepjive.evaluation import probe, task_of
+from deepjive.evaluation.probes import known
 
 RNG = np.random.default_rng(0)
 X, NEW = RNG.normal(size=(160, 2)), RNG.normal(size=(100, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.evaluation.recovery import canonical_correlations, matched, principal_angles, r2
+from deepjive.evaluation import canonical_correlations, matched, principal_angles, r2
 
 
 def test_a_part_found_exactly_has_r2_1_wherever_its_mean_is() -> None:

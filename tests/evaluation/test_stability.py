@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, JIVE
-from deepjive.evaluation.refit import baselines, refitted
-from deepjive.evaluation.stability import SAMPLES, SEEDS, stability
+from deepjive.evaluation import baselines, refitted, stability
+from deepjive.evaluation.refit_stability import SAMPLES, SEEDS
 
 from .fitting import fitted
 
@@ -39,8 +39,8 @@ def test_scores_of_noise_do_not_come_back(train: Any, test: Any) -> None:
 
 def test_deep_models_are_also_compared_between_seeds(train: Any, test: Any) -> None:
     done = []
-    rows = stability(fitted(train), train, test, 1, on_fit=done.append)
-    assert done == [1, 2]
+    rows = stability(fitted(train), train, test, 1, progress=lambda *report: done.append(report[:2]))
+    assert done == [(1, 2), (2, 2)]
     assert [row.varied for row in rows] == [SEEDS] * 3 + [SAMPLES] * 3
 
 

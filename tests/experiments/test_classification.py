@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.experiments.classification import held_out_accuracy, logistic, svm
 from deepjive.linear.ajive import AJIVE
 

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from deepjive.imaging.bids import entities, find_scans
-from deepjive.imaging.cohort import read_cohort, read_cohort_table
-from deepjive.imaging.grid import template
+from deepjive.imaging import entities, find_scans, read_cohort, read_cohort_table, template
 
 pytest.importorskip("nilearn")
 GREY = "t1/spm/dartel/group-AD/{0}_T1w_segm-graymatter_space-Ixi549Space_modulated-{1}{2}_probability.nii.gz"

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from deepjive.data.readers.guard import UnreadableError
-from deepjive.imaging.grid import millilitres, mni_grid, resampled, template
-from deepjive.imaging.volumes import VolumeRows, on_grid, save_volume, volume_of
+from deepjive.imaging import VolumeRows, millilitres, mni_grid, on_grid, resampled, save_volume, template, volume_of
 
 pytest.importorskip("nilearn")
 nibabel = pytest.importorskip("nibabel")

@@ -169,7 +169,7 @@ def test_without_scripts_the_still_figures_are_there(browser, written):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 390)])
 def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, scheme, width):
     pytest.importorskip("nilearn")
-    from deepjive.imaging.grid import mni_grid
+    from deepjive.imaging import mni_grid
     from deepjive.report.study import Section, write_study
     from deepjive.report.viewer import viewer
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE
-from deepjive.datasets.synthetic import make_synthetic
-from deepjive.evaluation.diagnostics import Finding
-from deepjive.evaluation.evidence import Evidence, evidence
+from deepjive.datasets import make_synthetic
+from deepjive.evaluation import Evidence, Finding, evidence
 from deepjive.report import write_report
 from deepjive.report.evidence import tables_of
 from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG, SOMETHING_WRONG

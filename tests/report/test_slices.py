@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from deepjive.imaging.grid import template
+from deepjive.imaging import template
 from deepjive.report.slices import Shown, strip, write_quality
 
 pytest.importorskip("nilearn")

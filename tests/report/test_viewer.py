@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from deepjive.imaging.grid import mni_grid
+from deepjive.imaging import mni_grid
 from deepjive.report.study import Section, write_study
 
 from .test_page import FOREIGN

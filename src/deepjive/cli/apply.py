@@ -28,7 +28,7 @@ from deepjive.report.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
     from deepjive.decomposition import Part
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
 
 BATCH = 256
 
@@ -180,7 +180,7 @@ def _again(run: Path) -> str | None:
 
 def _measured(run: Path) -> Evidence | None:
     """Evidence that was measured of a run before."""
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
 
     return Evidence.load(run / runs.EVIDENCE) if (run / runs.EVIDENCE).is_file() else None
 

@@ -55,7 +55,7 @@ def read_run(folder: Path, name: str) -> Run:
     ValueError
         If the folder holds no run, or not all of one.
     """
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
     from deepjive.persistence import read_config
     from deepjive.report.compare import Run
 

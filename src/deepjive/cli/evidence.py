@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepjive.data.modalities import Modalities
-    from deepjive.evaluation.diagnostics import Finding
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.results import Finding
 
 
 def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
@@ -36,7 +36,7 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from deepjive.evaluation.evidence import evidence
+    from deepjive.evaluation.evidence_study import evidence
 
     words = TextColumn("{task.description}")
     columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
@@ -46,7 +46,7 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
             model,
             data,
             labels,
-            on_step=lambda done, total, step: bars.update(task, completed=done, total=total, description=step),
+            progress=lambda done, total, step: bars.update(task, completed=done, total=total, description=step),
         )
 
 
@@ -63,7 +63,7 @@ def recognised(model: Any, data: Modalities) -> list[Finding]:
             return diagnose(model, data)
         except TooFewOrdersError as error:
             console.print(TRAINING_ALONE.format(reason=error), markup=False, highlight=False)
-            return model.diagnostics()
+            return list(model.diagnostics())
 
 
 def print_failures(failures: Sequence[Finding]) -> None:

@@ -1,0 +1,66 @@
+"""Data sets with a known answer: simulations, paired digits, and a cohort of simulated brain images.
+
+>>> from deepjive.datasets import make_synthetic
+>>> make_synthetic(50, (8, 6), random_state=0).data.shape
+(50, 2)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepjive.datasets.anatomy import REGIONS, Region, composite_region, pattern
+    from deepjive.datasets.digits import PairedDigits, load_paired_digits
+    from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve, atrophy_curve, composite_suvr, make_phantom
+    from deepjive.datasets.phantom_files import write_caps, write_native
+    from deepjive.datasets.synthetic import Synthetic, make_synthetic
+
+__all__ = [
+    "FACTORS",
+    "REGIONS",
+    "PairedDigits",
+    "Phantom",
+    "Region",
+    "Synthetic",
+    "amyloid_curve",
+    "atrophy_curve",
+    "composite_region",
+    "composite_suvr",
+    "load_paired_digits",
+    "make_phantom",
+    "make_synthetic",
+    "pattern",
+    "write_caps",
+    "write_native",
+]
+
+_MODULES = {
+    "FACTORS": "deepjive.datasets.phantom",
+    "PairedDigits": "deepjive.datasets.digits",
+    "Phantom": "deepjive.datasets.phantom",
+    "REGIONS": "deepjive.datasets.anatomy",
+    "Region": "deepjive.datasets.anatomy",
+    "Synthetic": "deepjive.datasets.synthetic",
+    "amyloid_curve": "deepjive.datasets.phantom",
+    "atrophy_curve": "deepjive.datasets.phantom",
+    "composite_region": "deepjive.datasets.anatomy",
+    "composite_suvr": "deepjive.datasets.phantom",
+    "load_paired_digits": "deepjive.datasets.digits",
+    "make_phantom": "deepjive.datasets.phantom",
+    "make_synthetic": "deepjive.datasets.synthetic",
+    "pattern": "deepjive.datasets.anatomy",
+    "write_caps": "deepjive.datasets.phantom_files",
+    "write_native": "deepjive.datasets.phantom_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'deepjive.datasets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,7 @@
-"""Regions of the brain by published MNI coordinates, and where Alzheimer's disease acts.
+"""Brain regions by published MNI coordinates, and the patterns of Alzheimer's disease.
 
 Centres are the centroids of the automated anatomical labels (Tzourio-Mazoyer et al. 2002, NeuroImage 15:273), rounded
-to a millimetre. The weights of a region are ours, after
+to a millimetre. The weights of the regions were chosen for this phantom, following
 
 - amyloid: Buckner et al. 2005, J Neurosci 25:7709 (posterior cingulate and precuneus, medial prefrontal, lateral
   parietal and temporal cortex first; medial temporal lobe, sensorimotor and visual cortex little);
@@ -26,21 +26,21 @@ DIFFUSE_AMYLOID = 0.35
 
 
 class Region(NamedTuple):
-    """A region of the cortex, the same on both sides.
+    """A brain region, with the same weights on both sides.
 
     Attributes
     ----------
     left, right : tuple of float
         Centres in mm.
     radius : float
-        Standard deviation of its extent in mm.
+        Standard deviation of the region's Gaussian profile, in mm.
     amyloid, atrophy : float
-        How strongly the disease acts on it, from 0 to 1.
+        Weight of the region in the pattern of amyloid and of atrophy, between 0 and 1.
     composite : bool
-        Whether the composite standard uptake value ratio is measured there (frontal, cingulate and precuneus, lateral
-        parietal, lateral temporal: Klunk et al. 2015, Alzheimers Dement 11:1).
+        Whether the composite standardized uptake value ratio includes the region (frontal, cingulate and precuneus,
+        lateral parietal, lateral temporal: Klunk et al. 2015, Alzheimers Dement 11:1).
     labels : tuple of str
-        Its names in the Desikan-Killiany atlas, without the side.
+        Names of the region in the Desikan-Killiany atlas, without the side.
     """
 
     left: tuple[float, float, float]
@@ -74,10 +74,22 @@ REGIONS = {
 
 @lru_cache(maxsize=8)
 def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
-    """Where amyloid collects ("amyloid") or grey matter is lost ("atrophy"), from 0 to 1, on the standard grid.
+    """Return the pattern of amyloid deposition or of grey-matter loss on the standard grid.
 
-    ``1 - prod_r (1 - w_r exp(-d_r^2 / 2 radius_r^2))`` over the regions of both sides, nothing in the cerebellum;
-    amyloid also collects a little in all of the cerebral cortex.
+    The value is ``1 - prod_r (1 - w_r exp(-d_r^2 / 2 radius_r^2))`` over the regions of both sides, and 0 in the
+    cerebellum. Amyloid also has a small weight in the whole cerebral cortex.
+
+    Parameters
+    ----------
+    kind : {"amyloid", "atrophy"}
+        The pattern.
+    voxel : float
+        Edge of a voxel in mm.
+
+    Returns
+    -------
+    array, shape (x, y, z)
+        Values between 0 and 1.
     """
     grid = mni_grid(voxel)
     spared = np.ones(grid.shape, dtype=np.float32)
@@ -92,7 +104,7 @@ def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def composite_region(voxel: float) -> NDArray[np.bool_]:
-    """Grey matter within 12 mm of the centres at which the composite is measured."""
+    """Return the mask of grey matter within 12 mm of the centres of the composite regions."""
     grid = mni_grid(voxel)
     centres = [centre for region in REGIONS.values() if region.composite for centre in (region.left, region.right)]
     near = np.min([sphere_distance(grid, centre) for centre in centres], axis=0) < 12.0

@@ -1,8 +1,8 @@
-"""Paired handwritten digits: two modalities that have the digit in common and nothing else.
+"""Paired handwritten digits: two modalities that share the digit and nothing else.
 
-Each pair shows one digit twice, in two different handwritings: as it was written but turned by a random angle
-("turned"), and by another hand, as a negative with noise ("negative"). So the digit is what varies together; angle and
-handwriting vary in the first modality alone, noise and another handwriting in the second.
+Each pair shows one digit in two images by two writers. The first image is rotated by a random angle ("turned"). The
+second image is a negative with noise ("negative"). So the joint variation is the digit. The individual variation is
+angle and handwriting in the first modality, and noise and handwriting in the second modality.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class PairedDigits:
     data : Modalities
         "turned" and "negative", each (n, 8, 8), ink from 0 to 1.
     digit : array of int, shape (n,)
-        The digit of each pair.
+        The digit that each pair shows.
     angle : array, shape (n,)
-        By how many degrees the first image was turned.
+        Rotation of the first image, in degrees.
     """
 
     data: Modalities
@@ -47,19 +47,21 @@ def load_paired_digits(
     test_fraction: float = 0.3,
     random_state: int | np.random.RandomState | None = 0,
 ) -> tuple[PairedDigits, PairedDigits]:
-    """Pair the 1797 digits that scikit-learn ships; no image is in both training and test pairs.
+    """Make pairs of the 1797 digit images in scikit-learn; no image is in both training and test pairs.
 
     Parameters
     ----------
-    n_train, n_test : int
-        Numbers of pairs. An image may be in several.
-    max_angle : float
-        Largest turn of the first modality, in degrees.
-    noise : float
-        Standard deviation of the noise in the second modality, where ink is from 0 to 1.
-    test_fraction : float
-        Fraction of the images set aside for test pairs.
-    random_state : int, RandomState or None
+    n_train : int, default=5000
+        Number of training pairs. An image may be in several pairs.
+    n_test : int, default=1000
+        Number of test pairs.
+    max_angle : float, default=30.0
+        Largest rotation of the first modality, in degrees.
+    noise : float, default=0.2
+        Standard deviation of the noise in the second modality, whose ink is between 0 and 1.
+    test_fraction : float, default=0.3
+        Fraction of the images that is used for test pairs only.
+    random_state : int, RandomState or None, default=0
         Seed.
 
     Returns
@@ -92,7 +94,7 @@ def _paired(
 
 
 def _same_digit(digits: NDArray, first: NDArray, rng: np.random.RandomState) -> NDArray[np.intp]:
-    """For each image another one of the same digit."""
+    """Return for each image the number of another image of the same digit."""
     second = np.empty_like(first)
     for digit in np.unique(digits):
         members = np.flatnonzero(digits == digit)

@@ -1,29 +1,36 @@
-"""A phantom cohort of MRI and PET with known truth, drawn on the MNI152 templates.
+"""A phantom cohort of MRI and PET with known truth, simulated on the MNI152 templates.
 
-Every subject has factors, uniform or standard normal unless said otherwise; `N` and `A` are logistic curves of the
-disease stage s, amyloid leading atrophy (Jack et al. 2013, Lancet Neurol 12:207), `x` runs from -1 (left) to 1 (right),
-`G`, `W`, `C` are the templates' grey matter, white matter and fluid, and `P_atrophy`, `P_amyloid` where the disease
-acts (`deepjive.datasets.anatomy`):
+Every participant has factors, which are uniform or standard normal unless stated otherwise. `N` and `A` are logistic
+curves of the disease stage s; amyloid precedes atrophy. `x` runs from -1 (left) to 1 (right). `G`, `W`, `C` are the
+templates' grey matter, white matter and fluid. `P_atrophy` and `P_amyloid` are the patterns of the disease
+(`deepjive.datasets.anatomy`):
 
     grey    G' = G [1 - clip(N(s) P_atrophy (1 + .5 a x), 0, .8)]
     MRI     smooth_8mm( warp(G' (1 - .06 age) (1 + .03 size) (1 + bias)) ) + noise        a grey-matter map
     PET     (1 + .06 scale) (1 + .05 b(x)) PSF_5-9mm( G' (1.01 + 3.08 A(s) P_amyloid (1 + .5 a x))
                                                       + W (1.43 + .25 w) + .37 C ) + noise    SUVR
 
-- joint        stage s (Beta(1.3, 5.5) in CN, Beta(6, 2.2) in AD) and asymmetry a (after Frings et al. 2015, Brain
-               138:3366, who found asymmetric amyloid and asymmetric neuronal damage together)
-- MRI alone    age (grey-matter loss and wide ventricles), head size, folding (a smooth random warp, 15 mm), and what a
-               bias field leaves in a segmentation
+- joint        stage s (Beta(1.3, 5.5) in CN, Beta(6, 2.2) in AD) and asymmetry a (Frings et al. 2015 found asymmetric
+               amyloid and asymmetric neuronal damage in the same patients)
+- MRI alone    age (grey-matter loss and wide ventricles), head size, folding (a smooth random warp), and the remains of
+               a bias field in the segmentation
 - PET alone    uptake of white matter w, scale, resolution of the scanner, low-frequency noise b
 
-Uptake in healthy cortex, white matter and fluid is set so that the composite SUVR against cerebellar grey lies near 1.1
-in healthy subjects without amyloid, and near 1.8 in AD (florbetapir: Clark et al. 2011, JAMA 305:275;
-PiB: Klunk et al. 2004, Ann Neurol 55:306, whose AD mean is 2.07). PET is drawn from G', which age and size do not
-touch: otherwise partial volume would make them joint. Everything is drawn on a grid of 3 mm and then sampled, so that
-ratios do not depend on the resolution asked for.
+The uptake in healthy cortex, white matter and fluid is chosen so that the composite SUVR against cerebellar grey matter
+is near 1.1 in healthy participants without amyloid, and near 1.8 in AD (florbetapir: Clark et al. 2011; PiB: Klunk et
+al. 2004, with an AD mean of 2.07). PET is computed from G', which does not depend on age and size. Otherwise the
+partial volume effect would make age and size joint. All volumes are computed on a grid of 3 mm and then sampled, so
+ratios do not depend on the resolution.
 
-Truth is by counterfactual: the joint part is what would be seen if the factors of one modality alone stood at their
-reference; the individual part what would be seen without disease.
+The truth is counterfactual. The joint part is the volume if the individual factors have their reference values. The
+individual part is the volume without disease.
+
+References
+----------
+Jack et al. 2013, Lancet Neurol 12:207.
+Frings et al. 2015, Brain 138:3366.
+Clark et al. 2011, JAMA 305:275.
+Klunk et al. 2004, Ann Neurol 55:306.
 """
 
 from __future__ import annotations
@@ -64,7 +71,7 @@ TOO_FEW = "n_subjects is {given}, but at least 4 are needed: half CN, half AD."
 
 @dataclass(frozen=True)
 class Phantom:
-    """A cohort with the truth behind it.
+    """A simulated cohort with its known truth.
 
     Attributes
     ----------
@@ -74,9 +81,9 @@ class Phantom:
         `participant_id`, `diagnosis` ("CN" or "AD"), and the factors that are numbers: stage, asymmetry, age, size,
         white, scale, resolution.
     grid : Grid
-        Where the voxels are.
+        Positions of the voxels.
     mask : array of bool, shape (x, y, z)
-        The brain.
+        The brain mask.
     """
 
     data: Modalities
@@ -85,16 +92,16 @@ class Phantom:
     mask: NDArray[np.bool_]
 
     def truth(self, part: str, name: str, rows: Any = slice(None)) -> NDArray[np.float32]:
-        """What would be seen of some subjects if only one part varied, without noise.
+        """Compute the noise-free volumes of some participants if only one part varied.
 
         Parameters
         ----------
         part : {"joint", "individual", "both"}
-            What varies.
+            The part that varies.
         name : {"mri", "pet"}
             The modality.
         rows : slice or array of int
-            The subjects.
+            The participants.
 
         Returns
         -------
@@ -114,18 +121,18 @@ def make_phantom(
     folder: str | Path | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> Phantom:
-    """Draw a phantom cohort, half of it cognitively normal (CN), half with Alzheimer's disease (AD).
+    """Simulate a phantom cohort: one half cognitively normal (CN), one half with Alzheimer's disease (AD).
 
     Parameters
     ----------
-    n_subjects : int
-        Number of subjects.
-    voxel : float
+    n_subjects : int, default=300
+        Number of participants, at least 4.
+    voxel : float, default=6.0
         Edge of a voxel in mm.
-    folder : path, optional
-        Where to keep the volumes, one memory-mapped array a modality; in memory when not given.
-    random_state : int, RandomState or None
-        Seed. The same seed gives the same subjects at every resolution.
+    folder : path, default=None
+        Folder for the volumes, one memory-mapped array per modality. By default the volumes are kept in memory.
+    random_state : int, RandomState or None, default=0
+        Seed. The same seed gives the same participants at every resolution.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def make_phantom(
     Raises
     ------
     ValueError
-        For fewer than 4 subjects or an impossible voxel.
+        If there are fewer than 4 participants, or if `voxel` is outside 1 to 12 mm.
     deepjive.data.readers.guard.MissingExtraError
         Without nilearn, which brings the templates (extra ``imaging``).
     """
@@ -154,7 +161,19 @@ def make_phantom(
 
 
 def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
-    """Mean uptake of the composite cortex over that of cerebellar grey matter, for volumes (n, x, y, z)."""
+    """Return the composite SUVR: mean uptake of composite cortex divided by mean uptake of cerebellar grey matter.
+
+    Parameters
+    ----------
+    pet : array, shape (n, x, y, z)
+        PET volumes on the standard grid.
+    voxel : float
+        Edge of a voxel in mm.
+
+    Returns
+    -------
+    array, shape (n,)
+    """
     pet = np.asarray(pet, dtype=np.float32)
     return pet[:, composite_region(voxel)].mean(axis=1) / pet[:, reference_region("cerebellar-grey", voxel)].mean(
         axis=1
@@ -162,23 +181,23 @@ def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
 
 
 def amyloid_curve(stage: Any) -> Any:
-    """Amyloid at a stage, from 0 to 1."""
+    """Return the amount of amyloid at a disease stage; both are between 0 and 1."""
     return _logistic(stage, AMYLOID_MIDDLE, AMYLOID_WIDTH)
 
 
 def atrophy_curve(stage: Any) -> Any:
-    """Atrophy at a stage, from 0 to 1."""
+    """Return the amount of atrophy at a disease stage; both are between 0 and 1."""
     return _logistic(stage, ATROPHY_MIDDLE, ATROPHY_WIDTH)
 
 
 def _logistic(stage: Any, middle: float, width: float) -> Any:
-    """A logistic curve that is 0 at stage 0 and 1 at stage 1."""
+    """Return a logistic curve that is scaled to 0 at stage 0 and to 1 at stage 1."""
     at = [1.0 / (1.0 + np.exp(-(np.asarray(value) - middle) / width)) for value in (stage, 0.0, 1.0)]
     return (at[0] - at[1]) / (at[2] - at[1])
 
 
 def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
-    """Factors of every subject; diagnoses alternate, so that the first subjects are of both kinds."""
+    """Draw the factors of every participant; diagnoses alternate, so any first participants have both diagnoses."""
     impaired = np.arange(n) % 2 == 1
     stage = np.where(impaired, rng.beta(6.0, 2.2, n), rng.beta(1.3, 5.5, n))
     return pd.DataFrame(
@@ -198,7 +217,7 @@ def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
 
 
 def _draw(name: str, factors: dict[Any, Any], part: str) -> NDArray[np.float32]:
-    """One modality of one subject at 3 mm; factors of the part that does not vary stand at their reference."""
+    """Compute one modality of one participant at 3 mm; factors of the part that does not vary have reference values."""
     held = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
     factors = factors | {factor: REFERENCE[factor] for factor in held if factor in REFERENCE}
     rng = np.random.default_rng(int(factors["seed"])) if part != "joint" else None
@@ -245,7 +264,7 @@ def _lopsided(factors: dict[Any, Any]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _side() -> NDArray[np.float32]:
-    """From -1 on the left to 1 on the right, smooth over the middle."""
+    """Return the side of each voxel, from -1 on the left to 1 on the right, smooth at the midline."""
     return np.tanh(mni_grid(FINEST).points()[0] / 20.0)
 
 
@@ -256,14 +275,14 @@ def _numbers() -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _ventricles() -> NDArray[np.float32]:
-    """By how many voxels to look nearer to the lateral ventricles so that they are one unit of age wider."""
+    """Return the displacement, in voxels, that widens the lateral ventricles by one unit of age."""
     offsets = mni_grid(FINEST).points() - np.array([0.0, -18.0, 14.0], dtype=np.float32).reshape(3, 1, 1, 1)
     distance = np.sqrt(np.square(offsets).sum(axis=0)) + 1e-3
     return -offsets / distance * (2.0 / FINEST) * np.exp(-0.5 * np.square(distance / 25.0)) * np.tanh(distance / 8.0)
 
 
 def _smooth_noise(rng: np.random.Generator, fwhm: float) -> NDArray[np.float32]:
-    """Smooth noise of variance 1, drawn on a coarse grid."""
+    """Draw smooth noise of variance 1 on a coarse grid, and interpolate it."""
     shape = mni_grid(FINEST).shape
     step = max(int(fwhm / FINEST / 4), 1)
     coarse = tuple(-(-length // step) + 1 for length in shape)
@@ -277,7 +296,7 @@ def _smooth_noise(rng: np.random.Generator, fwhm: float) -> NDArray[np.float32]:
 
 
 def _sampled(volume: NDArray, grid: Grid) -> NDArray[np.float32]:
-    """A volume at 3 mm on another grid; sampled without averaging, for it is smooth already."""
+    """Sample a volume of 3 mm on another grid, without averaging because the volume is smooth."""
     step = grid.voxel / FINEST
     if abs(step - round(step)) < 1e-6:
         every = slice(None, None, round(step))

@@ -1,6 +1,6 @@
-"""The phantom cohort as files: maps as Clinica writes them, and scans in the subjects' own space as a scanner does.
+"""The phantom cohort as files: maps in Clinica's layout, and scans in native space as a scanner writes them.
 
-So that the same readers, the same preprocessing and the same commands run on the phantom as on a user's data.
+With these files the same readers, preprocessing and commands run on the phantom as on a user's data.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ BECQUEREL = 6000.0
 
 
 def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
-    """Write the phantom's maps as a CAPS folder, with the BIDS tables that go with it.
+    """Write the phantom's maps as a CAPS folder, with the matching BIDS tables.
 
     Parameters
     ----------
     phantom : Phantom
         The cohort.
     folder : path
-        Gets ``caps`` and ``bids``.
+        Folder in which ``caps`` and ``bids`` are made.
 
     Returns
     -------
     caps, bids : Path
-        For ``read_cohort({"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}, clinical=bids)``.
+        Arguments for ``read_cohort({"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}, clinical=bids)``.
     """
     caps, bids = Path(folder) / "caps", Path(folder) / "bids"
     for row, subject in enumerate(phantom.subjects["participant_id"]):
@@ -66,11 +66,11 @@ def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
 
 
 def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:
-    """Write scans of phantom subjects in their own space, as a BIDS folder to preprocess.
+    """Write scans of phantom participants in native space, as a BIDS folder to preprocess.
 
-    The head is turned, moved and stretched at random; around the brain there are fluid, skull and scalp; the T1 has a
-    bias field of 20% and noise; the PET is in Bq/ml, blurred, in another position and with other voxels. What was done
-    is in ``sub-*/moves.json``: rotation, shift and stretch of each scan as affines from MNI space, in mm.
+    The head is rotated, shifted and stretched at random. Fluid, skull and scalp surround the brain. The T1 has a bias
+    field of 20% and noise. The PET is in Bq/ml, blurred, in another position and with other voxels. The file
+    ``sub-*/moves.json`` has the rotation, shift and stretch of each scan as affines from MNI space, in mm.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:
 
 
 def _head(factors: dict[Any, Any]) -> tuple[NDArray, NDArray]:
-    """T1 intensity (white matter 1) and PET uptake of a head in MNI space, with a margin around the brain's box."""
+    """Return T1 intensity (white matter 1) and PET uptake of a head in MNI space, with a margin around the brain."""
     brain, white = (_padded(template(name, NATIVE)) for name in ("brain", "white"))
     lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(NATIVE).points()[0] / 20.0)
     lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", NATIVE) * lopsided, 0.0, 0.8)
@@ -129,7 +129,7 @@ def _padded(volume: NDArray) -> NDArray[np.float32]:
 
 
 def _moved(rng: np.random.Generator) -> NDArray:
-    """A random rigid motion."""
+    """Draw a random rigid motion."""
     move = np.eye(4)
     move[:3, :3] = Rotation.from_euler("xyz", rng.uniform(-1, 1, 3) * LARGEST_TURN, degrees=True).as_matrix()
     move[:3, 3] = rng.uniform(-1, 1, 3) * LARGEST_SHIFT
@@ -137,7 +137,7 @@ def _moved(rng: np.random.Generator) -> NDArray:
 
 
 def _scanned(volume: NDArray, move: NDArray, voxel: tuple[float, float, float]) -> tuple[NDArray, NDArray]:
-    """Sample a head that was moved, on a scanner's grid around it."""
+    """Sample a moved head on a scanner's grid that surrounds the head."""
     inner = mni_grid(NATIVE)
     affine = inner.affine.copy()
     affine[:3, 3] -= MARGIN * NATIVE
@@ -152,14 +152,14 @@ def _scanned(volume: NDArray, move: NDArray, voxel: tuple[float, float, float]) 
 
 
 def _slow(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:
-    """A field that varies slowly over the head, between about -1 and 1."""
+    """Draw a field that varies slowly over the head, between -1 and 1."""
     axes = np.meshgrid(*(np.linspace(-1, 1, length) for length in shape), indexing="ij", sparse=True)
     weights = rng.uniform(-1, 1, (3, 2))
     return np.clip(sum(a * axis + b * (axis**2 - 0.5) for (a, b), axis in zip(weights, axes, strict=True)), -1, 1)
 
 
 def _write(path: Path, volume: NDArray, affine: NDArray) -> None:
-    """A NIfTI file of 16-bit integers with a scale."""
+    """Write a NIfTI file of 16-bit integers with a scale."""
     nibabel = optional("nibabel", "Writing NIfTI files")
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nibabel.Nifti1Image(np.asarray(volume, dtype=np.float32), affine)

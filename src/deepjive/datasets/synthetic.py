@@ -1,10 +1,14 @@
-"""Synthetic modalities whose joint and individual parts are known.
+"""Synthetic modalities with known joint and individual parts.
 
     linear       J_k = z_J A_k                 S_k = z_S,k B_k
     nonlinear    J_k = sin(z_J W_k + phase)    S_k = sin(z_S,k V_k + phase), each feature a sinusoid of the scores
 
-Both parts have the same energy in every modality, and noise is added. This stands for the paper's one-dimensional
-experiment (DeepJIVE, arXiv 2507.19682, equation 19), whose exact form is not public.
+Both parts have the same variance in every modality, and noise is added. These data replace the one-dimensional
+experiment of the paper, whose exact form is not public.
+
+References
+----------
+DeepJIVE, arXiv 2507.19682, equation 19.
 """
 
 from __future__ import annotations
@@ -21,12 +25,12 @@ from deepjive.data.modalities import Modalities
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Modalities with the truth behind them.
+    """Synthetic modalities with their true parts and scores.
 
     Attributes
     ----------
     data : Modalities
-        Joint + individual + noise.
+        The sum of joint part, individual part and noise.
     joint, individual : dict of str to array, shape (n_samples, n_features)
         The true parts.
     joint_scores : array, shape (n_samples, joint_rank)
@@ -42,7 +46,7 @@ class Synthetic:
     individual_scores: dict[str, NDArray]
 
     def __getitem__(self, rows: slice) -> Synthetic:
-        """Some of the samples."""
+        """Return some of the samples."""
         return Synthetic(
             self.data[rows],
             {name: part[rows] for name, part in self.joint.items()},
@@ -60,23 +64,23 @@ def make_synthetic(
     individual_rank: int = 1,
     noise: float = 0.5,
     nonlinear: bool = False,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: int | np.random.RandomState | None = 0,
 ) -> Synthetic:
-    """Draw modalities from known joint and individual scores.
+    """Make modalities from known joint and individual scores.
 
     Parameters
     ----------
-    n_samples : int
+    n_samples : int, default=1000
         Number of samples.
-    n_features : sequence of int
-        Number of features of each modality; its length is the number of modalities.
-    joint_rank, individual_rank : int
-        Numbers of true scores; 0 leaves a part out.
-    noise : float
-        Standard deviation of the noise, relative to that of joint + individual.
-    nonlinear : bool
-        Features are sinusoids of the scores rather than linear in them.
-    random_state : int, RandomState or None
+    n_features : sequence of int, default=(100, 100)
+        Number of features of each modality. The length of the sequence is the number of modalities.
+    joint_rank, individual_rank : int, default=1
+        Numbers of true scores; with 0 the part is zero.
+    noise : float, default=0.5
+        Standard deviation of the noise, relative to the standard deviation of the signal (joint + individual).
+    nonlinear : bool, default=False
+        Whether features are sinusoids of the scores; by default they are linear in the scores.
+    random_state : int, RandomState or None, default=0
         Seed.
 
     Returns
@@ -103,7 +107,7 @@ def make_synthetic(
 
 
 def _part(scores: NDArray, p: int, nonlinear: bool, rng: np.random.RandomState) -> NDArray:
-    """One part of one modality, with variance 1 over all entries, or zero for rank 0."""
+    """Return one part of one modality with variance 1 over all entries; zeros for rank 0."""
     n, rank = scores.shape
     if rank == 0:
         return np.zeros((n, p))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
-    from deepjive.deep.diagnostics import Finding
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.deep.exporting import export
     from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
     from deepjive.deep.runtime.settings import Runtime
     from deepjive.deep.training.checkpoint import CheckpointError
     from deepjive.deep.training.training import TrainingError
+    from deepjive.results import Finding
 
 __all__ = [
     "CheckpointError",
@@ -33,7 +33,7 @@ __all__ = [
 _MODULES = {
     "CheckpointError": "deepjive.deep.training.checkpoint",
     "DeepJIVE": "deepjive.deep.estimator",
-    "Finding": "deepjive.deep.diagnostics",
+    "Finding": "deepjive.results",
     "RankSelection": "deepjive.deep.geometry.rank_selection",
     "Runtime": "deepjive.deep.runtime.settings",
     "SeparateAutoencoders": "deepjive.deep.baseline",

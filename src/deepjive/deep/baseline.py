@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.decomposition import Decomposition
-from deepjive.deep.diagnostics import Finding
 from deepjive.deep.estimator import DeepJIVE
 from deepjive.deep.runtime.settings import Runtime
+from deepjive.results import Finding
 
 
 class SeparateAutoencoders(TransformerMixin, BaseEstimator):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deepjive.results import Finding
 
 DIVERGENCE = "divergence"
 GAP = "gap between training and validation"
@@ -30,25 +31,6 @@ STOP_DIVERGENCE = (
 )
 OVERFITTED = "The {term} error ends at {train:.3f} on training samples and at {validation:.3f} on validation samples."
 STOP_OVERFITTING = "The model overfits: use more samples, smaller ranks, dropout (e.g. 0.2) or more weight_decay."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A failure that was recognised.
-
-    Attributes
-    ----------
-    name : str
-        Name of the failure, such as "divergence".
-    seen : str
-        The evidence, with its numbers.
-    change : str
-        What to change.
-    """
-
-    name: str
-    seen: str
-    change: str
 
 
 def findings_of_history(history: Mapping[str, Sequence[Any]]) -> list[Finding]:

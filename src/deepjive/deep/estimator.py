@@ -23,7 +23,7 @@ from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
 from deepjive.deep.constraints.orthogonality import OrthogonalityName, make_orthogonality
-from deepjive.deep.diagnostics import Finding, findings_of_history
+from deepjive.deep.diagnostics import findings_of_history
 from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
 from deepjive.deep.networks import network_builders
@@ -45,6 +45,7 @@ from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.results import Finding
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -302,7 +303,7 @@ class DeepJIVE(JointIndividualModel):
 
         Returns
         -------
-        list of deepjive.deep.diagnostics.Finding
+        list of deepjive.results.Finding
             Divergence of a phase, and a gap between training and validation error.
 
         See Also

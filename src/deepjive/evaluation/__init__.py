@@ -1,0 +1,126 @@
+"""Evaluation: how far a decomposition can be believed.
+
+`evidence` measures everything at once; the other functions measure one thing each.
+
+>>> from deepjive.evaluation import evidence, joint_structure_test, probe
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepjive.evaluation.bootstrap_draws import matched_component
+    from deepjive.evaluation.covariation_maps import (
+        Covariation,
+        covariation,
+        dice_of_strongest,
+        effect_along,
+        effect_maps,
+        false_discovery,
+    )
+    from deepjive.evaluation.dependence import Hsic, hsic
+    from deepjive.evaluation.diagnostics import diagnose
+    from deepjive.evaluation.evidence_study import Evidence, evidence
+    from deepjive.evaluation.map_bootstrap import BootstrapMap, BootstrapMaps, bootstrap_maps
+    from deepjive.evaluation.modality_agreement import Agreement, agreement
+    from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
+    from deepjive.evaluation.probes import Probe, probe, task_of
+    from deepjive.evaluation.recovery import canonical_correlations, matched, principal_angles, r2
+    from deepjive.evaluation.refit import baselines, refitted
+    from deepjive.evaluation.refit_stability import Stability, stability
+    from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
+    from deepjive.results import Finding, frame_of
+
+__all__ = [
+    "Agreement",
+    "BootstrapMap",
+    "BootstrapMaps",
+    "Covariation",
+    "CrossPrediction",
+    "Evidence",
+    "Finding",
+    "Hsic",
+    "JointStructureTest",
+    "Probe",
+    "Stability",
+    "agreement",
+    "baselines",
+    "bootstrap_maps",
+    "canonical_correlations",
+    "covariation",
+    "cross_prediction",
+    "cross_predictions",
+    "diagnose",
+    "dice_of_strongest",
+    "effect_along",
+    "effect_maps",
+    "evidence",
+    "explained_by",
+    "false_discovery",
+    "frame_of",
+    "hsic",
+    "joint_structure_test",
+    "matched",
+    "matched_component",
+    "principal_angles",
+    "probe",
+    "r2",
+    "refit_test",
+    "refitted",
+    "shuffled",
+    "stability",
+    "task_of",
+]
+
+_MODULES = {
+    "Agreement": "deepjive.evaluation.modality_agreement",
+    "BootstrapMap": "deepjive.evaluation.map_bootstrap",
+    "BootstrapMaps": "deepjive.evaluation.map_bootstrap",
+    "Covariation": "deepjive.evaluation.covariation_maps",
+    "CrossPrediction": "deepjive.evaluation.score_prediction",
+    "Evidence": "deepjive.evaluation.evidence_study",
+    "Finding": "deepjive.results",
+    "Hsic": "deepjive.evaluation.dependence",
+    "JointStructureTest": "deepjive.evaluation.null",
+    "Probe": "deepjive.evaluation.probes",
+    "Stability": "deepjive.evaluation.refit_stability",
+    "agreement": "deepjive.evaluation.modality_agreement",
+    "baselines": "deepjive.evaluation.refit",
+    "bootstrap_maps": "deepjive.evaluation.map_bootstrap",
+    "canonical_correlations": "deepjive.evaluation.recovery",
+    "covariation": "deepjive.evaluation.covariation_maps",
+    "cross_prediction": "deepjive.evaluation.score_prediction",
+    "cross_predictions": "deepjive.evaluation.score_prediction",
+    "diagnose": "deepjive.evaluation.diagnostics",
+    "dice_of_strongest": "deepjive.evaluation.covariation_maps",
+    "effect_along": "deepjive.evaluation.covariation_maps",
+    "effect_maps": "deepjive.evaluation.covariation_maps",
+    "evidence": "deepjive.evaluation.evidence_study",
+    "explained_by": "deepjive.evaluation.null",
+    "false_discovery": "deepjive.evaluation.covariation_maps",
+    "frame_of": "deepjive.results",
+    "hsic": "deepjive.evaluation.dependence",
+    "joint_structure_test": "deepjive.evaluation.null",
+    "matched": "deepjive.evaluation.recovery",
+    "matched_component": "deepjive.evaluation.bootstrap_draws",
+    "principal_angles": "deepjive.evaluation.recovery",
+    "probe": "deepjive.evaluation.probes",
+    "r2": "deepjive.evaluation.recovery",
+    "refit_test": "deepjive.evaluation.null",
+    "refitted": "deepjive.evaluation.refit",
+    "shuffled": "deepjive.evaluation.null",
+    "stability": "deepjive.evaluation.refit_stability",
+    "task_of": "deepjive.evaluation.probes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'deepjive.evaluation' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,8 +1,14 @@
-"""Diagnostics: recognise how a decomposition went wrong, and say what to change.
+"""Diagnostics: recognise how a decomposition failed, and say what to change.
 
-The failures are those that the paper reports (DeepJIVE, arXiv 2507.19682, as summarised publicly) and those that
-training an autoencoder has anyway. Each check looks at one sign and gives a `Finding` or none; a finding says what was
-seen, with its figures, and what to change. Where each limit lies was measured: docs/decisions.md.
+The failures are those that the paper reports and those that autoencoders have in general. Each check looks at one sign
+and gives a `Finding` or nothing. A finding names the sign, with figures, and the recommended change. The limits were
+measured on runs that failed and on runs that did not: docs/decisions.md.
+
+Failures that only the history of training shows come from the estimator's method ``diagnostics()``.
+
+References
+----------
+DeepJIVE, arXiv 2507.19682, as summarised publicly.
 """
 
 from __future__ import annotations
@@ -19,14 +25,15 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import in_random_order, rows_of, rows_of_at_most
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.deep.diagnostics import DIVERGENCE, GAP, Finding
-from deepjive.evaluation.agreement import agreement
-from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
+from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
 from deepjive.evaluation.refit import complete, with_groups
+from deepjive.evaluation.score_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
+from deepjive.progress import Progress, silent
+from deepjive.results import Finding
 
-__all__ = ["BLURRY", "DEAD", "DIVERGENCE", "GAP", "LEAK", "MEANINGLESS", "WRONG_RANKS", "Finding", "diagnose"]
+__all__ = ["BLURRY", "DEAD", "LEAK", "MEANINGLESS", "WRONG_RANKS", "Finding", "diagnose"]
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"
@@ -34,7 +41,7 @@ WRONG_RANKS = "worse than separate autoencoders"
 LEAK = "leaking individual scores"
 DEAD = "dead component"
 
-FEWEST, MAX_SAMPLES, MAX_VALUES = 20, 500, 50_000_000
+MIN_SAMPLES, MAX_SAMPLES, MAX_VALUES = 20, 500, 50_000_000
 PERMUTATIONS = 199
 BLURRY_TOTAL, BLURRY_INDIVIDUAL = 0.75, 0.5
 WORSE, WORSE_BY = 0.9, 0.03
@@ -44,51 +51,54 @@ DEAD_BELOW = 1e-3
 
 SEEN = {
     BLURRY: (
-        "Joint and individual part together explain {total:.0%} of {name!r}, where as many principal components "
-        "explain {possible:.0%}, and of what the joint part leaves the individual part takes up {own:.0%} of the "
-        "variance, where it could take up {could:.0%}."
+        "The joint and the individual part together explain {total:.0%} of {name!r}; as many principal components "
+        "explain {possible:.0%}. Of the variance that the joint part leaves, the individual part explains {own:.0%}; "
+        "principal components explain {could:.0%}."
     ),
     MEANINGLESS: (
-        "The joint scores {agree}, but {predict} (p = {p:.3f} for permuted pairs of samples): they do not say what the "
-        "modalities have in common."
+        "The joint scores {agree}, but {predict} (p = {p:.3f} for permuted pairs of samples). So the joint scores do "
+        "not measure what the modalities have in common."
     ),
     WRONG_RANKS: (
-        "Joint and individual part together explain {total:.0%} of {name!r}, where {baseline} of the same size explain "
-        "{possible:.0%}."
+        "The joint and the individual part together explain {total:.0%} of {name!r}; {baseline} of the same size "
+        "explain {possible:.0%}."
     ),
     LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
-    DEAD: "Score {component} of the {part} part changes no more than {share:.2%} of the variance.",
+    DEAD: "Score {component} of the {part} part accounts for at most {share:.2%} of the variance.",
 }
 CHANGE = {
     BLURRY: (
-        "Lower orthogonality_weight: it keeps the individual part from what it needs. If the joint part is blurred, "
-        "too, raise identity_weight (explicit), and see that training was not ended early by max_epochs."
+        "Lower orthogonality_weight: the penalty takes away variance that the individual part should explain. If the "
+        "joint part is blurred too, raise identity_weight (explicit), and check that max_epochs did not end training "
+        "early."
     ),
     MEANINGLESS: (
-        "Either nothing is joint here, and joint_rank=0 is the answer, or the joint scores collapsed: use "
+        "If nothing is joint in these data, joint_rank=0 is the answer. If the joint scores collapsed, use "
         "objective='joint_first' or identity='exchange', or lower identity_weight."
     ),
     WRONG_RANKS: (
-        "The ranks are probably wrong: a joint rank too large or an individual rank too small leaves no room for what "
-        "varies in one modality alone. Choose them with `deepjive ranks`, or raise individual_ranks."
+        "The ranks are probably wrong: a joint rank that is too large or an individual rank that is too small leaves "
+        "no room for the individual variation of this modality. Choose the ranks with `deepjive ranks`, or raise "
+        "individual_ranks."
     ),
     LEAK: (
-        "Raise orthogonality_weight (of a deep model), use orthogonality='adversary' where there are many individual "
-        "scores, or raise joint_rank if what leaks is joint variation that found no joint score; until then do not "
-        "read the individual scores as free of the joint ones."
+        "Raise orthogonality_weight (of a deep model), use orthogonality='adversary' if there are many individual "
+        "scores, or raise joint_rank if joint variation has too few joint scores. Until then do not interpret the "
+        "individual scores as free of joint variation."
     ),
-    DEAD: "Lower {rank} by one: nothing is left for this score to explain.",
+    DEAD: "Lower {rank} by one: there is no variation left that this score could explain.",
 }
 
 
 def diagnose(
     model: Any,
-    data: Modalities,
+    data: Any,
     *,
     separate: Any = None,
     test: JointStructureTest | None = None,
     groups: ArrayLike | None = None,
-    random_state: int | None = 0,
+    random_state: int | np.random.RandomState | None = 0,
+    progress: Progress = silent,
 ) -> list[Finding]:
     """Look for the known failures of a decomposition.
 
@@ -96,102 +106,112 @@ def diagnose(
     ----------
     model : estimator
         A fitted model, deep or linear.
-    data : Modalities
-        Samples to look at, best such that the model was not fitted to: on the samples it was fitted to, joint scores
-        without meaning, leaks and worse reconstructions can hide. Samples that lack a modality are left out; fewer
-        than 20 are too few to say anything, and only the training itself is looked at. At most 500 are looked at.
-    separate : SeparateAutoencoders, optional
-        The fitted baseline of the same sizes. Without it the principal components of each modality take its place
-        (separate linear autoencoders: Baldi and Hornik 1989), fitted to one half of `data` and measured on the other.
-    test : JointStructureTest, optional
-        Of the same samples, if it was made already.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: whole participants are then permuted, among those
-        with equally many samples, drawn, and held out. By default those of the data.
-    random_state : int or None
+    data : Modalities, mapping or sequence
+        Samples that the model was not fitted to. On fitted samples, meaningless joint scores, leaks and poor
+        reconstructions can stay hidden. Samples that lack a modality are left out. At most 500 samples are used. With
+        fewer than 20 samples only the training is examined.
+    separate : SeparateAutoencoders, default=None
+        A fitted baseline of the same sizes. By default principal components of each modality are the baseline; they
+        are fitted to one half of `data` and measured on the other half.
+    test : JointStructureTest, default=None
+        The test of joint structure on the same samples, if it was made already.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Whole participants are then permuted
+        (among participants with equally many samples), drawn, and held out. By default the groups of `data`.
+    random_state : int, RandomState or None, default=0
         Seed of permutations and halves.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` before each of the five checks and at the end.
 
     Returns
     -------
     list of Finding
-        Empty where nothing was found.
+        Empty if no failure was recognised.
 
     Raises
     ------
     ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders.
+        If `groups` has another length, or if fewer than 120 orders of participants can be permuted.
+
+    See Also
+    --------
+    evidence : All measurements of a decomposition, with these findings.
     """
-    data = _some(complete(with_groups(data, groups)), random_state)
-    findings = model.diagnostics()
-    if len(data) < FEWEST:
-        return findings
-    parts = model.decompose(data)
-    return [
-        *findings,
-        *_meaningless(model, data, test, random_state),
-        *_reconstruction(parts, separate, random_state),
-        *_leaks(parts, random_state),
-        *_dead(parts),
-    ]
+    data = _subset(complete(with_groups(data, groups)), random_state)
+    progress(0, 5, "examining the training")
+    findings: list[Finding] = list(model.diagnostics())
+    if len(data) >= MIN_SAMPLES:
+        parts = model.decompose(data)
+        progress(1, 5, "testing the joint scores")
+        findings += _meaningless(model, data, test, random_state)
+        progress(2, 5, "comparing reconstructions with a baseline")
+        findings += _reconstruction(parts, separate, random_state)
+        progress(3, 5, "predicting scores of one part from another part")
+        findings += _leaks(parts, random_state)
+        progress(4, 5, "looking for dead components")
+        findings += _dead(parts)
+    progress(5, 5, "done")
+    return findings
 
 
-def _some(data: Modalities, random_state: int | None) -> Modalities:
-    """At most 500 samples, fewer where they are large, without those that have gaps."""
+def _subset(data: Modalities, random_state: Any) -> Modalities:
+    """Return at most 500 samples without missing values; fewer samples if they are large."""
     largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
-    limit = min(MAX_SAMPLES, max(2 * FEWEST, MAX_VALUES // largest))
+    limit = min(MAX_SAMPLES, max(2 * MIN_SAMPLES, MAX_VALUES // largest))
     rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), data.groups, check_random_state(random_state))))
-    some = data[rows]
-    whole = [np.isfinite(some[name][:]).reshape(len(some), -1).all(axis=1) for name in some.names]
-    kept = np.flatnonzero(np.all(whole, axis=0))
-    return some[kept]
+    subset = data[rows]
+    measured = [np.isfinite(subset[name][:]).reshape(len(subset), -1).all(axis=1) for name in subset.names]
+    return subset[np.flatnonzero(np.all(measured, axis=0))]
 
 
-def _finding(kind: str, /, **words: Any) -> Finding:
-    return Finding(kind, SEEN[kind].format(**words), CHANGE[kind].format(**words))
+def _finding(name: str, /, **words: Any) -> Finding:
+    return Finding(name, SEEN[name].format(**words), CHANGE[name].format(**words))
 
 
-def _meaningless(
-    model: Any, data: Modalities, test: JointStructureTest | None, random_state: int | None
-) -> Iterator[Finding]:
+def _meaningless(model: Any, data: Modalities, test: JointStructureTest | None, random_state: Any) -> Iterator[Finding]:
+    """Find joint scores that predict nothing of the other modalities, or no more than by chance."""
     if model.joint_rank_ == 0:
         return
     test = test or joint_structure_test(model, data, PERMUTATIONS, random_state=random_state)
-    best = max(test.explained.values())
-    pairs = [pair.correlation for pair in agreement(model, data)]
-    empty = test.measure != JOINT_PART and best < PREDICTS and not np.mean(pairs) < AGREES
+    best_r2 = max(test.explained.values())
+    correlations = [pair.correlation for pair in agreement(model, data)]
+    empty = test.measure != JOINT_PART and best_r2 < PREDICTS and not np.mean(correlations) < AGREES
     if test.p_value <= 0.05 and not empty:
         return
-    mean = f"of the modalities correlate {np.mean(pairs):.2f}" if pairs else "are the same for all modalities"
-    predict = f"predict at most {best:.1%} of a modality from the others"
+    agree = "are the same for all modalities"
+    if correlations:
+        agree = f"of the modalities correlate {np.mean(correlations):.2f}"
+    predict = f"predict at most {best_r2:.1%} of a modality from the others"
     if test.measure == JOINT_PART:
-        predict = "explain no more of true pairs of samples than of permuted ones"
-    yield _finding(MEANINGLESS, agree=mean, predict=predict, p=test.p_value)
+        predict = "explain no more of true pairs of samples than of permuted pairs"
+    yield _finding(MEANINGLESS, agree=agree, predict=predict, p=test.p_value)
 
 
-def _reconstruction(parts: Decomposition, separate: Any, random_state: int | None) -> Iterator[Finding]:
+def _reconstruction(parts: Decomposition, separate: Any, random_state: Any) -> Iterator[Finding]:
+    """Find modalities of which the parts explain much less than a baseline of the same size."""
     groups, joint_rank = parts.data.groups, parts.joint_scores.shape[1]
-    other = separate.decompose(parts.data).variance_explained if separate is not None else None
+    separate_explained = separate.decompose(parts.data).variance_explained if separate is not None else None
     for name, scores in parts.individual_scores.items():
         explained = parts.variance_explained[name]
         total = 1.0 - explained["residual"]
         x = np.asarray(parts.data[name][:], dtype=np.float64)
-        components = _components(x, joint_rank + scores.shape[1], groups, random_state)
+        by_components = _explained_by_components(x, joint_rank + scores.shape[1], groups, random_state)
         left = 1.0 - explained["joint"]
-        could = left * _components(x - parts.joint[name], scores.shape[1], groups, random_state)
+        could = left * _explained_by_components(x - parts.joint[name], scores.shape[1], groups, random_state)
         unused = explained["individual"] < BLURRY_INDIVIDUAL * could and could - explained["individual"] > 0.05
-        if total < BLURRY_TOTAL * components and unused:
-            own = {"own": explained["individual"] / left, "could": could / left}
-            yield _finding(BLURRY, name=name, total=total, possible=components, **own)
+        if total < BLURRY_TOTAL * by_components and unused:
+            fractions = {"own": explained["individual"] / left, "could": could / left}
+            yield _finding(BLURRY, name=name, total=total, possible=by_components, **fractions)
             continue
-        baseline, possible = "principal components", components
-        if other is not None:
-            baseline, possible = "separate autoencoders", 1.0 - other[name]["residual"]
+        baseline, possible = "principal components", by_components
+        if separate_explained is not None:
+            baseline, possible = "separate autoencoders", 1.0 - separate_explained[name]["residual"]
         if total < min(WORSE * possible, possible - WORSE_BY):
             yield _finding(WRONG_RANKS, name=name, total=total, possible=possible, baseline=baseline)
 
 
-def _components(x: NDArray, rank: int, groups: NDArray | None, random_state: int | None) -> float:
-    """Fraction of the variance of one half of the samples that principal components of the other half explain."""
+def _explained_by_components(x: NDArray, rank: int, groups: NDArray | None, random_state: Any) -> float:
+    """Return the fraction of the variance of one half of the samples that components of the other half explain."""
     from sklearn.decomposition import PCA
 
     x = x.reshape(len(x), -1)
@@ -205,19 +225,21 @@ def _components(x: NDArray, rank: int, groups: NDArray | None, random_state: int
     return 1.0 - float(np.square(second - pca.inverse_transform(pca.transform(second))).sum()) / total
 
 
-def _leaks(parts: Decomposition, random_state: int | None) -> Iterator[Finding]:
+def _leaks(parts: Decomposition, random_state: Any) -> Iterator[Finding]:
+    """Find individual scores that predict the scores of another part."""
     groups, scores = parts.data.groups, scores_of(parts)
     for first, second in itertools.combinations(scores, 2):
         p = hsic(scores[first], scores[second], PERMUTATIONS, groups=groups, random_state=random_state).p_value
         if p > LEAK_P:
             continue
         for source, target in ((first, second), (second, first)):
-            found = cross_prediction(scores[source], scores[target], groups=groups, random_state=random_state)
-            if source != JOINT and found > LEAK_R2:
-                yield _finding(LEAK, source=source, r2=found, target=target, p=p)
+            predicted = cross_prediction(scores[source], scores[target], groups=groups, random_state=random_state)
+            if source != JOINT and predicted > LEAK_R2:
+                yield _finding(LEAK, source=source, r2=predicted, target=target, p=p)
 
 
 def _dead(parts: Decomposition) -> Iterator[Finding]:
+    """Find scores without which the parts stay the same."""
     for component in range(parts.joint_scores.shape[1]):
         share = max(_share(parts, "joint", name, component) for name in parts.data.names)
         if share < DEAD_BELOW:
@@ -231,7 +253,7 @@ def _dead(parts: Decomposition) -> Iterator[Finding]:
 
 
 def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:
-    """Mean square of what a part loses when one of its scores is set to its mean, relative to the variance."""
+    """Return the mean square of a part's change when one score is set to its mean, relative to the variance."""
     joint, individual = parts.joint_scores.copy(), parts.individual_scores[name].copy()
     whole = parts.render(part, name, joint, individual)
     (joint if part == "joint" else individual)[:, component] = 0.0

@@ -1,31 +1,39 @@
-"""Is there joint structure at all? Two permutation tests, and the fit on samples that were shuffled.
+"""Tests of joint structure: two permutation tests, and the shuffling of modalities.
 
-What is joint can be predicted from the other modalities. So the statistic is the fraction of a modality's variance
-that `impute` predicts from the others, on samples held out. (The joint part of the modality itself would not do: it has
-seen the modality, and explains some of its variance whether or not anything is joint.)
+Joint variation can be predicted from the other modalities. The statistic is therefore the fraction of a modality's
+variance that `impute` predicts from the other modalities, on held-out samples. The joint part of the modality itself
+would be a wrong statistic: it is computed from the modality, and explains some of its variance also if nothing is
+joint.
 
-**Pairing test**, the default; nothing is fitted again. If the modalities are independent, the pairs of held-out samples
-(x_1, x_2) and the pairs (x_1, x_2 of another held-out sample) have the same distribution, whatever was learned from the
-samples fitted: these are other samples, so the model is a fixed function here. The ranks of the statistic among its
-values for permuted pairs are therefore uniform, and ``p = (1 + #{as large}) / (1 + permutations)`` is exact for any
-model, network and training, good or bad (Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1;
-Phipson and Smyth 2010 for the ones). A bad model costs power, not validity. It asks that held-out samples are
-independent of each other and of those fitted. Repeated visits of one person are not independent: they belong to one
-side, and with `groups` persons are permuted and not visits (`deepjive.data.groups`). Single values that are
-missing are left out of the statistic, and change places with their samples, so that the test stays exact.
+**Pairing test** (`joint_structure_test`), the default. No model is fitted again. If the modalities are independent,
+true pairs of held-out samples (x_1, x_2) and pairs with another held-out sample's x_2 have the same distribution. This
+holds for any fitted model, because the model is a fixed function of the held-out samples. The rank of the statistic
+among its values for permuted pairs is then uniform, and ``p = (1 + #{as large}) / (1 + permutations)`` is exact for any
+model and any training. A poor model lowers the power of the test, not its validity.
 
-**Refit test** (`refit_test`): the model is fitted again for each shuffling, and the data's own statistic comes from a
-fit of the same budget. It holds for the whole procedure rather than for one fitted model, for the price of the fits.
+The test assumes that held-out samples are independent of each other and of the fitted samples. Repeated visits of a
+participant are not independent: they must be on one side, and with `groups` participants are permuted instead of
+visits (`deepjive.data.groups`). Missing values (NaN) are left out of the statistic. They are permuted with their
+samples, so the test stays exact.
 
-With more than two modalities each is permuted, or shuffled, against all others, which stay together: were these taken
-apart as well, a modality that shares nothing would stand out from chance by what the others share. The p-value of joint
-structure is the largest, because what is joint is in all of them (an intersection-union test: Berger 1982,
-Technometrics 24).
+**Refit test** (`refit_test`). The model is fitted again to shuffled samples, once for each shuffling. The statistic of
+the true pairs comes from a fit of the same budget. This test is valid for the whole procedure instead of one fitted
+model, at the cost of the fits.
+
+With more than two modalities, each modality is permuted, or shuffled, against all others, which stay together. If the
+others were separated too, a modality that shares nothing would seem joint because of what the others share. The
+p-value of joint structure is the largest of these p-values, because joint variation is in all modalities (an
+intersection-union test).
+
+References
+----------
+Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1.
+Phipson and Smyth 2010, Permutation p-values should never be zero, Statistical Applications in Genetics 9.
+Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,39 +46,42 @@ from deepjive.data.groups import check_apart, orders_of
 from deepjive.data.modalities import Modalities
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted, with_groups
+from deepjive.progress import Progress, silent
+from deepjive.results import Result, figures
 
 PREDICTION, JOINT_PART = "prediction from the other modalities", "joint part"
 BUDGET = 50
+REPORT_EVERY = 100
 
 TOO_FEW = (
     "A permutation test of pairs needs at least 5 held-out samples that have every modality, but there are {given}. "
     "Hold out more samples."
 )
 GROUPS_OF_BOTH = (
-    "Only {given} was given, or is known of the data; participants are shuffled among the samples fitted and among "
-    "those held out: give both groups and held_out_groups."
+    "Only {given} was given, or is known of the data. Participants are shuffled among the fitted and among the "
+    "held-out samples: give both groups and held_out_groups."
 )
 
 
-@dataclass(frozen=True)
-class JointStructureTest:
+@dataclass(frozen=True, repr=False)
+class JointStructureTest(Result):
     """A permutation test of joint structure.
 
     Attributes
     ----------
     p_value : float
-        Of the hypothesis that nothing is joint: for two modalities that they are independent, for more that at least
-        one is independent of the others.
+        P-value of the hypothesis that nothing is joint. For two modalities: they are independent. For more modalities:
+        at least one modality is independent of the others.
     explained : dict of str to float
-        Fraction of each modality's held-out variance that is explained by `measure`.
+        Fraction of each modality's held-out variance that `measure` explains.
     chance : dict of str to float
-        95th percentile of the same for permuted pairs.
+        95th percentile of the same fraction for permuted pairs.
     p_values : dict of str to float
-        Of each modality: that it is independent of the others.
+        For each modality, the p-value of its independence of the others.
     measure : str
-        "prediction from the other modalities"; "joint part" for a model that needs all modalities at once.
+        "prediction from the other modalities", or "joint part" for a model that needs all modalities at once.
     n_samples, n_permutations : int
-        Held-out samples, and permutations of them or, if `refits`, shuffled fits.
+        Number of held-out samples, and of permutations or, if `refits`, of fits to shuffled samples.
     refits : bool
         Whether the model was fitted again for each permutation.
     """
@@ -84,31 +95,47 @@ class JointStructureTest:
     n_permutations: int
     refits: bool = False
 
+    def _summary(self) -> str:
+        draws = "refits" if self.refits else "permutations"
+        return (
+            f"{self.measure}: R2 {figures(self.explained)}; p={self.p_value:.3g}, n={self.n_samples}, "
+            f"{self.n_permutations} {draws}"
+        )
+
+    def _table(self) -> Any:
+        return [
+            {"modality": name, "explained": value, "chance": self.chance[name], "p_value": self.p_values[name]}
+            for name, value in self.explained.items()
+        ]
+
 
 def joint_structure_test(
     model: Any,
-    held_out: Modalities,
+    held_out: Any,
     n_permutations: int = 999,
     *,
     groups: ArrayLike | None = None,
-    random_state: int | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    progress: Progress = silent,
 ) -> JointStructureTest:
-    """Test for joint structure by permuting the pairing of held-out samples; exact, and nothing is fitted again.
+    """Test for joint structure by permuting the pairs of held-out samples; the test is exact, without new fits.
 
     Parameters
     ----------
     model : estimator
         A fitted model.
-    held_out : Modalities
-        Samples that the model has not seen in fitting. Those that lack a modality are left out.
-    n_permutations : int
-        Permutations; the smallest possible p-value is ``1 / (n_permutations + 1)``.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: whole participants are then permuted, among those
-        with equally many samples. P-values are exact if participants are exchangeable, however alike the samples of
-        one are. Without it, if samples are. By default those of the data.
-    random_state : int or None
+    held_out : Modalities, mapping or sequence
+        Samples that the model was not fitted to. Samples that lack a modality are left out.
+    n_permutations : int, default=999
+        Number of permutations. The smallest possible p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Whole participants are then permuted,
+        among participants with equally many samples. P-values are then exact if participants are exchangeable; without
+        `groups` they are exact if samples are exchangeable. By default the groups of `held_out`.
+    random_state : int, RandomState or None, default=0
         Seed of the permutations.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every 100 permutations.
 
     Returns
     -------
@@ -118,56 +145,68 @@ def joint_structure_test(
     Raises
     ------
     ValueError
-        For fewer than 5 complete held-out samples, groups of another length, or participants that can change places
-        in fewer than 120 orders.
+        If there are fewer than 5 complete held-out samples, if `groups` has another length, or if fewer than 120 orders
+        of participants can be permuted.
+
+    See Also
+    --------
+    refit_test : A test of the whole procedure, by fits to shuffled samples.
+    deepjive.permutation_test : A test of each joint component of a linear model.
     """
     data = complete(with_groups(held_out, groups))
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
-    order = orders_of(len(data), data.groups, check_random_state(random_state))
+    draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
     explained = _explained_when_permuted(model, data)
     observed = explained(data.names[0], np.arange(len(data)))
+    moves = _moves(data)
+    total = n_permutations * len(moves)
     permuted: dict[str, NDArray] = {}
-    for moved, names in _moves(data).items():
-        draws = [explained(moved, order()) for _ in range(n_permutations)]
+    for moved, names in moves.items():
+        draws = []
+        for _ in range(n_permutations):
+            draws.append(explained(moved, draw_order()))
+            done = len(permuted) * n_permutations + len(draws)
+            if done % REPORT_EVERY == 0 or done == total:
+                progress(done, total, "permuting pairs")
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, data, refits=False)
 
 
 def refit_test(
     model: Any,
-    data: Modalities,
-    held_out: Modalities,
+    data: Any,
+    held_out: Any,
     n_refits: int = 19,
     *,
     groups: ArrayLike | None = None,
     held_out_groups: ArrayLike | None = None,
-    random_state: int | None = None,
-    on_refit: Callable[[int], None] = lambda done: None,
+    random_state: int | np.random.RandomState | None = 0,
+    progress: Progress = silent,
     **budget: Any,
 ) -> JointStructureTest:
-    """Test for joint structure by fitting again to modalities shuffled against each other.
+    """Test for joint structure by fitting the model again to modalities that are shuffled against each other.
 
-    Of more than two modalities, each is shuffled against the others in fits of its own.
+    With more than two modalities, each modality is shuffled against the others in separate fits.
 
     Parameters
     ----------
     model : estimator
-        A fitted model; its ranks and settings are used.
-    data, held_out : Modalities
-        Samples to fit to, and others to measure on.
-    n_refits : int
-        Fits to shuffled samples, of more than two modalities as many for each of them, so that three cost three times
-        as much as one; the smallest possible p-value is ``1 / (n_refits + 1)``.
-    groups, held_out_groups : array, shape (n_samples,), optional
-        The participant of each sample of `data` and of `held_out`, where some have several: whole participants are
-        then shuffled, among those with equally many samples. By default those of the data.
-    random_state : int or None
+        A fitted model. Its ranks and settings are used.
+    data, held_out : Modalities, mapping or sequence
+        Samples to fit to, and other samples to measure on.
+    n_refits : int, default=19
+        Number of fits to shuffled samples. With more than two modalities it is the number for each modality, so three
+        modalities need three times as many fits. The smallest possible p-value is ``1 / (n_refits + 1)``.
+    groups, held_out_groups : array, shape (n_samples,), default=None
+        The participant of each sample of `data` and of `held_out`, if participants have several samples. Whole
+        participants are then shuffled, among participants with equally many samples. By default the groups of the data.
+    random_state : int, RandomState or None, default=0
         Seed of the shuffling.
-    on_refit : callable
-        Told the number of fits that are done.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after each fit.
     **budget
-        EvidenceSettings of every fit, also of the one to the data as they are; at most 50 epochs by default.
+        Parameters of every fit, also of the fit to the true pairs. By default at most 50 epochs.
 
     Returns
     -------
@@ -176,8 +215,12 @@ def refit_test(
     Raises
     ------
     ValueError
-        For groups of samples on one side only, groups of another length, a participant on both sides, or participants
-        that can change places in fewer than 120 orders.
+        If only one of `groups` and `held_out_groups` is known, if one has another length, if a participant is in both,
+        or if fewer than 120 orders of participants can be permuted.
+
+    See Also
+    --------
+    joint_structure_test : A test of one fitted model, without new fits.
     """
     data, held_out = complete(with_groups(data, groups)), complete(with_groups(held_out, held_out_groups))
     if (data.groups is None) != (held_out.groups is None):
@@ -185,27 +228,41 @@ def refit_test(
     rng = check_random_state(random_state)
     budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
     check_apart(data.groups, held_out.groups)
-    done = itertools.count(1)
+    moves, n_done = _moves(data), 0
+    n_fits = 1 + n_refits * len(moves)
 
     def explained(train: Modalities, test: Modalities) -> dict[str, float]:
-        found = explained_by(refitted(model, train, **budget), test)
-        on_refit(next(done))
-        return found
+        nonlocal n_done
+        fractions = explained_by(refitted(model, train, **budget), test)
+        n_done += 1
+        progress(n_done, n_fits, "fitting to shuffled samples")
+        return fractions
 
     observed = explained(data, held_out)
     permuted: dict[str, NDArray] = {}
-    for moved, names in _moves(data).items():
-        draws = [explained(_apart(data, moved, rng), _apart(held_out, moved, rng)) for _ in range(n_refits)]
+    for moved, names in moves.items():
+        draws = [explained(_separated(data, moved, rng), _separated(held_out, moved, rng)) for _ in range(n_refits)]
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, held_out, refits=True)
 
 
-def explained_by(model: Any, data: Modalities) -> dict[str, float]:
-    """Fraction of each modality's variance that is predicted from the others; see `measure_of`.
+def explained_by(model: Any, data: Any) -> dict[str, float]:
+    """Return the fraction of each modality's variance that is predicted from the other modalities.
 
-    Of values that were measured: what is missing (NaN), which models fitted with ``missing="impute"`` take, does not
-    count.
+    Parameters
+    ----------
+    model : estimator
+        A fitted model. For a model that needs all modalities at once, the joint part is measured instead of the
+        prediction.
+    data : Modalities, mapping or sequence
+        Complete samples. Missing values (NaN), which a model with ``missing="impute"`` accepts, are left out.
+
+    Returns
+    -------
+    dict of str to float
+        1 for a perfect prediction, 0 for predicting the mean, negative for a worse prediction.
     """
+    data = with_groups(data, None)
     if measure_of(model) == JOINT_PART:
         joint = model.decompose(data).joint
         return {name: r2(data[name][:], joint[name]) for name in data.names}
@@ -213,28 +270,25 @@ def explained_by(model: Any, data: Modalities) -> dict[str, float]:
 
 
 def measure_of(model: Any) -> str:
-    """What is measured: a model that needs all modalities at once cannot predict one from the others."""
-    return JOINT_PART if needs_all(model) else PREDICTION
+    """Return what is measured of a model: a model that needs all modalities cannot predict one from the others."""
+    return JOINT_PART if model.needs_all_modalities else PREDICTION
 
 
-def needs_all(model: Any) -> bool:
-    """Whether joint scores can only be computed from all modalities at once."""
-    return getattr(model, "identity", None) == "merged"
-
-
-def shuffled(data: Modalities, rng: np.random.RandomState, groups: ArrayLike | None = None) -> Modalities:
-    """The samples of each modality in an order of their own, so that nothing is joint.
+def shuffled(
+    data: Any, random_state: int | np.random.RandomState | None = 0, groups: ArrayLike | None = None
+) -> Modalities:
+    """Permute the samples of each modality independently, so that nothing is joint.
 
     Parameters
     ----------
-    data : Modalities
+    data : Modalities, mapping or sequence
         Samples.
-    rng : RandomState
-        What orders are drawn from.
-    groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several: whole participants are then dealt, among those with
-        equally many samples, so that the samples of one stay alike in each modality. Who shares its number of samples
-        with nobody keeps its pairs. By default those of the data.
+    random_state : int, RandomState or None, default=0
+        Seed of the orders.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. Whole participants are then permuted,
+        among participants with equally many samples, so that the samples of a participant stay alike in each modality.
+        A participant whose number of samples no other participant has keeps its pairs. By default the groups of `data`.
 
     Returns
     -------
@@ -243,27 +297,27 @@ def shuffled(data: Modalities, rng: np.random.RandomState, groups: ArrayLike | N
     Raises
     ------
     ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders.
+        If `groups` has another length, or if fewer than 120 orders of participants can be permuted.
     """
     data = with_groups(data, groups)
-    order = orders_of(len(data), data.groups, rng)
-    return Modalities({name: data.rows(name, order()) for name in data.names}, groups=data.groups)
+    draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
+    return Modalities({name: data.rows(name, draw_order()) for name in data.names}, groups=data.groups)
 
 
 def p_value_of(observed: float, permuted: NDArray) -> float:
-    """Fraction of values, the observed one among them, that are at least as large."""
+    """Return the fraction of values, the observed value among them, that are at least as large as the observed."""
     tolerance = 1e-12 * max(1.0, abs(observed))
-    as_large = ~(permuted < observed - tolerance)  # what is not a number counts as large
+    as_large = ~(permuted < observed - tolerance)  # NaN counts as large
     return float((1 + np.sum(as_large)) / (1 + len(permuted)))
 
 
 def _moves(data: Modalities) -> dict[str, tuple[str, ...]]:
-    """The modalities that are permuted against the others, one by one, and those whose p-values that gives."""
+    """Return the modalities that are permuted one by one, each with the modalities whose p-values result."""
     return {data.names[0]: data.names} if len(data.names) == 2 else {name: (name,) for name in data.names}
 
 
-def _apart(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
-    """One modality shuffled against the others; two are both shuffled, which is as good."""
+def _separated(data: Modalities, moved: str, rng: np.random.RandomState) -> Modalities:
+    """Shuffle one modality against the others; two modalities are both shuffled, which is equivalent."""
     if len(data.names) == 2:
         return shuffled(data, rng)
     return _with_order(data, moved, orders_of(len(data), data.groups, rng)())
@@ -275,23 +329,23 @@ def _test(
     p_values = {name: p_value_of(observed[name], permuted[name]) for name in data.names}
     overall = max(p_values.values())
     if len(p_values) == 2:
-        together = np.mean([permuted[name] for name in data.names], axis=0)
-        overall = p_value_of(float(np.mean([observed[name] for name in data.names])), together)
+        mean_permuted = np.mean([permuted[name] for name in data.names], axis=0)
+        overall = p_value_of(float(np.mean([observed[name] for name in data.names])), mean_permuted)
     chance = {name: float(np.percentile(permuted[name], 95)) for name in data.names}
     count = len(permuted[data.names[0]])
     return JointStructureTest(overall, observed, chance, p_values, measure_of(model), len(data), count, refits)
 
 
 def _explained_when_permuted(model: Any, data: Modalities) -> Callable[[str, NDArray[np.intp]], dict[str, float]]:
-    """A function of a modality and an order of its samples: what is explained then of each modality."""
+    """Return a function of a modality and an order of its samples that gives what is explained of each modality."""
     if measure_of(model) == JOINT_PART:
         return lambda moved, order: explained_by(model, _with_order(data, moved, order))
     products = {name: _Products.of(data[name][:], model.impute(data, name)) for name in data.names}
-    here = np.arange(len(data))
+    unmoved = np.arange(len(data))
 
     def explained(moved: str, order: NDArray[np.intp]) -> dict[str, float]:
-        # Moved samples meet predictions that stayed; where samples stayed, the predictions from the moved ones moved.
-        orders = {name: (order, here) if name == moved else (here, order) for name in data.names}
+        # The moved modality's samples meet unmoved predictions; other samples meet predictions that moved.
+        orders = {name: (order, unmoved) if name == moved else (unmoved, order) for name in data.names}
         return {name: products[name].r2(*orders[name]) for name in data.names}
 
     return explained
@@ -311,9 +365,9 @@ def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:
 
 
 def _centred(samples: NDArray, predictions: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_] | None]:
-    """Samples and predictions about their means, shape (n, p), and which values were measured: None for all.
+    """Centre samples and predictions, shape (n, p), and say which values were measured: None for all.
 
-    What was not measured is 0, which is its mean.
+    A missing value becomes 0, the mean.
     """
     x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
     p = p - p.mean(axis=0)
@@ -326,7 +380,7 @@ def _centred(samples: NDArray, predictions: NDArray) -> tuple[NDArray, NDArray, 
 
 @dataclass(frozen=True)
 class _Products:
-    """Inner products of all samples with all predictions: what R2 needs for any pairing of the two."""
+    """Inner products of all samples with all predictions, from which R2 of any pairing follows."""
 
     cross: NDArray
     samples: float
@@ -340,7 +394,7 @@ class _Products:
         return cls(x @ p.T, float(np.square(x).sum()), lengths)
 
     def r2(self, samples: NDArray[np.intp], predictions: NDArray[np.intp]) -> float:
-        """``1 - |X - P|^2 / |X|^2`` over what was measured, for samples and predictions in these orders."""
+        """Return ``1 - |X - P|^2 / |X|^2`` over measured values, for samples and predictions in these orders."""
         if self.samples == 0.0:
             return 0.0
         gained = 2.0 * self.cross[samples, predictions] - self.predictions[samples, predictions]

@@ -1,17 +1,21 @@
-"""Probes: what scores say of labels and covariates that no model was shown.
+"""Probes: how well labels and covariates, which no model was fitted to, are predicted from scores.
 
-A linear probe and a small network learn the label from the scores of some samples and are tested on others. Their
-figure means something only above chance, which is that of the same probe for shuffled labels (the control of Hewitt and
-Liang 2019, Designing and interpreting probes with control tasks, EMNLP); the permutation p-value says how often
-shuffled labels do as well (Ojala and Garriga 2010, Permutation tests for studying classifier performance, JMLR 11).
+A linear probe and a small network are trained to predict the label from the scores of some samples. Both are tested on
+held-out samples. The result is compared with chance, the result of the same probe for permuted labels. The permutation
+p-value is the frequency with which permuted labels are predicted as well.
 
-With samples held out, their labels are shuffled against predictions that stay: the probe was learned from other
-samples, so this is exact, costs nothing, and has the mean of probes trained on shuffled labels. Without, labels are
-shuffled before cross-validation and the probe is trained again.
+With held-out samples, their labels are permuted against fixed predictions. The probe was trained on other samples, so
+this test is exact, needs no training, and has the same mean as probes trained on permuted labels. Without held-out
+samples, labels are permuted before the cross-validation, and the probe is trained again.
 
-Where participants have several samples, whole participants are dealt each other's labels, and no fold tears one apart
-(`deepjive.data.groups`): samples of one participant are alike in scores and labels, whether or not the one
-tells the other.
+If participants have several samples, the labels of whole participants are permuted, and folds hold out whole
+participants (`deepjive.data.groups`). Samples of one participant have similar scores and similar labels, also if scores
+do not predict labels.
+
+References
+----------
+Hewitt and Liang 2019, Designing and interpreting probes with control tasks, EMNLP.
+Ojala and Garriga 2010, Permutation tests for studying classifier performance, JMLR 11.
 """
 
 from __future__ import annotations
@@ -27,32 +31,36 @@ from deepjive.data.groups import folds_of, named_groups, orders_of
 from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
 from deepjive.evaluation.threads import one_thread
+from deepjive.progress import Progress, silent, within_step
+from deepjive.results import Result
+
+Kind = Literal["linear", "network"]
 
 MAX_CLASSES = 20
 FOLDS = 5
-KINDS: tuple[Literal["linear", "network"], ...] = ("linear", "network")
-
-ONE_CLASS = "Labels must have at least two values among the samples learned from, but have only {given}."
-LABEL_EACH = "One label for each sample is expected, but there are {samples} samples and {labels} labels."
+KINDS: tuple[Kind, ...] = ("linear", "network")
+MOST_TRAINED = {"linear": 99, "network": 19}  # permutations for each of which a probe is cross-validated
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What scores say of a label.
+@dataclass(frozen=True, repr=False)
+class Probe(Result):
+    """How well scores predict a label.
 
     Attributes
     ----------
     task : {"classification", "regression"}
-        What was measured: balanced accuracy, or the fraction of variance predicted.
+        The measure: balanced accuracy, or the fraction of variance that is predicted.
     linear, network : float
-        Of the linear probe and of the small network, on samples not learned from.
+        The measure of the linear probe and of the small network, on held-out samples.
     chance : float
-        Of shuffled labels: for classification the mean over permutations (of the linear probe), for regression 0, that
-        of predicting the mean.
+        The measure for permuted labels. For classification it is the mean over permutations (of the linear probe), for
+        regression 0, which is the value of predicting the mean.
     p_linear, p_network : float
         Permutation p-values.
     n_permutations : int
-        Shufflings of the labels.
+        Number of permutations of the labels.
+    n_samples : int
+        Number of labelled samples that the probe was tested on.
     """
 
     task: str
@@ -62,10 +70,26 @@ class Probe:
     p_linear: float
     p_network: float
     n_permutations: int
+    n_samples: int
+
+    def _summary(self) -> str:
+        measure = "balanced accuracy" if self.task == "classification" else "R2"
+        return (
+            f"{self.task}, {measure}: linear {self.linear:.2f} (p={self.p_linear:.3g}), "
+            f"network {self.network:.2f} (p={self.p_network:.3g}), chance {self.chance:.2f}; "
+            f"n={self.n_samples}, {self.n_permutations} permutations"
+        )
+
+    def _table(self) -> Any:
+        common = {"task": self.task, "chance": self.chance, "n_samples": self.n_samples}
+        return [
+            {"probe": "linear", "value": self.linear, "p_value": self.p_linear, **common},
+            {"probe": "network", "value": self.network, "p_value": self.p_network, **common},
+        ]
 
 
 def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
-    """Regression for numbers that are not whole, or have more than 20 values; else classification.
+    """Choose the task: regression for numbers that are not whole or have more than 20 values, else classification.
 
     Examples
     --------
@@ -75,13 +99,13 @@ def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
     values = np.asarray(labels)
     if values.dtype.kind not in "iuf":
         return "classification"
-    known = values[np.isfinite(values)]
-    whole = np.all(known == np.round(known)) and len(np.unique(known)) <= MAX_CLASSES
+    finite = values[np.isfinite(values)]
+    whole = np.all(finite == np.round(finite)) and len(np.unique(finite)) <= MAX_CLASSES
     return "classification" if whole else "regression"
 
 
 def known(labels: ArrayLike) -> NDArray[np.bool_]:
-    """Which samples have a label: text that is not empty, or a number."""
+    """Return which samples have a label: text that is not empty, or a finite number."""
     values = np.asarray(labels)
     if values.dtype.kind == "f":
         return np.isfinite(values)
@@ -89,34 +113,41 @@ def known(labels: ArrayLike) -> NDArray[np.bool_]:
 
 
 def probe(
-    scores: NDArray,
+    scores: ArrayLike,
     labels: ArrayLike,
-    test_scores: NDArray | None = None,
+    test_scores: ArrayLike | None = None,
     test_labels: ArrayLike | None = None,
     *,
     n_permutations: int = 999,
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
+    progress: Progress = silent,
 ) -> Probe:
     """Predict labels from scores by a linear probe and a small network.
 
     Parameters
     ----------
     scores : array, shape (n_samples, rank)
-        Scores to learn from; with rank 0 the probe knows only how frequent labels are.
+        Scores to train on. With rank 0 the probe predicts from the frequencies of the labels.
     labels : array, shape (n_samples,)
-        Text, truth values or numbers: see `task_of`. Samples without a label are left out.
-    test_scores, test_labels : array, optional
-        Held-out samples. Without these, the probe is cross-validated, and trained again for each of at most 19
-        permutations for the network, at most 99 for the linear probe.
-    n_permutations : int
-        Shufflings of the labels.
-    groups : array, shape (n_tested,), optional
-        The participant of each of `test_labels`, or without these of each of `labels`, where some have several
-        samples: whole participants then change places, among those with equally many labelled samples, and folds hold
-        out whole participants. P-values are exact if participants are exchangeable; without it, if samples are.
-    random_state : int or None
+        Text, truth values or numbers; see `task_of`. Samples without a label are left out.
+    test_scores : array, shape (n_tested, rank), default=None
+        Scores of held-out samples. Without held-out samples the probe is cross-validated. It is then trained again for
+        every permutation, for at most 99 permutations of the linear probe and 19 of the network.
+    test_labels : array, shape (n_tested,), default=None
+        Labels of the held-out samples.
+    n_permutations : int, default=999
+        Number of permutations of the labels. The smallest possible p-value is ``1 / (n_permutations + 1)``.
+    groups : array, shape (n_tested,), default=None
+        The participant of each of `test_labels`, or without held-out samples of each of `labels`, if participants have
+        several samples. Whole participants are then permuted, among participants with equally many labelled samples,
+        and folds hold out whole participants. P-values are then exact if participants are exchangeable; without
+        `groups` they are exact if samples are exchangeable.
+    random_state : int or None, default=0
         Seed.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` for each of the two probes, and for every permutation for which a
+        probe is trained.
 
     Returns
     -------
@@ -125,40 +156,48 @@ def probe(
     Raises
     ------
     ValueError
-        For labels that are all the same, groups of another length, or participants that can change places in fewer than
-        120 orders.
+        If all labels are the same, if `groups` has another length, or if fewer than 120 orders of participants can be
+        permuted.
     """
     held_out = None
     if test_scores is not None and test_labels is not None:
-        held_out = _labelled(np.asarray(test_scores), test_labels, groups)
-    x, y, who = _labelled(scores, labels, groups if held_out is None else None)
+        held_out = _labelled(test_scores, test_labels, groups)
+    x, y, participants = _labelled(scores, labels, groups if held_out is None else None)
     task = task_of(y)
     if len(np.unique(y)) < 2:
-        raise ValueError(ONE_CLASS.format(given=np.unique(y).tolist()))
-    found = {}
-    for kind in KINDS:
+        raise ValueError(f"Labels need at least two values among the training samples, but all are {y[:1].tolist()}.")
+    values: dict[str, tuple[float, NDArray]] = {}
+    for done, kind in enumerate(KINDS):
+        progress(done, len(KINDS), f"{kind} probe")
         estimator = _estimator(kind, task, random_state)
         with quietly(), one_thread():
             if held_out is None:
-                found[kind] = _cross_validated(estimator, kind, x, y, who, task, n_permutations, random_state)
+                count = min(n_permutations, MOST_TRAINED[kind])
+                report = within_step(progress, done, len(KINDS), f"{kind} probe")
+                values[kind] = _cross_validated(estimator, x, y, participants, task, count, random_state, report)
             else:
-                found[kind] = _tested(estimator.fit(x, y), *held_out, task, n_permutations, random_state)
-    chance = float(np.mean(found["linear"][1])) if task == "classification" else 0.0
-    (linear, permuted), network = found["linear"], found["network"]
-    return Probe(task, linear, network[0], chance, p_value_of(linear, permuted), p_value_of(*network), len(permuted))
+                values[kind] = _tested(estimator.fit(x, y), *held_out, task, n_permutations, random_state)
+    progress(len(KINDS), len(KINDS), "done")
+    (linear, permuted), network = values["linear"], values["network"]
+    chance = float(np.mean(permuted)) if task == "classification" else 0.0
+    n_tested = len(y if held_out is None else held_out[1])
+    p_linear, p_network = p_value_of(linear, permuted), p_value_of(*network)
+    return Probe(task, linear, network[0], chance, p_linear, p_network, len(permuted), n_tested)
 
 
-def _labelled(scores: NDArray, labels: ArrayLike, groups: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
-    """Scores, labels and participants of the samples that have a label; one constant score in the place of none."""
+def _labelled(
+    scores: ArrayLike, labels: ArrayLike, groups: ArrayLike | None
+) -> tuple[NDArray, NDArray, NDArray | None]:
+    """Return scores, labels and participants of the labelled samples; rank 0 becomes one constant score."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if len(x) != len(y):
-        raise ValueError(LABEL_EACH.format(samples=len(x), labels=len(y)))
-    kept = known(y) & np.isfinite(x).all(axis=1)
-    who = None if groups is None else named_groups(len(y), groups)[kept]
-    return x[kept] if x.shape[1] else np.zeros((int(kept.sum()), 1)), y[kept], who
+        raise ValueError(f"One label for each sample is expected, but there are {len(x)} samples and {len(y)} labels.")
+    labelled = known(y) & np.isfinite(x).all(axis=1)
+    participants = None if groups is None else named_groups(len(y), groups)[labelled]
+    return x[labelled] if x.shape[1] else np.zeros((int(labelled.sum()), 1)), y[labelled], participants
 
 
-def _estimator(kind: str, task: str, random_state: int | None) -> Any:
+def _estimator(kind: Kind, task: str, random_state: int | None) -> Any:
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -185,45 +224,49 @@ def _tested(
     n_permutations: int,
     random_state: int | None,
 ) -> tuple[float, NDArray]:
-    """The figure on held-out samples, and with their labels permuted."""
-    predicted, order = fitted.predict(x), orders_of(len(y), groups, check_random_state(random_state))
-    permuted = [_figure(task, y[order()], predicted) for _ in range(n_permutations)]
-    return _figure(task, y, predicted), np.array(permuted)
+    """Return the measure on held-out samples, and the measure for each permutation of their labels."""
+    predicted, draw_order = fitted.predict(x), orders_of(len(y), groups, check_random_state(random_state))
+    permuted = [_measure(task, y[draw_order()], predicted) for _ in range(n_permutations)]
+    return _measure(task, y, predicted), np.array(permuted)
 
 
-def _figure(task: str, y: NDArray, predicted: NDArray) -> float:
+def _measure(task: str, y: NDArray, predicted: NDArray) -> float:
+    """Return balanced accuracy, or the fraction of the variance that is predicted."""
     if task == "regression":
         return float(1.0 - np.square(y - predicted).sum() / np.square(y - y.mean()).sum())
-    right = predicted == y
-    return float(np.mean([right[y == label].mean() for label in np.unique(y)]))
+    correct = predicted == y
+    return float(np.mean([correct[y == label].mean() for label in np.unique(y)]))
 
 
 def _cross_validated(
     estimator: Any,
-    kind: str,
     x: NDArray,
     y: NDArray,
     groups: NDArray | None,
     task: str,
     n_permutations: int,
     random_state: int | None,
+    progress: Progress,
 ) -> tuple[float, NDArray]:
-    """The figure of cross-validation, and with labels permuted before it."""
+    """Return the cross-validated measure, and the measure for each permutation of the labels."""
     from sklearn.model_selection import cross_val_score
 
     scoring = "balanced_accuracy" if task == "classification" else "r2"
 
-    def figure(labels: NDArray) -> float:
-        folds = _folds(task, labels, groups, random_state)
-        return float(np.mean(cross_val_score(estimator, x, labels, scoring=scoring, cv=folds, error_score="raise")))
+    def measure(values: NDArray) -> float:
+        folds = _folds(task, values, groups, random_state)
+        return float(np.mean(cross_val_score(estimator, x, values, scoring=scoring, cv=folds, error_score="raise")))
 
-    order = orders_of(len(y), groups, check_random_state(random_state))
-    count = min(n_permutations, 19 if kind == "network" else 99)
-    return figure(y), np.array([figure(y[order()]) for _ in range(count)])
+    draw_order = orders_of(len(y), groups, check_random_state(random_state))
+    observed, permuted = measure(y), np.empty(n_permutations)
+    for number in range(n_permutations):
+        permuted[number] = measure(y[draw_order()])
+        progress(number + 1, n_permutations, "permuting labels")
+    return observed, permuted
 
 
 def _folds(task: str, labels: NDArray, groups: NDArray | None, random_state: int | None) -> list[Any]:
-    """Rows to learn from and to test on: classes in equal parts, and participants on one side."""
+    """Return training and test rows: classes in equal proportions, and each participant on one side."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if task == "regression":

@@ -1,8 +1,11 @@
-"""Recovery: how close a decomposition comes to a truth that is known.
+"""Recovery: how close a decomposition comes to a known truth.
 
-Parts are compared by the variance they explain, scores by the angles between the spaces they span (Björck and Golub
-1973, Numerical methods for computing angles between linear subspaces, Mathematics of Computation 27), which no
-rotation, sign or order of the scores can change.
+Parts are compared by the variance that they explain. Scores are compared by the principal angles between the spaces
+that they span. Rotations, signs and the order of the scores do not change these angles.
+
+References
+----------
+Björck and Golub 1973, Numerical methods for computing angles between linear subspaces, Mathematics of Computation 27.
 """
 
 from __future__ import annotations
@@ -12,24 +15,28 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import subspace_angles
 from scipy.optimize import linear_sum_assignment
 
-SAME_SAMPLES = "Scores of the same samples are compared, but the first have shape {first} and the second {second}."
-
 
 def r2(truth: ArrayLike, estimate: ArrayLike) -> float:
-    """Fraction of the variance of a true part that its estimate explains.
+    """Return the fraction of the variance of a true part that its estimate explains.
 
-    ``1 - |T - E|^2 / |T|^2`` with both centred over the samples, so that where the mean was put makes no difference.
+    The value is ``1 - |T - E|^2 / |T|^2`` with T and E centred over the samples, so it does not depend on which part
+    contains the mean.
 
     Parameters
     ----------
     truth, estimate : array, shape (n_samples, ...)
-        The part as it is, and as it was found.
+        The true part and its estimate.
 
     Returns
     -------
     float
-        1 for a perfect estimate, 0 for none, negative for one that is worse than none; not a number for a truth
-        that does not vary.
+        1 for a perfect estimate, 0 for an estimate of zeros, negative for a worse estimate. NaN for a truth that does
+        not vary.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     t, e = (np.asarray(array, dtype=np.float64) for array in (truth, estimate))
     if t.shape != e.shape:
@@ -40,17 +47,22 @@ def r2(truth: ArrayLike, estimate: ArrayLike) -> float:
 
 
 def principal_angles(truth: ArrayLike, found: ArrayLike) -> NDArray:
-    """Angles between the spaces that true and found scores span, in degrees.
+    """Return the angles between the spaces that true and estimated scores span, in degrees.
 
     Parameters
     ----------
     truth, found : array, shape (n_samples, rank)
-        Scores; the ranks may differ.
+        True and estimated scores; the ranks may differ.
 
     Returns
     -------
     array, shape (smaller rank,)
-        In increasing order; 0 for a direction found exactly, 90 for one not found at all.
+        Angles in increasing order: 0 for a direction that both spaces have, 90 for orthogonal directions.
+
+    Raises
+    ------
+    ValueError
+        If the scores are not of the same samples.
 
     Examples
     --------
@@ -66,15 +78,25 @@ def principal_angles(truth: ArrayLike, found: ArrayLike) -> NDArray:
 
 
 def canonical_correlations(first: ArrayLike, second: ArrayLike) -> NDArray:
-    """Cosines of the principal angles, in decreasing order, shape (smaller rank,): 1 where both span a direction."""
+    """Return the canonical correlations of two sets of scores: the cosines of their principal angles.
+
+    Parameters
+    ----------
+    first, second : array, shape (n_samples, rank)
+        Scores of the same samples; the ranks may differ.
+
+    Returns
+    -------
+    array, shape (smaller rank,)
+        Correlations in decreasing order: 1 for a direction that both spaces have.
+    """
     return np.cos(np.radians(principal_angles(first, second)))
 
 
 def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Found scores in the order and with the signs of the true ones.
+    """Reorder estimated scores, and change their signs, so that they match the true scores.
 
-    Pairs are chosen so that their absolute correlations have the largest sum (Kuhn 1955, The Hungarian method for
-    the assignment problem).
+    Pairs are chosen so that the sum of their absolute correlations is largest (the Hungarian method, Kuhn 1955).
 
     Parameters
     ----------
@@ -86,9 +108,14 @@ def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
     Returns
     -------
     scores : array, shape (n_samples, rank)
-        Column j belongs to the true score j; zero where fewer scores were found.
+        Column j is the match of true score j; zeros if there are fewer estimated scores.
     correlations : array, shape (rank,)
-        Of each pair, not negative; 0 where there is none.
+        Absolute correlation of each pair; 0 for a true score without a match.
+
+    Raises
+    ------
+    ValueError
+        If the scores are not of the same samples.
     """
     a, b = _centred_pair(truth, found)
     scores, correlations = np.zeros((len(a), a.shape[1])), np.zeros(a.shape[1])
@@ -102,7 +129,7 @@ def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
 
 
 def _correlations(a: NDArray, b: NDArray) -> NDArray:
-    """Correlations of centred columns; 0 for a column that does not vary."""
+    """Return correlations of centred columns; 0 for a column that does not vary."""
     a, b = (array / np.maximum(np.linalg.norm(array, axis=0), np.finfo(float).tiny) for array in (a, b))
     return np.clip(a.T @ b, -1.0, 1.0)
 
@@ -110,5 +137,7 @@ def _correlations(a: NDArray, b: NDArray) -> NDArray:
 def _centred_pair(first: ArrayLike, second: ArrayLike) -> tuple[NDArray, NDArray]:
     a, b = (np.asarray(array, dtype=np.float64) for array in (first, second))
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
-        raise ValueError(SAME_SAMPLES.format(first=a.shape, second=b.shape))
+        raise ValueError(
+            f"Scores of the same samples are compared, but the first have shape {a.shape} and the second {b.shape}."
+        )
     return a - a.mean(axis=0), b - b.mean(axis=0)

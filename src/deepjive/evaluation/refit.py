@@ -1,4 +1,4 @@
-"""Fitting a model again, with the ranks that it has, and the baselines of the same sizes beside it."""
+"""Fit a model again with the ranks that it has, and fit the baselines of the same sizes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from deepjive.data.modalities import Modalities
+from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.linear.ajive import AJIVE
+
+SEPARATE = "SeparateAutoencoders"
 
 
-def refitted(model: Any, data: Modalities, **parameters: Any) -> Any:
-    """A copy of a fitted model, fitted to other data with the same ranks.
+def refitted(model: Any, data: Any, **parameters: Any) -> Any:
+    """Fit a copy of a model to other data, with the same ranks.
 
     Parameters
     ----------
     model : estimator
-        A fitted model; it is not changed.
-    data : Modalities
-        What to fit to.
+        A fitted model. It is not changed.
+    data : Modalities, mapping or sequence
+        The samples to fit to.
     **parameters
-        Parameters that are to differ, such as ``max_epochs``; those that the estimator does not have are left out.
+        Parameters of the copy that differ from the model's, such as ``max_epochs``. Parameters that the estimator does
+        not have are ignored.
 
     Returns
     -------
     estimator
+        The fitted copy.
     """
     known = model.get_params(deep=False)
     wanted = {"joint_rank": model.joint_rank_, "individual_ranks": dict(model.individual_ranks_), "verbose": 0}
@@ -42,80 +47,88 @@ def refitted(model: Any, data: Modalities, **parameters: Any) -> Any:
         return copy.fit(data)
 
 
-def baselines(model: Any, data: Modalities, random_state: int = 0) -> dict[str, Any]:
-    """AJIVE and, beside a deep model, separate autoencoders: of the same sizes, fitted to the same samples.
+def baselines(model: Any, data: Any, random_state: int | None = 0) -> dict[str, Any]:
+    """Fit the baselines of a model: the same sizes, the same samples.
 
     Parameters
     ----------
     model : estimator
         A fitted model.
-    data : Modalities
-        The samples it was fitted to.
-    random_state : int
+    data : Modalities, mapping or sequence
+        The samples that the model was fitted to.
+    random_state : int or None, default=0
         Seed.
 
     Returns
     -------
     dict of str to estimator
-        By name: ``"AJIVE"``, but not beside itself, and ``"SeparateAutoencoders"``.
+        ``"AJIVE"``, unless the model is itself of this class, and for a deep model ``"SeparateAutoencoders"``.
     """
-    found = {}
-    if type(model).__name__ != "AJIVE":
-        found["AJIVE"] = _ajive(model, data, random_state)
-    if is_deep(model):
-        found["SeparateAutoencoders"] = _separate(model, data, random_state)
-    return found
-
-
-def is_deep(model: Any) -> bool:
-    """Whether a model was trained."""
-    return hasattr(model, "history_")
+    data, models = as_modalities(data), {}
+    if type(model) is not AJIVE:
+        models["AJIVE"] = _ajive(model, data, random_state)
+    if model.is_stochastic:
+        models[SEPARATE] = _separate(model, data, random_state)
+    return models
 
 
 def complete(data: Modalities) -> Modalities:
-    """The samples that have every modality."""
+    """Return the samples that have every modality."""
     return data if data.present.all() else data[np.flatnonzero(data.present.all(axis=1))]
 
 
-def with_groups(data: Modalities, groups: ArrayLike | None) -> Modalities:
-    """The samples, with their participants if any are given; errors are those of `Modalities`."""
-    return data if groups is None else Modalities(data, groups=groups)
+def with_groups(data: Any, groups: ArrayLike | None) -> Modalities:
+    """Return the samples as Modalities, with their participants if `groups` is given.
+
+    Parameters
+    ----------
+    data : Modalities, mapping or sequence
+        Samples.
+    groups : array, shape (n_samples,), or None
+        The participant of each sample. None keeps the groups of `data`.
+
+    Returns
+    -------
+    Modalities
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length.
+    """
+    return as_modalities(data) if groups is None else Modalities(as_modalities(data), groups=groups)
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the warnings that a small budget gives rise to."""
+    """Suppress the warnings that a small budget of epochs causes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
 
 def _sizes(model: Any, data: Modalities) -> dict[str, int]:
-    """Joint and individual rank of each modality together, as far as the data allow."""
+    """Return joint plus individual rank of each modality, at most as large as the data allow."""
     limits = {name: min(len(data) - 1, math.prod(shape)) for name, shape in data.shapes.items()}
     return {name: min(model.joint_rank_ + rank, limits[name]) for name, rank in model.individual_ranks_.items()}
 
 
-def _ajive(model: Any, data: Modalities, random_state: int) -> Any:
-    from deepjive.linear.ajive import AJIVE
-
+def _ajive(model: Any, data: Modalities, random_state: int | None) -> Any:
     sizes = _sizes(model, data)
     joint_rank = min([model.joint_rank_, *sizes.values()])
-    individual = {name: size - joint_rank for name, size in sizes.items()}
-    missing = getattr(model, "missing", "error")
-    fixed = AJIVE(
+    individual_ranks = {name: size - joint_rank for name, size in sizes.items()}
+    return AJIVE(
         signal_ranks=sizes,
         joint_rank=joint_rank,
-        individual_ranks=individual,
+        individual_ranks=individual_ranks,
         n_wedin=0,
         n_random=0,
-        missing=missing,
+        missing=getattr(model, "missing", "error"),
         random_state=random_state,
-    )
-    return fixed.fit(data)
+    ).fit(data)
 
 
-def _separate(model: Any, data: Modalities, random_state: int) -> Any:
+def _separate(model: Any, data: Modalities, random_state: int | None) -> Any:
     from deepjive.deep.baseline import SeparateAutoencoders
 
     separate = SeparateAutoencoders(ranks=_sizes(model, data))

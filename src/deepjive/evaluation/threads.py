@@ -1,7 +1,6 @@
-"""Processor threads: one for regressions on a few scores, whose matrices are too small to share out.
+"""One CPU thread for regressions on a few scores, whose matrices are too small for several threads.
 
-On a busy machine two threads make a small probe several times slower than one. threadpoolctl comes with
-scikit-learn.
+On a busy machine two threads make a small probe several times slower than one thread.
 """
 
 from __future__ import annotations

@@ -61,10 +61,11 @@ from deepjive.linear.refit import data_of, rotation_from, with_ranks_of
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import explained_noise
 from deepjive.progress import Progress, silent
+from deepjive.results import Result
 
 
-@dataclass(frozen=True)
-class Intervals:
+@dataclass(frozen=True, repr=False)
+class Intervals(Result):
     """Bootstrap intervals.
 
     Attributes
@@ -84,6 +85,19 @@ class Intervals:
     joint_loadings: dict[str, NDArray]
     individual_loadings: dict[str, NDArray]
     variance_draws: dict[str, dict[str, NDArray]]
+
+    def _summary(self) -> str:
+        joint = {name: limits["joint"] for name, limits in self.variance_explained.items()}
+        limits = ", ".join(f"{name} {lower:.2f} to {upper:.2f}" for name, (lower, upper) in joint.items())
+        n_draws = len(next(iter(self.variance_draws.values()))["joint"])
+        return f"{self.level:.0%} intervals, joint variance explained: {limits}; {n_draws} draws"
+
+    def _table(self) -> Any:
+        return [
+            {"modality": name, "part": part, "lower": lower, "upper": upper, "level": self.level}
+            for name, parts in self.variance_explained.items()
+            for part, (lower, upper) in parts.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def bootstrap(
     *,
     n_draws: int = 200,
     level: float = 0.9,
-    random_state: Any = None,
+    random_state: Any = 0,
     progress: Progress = silent,
 ) -> Intervals:
     """Bootstrap intervals for the variance explained and the loadings of a fitted linear model.
@@ -124,7 +138,7 @@ def bootstrap(
         Number of draws, at least 2.
     level : float, default=0.9
         Coverage of each interval, between 0 and 1.
-    random_state : int, RandomState, Generator or None, default=None
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the draws.
     progress : callable, default=silent
         Called as ``progress(done, total, message)`` after every draw and after the intervals of every modality.

@@ -46,6 +46,7 @@ from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.progress import Progress, silent
+from deepjive.results import Result
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, and a joint component is "
@@ -54,8 +55,8 @@ TOO_MANY_COMPONENTS = (
 TIE = 1 - 1e-12  # equal statistics may differ by rounding, and ties count as exceeding
 
 
-@dataclass(frozen=True)
-class JointTest:
+@dataclass(frozen=True, repr=False)
+class JointTest(Result):
     """Permutation tests of joint components.
 
     Attributes
@@ -79,9 +80,19 @@ class JointTest:
     permuted: NDArray
     by_modality: dict[str, NDArray]
 
+    def _summary(self) -> str:
+        tests = zip(self.statistics, self.p_values, strict=True)
+        components = ", ".join(f"{number}: {value:.3g} (p={p:.3g})" for number, (value, p) in enumerate(tests, 1))
+        return f"joint components, squared singular value {components or 'none'}; {self.permuted.shape[1]} permutations"
 
-@dataclass(frozen=True)
-class FeatureTest:
+    def _table(self) -> Any:
+        columns = {f"p_value_{name}": p_values for name, p_values in self.by_modality.items()}
+        numbers = np.arange(1, len(self.p_values) + 1)
+        return {"component": numbers, "statistic": self.statistics, "p_value": self.p_values, **columns}
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureTest(Result):
     """Jackstraw tests of the features of one modality.
 
     Attributes
@@ -101,6 +112,19 @@ class FeatureTest:
     permuted: NDArray
     counted: NDArray[np.bool_]
 
+    def _summary(self) -> str:
+        tested, significant = int(self.counted.sum()), int(np.sum(self.q_values[self.counted] < 0.05))
+        return (
+            f"{tested} features tested: {significant} with q < 0.05, largest fraction explained "
+            f"{self.explained.max(initial=0.0):.2f}, smallest p={self.p_values.min(initial=1.0):.3g}, "
+            f"{len(self.permuted)} permuted features"
+        )
+
+    def _table(self) -> Any:
+        indices = {f"axis_{axis}": index.ravel() for axis, index in enumerate(np.indices(self.p_values.shape))}
+        maps = {"explained": self.explained, "p_value": self.p_values, "q_value": self.q_values, "tested": self.counted}
+        return {**indices, **{name: values.ravel() for name, values in maps.items()}}
+
     @property
     def q_values(self) -> NDArray:
         """False discovery rate among the features with a p-value at most as large (Benjamini and Hochberg 1995)."""
@@ -111,10 +135,10 @@ class FeatureTest:
 
 def permutation_test(
     model: Any,
-    n_permutations: int = 1000,
+    n_permutations: int = 999,
     *,
     n_components: int | None = None,
-    random_state: Any = None,
+    random_state: Any = 0,
     progress: Progress = silent,
 ) -> JointTest:
     """Permutation p-values of joint components.
@@ -127,12 +151,12 @@ def permutation_test(
     model : AJIVE, HeteroJIVE or JIVE
         A fitted model. The test uses its signal scores. In JIVE these are the leading joint_rank + individual_rank
         components of each modality. The p-values do not account for a choice of ranks from the same data.
-    n_permutations : int, default=1000
+    n_permutations : int, default=999
         Number of permutations; with more than two modalities, of each modality. The smallest possible p-value is
         ``1 / (n_permutations + 1)``.
     n_components : int, optional
         Number of components to test, in order of agreement. The default is the model's joint rank.
-    random_state : int, RandomState, Generator or None, default=None
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the permutations.
     progress : callable, default=silent
         Called as ``progress(done, total, message)`` after every permutation.
@@ -183,7 +207,7 @@ def jackstraw(
     component: int | None = None,
     n_repeats: int = 50,
     share: float = 0.1,
-    random_state: Any = None,
+    random_state: Any = 0,
     progress: Progress = silent,
 ) -> FeatureTest:
     """Jackstraw p-values: which features of a modality carry joint components.
@@ -203,7 +227,7 @@ def jackstraw(
     share : float, default=0.1
         Share of the features that are permuted in one repeat. It should be small, so that the joint scores hardly
         change. There are ``n_repeats * share`` permuted features for every feature.
-    random_state : int, RandomState, Generator or None, default=None
+    random_state : int, RandomState, Generator or None, default=0
         Seed of the permutations.
     progress : callable, default=silent
         Called as ``progress(done, total, message)`` after every repeat.

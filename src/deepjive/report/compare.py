@@ -21,7 +21,7 @@ from deepjive.report.study import Section, write_study
 from deepjive.report.words import READ_VARIANCE, enumeration
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
 
 TITLE = "Runs side by side"
 LEAD = (

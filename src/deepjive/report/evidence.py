@@ -10,7 +10,7 @@ import numpy as np
 from deepjive.report.words import enumeration
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
     from deepjive.evaluation.null import JointStructureTest
 
 READ_STRUCTURE = (

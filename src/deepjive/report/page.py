@@ -25,8 +25,8 @@ from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.diagnostics import Finding
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.results import Finding
 
 EXAMPLES, VOLUMES = 6, 3
 
@@ -137,7 +137,7 @@ def _evidence(
     evidence: Evidence | Sequence[Any] | None, failures: Sequence[Finding] | None
 ) -> tuple[list[Table], Sequence[Finding] | None, str]:
     """Tables, failures, and the sentence that stands above the tables."""
-    from deepjive.evaluation.evidence import Evidence
+    from deepjive.evaluation.evidence_study import Evidence
 
     if not isinstance(evidence, Evidence):
         return [Table(*table) for table in evidence or []], failures, words.READ_EVIDENCE

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepjive import DeepJIVE
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.deep.constraints.expectation import Expectation, expected_of
 from deepjive.deep.training import objective
 from deepjive.deep.training.batches import Batches, Scaling

@@ -9,9 +9,9 @@ import pytest
 
 import deepjive
 from deepjive import DeepJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks, without_joint
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 
 from ..fitting import fitted
 

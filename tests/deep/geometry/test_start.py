@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from deepjive import AJIVE, DeepJIVE
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.geometry import unrolling
 from deepjive.deep.geometry.start import ScaledSignal
 from deepjive.deep.geometry.unrolling import unrolled_scores
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 
 from ..fitting import fitted
 

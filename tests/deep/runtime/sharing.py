@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from deepjive import DeepJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.deep.constraints.orthogonality import Adversary
 from deepjive.deep.runtime.distributed import as_in_first, number, processes
 from deepjive.deep.runtime.launch import launched

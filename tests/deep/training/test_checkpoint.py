@@ -17,6 +17,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import DeepJIVE, Modalities, Runtime
+from deepjive.datasets import Synthetic
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.training import checkpoint
 from deepjive.deep.training.checkpoint import FILE, Checkpoint, CheckpointError

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from deepjive import AJIVE, DeepJIVE, Modalities, Runtime, load
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.geometry.start import ScaledSignal
 from deepjive.deep.networks import Decoder, Encoder
@@ -22,7 +23,7 @@ from deepjive.deep.training import checkpoint, coordinates
 from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.checkpoint import CheckpointError
 from deepjive.deep.training.coordinates import coordinates_of, narrow, widen
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 
 from ..fitting import CutError, cut_after
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from deepjive import DeepJIVE, Runtime
 from deepjive.data.modalities import Modalities
-from deepjive.datasets.synthetic import Synthetic
+from deepjive.datasets import Synthetic
 from deepjive.deep.networks import Encoder
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import AHEAD, Batches, Scaling, read_ahead

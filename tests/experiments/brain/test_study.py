@@ -6,9 +6,9 @@ pytest.importorskip("nibabel")
 pytest.importorskip("nilearn")
 
 from deepjive import AJIVE, Modalities
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.experiments.brain import study as module
-from deepjive.imaging.cohort import Cohort
+from deepjive.imaging import Cohort
 
 N = 60
 

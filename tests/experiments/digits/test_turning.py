@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive.evaluation.cross_prediction import cross_prediction
+from deepjive.evaluation import cross_prediction
 from deepjive.experiments.digits.data.rotation import turned
 from deepjive.experiments.digits.turning import explained_by_turning, explained_in_windows, scores_over_turns
 

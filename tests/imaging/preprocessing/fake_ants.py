@@ -72,7 +72,7 @@ def registration(fixed: Image, moving: Image, **settings: Any) -> dict[str, list
 def apply_transforms(
     fixed: Image, moving: Image, transforms: list[str], whichtoinvert: Any = None, compose: str | None = None
 ) -> Any:
-    from deepjive.imaging.grid import Grid, resampled
+    from deepjive.imaging import Grid, resampled
 
     names = [Path(path).name for path in transforms]
     ASKED.append(

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from deepjive.data.readers.guard import MissingExtraError
-from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging import PreprocessingSettings, Subject, mni_grid, preprocess_subject, template
 from deepjive.imaging.preprocessing.ants import AntsEngine, jacobian
 from deepjive.imaging.preprocessing.derivative import sidecar_of
 from deepjive.imaging.preprocessing.protocol import run_protocol
-from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
 from tests.imaging.preprocessing.tiny_engine import write_bids
 
 from . import fake_ants

@@ -3,8 +3,7 @@ import multiprocessing
 
 import pytest
 
-from deepjive.imaging.preprocessing.cohort import preprocess_cohort
-from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject
+from deepjive.imaging import PreprocessingSettings, Subject, preprocess_cohort
 from tests.imaging.preprocessing.tiny_engine import CRASHES, FAILS, VOXEL, TinyEngine, write_bids
 
 pytest.importorskip("nilearn")

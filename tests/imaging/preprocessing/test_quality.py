@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepjive.imaging.grid import mni_grid, resampled, template
+from deepjive.imaging import mni_grid, resampled, template
 from deepjive.imaging.preprocessing.quality import LIMITS, alignment, flags_of, outliers, pet_quality, t1_quality
 
 pytest.importorskip("nilearn")

@@ -5,10 +5,9 @@ import csv
 import numpy as np
 import pytest
 
-from deepjive.imaging.grid import mni_grid, resampled, template
+from deepjive.imaging import REFERENCES, mni_grid, reference_region, resampled, template
 from deepjive.imaging.preprocessing.maps import label_of, region_of, uptake_ratios
 from deepjive.imaging.preprocessing.protocol import PreprocessingError
-from deepjive.imaging.regions import REFERENCES, reference_region
 
 pytest.importorskip("nilearn")
 nibabel = pytest.importorskip("nibabel")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deepjive.data.readers.guard import UnreadableError
-from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging import mni_grid, template
 from deepjive.imaging.preprocessing.scans import MIDDLE, centre_of, load_scan, prepare, scan_of
 
 pytest.importorskip("nilearn")

@@ -5,10 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from deepjive.imaging.grid import template
+from deepjive.imaging import PreprocessingSettings, Subject, preprocess_subject, template
 from deepjive.imaging.preprocessing.protocol import PreprocessingError, run_protocol
 from deepjive.imaging.preprocessing.spm import SpmEngine
-from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
 from tests.imaging.preprocessing.tiny_engine import VOXEL, write_bids
 
 from . import fake_spm

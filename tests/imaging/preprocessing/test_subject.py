@@ -5,13 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from deepjive.imaging.bids import find_scans
-from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging import (
+    PreprocessingSettings,
+    Subject,
+    find_scans,
+    mni_grid,
+    preprocess_subject,
+    reference_region,
+    template,
+)
 from deepjive.imaging.preprocessing import derivative
 from deepjive.imaging.preprocessing.protocol import checksum
 from deepjive.imaging.preprocessing.scans import load_scan
-from deepjive.imaging.preprocessing.subject import PreprocessingSettings, Subject, preprocess_subject
-from deepjive.imaging.regions import reference_region
 from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, pet_scan, t1_scan, write_bids
 
 pytest.importorskip("nilearn")

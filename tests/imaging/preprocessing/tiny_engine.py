@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepjive.imaging.grid import mni_grid, template
+from deepjive.imaging import mni_grid, template
 from deepjive.imaging.preprocessing.protocol import Step
 from deepjive.imaging.preprocessing.scans import load_scan, prepare, save_scan
 

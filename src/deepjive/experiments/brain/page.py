@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepjive.evaluation.bootstrap_maps import BootstrapMaps
+from deepjive.evaluation.map_bootstrap import BootstrapMaps
 from deepjive.experiments.brain.figures import brain_maps, masked, titles
 from deepjive.experiments.brain.study import FEW, BrainStudy
 from deepjive.imaging.grid import Grid, mni_grid, template

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.datasets.anatomy import REGIONS
-from deepjive.evaluation.bootstrap_maps import BootstrapMaps
-from deepjive.evaluation.covariation import Covariation
+from deepjive.evaluation.covariation_maps import Covariation
+from deepjive.evaluation.map_bootstrap import BootstrapMaps
 from deepjive.imaging.grid import Grid, sphere_distance
 
 RADIUS = 10.0

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from deepjive.data.groups import exchangeable
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
-from deepjive.evaluation.bootstrap_maps import BootstrapMaps, bootstrap_maps
-from deepjive.evaluation.covariation import Covariation, covariation, dice_of_strongest
+from deepjive.evaluation.covariation_maps import Covariation, covariation, dice_of_strongest
+from deepjive.evaluation.map_bootstrap import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import with_groups
@@ -33,6 +33,7 @@ from deepjive.experiments.brain.diagnosis import (
 from deepjive.experiments.brain.regions import Interval, region_intervals, region_table
 from deepjive.imaging.cohort import Cohort
 from deepjive.imaging.grid import mni_grid, template
+from deepjive.progress import Progress
 
 POSITIVE, NEGATIVE = "AD", "CN"
 FEW = "accuracy, 20 labelled"
@@ -230,7 +231,7 @@ def brain_study(
         kept: dict[str, Any] = {"random_state": seed, "folder": folder}
         kept |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
         telling = _telling(say, n_draws, study.seconds["DeepJIVE"])
-        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, on_draw=telling, **kept)
+        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, progress=telling, **kept)
         study.bootstrap = drawn.turned() if turned else drawn
         study.intervals = region_intervals(study.bootstrap, mni_grid(voxel), mask)
     return study, models["DeepJIVE"]
@@ -317,9 +318,7 @@ def _probe(fitted: NDArray, learned: pd.DataFrame, held_out: NDArray, tested: pd
     return {str(name): float(1.0 - error) for name, error in zip(tested, errors, strict=True)}
 
 
-def _telling(say: Say, n_draws: int, seconds: float) -> Callable[[int, float], None]:
+def _telling(say: Say, n_draws: int, seconds: float) -> Progress:
     """Tell the cost of refits before the first (of whole ones), and what is left of it after each."""
     say(f"Fitting to {n_draws} draws of participants, about {seconds:.0f} s each: {seconds * n_draws / 60:.0f} minutes")
-    return lambda done, last: say(
-        f"Draw {done} of {n_draws}: {last:.0f} s; about {last * (n_draws - done) / 60:.0f} minutes left"
-    )
+    return lambda done, total, message: say(f"Draw {done} of {n_draws}: {message}")

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
-from deepjive.evaluation.cross_prediction import cross_prediction
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.recovery import r2
+from deepjive.evaluation.score_prediction import cross_prediction
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.classification import held_out_accuracy, logistic
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import rotate
 
 from deepjive import AJIVE
-from deepjive.evaluation.recovery import r2
+from deepjive.evaluation import r2
 from deepjive.experiments.digits.data.mnist import DigitImages, load_digit_images
 from deepjive.experiments.digits.data.overlay import overlay
 from deepjive.experiments.digits.data.pairs import rotated, same_class, shuffled_pairs
