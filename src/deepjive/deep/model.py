@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepjive.deep.constraints.identity import Identity, Latents, Merged
+from deepjive.deep.constraints.identity import Identity, Latents
 from deepjive.deep.constraints.orthogonality import Orthogonality
 from deepjive.deep.constraints.presence import Presence
 from deepjive.deep.networks import NetworkBuilder
@@ -59,7 +59,7 @@ class Network(nn.Module):
         conditioned: bool,
     ) -> None:
         super().__init__()
-        width = identity.features if isinstance(identity, Merged) and joint_rank else joint_rank
+        width = identity.latent_width
         extra = joint_rank if conditioned else 0
         self.joint_encoders = nn.ModuleList(builder.encoder(width) for builder in builders)
         self.joint_decoders = nn.ModuleList(builder.decoder(joint_rank) for builder in builders)

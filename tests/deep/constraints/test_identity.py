@@ -18,7 +18,7 @@ def constraints(rank: int = 2) -> list[Identity]:
 
 @pytest.mark.parametrize("identity", constraints(), ids=lambda i: type(i).__name__)
 def test_scores_without_a_modality_do_not_depend_on_it(identity: Identity) -> None:
-    width = identity.features if isinstance(identity, Merged) else 2
+    width = identity.latent_width
     latents = [torch.randn(16, width) for _ in range(3)]
     changed = [latents[0], latents[1] + 5.0, latents[2]]
     before = identity.without(identity.prepared(latents), 1)
