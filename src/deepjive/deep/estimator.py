@@ -35,10 +35,10 @@ from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.objective import ObjectiveName, phases_of
 from deepjive.deep.training.phases import train_in_turn
-from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.progress import progress_bar
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -278,13 +278,13 @@ class DeepJIVE(JointIndividualModel):
         found = len(candidates(data, np.random.default_rng(0)))
         if found < MIN_SAMPLES:
             raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=found))
-        with steps_of(self.verbose) as on_step:
+        with progress_bar(bool(self.verbose)) as progress:
             return select_ranks(
                 data,
                 joint_rank=joint_rank,
                 individual_ranks=individual_ranks,
                 seed=_seed(self.random_state),
-                on_step=on_step,
+                progress=progress,
             )
 
     def _checked_for_fit(self, X: Any) -> Modalities:
@@ -372,9 +372,9 @@ class DeepJIVE(JointIndividualModel):
         narrowed = batches.in_coordinates(coordinates)
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
-        names = [phase.name for phase in phases]
-        with progress_of(self.verbose * is_first(), names, self.max_epochs) as on_epoch, threads_for(narrowed.shapes):
-            self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, begun, saved)
+        with progress_bar(bool(self.verbose and is_first())) as progress, threads_for(narrowed.shapes):
+            trained = train_in_turn(phases, job, checkpoint, begun, saved, progress=progress)
+        self.history_, self.interrupted_ = trained
         widen(self.network_)
         offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
         self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}

@@ -212,15 +212,15 @@ def test_ctrl_c_reaches_the_training_of_a_real_process(tmp_path: Path, small: Sy
     code = f"""
 import os, signal, threading, numpy as np, warnings
 from deepjive import DeepJIVE
-from deepjive.deep.training.steps import Steps
+from deepjive.deep.training.steps import EagerSteps
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs that a shell runs in the background ignore it
-update, seen = Steps.update, []
+update, seen = EagerSteps.update, []
 def update_and_interrupt(steps):
     update(steps)
     seen.append(1)
     if len(seen) == 10:
         os.kill(os.getpid(), signal.SIGINT)
-Steps.update = update_and_interrupt
+EagerSteps.update = update_and_interrupt
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
 with warnings.catch_warnings(record=True) as caught:
     model = DeepJIVE(1, 1, random_state=0).fit(data)

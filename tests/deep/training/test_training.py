@@ -20,8 +20,9 @@ from deepjive.deep.networks import Encoder
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import AHEAD, Batches, Scaling, read_ahead
 from deepjive.deep.training.objective import JointPhase, phases_of
+from deepjive.deep.training.optimizers import parameter_groups
 from deepjive.deep.training.plateau import Plateau
-from deepjive.deep.training.training import TrainingError, _groups, evaluate
+from deepjive.deep.training.training import TrainingError, evaluate
 
 from ..fitting import fitted
 
@@ -59,7 +60,7 @@ def test_moving_average_is_applied_and_taken_off_again() -> None:
 
 def test_linear_maps_of_very_many_inputs_take_smaller_steps() -> None:
     encoder = Encoder("dense", (4000,), 2)
-    rates = {id(weight): group["lr"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    rates = {id(weight): group["lr"] for group in parameter_groups(encoder, 0.1, 1e-2) for weight in group["params"]}
     assert len(rates) == len(list(encoder.parameters()))
     first, *_, last = (layer for layer in encoder.correction.modules() if isinstance(layer, nn.Linear))
     assert rates[id(encoder.linear.weight)] == rates[id(first.weight)] == pytest.approx(1e-2 / 4)
@@ -68,7 +69,11 @@ def test_linear_maps_of_very_many_inputs_take_smaller_steps() -> None:
 
 def test_only_corrections_decay() -> None:
     encoder = Encoder("dense", (4000,), 2)
-    decays = {id(weight): group["weight_decay"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    decays = {
+        id(weight): group["weight_decay"]
+        for group in parameter_groups(encoder, 0.1, 1e-2)
+        for weight in group["params"]
+    }
     linear = {id(weight) for weight in encoder.linear.parameters()}
     assert {decays[key] for key in linear} == {0.0}
     assert {decays[key] for key in decays.keys() - linear} == {0.1}

@@ -42,8 +42,8 @@ NEEDS_ALL = (
 )
 
 NEEDS_ALL_TO_FIT = (
-    "identity='merged' computes joint scores by one network over all modalities. Every sample then needs all of them, "
-    "and {count} of {n} samples do not have all. Fit with identity='explicit' or 'exchange', which accept such samples, "
+    "identity='merged' computes joint scores by one network over all modalities, so that every sample needs all, "
+    "and {count} of {n} samples do not. Fit with identity='explicit' or 'exchange', which accept such samples, "
     "or fit to the complete samples: data[data.present.all(axis=1)]."
 )
 
@@ -119,7 +119,7 @@ class Identity(nn.Module, ABC):
         return scores.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * scores).sum(0)
 
     def shares(self, presence: Presence, k: int) -> Tensor:
-        """Weights (n_scores, batch) of the scores of `without` in their mean; for a sample they add up to 1, or to 0."""
+        """Weights (n_scores, batch) of the scores of `without` in their mean; their sum for a sample is 1, or 0."""
         available = self.available(presence, k)
         return available / available.sum(0).clamp_min(1.0)
 
@@ -206,7 +206,7 @@ class Exchange(Identity):
 class Merged(Identity):
     """One network combines the latents of all modalities into joint scores.
 
-    Where a modality is left out, zeros and a flag replace its latent, and the other latents are scaled up in proportion.
+    Where a modality is left out, zeros and a flag replace its latent, and the other latents are scaled up.
     """
 
     needs_all_modalities, has_term, decodes_each_latent = True, False, False

@@ -49,7 +49,7 @@ class Presence:
     def measured(self, k: int) -> Tensor:
         """Weights (batch,) of the samples that have modality `k`.
 
-        Over all processes the weights add up to the number of processes, since the losses of the processes are averaged.
+        Over all processes the weights add up to the number of processes, since losses are averaged.
         """
         return self._weights(lambda present: present[:, k])
 
