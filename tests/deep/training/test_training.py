@@ -249,7 +249,7 @@ def test_the_weight_of_a_learned_penalty_rises_and_that_of_an_adversary_only_onc
     for i, phase in enumerate(history["phase"]):
         penalty = history["train_total"][i] - np.nansum([history[f"train_{name}"][i] for name in losses])
         weights.setdefault(phase, []).append(penalty / history["train_orthogonality"][i])
-    # the difference of terms of size 1, divided by a penalty of about 0.01, loses four of seven digits
+    # means of terms in single precision, subtracted from each other and divided by a small penalty
     np.testing.assert_allclose(weights["individual"], [0, 1, 2, 2], atol=2e-3)
     np.testing.assert_allclose(weights["refinement"], refinement, atol=2e-3)
 
