@@ -1,4 +1,4 @@
-"""What steps of training cost on a GPU: recorded and one by one, beside the least time that the device would need.
+"""What steps of training cost on a GPU: captured and one by one, beside the least time that the device would need.
 
     python benchmarks/gpu.py                       # an NVIDIA device, about two minutes
     python benchmarks/gpu.py --case tables --accelerator cpu
@@ -34,11 +34,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from deepjive.deep.estimator import DeepJIVE
 from deepjive.deep.runtime.launch import launched
 from deepjive.deep.runtime.settings import Runtime
-from deepjive.deep.training import training
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import Scaling
 from deepjive.deep.training.objective import RefinementPhase
-from deepjive.deep.training.steps import FIRST, RecordedSteps, Steps
+from deepjive.deep.training.optimizers import optimizers_of
+from deepjive.deep.training.settings import TrainingSettings
+from deepjive.deep.training.steps import EAGER_STEPS, CapturedSteps, EagerSteps, Steps
 from deepjive.experiments.digits.paired_digits import deep_settings
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
@@ -79,13 +80,13 @@ def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tu
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
     phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight_)
     modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
-    chosen = settings.TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
-    module, optimizers = training._set_up(phase, modules, fabric, chosen)
+    chosen = TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
+    module, *optimizers = fabric.setup(phase, *optimizers_of(phase, modules, chosen))
     pieces = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
     many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]
     phase.renew([(many, None)], [(many, None)])
-    kind = RecordedSteps if recorded else Steps
-    steps, average = kind(module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
+    eager, average = EagerSteps(module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
+    steps: Steps = CapturedSteps(eager) if recorded else eager
     modules.train()
 
     def step() -> None:
@@ -131,7 +132,7 @@ def measure(name: str, precision: str, recorded: bool, options: argparse.Namespa
     modules, step = prepared(case, precision, options.accelerator, recorded)
     with FlopCounterMode(display=False) as counter:
         step()
-    for _ in range(FIRST + 2):
+    for _ in range(EAGER_STEPS + 2):
         step()
     took = statistics.median(seconds(step, options.steps, wait) for _ in range(options.repeats))
     activity = ProfilerActivity.CUDA if options.accelerator == "cuda" else ProfilerActivity.CPU

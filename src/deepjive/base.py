@@ -138,24 +138,6 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return []
 
-    @property
-    def needs_all_modalities(self) -> bool:
-        """Whether joint scores of a sample can be computed only if the sample has every modality."""
-        return False
-
-    @property
-    def is_stochastic(self) -> bool:
-        """Whether two seeds give different scores for the same ranks, beyond the sign and order of the scores.
-
-        Random draws that only choose the ranks, such as the bounds of AJIVE, do not count.
-        """
-        return False
-
-    def diagnostics(self) -> list[Any]:
-        """Return findings about the training; an empty list if there are none, or the model is not trained by steps."""
-        check_is_fitted(self)
-        return []
-
     def transform(self, X: Any) -> NDArray:
         """Compute the joint scores of fitted or new samples.
 

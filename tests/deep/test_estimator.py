@@ -17,9 +17,7 @@ from torch import nn
 import deepjive as dj
 from deepjive import DeepJIVE, Runtime
 from deepjive.datasets import Synthetic, make_synthetic
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.evaluation import r2
-from deepjive.evaluation.recovery import r2
 
 from .fitting import fitted
 

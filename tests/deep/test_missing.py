@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from deepjive import DeepJIVE, Modalities, Runtime, SeparateAutoencoders, load
 from deepjive.datasets import Synthetic, make_synthetic
-from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Whitening
 from deepjive.deep.constraints.orthogonality import Adversary, ClosedForm, Learned, Regression
 from deepjive.deep.constraints.presence import Presence

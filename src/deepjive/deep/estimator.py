@@ -41,10 +41,10 @@ from deepjive.deep.training.first_pass import FirstPass
 from deepjive.deep.training.objective import ObjectiveName, phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.plan import Plan
-from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.progress import progress_bar
 from deepjive.results import Finding
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
@@ -348,13 +348,13 @@ class DeepJIVE(JointIndividualModel):
         n_complete = len(candidates(data, np.random.default_rng(0)))
         if n_complete < MIN_SAMPLES:
             raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=n_complete))
-        with steps_of(self.verbose) as on_step:
+        with progress_bar(bool(self.verbose)) as progress:
             return select_ranks(
                 data,
                 joint_rank=joint_rank,
                 individual_ranks=individual_ranks,
                 seed=_seed(self.random_state),
-                on_step=on_step,
+                progress=progress,
             )
 
     def _fit(self, data: Modalities, first_pass: FirstPass, fabric: Any, checkpoint: Checkpoint | None) -> None:
@@ -431,9 +431,9 @@ class DeepJIVE(JointIndividualModel):
         narrowed = batches.in_coordinates(coordinates)
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
-        names = [phase.name for phase in phases]
-        with progress_of(self.verbose * is_first(), names, self.max_epochs) as on_epoch, threads_for(narrowed.shapes):
-            self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, plan.as_dict(), saved)
+        with progress_bar(bool(self.verbose and is_first())) as progress, threads_for(narrowed.shapes):
+            trained = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
+        self.history_, self.interrupted_ = trained
         widen(self.network_)
         return train_rows
 

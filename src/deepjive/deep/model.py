@@ -3,8 +3,12 @@
     z_k   = EJ_k(x_k)      z_J = identity(z_1, ..., z_K)      J_k = DJ_k(z_J)
     z_S,k = ES_k(x_k)                                         S_k = DS_k(z_S,k)   or, conditioned, DS_k(z_S,k, z_J)
 
-All tensors are centred and scaled data, one list entry a modality. Source: DeepJIVE (arXiv 2507.19682), section 2.3.1,
-as summarised publicly.
+Here x_k is modality k, z_J and z_S,k are the joint and the individual scores, and J_k and S_k are the joint and the
+individual part. All tensors are centred and scaled data, and each list has one entry for every modality.
+
+References
+----------
+DeepJIVE (arXiv 2507.19682), section 2.3.1, as summarised publicly.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepjive.deep.constraints.identity import Identity, Latents, Merged
+from deepjive.deep.constraints.identity import Identity, Latents
 from deepjive.deep.constraints.orthogonality import Orthogonality
 from deepjive.deep.constraints.presence import Presence
 from deepjive.deep.networks import NetworkBuilder
@@ -33,20 +37,20 @@ class Network(nn.Module):
     individual_ranks : sequence of int
         Number of individual scores of each modality.
     identity : Identity
-        What ties the joint scores.
+        Identity constraint, which makes the joint scores from the joint latents.
     orthogonality : Orthogonality or None
-        What keeps the individual scores from the joint ones.
+        Orthogonality constraint of the individual scores.
     conditioned : bool
-        Whether individual decoders also see the joint scores.
+        Whether individual decoders also receive the joint scores.
 
     Attributes
     ----------
     coordinates : dict of int to Coordinates
-        Of the modalities that it is trained on in coordinates; none once it is fitted.
+        Coordinates of the modalities that are in coordinates during training; empty for a fitted network.
     built : tuple of bool
-        Whether the networks of each modality are deepjive's, and not the user's own.
+        Whether the networks of each modality are deepjive's, rather than the user's own.
     frozen : frozenset of str
-        Names of the weights that came frozen, as of a pretrained network; they are never trained.
+        Names of the weights that were frozen from the start, as in a pretrained network; they are never trained.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class Network(nn.Module):
         conditioned: bool,
     ) -> None:
         super().__init__()
-        width = identity.features if isinstance(identity, Merged) and joint_rank else joint_rank
+        width = identity.latent_width
         extra = joint_rank if conditioned else 0
         self.joint_encoders = nn.ModuleList(builder.encoder(width) for builder in builders)
         self.joint_decoders = nn.ModuleList(builder.decoder(joint_rank) for builder in builders)
@@ -80,43 +84,44 @@ class Network(nn.Module):
 
     @property
     def joint_modules(self) -> list[nn.Module]:
-        """What the joint part is made of."""
+        """The modules of the joint parts."""
         return [self.joint_encoders, self.joint_decoders, self.identity]
 
     @property
     def individual_modules(self) -> list[nn.Module]:
-        """What the individual parts are made of."""
+        """The modules of the individual parts."""
         return [self.individual_encoders, self.individual_decoders]
 
     def latents(self, x: Sequence[Tensor | None], presence: Presence | None = None) -> Latents:
-        """Each modality's joint latent, prepared by the identity constraint; None for a modality not there."""
-        encoded = [None if one is None else encoder(one) for encoder, one in zip(self.joint_encoders, x, strict=True)]
+        """Each modality's joint latent, prepared by the identity constraint; None where `x` has no such modality."""
+        encoded = [None if x_k is None else encoder(x_k) for encoder, x_k in zip(self.joint_encoders, x, strict=True)]
         return self.identity.prepared(encoded, presence)
 
     def joint_scores(self, x: Sequence[Tensor | None], presence: Presence | None = None) -> Tensor:
-        """Joint scores (batch, joint_rank), of the modalities that each sample has."""
+        """Joint scores (batch, joint_rank), from the modalities that each sample has."""
         return self.identity.joint(self.latents(x, presence), presence)
 
     def individual_scores(self, x: Sequence[Tensor | None], joint: Tensor) -> list[Tensor | None]:
-        """Individual scores (batch, individual_rank) of each modality, as they are decoded."""
-        raw = [None if one is None else encoder(one) for encoder, one in zip(self.individual_encoders, x, strict=True)]
+        """Individual scores (batch, individual_rank) of each modality, as the decoders receive them."""
+        encoders = zip(self.individual_encoders, x, strict=True)
+        raw = [None if x_k is None else encoder(x_k) for encoder, x_k in encoders]
         return [None if z is None else self.orthogonalized(k, z, joint) for k, z in enumerate(raw)]
 
     def orthogonalized(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
-        """The individual latent that is decoded."""
+        """Individual scores (batch, individual_rank) of modality k from its individual latent `z`."""
         return z if self.orthogonality is None else self.orthogonality.decoded(k, z, joint)
 
     def joint_part(self, k: int, joint: Tensor) -> Tensor:
-        """J_k (batch, *shape)."""
+        """The joint part J_k (batch, *shape) for joint scores (batch, joint_rank)."""
         return self.joint_decoders[k](joint)
 
     def individual_part(self, k: int, individual: Tensor, joint: Tensor) -> Tensor:
-        """S_k (batch, *shape)."""
+        """The individual part S_k (batch, *shape) for individual scores (batch, individual_rank)."""
         if self.conditioned and individual.shape[1]:
             individual = torch.cat([individual, joint.detach()], dim=1)
         return self.individual_decoders[k](individual)
 
     def individual_parts(self, x: Sequence[Tensor], joint: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """S_k (batch, *shape) of each modality, and the individual latents (batch, individual_rank) as encoded."""
-        raw = [encoder(one) for encoder, one in zip(self.individual_encoders, x, strict=True)]
+        """The individual part (batch, *shape) and the individual latent (batch, individual_rank) of each modality."""
+        raw = [encoder(x_k) for encoder, x_k in zip(self.individual_encoders, x, strict=True)]
         return [self.individual_part(k, self.orthogonalized(k, z, joint), joint) for k, z in enumerate(raw)], raw

@@ -4,9 +4,14 @@ A network is a linear map plus a nonlinear correction that starts at zero:
 
     encoder(x) = W x + f(x)          decoder(z) = z W + g(z)
 
-so that a deep model starts as the linear one and never has to learn linearity; `f` and `g` are multilayer perceptrons
-for vectors ("dense") and strided convolutions for arrays ("conv"). "linear" leaves the corrections out, which makes
-an autoencoder a principal component analysis (Baldi and Hornik, 1989).
+A deep model so starts as the linear model, and never has to learn linearity. The corrections `f` and `g` are multilayer
+perceptrons for vectors ("dense") and strided convolutions for arrays ("conv"). The kind "linear" has no corrections,
+which makes an autoencoder a principal component analysis.
+
+References
+----------
+Baldi and Hornik (1989), "Neural networks and principal component analysis: learning from examples without local
+minima".
 """
 
 from __future__ import annotations
@@ -15,26 +20,27 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 Kind = Literal["linear", "dense", "conv"]
 Factory = Callable[[tuple[int, ...], int], nn.Module]
-NetworkChoice = Kind | Literal["auto"] | tuple[Factory, Factory]
+NetworkName = Literal["auto", "linear", "dense", "conv"]
+NetworkChoice = NetworkName | tuple[Factory, Factory]
 
-KINDS = ("auto", "linear", "dense", "conv")
 MAX_CHANNELS = 4
 WIDEST = 256
+HIDDEN = 128  # units of the hidden layer between convolutions and scores
 
 UNKNOWN_NETWORKS = (
     "networks is {given!r}, but must be one of {kinds}, a pair (encoder, decoder) of factories called with "
     "(shape, rank), or a dict of modality names to these."
 )
 NOT_A_FACTORY = (
-    "networks holds a {kind}, which is a network, but a pair of functions that make networks is expected: each is "
-    "called with (shape, rank), for every part of every modality, and returns a new torch module."
+    "networks holds a {kind}, which is a network, but a pair of functions that make networks is expected. Each one "
+    "is called with (shape, rank), for every part of every modality, and returns a new torch module."
 )
 NOT_A_MODULE = "The function for the {role} of modality {name!r} returned a {kind}, but a torch module is expected."
 UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."
@@ -44,21 +50,21 @@ WRONG_OUTPUT = (
     "decoder maps (batch, rank) to (batch, *shape)."
 )
 NO_CONVOLUTION = (
-    "networks={given!r} convolves along at most 3 axes, beside one of at most 4 channels, but modality {name!r} has "
-    "samples of shape {shape}. Use networks='dense' or 'linear' for it."
+    "networks={given!r} convolves along at most 3 axes, besides one axis of at most 4 channels, but modality {name!r} "
+    "has samples of shape {shape}. Use networks='dense' or 'linear' for this modality."
 )
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the axes of a sample are read: channels and space.
+    """The roles of a sample's axes: channels or space.
 
     Attributes
     ----------
     shape : tuple of int
         Shape of a sample.
     channel_axis : int or None
-        The axis that holds channels (at most 4 of them, beside longer axes), if there is one.
+        The axis of the channels; None where there is none.
     """
 
     shape: tuple[int, ...]
@@ -84,7 +90,12 @@ class Layout:
 
 
 def layout_of(shape: tuple[int, ...]) -> Layout:
-    """Read a sample's shape: a first or last axis of at most 4, beside longer ones, holds channels.
+    """The layout of a sample: a first or last axis of length at most 4 holds channels if all other axes are longer.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of a sample.
 
     Examples
     --------
@@ -102,7 +113,15 @@ def layout_of(shape: tuple[int, ...]) -> Layout:
 
 
 class Flat(nn.Module):
-    """Multilayer perceptron from a flattened sample to `rank` numbers, or back; the last layer starts at zero."""
+    """Multilayer perceptron whose last layer starts at zero.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Widths of the layers, from input to output.
+    dropout : float
+        Fraction of hidden units dropped in training.
+    """
 
     def __init__(self, sizes: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -117,17 +136,17 @@ class Flat(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Sample to scores: a linear map plus a nonlinear correction.
+    """Network from a sample to scores: a linear map plus a nonlinear correction.
 
     Parameters
     ----------
     kind : {"linear", "dense", "conv"}
-        What the correction is made of.
+        Kind of the correction.
     shape : tuple of int
         Shape of a sample.
     rank : int
         Number of scores.
-    dropout : float
+    dropout : float, default=0.0
         Fraction of hidden units dropped in training.
     """
 
@@ -147,12 +166,12 @@ class Encoder(nn.Module):
 
     @property
     def sample_layers(self) -> list[nn.Linear]:
-        """The linear maps that see a sample; none where convolutions do."""
+        """The linear layers whose input is a sample; empty for a network with convolutions."""
         return _sample_layers(self.linear, self.correction, 0)
 
 
 class Decoder(nn.Module):
-    """Scores to sample: a linear map plus a nonlinear correction; parameters as of `Encoder`."""
+    """Network from scores to a sample: a linear map plus a nonlinear correction; parameters as of `Encoder`."""
 
     def __init__(self, kind: Kind, shape: tuple[int, ...], rank: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -171,18 +190,18 @@ class Decoder(nn.Module):
 
     @property
     def sample_layers(self) -> list[nn.Linear]:
-        """The linear maps that give a sample; none where convolutions do."""
+        """The linear layers whose output is a sample; empty for a network with convolutions."""
         return _sample_layers(self.linear, self.correction, -1)
 
     def reshape(self, shape: tuple[int, ...]) -> None:
-        """Give samples of another shape, whose numbers are as many as `sample_layers` give."""
+        """Return samples of another shape from now on; `sample_layers` must return as many numbers."""
         self.shape = shape
         if isinstance(self.correction, nn.Sequential):
             self.correction[-1] = nn.Unflatten(1, shape)
 
 
 class _ConvEncoder(nn.Module):
-    """Strided convolutions, each halving space and doubling channels, then one hidden layer."""
+    """Strided convolutions, which halve space and double channels, and one hidden layer."""
 
     def __init__(self, layout: Layout, rank: int, dropout: float) -> None:
         super().__init__()
@@ -193,14 +212,14 @@ class _ConvEncoder(nn.Module):
         for inputs, outputs in zip((layout.channels, *widths), widths, strict=False):
             layers += [convolution(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
         self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.head = Flat((widths[-1] * math.prod(_coarse(layout)), _hidden(layout), rank), dropout)
+        self.head = Flat((widths[-1] * math.prod(_coarse(layout)), HIDDEN, rank), dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layers(self.layout.channels_first(x)))
 
 
 class _ConvDecoder(nn.Module):
-    """The mirror image of `_ConvEncoder`, with transposed convolutions, cropped to the sample's shape."""
+    """`_ConvEncoder` in reverse, with transposed convolutions; the output is cropped to the sample's shape."""
 
     def __init__(self, layout: Layout, rank: int, dropout: float) -> None:
         super().__init__()
@@ -209,10 +228,10 @@ class _ConvDecoder(nn.Module):
         widths = _widths(layout)[::-1]
         coarse = _coarse(layout)
         self.head = nn.Sequential(
-            nn.Linear(rank, _hidden(layout)),
+            nn.Linear(rank, HIDDEN),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(_hidden(layout), widths[0] * math.prod(coarse)),
+            nn.Linear(HIDDEN, widths[0] * math.prod(coarse)),
             nn.GELU(),
             nn.Unflatten(1, (widths[0], *coarse)),
         )
@@ -237,7 +256,7 @@ class NoScores(nn.Module):
 
 
 class NoPart(nn.Module):
-    """The decoder of a part of rank 0: zero."""
+    """The decoder of a part of rank 0, which returns zeros."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -248,21 +267,22 @@ class NoPart(nn.Module):
         return z.new_zeros(len(z), *self.shape)
 
     def reshape(self, shape: tuple[int, ...]) -> None:
-        """Give samples of another shape."""
+        """Return samples of another shape from now on."""
         self.shape = shape
 
 
 class NetworkBuilder:
-    """Makes the encoders and decoders of one modality.
+    """Builder of the encoders and decoders of one modality.
 
     Parameters
     ----------
     name : str
-        The modality, for errors.
+        Name of the modality, for errors.
     shape : tuple of int
         Shape of a sample.
     choice : {"auto", "linear", "dense", "conv"} or pair of callables
-        ``"auto"`` takes ``"dense"`` for vectors and ``"conv"`` for signals with channels, images and volumes.
+        Kind of the networks, or factories (encoder, decoder) that are called with (shape, rank). "auto" is "dense" for
+        vectors, and "conv" for signals with channels, images and volumes.
     dropout : float
         Fraction of hidden units dropped in training.
     """
@@ -271,19 +291,19 @@ class NetworkBuilder:
         self.name, self.shape, self.dropout = name, shape, dropout
         self.factories: tuple[Factory, Factory] | None = None
         self.kind: Kind = "linear"
-        if isinstance(choice, str) and choice in KINDS:
+        if isinstance(choice, str) and choice in get_args(NetworkName):
             self.kind = ("dense" if len(shape) == 1 else "conv") if choice == "auto" else choice
             if self.kind == "conv" and len(layout_of(shape).space) > 3:
                 raise ValueError(NO_CONVOLUTION.format(given=choice, name=name, shape=shape))
         elif isinstance(choice, (tuple, list)) and len(choice) == 2 and all(callable(factory) for factory in choice):
-            if made := [type(factory).__name__ for factory in choice if isinstance(factory, nn.Module)]:
-                raise TypeError(NOT_A_FACTORY.format(kind=made[0]))
+            if modules := [type(factory).__name__ for factory in choice if isinstance(factory, nn.Module)]:
+                raise TypeError(NOT_A_FACTORY.format(kind=modules[0]))
             self.factories = (choice[0], choice[1])
         else:
-            raise ValueError(UNKNOWN_NETWORKS.format(given=choice, kinds=KINDS))
+            raise ValueError(UNKNOWN_NETWORKS.format(given=choice, kinds=get_args(NetworkName)))
 
     def encoder(self, rank: int) -> nn.Module:
-        """An encoder (batch, *shape) to (batch, rank)."""
+        """A new encoder, which maps (batch, *shape) to (batch, rank)."""
         if rank == 0:
             return NoScores()
         if self.factories is not None:
@@ -291,7 +311,7 @@ class NetworkBuilder:
         return Encoder(self.kind, self.shape, rank, self.dropout)
 
     def decoder(self, rank: int) -> nn.Module:
-        """A decoder (batch, rank) to (batch, *shape)."""
+        """A new decoder, which maps (batch, rank) to (batch, *shape)."""
         if rank == 0:
             return NoPart(self.shape)
         if self.factories is not None:
@@ -313,21 +333,21 @@ class NetworkBuilder:
 
 
 def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropout: float) -> dict[str, NetworkBuilder]:
-    """A builder for each modality.
+    """A network builder for each modality.
 
     Parameters
     ----------
     shapes : mapping of str to tuple of int
         Sample shape of each modality.
     networks : choice, or mapping of str to choice
-        See `NetworkBuilder`.
+        A choice as of `NetworkBuilder`, for all modalities or for each.
     dropout : float
         Fraction of hidden units dropped in training.
 
     Raises
     ------
     ValueError
-        For an unknown choice or modality.
+        If a choice or a modality is unknown.
     """
     if isinstance(networks, Mapping):
         if set(networks) != set(shapes):
@@ -345,34 +365,30 @@ def _sample_layers(linear: nn.Linear, correction: nn.Module | None, which: int) 
 
 
 def _dense_sizes(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Widths of a perceptron: the features, a power of two near them (64 to 256), half of it, the rank."""
+    """Widths of a perceptron: p features, the power of two nearest to p within 64 to 256, half of that, the rank."""
     p = math.prod(shape)
     widest = min(WIDEST, max(64, 2 ** round(math.log2(p))))
     return (p, widest, widest // 2, rank)
 
 
 def _levels(layout: Layout) -> int:
-    """How often space is halved: until its shortest axis is about 4, at most four times."""
+    """Number of times that space is halved, until its shortest axis is about 4: at most four times."""
     return min(4, max(1, round(math.log2(min(layout.space) / 4)) if min(layout.space) > 4 else 1))
 
 
 def _widths(layout: Layout) -> tuple[int, ...]:
-    """Channels at each level: 16, 32, 64, ... in one and two dimensions, half of it in three."""
+    """Number of channels at each level: 16, 32, 64, ... in one and two dimensions, half as many in three."""
     first = 8 if len(layout.space) == 3 else 16
     return tuple(first * 2**level for level in range(_levels(layout)))
 
 
 def _coarse(layout: Layout) -> tuple[int, ...]:
-    """Space after all halvings."""
+    """Lengths of the spatial axes after all halvings."""
     return tuple(math.ceil(size / 2 ** _levels(layout)) for size in layout.space)
 
 
-def _hidden(layout: Layout) -> int:
-    return 128
-
-
 def zeroed(layer: Any) -> Any:
-    """Start a layer at zero, so that the network around it starts linear."""
+    """Set the weights of a layer to zero, so that its network starts linear, and return the layer."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from deepjive.deep.runtime.settings import checked_runtime
 
@@ -71,3 +72,27 @@ def weight_of(orthogonality: str | None, weight: float | str) -> float:
 
 def _is_at_least(value: Any, smallest: float) -> bool:
     return not isinstance(value, str) and value >= smallest
+    for name, (valid, expected) in numbers.items():
+        if not valid:
+            raise ValueError(NOT_A_NUMBER_IN.format(name=name, given=given[name], expected=expected))
+
+
+def choices_of(choices: Any) -> tuple[Any, ...]:
+    """The values that a Literal type allows, in order; None is among them where the type is optional.
+
+    Parameters
+    ----------
+    choices : type
+        A Literal type, or a union of Literal types and None.
+
+    Examples
+    --------
+    >>> from deepjive.deep.constraints.orthogonality import OrthogonalityName
+    >>> choices_of(OrthogonalityName | None)
+    ('closed_form', 'regression', 'adversary', None)
+    """
+    if choices is NoneType:
+        return (None,)
+    if get_origin(choices) is Literal:
+        return get_args(choices)
+    return tuple(value for part in get_args(choices) for value in choices_of(part))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Merged, Whitening
+from deepjive.deep.constraints.identity import IDENTITIES, Exchange, Explicit, Identity, Merged, Whitening
 from deepjive.deep.constraints.presence import Presence
 
 
@@ -18,7 +18,7 @@ def constraints(rank: int = 2) -> list[Identity]:
 
 @pytest.mark.parametrize("identity", constraints(), ids=lambda i: type(i).__name__)
 def test_scores_without_a_modality_do_not_depend_on_it(identity: Identity) -> None:
-    width = identity.features if isinstance(identity, Merged) else 2
+    width = identity.latent_width
     latents = [torch.randn(16, width) for _ in range(3)]
     changed = [latents[0], latents[1] + 5.0, latents[2]]
     before = identity.without(identity.prepared(latents), 1)
@@ -35,19 +35,21 @@ def test_scores_without_a_modality_do_not_depend_on_it(identity: Identity) -> No
 def test_explicit_term_is_zero_for_equal_latents_and_cannot_be_shrunk_away() -> None:
     identity = Explicit(2, 2)
     z, other = torch.randn(64, 2), torch.randn(64, 2)
-    assert identity.term(identity.prepared([z, z])) < 1e-6
+    assert identity.term(identity.prepared([z, z])) < 1e-6  # zero up to rounding in single precision
     large = identity.term(identity.prepared([z, other]))
-    torch.testing.assert_close(identity.term(identity.prepared([z * 1e-3, other * 1e-3])), large, rtol=0.01, atol=0.01)
+    shrunk = identity.term(identity.prepared([z * 1e-3, other * 1e-3]))
+    # the ridge is relative to the covariance, but for a constant of 1e-12 beside variances of 1e-6
+    torch.testing.assert_close(shrunk, large, rtol=0.01, atol=0.01)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_term_is_twice_the_mean_square_from_the_mean_which_pairs_give_too(count: int) -> None:
+def test_the_explicit_term_is_twice_the_mean_square_from_the_mean_and_follows_from_pairs(count: int) -> None:
     identity, z = Explicit(count, 2, whiten=False), [torch.randn(16, 2) for _ in range(count)]
     joint = identity.joint(z)
-    from_mean = 2 * torch.stack([(one - joint).square().mean() for one in z]).mean()
+    from_mean = 2 * torch.stack([(z_k - joint).square().mean() for z_k in z]).mean()
     pairs = torch.stack([(a - b).square().mean() for a, b in itertools.combinations(z, 2)])
-    everyone = Presence(torch.ones(16, count, dtype=torch.bool))
-    for term in (identity.term(z), identity.term(z, everyone)):
+    all_present = Presence(torch.ones(16, count, dtype=torch.bool))
+    for term in (identity.term(z), identity.term(z, all_present)):
         torch.testing.assert_close(term, from_mean)
         torch.testing.assert_close(term, (count - 1) / count * pairs.mean())
 
@@ -55,16 +57,15 @@ def test_the_term_is_twice_the_mean_square_from_the_mean_which_pairs_give_too(co
 def test_without_whitening_the_term_shrinks_with_the_latents() -> None:
     identity = Explicit(2, 2, whiten=False)
     z, other = torch.randn(64, 2), torch.randn(64, 2)
-    assert identity.term(identity.prepared([z * 0.1, other * 0.1])) < 0.02 * identity.term(
-        identity.prepared([z, other])
-    )
+    shrunk, large = (identity.term(identity.prepared([z * scale, other * scale])) for scale in (0.1, 1.0))
+    assert shrunk < 0.02 * large  # 0.01 is expected, the square of 0.1
 
 
-def test_exchange_gives_one_set_of_scores_for_each_other_modality() -> None:
+def test_exchange_predicts_a_modality_from_each_other_modality() -> None:
     assert len(Exchange(3, 2).without([torch.randn(4, 2) for _ in range(3)], 0)) == 2
 
 
-def test_missing_modalities_are_left_out_of_the_mean() -> None:
+def test_modalities_that_were_not_given_are_left_out_of_the_mean() -> None:
     z = torch.randn(5, 2)
     torch.testing.assert_close(Exchange(3, 2).joint([None, z, None]), z)
 
@@ -82,3 +83,13 @@ def test_whitening_uses_running_moments_after_training() -> None:
     trained = whitening(z)
     whitening.eval()
     torch.testing.assert_close(whitening(z[:1]), trained[:1])
+
+
+def test_capabilities_are_those_of_the_three_constraints() -> None:
+    assert {name: kind.needs_all_modalities for name, kind in IDENTITIES.items()} == {
+        "explicit": False,
+        "exchange": False,
+        "merged": True,
+    }
+    assert [name for name, kind in IDENTITIES.items() if kind.has_term] == ["explicit"]
+    assert [name for name, kind in IDENTITIES.items() if kind.decodes_each_latent] == ["exchange"]

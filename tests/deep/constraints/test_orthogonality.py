@@ -1,4 +1,4 @@
-"""The ways to keep individual latents from saying anything of the joint scores."""
+"""The three orthogonality constraints."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _seed() -> Iterator[None]:
         yield
 
 
-def test_closed_form_sees_linear_dependence() -> None:
+def test_closed_form_detects_linear_dependence() -> None:
     joint = torch.randn(256, 2)
     dependent = joint @ torch.randn(2, 3)
-    assert ClosedForm().penalty([dependent], joint) > 0.95
+    assert ClosedForm().penalty([dependent], joint) > 0.95  # 1 without the ridge and the bound on scores
 
 
-def test_closed_form_sees_curved_dependence() -> None:
+def test_closed_form_detects_curved_dependence() -> None:
     joint = torch.randn(256, 1)
-    assert ClosedForm().penalty([joint.square()], joint) > 0.8
+    assert ClosedForm().penalty([joint.square()], joint) > 0.8  # 1 for unlimited random features
 
 
 def test_closed_form_is_near_zero_for_independent_latents() -> None:
@@ -38,16 +38,17 @@ def test_closed_form_does_not_depend_on_the_scale_of_the_latents() -> None:
     state = torch.get_rng_state()
     small = ClosedForm().penalty([z], joint)
     torch.set_rng_state(state)
+    # the constants that keep denominators above zero are at most 1e-6 of a deviation
     torch.testing.assert_close(ClosedForm().penalty([100 * z], joint), small, rtol=1e-3, atol=1e-4)
 
 
 def test_closed_form_compares_the_modalities_with_each_other() -> None:
     joint, z = torch.randn(256, 1), torch.randn(256, 1)
     alike = ClosedForm().penalty([z, z + 0.1 * torch.randn(256, 1)], joint)
-    assert alike > 0.8
+    assert alike > 0.8  # noise leaves 1 / 1.01 of the variance, the random features somewhat less
 
 
-def test_closed_form_is_the_mean_over_scores_and_modalities_of_what_a_ridge_regression_on_all_others_explains() -> None:
+def test_closed_form_is_the_mean_fraction_that_a_ridge_regression_on_all_other_scores_explains() -> None:
     joint, individual = torch.randn(64, 1), [torch.randn(64, 2), torch.randn(64, 1)]
     individual[0][:, 1] = 100 * (joint[:, 0] + individual[1][:, 0])
     closed_form = ClosedForm(features=0, cosines=0)
@@ -62,22 +63,25 @@ def test_closed_form_is_the_mean_over_scores_and_modalities_of_what_a_ridge_regr
             b = torch.linalg.solve(phi.T @ phi + closed_form.ridge * 64 * torch.eye(phi.shape[1]), phi.T @ s)
             shares.append(1 - (s - phi @ b).square().sum() / s.square().sum())
     expected = torch.stack([torch.stack(shares[:2]).mean(), shares[2]]).mean()
+    # rounding in single precision
     torch.testing.assert_close(closed_form.penalty(individual, joint), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_closed_form_is_not_deceived_by_a_few_huge_scores() -> None:
+def test_a_few_huge_scores_do_not_lower_the_closed_form_penalty() -> None:
     joint = torch.randn(256, 1)
     z = joint.clone()
     z[:4] = 1000.0 * torch.randn(4, 1)
-    assert 1 - torch.corrcoef(torch.cat([z, joint], dim=1).T)[0, 1].square() > 0.95, "most variance is of these four"
-    assert ClosedForm().penalty([z], joint) > 0.8
+    assert 1 - torch.corrcoef(torch.cat([z, joint], dim=1).T)[0, 1].square() > 0.95, (
+        "most variance belongs to these four"
+    )
+    assert ClosedForm().penalty([z], joint) > 0.8  # as for the other scores, which equal the joint score
 
 
-def test_closed_form_sees_by_cosines_a_spread_that_depends_on_the_joint_scores() -> None:
+def test_closed_form_detects_by_cosines_a_spread_that_depends_on_the_joint_scores() -> None:
     joint = torch.randn(512, 1)
     z = torch.randn(512, 1) * joint.exp()
-    seen = {cosines: float(ClosedForm(features=16, cosines=cosines).penalty([z], joint)) for cosines in (0, 64)}
-    assert seen[64] > 0.05 > seen[0]
+    penalties = {cosines: float(ClosedForm(features=16, cosines=cosines).penalty([z], joint)) for cosines in (0, 64)}
+    assert penalties[64] > 0.05 > penalties[0]  # 17 regressors explain 17 / 512 = 0.03 by chance
 
 
 def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alone() -> None:
@@ -108,7 +112,8 @@ def test_regression_network_learns_dependence_and_its_residual_is_free_of_it() -
         optimizer.zero_grad()
         regression.fit_term([z], joint).backward()
         optimizer.step()
-    assert regression.penalty([z], joint) > 0.8
+    assert regression.penalty([z], joint) > 0.8  # noise is 0.04 / 0.54 = 0.07 of the variance
+    # a quarter is explained by chance, as in the test of independent latents
     assert ClosedForm().penalty([regression.decoded(0, z, joint).detach()], joint) < 0.35
 
 
@@ -128,7 +133,7 @@ def test_regression_fit_term_moves_the_network_not_the_latents() -> None:
     assert all(weight.grad is not None for weight in regression.parameters())
 
 
-def taught(adversary: Adversary, individual: list[torch.Tensor], joint: torch.Tensor) -> Adversary:
+def trained(adversary: Adversary, individual: list[torch.Tensor], joint: torch.Tensor) -> Adversary:
     optimizer = torch.optim.Adam(adversary.parameters(), 1e-2)
     for _ in range(300):
         optimizer.zero_grad()
@@ -137,21 +142,25 @@ def taught(adversary: Adversary, individual: list[torch.Tensor], joint: torch.Te
     return adversary.eval()
 
 
-def test_adversary_finds_by_what_it_learned_what_a_batch_is_too_small_to_show() -> None:
-    """Which of eight far corners latents lie in: no sum of their parts says it."""
+def test_adversary_detects_dependence_that_a_batch_is_too_small_to_show() -> None:
+    """The joint score is the product of three signs: no sum of functions of single scores predicts it."""
     corners = torch.randint(0, 2, (8192, 3)) * 2.0 - 1.0
     z, joint = corners + 0.1 * torch.randn(8192, 3), corners.prod(1, keepdim=True)
     batch = slice(0, 64)
-    assert taught(Adversary(1, [3]), [z[2048:]], joint[2048:]).penalty([z[batch]], joint[batch]) > 0.8
-    strange = z[batch][torch.randperm(64)]
-    by_chance = ClosedForm().penalty([strange], joint[batch])
+    assert (
+        trained(Adversary(1, [3]), [z[2048:]], joint[2048:]).penalty([z[batch]], joint[batch]) > 0.8
+    )  # 1 for a perfect prediction
+    permuted = z[batch][torch.randperm(64)]
+    by_chance = ClosedForm().penalty([permuted], joint[batch])
+    # two draws of random features differ by some hundredths
     assert ClosedForm().penalty([z[batch]], joint[batch]) < by_chance + 0.1
 
 
 def test_adversary_predicts_the_other_modalities_individual_latents_too() -> None:
     z = torch.randn(512, 1)
     alike, joint = [z, z + 0.1 * torch.randn(512, 1)], torch.zeros(512, 0)
-    assert taught(Adversary(0, [1, 1]), alike, joint).penalty(alike, joint) > 0.8
+    # a perfect prediction has 1 / 1.01 of the variance
+    assert trained(Adversary(0, [1, 1]), alike, joint).penalty(alike, joint) > 0.8
 
 
 def test_adversary_penalty_moves_the_latents_and_its_fit_term_the_network() -> None:
@@ -168,14 +177,15 @@ def test_adversary_penalty_moves_the_latents_and_its_fit_term_the_network() -> N
     assert joint.grad is None
 
 
-def test_adversary_covers_latents_by_noise_of_their_own_size_while_training_alone() -> None:
+def test_adversary_adds_noise_in_proportion_to_each_score_and_only_in_training() -> None:
     adversary, z = Adversary(1, [2], noise=0.3), torch.randn(4096, 2) * torch.tensor([1.0, 1e-3])
     noise = adversary.decoded(0, z, z[:, :1]) - z
+    # the standard error of a deviation from 4096 samples is 0.01 of it
     torch.testing.assert_close(noise.std(0), 0.3 * z.std(0), rtol=0.05, atol=0)
     assert adversary.eval().decoded(0, z, z[:, :1]) is z
 
 
-def test_adversary_leaves_a_latent_that_does_not_vary_without_a_gradient_that_is_no_number() -> None:
+def test_gradients_of_the_adversary_are_finite_for_a_latent_that_does_not_vary() -> None:
     z = torch.zeros(32, 2, requires_grad=True)
     adversary, joint = Adversary(1, [2]), torch.randn(32, 1)
     (adversary.penalty([z], joint) + adversary.decoded(0, z, joint).sum()).backward()

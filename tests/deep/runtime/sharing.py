@@ -29,7 +29,7 @@ from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.objective import PublishedPhase, RefinementPhase
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.steps import Steps
-from deepjive.deep.training.training import _own_rows, evaluate
+from deepjive.deep.training.training import evaluate, rows_of_process
 
 IDENTITIES = ("explicit", "exchange", "merged")
 SETTINGS = ("closed_form", "regression", "adversary"), ("joint_first", "published")
@@ -83,7 +83,7 @@ def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> d
     phase.renew(list(batches(torch.arange(BATCH), BATCH)), list(batches(torch.arange(BATCH, len(samples)), BATCH)))
     module = fabric().setup(phase)
     module.train()
-    (batch,) = batches(_own_rows(torch.arange(BATCH), BATCH), BATCH // processes())
+    (batch,) = batches(rows_of_process(torch.arange(BATCH), BATCH), BATCH // processes())
     fabric().backward(module(*batch)["total"])
     found = {name: weight.grad.numpy() for name, weight in phase.named_parameters() if weight.grad is not None}
     found |= {name: buffer.numpy() for name, buffer in phase.named_buffers()}

@@ -1,4 +1,4 @@
-"""Nothing lost: checkpoints, going on, interruption, full disks and vanished files."""
+"""Checkpoints: resumed training, interruption, full disks and files that vanish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import DeepJIVE, Modalities, Runtime
 from deepjive.datasets import Synthetic
-from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.training import checkpoint
 from deepjive.deep.training.checkpoint import FILE, Checkpoint, CheckpointError
 
@@ -43,14 +42,14 @@ def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
 
 
 @pytest.fixture(scope="module")
-def whole(small: Synthetic) -> DeepJIVE:
-    """Never cut off."""
+def uninterrupted(small: Synthetic) -> DeepJIVE:
+    """A model whose training was never stopped."""
     return fit(small.data)
 
 
 @pytest.fixture
-def cut(small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a checkpoint of the second epoch of the second phase."""
+def stopped(small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a checkpoint from the second epoch of the second phase."""
     with monkeypatch.context() as patched:
         cut_after(patched, EPOCHS + 2)
         with pytest.raises(CutError):
@@ -58,12 +57,12 @@ def cut(small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def assert_same(one: DeepJIVE, other: DeepJIVE) -> None:
-    for key, weight in one.network_.state_dict().items():
+def assert_same(model: DeepJIVE, other: DeepJIVE) -> None:
+    for key, weight in model.network_.state_dict().items():
         assert torch.equal(weight, other.network_.state_dict()[key]), key
-    for key in one.history_:
+    for key in model.history_:
         if key != "seconds":
-            np.testing.assert_array_equal(one.history_[key], other.history_[key])
+            np.testing.assert_array_equal(model.history_[key], other.history_[key])
 
 
 @pytest.mark.parametrize(
@@ -77,13 +76,13 @@ def assert_same(one: DeepJIVE, other: DeepJIVE) -> None:
     ],
 )
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
-def test_training_goes_on_to_the_same_weights_from_any_epoch(
+def test_training_resumed_from_any_epoch_gives_the_same_weights(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, settings: dict[str, str], gaps: bool
 ) -> None:
     data = small.data
     if gaps:
         if settings.get("identity") == "merged":
-            pytest.skip("merged learns from complete samples alone")
+            pytest.skip("merged needs complete samples")
         present = np.ones(data.shape, dtype=bool)
         present[::3, 0], present[1::3, 1] = False, False
         data = Modalities(data, present=present)
@@ -94,15 +93,17 @@ def test_training_goes_on_to_the_same_weights_from_any_epoch(
     assert_same(fit(data, tmp_path, **settings), fit(data, **settings))
 
 
-def test_a_seed_that_was_drawn_is_kept(small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_training_uses_the_seed_that_was_drawn(
+    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = fit(small.data, tmp_path, random_state=None)
     assert_same(first, fit(small.data, tmp_path, random_state=None))
     with pytest.raises(AssertionError):
         assert_same(first, fit(small.data, random_state=None))
 
 
-def test_a_process_that_was_killed_goes_on_to_the_same_weights(
-    tmp_path: Path, small: Synthetic, whole: DeepJIVE
+def test_training_resumed_after_a_kill_gives_the_same_weights(
+    tmp_path: Path, small: Synthetic, uninterrupted: DeepJIVE
 ) -> None:
     np.savez(tmp_path / "data.npz", **dict(small.data.items()))
     code = f"""
@@ -111,10 +112,10 @@ from deepjive import DeepJIVE
 from deepjive.deep.training import checkpoint
 import torch; torch.set_num_threads(1)
 checkpoint.SECONDS = 0.0
-write, seen = checkpoint.write_atomically, []
+write, calls = checkpoint.write_atomically, []
 def write_and_die(path, content):
-    seen.append(1)
-    if len(seen) == {EPOCHS + 2}:  # in the middle of writing
+    calls.append(1)
+    if len(calls) == {EPOCHS + 2}:  # in the middle of writing
         (path.parent / ".checkpoint.safetensors.half").write_bytes(content[: len(content) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, content)
@@ -125,7 +126,7 @@ model.fit(data, resume={str(tmp_path / "run")!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert_same(fit(small.data, tmp_path / "run"), whole)
+    assert_same(fit(small.data, tmp_path / "run"), uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -135,25 +136,27 @@ model.fit(data, resume={str(tmp_path / "run")!r})
         ({"identity": "merged"}, "identity=exchange, but this one has identity=merged"),
     ],
 )
-def test_another_model_is_refused(cut: Path, small: Synthetic, settings: dict[str, Any], message: str) -> None:
+def test_a_checkpoint_of_another_model_is_refused(
+    stopped: Path, small: Synthetic, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(CheckpointError, match=message):
-        fit(small.data, cut, **settings)
+        fit(small.data, stopped, **settings)
 
 
-def test_other_data_are_refused(cut: Path, small: Synthetic) -> None:
+def test_a_checkpoint_of_other_data_is_refused(stopped: Path, small: Synthetic) -> None:
     changed = {name: np.array(array) for name, array in small.data.items()}
     changed["modality_1"][0, 0] += 1
     with pytest.raises(CheckpointError, match="of other data: values differ"):
-        fit(changed, cut)
+        fit(changed, stopped)
     with pytest.raises(CheckpointError, match="numbers of samples and missing modalities and values differ"):
-        fit(small.data[:200], cut)
+        fit(small.data[:200], stopped)
     present = np.ones(small.data.shape, dtype=bool)
     present[5, 0] = False
     with pytest.raises(CheckpointError, match="of other data: missing modalities differ"):
-        fit(Modalities(small.data, present=present), cut)
+        fit(Modalities(small.data, present=present), stopped)
 
 
-def test_other_names_of_features_are_refused_where_both_have_names(
+def test_a_checkpoint_of_other_feature_names_is_refused_where_both_have_names(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genes = [f"gene {i}" for i in range(20)]
@@ -170,8 +173,10 @@ def test_other_names_of_features_are_refused_where_both_have_names(
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "link"])
-def test_a_damaged_checkpoint_is_named(cut: Path, small: Synthetic, damage: str, tmp_path_factory: Any) -> None:
-    path, content = cut / FILE, bytearray((cut / FILE).read_bytes())
+def test_the_error_of_a_damaged_checkpoint_names_its_file(
+    stopped: Path, small: Synthetic, damage: str, tmp_path_factory: Any
+) -> None:
+    path, content = stopped / FILE, bytearray((stopped / FILE).read_bytes())
     content[-9] ^= 16
     path.unlink()
     if damage == "link":
@@ -181,10 +186,10 @@ def test_a_damaged_checkpoint_is_named(cut: Path, small: Synthetic, damage: str,
     else:
         path.write_bytes({"truncated": content[:-100], "flipped": content, "empty": b""}[damage])
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors cannot be read: .*remove it to train from"):
-        fit(small.data, cut)
+        fit(small.data, stopped)
 
 
-def test_checkpoints_are_not_written_every_epoch(
+def test_checkpoints_are_written_at_most_once_a_minute(
     small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "SECONDS", 60.0)
@@ -193,7 +198,7 @@ def test_checkpoints_are_not_written_every_epoch(
 
 
 def test_an_interrupted_fit_leaves_a_usable_model_and_says_so(
-    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: DeepJIVE
+    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: DeepJIVE
 ) -> None:
     with monkeypatch.context() as patched:
         cut_after(patched, 2, KeyboardInterrupt)
@@ -202,27 +207,27 @@ def test_an_interrupted_fit_leaves_a_usable_model_and_says_so(
     assert model.interrupted_
     assert model.history_["epoch"] == [1, 2]
     parts = model.decompose(small.data)
-    np.testing.assert_allclose(parts.joint_scores.std(0), 1, atol=0.1)
-    for name, truth in small.individual.items():  # the phases that did not begin are at their linear start
+    np.testing.assert_allclose(parts.joint_scores.std(0), 1, atol=0.1)  # standardized on the training samples
+    for name, truth in small.individual.items():  # later phases are at their linear start, which recovers linear data
         assert np.corrcoef(parts.individual[name].ravel(), truth.ravel())[0, 1] > 0.8
-    assert_same(fit(small.data, tmp_path), whole)
-    assert not whole.interrupted_
+    assert_same(fit(small.data, tmp_path), uninterrupted)
+    assert not uninterrupted.interrupted_
 
 
-def test_ctrl_c_reaches_the_training_of_a_real_process(tmp_path: Path, small: Synthetic) -> None:
+def test_ctrl_c_ends_the_training_of_a_real_process_with_a_usable_model(tmp_path: Path, small: Synthetic) -> None:
     np.savez(tmp_path / "data.npz", **dict(small.data.items()))
     code = f"""
 import os, signal, threading, numpy as np, warnings
 from deepjive import DeepJIVE
-from deepjive.deep.training.steps import Steps
+from deepjive.deep.training.steps import EagerSteps
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs that a shell runs in the background ignore it
-update, seen = Steps.update, []
+update, calls = EagerSteps.update, []
 def update_and_interrupt(steps):
     update(steps)
-    seen.append(1)
-    if len(seen) == 10:
+    calls.append(1)
+    if len(calls) == 10:
         os.kill(os.getpid(), signal.SIGINT)
-Steps.update = update_and_interrupt
+EagerSteps.update = update_and_interrupt
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
 with warnings.catch_warnings(record=True) as caught:
     model = DeepJIVE(joint_rank=1, individual_ranks=1, random_state=0).fit(data)
@@ -235,16 +240,16 @@ model.save({str(tmp_path / "model")!r})
     assert (tmp_path / "model" / "config.json").is_file()
 
 
-def test_a_full_disk_is_named_and_leaves_the_last_checkpoint(
-    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: DeepJIVE
+def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(
+    small: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: DeepJIVE
 ) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    offer, seen = Checkpoint.offer, []
+    offer, calls = Checkpoint.offer, []
 
     def fill_the_disk(self: Checkpoint, state: Any) -> None:
-        seen.append(1)
-        if len(seen) == 3:
+        calls.append(1)
+        if len(calls) == 3:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         offer(self, state)
 
@@ -259,11 +264,11 @@ def test_a_full_disk_is_named_and_leaves_the_last_checkpoint(
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
     assert os.listdir(tmp_path) == [FILE]
-    assert_same(fit(small.data, tmp_path), whole)
+    assert_same(fit(small.data, tmp_path), uninterrupted)
 
 
-def test_data_that_vanish_are_named_and_the_checkpoint_stays(small: Synthetic, tmp_path: Path) -> None:
-    """Images are opened one by one; after two epochs one is gone."""
+def test_data_that_vanish_are_reported_and_the_checkpoint_stays(small: Synthetic, tmp_path: Path) -> None:
+    """Images are read one by one, and one file is moved away after the first epoch."""
     nibabel = pytest.importorskip("nibabel")
     paths: dict[str, list[str]] = {"mri": [], "pet": []}
     rng = np.random.default_rng(0)

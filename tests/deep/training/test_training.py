@@ -1,9 +1,11 @@
-"""The training loop: when it stops, what it keeps, what it refuses."""
+"""The training loop: when it stops, which weights it keeps, and which errors it raises."""
 
 from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,15 @@ from torch import nn
 from deepjive import DeepJIVE, Runtime
 from deepjive.data.modalities import Modalities
 from deepjive.datasets import Synthetic
+from deepjive.deep import estimator
 from deepjive.deep.networks import Encoder
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import AHEAD, Batches, Scaling, read_ahead
 from deepjive.deep.training.objective import JointPhase, phases_of
+from deepjive.deep.training.optimizers import parameter_groups
 from deepjive.deep.training.plateau import Plateau
-from deepjive.deep.training.training import TrainingError, _groups, evaluate
+from deepjive.deep.training.training import TrainingError, evaluate
+from deepjive.progress import Progress, silent
 
 from ..fitting import fitted
 
@@ -32,43 +37,47 @@ def test_plateau_halves_then_stops() -> None:
     assert verdicts == ["best", "best", "wait", "halve", "wait", "stop"]
 
 
-def test_plateau_goes_on_when_halving_helped() -> None:
+def test_plateau_continues_when_halving_helped() -> None:
     plateau = Plateau(patience=1)
     verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 1.0, 0.5, 0.6, 0.6], start=1)]
     assert verdicts == ["best", "halve", "best", "halve", "stop"]
 
 
-def test_plateau_keeps_the_start_unless_it_is_undercut_by_the_margin() -> None:
+def test_plateau_keeps_the_start_unless_the_error_falls_by_the_margin() -> None:
     plateau = Plateau(patience=2, margin=0.1)
     assert [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 0.95])] == ["best", "wait"]
     assert [plateau.verdict(epoch, value) for epoch, value in enumerate([0.85, 0.84], start=2)] == ["best", "best"]
 
 
-def test_moving_average_is_applied_and_taken_off_again() -> None:
+def test_the_moving_average_replaces_the_weights_within_its_context_only() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
     average = MovingAverage(layer, decay=0.5)
     for value in (1.0, 3.0):
         nn.init.constant_(layer.weight, value)
         average.update()
-    early = 1 - 2 / 11  # little past: the first steps count for more
+    early = 1 - 2 / 11  # the first steps have more weight, since there is little past
     with average.applied():
         assert layer.weight.item() == pytest.approx(early + (1 - 3 / 12) * (3 - early))
     assert layer.weight.item() == 3.0
 
 
-def test_linear_maps_of_very_many_inputs_take_smaller_steps() -> None:
+def test_linear_maps_of_very_many_inputs_have_smaller_learning_rates() -> None:
     encoder = Encoder("dense", (4000,), 2)
-    rates = {id(weight): group["lr"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    rates = {id(weight): group["lr"] for group in parameter_groups(encoder, 0.1, 1e-2) for weight in group["params"]}
     assert len(rates) == len(list(encoder.parameters()))
     first, *_, last = (layer for layer in encoder.correction.modules() if isinstance(layer, nn.Linear))
     assert rates[id(encoder.linear.weight)] == rates[id(first.weight)] == pytest.approx(1e-2 / 4)
     assert {rates[id(weight)] for weight in (encoder.linear.bias, first.bias, last.weight)} == {1e-2}
 
 
-def test_only_corrections_decay() -> None:
+def test_weight_decay_is_for_nonlinear_corrections_only() -> None:
     encoder = Encoder("dense", (4000,), 2)
-    decays = {id(weight): group["weight_decay"] for group in _groups(encoder, 0.1, 1e-2) for weight in group["params"]}
+    decays = {
+        id(weight): group["weight_decay"]
+        for group in parameter_groups(encoder, 0.1, 1e-2)
+        for weight in group["params"]
+    }
     linear = {id(weight) for weight in encoder.linear.parameters()}
     assert {decays[key] for key in linear} == {0.0}
     assert {decays[key] for key in decays.keys() - linear} == {0.1}
@@ -95,49 +104,50 @@ def test_history_has_a_row_for_every_epoch_and_names_its_terms(model: DeepJIVE) 
     assert {"train_prediction", "validation_reconstruction", "train_orthogonality", "learning_rate"} <= set(history)
 
 
-def test_a_budget_that_ends_too_early_is_told(small: Synthetic) -> None:
+def test_a_warning_says_that_max_epochs_ended_training_too_early(small: Synthetic) -> None:
     with pytest.warns(ConvergenceWarning, match="max_epochs=2"):
         DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=2, random_state=0).fit(small.data)
 
 
-def test_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) -> None:
+def test_the_error_of_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) -> None:
     with pytest.raises(TrainingError, match=r"epoch \d+ of the joint phase; modality 'modality_\d'.*learning_rate"):
         fitted(small.data, learning_rate=1e18, max_epochs=50)
 
 
-def test_the_best_weights_are_restored(small: Synthetic) -> None:
-    """After training that ends badly the validation error is that of the best epoch."""
+def test_training_ends_with_the_best_weights(small: Synthetic) -> None:
+    """With a learning rate so high that errors rise, the fitted model has the error of the best epoch."""
     model = fitted(small.data, 1, 0, max_epochs=30, learning_rate=0.1, networks="dense")
     errors = model.history_["validation_prediction"]
     assert errors[-1] > 1.01 * min(errors)
     phase = JointPhase(model.network_, 1.0)
     order = torch.randperm(len(small.data), generator=torch.Generator().manual_seed(seed_of(0)))
     batches = Batches(small.data, Scaling(model.mean_, model.scale_), torch.device("cpu"))
-    again = evaluate(phase, batches, order[: round(0.1 * len(small.data))], 32)
-    assert again["prediction"] == pytest.approx(min(errors), rel=1e-5)
+    terms = evaluate(phase, batches, order[: round(0.1 * len(small.data))], 32)
+    assert terms["prediction"] == pytest.approx(min(errors), rel=1e-5)  # rounding in single precision
 
 
 def seed_of(random_state: int) -> int:
-    """The seed that fit draws from random_state."""
+    """The seed that `fit` draws from random_state."""
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def test_data_too_large_for_memory_are_read_in_batches_with_the_same_values(small: Synthetic) -> None:
     scaling, device = Scaling.of(small.data), torch.device("cpu")
     rows = torch.randperm(len(small.data))
-    kept = Batches(small.data, scaling, device)
+    in_memory = Batches(small.data, scaling, device)
     read = Batches(small.data, scaling, device, memory_limit=0)
-    assert (kept.in_memory, read.in_memory) == (True, False)
-    for one, other in zip(kept(rows, 50), read(rows, 50), strict=True):
-        for a, b in zip(one, other, strict=True):
-            torch.testing.assert_close(a, b)
+    assert (in_memory.in_memory, read.in_memory) == (True, False)
+    for (x, _), (read_x, _) in zip(in_memory(rows, 50), read(rows, 50), strict=True):
+        for x_k, read_x_k in zip(x, read_x, strict=True):
+            torch.testing.assert_close(x_k, read_x_k)
 
 
-def test_scaling_is_exact_in_pieces_and_ignores_missing_samples() -> None:
+def test_scaling_has_double_precision_and_ignores_samples_that_lack_the_modality() -> None:
     x = np.random.default_rng(0).normal(5.0, 3.0, size=(3000, 4)).astype(np.float32)
     present = np.ones((3000, 2), dtype=bool)
     present[2000:, 0] = False
     scaling = Scaling.of(Modalities({"a": x, "b": x}, present=present))
+    # the data are in single precision
     np.testing.assert_allclose(scaling.mean["a"], x[:2000].mean(0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(scaling.scale["b"], (x - x.mean(0)).std(), rtol=1e-4)
 
@@ -148,7 +158,7 @@ def test_scaling_is_exact_in_pieces_and_ignores_missing_samples() -> None:
 def test_the_same_seed_gives_the_same_weights_from_disk_and_in_memory(
     small: Synthetic, tmp_path: Path, store: str, orthogonality: str
 ) -> None:
-    """Bit by bit; networks of their own, noise and dropout draw random numbers on the way."""
+    """Bit for bit, although learned constraints, noise and dropout draw random numbers in training."""
     paths = {name: _stored(tmp_path / f"{name}.{store}", array) for name, array in small.data.items()}
     settings = {"max_epochs": 2, "dropout": 0.1, "orthogonality": orthogonality, "networks": "dense"}
     from_disk = fitted(Modalities(paths), runtime=Runtime(memory_limit=0), **settings)
@@ -173,23 +183,23 @@ def _stored(path: Path, array: np.ndarray) -> Path:
 def test_batches_are_read_ahead_a_few_at_a_time_and_in_order() -> None:
     read: list[int] = []
 
-    def one(piece: int) -> int:
+    def read_piece(piece: int) -> int:
         read.append(piece)
         return piece * 10
 
-    batches = read_ahead(one, range(50))
+    batches = read_ahead(read_piece, range(50))
     assert [next(batches) for _ in range(3)] == [0, 10, 20]
     assert len(read) <= 3 + AHEAD
     assert list(batches) == [10 * piece for piece in range(3, 50)]
 
 
-def test_an_error_of_the_reading_thread_comes_up_where_the_batch_is_wanted() -> None:
-    def one(piece: int) -> int:
+def test_an_error_of_the_reading_thread_is_raised_where_the_batch_is_used() -> None:
+    def read_piece(piece: int) -> int:
         if piece == 3:
             raise FileNotFoundError("x.npy")
         return piece
 
-    batches = read_ahead(one, range(50))
+    batches = read_ahead(read_piece, range(50))
     assert [next(batches) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(FileNotFoundError, match=r"x\.npy"):
         next(batches)
@@ -198,25 +208,25 @@ def test_an_error_of_the_reading_thread_comes_up_where_the_batch_is_wanted() -> 
 
 def test_pages_of_a_mapped_file_do_not_stay_in_memory(tmp_path: Path) -> None:
     scaling = Scaling({name: np.zeros(4000) for name in "ab"}, dict.fromkeys("ab", 1.0))
-    taken = []
-    for n in (50, 2000):  # what the first pass takes is PyTorch's own; the second array has 32 MB
+    mapped = []
+    for n in (50, 2000):  # in the first round PyTorch loads its own files; the second array has 32 MB
         np.save(tmp_path / f"{n}.npy", np.zeros((n, 4000), dtype=np.float32))
         data = Modalities({"a": tmp_path / f"{n}.npy", "b": tmp_path / f"{n}.npy"})
         for _ in Batches(data, scaling, torch.device("cpu"), memory_limit=0)(torch.randperm(n), 50):
             pass
-        taken.append(_mapped_kib())
-    assert taken[1] - taken[0] < 4000
+        mapped.append(_mapped_kib())
+    assert mapped[1] - mapped[0] < 4000  # KiB: an eighth of the second array
 
 
 def _mapped_kib() -> int:
-    """Memory that pages of files take, which Linux counts as this process's."""
+    """Memory in KiB that pages of files take in this process, as Linux counts it."""
     status = Path("/proc/self/status")
     if not status.exists():
         pytest.skip("needs /proc")
     return int(re.search(r"RssFile:\s*(\d+)", status.read_text()).group(1))
 
 
-def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: Path) -> None:
+def test_the_history_is_also_written_for_tensorboard(small: Synthetic, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -225,25 +235,29 @@ def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: 
     scalars = events.Scalars("refinement/validation_reconstruction")
     assert [scalar.step for scalar in scalars] == [5, 6]
     expected = model.history_["validation_reconstruction"][4:]
+    # TensorBoard stores single precision
     np.testing.assert_allclose([scalar.value for scalar in scalars], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("orthogonality", "refinement"), [("regression", [0, 1, 2, 2]), ("adversary", [2, 2, 2, 2])])
-def test_the_weight_of_a_learned_penalty_rises_but_an_adversarys_not_again_in_refinement(
+def test_the_weight_of_a_learned_penalty_rises_and_that_of_an_adversary_only_once(
     small: Synthetic, orthogonality: str, refinement: list[float]
 ) -> None:
     history = fitted(small.data, max_epochs=4, orthogonality=orthogonality, orthogonality_weight=2.0).history_
     losses = ("prediction", "decoding", "agreement", "reconstruction", orthogonality)
     weights: dict[str, list[float]] = {}
     for i, phase in enumerate(history["phase"]):
-        rest = history["train_total"][i] - np.nansum([history[f"train_{name}"][i] for name in losses])
-        weights.setdefault(phase, []).append(rest / history["train_orthogonality"][i])
+        penalty = history["train_total"][i] - np.nansum([history[f"train_{name}"][i] for name in losses])
+        weights.setdefault(phase, []).append(penalty / history["train_orthogonality"][i])
+    # means of terms in single precision, subtracted from each other and divided by a small penalty
     np.testing.assert_allclose(weights["individual"], [0, 1, 2, 2], atol=2e-3)
     np.testing.assert_allclose(weights["refinement"], refinement, atol=2e-3)
 
 
-def test_training_is_judged_with_an_adversarys_penalty_and_not_before_it_has_learned(small: Synthetic) -> None:
-    """Reconstruction alone is best where the adversary knows nothing; closed form and regression are judged by it."""
+def test_the_validation_error_includes_an_adversarys_penalty_and_the_untrained_adversary_judges_no_start(
+    small: Synthetic,
+) -> None:
+    """With an adversary, the reconstruction error alone is lowest while the adversary is untrained."""
     terms = {"prediction": 1.0, "reconstruction": 0.5, "orthogonality": 0.1}
     for orthogonality, error, judged in (
         ("adversary", 1.0, False),
@@ -257,3 +271,19 @@ def test_training_is_judged_with_an_adversarys_penalty_and_not_before_it_has_lea
         assert joint.error({"prediction": 1.0}) == 1.0
         assert (individual.judges_the_start, refinement.judges_the_start) == (judged, True)
         assert phases_of("published", network, 1.0, 5.0)[0].judges_the_start is judged
+
+
+def test_verbose_shows_phase_epoch_and_validation_error(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int | None, str]] = []
+
+    @contextmanager
+    def recording_bar(visible: bool) -> Iterator[Progress]:
+        yield (lambda done, total, message: calls.append((done, total, message))) if visible else silent
+
+    monkeypatch.setattr(estimator, "progress_bar", recording_bar)
+    history = fitted(small.data, max_epochs=2, verbose=1).history_
+    error = history["validation_prediction"][1]
+    assert calls[1] == (2, 2, f"joint phase, epoch 2, validation error {error:.3f}")
+    assert len(calls) == len(history["epoch"])
+    fitted(small.data, max_epochs=2)
+    assert len(calls) == len(history["epoch"])

@@ -1,18 +1,23 @@
-"""Identity: the modalities' joint scores are the same. Three ways to make them so.
+"""Identity constraints: the modalities' joint scores are the same.
 
-Each modality's joint encoder gives a latent `z_k`. A constraint turns latents into joint scores `z_J`, says from which
-scores a modality may be predicted without having been looked at (`without`), and adds a loss term:
+The joint encoder of each modality gives a latent z_k. A constraint combines the K latents into the joint scores z_J. It
+also gives the scores that predict a modality without having seen it (`Identity.without`), and it may add a term to the
+loss:
 
-- explicit    z_J = mean_k w(z_k)        term  2 mean_k |w(z_k) - z_J|^2,   w whitens over the batch
-- exchange    z_J = mean_k z_k           no latent term; decoders are exchanged between the modalities' latents
-- merged      z_J = h(z_1, ..., z_K)     one network over all modalities; needs all of them
+- explicit    z_J = mean_k w(z_k)        The term is 2 mean_k |w(z_k) - z_J|^2, where w whitens over the batch.
+- exchange    z_J = mean_k z_k           There is no term. Each decoder is applied to every other modality's latent.
+- merged      z_J = h(z_1, ..., z_K)     One network h combines all modalities. Every sample needs all modalities.
 
-The term is (K - 1) / K of the mean over pairs of |w(z_k) - w(z_l)|^2: half of it for two modalities. Means are over the
-modalities that a sample has, K of them; `Presence` says which.
+The explicit term is (K - 1) / K times the mean of |w(z_k) - w(z_l)|^2 over pairs, which is half of that mean for two
+modalities. Means run over the modalities that a sample has (`deepjive.deep.constraints.presence`).
 
-Source: DeepJIVE (arXiv 2507.19682), section 2.3.2, as summarised publicly. Whitening in *explicit* is ours: a plain
-squared distance is smallest where the latents vanish, and whitened latents cannot vanish; AJIVE's common scores are
-orthonormal too (Feng, Jiang, Hannig and Marron, 2018).
+Whitening in *explicit* is ours. A plain squared distance is smallest where the latents vanish, and whitened latents
+cannot vanish. The common scores of AJIVE are orthonormal too.
+
+References
+----------
+DeepJIVE (arXiv 2507.19682), section 2.3.2, as summarised publicly.
+Feng, Jiang, Hannig and Marron (2018), "Angle-based joint and individual variation explained".
 """
 
 from __future__ import annotations
@@ -33,20 +38,20 @@ IdentityName = Literal["explicit", "exchange", "merged"]
 
 NEEDS_ALL = (
     "identity='merged' computes joint scores from all modalities at once, but {missing} was not given. "
-    "Give every modality, or fit with identity='explicit' or 'exchange', which can do without."
+    "Give every modality, or fit with identity='explicit' or 'exchange', which accept samples that lack modalities."
 )
 
 NEEDS_ALL_TO_FIT = (
-    "identity='merged' computes joint scores by one network over all modalities at once, which has no answer for a "
-    "sample that lacks one, and {count} of {n} samples do. Fit with identity='explicit' or 'exchange', which take "
-    "them, or to the complete samples: data[data.present.all(axis=1)]."
+    "identity='merged' computes joint scores by one network over all modalities, so that every sample needs all, "
+    "and {count} of {n} samples do not. Fit with identity='explicit' or 'exchange', which accept such samples, "
+    "or fit to the complete samples: data[data.present.all(axis=1)]."
 )
 
 Latents = Sequence[Tensor | None]
 
 
 class Identity(nn.Module, ABC):
-    """Base of the three constraints.
+    """Base of the three identity constraints.
 
     Parameters
     ----------
@@ -54,18 +59,37 @@ class Identity(nn.Module, ABC):
         Number of modalities K.
     rank : int
         The joint rank.
+
+    Attributes
+    ----------
+    needs_all_modalities : bool
+        Whether joint scores exist only for samples that have all modalities.
+    has_term : bool
+        Whether the constraint adds a term to the loss.
+    decodes_each_latent : bool
+        Whether the published objective reconstructs a modality from every modality's latent in turn, instead of from
+        the joint scores.
     """
 
-    merges = False
-    latent_term = False
+    needs_all_modalities: bool
+    has_term: bool
+    decodes_each_latent: bool
 
     def __init__(self, n_modalities: int, rank: int) -> None:
         super().__init__()
         self.n_modalities, self.rank = n_modalities, rank
 
+    @property
+    @abstractmethod
+    def latent_width(self) -> int:
+        """Number of outputs of each modality's joint encoder."""
+
     @abstractmethod
     def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
-        """Latents made comparable, each (batch, rank); done once a batch, before the other methods."""
+        """Latents made comparable, each (batch, rank).
+
+        The method is called once a batch, and the other methods take its result.
+        """
 
     @abstractmethod
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
@@ -73,63 +97,72 @@ class Identity(nn.Module, ABC):
 
     @abstractmethod
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
-        """Joint scores (batch, rank), one or several, from which modality `k` can be predicted unseen."""
+        """Joint scores made without modality `k`, to predict it: one tensor or several, each (batch, rank)."""
+
+    @abstractmethod
+    def available(self, presence: Presence, k: int) -> Tensor:
+        """1 where a sample has the modalities that each of the scores of `without` needs, shape (n_scores, batch)."""
+
+    @abstractmethod
+    def start(self, latents: Sequence[Tensor]) -> None:
+        """Set the weights so that joint scores are the mean of these latents.
+
+        Parameters
+        ----------
+        latents : sequence of Tensor, each (n, latent_width)
+            One for each modality; the first `rank` columns are joint scores.
+        """
 
     def mean_without(self, latents: Latents, k: int, presence: Presence | None = None) -> Tensor:
-        """The mean (batch, rank) of the scores of `without`, over those that a sample has what it takes for."""
-        unseen = torch.stack(self.without(latents, k, presence))
-        return unseen.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * unseen).sum(0)
+        """Mean (batch, rank) of the scores of `without`, over those scores that are available for a sample."""
+        scores = torch.stack(self.without(latents, k, presence))
+        return scores.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * scores).sum(0)
 
     def shares(self, presence: Presence, k: int) -> Tensor:
-        """Weights (n_scores, batch) of a sample's scores of `without` in their mean; they add up to 1, or all are 0."""
-        seen = self.seen(presence, k)
-        return seen / seen.sum(0).clamp_min(1.0)
-
-    def seen(self, presence: Presence, k: int) -> Tensor:
-        """1 where a sample has what it takes to make the scores of `without`, shape (n_scores, batch)."""
-        raise NotImplementedError(NEEDS_ALL.format(missing="one of them"))
-
-    def start(self, latents: Sequence[Tensor]) -> None:
-        """Begin with the mean of these latents, one (n, features) a modality, whose first `rank` are joint scores."""
+        """Weights (n_scores, batch) of the scores of `without` in their mean; their sum for a sample is 1, or 0."""
+        available = self.available(presence, k)
+        return available / available.sum(0).clamp_min(1.0)
 
     def term(self, latents: Latents, presence: Presence | None = None) -> Tensor:
-        """Twice the mean squared distance of the modalities' prepared latents from their mean, per score."""
-        z = _given(latents)
+        """Twice the mean squared distance of the prepared latents from their mean, a scalar."""
+        z = _not_none(latents)
         if presence is not None:
             centre, shares = presence.mean(z), presence.own / presence.own.sum(1, keepdim=True)
             several = presence.several()
-            apart = [mean_square(one - centre, several * shares[:, k]) for k, one in enumerate(z)]
-            return torch.stack(apart).sum() * 2.0
+            distances = [mean_square(z_k - centre, several * shares[:, k]) for k, z_k in enumerate(z)]
+            return torch.stack(distances).sum() * 2.0
         centre = torch.stack(z).mean(0)
-        return torch.stack([(one - centre).square().mean() for one in z]).mean() * 2.0
+        return torch.stack([(z_k - centre).square().mean() for z_k in z]).mean() * 2.0
 
 
 class Explicit(Identity):
-    """z_J is the mean of the latents; their mean squared distance from it is penalized.
+    """Joint scores are the mean of the whitened latents, and the distance of the latents from it is penalized.
 
     Parameters
     ----------
-    n_modalities, rank : int
-        Numbers of modalities and of joint scores.
-    whiten : bool
-        Whether the distance is measured between whitened latents.
+    n_modalities : int
+        Number of modalities K.
+    rank : int
+        The joint rank.
+    whiten : bool, default=True
+        Whether latents are whitened. The published objective does not whiten.
     """
 
-    latent_term = True
+    needs_all_modalities, has_term, decodes_each_latent = False, True, False
 
     def __init__(self, n_modalities: int, rank: int, whiten: bool = True) -> None:
         super().__init__(n_modalities, rank)
         self.whitening = nn.ModuleList([Whitening(rank) for _ in range(n_modalities)]) if whiten else None
 
+    @property
+    def latent_width(self) -> int:
+        return self.rank
+
     def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         if self.whitening is None:
             return list(latents)
-        whole: list[Tensor | None] = [None] * len(latents) if presence is None else list(presence.whole.unbind(1))
-        return [None if z is None else w(z, p) for z, w, p in zip(latents, self.whitening, whole, strict=True)]
-
-    def start(self, latents: Sequence[Tensor]) -> None:
-        for z, whitening in zip(latents, self.whitening or [], strict=True):
-            cast(Whitening, whitening).remember(*_moments(z), momentum=1.0)
+        present: list[Tensor | None] = [None] * len(latents) if presence is None else list(presence.whole.unbind(1))
+        return [None if z is None else w(z, p) for z, w, p in zip(latents, self.whitening, present, strict=True)]
 
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
         return _mean(latents, presence)
@@ -137,12 +170,22 @@ class Explicit(Identity):
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return [_mean(latents, presence, k)]
 
-    def seen(self, presence: Presence, k: int) -> Tensor:
+    def available(self, presence: Presence, k: int) -> Tensor:
         return (presence.own.sum(1, keepdim=True).T - presence.own[:, k] > 0).float()
+
+    def start(self, latents: Sequence[Tensor]) -> None:
+        for z, whitening in zip(latents, self.whitening or [], strict=True):
+            cast(Whitening, whitening).remember(*_moments(z), momentum=1.0)
 
 
 class Exchange(Identity):
     """Modality `k` is predicted from every other modality's latent in turn."""
+
+    needs_all_modalities, has_term, decodes_each_latent = False, False, True
+
+    @property
+    def latent_width(self) -> int:
+        return self.rank
 
     def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         return list(latents)
@@ -151,41 +194,36 @@ class Exchange(Identity):
         return _mean(latents, presence)
 
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
-        return _given(latents, k)
+        return _not_none(latents, k)
 
-    def seen(self, presence: Presence, k: int) -> Tensor:
-        return torch.stack([here for other, here in enumerate(presence.own.unbind(1)) if other != k])
+    def available(self, presence: Presence, k: int) -> Tensor:
+        return torch.stack([present for other, present in enumerate(presence.own.unbind(1)) if other != k])
+
+    def start(self, latents: Sequence[Tensor]) -> None:
+        """Do nothing: the constraint has no weights."""
 
 
 class Merged(Identity):
-    """One network over the features of all modalities.
+    """One network combines the latents of all modalities into joint scores.
 
-    A modality left out is replaced by zeros and a flag, and the others are scaled up to make good for it.
+    Where a modality is left out, zeros and a flag replace its latent, and the other latents are scaled up.
     """
 
-    merges = True
-    width = 32
+    needs_all_modalities, has_term, decodes_each_latent = True, False, False
+    smallest_width = 32
 
     def __init__(self, n_modalities: int, rank: int) -> None:
         super().__init__(n_modalities, rank)
-        inputs = n_modalities * (self.features + 1)
+        inputs = n_modalities * (self.latent_width + 1)
         self.linear = nn.Linear(inputs, rank)
         self.correction = nn.Sequential(nn.Linear(inputs, 64), nn.GELU(), zeroed(nn.Linear(64, rank)))
 
     @property
-    def features(self) -> int:
-        """Number of features that each modality's joint encoder gives."""
-        return max(self.width, 2 * self.rank)
+    def latent_width(self) -> int:
+        return max(self.smallest_width, 2 * self.rank)
 
     def prepared(self, latents: Latents, presence: Presence | None = None) -> list[Tensor | None]:
         return list(latents)
-
-    def start(self, latents: Sequence[Tensor]) -> None:
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-        for k in range(self.n_modalities):
-            first = k * (self.features + 1)
-            self.linear.weight[:, first : first + self.rank].fill_diagonal_(1 / self.n_modalities)
 
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
         return self._merge(latents, left_out=None)
@@ -193,29 +231,40 @@ class Merged(Identity):
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return [self._merge(latents, left_out=k)]
 
+    def available(self, presence: Presence, k: int) -> Tensor:
+        """Raise an error: no scores exist for samples that lack modalities."""
+        raise NotImplementedError(NEEDS_ALL.format(missing="one of them"))
+
+    def start(self, latents: Sequence[Tensor]) -> None:
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        for k in range(self.n_modalities):
+            first = k * (self.latent_width + 1)
+            self.linear.weight[:, first : first + self.rank].fill_diagonal_(1 / self.n_modalities)
+
     def _merge(self, latents: Latents, left_out: int | None) -> Tensor:
-        pieces = []
+        inputs = []
         scale = 1.0 if left_out is None else self.n_modalities / (self.n_modalities - 1)
-        for k, z in enumerate(_given(latents)):
+        for k, z in enumerate(_not_none(latents)):
             flag = z.new_full((len(z), 1), float(k == left_out))
-            pieces.append(torch.cat([torch.zeros_like(z) if k == left_out else scale * z, flag], dim=1))
-        x = torch.cat(pieces, dim=1)
+            inputs.append(torch.cat([torch.zeros_like(z) if k == left_out else scale * z, flag], dim=1))
+        x = torch.cat(inputs, dim=1)
         return self.linear(x) + self.correction(x)
 
 
 class Whitening(nn.Module):
-    """Make scores uncorrelated with variance 1: over the batch in training, by running moments afterwards.
+    """Make scores uncorrelated with variance 1.
 
-    The batch is that of all processes together.
+    In training the moments are those of the batch, of all processes together. Afterwards they are running moments.
 
     Parameters
     ----------
     rank : int
         Number of scores.
-    momentum : float
+    momentum : float, default=0.02
         Weight of a batch in the running moments.
-    ridge : float
-        Added to the covariance, relative to its mean diagonal.
+    ridge : float, default=0.001
+        Number added to the diagonal of the covariance, relative to its mean diagonal.
     """
 
     mean: Tensor
@@ -228,36 +277,58 @@ class Whitening(nn.Module):
         self.register_buffer("covariance", torch.eye(rank))
 
     def forward(self, z: Tensor, present: Tensor | None = None) -> Tensor:
-        """(batch, rank) to (batch, rank), by the samples of all processes for which `present` is 1."""
+        """Whitened scores (batch, rank).
+
+        Parameters
+        ----------
+        z : Tensor, (batch, rank)
+            Scores.
+        present : Tensor, (processes * batch,), or None, default=None
+            1 for the samples that the moments are computed from; None for all.
+        """
         if self.rank == 0:
             return z
-        with torch.autocast(z.device.type, enabled=False):  # what is left of a covariance in half precision has no root
-            return self._white(z.float(), present)
+        # in half precision, rounding may leave a covariance that is not positive definite
+        with torch.autocast(z.device.type, enabled=False):
+            return self._whitened(z.float(), present)
 
-    def _white(self, z: Tensor, present: Tensor | None) -> Tensor:
+    def _whitened(self, z: Tensor, present: Tensor | None) -> Tensor:
         mean, covariance = self.mean, self.covariance
-        enough = len(z) if present is None else int(present.sum())
-        if self.training and enough > (1 if present is None else self.rank):
-            (whole,) = of_all_processes([z])
-            mean, covariance = _moments(whole if present is None else whole[present > 0])
+        n = len(z) if present is None else int(present.sum())
+        if self.training and n > (1 if present is None else self.rank):
+            (of_all,) = of_all_processes([z])
+            mean, covariance = _moments(of_all if present is None else of_all[present > 0])
             self.remember(mean.detach(), covariance.detach(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
         factor = cholesky(covariance + diagonal * torch.eye(self.rank, device=z.device))
         return torch.linalg.solve_triangular(factor, (z - mean).T, upper=False).T
 
     def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:
-        """Take moments into the running ones, with weight `momentum`."""
+        """Update the running moments by new moments, which get the weight `momentum`."""
         self.mean.lerp_(mean, momentum)
         self.covariance.lerp_(covariance, momentum)
 
 
+IDENTITIES: dict[IdentityName, type[Identity]] = {"explicit": Explicit, "exchange": Exchange, "merged": Merged}
+
+
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
-    """The constraint called `name`; all are the same where there are no joint scores to constrain."""
+    """The constraint called `name`; *exchange*, which has no weights, where there are no joint scores.
+
+    Parameters
+    ----------
+    name : {"explicit", "exchange", "merged"}
+        Name of the constraint.
+    n_modalities : int
+        Number of modalities.
+    rank : int
+        The joint rank.
+    whiten : bool, default=True
+        Whether *explicit* whitens latents.
+    """
     if rank == 0:
         return Exchange(n_modalities, rank)
-    if name == "explicit":
-        return Explicit(n_modalities, rank, whiten)
-    return Exchange(n_modalities, rank) if name == "exchange" else Merged(n_modalities, rank)
+    return Explicit(n_modalities, rank, whiten) if name == "explicit" else IDENTITIES[name](n_modalities, rank)
 
 
 def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -267,12 +338,12 @@ def _moments(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mean(latents: Latents, presence: Presence | None, left_out: int | None = None) -> Tensor:
-    """Mean of the latents that a sample has, but for one."""
+    """Mean of the latents that a sample has, without the modality `left_out`."""
     if presence is None:
-        return torch.stack(_given(latents, left_out)).mean(0)
-    return presence.mean(_given(latents), left_out)
+        return torch.stack(_not_none(latents, left_out)).mean(0)
+    return presence.mean(_not_none(latents), left_out)
 
 
-def _given(latents: Latents, left_out: int | None = None) -> list[Tensor]:
-    """The latents that are there, but for one."""
+def _not_none(latents: Latents, left_out: int | None = None) -> list[Tensor]:
+    """The latents of the modalities that were given, without the modality `left_out`."""
     return [z for k, z in enumerate(latents) if z is not None and k != left_out]

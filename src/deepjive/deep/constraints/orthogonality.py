@@ -1,28 +1,35 @@
-"""Orthogonality: individual latents carry nothing that can be predicted from the joint scores.
+"""Orthogonality constraints: individual latents carry no information about the joint scores.
 
-- closed form (ours)    penalty = mean_k  fraction of what z_S,k shows that a ridge regression explains, on random
-                        Fourier features of what it must not depend on, solved exactly on every batch. It shows its
-                        scores, as far as they are usual, and cosines of them;
-- regression (paper)    a network R_k is trained, by its own optimizer, to predict z_S,k from z_J; the residual
-                        z_S,k - R_k(z_J) is the individual latent, and what R_k explains is penalized;
-- adversary             a network A_k is trained, by its own optimizer, to predict z_J from z_S,k with noise added; the
-                        variance of its predictions is penalized. The decoder sees z_S,k with noise, too.
+Write z_S,k for the individual latent of modality k and z_J for the joint scores. There are three constraints:
 
-A fraction of the scores' own variance could be lowered by making a few samples' scores huge: these are then most of the
-variance, and the dependence of all the others counts for nothing. So scores are measured in median absolute deviations
-and bounded. Cosines see what means do not, such as a spread that depends on the joint scores.
+- closed form (ours)    The penalty is the fraction of z_S,k that a ridge regression explains, averaged over modalities.
+                        The regressors are random Fourier features of z_J and of the other individual latents. The
+                        regression is solved exactly on every batch. Its targets are the bounded scores and cosines of
+                        the scores.
+- regression (paper)    A network R_k predicts z_S,k from z_J and is trained by its own optimizer. The residual
+                        z_S,k - R_k(z_J) is what the decoder receives. The variance that R_k explains is penalized.
+- adversary             A network A_k predicts z_J and the other individual latents from z_S,k with added noise, and is
+                        trained by its own optimizer. The variance of its predictions is penalized. The decoder also
+                        receives z_S,k with noise.
 
-A batch holds too few samples to show all that ten individual scores together say of thirty joint ones; a network that
-learns from all batches finds it. What an adversary cannot see it cannot forbid, so that an encoder would keep it in
-variations as small as it takes: noise covers these, for the decoder as for the adversary.
+The closed form measures scores in median absolute deviations, and bounds them. Otherwise the encoder could lower the
+penalty by making the scores of a few samples huge: these samples would hold most of the variance, and the dependence of
+the other samples would hardly count. Cosines detect dependence that means do not show, such as a spread that changes
+with the joint scores.
 
-All are zero for independent latents. The closed form and the adversary also take the other modalities' individual
-latents, JIVE's second condition: individual parts share nothing.
+A batch has too few samples to show what ten individual scores together say about thirty joint scores. The adversary
+finds such dependence, since it learns from all batches. An encoder could hide information from the adversary in very
+small variations of the scores. The noise masks such variations, for the adversary and for the decoder alike.
 
-Sources: DeepJIVE (arXiv 2507.19682), section 2.3.3, as summarised publicly; random Fourier features: Rahimi and Recht
-(2007), "Random features for large-scale kernel machines"; an adversary that predicts the other modality, and the
-variance of its predictions: Koukuntla et al. (2024, SPLICE, arXiv 2408.12091). Joint scores in the place of the other
-modality, and noise, are ours.
+All penalties are zero for independent latents. The closed form and the adversary also include the other modalities'
+individual latents, which is JIVE's second condition: individual parts share nothing.
+
+References
+----------
+DeepJIVE (arXiv 2507.19682), section 2.3.3, as summarised publicly: the regression network.
+Rahimi and Recht (2007), "Random features for large-scale kernel machines".
+Koukuntla et al. (2024, SPLICE, arXiv 2408.12091): an adversary that predicts the other modality, penalized by the
+variance of its predictions. The adversary here predicts joint scores instead, and sees noise; both changes are ours.
 """
 
 from __future__ import annotations
@@ -35,28 +42,52 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from deepjive.deep.constraints.algebra import cholesky
-from deepjive.deep.constraints.fourier import FourierFeatures
+from deepjive.deep.constraints.algebra import FourierFeatures, cholesky
 from deepjive.deep.networks import NoScores
 
-LEAST_ROWS = 4
-USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of normal scores; beyond, scores are bounded
-
-NOISE = 0.3  # standard deviations of a score, that an adversary's scores are covered by
+ROWS_PER_REGRESSOR = 4  # fewest samples for each regressor of the closed form, where samples lack modalities
+BOUND = 1.5  # scaled median absolute deviations, which are standard deviations of normal scores; tanh bounds beyond it
+NOISE = 0.3  # standard deviations of a score: the noise that an adversary's input gets
 
 OrthogonalityName = Literal["closed_form", "regression", "adversary"]
 
 
 class Orthogonality(nn.Module, ABC):
-    """What keeps individual latents from saying anything of the joint scores."""
+    """Base of the three orthogonality constraints.
 
+    Attributes
+    ----------
+    is_learned : bool
+        Whether the constraint has networks of its own, which are trained by an optimizer of their own.
+    penalty_is_monitored : bool
+        Whether the penalty counts in the validation error that decides when training stops. It must where the penalty
+        is small before the constraint has learned: the reconstruction error alone is lowest then.
+    ramps_each_phase : bool
+        Whether the weight of a learned penalty rises from 0 in every phase, or only in the first phase that has the
+        penalty.
+    """
+
+    is_learned: bool
+    penalty_is_monitored: bool
+    ramps_each_phase: bool
+
+    @abstractmethod
     def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
-        """What is decoded of modality k's individual latent (batch, individual_rank)."""
-        return z
+        """What the individual decoder of modality k receives, shape (batch, individual_rank).
+
+        Parameters
+        ----------
+        k : int
+            Index of the modality.
+        z : Tensor, (batch, individual_rank)
+            Individual latent of the modality.
+        joint : Tensor, (batch, joint_rank)
+            Joint scores.
+        """
 
     @abstractmethod
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """How much individual latents and joint scores have in common, from 0 to about 1; a scalar.
+        """How much individual latents and joint scores have in common: a scalar from 0 to about 1.
 
         Parameters
         ----------
@@ -64,8 +95,17 @@ class Orthogonality(nn.Module, ABC):
             Individual latents of each modality.
         joint : Tensor, (batch, joint_rank)
             Joint scores; no gradient flows into them.
-        present : Tensor of bool, (batch, n_modalities), or None
-            Which sample has which modality.
+        present : Tensor of bool, (batch, n_modalities), or None, default=None
+            Which sample has which modality; None where no sample lacks any.
+        """
+
+    @abstractmethod
+    def learned_terms(
+        self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Loss terms by name that train the constraint's own networks; parameters as of `penalty`.
+
+        No gradient flows into latents and scores. The result is empty for a constraint without networks.
         """
 
 
@@ -75,66 +115,96 @@ class Learned(Orthogonality):
     Attributes
     ----------
     name : str
-        Name of the term that its networks are trained on.
+        Name of the loss term that trains the networks.
     networks : nn.ModuleList
-        One for each modality.
+        One network for each modality.
     """
 
+    is_learned = True
     name: str
     networks: nn.ModuleList
 
     @abstractmethod
     def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """What the networks are trained on; latents and scores, as of `penalty`, are left alone."""
+        """The loss that trains the networks, a scalar; parameters as of `penalty`.
+
+        No gradient flows into latents and scores.
+        """
+
+    def learned_terms(
+        self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`fit_term` under its name."""
+        return {self.name: self.fit_term(individual, joint, present)}
 
     def _frozen(self, k: int, x: Tensor) -> Tensor:
-        """What a network says, without a gradient for the network."""
+        """Output of the network of modality k for inputs `x`; no gradient flows into the network's weights."""
         network = self.networks[k]
         weights = {name: weight.detach() for name, weight in network.named_parameters()}
         return functional_call(network, weights, (x,))
 
 
 class ClosedForm(Orthogonality):
-    """Explained fraction by ridge regression on random Fourier features.
+    """Fraction of the individual latents that a ridge regression on random Fourier features explains.
 
     Parameters
     ----------
-    features : int
-        Most random features; a batch of `b` samples gets at most `b / 4`, so that chance explains little.
-    ridge : float
+    features : int, default=64
+        Largest number of random features. A batch of `b` samples gets at most `b / 4`, so that chance explains little.
+    ridge : float, default=0.01
         Weight of the ridge, relative to the number of samples.
-    cosines : int
-        Number of random cosines of the individual latents that are looked at.
+    cosines : int, default=64
+        Number of random cosines of the individual latents among the regression's targets.
     """
+
+    is_learned, penalty_is_monitored, ramps_each_phase = False, False, False
 
     def __init__(self, features: int = 64, ridge: float = 1e-2, cosines: int = 64) -> None:
         super().__init__()
         self.features, self.ridge, self.cosines = features, ridge, cosines
 
-    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """Mean over modalities of the explained fraction.
+    def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
+        """The individual latent, unchanged."""
+        return z
 
-        Of each modality the samples that have it count, with the mean where another's latent is not there; fewer than
-        `LEAST_ROWS` a regressor tell nothing.
+    def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
+        """Explained fraction, averaged over modalities.
+
+        Each modality counts the samples that have it. Where a sample lacks another modality, the mean stands in for
+        that modality's latent. A modality with fewer than `ROWS_PER_REGRESSOR` samples for each regressor is left out.
         """
         fractions = []
         for z, regressors in _beside_others(individual, joint, present):
-            enough = present is None or len(z) >= LEAST_ROWS * regressors.shape[1]
+            enough = present is None or len(z) >= ROWS_PER_REGRESSOR * regressors.shape[1]
             if z.shape[1] and regressors.shape[1] and enough:
                 fractions.append(self.explained(z, regressors))
         return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
 
+    def learned_terms(
+        self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """No terms, since the closed form has no networks."""
+        return {}
+
     def explained(self, z: Tensor, regressors: Tensor) -> Tensor:
-        """Fraction of what `z` shows that `regressors` explain within the batch: half of it scores, half cosines."""
+        """Fraction of the targets' variance that regressors explain within the batch, a scalar.
+
+        Parameters
+        ----------
+        z : Tensor, (batch, individual_rank)
+            Individual latent. Its bounded scores are one half of the targets, and cosines of the scores the other half.
+        regressors : Tensor, (batch, n_regressors)
+            Joint scores and other individual latents.
+        """
         with torch.autocast(z.device.type, enabled=False):
             phi = self._fourier(_standardized(regressors.float()))
             gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
-            z, rank = _in_usual_deviations(z.float()), z.shape[1]
+            z, rank = _in_robust_deviations(z.float()), z.shape[1]
             cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
-            shown = _centred(torch.cat([torch.tanh(z / USUAL), cosines], dim=1))
-            found = phi @ torch.cholesky_solve(phi.T @ shown, cholesky(gram))
-            reduced = 2 * (shown * found).sum(0) - found.square().sum(0)  # the exact reduction of error
-            fractions = reduced / (shown.square().sum(0) + 1e-8)
+            targets = _centred(torch.cat([torch.tanh(z / BOUND), cosines], dim=1))
+            predicted = phi @ torch.cholesky_solve(phi.T @ targets, cholesky(gram))
+            reduction = 2 * (targets * predicted).sum(0) - predicted.square().sum(0)  # of the squared error, exactly
+            fractions = reduction / (targets.square().sum(0) + 1e-8)
             return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()
 
     def _fourier(self, x: Tensor) -> Tensor:
@@ -144,7 +214,7 @@ class ClosedForm(Orthogonality):
 
 
 class Regression(Learned):
-    """The paper's regression network, one for each modality.
+    """The paper's regression networks R_k: z_J -> z_S,k, one for each modality.
 
     Parameters
     ----------
@@ -152,11 +222,12 @@ class Regression(Learned):
         Number of joint scores.
     individual_ranks : sequence of int
         Number of individual scores of each modality.
-    width : int
-        Hidden units in each of the two layers.
+    width : int, default=64
+        Number of hidden units in each of the two layers.
     """
 
     name = "regression"
+    penalty_is_monitored, ramps_each_phase = False, True
 
     def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64) -> None:
         super().__init__()
@@ -165,20 +236,20 @@ class Regression(Learned):
         )
 
     def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
-        """The orthogonalized individual latent z_S,k - R_k(z_J); no gradient reaches R_k or z_J."""
+        """The orthogonalized individual latent z_S,k - R_k(z_J); no gradient flows into R_k or z_J."""
         return z - self._frozen(k, joint.detach())
 
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """Mean over modalities of the fraction of z_S,k's variance that R_k explains; R_k itself is left alone."""
+        """Fraction of z_S,k's variance that R_k explains, averaged over modalities; no gradient flows into R_k."""
         fractions = []
         for k, (z, scores) in enumerate(_measured(individual, joint, present)):
             if z.shape[1] and (present is None or len(z) > 1):
-                rest = self.decoded(k, z, scores)
-                fractions.append(1 - _centred(rest).square().sum() / (_centred(z).square().sum() + 1e-8))
+                residual = self.decoded(k, z, scores)
+                fractions.append(1 - _centred(residual).square().sum() / (_centred(z).square().sum() + 1e-8))
         return torch.stack(fractions).mean().clamp_min(0.0) if fractions else joint.new_zeros(())
 
     def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """What R_k is trained on: the unexplained fraction of z_S,k, which is left alone."""
+        """Fraction of z_S,k's variance that R_k leaves unexplained, averaged over modalities."""
         terms = [
             (z.detach() - network(scores.detach())).square().sum() / (_centred(z.detach()).square().sum() + 1e-8)
             for network, (z, scores) in zip(self.networks, _measured(individual, joint, present), strict=True)
@@ -188,7 +259,7 @@ class Regression(Learned):
 
 
 class Adversary(Learned):
-    """A network for each modality that predicts the joint scores, and the others' individual ones, from its own.
+    """Networks A_k that predict the joint scores and the other individual latents from z_S,k.
 
     Parameters
     ----------
@@ -196,57 +267,61 @@ class Adversary(Learned):
         Number of joint scores.
     individual_ranks : sequence of int
         Number of individual scores of each modality.
-    width : int
-        Hidden units in each of the two layers.
-    noise : float
-        Standard deviation of the noise added to individual scores while training, in those of the scores.
+    width : int, default=64
+        Number of hidden units in each of the two layers.
+    noise : float, default=0.3
+        Standard deviation of the noise added to individual scores in training, in standard deviations of each score.
     """
 
     name = "adversary"
+    penalty_is_monitored, ramps_each_phase = True, False
 
     def __init__(self, joint_rank: int, individual_ranks: Sequence[int], width: int = 64, noise: float = NOISE) -> None:
         super().__init__()
-        self.noise, every = noise, joint_rank + sum(individual_ranks)
+        self.noise, n_scores = noise, joint_rank + sum(individual_ranks)
         self.networks = nn.ModuleList(
-            _perceptron(rank, width, every - rank) if 0 < rank < every else NoScores() for rank in individual_ranks
+            _perceptron(rank, width, n_scores - rank) if 0 < rank < n_scores else NoScores()
+            for rank in individual_ranks
         )
 
     def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
-        """The individual latent, with noise while training."""
+        """The individual latent, with noise in training."""
         if not self.training or isinstance(self.networks[k], NoScores):
             return z
         return z + self.noise * _deviation(z) * torch.randn_like(z)
 
     def penalty(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """Mean over modalities, and all that A_k predicts, of the variance of its predictions; A_k is left alone."""
-        found = [
-            self._frozen(k, self._shown(z)).float().var(0, unbiased=False).mean()
+        """Variance of A_k's predictions, averaged over outputs and modalities; no gradient flows into A_k."""
+        variances = [
+            self._frozen(k, self._noisy(z)).float().var(0, unbiased=False).mean()
             for k, (z, _) in enumerate(_beside_others(individual, joint, present))
-            if self._has_a_say(k, z)
+            if self._predicts(k, z)
         ]
-        return torch.stack(found).mean() if found else joint.new_zeros(())
+        return torch.stack(variances).mean() if variances else joint.new_zeros(())
 
     def fit_term(self, individual: Sequence[Tensor], joint: Tensor, present: Tensor | None = None) -> Tensor:
-        """What A_k is trained on: the unexplained fraction of all that it predicts."""
+        """Fraction of the predicted scores' variance that A_k leaves unexplained, averaged over modalities."""
         errors = [
-            (self.networks[k](self._shown(z.detach())) - _standardized(others)).square().mean()
+            (self.networks[k](self._noisy(z.detach())) - _standardized(others)).square().mean()
             for k, (z, others) in enumerate(_beside_others(individual, joint, present))
-            if self._has_a_say(k, z)
+            if self._predicts(k, z)
         ]
         return torch.stack(errors).mean() if errors else joint.new_zeros(())
 
-    def _shown(self, z: Tensor) -> Tensor:
-        shown = _centred(z.float()) / _deviation(z.float())
-        return shown + self.noise * torch.randn_like(shown) if self.training else shown
+    def _noisy(self, z: Tensor) -> Tensor:
+        """Standardized scores, with noise in training: the input of A_k."""
+        standardized = _centred(z.float()) / _deviation(z.float())
+        return standardized + self.noise * torch.randn_like(standardized) if self.training else standardized
 
-    def _has_a_say(self, k: int, z: Tensor) -> bool:
+    def _predicts(self, k: int, z: Tensor) -> bool:
+        """Whether modality k has scores to predict from, scores to predict, and at least two samples."""
         return not isinstance(self.networks[k], NoScores) and len(z) > 1
 
 
 def make_orthogonality(
     name: OrthogonalityName | None, joint_rank: int, individual_ranks: Sequence[int]
 ) -> Orthogonality | None:
-    """The orthogonality of a name; none without joint scores for a regression network to predict from."""
+    """The constraint called `name`; None without one, or for a regression network without joint scores as input."""
     if name == "closed_form":
         return ClosedForm()
     if name == "adversary":
@@ -261,16 +336,17 @@ def _perceptron(inputs: int, width: int, outputs: int) -> nn.Module:
 
 
 def _measured(individual: Sequence[Tensor], joint: Tensor, present: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-    """For each modality the individual latents and joint scores of the samples that have it."""
+    """For each modality, the individual latents and the joint scores of the samples that have the modality."""
     if present is None:
         return [(z, joint) for z in individual]
     return [(z[here], joint[here]) for z, here in zip(individual, present.T, strict=True)]
 
 
 def _beside_others(individual: Sequence[Tensor], joint: Tensor, present: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-    """For each modality the individual latents, and the joint scores and others' latents side by side, detached.
+    """For each modality, its individual latents, and the joint scores beside the other individual latents, detached.
 
-    They are of the samples that have the modality, with the mean where another's latent is not there.
+    The rows are the samples that have the modality. Where a sample lacks another modality, the mean stands in for that
+    modality's latent.
     """
     if present is not None:
         individual = [_mean_where_absent(z, here) for z, here in zip(individual, present.T, strict=True)]
@@ -286,16 +362,16 @@ def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
     return torch.where(here[:, None], z, mean)
 
 
-def _in_usual_deviations(z: Tensor) -> Tensor:
-    """Each score less its median, in median absolute deviations, which outliers leave as they are."""
+def _in_robust_deviations(z: Tensor) -> Tensor:
+    """Scores less their median, in median absolute deviations, which outliers hardly change."""
     with torch.no_grad():
         centre = _median(z)
-        deviation = _median((z - centre).abs()) * 1.4826
+        deviation = _median((z - centre).abs()) * 1.4826  # a normal score's standard deviation
     return (z - centre) / (deviation + 1e-6)
 
 
 def _median(x: Tensor) -> Tensor:
-    """The upper median of each column, by sorting: torch's own is not deterministic on GPUs."""
+    """The upper median of each column, by sorting: torch's own median is not deterministic on GPUs."""
     return x.sort(dim=0).values[len(x) // 2]
 
 
@@ -304,7 +380,7 @@ def _centred(x: Tensor) -> Tensor:
 
 
 def _deviation(z: Tensor) -> Tensor:
-    """Each score's standard deviation over the batch; its gradient is finite where that is 0."""
+    """Standard deviation of each score over the batch; its gradient is finite where the deviation is 0."""
     return (z.var(0, unbiased=False) + 1e-12).sqrt()
 
 

@@ -1,13 +1,13 @@
 """Samples that lack modalities: which terms of the loss a sample takes part in.
 
-A batch has a row for every sample in every modality, zeros where it was not measured. Each mean of the loss is then
-one over the samples that have what it needs, in the batches of all processes together:
+A batch has one row for every sample in every modality, and the row is zero where the sample lacks the modality. Each
+mean in the loss is a mean over the samples that have what the term needs, in the batches of all processes together:
 
-    measured      the modality:                              decoding, reconstruction, orthogonality
-    with another  the modality and at least one other:       prediction, agreement
-    several       at least two modalities:                   the identity term
+    measured      samples with the modality:                            decoding, reconstruction, orthogonality
+    with another  samples with the modality and at least one other:     prediction, agreement
+    several       samples with at least two modalities:                 the identity term
 
-Where nothing is missing there is no Presence, and means are plain ones.
+Where no sample lacks a modality there is no `Presence`, and the means are plain means.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ class Presence:
     Parameters
     ----------
     present : Tensor of bool, (batch, n_modalities)
-        Of this process; every sample has at least one.
+        The samples of this process. Every sample has at least one modality.
 
     Attributes
     ----------
-    own, whole : Tensor, (batch, n_modalities), (processes * batch, n_modalities)
-        1 where a sample has the modality, in the batch of this process and in those of all.
+    own : Tensor, (batch, n_modalities)
+        1 where a sample of this process has the modality, else 0.
+    whole : Tensor, (processes * batch, n_modalities)
+        The same for the samples of all processes.
     """
 
     def __init__(self, present: Tensor) -> None:
@@ -41,15 +43,18 @@ class Presence:
 
     @classmethod
     def of(cls, present: Tensor | None) -> Presence | None:
-        """None where nothing is missing."""
+        """The presence of a batch; None where no sample lacks a modality."""
         return None if present is None else cls(present)
 
     def measured(self, k: int) -> Tensor:
-        """Weights (batch,) of the samples that have modality `k`, whose sum over all processes is their number."""
+        """Weights (batch,) of the samples that have modality `k`.
+
+        Over all processes the weights add up to the number of processes, since losses are averaged.
+        """
         return self._weights(lambda present: present[:, k])
 
     def with_another(self, k: int) -> Tensor:
-        """Weights (batch,) of the samples that have modality `k` and another."""
+        """Weights (batch,) of the samples that have modality `k` and at least one other."""
         return self._weights(lambda present: present[:, k] * (present.sum(1) > 1))
 
     def several(self) -> Tensor:
@@ -57,7 +62,15 @@ class Presence:
         return self._weights(lambda present: (present.sum(1) > 1).float())
 
     def mean(self, latents: Sequence[Tensor], left_out: int | None = None) -> Tensor:
-        """Mean (batch, rank) of each sample's latents, one a modality; 0 where a sample has none of them."""
+        """Mean (batch, rank) of each sample's latents over the modalities; 0 for a sample that has none of them.
+
+        Parameters
+        ----------
+        latents : sequence of Tensor, each (batch, rank)
+            One for each modality.
+        left_out : int or None, default=None
+            A modality that the mean leaves out.
+        """
         here = self.own.clone()
         if left_out is not None:
             here[:, left_out] = 0.0
@@ -65,22 +78,30 @@ class Presence:
         return torch.as_tensor(total) / here.sum(1, keepdim=True).clamp_min(1.0)
 
     def _weights(self, needed: Callable[[Tensor], Tensor]) -> Tensor:
-        processes = len(self.whole) / len(self.own)  # whose losses are averaged
+        processes = len(self.whole) / len(self.own)
         return needed(self.own) * processes / needed(self.whole).sum().clamp_min(1.0)
 
 
 def rows_of(presence: Presence | None, k: int) -> Tensor | slice:
-    """The samples that have modality `k`."""
+    """Selection of the samples that have modality `k`."""
     return slice(None) if presence is None else presence.own[:, k] > 0
 
 
 def mean_square(difference: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean square of differences (*weights.shape, *shape of a sample); `weights` add up to 1, None weighs all alike."""
+    """Weighted mean square, a scalar.
+
+    Parameters
+    ----------
+    difference : Tensor, (*weights.shape, *shape of a sample)
+        Differences of samples and their reconstructions.
+    weights : Tensor or None
+        Weights that add up to 1; None gives all samples the same weight.
+    """
     if weights is None:
         return difference.square().mean()
     return (weights * difference.square().flatten(weights.dim()).mean(-1)).sum()
 
 
 def squared_error(part: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-    """`mean_square` of their difference."""
+    """`mean_square` of the difference of `part` and `target`."""
     return mse_loss(part, target) if weights is None else mean_square(part - target, weights)

@@ -17,7 +17,7 @@ of ranks, Owen and Perry (2009), "Bi-cross-validation of the SVD and the nonnega
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.unrolling import KernelRegression, sheets_of
 from deepjive.linear.ajive import AJIVE
+from deepjive.progress import Progress, silent
 
 STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
@@ -37,8 +38,6 @@ FOLDS = 4
 ENOUGH_HELD_OUT, ENOUGH_TO_LEARN = 250, 500
 LARGEST = 10
 MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
-
-OnStep = Callable[[str, int, float], None]
 
 REASON = (
     "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}. "
@@ -122,7 +121,7 @@ def select_ranks(
     joint_rank: int | None = None,
     individual_ranks: Mapping[str, int] | None = None,
     seed: int = 0,
-    on_step: OnStep = lambda name, rank, r2: None,
+    progress: Progress = silent,
 ) -> RankSelection:
     """Choose the ranks that are not given.
 
@@ -137,8 +136,8 @@ def select_ranks(
         None to choose them.
     seed : int
         Draws samples, features, folds and halves.
-    on_step : callable
-        Called with the ladder's name, the rank and its R2 after every step.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called after every rank that was tried.
 
     Returns
     -------
@@ -146,17 +145,17 @@ def select_ranks(
     """
     small, ladders = _sampled(data, seed), {}
     if joint_rank is None:
-        ladders["joint"] = climb("joint", small, seed, on_step)
+        ladders["joint"] = climb("joint", small, seed, progress)
         joint_rank = ladders["joint"].rank
     if individual_ranks is None:
         rest = without_joint(small, joint_rank, seed)
         wide = [name for name in data.names if small.shapes[name][0] > 1]
-        ladders |= {name: climb(name, halved(rest, name, seed), seed, on_step) for name in wide}
+        ladders |= {name: climb(name, halved(rest, name, seed), seed, progress) for name in wide}
         individual_ranks = {name: ladders[name].rank if name in wide else max(0, 1 - joint_rank) for name in data.names}
     return RankSelection(joint_rank, dict(individual_ranks), ladders)
 
 
-def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
+def climb(name: str, data: Modalities, seed: int, progress: Progress) -> Ladder:
     """Allow one score after another until one is not worth having, or the sheet on which samples lie has no more."""
     linear = linear_fit(data, seed)
     largest = min(LARGEST, sheet_dimension(_points(linear, data), seed))
@@ -169,7 +168,7 @@ def climb(name: str, data: Modalities, seed: int, on_step: OnStep) -> Ladder:
         gain = errors[-2] - errors[-1]
         r2.append(float(1 - errors[-1].mean() / errors[0].mean()))
         standard_errors.append(float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean()))
-        on_step(name, candidate, r2[-1])
+        progress(candidate, largest, f"{name} rank: " + STEP.format(rank=candidate, r2=r2[-1]))
         if r2[-1] - r2[-2] <= max(STANDARD_ERRORS * standard_errors[-1], LEAST_SHARE * r2[-1]):
             break
         rank = candidate

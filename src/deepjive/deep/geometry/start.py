@@ -200,7 +200,7 @@ def _seen(network: Network, presence: Presence | None, k: int, n_sources: int) -
     """Of the samples that have modality `k`, those that have what it takes to make each source; the last all have."""
     if presence is None:
         return [slice(None)] * n_sources
-    seen = network.identity.seen(presence, k)[:, rows_of(presence, k)] > 0
+    seen = network.identity.available(presence, k)[:, rows_of(presence, k)] > 0
     return [*seen, slice(None)]
 
 

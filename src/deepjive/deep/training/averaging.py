@@ -1,8 +1,12 @@
-"""Moving average of the weights along training, which is what is validated and kept.
+"""Moving average of the weights in training; the average is validated and kept.
 
-Each step of Adam moves the weights by its noise as much as towards the optimum; the average of the last steps has the
-direction without most of the noise. Source: Polyak and Juditsky (1992), "Acceleration of stochastic approximation by
-averaging"; exponential weights as is usual for networks.
+A step of Adam moves the weights by its noise as much as towards the optimum. The average over the last steps keeps the
+direction without most of the noise.
+
+References
+----------
+Polyak and Juditsky (1992), "Acceleration of stochastic approximation by averaging". Exponential weights are usual for
+networks.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ class MovingAverage:
     Parameters
     ----------
     module : nn.Module
-        Whose weights are averaged.
+        The module.
     decay : float
-        Weight of the past at each step, in [0, 1); less at the start, when there is little past. 0 averages nothing.
+        Weight of the past at each step, in [0, 1). It is lower in the first steps, when there is little past. 0 gives
+        the latest weights.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -32,14 +37,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Include the present weights in the average."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self.average, self.weights, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The module has its average weights while the context lasts."""
+        """Give the module its average weights within the context."""
         self._swap()
         try:
             yield

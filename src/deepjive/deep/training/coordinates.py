@@ -1,12 +1,12 @@
-"""Wide modalities: more features than samples are trained on in coordinates of what the samples span.
+"""Wide modalities, which have more features than samples, are trained in coordinates of the samples' span.
 
-Samples x_1 ... x_n of p features lie in n dimensions, however large p is. Turned into coordinates of these, by axes
-that are orthonormal, they keep all distances, so that an error is the same whether it is measured on features or on
-coordinates; and a step of training costs n / p of what it did. Outside of these dimensions the data say nothing, and
-what new samples have there is not looked at.
+Samples x_1 ... x_n of p features lie in n dimensions, however large p is. Coordinates in these dimensions, by
+orthonormal axes, keep all distances. An error is then the same whether it is measured on features or on coordinates,
+while a training step costs n / p as much. The training samples carry no information outside their span, so that the
+model ignores what new samples have there.
 
-Layers that see features are made for coordinates before training, and turned into layers of features after it, so that
-a fitted model is one of features like any other.
+Before training, layers that receive or return features are replaced by layers of coordinates. After training they are
+turned into layers of features, so that a fitted model is a model of features like any other.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from deepjive.deep.networks import Decoder, Encoder, NoPart
 from deepjive.deep.span import Coordinates
 
 FEWEST_FEATURES = 2000
-TIMES = 2  # as many features as samples, at least
-MOST_SAMPLES = 4000  # whose eigenvectors take longer than they save
+FEATURES_PER_SAMPLE = 2  # at least
+MOST_SAMPLES = 4000  # for more samples, the eigenvectors take longer than training in coordinates saves
 
 
 def coordinates_of(network: Network, x: Sequence[Tensor], rows: Sequence[Tensor]) -> dict[int, Coordinates]:
-    """Coordinates of the modalities that are wide, and whose networks are deepjive's own perceptrons or linear maps.
+    """Coordinates of the wide modalities, by index of the modality.
+
+    A modality is left out where its networks are the user's own, or have convolutions.
 
     Parameters
     ----------
@@ -35,55 +37,63 @@ def coordinates_of(network: Network, x: Sequence[Tensor], rows: Sequence[Tensor]
     x : sequence of Tensor, each (n, *shape)
         All samples of each modality, centred and scaled.
     rows : sequence of Tensor of int
-        The samples that have each modality. Validation samples are among them, whose error would lack what lies outside
-        of the axes of the others.
+        The samples that have each modality. They include the validation samples: the axes of the other samples alone
+        would leave out part of the validation error.
     """
-    wide = [k for k, one in enumerate(x) if _is_wide(one.shape, len(rows[k])) and _is_plain(network, k)]
+    wide = [k for k, x_k in enumerate(x) if _is_wide(x_k.shape, len(rows[k])) and _is_plain(network, k)]
     return {k: Coordinates.of(x[k][rows[k]]) for k in wide}
 
 
 @torch.no_grad()
 def narrow(network: Network, coordinates: Mapping[int, Coordinates]) -> None:
-    """Make the layers that see features layers of coordinates, with new random weights."""
-    for k, one in coordinates.items():
+    """Replace layers of features by layers of coordinates, with new random weights.
+
+    Parameters
+    ----------
+    network : Network
+        The network, changed in place.
+    coordinates : mapping of int to Coordinates
+        Coordinates by index of the modality.
+    """
+    for k, span in coordinates.items():
         for module in _modules(network, k):
             if isinstance(module, Encoder):
                 for layer in module.sample_layers:
-                    _replace(layer, nn.Linear(one.axes.shape[1], layer.out_features))
+                    _replace(layer, nn.Linear(span.axes.shape[1], layer.out_features))
             elif isinstance(module, Decoder):
                 for layer in module.sample_layers:
-                    made = nn.Linear(layer.in_features, one.axes.shape[1])
+                    narrow_layer = nn.Linear(layer.in_features, span.axes.shape[1])
                     if not layer.weight.any():
-                        nn.init.zeros_(made.weight)
-                        nn.init.zeros_(made.bias)
-                    _replace(layer, made)
+                        nn.init.zeros_(narrow_layer.weight)
+                        nn.init.zeros_(narrow_layer.bias)
+                    _replace(layer, narrow_layer)
             if isinstance(module, (Decoder, NoPart)):
-                module.reshape((one.axes.shape[1],))
+                module.reshape((span.axes.shape[1],))
     network.coordinates = dict(coordinates)
 
 
 @torch.no_grad()
 def widen(network: Network) -> None:
-    """Turn layers of coordinates into the layers of features that do the same."""
-    for k, one in network.coordinates.items():
+    """Turn layers of coordinates into equivalent layers of features; the network is changed in place."""
+    for k, span in network.coordinates.items():
         for module in _modules(network, k):
             if isinstance(module, Encoder):
                 for layer in module.sample_layers:
-                    _set(layer, layer.weight @ one.axes.T, layer.bias)
+                    _set(layer, layer.weight @ span.axes.T, layer.bias)
             elif isinstance(module, Decoder):
                 for layer in module.sample_layers:
-                    _set(layer, one.back(layer.weight.T).T, one.back(layer.bias[None])[0])
+                    _set(layer, span.back(layer.weight.T).T, span.back(layer.bias[None])[0])
             if isinstance(module, (Decoder, NoPart)):
-                module.reshape((len(one.axes),))
+                module.reshape((len(span.axes),))
     network.coordinates = {}
 
 
 def _is_wide(shape: Sequence[int], n: int) -> bool:
-    return len(shape) == 2 and n <= MOST_SAMPLES and shape[1] >= max(FEWEST_FEATURES, TIMES * n)
+    return len(shape) == 2 and n <= MOST_SAMPLES and shape[1] >= max(FEWEST_FEATURES, FEATURES_PER_SAMPLE * n)
 
 
 def _is_plain(network: Network, k: int) -> bool:
-    """Whether the networks of a modality are not the user's own, and have no convolutions."""
+    """Whether the networks of modality k are deepjive's own perceptrons or linear maps."""
     modules = [module for module in _modules(network, k) if isinstance(module, (Encoder, Decoder))]
     return network.built[k] and all(module.sample_layers for module in modules)
 

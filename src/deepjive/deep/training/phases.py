@@ -1,11 +1,11 @@
-"""The phases in turn: each goes on from what the last one left, and what is needed to go on later is kept."""
+"""The phases in turn: each phase continues from the weights that the last phase left, and checkpoints are written."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,70 +16,67 @@ from deepjive.deep.training.checkpoint import Checkpoint
 from deepjive.deep.training.objective import Phase
 from deepjive.deep.training.settings import Job
 from deepjive.deep.training.state import History, PhaseState
-from deepjive.deep.training.training import LOST, OnEpoch, TrainingError, train
+from deepjive.deep.training.training import TrainingError, train
+from deepjive.progress import Progress, silent
 
 INTERRUPTED = (
     "Training was interrupted in epoch {epoch} of the {phase} phase. The model has the weights that were best until "
     "then, and phases that had not begun are at their linear start. {advice}"
 )
-NO_CHECKPOINT = "To be able to go on from where training was cut off, give fit(X, resume=FOLDER)."
+NO_CHECKPOINT = "To be able to continue interrupted training, call fit(X, resume=FOLDER)."
+LOST = (
+    "Another process of this training has ended, so that this process cannot continue ({reason}). The last output of "
+    "that process says why; a process that was killed had often used up the memory."
+)
 
 
 def train_in_turn(
     phases: Sequence[Phase],
     job: Job,
-    on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
     begun: Mapping[str, Any] | None = None,
     saved: Mapping[str, Any] | None = None,
+    *,
+    progress: Progress = silent,
 ) -> tuple[History, bool]:
-    """Train all phases.
+    """Train all phases, and return their history.
 
     Parameters
     ----------
     phases : sequence of Phase
-        Of one network.
+        The phases of one network.
     job : Job
         Data and settings.
-    on_epoch : callable
-        Called with the phase's name, the epoch and its terms.
-    checkpoint : Checkpoint or None
-        Where the state is kept.
-    begun : mapping, optional
-        What was settled before training, kept with it.
-    saved : mapping, optional
-        What the checkpoint gave to go on from.
+    checkpoint : Checkpoint or None, default=None
+        Where the state is saved after epochs.
+    begun : mapping or None, default=None
+        What was decided before training, saved with the state.
+    saved : mapping or None, default=None
+        The content of a checkpoint from which training continues.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called after every epoch: the epoch, the largest number of epochs of the
+        phase, and a message with the validation error.
 
     Returns
     -------
     history : dict of str to list
-        One entry an epoch, of all phases.
+        One entry for each epoch of all phases.
     interrupted : bool
-        Whether a KeyboardInterrupt ended training; the phases after it were only started.
+        Whether a KeyboardInterrupt ended training. The later phases were then only started.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is no longer finite, or if another process has ended.
     """
     history: History = {}
     if saved is not None:
         history, last = saved["history"], saved["phase"]
         phases = list(itertools.dropwhile(lambda phase: phase.name != last, phases))
-    interrupted, fabric = False, job.fabric
+    interrupted = False
     for phase in phases:
-        earlier = history
-
-        def after_epoch(state: PhaseState, name: str = phase.name, earlier: History = earlier) -> None:
-            row = {key: column[-1] for key, column in state.history.items() if key not in ("phase", "epoch")}
-            on_epoch(name, state.epoch, row)
-            step = len(earlier.get("epoch", [])) + state.epoch
-            fabric.log_dict({f"{name}/{key}": value for key, value in row.items()}, step=step)
-            if checkpoint is not None:
-                kept = {"begun": begun, "history": earlier, "phase": name}
-                checkpoint.offer(lambda: {**kept, "training": state.as_dict()})
-
-        try:
-            state = train(phase, job, after_epoch, None if saved is None else saved["training"])
-        except RuntimeError as error:
-            if is_lost(error):
-                raise TrainingError(LOST.format(reason=str(error).partition(". ")[0])) from error
-            raise
+        report = _reporter(phase, job, history, checkpoint, begun, progress)
+        state = _train_or_explain(phase, job, report, None if saved is None else saved["training"])
         saved, history = None, _joined(history, state.history)
         if state.interrupted:
             interrupted = True
@@ -90,8 +87,56 @@ def train_in_turn(
     return history, interrupted
 
 
+def _reporter(
+    phase: Phase,
+    job: Job,
+    earlier: History,
+    checkpoint: Checkpoint | None,
+    begun: Mapping[str, Any] | None,
+    progress: Progress,
+) -> Callable[[PhaseState], None]:
+    """A function to call after every epoch: it shows progress, writes the log, and offers the state to the checkpoint.
+
+    Parameters
+    ----------
+    phase : Phase
+        The phase.
+    job : Job
+        Data and settings; the Fabric writes the log.
+    earlier : dict of str to list
+        History of the phases before.
+    checkpoint, begun, progress
+        As of `train_in_turn`.
+    """
+    epochs_before = len(earlier.get("epoch", []))
+
+    def report(state: PhaseState) -> None:
+        message = f"{phase.name} phase, epoch {state.epoch}, validation error {state.error:.3f}"
+        progress(state.epoch, job.settings.max_epochs, message)
+        row = {name: column[-1] for name, column in state.history.items() if name not in ("phase", "epoch")}
+        terms = {f"{phase.name}/{name}": value for name, value in row.items()}
+        job.fabric.log_dict(terms, step=epochs_before + state.epoch)
+        if checkpoint is not None:
+            content = {"begun": begun, "history": earlier, "phase": phase.name}
+            checkpoint.offer(lambda: {**content, "training": state.as_dict()})
+
+    return report
+
+
+def _train_or_explain(
+    phase: Phase, job: Job, report: Callable[[PhaseState], None], saved: Mapping[str, Any] | None
+) -> PhaseState:
+    """`train`; an error of the communication between processes says that another process has ended."""
+    try:
+        return train(phase, job, report, saved)
+    except RuntimeError as error:
+        if is_lost(error):
+            raise TrainingError(LOST.format(reason=str(error).partition(". ")[0])) from error
+        raise
+
+
 def _joined(history: History, more: History) -> History:
-    """Append a phase; terms that a phase does not have are NaN there."""
+    """Append the history of a phase; terms that a phase does not have are NaN there."""
     length, added = (len(next(iter(h.values()), [])) for h in (history, more))
     return {
         key: history.get(key, [math.nan] * length) + more.get(key, [math.nan] * added)

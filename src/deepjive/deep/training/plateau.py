@@ -1,4 +1,4 @@
-"""When to halve the learning rate, and when to stop."""
+"""When the learning rate is halved, and when training stops."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Literal
 
 
 class Plateau:
-    """Watches an error that training should lower.
+    """Watch a validation error that training should lower.
 
     Parameters
     ----------
     patience : int
-        Epochs without a new best value before the rate is halved, and again before training stops.
-    tolerance : float
-        A new best value must be lower by this fraction.
-    margin : float
-        The first value, before training, must be undercut by this fraction.
+        Number of epochs without a new best error after which the learning rate is halved, and after as many more of
+        which training stops.
+    tolerance : float, default=1e-4
+        Fraction by which a new best error must be lower than the last best error.
+    margin : float, default=1e-4
+        Fraction by which the first new best error must be lower than the error before training.
     """
 
     def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 1e-4) -> None:
@@ -24,7 +25,15 @@ class Plateau:
         self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
 
     def verdict(self, epoch: int, value: float) -> Literal["best", "wait", "halve", "stop"]:
-        """What to do after an epoch that ended with the monitored `value`."""
+        """What to do after an epoch: keep the weights, wait, halve the learning rate, or stop.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch; 0 stands for the weights before training.
+        value : float
+            The monitored error at the end of the epoch.
+        """
         needed = self.tolerance if self.best_epoch else self.margin
         if value < self.best * (1 - needed):
             self.best, self.best_epoch = value, epoch
@@ -37,5 +46,5 @@ class Plateau:
         return "halve"
 
     def improving(self, epoch: int) -> bool:
-        """Whether there was a new best value within the last epochs."""
+        """Whether there was a new best error within the last `patience` epochs."""
         return epoch - self.best_epoch < self.patience

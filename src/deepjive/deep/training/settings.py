@@ -1,4 +1,4 @@
-"""How a network is trained, and what all phases of a training have in common."""
+"""Training settings, and what all phases of a training have in common."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class TrainingSettings:
     Attributes
     ----------
     max_epochs : int
-        Most passes over the training data.
+        Largest number of epochs of a phase. With 0, a phase is only started.
     batch_size : int
-        Samples a step, of all processes together.
+        Number of samples in a step, of all processes together.
     learning_rate : float
-        Adam's step size at the start; smaller, in proportion, for linear maps of more than 1000 inputs.
-    regression_rate : float
-        The regression network's learning rate, as a multiple of `learning_rate`.
+        Adam's learning rate at the start. Linear maps of more than 1000 inputs have proportionally smaller rates.
     weight_decay : float
         Decoupled weight decay of the nonlinear corrections.
-    patience_steps : int
-        Steps without improvement after which the learning rate is halved; twice as many stop training.
-    averaging : float
-        Decay of the weights' moving average, a step.
-    max_norm : float
-        Gradients are scaled down to this norm.
-    half_precision : bool
-        Whether Fabric scales the loss (float16), which fused optimizers cannot undo.
+    regression_rate : float, default=5.0
+        Learning rate of a learned orthogonality constraint, as a multiple of `learning_rate`.
+    patience_steps : int, default=200
+        Number of steps without improvement after which the learning rate is halved; after as many more training stops.
+    averaging : float, default=0.98
+        Decay of the weights' moving average in a step.
+    max_norm : float, default=1.0
+        Largest norm of the gradients; larger gradients are scaled down to it.
+    half_precision : bool, default=False
+        Whether Fabric scales the loss (float16); fused optimizers cannot undo the scaling.
     """
 
     max_epochs: int
@@ -57,14 +57,16 @@ class Job:
     ----------
     batches : Batches
         The data.
-    train_rows, validation_rows : Tensor of int
-        Rows to learn from, and rows to stop by.
+    train_rows : Tensor of int
+        Rows of the training samples.
+    validation_rows : Tensor of int
+        Rows of the validation samples, which decide when training stops.
     fabric : lightning_fabric.Fabric
-        Launched.
+        A Fabric that was launched.
     settings : TrainingSettings
-        How to train; with no epochs a phase is only started.
+        How a phase is trained.
     generator : torch.Generator
-        Draws the order of the samples.
+        Source of the order of the samples.
     names : sequence of str
         Names of the modalities, for errors.
     """

@@ -1,8 +1,9 @@
-"""All that changes while a phase is trained. Kept, it lets training go on as if it had never stopped."""
+"""The state of a phase's training. Saved, it lets training continue to the same weights as without a break."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,33 +18,35 @@ History = dict[str, list[Any]]
 
 
 class PhaseState:
-    """The state of a phase's training.
+    """All that changes while a phase is trained.
 
     Parameters
     ----------
     network : nn.Module
-        Of which the phase trains a part.
+        The network.
     modules : nn.Module
-        That part.
+        The part of the network that the phase trains.
     optimizers : sequence of torch.optim.Optimizer
-        Adam for it, and for what has an optimizer of its own.
+        Adam for the trained modules, and for a learned constraint where there is one.
     average : MovingAverage
-        Of its weights.
+        Moving average of the weights of `modules`.
     plateau : Plateau
-        Of its validation error.
+        Record of the validation error.
     generator : torch.Generator
-        Draws the order of the samples.
+        Source of the order of the samples.
     precision : lightning_fabric precision
-        Which may scale the loss.
+        Precision of the computation, which may scale the loss.
     device : torch.device
-        What is computed on.
+        Device of the computation.
 
     Attributes
     ----------
     epoch : int
-        Epochs that have ended.
+        Number of epochs that have begun.
+    error : float
+        Validation error of the last epoch; NaN before the first.
     ended : bool
-        Whether the plateau says that training is at its end.
+        Whether the plateau has stopped training.
     interrupted : bool
         Whether a KeyboardInterrupt ended training.
     history : dict of str to list
@@ -66,12 +69,12 @@ class PhaseState:
         self.network, self.modules, self.optimizers = network, modules, optimizers
         self.average, self.plateau, self.generator = average, plateau, generator
         self.precision, self.device = precision, device
-        self.epoch, self.ended, self.interrupted = 0, False, False
+        self.epoch, self.error, self.ended, self.interrupted = 0, math.nan, False, False
         self.history: History = {}
         self.best: dict[str, Tensor] = {}
 
     def keep_best(self) -> None:
-        """Take the weights as they are for the best."""
+        """Store the present weights as the best."""
         self.best = copy.deepcopy(self.modules.state_dict())
 
     def halve_rates(self) -> None:
@@ -81,11 +84,11 @@ class PhaseState:
                 group["lr"] /= 2
 
     def record(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch to the history, in one step, so that an interruption leaves whole rows."""
+        """Add an epoch to the history in one assignment, so that an interruption leaves complete rows."""
         self.history = {key: [*self.history.get(key, []), value] for key, value in row.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """The state as numbers, text and arrays."""
+        """The state as numbers, strings and arrays."""
         return {
             "epoch": self.epoch,
             "ended": self.ended,
@@ -101,7 +104,7 @@ class PhaseState:
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take a state back, as given by `as_dict`."""
+        """Restore a state that `as_dict` returned."""
         self.epoch, self.ended, self.history = saved["epoch"], saved["ended"], saved["history"]
         vars(self.plateau).update(saved["plateau"])
         self.network.load_state_dict(_tensors(saved["network"]))

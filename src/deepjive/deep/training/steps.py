@@ -1,18 +1,22 @@
-"""Steps of training: gradients of a batch, then an update of the weights. On a GPU they are recorded and replayed.
+"""Training steps: the gradients of a batch, then an update of the weights. On a GPU, steps are captured and replayed.
 
-A step is hundreds of operations of microseconds each, and starting them one by one takes a GPU's driver longer than
-the GPU takes to do them. So after a few steps all of them are recorded (as CUDA graphs), and started at once from then
-on. What is recorded computes on the same memory every time: batches are copied there, and what changes while training
-goes on changes in place. Learning rates alone are numbers that the recording holds; when they are halved, it is made
-anew.
+A step is hundreds of operations that take microseconds each. Starting them one by one takes the GPU's driver longer
+than the GPU takes to compute them. So after a few steps, all operations of a step are captured as CUDA graphs, and from
+then on they are started at once.
 
-Recorded is what always does the same: batches without gaps, in one process, through layers of torch and deepjive. A
-class of the user's own, or a hook, may look at numbers, or draw some, where a recording would not see it, and takes
-steps one by one; so does float16, whose scale is found by looking.
+A captured step computes on the same memory every time. Batches are copied into that memory, and whatever changes in
+training changes in place. Only the learning rates are constants of the graphs. When they are halved, the step is
+captured again.
+
+A step is captured only where every step does the same: in one process, with no sample that lacks a modality, and with
+layers of torch and deepjive alone. A class of the user's own, or a hook, may read or draw numbers in Python, which a
+graph would not repeat. Training in float16 is not captured either, since its loss scale depends on numbers that Python
+reads.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,121 +27,165 @@ from deepjive.deep.runtime.distributed import together
 from deepjive.deep.training.objective import Phase, Terms
 from deepjive.deep.training.settings import TrainingSettings
 
-FIRST = 5  # steps one by one, in which libraries and optimizers set up what they keep
-KNOWN = ("torch.nn.", "deepjive.")
+EAGER_STEPS = 5  # before the capture: in these, libraries and optimizers allocate what they keep
+CAPTURED_MODULES = ("torch.nn.", "deepjive.")
 
 
-class Steps:
-    """Steps one by one.
+class Steps(ABC):
+    """Base of the two ways to take training steps."""
+
+    @abstractmethod
+    def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
+        """Compute the gradients of the loss, and return the loss terms.
+
+        The terms are detached, and valid until the next call.
+
+        Parameters
+        ----------
+        x : sequence of Tensor, each (batch, *shape)
+            Scaled samples, one tensor for each modality.
+        present : Tensor of bool, (batch, n_modalities), or None
+            Which sample has which modality; None where no sample lacks any.
+        """
+
+    @abstractmethod
+    def update(self) -> None:
+        """Change the weights by their gradients, and clear the gradients."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Clear the gradients after the last step."""
+
+
+class EagerSteps(Steps):
+    """Steps whose operations are started one by one.
 
     Parameters
     ----------
     module : nn.Module
-        A phase, as Fabric wraps it.
+        A phase, wrapped by Fabric.
     optimizers : sequence
-        As Fabric wraps them.
+        Optimizers, wrapped by Fabric.
     fabric : lightning_fabric.Fabric
-        Takes gradients in its precision.
+        Computes gradients in its precision.
     max_norm : float
-        Gradients are scaled down to this norm.
+        Largest norm of the gradients; larger gradients are scaled down to it.
     """
 
     def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
         self.module, self.optimizers, self.fabric, self.max_norm = module, optimizers, fabric, max_norm
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
-        """Loss terms of a batch, without what they were made of; gradients of their total are left with the weights.
-
-        The terms are good until the next step.
-        """
         terms: Terms = self.module(x, present)
         self.fabric.backward(terms["total"])
         return {name: value.detach() for name, value in terms.items()}
 
     def update(self) -> None:
-        """Change the weights by their gradients, and forget these."""
         for optimizer in self.optimizers:
-            self._change(optimizer)
+            self.apply(optimizer)
             optimizer.zero_grad()
 
-    def _change(self, optimizer: Any) -> None:
+    def end(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def apply(self, optimizer: Any) -> None:
+        """Change the weights of one optimizer by their gradients."""
         self.fabric.clip_gradients(self.module, optimizer, max_norm=self.max_norm, error_if_nonfinite=False)
         optimizer.step()
 
-    def end(self) -> None:
-        """Leave no gradients behind."""
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
 
+class CapturedSteps(Steps):
+    """Steps replayed from CUDA graphs.
 
-class RecordedSteps(Steps):
-    """Steps replayed from a recording, on an NVIDIA device; parameters as of `Steps`."""
+    Parameters
+    ----------
+    eager : EagerSteps
+        The steps to capture; they are on a CUDA device.
+    """
 
-    def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
-        super().__init__(module, optimizers, fabric, max_norm)
-        self.taken, self.stream = 0, torch.cuda.Stream(fabric.device)
+    def __init__(self, eager: EagerSteps) -> None:
+        self.eager = eager
+        self.count, self.stream = 0, torch.cuda.Stream(eager.fabric.device)
         self.rates: list[float] = []
         self.batch: list[Tensor] = []
         self.terms: Terms = {}
-        self.recordings: list[torch.cuda.CUDAGraph] = []
+        self.graphs: list[torch.cuda.CUDAGraph] = []
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
-        self.taken += 1
-        if self.taken <= FIRST:
-            return super().gradients(x, present)
-        rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.count += 1
+        if self.count <= EAGER_STEPS:
+            return self.eager.gradients(x, present)
+        rates = [group["lr"] for optimizer in self.eager.optimizers for group in optimizer.param_groups]
         if rates != self.rates:
-            self._record(x)
+            self._capture(x)
             self.rates = rates
         torch._foreach_copy_(self.batch, list(x))
-        self.recordings[0].replay()
+        self.graphs[0].replay()
         return self.terms
 
     def update(self) -> None:
-        if self.taken <= FIRST:
-            super().update()
+        if self.count <= EAGER_STEPS:
+            self.eager.update()
         else:
-            self.recordings[1].replay()
+            self.graphs[1].replay()
 
-    def _record(self, x: Sequence[Tensor]) -> None:
-        """Record gradients and update; nothing is computed in the meantime."""
-        self.batch = [one.clone() for one in x]
-        self.terms, self.recordings = {}, []  # their memory is free before more is taken
-        for optimizer in self.optimizers:
+    def end(self) -> None:
+        self.eager.end()
+
+    def _capture(self, x: Sequence[Tensor]) -> None:
+        """Capture gradients and update; no values are computed meanwhile."""
+        self.batch = [x_k.clone() for x_k in x]
+        self.terms, self.graphs = {}, []  # frees the memory of the last graphs before new memory is taken
+        for optimizer in self.eager.optimizers:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["capturable"] = True
         gradients, update = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(gradients, stream=self.stream):
-            self.terms = super().gradients(self.batch, None)
+            self.terms = self.eager.gradients(self.batch, None)
         with torch.cuda.graph(update, pool=gradients.pool(), stream=self.stream):
-            for optimizer in self.optimizers:
-                self._change(optimizer)
-        self.recordings = [gradients, update]
+            for optimizer in self.eager.optimizers:
+                self.eager.apply(optimizer)
+        self.graphs = [gradients, update]
 
 
 def make_steps(
-    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, settings: TrainingSettings, whole: bool
+    phase: Phase, module: Any, optimizers: Sequence[Any], fabric: Any, settings: TrainingSettings, complete: bool
 ) -> Steps:
-    """Recorded steps where they can be, and steps one by one elsewhere.
+    """Captured steps where `can_be_captured` says so, else eager steps.
 
     Parameters
     ----------
     phase : Phase
         What is minimized.
-    module, optimizers, fabric
-        As of `Steps`.
-    settings : deepjive.deep.training.settings.TrainingSettings
-        Has the norm that gradients are scaled down to, and says whether the loss is scaled.
-    whole : bool
+    module : nn.Module
+        The phase, wrapped by Fabric.
+    optimizers : sequence
+        Optimizers, wrapped by Fabric.
+    fabric : lightning_fabric.Fabric
+        Computes gradients in its precision.
+    settings : TrainingSettings
+        Training settings.
+    complete : bool
         Whether no sample lacks a modality.
     """
-    same = whole and not together() and not settings.half_precision and all(_is_known(one) for one in phase.modules())
-    kind = RecordedSteps if same and fabric.device.type == "cuda" else Steps
-    return kind(module, optimizers, fabric, settings.max_norm)
+    eager = EagerSteps(module, optimizers, fabric, settings.max_norm)
+    return CapturedSteps(eager) if can_be_captured(phase, fabric, settings, complete) else eager
 
 
-def _is_known(module: nn.Module) -> bool:
-    """Whether a module does the same in every step; normalization over all batches looks at their number."""
+def can_be_captured(phase: Phase, fabric: Any, settings: TrainingSettings, complete: bool) -> bool:
+    """Whether the steps of a phase can be captured; parameters as of `make_steps`."""
+    if fabric.device.type != "cuda" or not complete or together() or settings.half_precision:
+        return False
+    return all(_does_the_same(module) for module in phase.modules())
+
+
+def _does_the_same(module: nn.Module) -> bool:
+    """Whether a module is known to do the same in every step.
+
+    Normalization whose running moments are means over all batches (momentum None) counts the batches in Python.
+    """
     hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return type(module).__module__.startswith(KNOWN) and not hooks and getattr(module, "momentum", 0.0) is not None
+    is_known = type(module).__module__.startswith(CAPTURED_MODULES)
+    return is_known and not hooks and getattr(module, "momentum", 0.0) is not None
