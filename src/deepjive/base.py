@@ -222,6 +222,16 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         write_results(mdata, parts, self, key)
         return parts
 
+    def report_facts(self) -> dict[str, Any]:
+        """What the fit recorded for its report, as arguments of `deepjive.report.write_report`.
+
+        Returns
+        -------
+        dict of str to object
+            Any of ``history``, ``rank_table``, ``networks`` and ``diagnostics``.
+        """
+        return {}
+
     def _scores_by_pattern(self, data: Modalities) -> Scores:
         """Scores of samples of which some lack modalities: those that lack the same ones are scored together."""
         if data.present.all():

@@ -17,7 +17,6 @@ from deepjive.cli.options import (
     RunArgument,
     SamplesOption,
     TitleOption,
-    Unmatched,
     UnmatchedOption,
     check_folder,
     paths_of,
@@ -42,7 +41,7 @@ def transform(
     run: RunArgument,
     modality: ModalityOption,
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     out: Annotated[
         Path | None, typer.Option(help="CSV file; without it the scores are printed.", show_default=False)
     ] = None,
@@ -66,7 +65,7 @@ def decompose(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -94,7 +93,7 @@ def impute(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="File to write: .npy, or .csv for vectors.", show_default=False)],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
 ) -> None:
     """Predict a modality that was not measured from those that were.
 
@@ -124,7 +123,7 @@ def report(
     modality: ModalityOption,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The file; report.html in the run by default.", show_default=False)
@@ -164,7 +163,7 @@ def report(
         sources=paths_of(modality),
         command=_again(run),
         evidence=found,
-        failures=None if found is not None else lambda: recognised(model, data),
+        failures=None if found is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")
 

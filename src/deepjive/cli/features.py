@@ -13,7 +13,6 @@ from deepjive.cli.options import (
     ModalityOption,
     RunArgument,
     SamplesOption,
-    Unmatched,
     UnmatchedOption,
     check_folder,
     read_modalities,
@@ -40,7 +39,7 @@ def features(
         Path, typer.Option(metavar="FOLDER", help="Folder to write a table of each modality to.", show_default=False)
     ],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations of a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,

@@ -13,7 +13,7 @@ from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
-from deepjive.cli.fit import fit
+from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
@@ -55,7 +55,7 @@ PANELS = {
 }
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel, cls=PlainCommand)(command)
+        app.command(rich_help_panel=panel, cls=FitCommand if command is fit else PlainCommand)(command)
 reproduce.app.command(cls=PlainCommand)(adni)
 app.add_typer(reproduce.app, name="reproduce", rich_help_panel="Experiments")
 

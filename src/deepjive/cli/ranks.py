@@ -11,7 +11,6 @@ from deepjive.cli.options import (
     GroupsOption,
     MissingOption,
     ModalityOption,
-    Unmatched,
     UnmatchedOption,
     ranks_of,
     read_modalities,
@@ -33,7 +32,7 @@ def ranks(
     ] = None,
     missing: MissingOption = None,
     groups: GroupsOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
     deep: Annotated[
@@ -57,7 +56,7 @@ def ranks(
     from deepjive import AJIVE
 
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
-    parameters |= {"missing": missing.value} if missing else {}
+    parameters |= {"missing": missing} if missing else {}
     model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality, unmatched=unmatched))
     rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
     show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)

@@ -19,11 +19,19 @@ from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities
-from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
-from deepjive.deep.constraints.orthogonality import OrthogonalityName, make_orthogonality
+from deepjive.deep.choices import (
+    IdentityName,
+    IndividualDecoderName,
+    ObjectiveName,
+    OrthogonalityName,
+    PrecisionName,
+    StrategyName,
+)
+from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
+from deepjive.deep.constraints.orthogonality import make_orthogonality
 from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
-from deepjive.deep.networks import network_builders
+from deepjive.deep.networks import NetworkChoice, network_builders
 from deepjive.deep.parameters import check_parameters
 from deepjive.deep.runtime.distributed import is_first, of_first, processes
 from deepjive.deep.runtime.launch import launched
@@ -33,7 +41,7 @@ from deepjive.deep.standardize import Standardizer, standardize
 from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
-from deepjive.deep.training.objective import ObjectiveName, phases_of
+from deepjive.deep.training.objective import phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
@@ -160,10 +168,10 @@ class DeepJIVE(JointIndividualModel):
         identity: IdentityName = "exchange",
         orthogonality: OrthogonalityName | None = "closed_form",
         objective: ObjectiveName = "joint_first",
-        individual_decoder: Literal["additive", "conditioned"] = "additive",
+        individual_decoder: IndividualDecoderName = "additive",
         identity_weight: float = 1.0,
         orthogonality_weight: float = 0.1,
-        networks: Any = "auto",
+        networks: NetworkChoice | Mapping[str, NetworkChoice] = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.1,
         max_epochs: int = 500,
@@ -173,8 +181,8 @@ class DeepJIVE(JointIndividualModel):
         accelerator: str = "cpu",
         devices: int | str = 1,
         num_nodes: int = 1,
-        strategy: str = "auto",
-        precision: str = "32-true",
+        strategy: StrategyName = "auto",
+        precision: PrecisionName = "32-true",
         memory_limit: float = 4.0,
         log: str | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -259,6 +267,9 @@ class DeepJIVE(JointIndividualModel):
                 f"  individual encoder: {individual}",
             ]
         return "\n".join(lines)
+
+    def report_facts(self) -> dict[str, Any]:
+        return {"history": self.history_, "rank_table": self.rank_table_ or None, "networks": self.describe()}
 
     def select_ranks(self, X: Any) -> RankSelection:
         """Choose those of `joint_rank` and `individual_ranks` that are "auto", without fitting the model itself.

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
-from deepjive.deep.runtime.launch import STRATEGIES
+from deepjive.deep.choices import (
+    IdentityName,
+    IndividualDecoderName,
+    ObjectiveName,
+    OrthogonalityName,
+    PrecisionName,
+    StrategyName,
+)
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "identity": ("explicit", "exchange", "merged"),
-    "orthogonality": ("closed_form", "regression", "adversary", None),
-    "objective": ("joint_first", "published"),
-    "individual_decoder": ("additive", "conditioned"),
-    "strategy": STRATEGIES,
-    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+    "identity": get_args(IdentityName),
+    "orthogonality": (*get_args(OrthogonalityName), None),
+    "objective": get_args(ObjectiveName),
+    "individual_decoder": get_args(IndividualDecoderName),
+    "strategy": get_args(StrategyName),
+    "precision": get_args(PrecisionName),
 }
 UNKNOWN_CHOICE = "{name} is {given!r}, but must be one of {allowed}."
 NOT_A_NUMBER_IN = "{name} is {given!r}, but must be {expected}."

@@ -24,7 +24,7 @@ from deepjive.evaluation.agreement import agreement
 from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
-from deepjive.evaluation.refit import complete, with_groups
+from deepjive.evaluation.refit import with_groups
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"
@@ -117,6 +117,7 @@ def diagnose(
     model: Any,
     data: Modalities,
     *,
+    parts: Decomposition | None = None,
     separate: Any = None,
     test: JointStructureTest | None = None,
     groups: ArrayLike | None = None,
@@ -132,6 +133,8 @@ def diagnose(
         Samples to look at, best such that the model was not fitted to: on the samples it was fitted to, joint scores
         without meaning, leaks and worse reconstructions can hide. Samples that lack a modality are left out; fewer
         than 20 are too few to say anything, and only the training itself is looked at. At most 500 are looked at.
+    parts : Decomposition, optional
+        The decomposition of `data` by `model`, if it was computed already.
     separate : SeparateAutoencoders, optional
         The fitted baseline of the same sizes. Without it the principal components of each modality take its place
         (separate linear autoencoders: Baldi and Hornik 1989), fitted to one half of `data` and measured on the other.
@@ -153,11 +156,13 @@ def diagnose(
     ValueError
         For groups of another length, or participants that can change places in fewer than 120 orders.
     """
-    data = _some(complete(with_groups(data, groups)), random_state)
+    data = with_groups(data, groups)
+    rows = _some(data, random_state)
+    data = data[rows]
     findings = of_training(model)
     if len(data) < FEWEST:
         return findings
-    parts = model.decompose(data)
+    parts = model.decompose(data) if parts is None else _rows_of_parts(parts, data, rows)
     return [
         *findings,
         *_meaningless(model, data, test, random_state),
@@ -172,15 +177,22 @@ def of_training(model: Any) -> list[Finding]:
     return [*_divergence(model), *_gap(model)]
 
 
-def _some(data: Modalities, random_state: int | None) -> Modalities:
-    """At most 500 samples, fewer where they are large, without those that have gaps."""
+def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
+    """The decomposition of some samples, from the decomposition of all."""
+    individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
+    return Decomposition(data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render)
+
+
+def _some(data: Modalities, random_state: int | None) -> NDArray:
+    """Numbers of at most 500 samples, fewer if they are large, that have all modalities and no missing value."""
+    complete_rows = np.flatnonzero(data.present.all(axis=1))
+    data = data if len(complete_rows) == len(data) else data[complete_rows]
     largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
     limit = min(MAX_SAMPLES, max(2 * FEWEST, MAX_VALUES // largest))
     rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), data.groups, check_random_state(random_state))))
     some = data[rows]
     whole = [np.isfinite(some[name][:]).reshape(len(some), -1).all(axis=1) for name in some.names]
-    kept = np.flatnonzero(np.all(whole, axis=0))
-    return some[kept]
+    return complete_rows[rows[np.flatnonzero(np.all(whole, axis=0))]]
 
 
 def _finding(kind: str, /, **words: Any) -> Finding:

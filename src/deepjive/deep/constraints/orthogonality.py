@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deepjive.deep.choices import OrthogonalityName
 from deepjive.deep.constraints.algebra import cholesky
 from deepjive.deep.constraints.fourier import FourierFeatures
 from deepjive.deep.networks import NoScores
@@ -43,8 +43,6 @@ LEAST_ROWS = 4
 USUAL = 1.5  # median absolute deviations, scaled to be standard deviations of normal scores; beyond, scores are bounded
 
 NOISE = 0.3  # standard deviations of a score, that an adversary's scores are covered by
-
-OrthogonalityName = Literal["closed_form", "regression", "adversary"]
 
 
 class Orthogonality(nn.Module, ABC):

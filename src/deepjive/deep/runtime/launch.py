@@ -7,8 +7,6 @@ from typing import Any
 
 from deepjive.data.readers.guard import optional
 
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
-
 
 def launched(
     accelerator: str, devices: int | str, num_nodes: int, strategy: str, precision: Any, log: str | None

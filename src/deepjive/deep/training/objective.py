@@ -28,11 +28,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.choices import ObjectiveName
 from deepjive.deep.constraints.expectation import Expectation, expected_of
 from deepjive.deep.constraints.identity import Exchange, Latents
 from deepjive.deep.constraints.orthogonality import Adversary, Learned
@@ -42,7 +42,6 @@ from deepjive.deep.model import Network
 from deepjive.deep.runtime.distributed import of_all_processes
 from deepjive.deep.training.batches import Batch
 
-ObjectiveName = Literal["joint_first", "published"]
 Terms = dict[str, Tensor]
 
 
