@@ -63,7 +63,7 @@ def population(cell: Cell, folder: Path) -> dict[str, NDArray]:
 
 def estimator(method: str, max_epochs: int) -> Any:
     if method == "ajive":
-        return AJIVE(6, 2, 4, n_wedin=0, n_random=0, random_state=0)
+        return AJIVE(signal_ranks=6, joint_rank=2, individual_ranks=4, n_wedin=0, n_random=0, random_state=0)
     return DeepJIVE(
         2, 4, max_epochs=max_epochs, batch_size=16, learning_rate=1e-3, dropout=0.2, random_state=0
     )  # as of Budget

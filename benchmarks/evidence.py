@@ -45,7 +45,7 @@ def p_values(method: str, strength: float, sets: int, seed: int) -> list[float]:
     """One p-value for each held-out set of one fit."""
     data = modalities(N_FITTED + sets * N_HELD_OUT, strength, seed)
     if method == "AJIVE":
-        model = AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=seed)
+        model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=seed)
     else:
         model = DeepJIVE(1, 1, identity=method, **BUDGET, random_state=seed)  # type: ignore[arg-type]
     model.fit(data[:N_FITTED])

@@ -236,8 +236,8 @@ def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
     _add_optional(kinds, folder, x, npy)
     data = dj.Modalities({"a": x[:, :, 0], "b": x[:, :3, 1]})
     models = {
-        "AJIVE": dj.AJIVE(2, joint_rank=1, n_wedin=2, n_random=2, random_state=0),
-        "HeteroJIVE": dj.HeteroJIVE(2, joint_rank=1),
+        "AJIVE": dj.AJIVE(signal_ranks=2, joint_rank=1, n_wedin=2, n_random=2, random_state=0),
+        "HeteroJIVE": dj.HeteroJIVE(signal_ranks=2, joint_rank=1),
         "DeepJIVE": dj.DeepJIVE(1, 1, max_epochs=1, batch_size=2, networks="dense", random_state=0),
     }
     for name, model in models.items():

@@ -61,9 +61,13 @@ def simulate(
 
 def fitted(method: str, data: dict, joint: int, individual: int):
     if method.startswith("JIVE"):
-        return JIVE(joint, individual, tol=1e-4, orthogonal_individual=method == "JIVE").fit(data)
+        return JIVE(
+            joint_rank=joint, individual_ranks=individual, tol=1e-4, orthogonal_individual=method == "JIVE"
+        ).fit(data)
     cls = HeteroJIVE if method == "HeteroJIVE" else AJIVE
-    return cls(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
+    return cls(
+        signal_ranks=joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0
+    ).fit(data)
 
 
 def uniform_row(title: str, p_values: np.ndarray, step: float, of: int) -> None:

@@ -66,7 +66,7 @@ def compare(repeats: int, peer_python: str | None) -> None:
     centred = {name: x - x.mean(axis=0) for name, x in data.items()}
 
     def fit() -> AJIVE:
-        return AJIVE(RANK, n_wedin=DRAWS, n_random=DRAWS, random_state=0).fit(data)
+        return AJIVE(signal_ranks=RANK, n_wedin=DRAWS, n_random=DRAWS, random_state=0).fit(data)
 
     model = fit()
     individual = max(model.individual_ranks_.values())
@@ -126,7 +126,7 @@ def measure(data: dict, rank: int = 5, draws: int = 200) -> tuple[float, float, 
     """CPU seconds of a fit, MiB of its working memory beyond what it has learned, and MiB learned."""
 
     def fit() -> AJIVE:
-        return AJIVE(rank, n_wedin=draws, n_random=draws, random_state=0).fit(data)
+        return AJIVE(signal_ranks=rank, n_wedin=draws, n_random=draws, random_state=0).fit(data)
 
     tracemalloc.start()
     before, start = tracemalloc.get_traced_memory()[0], time.process_time()

@@ -73,7 +73,7 @@ def rank_table(simulations: int) -> None:
         for seed in range(simulations):
             data, ranks = simulate(seed)
             for column, signal in enumerate((ranks, "auto")):
-                model = AJIVE(signal, n_wedin=DRAWS, n_random=DRAWS, random_state=seed).fit(data)
+                model = AJIVE(signal_ranks=signal, n_wedin=DRAWS, n_random=DRAWS, random_state=seed).fit(data)
                 exact[seed, column] = model.joint_rank_ == truth
         given, rule = exact.mean(axis=0)
         print(f"{title:42} {truth:5d} {given:13.1%} {rule:12.1%}", flush=True)
@@ -102,7 +102,7 @@ def hetero_table(simulations: int) -> None:
 def paired_errors(seed: int, noise: list[float]) -> list[float]:
     data, z = modalities(np.random.default_rng(seed), 100, [200] * 8, 2, 2, noise)
     truth = np.linalg.qr(z - z.mean(axis=0))[0]
-    models = [cls(4, joint_rank=2, n_wedin=0, n_random=0).fit(data) for cls in (AJIVE, HeteroJIVE)]
+    models = [cls(signal_ranks=4, joint_rank=2, n_wedin=0, n_random=0).fit(data) for cls in (AJIVE, HeteroJIVE)]
     return [1 - np.linalg.norm(truth.T @ model.common_normalized_scores_) ** 2 / 2 for model in models]
 
 

@@ -72,7 +72,17 @@ def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[
         models = []
         for rank in ranks:
             with contextlib.suppress(ValueError):  # of few complete samples a large rank cannot be found
-                models.append(AJIVE(2 * rank, rank, rank, n_wedin=0, n_random=0, random_state=0, **missing).fit(data))
+                models.append(
+                    AJIVE(
+                        signal_ranks=2 * rank,
+                        joint_rank=rank,
+                        individual_ranks=rank,
+                        n_wedin=0,
+                        n_random=0,
+                        random_state=0,
+                        **missing,
+                    ).fit(data)
+                )
         return models
 
     return {

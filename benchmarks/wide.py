@@ -81,7 +81,10 @@ def main() -> None:
         model, seconds = fitted(made)
         found["DeepJIVE"].append(recovered(model, made, new))
         ranks = RANKS if options.nonlinear else [1]
-        fits = [AJIVE(2 * rank, rank, rank, n_wedin=0, n_random=0).fit(made.data) for rank in ranks]
+        fits = [
+            AJIVE(signal_ranks=2 * rank, joint_rank=rank, individual_ranks=rank, n_wedin=0, n_random=0).fit(made.data)
+            for rank in ranks
+        ]
         found["AJIVE"].append(max((recovered(fit, made, new) for fit in fits), key=lambda r2s: sum(r2s[:2])))
         passes = len(model.history_["epoch"])
         words = (f"{name} {np.round(r2s[-1], 4)}" for name, r2s in found.items())

@@ -222,7 +222,7 @@ def ajive_data():
 
 
 def test_the_joint_part_carries_the_mean_and_the_individual_part_none(ajive_data):
-    parts = AJIVE(2, joint_rank=1, individual_ranks=1).fit(ajive_data).decompose(ajive_data)
+    parts = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1).fit(ajive_data).decompose(ajive_data)
     for name, x in ajive_data.items():
         np.testing.assert_allclose(parts.mean[name], x.mean(axis=0))
         np.testing.assert_allclose(parts.joint[name].mean(axis=0), x.mean(axis=0))
@@ -231,7 +231,7 @@ def test_the_joint_part_carries_the_mean_and_the_individual_part_none(ajive_data
 
 
 def test_scores_have_mean_zero_and_variance_one_over_the_samples_fitted(ajive_data):
-    parts = AJIVE(2, joint_rank=1, individual_ranks=1).fit(ajive_data).decompose(ajive_data)
+    parts = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1).fit(ajive_data).decompose(ajive_data)
     for scores in (parts.joint_scores, *parts.individual_scores.values()):
         assert scores.shape == (80, 1)
         np.testing.assert_allclose(scores.mean(axis=0), 0.0, atol=1e-10)
@@ -239,14 +239,14 @@ def test_scores_have_mean_zero_and_variance_one_over_the_samples_fitted(ajive_da
 
 
 def test_with_joint_rank_zero_the_joint_part_is_the_mean_of_every_sample(ajive_data):
-    parts = AJIVE(2, joint_rank=0, individual_ranks=2).fit(ajive_data).decompose(ajive_data)
+    parts = AJIVE(signal_ranks=2, joint_rank=0, individual_ranks=2).fit(ajive_data).decompose(ajive_data)
     assert parts.joint_scores.shape == (80, 0)
     np.testing.assert_array_equal(parts.joint["a"], np.broadcast_to(parts.mean["a"], (80, 20)))
     assert parts.variance_explained["a"]["joint"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_sample_that_lacks_a_modality_has_a_joint_part_there_and_no_residual(ajive_data):
-    model = AJIVE(2, joint_rank=1, individual_ranks=1).fit(ajive_data)
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1).fit(ajive_data)
     present = np.ones((80, 2), dtype=bool)
     present[4, 1] = False
     lacking = {"a": ajive_data["a"], "b": np.where(present[:, 1:], ajive_data["b"], np.nan)}

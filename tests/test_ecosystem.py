@@ -25,11 +25,11 @@ def labelled():
 
 
 def ajive(joint_rank=1):
-    return AJIVE(2, joint_rank=joint_rank, n_wedin=0, n_random=0)
+    return AJIVE(signal_ranks=2, joint_rank=joint_rank, n_wedin=0, n_random=0)
 
 
 def test_columns_of_a_data_frame_say_which_model_and_score_they_are(labelled):
-    union = FeatureUnion([("ajive", ajive(2)), ("weighted", HeteroJIVE(2, joint_rank=1))])
+    union = FeatureUnion([("ajive", ajive(2)), ("weighted", HeteroJIVE(signal_ranks=2, joint_rank=1))])
     frame = union.set_output(transform="pandas").fit_transform(Modalities(labelled[0]))
     assert list(frame.columns) == ["ajive__joint_1", "ajive__joint_2", "weighted__joint_1"]
     scaled = make_pipeline(ajive(2), StandardScaler()).set_output(transform="pandas")

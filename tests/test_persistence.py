@@ -28,7 +28,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    return AJIVE(2, joint_rank=1, n_wedin=5, n_random=5, random_state=0).fit(data)
+    return AJIVE(signal_ranks=2, joint_rank=1, n_wedin=5, n_random=5, random_state=0).fit(data)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_paths_may_be_text_and_missing_folders_are_made(model, tmp_path):
 
 def test_an_older_model_is_replaced_and_other_files_are_left_alone(folder, data):
     (folder / "report.html").write_text("kept")
-    AJIVE(2, joint_rank=2, individual_ranks=0).fit(data).save(folder)
+    AJIVE(signal_ranks=2, joint_rank=2, individual_ranks=0).fit(data).save(folder)
     assert load(folder).joint_rank_ == 2
     assert (folder / "report.html").read_text() == "kept"
 
@@ -254,7 +254,7 @@ def test_a_flipped_bit_anywhere_in_either_file_is_noticed(folder):
 
 
 def test_files_of_two_models_are_not_taken_for_one(folder, data, tmp_path):
-    AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7)).save(tmp_path / "other")
+    AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7)).save(tmp_path / "other")
     (tmp_path / "other" / WEIGHTS).replace(folder / WEIGHTS)
     assert_damaged(folder, "model.safetensors is not the file config.json was written for")
 
@@ -458,7 +458,7 @@ class Interruptions:
 
 
 def test_a_save_interrupted_anywhere_leaves_the_old_model_or_the_new(model, data, tmp_path, monkeypatch):
-    new = AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7))
+    new = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(modalities(40, 7))
     model.save(tmp_path / "count")
     interruptions = Interruptions(monkeypatch)
     new.save(tmp_path / "count")

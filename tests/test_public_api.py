@@ -32,7 +32,7 @@ def test_linear_estimators_are_fitted_and_loaded_without_torch_and_matplotlib(tm
     code = (
         "import numpy, deepjive\n"
         "data = [numpy.random.default_rng(i).normal(size=(9, 3)) for i in range(2)]\n"
-        f"deepjive.AJIVE(1, joint_rank=1, n_wedin=0, n_random=0).fit(data).save({str(tmp_path / 'm')!r})\n"
+        f"deepjive.AJIVE(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0).fit(data).save({str(tmp_path / 'm')!r})\n"
         f"deepjive.load({str(tmp_path / 'm')!r}).decompose(data).variance_explained"
     )
     assert not {"torch", "lightning_fabric", "matplotlib"} & modules_after(code)

@@ -1,11 +1,12 @@
-"""What all estimators share: scikit-learn's conventions and the way from scores to a Decomposition.
+"""Base class of all estimators: scikit-learn's conventions, and the step from scores to a Decomposition.
 
-An estimator finds scores (`_scores`) and turns scores back into parts (`_render`); everything a user calls after
-`fit` follows from these two.
+An estimator computes scores of samples (`_scores`) and turns scores back into parts (`_render`). Every public method
+except `fit` is derived from these two.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,45 +15,74 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.decomposition import Decomposition
+from deepjive.decomposition import Decomposition, length_of
 from deepjive.validation import check_for_use
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
-
 WRONG_SCORES = (
-    "{what} of shape (n_samples, {rank}) are expected, with as many samples in each set of scores, but were given with "
+    "{what} must have shape (n_samples, {rank}), with the same number of samples in each array of scores, but have "
     "shape {given}."
 )
 NOTHING_PRESENT = "{count} samples lack every modality, the first is sample {sample}; drop them before using the model."
+LIST_SCORED = (
+    "score() was given a {kind}, which scikit-learn splits between modalities instead of between samples. Pass "
+    "Modalities, as in cross_val_score(model, deepjive.Modalities(X))."
+)
+NEEDS_ALL_TO_SCORE = (
+    "score() predicts each modality from the others, but this {estimator} computes joint scores only from all "
+    "modalities together. Fit a model that can do without a modality, such as identity='exchange', or pass a "
+    "`scoring` of your own."
+)
+ONE_SCORED = (
+    "score() predicts each modality from the others, but was given {names} only. Pass at least two of the modalities "
+    "{fitted}."
+)
+NONE_SCORED = (
+    "score() needs samples with at least two modalities, but none of the {n} samples has two. Pass samples that have "
+    "several modalities."
+)
 
 
 class Scores(NamedTuple):
-    """Scores of the samples: joint (n, joint_rank), and individual (n, individual_rank) by modality."""
+    """Scores of samples: joint (n_samples, joint_rank), and individual (n_samples, individual_rank) by modality."""
 
     joint: NDArray
     individual: dict[str, NDArray]
 
 
 class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
-    """Base of the estimators: `fit`, `_scores` and `_render` differ, the rest is here.
+    """Base class of the estimators. Subclasses define `fit`, `_scores` and `_render`.
 
     Attributes
     ----------
     shapes_ : dict of str to tuple
-        Sample shape of each modality, in order.
+        Shape of one sample of each modality, in the order of the modalities.
     features_ : dict of str to list of str, or None
-        Names of each modality's features, None where they have none.
+        Names of the features of each modality; None for a modality without feature names.
+    n_features_in_ : int
+        Number of features of all modalities together.
+    feature_names_in_ : array of str, shape (n_features_in_,)
+        Names of all features as ``"modality:feature"``, for example ``"rna:TP53"``. The attribute exists only if every
+        modality has feature names.
     n_participants_ : int
-        Participants whose samples were fitted.
+        Number of participants in the fitted samples.
     mean_ : dict of str to array
         Mean sample of each modality, in data units.
     joint_rank_ : int
         Number of joint components.
     individual_ranks_ : dict of str to int
         Number of individual components of each modality.
+    joint_scores_ : array, shape (n_samples, joint_rank)
+        Joint scores of the fitted samples.
+    individual_scores_ : dict of str to array, shape (n_samples, individual_rank)
+        Individual scores of the fitted samples.
+    variance_explained_ : dict of str to dict
+        Fractions ``"joint"``, ``"individual"`` and ``"residual"`` of the variance of each modality's fitted samples.
     """
 
     shapes_: dict[str, tuple[int, ...]]
@@ -61,42 +91,83 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     mean_: dict[str, NDArray]
     joint_rank_: int
     individual_ranks_: dict[str, int]
+    joint_scores_: NDArray
+    individual_scores_: dict[str, NDArray]
+    variance_explained_: dict[str, dict[str, float]]
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the model to Modalities `X`."""
+        """Fit the model to Modalities `X`; `y` is ignored."""
 
     @abstractmethod
     def _scores(self, data: Modalities) -> Scores:
-        """Scores of samples whose modalities are some or all of those fitted."""
+        """Compute the scores of samples that have all modalities of `data`, which are some or all of those fitted."""
 
     @abstractmethod
     def _render(
         self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
     ) -> NDArray:
-        """A part of one modality from scores, shape (n, ...), in data units; the joint part has the mean in it."""
+        """Compute one part of one modality from scores, shape (n_samples, ...), in data units.
+
+        The joint part includes the mean.
+        """
+
+    def _joint_scores(self, data: Modalities) -> NDArray:
+        """Compute the joint scores alone; override where that is cheaper than `_scores`."""
+        return self._scores(data).joint
+
+    def _prepared(self, data: Modalities) -> Modalities:
+        """Prepare checked data for scoring; linear models fill in missing values here."""
+        return data
+
+    @property
+    def needs_all_modalities(self) -> bool:
+        """Whether joint scores of a sample can be computed only if the sample has every modality."""
+        return False
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether two seeds give different scores for the same ranks, beyond the sign and order of the scores.
+
+        Random draws that only choose the ranks, such as the bounds of AJIVE, do not count.
+        """
+        return False
+
+    def diagnostics(self) -> list[Any]:
+        """Return findings about the training; an empty list if there are none, or the model is not trained by steps."""
+        check_is_fitted(self)
+        return []
 
     def transform(self, X: Any) -> NDArray:
-        """Joint scores of samples, seen or never seen.
+        """Compute the joint scores of fitted or new samples.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            All modalities, or some where the model can do without the others.
+            All modalities. Some may be missing unless the model has `needs_all_modalities`.
 
         Returns
         -------
         array, shape (n_samples, joint_rank)
+            A data frame after ``set_output(transform="pandas")``; its index holds the sample names if the samples have
+            names.
         """
-        return self._scores_by_pattern(self._checked(X)).joint
+        data = self._checked(X)
+        scores = self._joint_scores_by_pattern(data)
+        if data.samples is not None and _get_output_config("transform", self)["dense"] == "pandas":
+            import pandas as pd  # scikit-learn keeps the index of a data frame, but cannot know the names of samples
+
+            frame: Any = pd.DataFrame(scores, index=data.samples)
+            return frame
+        return scores
 
     def decompose(self, X: Any) -> Decomposition:
-        """Split samples, seen or never seen, into joint, individual and residual parts.
+        """Split fitted or new samples into joint, individual and residual parts.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            All modalities, or some where the model can do without the others.
+            All modalities. Some may be missing unless the model has `needs_all_modalities`.
 
         Returns
         -------
@@ -115,78 +186,166 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     def inverse_transform(
         self, joint_scores: NDArray, individual_scores: Mapping[str, NDArray] | None = None
     ) -> dict[str, NDArray]:
-        """The joint part of every modality from joint scores, and with it the individual part where it is asked for.
+        """Compute the joint part of every modality from joint scores, and add individual parts on request.
 
         Parameters
         ----------
         joint_scores : array, shape (n_samples, joint_rank)
-            As given by `transform`.
-        individual_scores : mapping of str to array, shape (n_samples, individual_rank), optional
-            For some modalities, whose individual part is added. The joint part alone is the mean of what samples with
-            such joint scores look like, and blurred where they differ; zeros, the mean scores, draw a typical one.
+            Joint scores as returned by `transform`.
+        individual_scores : mapping of str to array, shape (n_samples, individual_rank), default=None
+            Individual scores of some modalities, whose individual parts are added. Without individual scores the result
+            is the expected sample for the joint scores, which is smoother than a real sample. Scores of 0 are the mean.
 
         Returns
         -------
         dict of str to array, shape (n_samples, ...)
-            In data units, with the mean.
+            The parts in data units, including the mean.
 
         Raises
         ------
         ValueError
-            For scores of another shape, or of a modality that is not there.
+            If scores have the wrong shape, or belong to an unknown modality.
         """
         check_is_fitted(self)
         joint_scores = np.asarray(joint_scores)
-        own = {name: np.asarray(scores) for name, scores in (individual_scores or {}).items()}
-        if unknown := [name for name in own if name not in self.shapes_]:
-            raise ValueError(UNKNOWN_MODALITY.format(name=unknown[0], fitted=list(self.shapes_)))
+        individual = {name: np.asarray(scores) for name, scores in (individual_scores or {}).items()}
+        for name in individual:
+            self._check_modality(name)
         ranks = {"Joint scores": self.joint_rank_}
-        ranks |= {f"Individual scores of {name!r}": self.individual_ranks_[name] for name in own}
-        for (what, rank), given in zip(ranks.items(), (joint_scores, *own.values()), strict=True):
-            if given.ndim != 2 or given.shape[1] != rank or len(given) != len(joint_scores):
-                raise ValueError(WRONG_SCORES.format(what=what, rank=rank, given=given.shape))
-        none = {name: np.zeros((len(joint_scores), self.individual_ranks_[name])) for name in self.shapes_}
-        parts = {name: self._render("joint", name, joint_scores, none[name]) for name in self.shapes_}
+        ranks |= {f"Individual scores of {name!r}": self.individual_ranks_[name] for name in individual}
+        for (what, rank), scores in zip(ranks.items(), (joint_scores, *individual.values()), strict=True):
+            if scores.ndim != 2 or scores.shape[1] != rank or len(scores) != len(joint_scores):
+                raise ValueError(WRONG_SCORES.format(what=what, rank=rank, given=scores.shape))
+        parts = {name: self._joint_part(name, joint_scores) for name in self.shapes_}
         return parts | {
-            name: parts[name] + self._render("individual", name, joint_scores, scores) for name, scores in own.items()
+            name: parts[name] + self._render("individual", name, joint_scores, scores)
+            for name, scores in individual.items()
         }
 
     def impute(self, X: Any, name: str) -> NDArray:
-        """Predict one modality from the others, through the joint scores.
+        """Predict one modality from the other modalities, through the joint scores.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            The modalities that are there; `name` itself is not looked at.
+            The modalities to predict from. Modality `name` is ignored if `X` has it.
         name : str
             The modality to predict.
 
         Returns
         -------
         array, shape (n_samples, ...)
-            The joint part of modality `name`, in data units: what the other modalities say of it.
+            The joint part of modality `name`, in data units.
+
+        Raises
+        ------
+        ValueError
+            If the model has no modality `name`, `X` has no other modality, or a sample lacks all other modalities.
         """
         check_is_fitted(self)
-        if name not in self.shapes_:
-            raise ValueError(UNKNOWN_MODALITY.format(name=name, fitted=list(self.shapes_)))
+        self._check_modality(name)
         data = as_modalities(X)
         data = data.select([other for other in data.names if other != name])
         if not data.names:
-            raise ValueError(f"{name!r} is predicted from other modalities, but none of these was given.")
-        return self.inverse_transform(self.transform(data))[name]
+            raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality.")
+        return self._joint_part(name, self._joint_scores_by_pattern(self._checked(data)))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Compute how well each modality is predicted from the others: the mean R2 over the modalities.
+
+        The R2 of modality k is ``1 - |X_k - P_k|^2 / |X_k - mean_k|^2``. ``P_k`` is the prediction of `impute`, and
+        ``mean_k`` is the mean of the fitted samples. The sums run over all samples and features. The R2 of a perfect
+        prediction is 1, and that of predicting the mean is 0. Predictions use the joint part alone, so that the score
+        compares joint ranks. Score held-out samples: the score of the fitted samples does not show overfitting.
+
+        Parameters
+        ----------
+        X : Modalities or mapping
+            Samples with at least two of the modalities. A list of arrays is refused: see the notes.
+        y : None
+            Ignored; scikit-learn's convention.
+
+        Returns
+        -------
+        float
+            The mean R2. A modality that does not vary counts as 1 if it is predicted exactly, and as 0 otherwise.
+
+        Raises
+        ------
+        ValueError
+            If the model has `needs_all_modalities`, `X` has fewer than two modalities, or no sample has two.
+        TypeError
+            If `X` is a list or tuple.
+
+        Notes
+        -----
+        A sample is left out of the R2 of a modality if the sample lacks that modality or all others. A modality that is
+        left with no sample is left out of the mean. If `X` contains NaN, only measured values count.
+
+        scikit-learn splits `X` before an estimator sees it, and takes ``len(X)`` for the number of samples. Pass
+        `Modalities` to `cross_val_score` and `GridSearchCV`: their length is the number of samples. The length of a
+        dict or of a list of arrays is the number of modalities. scikit-learn raises an error for a dict. It would split
+        a list between modalities, so `score` refuses lists.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import deepjive as dj
+        >>> from sklearn.model_selection import cross_val_score
+        >>> rng = np.random.default_rng(0)
+        >>> joint = rng.normal(size=(100, 1))
+        >>> arrays = {name: joint @ rng.normal(size=(1, 20)) + rng.normal(size=(100, 20)) for name in "ab"}
+        >>> r2 = cross_val_score(dj.AJIVE(joint_rank=1, random_state=0), dj.Modalities(arrays))
+        >>> r2.shape, bool(r2.mean() > 0.3)
+        ((5,), True)
+        """
+        check_is_fitted(self)
+        if isinstance(X, (list, tuple)):
+            raise TypeError(LIST_SCORED.format(kind=type(X).__name__))
+        if self.needs_all_modalities:
+            raise ValueError(NEEDS_ALL_TO_SCORE.format(estimator=type(self).__name__))
+        data = self._checked(X)
+        if len(data.names) < 2:
+            raise ValueError(ONE_SCORED.format(names=list(data.names), fitted=list(self.shapes_)))
+        r2 = [value for name in data.names if (value := self._prediction_r2(data, name)) is not None]
+        if not r2:
+            raise ValueError(NONE_SCORED.format(n=len(data)))
+        return float(np.mean(r2))
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features of all modalities together."""
+        check_is_fitted(self)  # its NotFittedError is an AttributeError, so that hasattr() says no before fit
+        return sum(math.prod(shape) for shape in self.shapes_.values())
+
+    @property
+    def feature_names_in_(self) -> NDArray[np.object_]:
+        """Names of all features as ``"modality:feature"``; only if every modality has feature names."""
+        check_is_fitted(self)
+        names = []
+        for modality in self.shapes_:
+            features = self._fitted_features().get(modality)
+            if features is None:
+                raise AttributeError(f"feature_names_in_ does not exist: modality {modality!r} has no feature names.")
+            names += [f"{modality}:{feature}" for feature in np.ravel(features)]
+        return np.asarray(names, dtype=object)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Names of the joint scores: ``joint_1``, ``joint_2``, ..."""
+        """Return the names of the joint scores: ``joint_1``, ``joint_2``, ...; `input_features` is ignored."""
         check_is_fitted(self)
         return np.asarray([f"joint_{i}" for i in range(1, self.joint_rank_ + 1)], dtype=object)
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted model to a folder: ``config.json`` and ``model.safetensors``; read it with `deepjive.load`.
+        """Write the fitted model to a folder, as ``config.json`` and ``model.safetensors``.
 
         Parameters
         ----------
         path : path
-            The folder; made if it does not exist. Files of an older model in it are replaced.
+            The folder. It is created if it does not exist. The files of a model saved there before are replaced.
+
+        See Also
+        --------
+        deepjive.load : Read the model.
         """
         from deepjive.persistence import save
 
@@ -196,19 +355,19 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     def annotate(self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive") -> Decomposition:
         """Decompose a MuData and write the results into it.
 
-        Written are ``obsm["X_jive_joint"]`` and ``uns["jive"]`` (ranks, variance explained) of the whole,
-        ``obsm["X_jive_individual"]`` of each modality and, of linear models, ``varm["jive_joint_loadings"]`` and
-        ``varm["jive_individual_loadings"]``, whose rows are the variables.
+        The joint scores go to ``obsm["X_jive_joint"]`` of the MuData, and ranks and variance explained to
+        ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each modality. Loadings of linear
+        models go to ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]`` of each modality.
 
         Parameters
         ----------
         mdata : mudata.MuData or mapping of str to anndata.AnnData
-            With some or all of the modalities fitted; changed in place. In a dict of AnnData each gets the joint
+            Data with some or all of the fitted modalities; changed in place. In a dict, each AnnData gets the joint
             scores of its own observations.
-        layer, use_rep : str or mapping of str to str, optional
-            As for `Modalities.from_mudata`, and as when the model was fitted.
-        key : str
-            The word in the names of what is written.
+        layer, use_rep : str or mapping of str to str, default=None
+            As for `Modalities.from_mudata`. Use the values that the model was fitted with.
+        key : str, default="jive"
+            The word "jive" in the names above.
 
         Returns
         -------
@@ -232,22 +391,60 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         """
         return {}
 
+    def _check_modality(self, name: str) -> None:
+        if name not in self.shapes_:
+            raise ValueError(UNKNOWN_MODALITY.format(name=name, fitted=list(self.shapes_)))
+
+    def _joint_part(self, name: str, joint_scores: NDArray) -> NDArray:
+        no_individual = np.zeros((len(joint_scores), self.individual_ranks_[name]))
+        return self._render("joint", name, joint_scores, no_individual)
+
+    def _prediction_r2(self, data: Modalities, name: str) -> float | None:
+        """R2 of one modality predicted from the others; None if no sample can be predicted and compared."""
+        others = [other for other in data.names if other != name]
+        column = data.names.index(name)
+        has_others = np.delete(data.present, column, axis=1).any(axis=1)
+        rows = np.flatnonzero(data.present[:, column] & has_others)
+        widest = max(data.shapes.values(), key=math.prod)
+        error = total = 0.0
+        n_values = 0
+        for batch in row_batches(rows, widest):
+            samples = data[batch]
+            values = samples.rows(name, slice(None)).astype(np.float64)
+            measured = ~np.isnan(values)
+            predicted = self.impute(samples.select(others), name)
+            error = math.hypot(error, length_of((values - predicted)[measured]))
+            total = math.hypot(total, length_of((values - self.mean_[name])[measured]))
+            n_values += int(measured.sum())
+        if n_values == 0:
+            return None
+        if total == 0.0:
+            return float(error == 0.0)
+        return 1.0 - (error / total) ** 2
+
     def _scores_by_pattern(self, data: Modalities) -> Scores:
-        """Scores of samples of which some lack modalities: those that lack the same ones are scored together."""
+        """Compute all scores; samples that lack the same modalities are scored together."""
+        data = self._prepared(data)
         if data.present.all():
             return self._scores(data)
         joint = np.zeros((len(data), self.joint_rank_))
         individual = {name: np.full((len(data), self.individual_ranks_[name]), np.nan) for name in data.names}
-        for pattern in np.unique(data.present, axis=0):
-            rows = np.flatnonzero((data.present == pattern).all(axis=1))
-            if not pattern.any():
-                raise ValueError(NOTHING_PRESENT.format(count=len(rows), sample=rows[0]))
-            names = [name for name, there in zip(data.names, pattern, strict=True) if there]
+        for rows, names in _patterns(data):
             scores = self._scores(data[rows].select(names))
             joint[rows] = scores.joint
             for name in names:
                 individual[name][rows] = scores.individual[name]
         return Scores(joint, individual)
+
+    def _joint_scores_by_pattern(self, data: Modalities) -> NDArray:
+        """Compute the joint scores; samples that lack the same modalities are scored together."""
+        data = self._prepared(data)
+        if data.present.all():
+            return self._joint_scores(data)
+        joint = np.zeros((len(data), self.joint_rank_))
+        for rows, names in _patterns(data):
+            joint[rows] = self._joint_scores(data[rows].select(names))
+        return joint
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
@@ -258,17 +455,33 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
 
     def _fitted_features(self) -> dict[str, list[str] | None]:
-        """Names of the features; of a model that was saved before these were kept, none."""
+        """Return the feature names of the fit; none while the model is being fitted or restored."""
         return getattr(self, "features_", {})
 
     def _learned(self) -> dict[str, Any]:
-        """Learned state to be saved: numbers, text, arrays, and dicts and lists of these."""
+        """Return the learned state to be saved: numbers, text, arrays, and dicts and lists of these."""
         return {key: value for key, value in vars(self).items() if key.endswith("_") and not key.startswith("_")}
 
     def _restore(self, learned: dict[str, Any]) -> None:
-        """Take learned state back, as given by `_learned`."""
+        """Set the learned state, as returned by `_learned`."""
         for key, value in learned.items():
             setattr(self, key, value)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "joint_rank_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # the input is several arrays; how to split one array is not known
+        return tags
+
+
+def _patterns(data: Modalities) -> list[tuple[NDArray[np.intp], list[str]]]:
+    """Return the rows and the modalities of each pattern of missing modalities."""
+    patterns = []
+    for pattern in np.unique(data.present, axis=0):
+        rows = np.flatnonzero((data.present == pattern).all(axis=1))
+        if not pattern.any():
+            raise ValueError(NOTHING_PRESENT.format(count=len(rows), sample=rows[0]))
+        patterns.append((rows, [name for name, has in zip(data.names, pattern, strict=True) if has]))
+    return patterns

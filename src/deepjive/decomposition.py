@@ -147,17 +147,17 @@ class Decomposition:
             x = self.data.rows(name, batch).astype(np.float64)
             known = ~np.isnan(x)
             rest = x - self._rendered("joint", name, batch)
-            total = math.hypot(total, _length((x - self.mean[name])[known]))
-            without_joint = math.hypot(without_joint, _length(rest[known]))
-            residual = math.hypot(residual, _length((rest - self._rendered("individual", name, batch))[known]))
+            total = math.hypot(total, length_of((x - self.mean[name])[known]))
+            without_joint = math.hypot(without_joint, length_of(rest[known]))
+            residual = math.hypot(residual, length_of((rest - self._rendered("individual", name, batch))[known]))
         if total == 0.0:
             return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
         without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2
         return {"joint": 1.0 - without_joint, "individual": without_joint - residual, "residual": residual}
 
 
-def _length(array: NDArray) -> float:
-    """Root of the sum of squares, without overflow or underflow of the squares."""
+def length_of(array: NDArray) -> float:
+    """Return the root of the sum of squares, without overflow or underflow of the squares."""
     flat = array.reshape(-1)
     largest = float(np.abs(flat).max(initial=0.0))
     return largest * float(np.linalg.norm(flat / largest)) if largest > 0.0 else 0.0

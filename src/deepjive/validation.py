@@ -15,7 +15,7 @@ from deepjive.data.readers.lazy import forget
 
 ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "
-    "Pass every modality in one dict; for a single modality use a principal component analysis."
+    "Pass every modality in one dict; scikit-learn splits deepjive.Modalities by sample, but a list by modality."
 )
 NO_SAMPLES = "There are no samples to fit to: modality {name!r} has shape {shape}. Check how the data were selected."
 TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r} has {given}."

@@ -126,9 +126,9 @@ def test_verbose_among_the_parameters_counts_unless_quiet_is_asked_for(invoke, f
 
 def test_a_model_saved_from_python_needs_only_its_files(invoke, files):
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
-    AJIVE(2, joint_rank=1, individual_ranks={"expression": 1, "methylation": 0}, random_state=4).fit(data).save(
-        files / "model"
-    )
+    AJIVE(signal_ranks=2, joint_rank=1, individual_ranks={"expression": 1, "methylation": 0}, random_state=4).fit(
+        data
+    ).save(files / "model")
     config = ("--config", files / "model" / "config.json", "--out", files / "run")
     assert "Missing option" in invoke("fit", *config).stderr
     words = [word for name, path in data.items() for word in ("-m", f"{name}={path}")]
@@ -139,7 +139,7 @@ def test_a_model_saved_from_python_needs_only_its_files(invoke, files):
 
 def test_parameters_that_are_arrays_are_named(invoke, files):
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
-    AJIVE(2, joint_rank=1, mask={"expression": np.ones(12, dtype=bool)}).fit(data).save(files / "model")
+    AJIVE(signal_ranks=2, joint_rank=1, mask={"expression": np.ones(12, dtype=bool)}).fit(data).save(files / "model")
     result = invoke("fit", "--config", files / "model", "--out", files / "run")
     assert result.exit_code == 2
     assert "The parameters ['mask'] of the run" in result.stderr

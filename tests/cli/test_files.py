@@ -27,7 +27,7 @@ def converted(files):
 def run(files):
     """A model of the two tables, and the text of its scores."""
     data = Modalities({name: f"{files}/{name}.csv" for name in ("expression", "methylation")})
-    model = AJIVE(2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(data)
     model.save(files / "run")
     return files / "run"
 
@@ -113,7 +113,7 @@ def test_image_lists(invoke, files):
     (files / "list.txt").write_text("\n".join(f"{i}.nii.gz" for i in range(80)))
     np.save(files / "images.npy", images)
     table = f"{files}/expression.csv"
-    AJIVE(2, joint_rank=1).fit({"image": files / "images.npy", "expression": table}).save(files / "run")
+    AJIVE(signal_ranks=2, joint_rank=1).fit({"image": files / "images.npy", "expression": table}).save(files / "run")
     texts = [
         invoke("transform", files / "run", "-m", f"image={files}/{name}", "-m", f"expression={table}").stdout
         for name in ("list.txt", "images.npy")

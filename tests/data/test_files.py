@@ -186,7 +186,7 @@ def test_samples_named_twice_by_labels_are_named(write):
 
 def test_samples_without_a_row_have_an_empty_label_and_are_counted(write):
     path = write("labels.csv", "sample,group,age,smokes\nb,case,3,True\na,control,4,False\n")
-    lacking = r"group has no row for 2 of 4 samples, the first being 'y'\. They are left out"
+    lacking = r"group has no row for 2 of 4 samples, the first being 'y'\. Steps that need a label leave"
     with pytest.warns(UserWarning, match=lacking):
         labels = read_labels(f"{path}:group", ["a", "y", "b", "z"], 4)
     assert labels.tolist() == ["control", "", "case", ""]
@@ -198,14 +198,14 @@ def test_samples_without_a_row_have_an_empty_label_and_are_counted(write):
 
 def test_rows_of_other_samples_are_ignored_and_counted_also_where_they_repeat(write):
     path = write("labels.csv", "sample,group\nx,1\na,2\nx,3\nb,4\n")
-    with pytest.warns(UserWarning, match="also names 1 that are not among the 2 samples at hand, the first being 'x'"):
+    with pytest.warns(UserWarning, match="not among the 2 samples of the data: 1 in all, the first being 'x'"):
         assert read_labels(path, ["b", "a"], 2).tolist() == [4, 2]
 
 
 def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
     path = write("labels.csv", "sample,group\nA-01,case\nA-02,control\n")
     with pytest.raises(
-        ValueError, match=r"no label for any of the 2 samples: its first row is of 'A-01', their .* 'A1'"
+        ValueError, match=r"no label for any of the 2 samples: its first row is of sample 'A-01', but .* 'A1'"
     ):
         read_labels(path, ["A1", "A2"], 2)
 
@@ -213,7 +213,7 @@ def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
 def test_rows_are_not_found_by_number_where_these_do_not_agree(write):
     path = write("labels.csv", "sample,group\n1,case\n2,control\n3,case\n")
     with pytest.raises(
-        ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0, not named"
+        ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0 and have no names"
     ):
         read_labels(path, ["0", "1", "2"], 3)
 

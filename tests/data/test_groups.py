@@ -31,7 +31,9 @@ def unrelated(seed, n=60):
         for name in "ab"
     }
     data, held_out = Modalities(arrays), who >= n // 2
-    model = AJIVE(3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0, random_state=0).fit(data[~held_out])
+    model = AJIVE(signal_ranks=3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0, random_state=0).fit(
+        data[~held_out]
+    )
     return model, data[held_out], who[held_out]
 
 
@@ -290,7 +292,9 @@ def test_parts_of_a_decomposition_are_compared_by_participant():
     present = np.ones((len(who), 2), dtype=bool)
     present[:SESSIONS, 1] = False
     gapped = Modalities({name: held_out[name] for name in held_out.names}, present=present)
-    model = AJIVE(3, 1, 2, n_wedin=0, n_random=0, missing="impute", random_state=0).fit(held_out)
+    model = AJIVE(
+        signal_ranks=3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0, missing="impute", random_state=0
+    ).fit(held_out)
     first = cross_predictions(model.decompose(gapped), n_permutations=19, groups=who)[0]
     parts = model.decompose(held_out[SESSIONS:])
     scores, rest = (parts.joint_scores, parts.individual_scores["a"]), who[SESSIONS:]

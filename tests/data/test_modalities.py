@@ -247,7 +247,7 @@ def test_k_fold_gives_every_sample_once(labelled):
 
 
 def pipeline():
-    return make_pipeline(AJIVE(2, joint_rank=1, n_wedin=0, n_random=0), SVC())
+    return make_pipeline(AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0), SVC())
 
 
 def test_cross_validation_gives_the_same_scores_on_disk_as_in_memory(labelled, tmp_path):

@@ -36,7 +36,7 @@ def test_the_exported_program_gives_the_models_scores_for_another_number_of_samp
 
 
 def test_what_has_no_encoders_or_no_suffix_is_refused(tmp_path):
-    linear = AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
+    linear = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
     with pytest.raises(TypeError, match="Only a fitted DeepJIVE has encoders to export, but a AJIVE was given"):
         export(linear, tmp_path / "encoders.pt2")
     linear.network_ = torch.nn.Identity()

@@ -36,4 +36,4 @@ def test(made: Synthetic) -> Any:
 
 @pytest.fixture(scope="session")
 def ajive(train: Any) -> AJIVE:
-    return AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=0).fit(train)
+    return AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=0).fit(train)

@@ -23,7 +23,7 @@ def cohort(seed, n=120):
 
 
 def fit(data):
-    return AJIVE(2, 2, 0, n_wedin=0, n_random=0, random_state=0).fit(data)
+    return AJIVE(signal_ranks=2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0, random_state=0).fit(data)
 
 
 def test_scores_that_were_turned_and_reflected_are_matched():

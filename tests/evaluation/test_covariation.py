@@ -14,7 +14,7 @@ def planted():
     arrays = {name: (z * slopes + rng.normal(size=(300, 40))).reshape(300, 5, 8) for name in ("mri", "pet")}
     arrays["mri"][:, 4, 7] = 0.0
     data = Modalities(arrays)
-    return AJIVE(1, 1, 0, random_state=0).fit(data[:200]), data[200:]
+    return AJIVE(signal_ranks=1, joint_rank=1, individual_ranks=0, random_state=0).fit(data[:200]), data[200:]
 
 
 def test_effects_are_the_change_for_one_standard_deviation(planted):
@@ -43,8 +43,12 @@ def test_pairs_at_random_have_no_map(planted):
 def test_the_unit_of_the_data_changes_no_p_value(planted, size):
     held_out = planted[1]
     data = Modalities({name: held_out[name] * size for name in held_out.names})
-    scaled = AJIVE(1, 1, 0, n_wedin=0, n_random=0).fit({name: data[name] for name in data.names})
-    plain = AJIVE(1, 1, 0, n_wedin=0, n_random=0).fit({name: held_out[name] for name in held_out.names})
+    scaled = AJIVE(signal_ranks=1, joint_rank=1, individual_ranks=0, n_wedin=0, n_random=0).fit(
+        {name: data[name] for name in data.names}
+    )
+    plain = AJIVE(signal_ranks=1, joint_rank=1, individual_ranks=0, n_wedin=0, n_random=0).fit(
+        {name: held_out[name] for name in held_out.names}
+    )
     expected = covariation(plain, held_out, 0, n_permutations=100)
     for name, found in covariation(scaled, data, 0, n_permutations=100).items():
         np.testing.assert_allclose(np.abs(found.correlation), np.abs(expected[name].correlation), atol=1e-9)
@@ -55,7 +59,9 @@ def test_a_value_that_is_missing_does_not_hide_its_feature(planted):
     held_out = planted[1]
     arrays = {name: held_out[name].copy() for name in held_out.names}
     arrays["mri"][7, 0, 0] = np.nan
-    model = AJIVE(1, 1, 0, n_wedin=0, n_random=0, missing="impute").fit(held_out)
+    model = AJIVE(signal_ranks=1, joint_rank=1, individual_ranks=0, n_wedin=0, n_random=0, missing="impute").fit(
+        held_out
+    )
     whole = covariation(model, held_out, 0, n_permutations=100)["mri"]
     found = covariation(model, Modalities(arrays), 0, n_permutations=100)["mri"]
     assert found.p_value[0, 0] == whole.p_value[0, 0] == pytest.approx(1 / 101)

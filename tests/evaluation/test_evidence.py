@@ -61,7 +61,9 @@ def test_samples_are_split_and_fitted_without_those_held_out(ajive: AJIVE, made:
     assert steps[-1][0] == steps[-1][1]
     assert any(words == "Fitting with other seeds and to other samples: 1" for _, _, words in steps)
     order = np.random.RandomState(1).permutation(240)
-    model = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made.data[np.sort(order[72:])])
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(
+        made.data[np.sort(order[72:])]
+    )
     expected = joint_structure_test(model, made.data[np.sort(order[:72])], 9, random_state=1).explained
     assert found.joint_structure.explained == pytest.approx(expected)
 
@@ -77,7 +79,7 @@ def test_baselines_fill_in_what_is_missing_where_the_model_does(made: Synthetic)
     arrays = {name: np.array(made.data[name]) for name in made.data.names}
     for x in arrays.values():
         x[::40, 2] = np.nan
-    model = HeteroJIVE(2, 1, 1, missing="impute", random_state=0).fit(arrays)
+    model = HeteroJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, missing="impute", random_state=0).fit(arrays)
     found = evidence(model, arrays, n_permutations=49, n_fits=0)
     assert found.joint_structure.p_value == 0.02
     assert all(np.isfinite(list(shares.values())).all() for shares in found.predicted.values())

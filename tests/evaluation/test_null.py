@@ -17,7 +17,7 @@ from .fitting import fitted
 
 
 def fit_ajive(data: Any) -> AJIVE:
-    return AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=0).fit(data)
+    return AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=0).fit(data)
 
 
 def p_without_joint(seed: int) -> float:
@@ -67,7 +67,9 @@ def with_gaps(data: Modalities, share: float, seed: int = 0) -> Modalities:
 
 
 def filling(data: Modalities) -> AJIVE:
-    return AJIVE(2, 1, 1, n_wedin=0, n_random=0, missing="impute", random_state=0).fit(data)
+    return AJIVE(
+        signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, missing="impute", random_state=0
+    ).fit(data)
 
 
 def test_a_value_that_is_missing_does_not_hide_what_is_joint(train: Modalities, test: Modalities) -> None:
@@ -108,7 +110,7 @@ def test_p_values_of_samples_with_gaps_are_uniform_without_joint_signal() -> Non
 
 
 def test_joint_rank_0_is_no_joint_structure(train: Modalities, test: Modalities) -> None:
-    model = AJIVE(1, 0, 1, n_wedin=0, n_random=0).fit(train)
+    model = AJIVE(signal_ranks=1, joint_rank=0, individual_ranks=1, n_wedin=0, n_random=0).fit(train)
     assert joint_structure_test(model, test, 99).p_value == 1.0
 
 
@@ -136,7 +138,7 @@ def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(m
 
 def test_refits_find_what_three_modalities_share_for_as_many_fits_of_each() -> None:
     made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
-    model, told = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made[:160]), []
+    model, told = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(made[:160]), []
     found = refit_test(model, made[:160], made[160:], 19, random_state=0, on_refit=told.append)
     assert found.p_values == pytest.approx(dict.fromkeys(made.names, 0.05))
     assert (found.p_value, found.n_permutations, told) == (pytest.approx(0.05), 19, list(range(1, 59)))

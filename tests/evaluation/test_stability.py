@@ -30,7 +30,7 @@ def test_scores_of_a_clear_signal_come_back_in_other_samples(ajive: AJIVE, train
 def test_scores_of_noise_do_not_come_back(train: Any, test: Any) -> None:
     rng = np.random.default_rng(0)
     noise, new = ({name: rng.normal(size=(n, 15)) for name in "ab"} for n in (100, 200))
-    model = AJIVE(3, 1, 2, n_wedin=0, n_random=0).fit(noise)
+    model = AJIVE(signal_ranks=3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0).fit(noise)
     from deepjive import Modalities
 
     joint, *_ = stability(model, Modalities(noise), Modalities(new), 3)
@@ -58,6 +58,12 @@ def test_baselines_have_the_same_sizes(train: Any) -> None:
     assert found["SeparateAutoencoders"].model_.individual_ranks_ == {"modality_1": 3, "modality_2": 5}
 
 
-@pytest.mark.parametrize(("model", "names"), [(AJIVE(2, 1, 1, n_wedin=0, n_random=0), []), (JIVE(1, 1), ["AJIVE"])])
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0), []),
+        (JIVE(joint_rank=1, individual_ranks=1), ["AJIVE"]),
+    ],
+)
 def test_linear_models_stand_beside_ajive_alone(model: Any, names: list[str], train: Any) -> None:
     assert list(baselines(model.fit(train), train)) == names

@@ -11,7 +11,9 @@ from deepjive.linear.ajive import AJIVE
 
 def test_scores_of_noise_cost_the_kernel_accuracy_and_the_linear_classifier_hardly_any() -> None:
     made = make_synthetic(3000, (60, 60), noise=0.5, joint_rank=3, random_state=0)
-    model = AJIVE(4, 3, 1, n_wedin=0, n_random=0, random_state=0).fit(made.data[:1000])
+    model = AJIVE(signal_ranks=4, joint_rank=3, individual_ranks=1, n_wedin=0, n_random=0, random_state=0).fit(
+        made.data[:1000]
+    )
     scores = model.decompose(made.data).joint_scores
     noisy = np.hstack([scores, np.random.default_rng(0).normal(size=(len(scores), 2))])
     quarters = np.digitize(made.joint_scores[:, 0], (-0.6745, 0.0, 0.6745))

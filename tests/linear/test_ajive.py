@@ -122,7 +122,7 @@ def test_imputed_modality_is_nearer_than_the_mean():
 def test_given_joint_rank_is_kept(fitted):
     _, data, _, _ = fitted
     for rank in (0, 1, 3):
-        model = AJIVE(4, joint_rank=rank, random_state=0).fit(data)
+        model = AJIVE(signal_ranks=4, joint_rank=rank, random_state=0).fit(data)
         assert model.joint_rank_ == rank
         assert model.transform(data).shape == (80, rank)
 
@@ -137,7 +137,7 @@ def test_given_ranks_are_the_signal_ranks_together(fitted):
 
 def test_every_rank_may_be_0(fitted):
     _, data, _, _ = fitted
-    model = AJIVE(0, joint_rank=0, individual_ranks=0).fit(data)
+    model = AJIVE(signal_ranks=0, joint_rank=0, individual_ranks=0).fit(data)
     parts = model.decompose(data)
     np.testing.assert_allclose(parts.joint["m0"], np.broadcast_to(model.mean_["m0"], data["m0"].shape))
     assert parts.variance_explained["m0"] == pytest.approx({"joint": 0.0, "individual": 0.0, "residual": 1.0})
@@ -159,7 +159,7 @@ def test_direction_too_weak_in_one_modality_is_dropped():
     # the second direction is plain in the first modality and hardly above the noise in the other
     data = {"a": u[:, :2] * [30.0, 20.0] @ first[:2], "b": u[:, [0, 2, 1]] * [30.0, 20.0, 2.5] @ second}
     data = {name: x + 0.3 * rng.normal(size=(60, 50)) for name, x in data.items()}
-    model = AJIVE({"a": 2, "b": 3}, random_state=0).fit(data)
+    model = AJIVE(signal_ranks={"a": 2, "b": 3}, random_state=0).fit(data)
     assert (model.joint_singular_values_[:3] ** 2 > max(model.wedin_cutoff_, model.random_cutoff_)).sum() == 2
     assert model.rejected_ == {"a": [], "b": [1]}
     assert model.joint_rank_ == 1
@@ -172,7 +172,7 @@ def test_images_come_back_as_images():
         "map": np.tensordot(z, rng.normal(size=(1, 4, 5, 6)), 1) + 0.1 * rng.normal(size=(40, 4, 5, 6)),
         "table": z @ rng.normal(size=(1, 7)) + 0.1 * rng.normal(size=(40, 7)),
     }
-    model = AJIVE(1, random_state=0).fit(data)
+    model = AJIVE(signal_ranks=1, random_state=0).fit(data)
     assert model.joint_loadings_["map"].shape == (1, 4, 5, 6)
     assert model.decompose(data).joint["map"].shape == (40, 4, 5, 6)
     assert model.variance_explained_["map"]["joint"] > 0.95
@@ -200,7 +200,7 @@ def test_mask_in_which_nothing_varies_is_an_error(fitted):
 
 def test_uncentred_data_keep_their_mean_in_the_parts():
     data, _, _ = simulated()
-    model = AJIVE(4, joint_rank=1, center=False, random_state=0).fit(data)
+    model = AJIVE(signal_ranks=4, joint_rank=1, center=False, random_state=0).fit(data)
     assert (model.mean_["m0"] == 0).all()
     np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-10)
 
@@ -220,7 +220,7 @@ def test_data_on_disk_give_the_same_as_in_memory(tmp_path, monkeypatch, fitted):
 
 def test_order_of_the_modalities_does_not_matter(fitted):
     model, data, _, _ = fitted
-    other = AJIVE(model.signal_ranks_, joint_rank=2).fit(data.select(["m1", "m0"]))
+    other = AJIVE(signal_ranks=model.signal_ranks_, joint_rank=2).fit(data.select(["m1", "m0"]))
     np.testing.assert_allclose(other.joint_scores_, model.joint_scores_, atol=1e-9)
 
 

@@ -86,7 +86,7 @@ def test_standard_errors_of_a_draw_are_those_of_its_repeated_samples():
     share = joint.sum() / whole.sum()
     expected = np.sqrt(np.sum((joint - share * whole) ** 2)) / whole.sum()
     factor = make_factor("m1", Pieces(data["m1"]))
-    assert bootstrap_module._errors(factor, draw, True)["joint"] == pytest.approx(expected)
+    assert bootstrap_module._linearized_errors(factor, draw, True)["joint"] == pytest.approx(expected)
 
 
 def test_heavy_tails_widen_the_intervals_beyond_the_spread_of_the_draws():
@@ -162,7 +162,7 @@ def test_equal_components_that_change_places_do_not_widen_the_intervals():
     rng = np.random.default_rng(0)
     z, loadings = rng.normal(size=(150, 2)), np.repeat(np.eye(2), 20, axis=1)
     data = {name: z @ loadings + 0.3 * rng.normal(size=(150, 40)) for name in "ab"}
-    model = AJIVE(2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
     low, high = bootstrap(model, data, n_draws=40, random_state=0).joint_loadings["a"]
     # without rotation a loading would be anything between -1 and 1
     assert np.mean(high - low) < 0.5

@@ -102,6 +102,6 @@ def test_pipeline_is_cross_validated_by_samples(estimator, labelled):
 
 def test_ranks_are_searched_over_a_grid(labelled):
     data, y = labelled
-    pipeline = make_pipeline(AJIVE(2, n_wedin=0, n_random=0), SVC())
+    pipeline = make_pipeline(AJIVE(signal_ranks=2, n_wedin=0, n_random=0), SVC())
     search = GridSearchCV(pipeline, {"ajive__joint_rank": [1, 2]}, cv=3, error_score="raise").fit(data, y)
     assert search.best_score_ > 0.95

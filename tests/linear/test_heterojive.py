@@ -26,7 +26,7 @@ def paired_errors(noise, simulations):
     pairs = []
     for seed in range(simulations):
         data, truth = modalities(seed, noise)
-        models = (cls(3, joint_rank=2, n_wedin=0, n_random=0).fit(data) for cls in (AJIVE, HeteroJIVE))
+        models = (cls(signal_ranks=3, joint_rank=2, n_wedin=0, n_random=0).fit(data) for cls in (AJIVE, HeteroJIVE))
         pairs.append([error(model, truth) for model in models])
     return np.array(pairs)
 
@@ -75,7 +75,7 @@ def test_joint_scores_are_those_of_ajive_where_noise_does_not_differ():
 
 def test_weights_are_inverse_to_the_errors_and_add_up_to_the_number_of_modalities():
     data, _ = modalities(0, [1.0, 2.0, 4.0])
-    model = HeteroJIVE(3, random_state=0).fit(data)
+    model = HeteroJIVE(signal_ranks=3, random_state=0).fit(data)
     products = model.weights_ * np.array(list(model.subspace_errors_.values()))
     np.testing.assert_allclose(products, products[0])
     assert model.weights_.sum() == pytest.approx(3)
@@ -84,7 +84,7 @@ def test_weights_are_inverse_to_the_errors_and_add_up_to_the_number_of_modalitie
 
 def test_noisy_modality_has_no_veto():
     data, _ = modalities(0, [0.5, 0.5, 0.5, 8.0])
-    ranks = {cls: cls(3, random_state=0).fit(data).joint_rank_ for cls in (AJIVE, HeteroJIVE)}
+    ranks = {cls: cls(signal_ranks=3, random_state=0).fit(data).joint_rank_ for cls in (AJIVE, HeteroJIVE)}
     assert ranks == {AJIVE: 0, HeteroJIVE: 2}
 
 
@@ -94,7 +94,7 @@ def test_nothing_joint_is_found_where_nothing_is():
         f"m{k}": rng.normal(size=(80, 2)) @ rng.normal(size=(2, 100)) + size * rng.normal(size=(80, 100))
         for k, size in enumerate([0.5, 1.0, 4.0])
     }
-    assert HeteroJIVE(2, random_state=0).fit(data).joint_rank_ == 0
+    assert HeteroJIVE(signal_ranks=2, random_state=0).fit(data).joint_rank_ == 0
 
 
 def test_transform_of_the_fitted_samples_gives_the_scores_of_the_fit(tmp_path):

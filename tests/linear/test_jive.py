@@ -31,7 +31,7 @@ RANKS = {"m0": 1, "m1": 2}
 @pytest.fixture(scope="module")
 def fitted():
     data, z = simulated()
-    return JIVE(2, RANKS).fit(data), data, z
+    return JIVE(joint_rank=2, individual_ranks=RANKS).fit(data), data, z
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_brca_has_the_variance_explained_of_r_jive(shared_data):
     with np.load(shared_data("tcga_brca/tcga_brca.npz")) as arrays:
         data = {name: arrays[name] for name in ("expression", "methylation", "mirna")}
     # 39 iterations instead of 98 change the fifth decimal
-    model = JIVE(2, {"expression": 27, "methylation": 26, "mirna": 25}, tol=1e-4).fit(data)
+    model = JIVE(joint_rank=2, individual_ranks={"expression": 27, "methylation": 26, "mirna": 25}, tol=1e-4).fit(data)
     expected = {"joint": [0.187340, 0.250286, 0.163215], "individual": [0.416433, 0.221843, 0.299847]}
     for part, fractions in expected.items():
         found = [model.variance_explained_[name][part] for name in data]
@@ -64,7 +64,7 @@ def test_brca_has_the_variance_explained_of_r_jive(shared_data):
 
 @pytest.mark.parametrize("rule", ["permutation", "bic"])
 def test_simdata_has_the_ranks_of_r_jive_by_both_rules(simdata, rule):
-    model = JIVE(rule, rule, n_permutations=50, tol=1e-3, random_state=0).fit(simdata)
+    model = JIVE(joint_rank=rule, individual_ranks=rule, n_permutations=50, tol=1e-3, random_state=0).fit(simdata)
     assert model.joint_rank_ == 1
     assert list(model.individual_ranks_.values()) == [1, 1]
     assert model.rank_history_[-1].tolist() == [1, 1, 1]
@@ -79,7 +79,13 @@ def test_joint_scores_of_a_simulation_are_recovered(fitted):
 @pytest.mark.parametrize("rule", ["permutation", "bic"])
 def test_ranks_of_a_simulation_are_found(rule):
     data, _ = simulated(n=60, sizes=(40, 80), joint=1)
-    model = JIVE(rule, "auto" if rule == "permutation" else rule, n_permutations=40, tol=1e-4, random_state=0).fit(data)
+    model = JIVE(
+        joint_rank=rule,
+        individual_ranks="auto" if rule == "permutation" else rule,
+        n_permutations=40,
+        tol=1e-4,
+        random_state=0,
+    ).fit(data)
     assert (model.joint_rank_, model.individual_ranks_) == (1, RANKS)
 
 
@@ -88,15 +94,15 @@ def test_nothing_is_joint_in_shuffled_modalities(rule):
     data, _ = simulated(n=60, sizes=(40, 80), joint=1)
     rng = np.random.default_rng(1)
     shuffled = {name: rng.permutation(x) for name, x in data.items()}
-    model = JIVE(rule, rule, n_permutations=40, tol=1e-4, random_state=0).fit(shuffled)
+    model = JIVE(joint_rank=rule, individual_ranks=rule, n_permutations=40, tol=1e-4, random_state=0).fit(shuffled)
     assert (model.joint_rank_, model.individual_ranks_) == (0, {"m0": 2, "m1": 3})
 
 
 def test_a_rank_that_is_given_stays_while_the_other_is_searched():
     data, _ = simulated(n=40, sizes=(30, 40), joint=1)
-    model = JIVE(2, "bic", tol=1e-3).fit(data)
+    model = JIVE(joint_rank=2, individual_ranks="bic", tol=1e-3).fit(data)
     assert model.joint_rank_ == 2
-    model = JIVE("bic", {"m0": 1, "m1": 2}, tol=1e-3).fit(data)
+    model = JIVE(joint_rank="bic", individual_ranks={"m0": 1, "m1": 2}, tol=1e-3).fit(data)
     assert (model.joint_rank_, model.individual_ranks_) == (1, RANKS)
 
 
@@ -116,7 +122,7 @@ def test_all_parts_have_uncorrelated_scores(fitted):
 
 def test_individual_parts_may_be_correlated_when_asked_for(fitted):
     _, data, _ = fitted
-    model = JIVE(1, RANKS, orthogonal_individual=False).fit(data)
+    model = JIVE(joint_rank=1, individual_ranks=RANKS, orthogonal_individual=False).fit(data)
     across = model.individual_scores_["m0"].T @ model.individual_scores_["m1"] / len(data)
     assert np.abs(across).max() > 0.01
     for scores in model.individual_scores_.values():
@@ -125,7 +131,7 @@ def test_individual_parts_may_be_correlated_when_asked_for(fitted):
 
 def test_transform_of_the_fitted_samples_gives_the_scores_of_the_fit(fitted):
     _, data, _ = fitted
-    model = JIVE(2, RANKS, tol=1e-10, max_iter=5000).fit(data)
+    model = JIVE(joint_rank=2, individual_ranks=RANKS, tol=1e-10, max_iter=5000).fit(data)
     np.testing.assert_allclose(model.transform(data), model.joint_scores_, atol=1e-6)
     for name, scores in model.decompose(data).individual_scores.items():
         np.testing.assert_allclose(scores, model.individual_scores_[name], atol=1e-6)
@@ -133,7 +139,7 @@ def test_transform_of_the_fitted_samples_gives_the_scores_of_the_fit(fitted):
 
 def test_scores_of_new_samples_follow_the_truth():
     data, z = simulated(n=400)
-    model = JIVE(2, RANKS).fit(data[:150])
+    model = JIVE(joint_rank=2, individual_ranks=RANKS).fit(data[:150])
     scores, truth = centred(model.transform(data[150:])), centred(z[150:])
     rest = truth - scores @ np.linalg.lstsq(scores, truth, rcond=None)[0]
     assert np.sum(rest**2) < 0.05 * np.sum(truth**2)
@@ -141,7 +147,7 @@ def test_scores_of_new_samples_follow_the_truth():
 
 def test_one_modality_alone_gives_joint_scores_and_predicts_the_other():
     data, _ = simulated(n=300, sizes=(100, 120))
-    model = JIVE(2, RANKS).fit(data[:200])
+    model = JIVE(joint_rank=2, individual_ranks=RANKS).fit(data[:200])
     new = data[200:]
     predicted = model.impute(new.select(["m1"]), "m0")
     error = np.sum((predicted - new["m0"]) ** 2) / np.sum((new["m0"] - model.mean_["m0"]) ** 2)
@@ -169,9 +175,9 @@ def test_each_step_explains_more(fitted):
 
 def test_parts_do_not_depend_on_the_units_of_a_modality(fitted):
     model, data, _ = fitted
-    other = JIVE(2, RANKS).fit({"m0": 1000.0 * data["m0"], "m1": data["m1"]})
+    other = JIVE(joint_rank=2, individual_ranks=RANKS).fit({"m0": 1000.0 * data["m0"], "m1": data["m1"]})
     np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=1e-6)
-    unscaled = JIVE(2, RANKS, scale=False).fit({"m0": 1e6 * data["m0"], "m1": data["m1"]})
+    unscaled = JIVE(joint_rank=2, individual_ranks=RANKS, scale=False).fit({"m0": 1e6 * data["m0"], "m1": data["m1"]})
     assert unscaled.variance_explained_["m0"]["joint"] > model.variance_explained_["m0"]["joint"]
     assert unscaled.variance_explained_["m1"]["joint"] < model.variance_explained_["m1"]["joint"]
 
@@ -180,13 +186,13 @@ def test_wide_data_are_split_as_their_rotation_into_few_features(fitted):
     model, data, _ = fitted
     wide = centred(data["m1"])
     u, s, _ = np.linalg.svd(wide, full_matrices=False)
-    other = JIVE(2, RANKS).fit({"m0": data["m0"], "m1": (u * s)[:, :79]})
+    other = JIVE(joint_rank=2, individual_ranks=RANKS).fit({"m0": data["m0"], "m1": (u * s)[:, :79]})
     np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=1e-6)
 
 
 def test_joint_rank_0_leaves_the_mean_and_individual_parts(fitted):
     _, data, _ = fitted
-    model = JIVE(0, {"m0": 3, "m1": 0}).fit(data)
+    model = JIVE(joint_rank=0, individual_ranks={"m0": 3, "m1": 0}).fit(data)
     parts = model.decompose(data)
     assert parts.joint_scores.shape == (80, 0)
     np.testing.assert_allclose(parts.joint["m0"], np.tile(model.mean_["m0"], (80, 1)))
@@ -205,7 +211,9 @@ def test_images_keep_their_shape_and_the_mask_holds(fitted):
     _, data, _ = fitted
     mask = np.zeros((6, 10), dtype=bool)
     mask[1:5, 1:9] = True
-    model = JIVE(2, RANKS, mask={"m0": mask}).fit({"m0": data["m0"].reshape(80, 6, 10), "m1": data["m1"]})
+    model = JIVE(joint_rank=2, individual_ranks=RANKS, mask={"m0": mask}).fit(
+        {"m0": data["m0"].reshape(80, 6, 10), "m1": data["m1"]}
+    )
     assert model.joint_loadings_["m0"].shape == (2, 6, 10)
     assert np.all(model.joint_loadings_["m0"][:, ~mask] == 0.0)
 
@@ -217,7 +225,7 @@ def test_components_far_weaker_than_the_largest_are_found_with_all_digits():
         "a": (u[:, [0, 1, 3]] * [1.0, 0.5, 1e-6]) @ np.linalg.qr(rng.normal(size=(200, 3)))[0].T,
         "b": (u[:, [0, 2]] * [1.0, 0.5]) @ np.linalg.qr(rng.normal(size=(30, 2)))[0].T,
     }
-    model = JIVE(1, {"a": 2, "b": 1}).fit(data)
+    model = JIVE(joint_rank=1, individual_ranks={"a": 2, "b": 1}).fit(data)
     assert largest_angle(model.joint_scores_, u[:, :1]) < 1e-3
     assert largest_angle(model.individual_scores_["a"][:, 1:], u[:, 3:]) < 1e-3
 
@@ -233,26 +241,28 @@ def test_ranks_the_data_do_not_have_are_refused():
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=(40, 1)), "b": rng.normal(size=(40, 20))}
     with pytest.raises(ValueError, match=r"individual_ranks\['a'\] is 1, but without the joint part"):
-        JIVE(1, {"a": 1, "b": 1}, max_iter=50).fit({"a": data["a"], "b": np.tile(data["a"], 5)})
+        JIVE(joint_rank=1, individual_ranks={"a": 1, "b": 1}, max_iter=50).fit(
+            {"a": data["a"], "b": np.tile(data["a"], 5)}
+        )
     with pytest.raises(ValueError, match="'a'"):
-        JIVE(2, 0).fit(data)
+        JIVE(joint_rank=2, individual_ranks=0).fit(data)
 
 
 def test_words_that_are_no_rule_are_refused(fitted):
     _, data, _ = fitted
     with pytest.raises(ValueError, match="joint_rank must be an integer of at least 0, or one of"):
-        JIVE("best").fit(data)
+        JIVE(joint_rank="best").fit(data)
     with pytest.raises(ValueError, match="ask for two rules"):
-        JIVE("permutation", "bic").fit(data)
+        JIVE(joint_rank="permutation", individual_ranks="bic").fit(data)
 
 
 def test_an_estimation_cut_short_warns(fitted):
     _, data, _ = fitted
     with pytest.warns(ConvergenceWarning, match="max_iter=3 iterations for joint rank 2"):
-        JIVE(2, RANKS, max_iter=3).fit(data)
+        JIVE(joint_rank=2, individual_ranks=RANKS, max_iter=3).fit(data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        JIVE(2, RANKS).fit(data)
+        JIVE(joint_rank=2, individual_ranks=RANKS).fit(data)
 
 
 def test_scikit_learn_conventions_hold(fitted):
@@ -262,7 +272,7 @@ def test_scikit_learn_conventions_hold(fitted):
     assert copy.get_params() == model.get_params()
     frame = copy.set_output(transform="pandas").fit_transform(data)
     assert list(frame.columns) == ["joint_1", "joint_2"]
-    pipeline = make_pipeline(JIVE(2, RANKS, tol=1e-4), SVC())
+    pipeline = make_pipeline(JIVE(joint_rank=2, individual_ranks=RANKS, tol=1e-4), SVC())
     assert cross_val_score(pipeline, data, z[:, 0] > 0, cv=4).mean() > 0.85
 
 

@@ -30,7 +30,7 @@ def test_filled_values_are_as_near_the_truth_as_noise_allows(ranks):
 def test_a_fit_to_filled_data_is_near_the_fit_to_whole_data():
     whole, gappy = simulated()
     scores = [
-        AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(data).joint_scores_[:, 0]
+        AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(data).joint_scores_[:, 0]
         for data in (whole, fill_missing(gappy, 2))
     ]
     assert abs(np.corrcoef(*scores)[0, 1]) > 0.99
@@ -66,7 +66,7 @@ def test_features_and_samples_without_any_value_are_named():
 def test_unfilled_data_are_still_refused_by_the_estimators():
     _, gappy = simulated()
     with pytest.raises(ValueError, match="NaN or infinite"):
-        AJIVE(2).fit(gappy)
+        AJIVE(signal_ranks=2).fit(gappy)
 
 
 def test_features_that_do_not_vary_change_nothing_of_what_is_filled_in():

@@ -12,11 +12,16 @@ ESTIMATORS = pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
 def make(estimator, signal_ranks="auto", joint_rank=1):
     """An estimator with signal ranks, or JIVE, which has none, with the ranks these come to."""
     if estimator is not JIVE:
-        return estimator(signal_ranks, random_state=0)
+        return estimator(signal_ranks=signal_ranks, random_state=0)
     if signal_ranks == "auto":
         signal_ranks = 2
     ranks = signal_ranks if isinstance(signal_ranks, dict) else {"a": signal_ranks, "b": signal_ranks}
-    return JIVE(joint_rank, {name: rank - joint_rank for name, rank in ranks.items()}, tol=1e-8, random_state=0)
+    return JIVE(
+        joint_rank=joint_rank,
+        individual_ranks={name: rank - joint_rank for name, rank in ranks.items()},
+        tol=1e-8,
+        random_state=0,
+    )
 
 
 def scores(n, r, seed):
@@ -166,14 +171,14 @@ def test_few_samples_are_no_trouble(estimator, n):
 def test_rank_that_the_data_do_not_have_is_an_error_that_names_it():
     data, _ = clean()
     with pytest.raises(ValueError, match=r"signal_ranks\['a'\] is 3, but modality 'a' has numerical rank 2"):
-        AJIVE(3).fit(data)
+        AJIVE(signal_ranks=3).fit(data)
 
 
 def test_float32_and_integers_are_accepted():
     data, u = clean(noise=0.05)
     single = {name: x.astype(np.float32) for name, x in data.items()}
-    assert largest_angle(AJIVE(2, random_state=0).fit(single).joint_scores_, u[:, :1]) < 3
+    assert largest_angle(AJIVE(signal_ranks=2, random_state=0).fit(single).joint_scores_, u[:, :1]) < 3
     counts = {name: np.round(100 * x).astype(np.int64) for name, x in data.items()}
-    assert largest_angle(AJIVE(2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
+    assert largest_angle(AJIVE(signal_ranks=2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
     counts = {name: np.round(20 * x + 100).clip(0, 255).astype(np.uint8) for name, x in data.items()}
-    assert largest_angle(AJIVE(2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
+    assert largest_angle(AJIVE(signal_ranks=2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3

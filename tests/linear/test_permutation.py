@@ -19,7 +19,9 @@ def simulated(seed, joint, individual=2, n=50, sizes=(30, 90), noise=1.0):
 
 
 def fitted(data, joint, individual):
-    return AJIVE(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
+    return AJIVE(
+        signal_ranks=joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0
+    ).fit(data)
 
 
 @pytest.mark.parametrize("joint", [0, 1])
@@ -160,7 +162,7 @@ def test_single_components_are_tested_and_shapes_and_masks_kept():
     mask = np.ones((6, 10), dtype=bool)
     mask[0, :3] = False
     data = {"a": data["a"].reshape(60, 6, 10), "b": data["b"]}
-    model = AJIVE(2, joint_rank=1, individual_ranks=1, mask={"a": mask}, n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, mask={"a": mask}, n_wedin=0, n_random=0).fit(data)
     found = jackstraw(model, data, "a", component=0, n_repeats=5, random_state=0)
     assert found.p_values.shape == (6, 10)
     assert np.all(found.p_values[~mask] == 1.0)

@@ -29,7 +29,7 @@ def reference(request, shared_data):
     with np.load(shared_data(f"linear_reference/ref_ajive_fixedrank_{request.param}.npz")) as arrays:
         expected = dict(arrays)
     ranks = dict(zip(data, expected["init_ranks"], strict=True))
-    model = AJIVE(ranks, joint_rank=int(expected["joint_rank_given"]), n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=ranks, joint_rank=int(expected["joint_rank_given"]), n_wedin=0, n_random=0).fit(data)
     return expected, model
 
 
@@ -62,7 +62,7 @@ def test_thresholds_are_those_of_the_reference(reference):
 
 
 def test_toy_has_joint_rank_1_whatever_the_seed(toy):
-    models = [AJIVE({"x": 2, "y": 3}, random_state=seed).fit(toy) for seed in range(20)]
+    models = [AJIVE(signal_ranks={"x": 2, "y": 3}, random_state=seed).fit(toy) for seed in range(20)]
     assert [model.joint_rank_ for model in models] == [1] * 20
     assert all(model.individual_ranks_ == {"x": 1, "y": 2} for model in models)
     # the reference's own Monte Carlo error is as large as ours
@@ -75,7 +75,7 @@ def test_toy_has_joint_rank_1_whatever_the_seed(toy):
 
 
 def test_brca_cutoff_is_that_of_the_reference(brca):
-    model = AJIVE({"expression": 29, "methylation": 28, "mirna": 27}, random_state=0).fit(brca)
+    model = AJIVE(signal_ranks={"expression": 29, "methylation": 28, "mirna": 27}, random_state=0).fit(brca)
     assert model.wedin_cutoff_ == pytest.approx(1.9452, abs=0.01)
     assert model.random_cutoff_ == pytest.approx(1.8674, abs=0.02)
     # the 14th squared singular value, 1.94649, lies within Monte Carlo error of the cutoff

@@ -122,5 +122,7 @@ def test_features_that_do_not_vary_change_no_rank_by_bic():
     joint = rng.normal(size=(60, 1))
     data = {name: 0.5 * joint @ rng.normal(size=(1, 20)) + rng.normal(size=(60, 20)) for name in "ab"}
     padded = {name: with_constants(x, 300) for name, x in data.items()}
-    ranks = [JIVE("bic", "bic", tol=1e-3).fit(given).rank_history_ for given in (data, padded)]
+    ranks = [
+        JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-3).fit(given).rank_history_ for given in (data, padded)
+    ]
     np.testing.assert_array_equal(*ranks)

@@ -19,7 +19,9 @@ from .test_page import FOREIGN, Page
 @pytest.fixture(scope="module")
 def measured() -> Evidence:
     made = make_synthetic(120, (10, 8), noise=0.3, random_state=0)
-    model = AJIVE(2, 1, 1, n_wedin=0, n_random=0, random_state=0).fit(made.data)
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=0).fit(
+        made.data
+    )
     labels = {FOREIGN: np.where(made.joint_scores[:, 0] > 0, "case", "control")}
     return evidence(model, made.data, labels, n_permutations=99, n_refits=4, n_fits=1)
 

@@ -144,7 +144,7 @@ def test_lines_are_drawn_where_values_are_missing():
     joint = rng.normal(size=(40, 1))
     data = {name: joint @ rng.normal(size=(1, 8)) + 0.3 * rng.normal(size=(40, 8)) for name in "ab"}
     data["a"][0, 3] = np.nan
-    parts = AJIVE(1, 1, missing="impute", n_wedin=0, n_random=0).fit(data).decompose(data)
+    parts = AJIVE(signal_ranks=1, joint_rank=1, missing="impute", n_wedin=0, n_random=0).fit(data).decompose(data)
     lines = [line.get_ydata() for line in examples(parts, "a", np.array([0, 1])).axes[0].lines]
     drawn = np.array([heights for heights in lines if len(heights) == 8])
     assert np.isnan(drawn).sum() == 2  # of the input and of the residual

@@ -103,7 +103,15 @@ def _ajive(model: Any, data: Modalities, random_state: int) -> Any:
     joint_rank = min([model.joint_rank_, *sizes.values()])
     individual = {name: size - joint_rank for name, size in sizes.items()}
     missing = getattr(model, "missing", "error")
-    fixed = AJIVE(sizes, joint_rank, individual, n_wedin=0, n_random=0, missing=missing, random_state=random_state)
+    fixed = AJIVE(
+        signal_ranks=sizes,
+        joint_rank=joint_rank,
+        individual_ranks=individual,
+        n_wedin=0,
+        n_random=0,
+        missing=missing,
+        random_state=random_state,
+    )
     return fixed.fit(data)
 
 

@@ -1,9 +1,11 @@
 """AJIVE: joint and individual variation from the angles between score subspaces.
 
-Each modality is replaced by its leading left singular vectors, its signal scores. A direction that lies, up to what
-noise and chance may do, in all of these subspaces is joint; see `deepjive.linear.angles` for the steps and
-`deepjive.linear.bounds` for what noise and chance may do.
+Each modality is replaced by its leading left singular vectors, its signal scores. A direction is joint if it lies in
+all of these subspaces, up to the angles that noise and chance can cause. See `deepjive.linear.angles` for the steps and
+`deepjive.linear.bounds` for the bounds on these angles.
 
+References
+----------
 Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
 """
 
@@ -23,39 +25,41 @@ class AJIVE(AngleBased):
 
     Parameters
     ----------
-    signal_ranks : int, dict of str to int, or "auto"
-        Components of each modality before the split. "auto" is `rank_rule`, or the sum of the joint and the
-        individual rank where both are given.
-    joint_rank : int or "auto"
-        Joint components. "auto" counts the singular values above both bounds and drops what is not identifiable.
-    individual_ranks : int, dict of str to int, or "auto"
-        Individual components of each modality. "auto" counts the singular values above the modality's threshold.
-    rank_rule : {"gavish_donoho", "parallel"}
+    signal_ranks : int, dict of str to int, or "auto", default="auto"
+        Number of components of each modality before they are split into joint and individual ones. "auto" uses
+        `rank_rule`, or the sum of the joint and the individual rank if both are given.
+    joint_rank : int or "auto", default="auto"
+        Number of joint components. "auto" counts the singular values above both bounds and drops the directions that
+        are not identifiable.
+    individual_ranks : int, dict of str to int, or "auto", default="auto"
+        Number of individual components of each modality. "auto" counts the singular values above the modality's
+        threshold.
+    rank_rule : {"gavish_donoho", "parallel"}, default="gavish_donoho"
         Rule for the signal ranks; see `deepjive.linear.signal_ranks`.
-    n_wedin, n_random : int
-        Draws of the Wedin and of the random-direction bound.
-    center : bool
+    n_wedin, n_random : int, default=1000
+        Number of draws of the Wedin and of the random-direction bound.
+    center : bool, default=True
         Whether features are centred.
     mask : dict of str to array of bool, optional
-        For modalities of images, the features that count, in the shape of one sample. Outside, loadings are 0 and the
-        joint part is the mean.
-    missing : {"error", "impute"}
-        What is done about missing values (NaN) and, in `fit`, about samples that lack a modality: an error, or they are
-        filled in from what was measured; see `deepjive.linear.gaps`. The bounds are those of the complete samples.
-        Modalities with missing values are read into memory.
-    device : str
-        Where the large products are computed: "cpu", or "cuda" through torch.
-    random_state : int, RandomState, Generator or None
+        For modalities of images, the features that count, in the shape of one sample. Outside the mask, loadings are 0
+        and the joint part is the mean.
+    missing : {"error", "impute"}, default="error"
+        What happens with missing values (NaN) and, in `fit`, with samples that lack a modality. "error" raises an
+        error. "impute" fills them in from the measured values; see `deepjive.linear.gaps`. The bounds are then those of
+        the complete samples, and modalities with missing values are read into memory.
+    device : str, default="cpu"
+        Device of the large products: "cpu", or "cuda" through torch.
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
 
     Attributes
     ----------
     signal_ranks_, individual_ranks_ : dict of str to int
-        Components of each modality.
+        Number of components of each modality.
     joint_rank_ : int
-        Joint components.
+        Number of joint components.
     common_normalized_scores_ : array, shape (n_samples, joint_rank)
-        Orthonormal joint scores of the samples fitted; `joint_scores_` is ``sqrt(n_samples)`` times these.
+        Orthonormal joint scores of the fitted samples; `joint_scores_` is ``sqrt(n_samples)`` times these.
     joint_singular_values_ : array, shape (sum of signal ranks or n_samples, the smaller)
         Singular values of the stacked signal scores.
     wedin_samples_, random_samples_ : array, shape (n_draws,)
@@ -63,28 +67,40 @@ class AJIVE(AngleBased):
     wedin_cutoff_, random_cutoff_ : float
         Their 5th and 95th percentile; a joint direction exceeds both.
     rejected_ : dict of str to list of int
-        Directions above both cutoffs that are too weak in a modality to be identified there, by number.
+        For each modality, numbers of the directions that exceed both cutoffs but are too weak to be identified there.
     singular_values_ : dict of str to array
         All singular values of each modality, in data units.
     thresholds_ : dict of str to float
-        Singular values above it are signal, in data units.
+        Threshold between the singular values of signal and of noise, in data units.
     joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
     residual_std_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     signal_scores_, signal_loadings_ : dict of str to array
-        The leading components of each modality, (n_samples, signal_rank) and (signal_rank, ...): what new samples are
-        projected on.
+        Scores (n_samples, signal_rank) and loadings (signal_rank, ...) of each modality's leading components. New
+        samples are projected on these loadings.
     weights_ : array, shape (n_modalities,)
         Weights of the modalities: ones.
     mean_ : dict of str to array
         Mean sample of each modality.
 
+    See Also
+    --------
+    deepjive.HeteroJIVE : AJIVE with weights for modalities of unequal signal-to-noise ratio.
+    deepjive.JIVE : Joint and individual variation by alternating low-rank approximation.
+    deepjive.permutation_test : Test how many components are joint.
+    deepjive.bootstrap : Intervals for variance explained and loadings.
+
     Notes
     -----
-    Scores of a new sample: its signal scores in the modalities it has, times the coefficients of the least-squares
-    regression of the joint scores on those signal scores over the samples fitted. With all modalities that regression
-    is exact, so that the samples fitted get the scores of the fit. Individual scores are what is left along the
-    individual loadings.
+    The joint scores of a new sample are its signal scores in the modalities that it has, times regression coefficients.
+    The coefficients are those of the least-squares regression of the fitted samples' joint scores on their signal
+    scores. With all modalities this regression is exact, so that the fitted samples get the scores of the fit.
+    Individual scores are computed from the remainder, along the individual loadings.
+
+    References
+    ----------
+    Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis
+    166.
 
     Examples
     --------
@@ -107,12 +123,12 @@ class AJIVE(AngleBased):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
-            that lack a modality.
+            If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
+            for samples that lack a modality.
         """
         return self._fit(X, equal_weights)
 
 
 def equal_weights(signals: Sequence[Signal]) -> NDArray:
-    """One for every modality."""
+    """Return weight 1 for every modality."""
     return np.ones(len(signals))

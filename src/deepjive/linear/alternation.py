@@ -1,20 +1,24 @@
-"""The alternation of JIVE: joint part given the individual ones, individual parts given the joint one.
+"""The alternation of JIVE: joint part given the individual parts, individual parts given the joint part.
 
-With samples as rows, modalities ``X_k`` side by side, and ``U``, ``V_k`` orthonormal scores:
+With samples as rows, modalities ``X_k`` side by side, and orthonormal scores ``U`` and ``V_k``:
 
     J   = the rank r approximation of [X_1 - I_1 .. X_K - I_K],                            J_k = U U' (X_k - I_k)
     I_k = the rank r_k approximation of (1 - U U') prod_{j != k} (1 - V_j V_j') X_k,        I_k = V_k V_k' (..)
 
-until neither changes by more than ``tol`` times the length of the data. The product is left out where individual parts
-may be correlated with one another.
+The two steps are repeated until neither part changes by more than ``tol`` times the length of the data. The product is
+left out if individual parts may be correlated with one another.
 
+The optimum depends on the start. r.jive 2.4 starts from ``I_k = -1`` in every entry, so that its first joint step uses
+one component for a constant. Here the first joint step takes ``r - 1`` components of the centred data. It reaches
+r.jive's optimum in as many iterations.
+
+References
+----------
 Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
-data types, Annals of Applied Statistics 7(1), section 2.3; orthogonal individual parts as in O'Connell and Lock 2016,
-R.JIVE for exploration of multi-source molecular data, Bioinformatics 32.
+data types, Annals of Applied Statistics 7(1), section 2.3.
 
-The optimum that is reached depends on the start. r.jive 2.4 starts from ``I_k = -1`` in every entry, so that its first
-joint step spends one component on a constant; the first step here takes ``r - 1`` components of the centred data,
-which reaches r.jive's optimum in as many iterations.
+O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32: orthogonal individual
+parts.
 """
 
 from __future__ import annotations
@@ -31,20 +35,20 @@ from deepjive.linear.svd import EPS, GRAM_TOLERANCE
 
 @dataclass(frozen=True)
 class Alternation:
-    """Where the alternation ended.
+    """The result of the alternation.
 
     Attributes
     ----------
     joint : array, shape (n_samples, joint_rank)
         Orthonormal joint scores ``U``, by decreasing singular value of the joint part.
     individual : list of array, shape (n_samples, individual_rank)
-        Orthonormal individual scores ``V_k``; fewer columns than asked for where a modality has no more.
+        Orthonormal individual scores ``V_k``. A modality without enough components has fewer columns.
     errors : array, shape (n_modalities,)
         Sum of squares of each modality's residual.
     n_iter : int
-        Iterations.
+        Number of iterations.
     converged : bool
-        Whether it ended before the most iterations allowed.
+        Whether the alternation converged within the largest number of iterations.
     """
 
     joint: NDArray
@@ -68,24 +72,24 @@ def alternate(
     Parameters
     ----------
     matrices : sequence of array, shape (n_samples, n_features)
-        The centred and scaled modalities, or factors of them with the same ``X X'``.
+        The centred and scaled modalities, or factors with the same ``X X'``.
     joint_rank : int
         Number of joint components.
     individual_ranks : sequence of int
         Number of individual components of each modality.
-    orthogonal : bool
+    orthogonal : bool, default=True
         Whether individual parts are orthogonal to one another.
-    max_iter : int
-        Most iterations.
-    tol : float
-        Relative change at which to stop.
+    max_iter : int, default=1000
+        Largest number of iterations.
+    tol : float, default=1e-6
+        The alternation ends when neither part changes by more than `tol`, relative to the length of the data.
 
     Returns
     -------
     Alternation
     """
-    sizes = [float(np.linalg.norm(x)) for x in matrices]
-    enough = tol * float(np.linalg.norm(sizes))
+    lengths = [float(np.linalg.norm(x)) for x in matrices]
+    largest_change = tol * float(np.linalg.norm(lengths))
     scores = [np.zeros((len(x), 0)) for x in matrices]
     joint, individual = [np.zeros_like(x) for x in matrices], [np.zeros_like(x) for x in matrices]
     converged, n_iter = False, 0
@@ -98,26 +102,27 @@ def alternate(
         change = max(_distance(new_joint, joint), _distance(new_individual, individual))
         joint, individual = new_joint, new_individual
         n_iter += 1
-        converged = change <= enough and n_iter > 1
+        converged = change <= largest_change and n_iter > 1
     residuals = [x - j - i for x, j, i in zip(matrices, joint, individual, strict=True)]
-    errors = np.array([float(np.sum(rest**2)) for rest in residuals])
+    errors = np.array([float(np.sum(residual**2)) for residual in residuals])
     return Alternation(u, scores, errors, n_iter, converged)
 
 
 def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
-    """Leading left singular vectors, shape (n_samples, rank); fewer where the matrix has no more.
+    """Leading left singular vectors, shape (n_samples, rank); fewer if the matrix has a smaller rank.
 
-    They come from ``X X'``, or from ``X`` itself where squaring would cost too many digits; see
+    The vectors come from ``X X'``, or from ``X`` itself if squaring would lose too many digits; see
     `deepjive.linear.svd`.
 
     Parameters
     ----------
     matrix : array, shape (n_samples, n_features)
-        The matrix.
+        The matrix ``X``.
     rank : int
         Number of vectors.
     size : float
-        Singular values count as 0 where they are rounding errors of numbers of this size.
+        Magnitude of the numbers from which the matrix was computed. Singular values as small as their rounding errors
+        count as 0.
     """
     n = len(matrix)
     rank = min(rank, *matrix.shape)
@@ -131,8 +136,13 @@ def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
         values, vectors = np.sqrt(squares[::-1]), vectors[:, ::-1]
     else:
         vectors, values, _ = linalg.svd(matrix, full_matrices=False, check_finite=False)
-    real = values[:rank] > EPS * max(matrix.shape) * size
-    return np.ascontiguousarray(vectors[:, :rank][:, real])
+    above_rounding = values[:rank] > EPS * max(matrix.shape) * size
+    return np.ascontiguousarray(vectors[:, :rank][:, above_rounding])
+
+
+def without_scores(matrix: NDArray, scores: NDArray) -> NDArray:
+    """The matrix ``(1 - U U') X`` without its part along orthonormal scores ``U`` (n_samples, rank)."""
+    return matrix - scores @ (scores.T @ matrix)
 
 
 def _joint_scores(matrices: Sequence[NDArray], individual: Sequence[NDArray], rank: int) -> NDArray:
@@ -143,30 +153,26 @@ def _joint_scores(matrices: Sequence[NDArray], individual: Sequence[NDArray], ra
 def _individual_parts(
     matrices: Sequence[NDArray], u: NDArray, scores: list[NDArray], ranks: Sequence[int], orthogonal: bool
 ) -> list[NDArray]:
-    """Individual parts given the joint scores; updates `scores`, each modality seeing those before it renewed."""
+    """Individual parts given the joint scores; `scores` is updated, and later modalities use the new scores."""
     parts = []
     for k, (x, rank) in enumerate(zip(matrices, ranks, strict=True)):
-        rest = _without(x, u)
+        remainder = without_scores(x, u)
         for other in [v for j, v in enumerate(scores) if j != k and orthogonal]:
-            rest = _without(rest, other)
-        scores[k] = leading_scores(rest, rank, float(np.linalg.norm(x)))
-        parts.append(scores[k] @ (scores[k].T @ rest))
+            remainder = without_scores(remainder, other)
+        scores[k] = leading_scores(remainder, rank, float(np.linalg.norm(x)))
+        parts.append(scores[k] @ (scores[k].T @ remainder))
     return parts
 
 
 def _made_orthogonal(parts: list[NDArray], scores: list[NDArray], ranks: Sequence[int]) -> list[NDArray]:
-    """Take each modality's first individual part out of the others', so that none is favoured by coming first."""
+    """Remove the other modalities' first individual parts from each individual part; the order does not matter."""
     cleaned = list(parts)
     for k in range(len(parts)):
         for other in [v for j, v in enumerate(scores) if j != k]:
-            cleaned[k] = _without(cleaned[k], other)
+            cleaned[k] = without_scores(cleaned[k], other)
     for k, (part, rank) in enumerate(zip(cleaned, ranks, strict=True)):
         scores[k] = leading_scores(part, rank, float(np.linalg.norm(parts[k])))
     return cleaned
-
-
-def _without(matrix: NDArray, scores: NDArray) -> NDArray:
-    return matrix - scores @ (scores.T @ matrix)
 
 
 def _distance(new: Sequence[NDArray], old: Sequence[NDArray]) -> float:

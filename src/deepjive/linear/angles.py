@@ -1,15 +1,19 @@
-"""The angle-based route to joint and individual parts, shared by AJIVE and HeteroJIVE.
+"""The angle-based steps to joint and individual parts, shared by AJIVE and HeteroJIVE.
 
 1. Signal: the leading left singular vectors ``U_k`` of each modality, with the threshold
    ``t_k = (s_r + s_(r+1)) / 2`` between signal and noise.
 2. Joint: left singular vectors of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]`` whose squared singular values exceed the Wedin
-   and the random-direction cutoffs; a vector ``u`` is dropped if ``|X_k' u| < t_k`` in any modality, because then
-   ``u`` cannot be identified there. (With unequal weights, in modalities whose weights add up to at least 1/2.)
+   and the random-direction cutoffs. A vector ``u`` is dropped if ``|X_k' u| < t_k`` in any modality, because then
+   ``u`` cannot be identified there. With unequal weights, it is dropped if the weights of these modalities add up to at
+   least 1/2.
 3. Parts: ``J_k = U_J U_J' X_k``, and the individual part from the singular value decomposition of
    ``(1 - U_J U_J') X_k``, with the singular values above ``t_k``.
 
+In AJIVE all weights are 1.
+
+References
+----------
 Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166.
-The weights are 1 in AJIVE.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ JOINT_ABOVE_SIGNAL = (
     "joint_rank is {given}, but the signal rank of modality {name!r} is {limit}, and a joint component is part of "
     "every modality's signal. Use a joint_rank of at most {limit}, or larger signal_ranks."
 )
-INDIVIDUAL_ABOVE_REST = (
+INDIVIDUAL_ABOVE_RANK = (
     "individual_ranks[{name!r}] is {given}, but without its joint part the modality has numerical rank {limit}. "
     "Use at most {limit}, or 'auto'."
 )
@@ -54,8 +58,7 @@ CONSTANT_IN_MASK = (
     "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
     "modality."
 )
-NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}; use about 1000."
-
+NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
 VETO = 0.5
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
@@ -82,7 +85,7 @@ class Signal:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of samples, and of features that vary."""
+        """Number of samples, and number of features that vary."""
         return self.reduced.n_samples, self.reduced.n_varying
 
     @property
@@ -92,7 +95,7 @@ class Signal:
 
     @property
     def threshold(self) -> float:
-        """``(s_r + s_(r+1)) / 2`` in units of the reduced modality; infinite where there is no signal."""
+        """``(s_r + s_(r+1)) / 2`` in units of the reduced modality; infinite if the signal rank is 0."""
         if self.rank == 0:
             return float("inf")
         return float(np.append(self.svd.values, 0.0)[self.rank - 1 : self.rank + 1].mean())
@@ -117,10 +120,10 @@ class AngleBased(LinearModel, ABC):
 
     def __init__(
         self,
+        *,
         signal_ranks: Any = "auto",
         joint_rank: Any = "auto",
         individual_ranks: Any = "auto",
-        *,
         rank_rule: RankRule = "gavish_donoho",
         n_wedin: int = 1000,
         n_random: int = 1000,
@@ -164,8 +167,8 @@ class AngleBased(LinearModel, ABC):
         signals = self._find_signals(data, joint_rank, individual_ranks, rng)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
-        wanted = individual_ranks or {}
-        individual = {signal.name: _individual_svd(signal, joint, wanted.get(signal.name)) for signal in signals}
+        given_ranks = individual_ranks or {}
+        individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
         return self
 
@@ -177,15 +180,15 @@ class AngleBased(LinearModel, ABC):
         rng: np.random.Generator,
     ) -> list[Signal]:
         """Step 1."""
-        wanted = check_modality_ranks("signal_ranks", data, self.signal_ranks)
+        given_ranks = check_modality_ranks("signal_ranks", data, self.signal_ranks)
         masks = checked_masks(self.mask, data.shapes)
         signals = []
         for name, array in data.items():
             pieces = Pieces(array, masks[name], self.center)
             rule = SignalRank(pieces, self.rank_rule, int(rng.integers(2**31)))
             choose: Callable[[Reduced, LeftSVD], int]
-            if wanted is not None:
-                choose = GivenRank(name, wanted[name])
+            if given_ranks is not None:
+                choose = GivenRank(name, given_ranks[name])
             elif joint_rank is not None and individual_ranks is not None:
                 choose = SumOfRanks(joint_rank + individual_ranks[name])
             else:
@@ -205,14 +208,13 @@ class AngleBased(LinearModel, ABC):
         self._draw_bounds(signals, rng)
         self.rejected_: dict[str, list[int]] = {signal.name: [] for signal in signals}
         if joint_rank is not None:
-            for signal in signals:
-                if joint_rank > signal.rank:
-                    raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
+            _check_joint_rank(joint_rank, signals)
             return stacked.first(joint_rank).vectors
         above = stacked.values**2 > max(self.wedin_cutoff_, self.random_cutoff_) - ROUNDING * len(signals)
         return self._identifiable(signals, stacked.first(int(above.sum())).vectors)
 
     def _draw_bounds(self, signals: list[Signal], rng: np.random.Generator) -> None:
+        """Draw the Wedin and the random-direction bound, and set their cutoffs."""
         perturbations = [
             perturbation_samples(signal.values, signal.rank, *signal.shape, self.n_wedin, rng) for signal in signals
         ]
@@ -223,16 +225,16 @@ class AngleBased(LinearModel, ABC):
         self.random_cutoff_ = cutoff(self.random_samples_, RANDOM_PERCENTILE)
 
     def _identifiable(self, signals: list[Signal], candidates: NDArray) -> NDArray:
-        """Drop the candidates that are weaker than the threshold in modalities of enough weight: in AJIVE, in any."""
-        against = np.zeros(candidates.shape[1])
+        """Drop the candidates that are below the threshold in modalities of enough weight: in AJIVE, in any one."""
+        weight_against = np.zeros(candidates.shape[1])
         for weight, signal in zip(self.weights_, signals, strict=True):
             weak = signal.reduced.lengths(candidates) < signal.threshold
             self.rejected_[signal.name] = [int(i) for i in np.flatnonzero(weak)]
-            against += weight * weak
-        return np.ascontiguousarray(candidates[:, against < VETO])
+            weight_against += weight * weak
+        return np.ascontiguousarray(candidates[:, weight_against < VETO])
 
     def _keep(self, data: Modalities, signals: list[Signal], joint: NDArray, individual: dict[str, LeftSVD]) -> None:
-        """Step 3, and everything else that is learned."""
+        """Set the fitted attributes, among them the parts of step 3."""
         unit = np.sqrt(len(data))
         self.shapes_ = data.shapes
         self._keep_names(data)
@@ -245,40 +247,38 @@ class AngleBased(LinearModel, ABC):
         self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.signal_loadings_: dict[str, NDArray] = {}
-        self.singular_values_: dict[str, NDArray] = {}
-        self.thresholds_: dict[str, float] = {}
-        joint_variance, individual_variance = {}, {}
         for signal in signals:
-            name, reduced, alone = signal.name, signal.reduced, individual[signal.name]
-            self.singular_values_[name] = signal.svd.values * reduced.scale
-            self.thresholds_[name] = signal.threshold * reduced.scale
-            joint_variance[name] = reduced.lengths(joint) ** 2 / reduced.total
-            individual_variance[name] = alone.values**2 / reduced.total
-            self._keep_loadings(signal, joint, alone)
-        sizes = {signal.name: signal.reduced.root_mean_square for signal in signals}
-        self._set_variance(joint_variance, individual_variance, sizes)
+            self._keep_loadings(signal, joint, individual[signal.name])
+        reduced = {signal.name: signal.reduced for signal in signals}
+        self.singular_values_ = {signal.name: signal.svd.values * signal.reduced.scale for signal in signals}
+        self.thresholds_ = {signal.name: signal.threshold * signal.reduced.scale for signal in signals}
+        self._set_variance(
+            {name: r.lengths(joint) ** 2 / r.total for name, r in reduced.items()},
+            {name: individual[name].values ** 2 / r.total for name, r in reduced.items()},
+            {name: r.root_mean_square for name, r in reduced.items()},
+        )
 
-    def _keep_loadings(self, signal: Signal, joint: NDArray, alone: LeftSVD) -> None:
-        scores = np.concatenate([joint, alone.vectors, signal.scores], axis=1)
+    def _keep_loadings(self, signal: Signal, joint: NDArray, individual: LeftSVD) -> None:
+        """Set the mean and the joint, individual and signal loadings of one modality."""
+        scores = np.concatenate([joint, individual.vectors, signal.scores], axis=1)
         product, mean = project(signal.pieces, scores, self.device)
         product /= np.sqrt(signal.reduced.n_samples)
         scale = signal.reduced.scale / np.sqrt(signal.reduced.n_samples)
-        r, s = joint.shape[1], joint.shape[1] + alone.vectors.shape[1]
+        r, s = joint.shape[1], joint.shape[1] + individual.vectors.shape[1]
         shape = tuple(signal.pieces.array.shape[1:])
         self.mean_[signal.name] = mean.reshape(shape)
         parts = (
-            product[:r],
-            loadings_of(product[r:s], alone.values * scale),
-            loadings_of(product[s:], signal.svd.values[: signal.rank] * scale),
+            (self.joint_loadings_, product[:r]),
+            (self.individual_loadings_, loadings_of(product[r:s], individual.values * scale)),
+            (self.signal_loadings_, loadings_of(product[s:], signal.svd.values[: signal.rank] * scale)),
         )
-        kept = (self.joint_loadings_, self.individual_loadings_, self.signal_loadings_)
-        for loadings, part in zip(kept, parts, strict=True):
-            loadings[signal.name] = part.reshape(len(part), *shape)
+        for loadings_of_all, loadings in parts:
+            loadings_of_all[signal.name] = loadings.reshape(len(loadings), *shape)
 
     def _scores(self, data: Modalities) -> Scores:
-        """Joint scores by regression on the signal scores of the modalities a sample has; individual from what is left.
+        """Joint scores by regression on the signal scores of the modalities that samples have; individual scores after.
 
-        ``U_J`` lies in the span of all ``U_k``, so that on the samples fitted this gives their scores exactly.
+        ``U_J`` lies in the span of all ``U_k``. With all modalities, the fitted samples therefore get their own scores.
         """
         signal, individual = {}, {}
         for name in data.names:
@@ -299,24 +299,31 @@ class AngleBased(LinearModel, ABC):
         return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
 
 
+def _check_joint_rank(joint_rank: int, signals: Sequence[Signal]) -> None:
+    for signal in signals:
+        if joint_rank > signal.rank:
+            raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
+
+
 def _left_svd(matrix: NDArray) -> LeftSVD:
     return Reduced("factor", matrix, 1.0, matrix.shape[1], matrix.shape[1]).svd()
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:
-    """Left singular vectors of ``(1 - U_J U_J') X_k``: those above the threshold, or as many as were asked for."""
+    """Left singular vectors of ``(1 - U_J U_J') X_k``: those above the threshold, or a given number of them."""
     reduced, largest = signal.reduced, float(signal.svd.values[0])
     svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
-    real = int(np.sum(svd.values > reduced.resolution * largest))
-    if rank is not None and real < rank:
-        raise ValueError(INDIVIDUAL_ABOVE_REST.format(given=rank, name=signal.name, limit=real))
+    n_above_rounding = int(np.sum(svd.values > reduced.resolution * largest))
+    if rank is not None and n_above_rounding < rank:
+        raise ValueError(INDIVIDUAL_ABOVE_RANK.format(given=rank, name=signal.name, limit=n_above_rounding))
     return svd
 
 
 def _flat(loadings: NDArray) -> NDArray:
+    """Loadings (rank, ...) with flattened features, shape (rank, d)."""
     return loadings.reshape(len(loadings), int(np.prod(loadings.shape[1:])))
 
 
@@ -333,7 +340,7 @@ def _directions(loadings: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _projected(data: Modalities, name: str, mean: NDArray, loadings: NDArray) -> NDArray:
-    """Scores of all samples of a modality along orthogonal loadings."""
+    """Scores of all samples of a modality along orthogonal loadings (rank, d), shape (n, rank)."""
     directions, lengths = _directions(loadings)
     scores = np.empty((len(data), len(loadings)))
     for rows in row_batches(np.arange(len(data)), data.shapes[name]):

@@ -1,27 +1,30 @@
-"""Bounds that tell joint directions from chance: Wedin's and the random-direction bound, without the data's width.
+"""Wedin's bound and the random-direction bound, which separate joint directions from chance; the width is not needed.
 
-A direction of the stacked scores ``[U_1 .. U_K]`` is joint if its squared singular value exceeds both
+A direction of the stacked scores ``[U_1 .. U_K]`` is joint if its squared singular value exceeds both of these:
 
-- the 5th percentile of ``K - sum_k min(max(|X_k Q|, |X_k' Q'|) / s_r, 1)^2``, where ``Q`` and ``Q'`` are random
-  orthonormal directions in the complements of the signal's right and left singular vectors: how far noise may have
-  turned the signal subspaces (Wedin's theorem, resampled);
-- the 95th percentile of the largest squared singular value of ``[Q_1 .. Q_K]`` with random orthonormal ``Q_k``: how
-  well subspaces of these sizes agree by chance.
+- The 5th percentile of ``K - sum_k min(max(|X_k Q|, |X_k' Q'|) / s_r, 1)^2``. ``Q`` and ``Q'`` are random orthonormal
+  directions in the complements of the signal's right and left singular vectors. The norms measure how far noise may
+  have rotated the signal subspaces (Wedin's theorem, resampled).
+- The 95th percentile of the largest squared singular value of ``[Q_1 .. Q_K]`` with random orthonormal ``Q_k``. It
+  measures how well subspaces of these sizes agree by chance.
 
-Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, sections 2.3.1 and 2.3.2.
-
-Drawn literally, ``Q`` is as wide as the data. It need not be. ``Q = Z (Z'Z)^(-1/2)`` with ``Z`` standard normal in the
-complement; in the coordinates of the residual's right singular vectors, ``Z`` is ``A`` (m - r, r), where the residual
-has singular values ``s``, above d - m rows where ``X`` is zero, of which only the Wishart matrix ``W`` of their
-products counts:
+By this definition ``Q`` is as wide as the data, but the draws do not need this width. ``Q = Z (Z'Z)^(-1/2)`` with ``Z``
+standard normal in the complement. In the coordinates of the residual's right singular vectors, ``Z`` has two groups of
+rows. The first group is ``A`` (m - r, r), where the residual has singular values ``s``. The other d - m rows lie where
+``X`` is zero, and only the Wishart matrix ``W`` of their products counts:
 
     |X Q|^2 = top eigenvalue of (A'A + W)^-1 A' diag(s^2) A,        W ~ Wishart(d - m, r), m = min(n, d).
 
 ``X' Q'`` is the same with n in the place of d. One of the two has no null dimensions (W = 0) and is nearly always the
-larger. Of the other, ``A'A`` is drawn first: it bounds the norm by ``s_1`` times the root of the top eigenvalue of
-``B = (A'A + W)^-1 A'A``, which is at most ``trace(B^8)^(1/8)``, and the rest of A is drawn only where that bound
-exceeds the first norm. For the random directions the products of all ``Z_k`` are one Wishart matrix of n degrees of
-freedom. All have exactly the distribution of the literal draws.
+larger one. For the other, ``A'A`` is drawn first. It bounds the norm by ``s_1`` times the root of the top eigenvalue of
+``B = (A'A + W)^-1 A'A``, which is at most ``trace(B^8)^(1/8)``. The remainder of A is drawn only if this bound exceeds
+the first norm. For the random directions, the products of all ``Z_k`` are one Wishart matrix with n degrees of freedom.
+All draws have exactly the distribution of the definition.
+
+References
+----------
+Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166,
+sections 2.3.1 and 2.3.2.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ BATCH_NUMBERS = 2**18
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """A random generator from None, an int, a numpy RandomState or a Generator."""
+    """Return a random generator from None, an int, a numpy RandomState or a Generator."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
@@ -53,9 +56,9 @@ def wedin_samples(perturbations: Sequence[NDArray], weights: NDArray | None = No
     Parameters
     ----------
     perturbations : sequence of K arrays, shape (n_draws,)
-        Of each modality, as given by `perturbation_samples`.
+        Draws of each modality from `perturbation_samples`.
     weights : array, shape (K,), optional
-        Weights of the modalities, of sum K; 1 when not given.
+        Weights of the modalities, with sum K. The default is 1 for each.
 
     Returns
     -------
@@ -68,16 +71,16 @@ def wedin_samples(perturbations: Sequence[NDArray], weights: NDArray | None = No
 def perturbation_samples(
     values: NDArray, rank: int, n_samples: int, n_features: int, n_draws: int, rng: np.random.Generator
 ) -> NDArray:
-    """Draws of ``min(max(|X Q|, |X' Q'|) / s_r, 1)``, the sine of the angle by which noise may turn a signal subspace.
+    """Draws of ``min(max(|X Q|, |X' Q'|) / s_r, 1)``, the sine of the angle by which noise may rotate the signal.
 
     Parameters
     ----------
     values : array, shape (min(n_samples, n_features),)
         All singular values of the modality, in decreasing order.
     rank : int
-        Its signal rank; for rank 0 the sine is 1.
+        Signal rank of the modality; for rank 0 the sine is 1.
     n_samples, n_features : int
-        Shape of the modality; features that do not vary do not count.
+        Shape of the modality. Features that do not vary do not count.
     n_draws : int
         Number of draws.
     rng : numpy.random.Generator
@@ -104,7 +107,7 @@ def residual_norm_samples(
     residual : array, shape (m,)
         The matrix's singular values.
     n_directions : int
-        Number of directions; fewer where the space, of ``m + n_null`` dimensions, has no room for them.
+        Number of directions. If it exceeds the dimension ``m + n_null`` of the space, it is reduced to it.
     n_null : int
         Dimensions in which the matrix is zero.
     n_draws : int
@@ -132,12 +135,12 @@ def residual_norm_samples(
 def raised_norms(
     norms: NDArray, residual: NDArray, n_directions: int, n_null: int, rng: np.random.Generator
 ) -> NDArray:
-    """The larger of given norms and draws as of `residual_norm_samples`, which are finished only where they may win.
+    """The larger of given norms and draws of `residual_norm_samples`, which are completed only if they may be larger.
 
     Parameters
     ----------
     norms : array, shape (n_draws,)
-        The norms to be exceeded.
+        The given norms.
     residual, n_directions, n_null, rng
         As in `residual_norm_samples`.
 
@@ -148,11 +151,11 @@ def raised_norms(
     m, r = len(residual), n_directions
     if m <= r:
         return np.maximum(norms, residual_norm_samples(residual, r, n_null, len(norms), rng))
-    inside = _wishart_factors(m, r, len(norms), rng)
-    products = _times_transposed(inside)
+    residual_factors = _wishart_factors(m, r, len(norms), rng)
+    products = _times_transposed(residual_factors)
     if n_null:
         products = products + _times_transposed(_wishart_factors(n_null, r, len(norms), rng))
-    shrunk = np.linalg.inv(np.linalg.cholesky(products)) @ inside
+    shrunk = np.linalg.inv(np.linalg.cholesky(products)) @ residual_factors
     power = _times_transposed(_times_transposed(_times_transposed(shrunk)))
     bounds = residual[0] * np.einsum("bij,bij->b", power, power) ** (1 / 16)
     raised = norms.copy()
@@ -161,8 +164,8 @@ def raised_norms(
     for start in range(0, len(undecided), batch):
         rows = undecided[start : start + batch]
         products, squares = _normal_products(residual, r, len(rows), rng)
-        turned = shrunk[rows] @ np.linalg.inv(np.linalg.cholesky(products))
-        drawn = np.linalg.eigvalsh(turned @ squares @ np.swapaxes(turned, 1, 2))[:, -1]
+        rotated = shrunk[rows] @ np.linalg.inv(np.linalg.cholesky(products))
+        drawn = np.linalg.eigvalsh(rotated @ squares @ np.swapaxes(rotated, 1, 2))[:, -1]
         raised[rows] = np.maximum(norms[rows], np.sqrt(np.maximum(drawn, 0.0)))
     return raised
 
@@ -187,7 +190,7 @@ def random_direction_samples(
     rng : numpy.random.Generator
         Source of randomness.
     weights : array, shape (K,), optional
-        Weights of the modalities; 1 when not given.
+        Weights of the modalities. The default is 1 for each.
 
     Returns
     -------
@@ -208,11 +211,12 @@ def random_direction_samples(
 
 
 def cutoff(samples: NDArray, percentile: float) -> float:
-    """Percentile of a bound's draws; not a number where none were drawn."""
+    """Percentile of a bound's draws; NaN if there are no draws."""
     return float(np.percentile(samples, percentile)) if len(samples) else float("nan")
 
 
 def _residual_norms(residual: NDArray, r: int, n_null: int, n_draws: int, rng: np.random.Generator) -> NDArray:
+    """``|X Q|`` by the formula in the module's docstring, shape (n_draws,)."""
     products, squares = _normal_products(residual, r, n_draws, rng)
     if n_null:
         products += _times_transposed(_wishart_factors(n_null, r, n_draws, rng))
@@ -234,11 +238,12 @@ def _normal_products(
 
 
 def _times_transposed(matrices: NDArray) -> NDArray:
+    """``M M'`` for each of several matrices, shape (n_draws, rows, rows)."""
     return matrices @ np.swapaxes(matrices, 1, 2)
 
 
 def _standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal draws by Box and Muller (1958), more than twice as fast in float32 as the generator's own."""
+    """Standard normal draws in float32 by Box and Muller (1958), more than twice as fast as the generator's method."""
     half = -(-math.prod(shape) // 2)
     bits = rng.integers(0, 2**64, size=half, dtype=np.uint64).view(np.uint32)
     radius = (bits[:half].astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32)
@@ -255,7 +260,7 @@ def _standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArra
 
 
 def _wishart_factors(degrees: int, size: int, n_draws: int, rng: np.random.Generator) -> NDArray:
-    """``T`` with ``T T' ~ Wishart(degrees, size)``: Bartlett's triangle, or the normal draws where it has none.
+    """``T`` with ``T T' ~ Wishart(degrees, size)``: Bartlett's triangle, or normal draws if degrees < size.
 
     Shape (n_draws, size, min(size, degrees)).
     """

@@ -1,6 +1,6 @@
-"""The large products on the CPU, by numpy, or on a device of torch, which is imported only then.
+"""Large matrix products on the CPU by numpy, or on another device by torch.
 
-Everything is float64 on either; what comes back is a numpy array.
+torch is imported only for another device. All products are in float64, and all results are numpy arrays.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 NO_DEVICE = (
-    "device={device!r} is not there: {reason}. Use device='cpu', or install a build of torch that knows the device."
+    "device={device!r} is not there: {reason}. Use device='cpu', or install a build of torch that supports the device."
 )
 
 
@@ -27,7 +27,10 @@ def eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
 
 
 def accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], Callable[[], NDArray]]:
-    """Functions that add a piece's Gram matrix to a total on a device, after shrinking it, and that fetch the total."""
+    """Return two functions: one adds a piece's Gram matrix to a total on a device, the other returns the total.
+
+    The first function takes the values (n, width) and the factor by which earlier values have shrunk.
+    """
     torch = None if device == "cpu" else _torch(device)
     total: Any = np.zeros((n, n), order="F") if torch is None else torch.zeros(n, n, dtype=torch.float64, device=device)
 
@@ -38,8 +41,8 @@ def accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], 
         if torch is None:
             total = linalg.blas.dsyrk(1.0, values.T, beta=1.0, c=total, trans=1, lower=1, overwrite_c=1)
         else:
-            placed = torch.as_tensor(values, device=device)
-            total += placed @ placed.T
+            on_device = torch.as_tensor(values, device=device)
+            total += on_device @ on_device.T
 
     def fetch() -> NDArray:
         if torch is None:
@@ -50,7 +53,7 @@ def accumulator(n: int, device: str) -> tuple[Callable[[NDArray, float], None], 
 
 
 def multiplier(device: str) -> Callable[[NDArray, NDArray], NDArray]:
-    """A function that multiplies two matrices on a device."""
+    """Return a function that multiplies two matrices on a device."""
     if device == "cpu":
         return np.matmul
     torch = _torch(device)

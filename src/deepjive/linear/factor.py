@@ -1,7 +1,7 @@
-"""Modalities as scaled factors: small matrices on which JIVE iterates without touching the data's width.
+"""Modalities as scaled factors: small matrices on which JIVE iterates without reading the wide data.
 
-With ``X_k = U_k S_k V_k'`` centred, the factor is ``U_k S_k / |X_k|``, which has the same products over features and
-therefore the same joint and individual scores.
+For centred ``X_k = U_k S_k V_k'`` the factor is ``U_k S_k / |X_k|``. Up to the scale it has the same products over
+features, and therefore the same joint and individual scores.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from deepjive.linear.svd import LeftSVD, Reduced, reduce
 
 @dataclass(frozen=True)
 class Factor:
-    """A modality without its width.
+    """A modality as a small matrix with the same products over features.
 
     Attributes
     ----------
     name : str
         The modality.
     pieces : Pieces
-        What it was made from.
+        Features of the modality.
     reduced : Reduced
-        The same before it was turned into a factor.
+        The reduced modality from which the factor was computed.
     svd : LeftSVD
-        All its left singular vectors and values, in units of ``reduced.scale``.
+        All left singular vectors and values, in units of ``reduced.scale``.
     length : float
         Number by which the modality was divided, in data units.
     """
@@ -50,21 +50,21 @@ class Factor:
         return int(np.sum(self.svd.values > self.reduced.resolution * self.svd.values[0]))
 
     def is_accurate_along(self, scores: NDArray) -> bool:
-        """Whether squaring has left enough digits to the weakest of orthonormal scores (n_samples, rank)."""
+        """Whether the weakest of orthonormal scores (n_samples, rank) is accurate although the data were squared."""
         if scores.shape[1] == 0:
             return True
         return self.reduced.is_accurate(float(self.reduced.lengths(scores).min()), float(self.svd.values[0]))
 
 
 def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = False) -> Factor:
-    """A modality as a factor of length 1.
+    """Compute the factor of a modality, with length 1.
 
     Parameters
     ----------
     name : str
         The modality.
     pieces : Pieces
-        The modality's features.
+        Features of the modality.
     device, exact
         As in `deepjive.linear.svd.reduce`.
     """
@@ -73,6 +73,6 @@ def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = Fa
 
 
 def of_common_length(factors: list[Factor]) -> list[Factor]:
-    """The same modalities in their own proportions: all divided by the longest one's length."""
+    """The same factors, all divided by the length of the longest modality to keep the proportions of the data."""
     longest = max(factor.length for factor in factors)
     return [replace(factor, length=longest) for factor in factors]

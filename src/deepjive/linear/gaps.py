@@ -1,21 +1,28 @@
-"""What was not measured, filled in from a linear model: single values, and modalities that a sample lacks.
+"""Missing values and missing modalities, filled in from a linear model.
 
 The model is read as one of normal scores and noise,
 
     x_k = mean_k + s M_k + e_k,        s of variance 1,  e_k of variance sigma_k^2 in every feature,
 
-``M_k`` the joint and the individual loadings of modality k one above the other. From what was measured of a sample, in
-all its modalities (``o`` marks these features), its scores are expected to be
+where ``M_k`` holds the joint loadings of modality k above its individual loadings. Let ``o`` mark the features of a
+sample that were measured, in all its modalities. The expected scores given the measured features are
 
     s = (sum_k (x_ko - mean_ko) M_ko' / sigma_k^2) (1 + sum_k M_ko M_ko' / sigma_k^2)^-1
 
-and what was not measured ``mean_k + s M_k`` (Tipping and Bishop 1999, Probabilistic principal component analysis,
-J. Royal Statistical Society B 61(3), section 3.3).
+and the expected values of the missing features are ``mean_k + s M_k``.
 
-Fitting alternates between the two: a model of the complete samples, single values filled in as in
-`deepjive.linear.missing`, gives the ranks; then everything missing is filled in from the model and the model fitted
-again, until what is filled in stays the same. Filled values have no noise, so that variance explained is measured on
-what was measured.
+Fitting alternates between these expected values and the model:
+
+1. Single missing values of the complete samples are filled in as in `deepjive.linear.missing`. A model of these samples
+   gives the ranks.
+2. Everything that is missing is filled in from the model.
+3. The model is fitted again with the same ranks. Steps 2 and 3 are repeated until the filled values stay the same.
+
+Filled values have no noise. Variance explained is therefore computed from the measured values alone.
+
+References
+----------
+Tipping and Bishop 1999, Probabilistic principal component analysis, J. Royal Statistical Society B 61(3), section 3.3.
 """
 
 from __future__ import annotations
@@ -35,18 +42,18 @@ from deepjive.linear.missing import check_not_empty, fill_missing, with_arrays
 from deepjive.linear.refit import with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.linear.svd import row_norms
+from deepjive.progress import Progress, silent
 
 MOST_ROUNDS = 50
 ENOUGH = 1e-3
 LEAST_NOISE = 1e-6
 
-UNKNOWN_MISSING = "missing must be 'error' or 'impute', but is {given!r}."
 TOO_FEW_COMPLETE = (
     "Only {count} of {n} samples have every modality, but at least 2 are needed: ranks and the first estimate come "
-    "from them. Drop the modality that is missing most often."
+    "from complete samples. Drop the modality that is missing most often."
 )
 NOT_CONVERGED = (
-    "What was filled in still changed after {rounds} rounds of filling in and fitting. Lower the ranks, or fit to the "
+    "The filled values still changed after {rounds} rounds of filling in and fitting. Lower the ranks, or fit to the "
     "complete samples."
 )
 FILLED_IN = (
@@ -56,73 +63,69 @@ FILLED_IN = (
 
 
 def checked_missing(missing: Any) -> bool:
-    """Whether missing values are to be filled in.
+    """Return whether missing values are filled in, from the estimators' parameter `missing`.
 
     Raises
     ------
     ValueError
-        For anything but "error" and "impute".
+        If `missing` is neither "error" nor "impute".
     """
     if missing not in ("error", "impute"):
-        raise ValueError(UNKNOWN_MISSING.format(given=missing))
+        raise ValueError(f"missing must be 'error' or 'impute', but is {missing!r}.")
     return bool(missing == "impute")
 
 
 def check_measured(model: Any, purpose: str) -> None:
-    """Raise where a fitted model has seen values that were filled in."""
+    """Raise an error if values were filled in for the fit of a model."""
     for name, share in model.filled_shares_.items():
         if share > 0.0:
             raise ValueError(FILLED_IN.format(purpose=purpose, name=name, share=share))
 
 
 def has_gaps(data: Modalities) -> bool:
-    """Whether a sample lacks a modality or a value."""
+    """Return whether a sample lacks a modality or a value."""
     return not data.present.all() or any(_gaps(data, name) is not None for name in data.names)
 
 
 def fill_from(model: Any, data: Modalities, *, absent: bool = False) -> Modalities:
-    """Data whose missing values are those expected from what was measured; see the module's docstring.
+    """Replace missing values by those expected from the measured values; see the module's docstring.
 
     Parameters
     ----------
     model : AJIVE, HeteroJIVE or JIVE
         A fitted model.
     data : Modalities
-        Some or all of its modalities. Those with missing values are read into memory.
-    absent : bool
-        Whether modalities that samples lack are filled in too; they are then present in the result.
+        Some or all of the model's modalities. Modalities with missing values are read into memory.
+    absent : bool, default=False
+        Whether modalities that samples lack are filled in too. These modalities are then present in the result.
 
     Returns
     -------
     Modalities
     """
     gaps = {name: _gaps(data, name) for name in data.names}
-    wanted = {name: _wanted(data, name, gap, absent) for name, gap in gaps.items() if gap is not None}
-    gapped = np.zeros(len(data), dtype=bool)
-    for gap in wanted.values():
-        gapped |= gap.any(axis=1)
-    if not gapped.any():
+    to_fill = {name: _gaps_to_fill(data, name, gap, absent) for name, gap in gaps.items() if gap is not None}
+    has_gap = np.zeros(len(data), dtype=bool)
+    for gap in to_fill.values():
+        has_gap |= gap.any(axis=1)
+    if not has_gap.any():
         return data
-    rows = np.flatnonzero(gapped)
-    scores = np.concatenate([_expected_scores(model, data, gaps, some) for some in _batches(data, rows)])
+    rows = np.flatnonzero(has_gap)
+    scores = np.concatenate([_expected_scores(model, data, gaps, batch) for batch in _batches(data, rows)])
     arrays = dict(data.items())
-    for name, gap in wanted.items():
+    for name, gap in to_fill.items():
         if gap.any():
-            loadings, places, _ = _loadings(model, name)
-            values = np.array(data[name][:], dtype=np.float64).reshape(gap.shape)
-            expected = model.mean_[name].reshape(-1) + scores[:, places] @ loadings
-            values[rows] = np.where(gap[rows], expected, values[rows])
-            arrays[name] = values.reshape(len(data), *data.shapes[name])
+            arrays[name] = _with_expected_values(model, data, name, gap, rows, scores)
     return with_arrays(data, arrays, np.ones_like(data.present) if absent else data.present)
 
 
 def fill_for_use(model: Any, data: Modalities) -> Modalities:
-    """Samples to be scored, their single missing values filled in.
+    """Fill in the single missing values of samples to be scored.
 
     Raises
     ------
     ValueError
-        For a sample that has a modality but no value in it.
+        If a sample has a modality but no value in it.
     """
     for column, name in enumerate(data.names):
         gap = _gaps(data, name)
@@ -131,7 +134,7 @@ def fill_for_use(model: Any, data: Modalities) -> Modalities:
     return fill_from(model, data)
 
 
-def fit_with_gaps(model: Any, data: Modalities) -> Any:
+def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) -> Any:
     """Fit a linear model to data with missing values or modalities.
 
     Parameters
@@ -140,57 +143,63 @@ def fit_with_gaps(model: Any, data: Modalities) -> Any:
         An estimator with ``missing="impute"``.
     data : Modalities
         The data.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every round of filling in and fitting. The total is the
+        largest number of rounds; most fits need fewer.
 
     Returns
     -------
-    The same estimator, fitted.
+    AJIVE, HeteroJIVE or JIVE
+        The same estimator, fitted.
 
     Raises
     ------
     ValueError
-        For fewer than two complete samples, and as `deepjive.linear.missing.fill_missing`.
+        If fewer than two samples are complete, and as in `deepjive.linear.missing.fill_missing`.
 
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        Where what is filled in does not settle.
+        If the filled values still change after the last round.
     """
     complete = data.present.all(axis=1)
     if complete.sum() < 2:
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
     first = clone(model).set_params(missing="error").fit(fill_missing(data)[complete])
-    current, filled = with_ranks_of(first), fill_from(first, data, absent=True)
-    for _ in range(MOST_ROUNDS):
-        _measure(current.fit(filled), data)
-        new = fill_from(current, data, absent=True)
-        if _change(filled, new, data) <= ENOUGH:
+    refit, filled = with_ranks_of(first), fill_from(first, data, absent=True)
+    for round_ in range(MOST_ROUNDS):
+        _measure(refit.fit(filled), data)
+        refilled = fill_from(refit, data, absent=True)
+        change = _change(filled, refilled, data)
+        progress(round_ + 1, MOST_ROUNDS, f"filling in missing values, change {change:.0e}")
+        if change <= ENOUGH:
             break
-        filled = new
+        filled = refilled
     else:
         warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=4)
-    model._restore({**current._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
+    model._restore({**refit._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
     model.filled_shares_ = {name: _share(data, name) for name in data.names}
     return model
 
 
 def _gaps(data: Modalities, name: str) -> NDArray[np.bool_] | None:
-    """Which values of a modality are missing, shape (n_samples, n_features), or None where none is."""
+    """Missing values of a modality, shape (n_samples, n_features), or None if no value is missing."""
     absent = ~data.present[:, data.names.index(name)]
-    flags = {}
+    gaps_of_rows = {}
     for rows in row_batches(np.flatnonzero(~absent), data.shapes[name]):
-        gaps = np.isnan(data.rows(name, rows)).reshape(len(rows), -1)
-        flags.update({int(row): gap for row, gap in zip(rows, gaps, strict=True) if gap.any()})
-    if not flags and not absent.any():
+        missing = np.isnan(data.rows(name, rows)).reshape(len(rows), -1)
+        gaps_of_rows.update({int(row): gap for row, gap in zip(rows, missing, strict=True) if gap.any()})
+    if not gaps_of_rows and not absent.any():
         return None
-    found = np.zeros((len(data), int(np.prod(data.shapes[name]))), dtype=bool)
-    found[absent] = True
-    for row, gap in flags.items():
-        found[row] = gap
-    return found
+    gaps = np.zeros((len(data), int(np.prod(data.shapes[name]))), dtype=bool)
+    gaps[absent] = True
+    for row, gap in gaps_of_rows.items():
+        gaps[row] = gap
+    return gaps
 
 
-def _wanted(data: Modalities, name: str, gap: NDArray[np.bool_], absent: bool) -> NDArray[np.bool_]:
-    """The gaps that are to be filled: all, or those in samples that have the modality."""
+def _gaps_to_fill(data: Modalities, name: str, gap: NDArray[np.bool_], absent: bool) -> NDArray[np.bool_]:
+    """All gaps if `absent` is true, and otherwise the gaps in samples that have the modality."""
     return gap if absent else gap & data.present[:, [data.names.index(name)]]
 
 
@@ -199,8 +208,19 @@ def _batches(data: Modalities, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]
     return list(row_batches(rows, widest))
 
 
+def _with_expected_values(
+    model: Any, data: Modalities, name: str, gap: NDArray[np.bool_], rows: NDArray[np.intp], scores: NDArray
+) -> NDArray:
+    """A modality whose gaps in some rows hold the values ``mean_k + s M_k``, shape (n_samples, ...)."""
+    loadings, places, _ = _loadings(model, name)
+    values = np.array(data[name][:], dtype=np.float64).reshape(gap.shape)
+    expected = model.mean_[name].reshape(-1) + scores[:, places] @ loadings
+    values[rows] = np.where(gap[rows], expected, values[rows])
+    return values.reshape(len(data), *data.shapes[name])
+
+
 def _loadings(model: Any, name: str) -> tuple[NDArray, NDArray[np.intp], float]:
-    """Joint above individual loadings (rank, d), their places among all scores, and the noise's standard deviation."""
+    """``M_k`` (rank, n_features), the places of its scores among all scores, and the noise's standard deviation."""
     joint, individual = model.joint_loadings_[name], model.individual_loadings_[name]
     width = model.mean_[name].size
     loadings = np.concatenate([part.reshape(len(part), width) for part in (joint, individual)])
@@ -214,27 +234,28 @@ def _loadings(model: Any, name: str) -> tuple[NDArray, NDArray[np.intp], float]:
 def _expected_scores(
     model: Any, data: Modalities, gaps: dict[str, NDArray[np.bool_] | None], rows: NDArray[np.intp]
 ) -> NDArray:
-    """Scores of some samples, joint and then all individual ones, shape (n_rows, sum of ranks)."""
+    """Expected scores of some samples, joint and then all individual ones, shape (n_rows, sum of ranks)."""
     size = model.joint_rank_ + sum(model.individual_ranks_.values())
     precision, product = np.tile(np.eye(size), (len(rows), 1, 1)), np.zeros((len(rows), size))
     for name in data.names:
         loadings, places, noise = _loadings(model, name)
         loadings = loadings / noise
         gap = gaps[name]
-        unknown = np.zeros((len(rows), loadings.shape[1]), dtype=bool) if gap is None else gap[rows]
+        missing = np.zeros((len(rows), loadings.shape[1]), dtype=bool) if gap is None else gap[rows]
         values = np.asarray(data.rows(name, rows), dtype=np.float64) - model.mean_[name]
-        values = np.where(unknown, 0.0, values.reshape(unknown.shape) / noise)
+        values = np.where(missing, 0.0, values.reshape(missing.shape) / noise)
         product[:, places] += values @ loadings.T
-        whole = loadings @ loadings.T
-        for i, missing in enumerate(unknown):
-            if not missing.all():
-                known = whole - loadings[:, missing] @ loadings[:, missing].T if missing.any() else whole
-                precision[i][np.ix_(places, places)] += known
+        complete_precision = loadings @ loadings.T
+        for i, gap_of_sample in enumerate(missing):
+            if not gap_of_sample.all():
+                lost = loadings[:, gap_of_sample]
+                measured_precision = complete_precision - lost @ lost.T if gap_of_sample.any() else complete_precision
+                precision[i][np.ix_(places, places)] += measured_precision
     return np.linalg.solve(precision, product[:, :, None])[:, :, 0]
 
 
 def _measure(model: Any, data: Modalities) -> None:
-    """Replace what is explained of the data filled in by what is explained of the values that were measured."""
+    """Compute variance explained from the measured values, in the place of the filled data's."""
     masks = checked_masks(model.mask, data.shapes)
     for column, name in enumerate(data.names):
         if _gaps(data, name) is not None:
@@ -247,18 +268,19 @@ def _measure(model: Any, data: Modalities) -> None:
 
 
 def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
+    """Replace a modality's fractions and residual by those of a decomposition of its measured values."""
     fractions, components = parts.variance_explained[name], model.component_variance_[name]
     for part in ("joint", "individual"):
         filled = model.variance_explained_[name][part]
         components[part] = components[part] * (fractions[part] / filled if filled else 1.0)
     model.variance_explained_[name] = fractions
     residual = parts.residual[name]
-    known = residual[~np.isnan(residual)]
-    model.residual_std_[name] = float(row_norms(known[None])[0]) / float(np.sqrt(known.size))
+    measured = residual[~np.isnan(residual)]
+    model.residual_std_[name] = float(row_norms(measured[None])[0]) / float(np.sqrt(measured.size))
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:
-    """Largest relative change of what was filled in, over the modalities."""
+    """Largest relative change of the filled values over the modalities."""
     changes = [0.0]
     for name in data.names:
         gap = _gaps(data, name)
@@ -271,5 +293,6 @@ def _change(old: Modalities, new: Modalities, data: Modalities) -> float:
 
 
 def _share(data: Modalities, name: str) -> float:
+    """Share of a modality's values that are missing."""
     gap = _gaps(data, name)
     return 0.0 if gap is None else float(gap.mean())

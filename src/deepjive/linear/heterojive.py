@@ -1,22 +1,28 @@
-"""HeteroJIVE: AJIVE for modalities of unequal signal-to-noise.
+"""HeteroJIVE: AJIVE for modalities of unequal signal-to-noise ratio.
 
-AJIVE trusts every modality's signal scores alike. If modality k's signal subspace has the expected squared error
-``e_k`` and the errors of different modalities are independent, the combination ``sum_k w_k P_k`` of the projections
-``P_k = U_k U_k'`` whose joint directions have the least error has ``w_k`` proportional to ``1 / e_k``, as in any
-average of independent estimates of one quantity.
+AJIVE gives all modalities' signal scores the same weight. Let ``e_k`` be the expected squared error of modality k's
+signal subspace, and let the errors of different modalities be independent. Among the combinations ``sum_k w_k P_k`` of
+the projections ``P_k = U_k U_k'``, the joint directions have the least error if ``w_k`` is proportional to ``1 / e_k``,
+as in any average of independent estimates of one quantity.
 
-A weighted two-stage spectral method with data-driven weights is that of HeteroJIVE (arXiv 2512.02866, 2025). **The
-weights below are our own derivation**, not a transcription of that paper's. For white noise of variance ``s^2``, and
-``c = n / d``, a component of strength ``t`` is observed with the singular value ``y s sqrt(d)``,
+HeteroJIVE (arXiv 2512.02866) is a weighted two-stage spectral method with weights from the data. **The weights below
+are our own derivation**, not a transcription of that paper's weights. Let the noise be white with variance ``s^2``, and
+``c = n / d``. A component of strength ``t`` is observed with the singular value ``y s sqrt(d)``,
 ``y^2 = (1 + t^2)(c + t^2) / t^2``, and its left singular vector has the expected squared sine
 
-    e = c (1 + t^2) / (t^2 (t^2 + c)),        e = 1 where y^2 <= (1 + sqrt(c))^2
+    e = c (1 + t^2) / (t^2 (t^2 + c)),        e = 1 where y^2 <= (1 + sqrt(c))^2.
 
-(Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
-random matrices, section 3.1). ``e_k`` is the mean over the components of modality k, with ``s`` from the median
-singular value, as in Gavish and Donoho's threshold. Both bounds are drawn with the same weights, and a direction is
-dropped as not identifiable where the modalities in which it is too weak have together at least half of an average
-modality's weight: with equal weights this is AJIVE's rule, and a modality that is nearly all noise has no veto.
+``e_k`` is the mean over the components of modality k. ``s`` follows from the median singular value, as in Gavish and
+Donoho's threshold. Both bounds are drawn with the same weights. A direction is dropped as not identifiable if the
+modalities in which it is too weak have together at least half of an average modality's weight. With equal weights this
+is AJIVE's rule. A modality that is nearly all noise cannot make the model drop a direction.
+
+References
+----------
+HeteroJIVE 2025, arXiv 2512.02866.
+
+Benaych-Georges and Nadakuditi 2012, The singular values and vectors of low rank perturbations of large rectangular
+random matrices, J. Multivariate Analysis 111, section 3.1.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ LEAST_ERROR = 1e-6
 
 
 class HeteroJIVE(AngleBased):
-    """AJIVE whose modalities count by how well their signal is known.
+    """AJIVE with weights: modalities whose signal is estimated more accurately count more.
 
     Parameters
     ----------
@@ -46,17 +52,26 @@ class HeteroJIVE(AngleBased):
     Attributes
     ----------
     weights_ : array, shape (n_modalities,)
-        Weights of the modalities, in order; their sum is the number of modalities. The derivation is ours: see the
+        Weights of the modalities, in order. Their sum is the number of modalities. The derivation is ours; see the
         module's docstring.
     subspace_errors_ : dict of str to float
         Estimated mean squared sine between each modality's signal scores and the truth, between 1e-6 and 1.
     rejected_ : dict of str to list of int
-        Directions above both cutoffs that are too weak in modalities of enough weight, by number.
+        For each modality, numbers of the directions that exceed both cutoffs but are too weak to be identified there. A
+        direction is dropped only if these modalities have enough weight together.
+
+    See Also
+    --------
+    deepjive.AJIVE : The same steps with equal weights.
 
     Notes
     -----
-    Other attributes, and the scores of new samples, are those of `deepjive.AJIVE`; the singular values and the bounds
-    are of the weighted scores.
+    Other attributes and the scores of new samples are those of `deepjive.AJIVE`. Singular values and bounds are those
+    of the weighted scores.
+
+    References
+    ----------
+    HeteroJIVE 2025, arXiv 2512.02866.
 
     Examples
     --------
@@ -81,13 +96,14 @@ class HeteroJIVE(AngleBased):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, infinite values, and, unless `missing` is "impute", for NaN and samples
-            that lack a modality.
+            If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
+            for samples that lack a modality.
         """
         return self._fit(X, self._inverse_errors)
 
     def _inverse_errors(self, signals: Sequence[Signal]) -> NDArray:
-        self.subspace_errors_ = {signal.name: _error_of(signal) for signal in signals}
+        """Weights proportional to the inverse subspace errors."""
+        self.subspace_errors_ = {signal.name: _subspace_error_of(signal) for signal in signals}
         inverse = 1.0 / np.array(list(self.subspace_errors_.values()))
         return inverse * len(inverse) / inverse.sum()
 
@@ -102,7 +118,8 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     rank : int
         Number of leading vectors; for rank 0 the error is 1.
     n_samples, n_features : int
-        Shape of the matrix; for a centred matrix of n samples, n - 1. Features that do not vary do not count.
+        Shape of the matrix. A centred matrix of n samples counts n - 1 samples, and features that do not vary do not
+        count.
 
     Returns
     -------
@@ -114,7 +131,7 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     short, long = sorted((n_samples, n_features))
     ratio = n_samples / n_features
     noise = np.median(values[:short]) / np.sqrt(long * marchenko_pastur_median(short / long))
-    if noise <= np.finfo(np.float64).eps * values[0]:  # none but rounding; its square need not even be a number
+    if noise <= np.finfo(np.float64).eps * values[0]:  # the noise is rounding, whose square may underflow
         return 0.0
     excess = (values[:rank] / noise) ** 2 / n_features - 1.0 - ratio
     detectable = excess > 2.0 * np.sqrt(ratio)
@@ -124,7 +141,7 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     return float(np.mean(np.where(detectable, np.minimum(errors, 1.0), 1.0)))
 
 
-def _error_of(signal: Signal) -> float:
+def _subspace_error_of(signal: Signal) -> float:
     reduced = signal.reduced
-    samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
-    return max(subspace_error(signal.svd.values, signal.rank, samples, reduced.n_varying), LEAST_ERROR)
+    n_samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
+    return max(subspace_error(signal.svd.values, signal.rank, n_samples, reduced.n_varying), LEAST_ERROR)

@@ -2,10 +2,13 @@
 
     minimize  sum_k |X_k - J_k - I_k|^2 / |X_k|^2     with  J = [J_1 .. J_K] of rank r,  I_k of rank r_k,
 
-the scores of ``J`` orthogonal to those of every ``I_k`` (and by default those of different ``I_k`` to one another); see
-`deepjive.linear.alternation`. Modalities are centred and divided by their length, so that a wide one does not decide
-what is joint. Ranks are given, or found by permutation or BIC; see `deepjive.linear.jive_ranks`.
+where the scores of ``J`` are orthogonal to those of every ``I_k``, and by default the scores of different ``I_k`` are
+orthogonal to one another; see `deepjive.linear.alternation`. Modalities are centred and divided by their length
+(Frobenius norm), so that a wide modality does not decide what is joint. Ranks are given by the user, or chosen by
+permutation tests or BIC; see `deepjive.linear.jive_ranks`.
 
+References
+----------
 Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of multiple
 data types, Annals of Applied Statistics 7(1).
 """
@@ -29,7 +32,7 @@ from deepjive.linear.alternation import Alternation, alternate
 from deepjive.linear.bounds import generator
 from deepjive.linear.factor import Factor, make_factor, of_common_length
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
-from deepjive.linear.jive_ranks import Fixed, Found, bic_search, checked_rule, permutation_search
+from deepjive.linear.jive_ranks import FixedRanks, RankSearch, bic_search, checked_rule, permutation_search
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
@@ -40,12 +43,12 @@ NOT_CONVERGED = (
     "Raise max_iter or tol, or lower the ranks."
 )
 TOO_FEW_JOINT = (
-    "joint_rank is {given}, but beside the individual parts the modalities have only {limit} dimensions together. "
+    "joint_rank is {given}, but without the individual parts all modalities together have only {limit} dimensions. "
     "Use a joint_rank of at most {limit}, or smaller individual_ranks."
 )
 TOO_FEW_LEFT = (
-    "individual_ranks[{name!r}] is {given}, but without the joint part and what other modalities' individual parts "
-    "take the modality has only {limit} dimensions. Use at most {limit}, or orthogonal_individual=False."
+    "individual_ranks[{name!r}] is {given}, but without the joint part and the other modalities' individual parts the "
+    "modality has only {limit} dimensions. Use at most {limit}, or orthogonal_individual=False."
 )
 
 
@@ -54,61 +57,78 @@ class JIVE(LinearModel):
 
     Parameters
     ----------
-    joint_rank : int, "permutation", "bic" or "auto"
-        Joint components. "auto" is "permutation".
-    individual_ranks : int, dict of str to int, "permutation", "bic" or "auto"
-        Individual components of each modality. One rule serves both; either may be given while the other is searched.
-    scale : bool
+    joint_rank : int, "permutation", "bic" or "auto", default="permutation"
+        Number of joint components, or the rule that chooses it. "auto" is "permutation".
+    individual_ranks : int, dict of str to int, "permutation", "bic" or "auto", default="permutation"
+        Number of individual components of each modality, or the rule that chooses it. One rule serves both parameters.
+        Either may be given as a number while the other is searched.
+    scale : bool, default=True
         Whether modalities are divided by their length (Frobenius norm).
-    orthogonal_individual : bool
-        Whether the individual parts are orthogonal to one another, without which they may share variation that the
-        joint part then lacks.
-    n_permutations, alpha : int, float
-        Draws and level of the permutation tests of the ranks.
-    max_iter : int
-        Most iterations of one estimation.
-    tol : float
-        An estimation ends where neither part changes by more than this, relative to the length of the data.
+    orthogonal_individual : bool, default=True
+        Whether the individual parts are orthogonal to one another. Otherwise they may share variation that the joint
+        part then lacks.
+    n_permutations : int, default=100
+        Number of permutations in each test of a rank.
+    alpha : float, default=0.05
+        Level of each test of a rank.
+    max_iter : int, default=1000
+        Largest number of iterations of one estimation.
+    tol : float, default=1e-6
+        An estimation ends when neither part changes by more than this, relative to the length of the data.
     center, mask, missing, device
         As in `deepjive.AJIVE`.
-    random_state : int, RandomState, Generator or None
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the permutations.
 
     Attributes
     ----------
     joint_rank_ : int
-        Joint components.
+        Number of joint components.
     individual_ranks_ : dict of str to int
-        Individual components of each modality.
+        Number of individual components of each modality.
     joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
     residual_std_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     rank_history_ : array, shape (n_rounds, 1 + n_modalities)
         Joint and individual ranks after each round of the permutation tests or step of the BIC search.
     n_iter_ : int
-        Iterations of the last estimation.
+        Number of iterations of the last estimation.
     lengths_ : dict of str to float
         Number by which each centred modality was divided, in data units.
     signal_scores_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
-        Each modality's own leading scores, with mean 0 and variance 1: what permutation tests of the joint components
-        permute.
+        Leading scores of each modality, with mean 0 and variance 1. Permutation tests of the joint components permute
+        these scores.
     products_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
-        Products of the samples fitted with the joint and individual loadings, both over the modality's length; scores
-        are regressed on these, see the notes.
+        Products of the fitted samples with the joint and individual loadings, both divided by the modality's length.
+        Scores of new samples are computed by regression on these products; see the notes.
     mean_ : dict of str to array
         Mean sample of each modality.
 
+    See Also
+    --------
+    deepjive.AJIVE : The angle-based method, without iterations.
+    deepjive.permutation_test : Test how many components are joint.
+    deepjive.bootstrap : Intervals for variance explained and loadings.
+
     Notes
     -----
-    Scores of a new sample: the sums of the products ``x_k L_k'`` of its modalities with their joint loadings, and the
-    products with the individual loadings, times the coefficients of the least-squares regression of the scores on these
-    over the samples fitted. At the optimum scores are a linear function of these products, so that with all modalities
-    the samples fitted get the scores of the fit, up to `tol`.
+    Scores of a new sample follow from two kinds of products: the sum over its modalities of the products ``x_k L_k'``
+    with their joint loadings, and the products with the individual loadings. The scores are these products times
+    regression coefficients. The coefficients are those of the least-squares regression of the fitted samples' scores on
+    their products. At the optimum, scores are a linear function of the products. The fitted samples with all modalities
+    therefore get the scores of the fit, up to `tol`.
 
-    Individual parts that are made orthogonal to one another, as r.jive does by default, keep whatever angle between
-    them the first steps leave, because every such pair is a fixed point of the alternation. Where the truth is
-    uncorrelated that can cost individual parts some of their variance, which goes to the residual.
-    ``orthogonal_individual=False`` does not have that error.
+    Individual parts that are orthogonal to one another (the default here and in r.jive) keep the angle between them
+    that the first steps leave, because every orthogonal pair is a fixed point of the alternation. If the true parts are
+    uncorrelated, this can move some of their variance to the residual. ``orthogonal_individual=False`` does not have
+    this error.
+
+    References
+    ----------
+    Lock, Hoadley, Marron, Nobel 2013, Joint and individual variation explained (JIVE) for integrated analysis of
+    multiple data types, Annals of Applied Statistics 7(1).
+
+    O'Connell and Lock 2016, R.JIVE for exploration of multi-source molecular data, Bioinformatics 32.
 
     Examples
     --------
@@ -120,18 +140,21 @@ class JIVE(LinearModel):
     ...     name: np.hstack([joint, rng.normal(size=(100, 1))]) @ rng.normal(size=(2, d)) + rng.normal(size=(100, d))
     ...     for name, d in {"expression": 200, "methylation": 50}.items()
     ... }
-    >>> model = JIVE("bic", "bic", tol=1e-4).fit(data)
+    >>> model = JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-4).fit(data)
     >>> model.joint_rank_, model.individual_ranks_
     (1, {'expression': 1, 'methylation': 1})
     """
 
     _rank_evidence = ("rank_history_",)
+    lengths_: dict[str, float]
+    signal_scores_: dict[str, NDArray]
+    products_: dict[str, NDArray]
 
     def __init__(
         self,
+        *,
         joint_rank: Any = "permutation",
         individual_ranks: Any = "permutation",
-        *,
         scale: bool = True,
         orthogonal_individual: bool = True,
         n_permutations: int = 100,
@@ -164,34 +187,38 @@ class JIVE(LinearModel):
         Raises
         ------
         ValueError
-            For ranks that the data do not have, infinite values, several samples of a participant where ranks are found
-            by permutations, and, unless `missing` is "impute", for NaN and samples that lack a modality.
+            If the data do not have the ranks, if values are infinite, or if permutations choose the ranks and there are
+            several samples of a participant. Unless `missing` is "impute", also for NaN and for samples that lack a
+            modality.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            Where `max_iter` was reached.
+            If `max_iter` was reached.
         """
         data = self._checked_for_fit(X)
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data)
             return fitted
         rule = checked_rule(self.joint_rank, self.individual_ranks)
-        joint, individual = (rule if isinstance(r, str) else r for r in (self.joint_rank, self.individual_ranks))
-        joint_rank, individual_ranks = check_ranks(data, joint, individual, auto=rule)
-        fixed = Fixed(joint_rank, None if individual_ranks is None else list(individual_ranks.values()))
-        if rule == "permutation" and (joint_rank is None or individual_ranks is None):
-            check_one_each(len(data), data.n_participants, "JIVE's search for ranks by permutations")
-
+        fixed = self._fixed_ranks(data, rule)
         factors = self._factors(data)
-        found = self._find(factors, fixed, rule)
-        weakest = zip(factors, found.estimate.individual, strict=True)
+        search = self._search(factors, fixed, rule)
+        weakest = zip(factors, search.estimate.individual, strict=True)
         if not all(factor.is_accurate_along(scores) for factor, scores in weakest):
             factors = self._factors(data, exact=True)
-            found = self._find(factors, fixed, rule)
-        self._check_found(found.estimate, fixed, factors)
-        self._keep(data, factors, found)
+            search = self._search(factors, fixed, rule)
+        self._check_estimate(search.estimate, fixed, factors)
+        self._keep(data, factors, search)
         return self
+
+    def _fixed_ranks(self, data: Modalities, rule: str) -> FixedRanks:
+        """Ranks that the user gave as numbers."""
+        joint, individual = (rule if isinstance(r, str) else r for r in (self.joint_rank, self.individual_ranks))
+        joint_rank, individual_ranks = check_ranks(data, joint, individual, auto=rule)
+        if rule == "permutation" and (joint_rank is None or individual_ranks is None):
+            check_one_each(len(data), data.n_participants, "JIVE's search for ranks by permutations")
+        return FixedRanks(joint_rank, None if individual_ranks is None else list(individual_ranks.values()))
 
     def _factors(self, data: Modalities, exact: bool = False) -> list[Factor]:
         masks = checked_masks(self.mask, data.shapes)
@@ -201,8 +228,8 @@ class JIVE(LinearModel):
         ]
         return factors if self.scale else of_common_length(factors)
 
-    def _find(self, factors: list[Factor], fixed: Fixed, rule: str) -> Found:
-        """Ranks, where they are not given, and the parts with these ranks."""
+    def _search(self, factors: list[Factor], fixed: FixedRanks, rule: str) -> RankSearch:
+        """Choose the ranks that are not given, and estimate the parts with these ranks."""
         matrices = [factor.matrix for factor in factors]
 
         def estimate(joint_rank: int, individual_ranks: Sequence[int]) -> Alternation:
@@ -217,52 +244,58 @@ class JIVE(LinearModel):
 
         if fixed.joint is not None and fixed.individual is not None:
             ranks = [fixed.joint, *fixed.individual]
-            return Found(estimate(ranks[0], ranks[1:]), np.array([ranks]))
+            return RankSearch(estimate(ranks[0], ranks[1:]), np.array([ranks]))
         if rule == "bic":
             return bic_search(factors, estimate, fixed)
         rng = generator(self.random_state)
         return permutation_search(factors, estimate, fixed, self.n_permutations, self.alpha, rng)
 
-    def _check_found(self, found: Alternation, fixed: Fixed, factors: list[Factor]) -> None:
-        if fixed.joint is not None and fixed.joint > (limit := found.joint.shape[1]):
+    def _check_estimate(self, estimate: Alternation, fixed: FixedRanks, factors: list[Factor]) -> None:
+        """Raise an error if the data do not have the given ranks, and warn if the alternation did not converge."""
+        if fixed.joint is not None and fixed.joint > (limit := estimate.joint.shape[1]):
             raise ValueError(TOO_FEW_JOINT.format(given=fixed.joint, limit=limit))
-        for k, (factor, scores) in enumerate(zip(factors, found.individual, strict=True)):
+        for k, (factor, scores) in enumerate(zip(factors, estimate.individual, strict=True)):
             if fixed.individual is not None and fixed.individual[k] > (limit := scores.shape[1]):
                 raise ValueError(TOO_FEW_LEFT.format(name=factor.name, given=fixed.individual[k], limit=limit))
-        if not found.converged:
-            ranks = found.joint.shape[1], [scores.shape[1] for scores in found.individual]
+        if not estimate.converged:
+            ranks = estimate.joint.shape[1], [scores.shape[1] for scores in estimate.individual]
             message = NOT_CONVERGED.format(max_iter=self.max_iter, joint=ranks[0], individual=ranks[1])
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
-    def _keep(self, data: Modalities, factors: list[Factor], found: Found) -> None:
-        estimate, unit = found.estimate, np.sqrt(len(data))
+    def _keep(self, data: Modalities, factors: list[Factor], search: RankSearch) -> None:
+        """Set the fitted attributes."""
+        estimate, unit = search.estimate, np.sqrt(len(data))
         individual = dict(zip(data.names, estimate.individual, strict=True))
         self.shapes_ = data.shapes
         self._keep_names(data)
         self.joint_rank_ = estimate.joint.shape[1]
         self.individual_ranks_ = {name: scores.shape[1] for name, scores in individual.items()}
-        self.rank_history_, self.n_iter_ = found.history, estimate.n_iter
+        self.rank_history_, self.n_iter_ = search.history, estimate.n_iter
         self.joint_scores_ = unit * estimate.joint
         self.individual_scores_ = {name: unit * scores for name, scores in individual.items()}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.lengths_, self.signal_scores_, self.products_ = {}, {}, {}
-        joint_variance, individual_variance = {}, {}
         for factor in factors:
-            name, reduced, shape = factor.name, factor.reduced, data.shapes[factor.name]
-            rank = self.joint_rank_ + self.individual_ranks_[name]
-            self.lengths_[name] = factor.length
-            self.signal_scores_[name] = unit * factor.svd.first(rank).vectors
-            joint_variance[name] = reduced.lengths(estimate.joint) ** 2 / reduced.total
-            individual_variance[name] = reduced.lengths(individual[name]) ** 2 / reduced.total
-            scores = np.concatenate([estimate.joint, individual[name]], axis=1)
-            loadings, mean = project(factor.pieces, scores, self.device)
-            loadings /= unit
-            self.mean_[name] = mean.reshape(shape)
-            self.joint_loadings_[name] = loadings[: self.joint_rank_].reshape(-1, *shape)
-            self.individual_loadings_[name] = loadings[self.joint_rank_ :].reshape(-1, *shape)
-            self.products_[name] = factor.matrix @ (factor.matrix.T @ scores) / unit
-        sizes = {factor.name: factor.reduced.root_mean_square for factor in factors}
-        self._set_variance(joint_variance, individual_variance, sizes)
+            self._keep_loadings(factor, estimate.joint, individual[factor.name])
+        reduced = {factor.name: factor.reduced for factor in factors}
+        self._set_variance(
+            {name: r.lengths(estimate.joint) ** 2 / r.total for name, r in reduced.items()},
+            {name: r.lengths(individual[name]) ** 2 / r.total for name, r in reduced.items()},
+            {name: r.root_mean_square for name, r in reduced.items()},
+        )
+
+    def _keep_loadings(self, factor: Factor, joint: NDArray, individual: NDArray) -> None:
+        """Set the mean, the loadings and the products of one modality from orthonormal scores (n_samples, rank)."""
+        name, shape, unit = factor.name, self.shapes_[factor.name], np.sqrt(len(joint))
+        self.lengths_[name] = factor.length
+        self.signal_scores_[name] = unit * factor.svd.first(joint.shape[1] + individual.shape[1]).vectors
+        scores = np.concatenate([joint, individual], axis=1)
+        loadings, mean = project(factor.pieces, scores, self.device)
+        loadings /= unit
+        self.mean_[name] = mean.reshape(shape)
+        self.joint_loadings_[name] = loadings[: self.joint_rank_].reshape(-1, *shape)
+        self.individual_loadings_[name] = loadings[self.joint_rank_ :].reshape(-1, *shape)
+        self.products_[name] = factor.matrix @ (factor.matrix.T @ scores) / unit
 
     def _scores(self, data: Modalities) -> Scores:
         """Scores by regression on the products with the loadings; see the notes of the class."""
@@ -273,7 +306,7 @@ class JIVE(LinearModel):
         return Scores(joint, dict(zip(data.names, individual, strict=True)))
 
     def _regression(self, names: Sequence[str]) -> NDArray:
-        """Coefficients of the scores on the predictors that some modalities give."""
+        """Coefficients of the scores on the predictors from some modalities."""
         predictors = self._predictors({name: self.products_[name] for name in names})
         scores = np.concatenate([self.joint_scores_, *(self.individual_scores_[name] for name in names)], axis=1)
         if scores.shape[1] == 0:
@@ -285,8 +318,8 @@ class JIVE(LinearModel):
     def _predictors(self, products: dict[str, NDArray]) -> NDArray:
         """The sum of the joint products, then each modality's individual products."""
         r = self.joint_rank_
-        together = sum(product[:, :r] for product in products.values())
-        return np.concatenate([together, *(product[:, r:] for product in products.values())], axis=1)
+        joint_sum = sum(product[:, :r] for product in products.values())
+        return np.concatenate([joint_sum, *(product[:, r:] for product in products.values())], axis=1)
 
     def _products(self, data: Modalities, name: str) -> NDArray:
         """Products of samples with joint and individual loadings, each over the modality's length; (n, r + r_k)."""

@@ -1,18 +1,20 @@
 """Single missing values inside a modality, filled in before a linear model is fitted.
 
-Missing entries start at their feature's mean. Then, until they stay the same, they are replaced by those of the
-modality's best approximation of its signal rank r, whose singular values are shrunk by the noise:
+Missing entries start at the mean of their feature. Then they are replaced repeatedly, until they stay the same, by the
+entries of the modality's best approximation of signal rank r. The singular values are shrunk by the noise:
 
     X = mean + U diag((s_j^2 - v) / s_j) V',      v = mean of the squared singular values behind the first r.
 
-Those that are 0 because there are fewer features that vary than singular values do not count.
+Singular values that are 0 because few features vary do not count in ``v``. Without shrinking, filled entries would
+confirm themselves wherever many entries are missing.
 
-Without shrinking, the entries filled in would confirm themselves wherever many are missing.
+A sample that lacks a whole modality is a different case and is marked in ``Modalities.present``. The estimators'
+``missing="impute"`` starts from these values and then also uses the other modalities; see `deepjive.linear.gaps`.
 
+References
+----------
 Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la Société
-Française de Statistique 153(2), section 2.3 (regularized iterative PCA). A sample that lacks a whole modality is no
-case for this: it is marked in ``Modalities.present``. The estimators' ``missing="impute"`` goes on from here with what
-the other modalities say; see `deepjive.linear.gaps`.
+Française de Statistique 153(2), section 2.3 (regularized iterative PCA).
 """
 
 from __future__ import annotations
@@ -27,47 +29,63 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.signal_ranks import optimal_hard_threshold
+from deepjive.progress import Progress, silent
 from deepjive.validation import check_modality_ranks
 
 EMPTY = (
-    "Modality {name!r} has no value at all in {what} {index}. Drop it. A sample that lacks the whole modality is "
-    "marked in `present`, or its row left out of the table and unmatched='keep' given (--unmatched keep)."
+    "Modality {name!r} has no value at all in {what} {index}. Drop this {what}. A sample that lacks the whole modality "
+    "is marked in `present`, or its row is left out of the table with unmatched='keep' (--unmatched keep)."
 )
 NOT_CONVERGED = (
     "The missing values of modality {name!r} still changed after max_iter={max_iter} iterations. "
-    "Raise max_iter or tol, or lower its signal rank."
+    "Raise max_iter or tol, or lower the signal rank of the modality."
 )
 
 
-def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol: float = 1e-5) -> Modalities:
-    """Modalities whose missing values (NaN) are filled in from the modality's own signal.
+def fill_missing(
+    X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol: float = 1e-5, progress: Progress = silent
+) -> Modalities:
+    """Fill in the missing values (NaN) of each modality from the modality's own signal.
 
     Parameters
     ----------
     X : Modalities, mapping or sequence
-        The data; modalities with missing values are read into memory, the others are passed on as they are.
-    signal_ranks : int, dict of str to int, or "auto"
-        Components of each modality, joint and individual together. "auto" counts the singular values of the modality,
-        filled with means, above Gavish and Donoho's threshold.
-    max_iter : int
-        Most iterations.
-    tol : float
-        The iteration ends where the filled values change by less than this, relative to the modality's length.
+        The data. Modalities with missing values are read into memory; the others are returned unchanged.
+    signal_ranks : int, dict of str to int, or "auto", default="auto"
+        Components of each modality, joint and individual together. "auto" fills the modality with feature means and
+        counts the singular values above Gavish and Donoho's threshold.
+    max_iter : int, default=500
+        Largest number of iterations for each modality.
+    tol : float, default=1e-5
+        The iteration ends when the filled values change by less than `tol`, relative to the length (Frobenius norm) of
+        the centred modality.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every iteration. The total is `max_iter`; most modalities
+        need fewer iterations.
 
     Returns
     -------
     Modalities
-        The same samples, names and features; observed values are unchanged.
+        The same samples, names and features. Observed values are unchanged.
 
     Raises
     ------
     ValueError
-        For a feature without any value, or a sample that has the modality but no value in it.
+        If a feature has no value, or if a sample has the modality but no value in it.
 
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        Where `max_iter` was reached.
+        If `max_iter` was reached.
+
+    See Also
+    --------
+    deepjive.AJIVE : With ``missing="impute"`` it fills in values from all modalities of a sample.
+
+    References
+    ----------
+    Josse and Husson 2012, Handling missing values in exploratory multivariate data analysis methods, Journal de la
+    Société Française de Statistique 153(2).
 
     Examples
     --------
@@ -84,66 +102,70 @@ def fill_missing(X: Any, signal_ranks: Any = "auto", *, max_iter: int = 500, tol
     for column, (name, array) in enumerate(data.items()):
         values = np.asarray(array[:])
         present = data.present[:, column]
-        flat = values[present].reshape(int(present.sum()), -1)
-        if not np.isnan(flat).any():
+        rows = values[present].reshape(int(present.sum()), -1)
+        if not np.isnan(rows).any():
             filled[name] = array
             continue
-        check_not_empty(name, np.isnan(flat))
-        full = values.astype(np.float64)
+        check_not_empty(name, np.isnan(rows))
         rank = None if ranks is None else ranks[name]
-        size = _power_of_two(flat)  # so that squares neither overflow nor vanish
-        full[present] = size * _fill(name, flat / size, rank, max_iter, tol).reshape(-1, *values.shape[1:])
-        filled[name] = full
+        complete = values.astype(np.float64)
+        complete[present] = _fill(name, rows, rank, max_iter, tol, progress).reshape(-1, *values.shape[1:])
+        filled[name] = complete
     return with_arrays(data, filled, data.present)
 
 
 def with_arrays(data: Modalities, arrays: dict[str, Any], present: NDArray[np.bool_]) -> Modalities:
-    """The same samples, names, features and participants with other values."""
+    """Return the same samples, names, features and participants with other values."""
     changed = Modalities(arrays, samples=data.samples, present=present, groups=data.groups)
     changed.features.update(data.features)
     return changed
 
 
 def check_not_empty(name: str, gaps: NDArray[np.bool_], kinds: tuple[str, ...] = ("feature", "sample")) -> None:
-    """Raise where all values of a feature or of a sample are gaps; shape (n_samples, n_features)."""
+    """Raise an error if all values of a feature or of a sample are missing; gaps have shape (n_samples, n_features)."""
     for what in kinds:
         empty = np.flatnonzero(gaps.all(axis=0 if what == "feature" else 1))
         if len(empty):
             raise ValueError(EMPTY.format(name=name, what=what, index=int(empty[0])))
 
 
+def _fill(name: str, rows: NDArray, rank: int | None, max_iter: int, tol: float, progress: Progress) -> NDArray:
+    """Regularized iterative PCA of one modality, shape (n_samples, n_features)."""
+    size = _power_of_two(rows)  # so that squares neither overflow nor vanish
+    values = rows / size
+    gaps = np.isnan(values)
+    n_varying = int(np.sum(np.nanmax(values, axis=0) > np.nanmin(values, axis=0)))
+    values = np.where(gaps, np.nanmean(values, axis=0), values)
+    rank = _signal_rank(values, n_varying) if rank is None else rank
+    length = float(np.linalg.norm(values - values.mean(axis=0)))
+    for iteration in range(max_iter):
+        expected = _shrunk_approximation(values, rank, n_varying)[gaps]
+        change = float(np.linalg.norm(expected - values[gaps]))
+        values[gaps] = expected
+        progress(iteration + 1, max_iter, f"missing values of {name!r}, change {change / (length or 1.0):.0e}")
+        if change <= tol * length:
+            return size * values
+    warnings.warn(NOT_CONVERGED.format(name=name, max_iter=max_iter), ConvergenceWarning, stacklevel=3)
+    return size * values
+
+
 def _power_of_two(values: NDArray) -> float:
+    """The power of two below the largest magnitude; 1 if all values are 0."""
     largest = float(np.nanmax(np.abs(values)))
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0.0 else 1.0
 
 
-def _fill(name: str, values: NDArray, rank: int | None, max_iter: int, tol: float) -> NDArray:
-    gaps = np.isnan(values)
-    varying = int(np.sum(np.nanmax(values, axis=0) > np.nanmin(values, axis=0)))
-    values = np.where(gaps, np.nanmean(values, axis=0), values)
-    rank = _signal_rank(values, varying) if rank is None else rank
-    enough = tol * float(np.linalg.norm(values - values.mean(axis=0)))
-    for _ in range(max_iter):
-        new = _shrunk(values, rank, varying)[gaps]
-        change = float(np.linalg.norm(new - values[gaps]))
-        values[gaps] = new
-        if change <= enough:
-            return values
-    warnings.warn(NOT_CONVERGED.format(name=name, max_iter=max_iter), ConvergenceWarning, stacklevel=3)
-    return values
-
-
-def _shrunk(values: NDArray, rank: int, varying: int) -> NDArray:
+def _shrunk_approximation(values: NDArray, rank: int, n_varying: int) -> NDArray:
     """The formula of the module's docstring, shape (n_samples, n_features)."""
     mean = values.mean(axis=0)
     u, s, vt = linalg.svd(values - mean, full_matrices=False, check_finite=False)
-    free = min(len(values) - 1, varying)
-    noise = float(np.mean(s[rank:free] ** 2)) if rank < free else 0.0
-    first = s[:rank]
-    kept = np.divide(np.maximum(first**2 - noise, 0.0), first, out=np.zeros_like(first), where=first > 0.0)
-    return mean + (u[:, :rank] * kept) @ vt[:rank]
+    n_free = min(len(values) - 1, n_varying)
+    noise = float(np.mean(s[rank:n_free] ** 2)) if rank < n_free else 0.0
+    leading = s[:rank]
+    shrunk = np.divide(np.maximum(leading**2 - noise, 0.0), leading, out=np.zeros_like(leading), where=leading > 0.0)
+    return mean + (u[:, :rank] * shrunk) @ vt[:rank]
 
 
-def _signal_rank(values: NDArray, varying: int) -> int:
+def _signal_rank(values: NDArray, n_varying: int) -> int:
     s = linalg.svdvals(values - values.mean(axis=0), check_finite=False)
-    return int(np.sum(s > optimal_hard_threshold(s, len(values) - 1, varying)))
+    return int(np.sum(s > optimal_hard_threshold(s, len(values) - 1, n_varying)))

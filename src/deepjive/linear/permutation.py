@@ -1,25 +1,30 @@
 """Permutation tests: how many components are joint, and which features carry them.
 
-**Joint components.** With orthonormal signal scores ``Q_k`` of each modality, the statistic of component j is the
-largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]`` after the directions closest to the j - 1 before
-it have been taken out of every ``Q_k``. Under the hypothesis that two modalities have at most j - 1 joint directions,
-what is left of them is independent, so that permuting the samples of one against the other gives the statistic's
-distribution; nothing is fitted again. These are stepwise tests of the canonical correlations of the signal scores. A
-component is tested only as far as those before it: p-values never fall along the sequence (a closed testing procedure).
+**Joint components.** Let ``Q_k`` be the orthonormal signal scores of modality k. The statistic of component j is the
+largest squared singular value of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]``, after the directions closest to the first j - 1
+components have been removed from every ``Q_k``. The null hypothesis is that two modalities share at most j - 1 joint
+directions. Under this hypothesis the remaining signal scores are independent. Permuting the samples of one modality
+against the other therefore gives the null distribution, and no model is fitted again. The tests are stepwise tests of
+the canonical correlations of the signal scores. P-values never fall along the sequence of components, because a
+component counts as joint only if all earlier components do (a closed testing procedure).
 
-With more modalities, what is left of *one* is independent of the others under that hypothesis, whatever these share
-among each other. So one modality is permuted at a time while the others stay together, which asks how much the
-statistic gains by it, and the largest of these p-values counts (an intersection-union test: Berger 1982, Technometrics
-24). Permuting all at once would call joint what two of three modalities share. A component that is not in all
-modalities, but before others that are, hides these: of a sequence, no more can be tested.
+With more than two modalities, the remaining scores of *one* modality are independent of all others under the null
+hypothesis, whatever the others share. The test therefore permutes one modality at a time while the others stay
+together. The p-value of a component is the largest p-value over the modalities (an intersection-union test). Permuting
+all modalities at once would call a component joint that only two of three modalities share. The sequence of tests has
+one limit: a component that some modalities lack hides later components that all modalities share.
 
-Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220; Roy's
-largest root, with the modalities' signal scores in the place of the data.
+**Features** (jackstraw). The null hypothesis is that a feature carries no joint component. Joint scores explain a
+little variance even of such a feature, because the feature takes part in their estimation. The test therefore permutes
+a few features over the samples and fits the model again to data with these permuted features. The variance of the
+permuted features that the new joint scores explain is the null distribution.
 
-**Features** (jackstraw). A feature carries joint components if they explain more of its variance than of a feature
-that carries none. That feature takes part in the estimation of the joint scores, which alone makes them agree a
-little; so a few features are permuted over the samples, the model is fitted again with these in it, and what the new
-joint scores explain of the permuted features is what chance and that circle do.
+References
+----------
+Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220. The
+statistic is Roy's largest root, with the signal scores of the modalities in the place of the data.
+
+Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24(4): intersection-union tests.
 
 Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
 Bioinformatics 31(4), with joint scores in the place of principal components.
@@ -27,7 +32,7 @@ Bioinformatics 31(4), with joint scores in the place of principal components.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +47,13 @@ from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
+from deepjive.progress import Progress, silent
 
 TOO_MANY_COMPONENTS = (
-    "n_components is {given}, but the signal of modality {name!r} has {limit} components, of which no more can be "
-    "joint. Test at most {limit}, or fit with a larger signal rank."
+    "n_components is {given}, but the signal of modality {name!r} has {limit} components, and a joint component is "
+    "part of every modality's signal. Test at most {limit}, or fit with a larger signal rank."
 )
-NOTHING_TO_CARRY = "The model has joint rank 0: there is no joint component that features could carry."
+TIE = 1 - 1e-12  # equal statistics may differ by rounding, and ties count as exceeding
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,17 @@ class JointTest:
     Attributes
     ----------
     p_values : array, shape (n_components,)
-        Of the hypothesis that fewer than 1, 2, .. components are joint: that at least one modality is independent of
-        the others beyond those. The largest of `by_modality`. They never fall.
+        P-value of component j for the hypothesis that fewer than j components are joint: at least one modality is
+        independent of the others beyond the first j - 1 components. It is the largest value of `by_modality`.
+        P-values never fall along the components.
     statistics : array, shape (n_components,)
-        Largest squared singular values, between 1 and the number of modalities for weights of 1.
+        Largest squared singular values. They lie between 1 and the number of modalities if all weights are 1.
     permuted : array, shape (n_components, n_permutations)
-        The same of permuted samples; of more than two modalities, those of the one with the largest p-value.
+        Statistics of permuted samples. With more than two modalities, they are those of the modality with the largest
+        p-value.
     by_modality : dict of str to array, shape (n_components,)
-        Of each modality: that it is independent of the others beyond the components before. For two they are the same.
+        P-values of each modality for the hypothesis that this modality is independent of the others beyond the earlier
+        components. With two modalities both p-values are equal.
     """
 
     p_values: NDArray
@@ -75,18 +84,18 @@ class JointTest:
 
 @dataclass(frozen=True)
 class FeatureTest:
-    """Jackstraw tests of one modality's features.
+    """Jackstraw tests of the features of one modality.
 
     Attributes
     ----------
     p_values : array, shape of one sample
-        Of the hypothesis that the feature carries no joint component; 1 outside the mask.
+        P-value of each feature for the hypothesis that it carries no joint component; 1 outside the mask.
     explained : array, shape of one sample
-        Fraction of the feature's variance that the joint scores explain.
+        Fraction of each feature's variance that the joint scores explain.
     permuted : array, shape (n_permuted,)
-        The same of permuted features, in increasing order.
+        The same fraction of the permuted features, in increasing order.
     counted : array of bool, shape of one sample
-        Features that were tested: the mask.
+        Features that were tested: those inside the mask.
     """
 
     p_values: NDArray
@@ -96,30 +105,39 @@ class FeatureTest:
 
     @property
     def q_values(self) -> NDArray:
-        """False discovery rate of the features with as small a p-value (Benjamini and Hochberg 1995)."""
+        """False discovery rate among the features with a p-value at most as large (Benjamini and Hochberg 1995)."""
         adjusted = np.ones(self.p_values.shape)
         adjusted[self.counted] = stats.false_discovery_control(self.p_values[self.counted])
         return adjusted
 
 
 def permutation_test(
-    model: Any, n_permutations: int = 1000, *, n_components: int | None = None, random_state: Any = None
+    model: Any,
+    n_permutations: int = 1000,
+    *,
+    n_components: int | None = None,
+    random_state: Any = None,
+    progress: Progress = silent,
 ) -> JointTest:
     """Permutation p-values of joint components.
 
-    What is joint is in every modality: of more than two, each has to agree with the others.
+    A joint component is part of every modality. With more than two modalities, each modality must therefore agree with
+    the others.
 
     Parameters
     ----------
     model : AJIVE, HeteroJIVE or JIVE
-        A fitted model. What is tested is its signal: for JIVE the leading joint_rank + individual_rank components of
-        each modality. The p-values do not account for a choice of ranks from the same data.
-    n_permutations : int
-        Draws, of more than two modalities for each; the smallest possible p-value is ``1 / (n_permutations + 1)``.
+        A fitted model. The test uses its signal scores. In JIVE these are the leading joint_rank + individual_rank
+        components of each modality. The p-values do not account for a choice of ranks from the same data.
+    n_permutations : int, default=1000
+        Number of permutations; with more than two modalities, of each modality. The smallest possible p-value is
+        ``1 / (n_permutations + 1)``.
     n_components : int, optional
-        Number of components to test, in order of agreement; the model's joint rank when not given.
-    random_state : int, RandomState, Generator or None
+        Number of components to test, in order of agreement. The default is the model's joint rank.
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the permutations.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every permutation.
 
     Returns
     -------
@@ -128,31 +146,35 @@ def permutation_test(
     Raises
     ------
     ValueError
-        For more components than a modality's signal has, or a model of several samples of a participant.
+        If `n_components` exceeds a modality's signal rank, if values were filled in for the fit, or if the model was
+        fitted to several samples of a participant.
+
+    See Also
+    --------
+    deepjive.jackstraw : Test which features carry the joint components.
+    deepjive.bootstrap : Intervals for variance explained and loadings.
+
+    References
+    ----------
+    Winkler, Renaud, Smith, Nichols 2020, Permutation inference for canonical correlation analysis, NeuroImage 220.
     """
-    check_is_fitted(model)
-    check_measured(model, "The permutation test")
-    n = len(model.joint_scores_)
-    check_one_each(n, getattr(model, "n_participants_", n), "The permutation test")  # older models do not know
-    unit = np.sqrt(len(model.joint_scores_))
-    names, bases = list(model.signal_scores_), [scores / unit for scores in model.signal_scores_.values()]
+    bases = _signal_bases(model)
     count = model.joint_rank_ if n_components is None else n_components
-    for name, basis in zip(names, bases, strict=True):
-        if count > basis.shape[1]:
-            raise ValueError(TOO_MANY_COMPONENTS.format(given=count, name=name, limit=basis.shape[1]))
+    _check_component_count(count, bases)
     roots = np.sqrt(getattr(model, "weights_", np.ones(len(bases))))
+    n_orders = n_permutations if len(bases) == 2 else n_permutations * len(bases)
     rng = generator(random_state)
-    weighted = [root * basis for root, basis in zip(roots, bases, strict=True)]
-    directions = linalg.svd(np.concatenate(weighted, axis=1), full_matrices=False)[0]
+    directions = _stacked_directions(list(bases.values()), roots)
     statistics, permuted = np.zeros(count), np.zeros((len(bases), count, n_permutations))
     for j in range(count):
-        left = [root * _without_directions(basis, directions[:, :j]) for root, basis in zip(roots, bases, strict=True)]
-        statistics[j] = _largest(np.concatenate(left, axis=1))
-        permuted[:, j] = _when_permuted(left, n_permutations, rng)
-    as_large = np.sum(permuted >= statistics[:, None] * (1 - 1e-12), axis=2)
-    each = np.maximum.accumulate((1.0 + as_large) / (1.0 + n_permutations), axis=1)
-    most = permuted[np.argmax(as_large, axis=0), np.arange(count)]
-    return JointTest(each.max(axis=0), statistics, most, dict(zip(names, each, strict=True)))
+        remaining = [
+            root * _without_directions(basis, directions[:, :j])
+            for root, basis in zip(roots, bases.values(), strict=True)
+        ]
+        statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
+        step = _Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
+        permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
+    return _joint_test(list(bases), statistics, permuted)
 
 
 def jackstraw(
@@ -164,26 +186,29 @@ def jackstraw(
     n_repeats: int = 50,
     share: float = 0.1,
     random_state: Any = None,
+    progress: Progress = silent,
 ) -> FeatureTest:
     """Jackstraw p-values: which features of a modality carry joint components.
 
     Parameters
     ----------
     model : AJIVE, HeteroJIVE or JIVE
-        A fitted model; its ranks are kept.
+        A fitted model. Every refit uses its ranks.
     X : Modalities, mapping or sequence
-        The data it was fitted to. Modality `name` is read into memory.
+        The data to which the model was fitted. Modality `name` is read into memory.
     name : str
-        The modality.
+        The modality whose features are tested.
     component : int, optional
-        Test a single joint component, counted from 0; all together when not given.
-    n_repeats : int
-        How often features are permuted and the model is fitted again.
-    share : float
-        Share of the features that are permuted at a time; small, so that the joint scores stay what they are.
-        There are ``n_repeats * share`` permuted features for every feature.
-    random_state : int, RandomState, Generator or None
+        The joint component to test, counted from 0. The default tests all joint components together.
+    n_repeats : int, default=50
+        Number of times that features are permuted and the model is fitted again.
+    share : float, default=0.1
+        Share of the features that are permuted in one repeat. It should be small, so that the joint scores hardly
+        change. There are ``n_repeats * share`` permuted features for every feature.
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the permutations.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every repeat.
 
     Returns
     -------
@@ -192,80 +217,150 @@ def jackstraw(
     Raises
     ------
     ValueError
-        For a model of joint rank 0, other samples or features than those fitted, or several samples of a participant.
+        If the joint rank is 0, if samples or features differ from those fitted, if values were filled in for the fit,
+        or if there are several samples of a participant.
+
+    See Also
+    --------
+    deepjive.permutation_test : Test how many components are joint.
+    deepjive.bootstrap : Intervals for variance explained and loadings.
+
+    References
+    ----------
+    Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
+    Bioinformatics 31(4).
     """
     check_is_fitted(model)
     check_measured(model, "The jackstraw test")
     if model.joint_rank_ == 0:
-        raise ValueError(NOTHING_TO_CARRY)
+        raise ValueError("The model has joint rank 0: there is no joint component that features could carry.")
     data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
-    values = np.asarray(data[name][:], dtype=np.float64)
-    counted = _counted(model, data, name)
-    flat, candidates = values.reshape(len(values), -1), np.flatnonzero(counted)
+    counted = _counted_features(model, data, name)
+    features = np.asarray(data[name][:], dtype=np.float64).reshape(len(data), -1)
     reference, refit = model.joint_scores_, with_ranks_of(model)
-    explained = _explained(flat, reference, component)
+    explained = _explained(features, reference, component)
     permuted = []
-    for _ in range(n_repeats):
-        chosen = rng.choice(candidates, size=max(1, round(share * len(candidates))), replace=False)
-        changed = flat.copy()
-        changed[:, chosen] = rng.permuted(flat[:, chosen], axis=0)
-        again = refit.fit(Modalities({**data, name: changed.reshape(values.shape)}))
-        scores = again.joint_scores_ @ aligned(again.joint_scores_, reference)
+    for repeat in range(n_repeats):
+        changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
+        refit.fit(Modalities({**data, name: changed.reshape(len(data), *counted.shape)}))
+        scores = refit.joint_scores_ @ aligned(refit.joint_scores_, reference)
         permuted.append(_explained(changed[:, chosen], scores, component))
-    null = np.sort(np.concatenate(permuted))
-    as_large = len(null) - np.searchsorted(null, explained * (1 - 1e-12))
-    p_values = np.where(counted.reshape(-1), (1.0 + as_large) / (1.0 + len(null)), 1.0)
-    return FeatureTest(p_values.reshape(counted.shape), explained.reshape(counted.shape), null, counted)
+        progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
+    return _feature_test(explained, np.sort(np.concatenate(permuted)), counted)
 
 
-def _largest(stacked: NDArray) -> float:
-    """Largest squared singular value."""
-    return _largest_eigenvalue(stacked.T @ stacked)
+@dataclass
+class _Counter:
+    """Counts steps and shows each of them by a progress callback."""
+
+    progress: Progress
+    done: int
+    total: int
+    message: str
+
+    def __call__(self) -> None:
+        self.done += 1
+        self.progress(self.done, self.total, self.message)
 
 
-def _largest_eigenvalue(lower: NDArray) -> float:
-    """Of a symmetric matrix of which the lower triangle is given."""
-    last = len(lower) - 1
-    return float(linalg.eigvalsh(lower, subset_by_index=[last, last], check_finite=False)[0])
+def _signal_bases(model: Any) -> dict[str, NDArray]:
+    """Orthonormal signal scores of each modality, shape (n_samples, signal_rank), of a model that can be tested."""
+    check_is_fitted(model)
+    check_measured(model, "The permutation test")
+    n = len(model.joint_scores_)
+    # models saved by older versions do not know their number of participants
+    check_one_each(n, getattr(model, "n_participants_", n), "The permutation test")
+    return {name: scores / np.sqrt(n) for name, scores in model.signal_scores_.items()}
 
 
-def _when_permuted(bases: Sequence[NDArray], n_permutations: int, rng: np.random.Generator) -> NDArray:
-    """The statistic with each modality permuted against the others, shape (n_modalities, n_permutations)."""
-    if len(bases) == 2:
-        draws = [
-            _largest(np.concatenate([rng.permutation(basis) for basis in bases], axis=1)) for _ in range(n_permutations)
-        ]
-        return np.array([draws, draws])
-    return np.array([_when_one_is_permuted(bases, moved, n_permutations, rng) for moved in range(len(bases))])
+def _check_component_count(count: int, bases: dict[str, NDArray]) -> None:
+    for name, basis in bases.items():
+        if count > basis.shape[1]:
+            raise ValueError(TOO_MANY_COMPONENTS.format(given=count, name=name, limit=basis.shape[1]))
 
 
-def _when_one_is_permuted(
-    bases: Sequence[NDArray], moved: int, n_permutations: int, rng: np.random.Generator
-) -> list[float]:
-    others = np.concatenate([basis for place, basis in enumerate(bases) if place != moved], axis=1)
-    inner = linalg.block_diag(others.T @ others, bases[moved].T @ bases[moved])
-    found = []
-    for _ in range(n_permutations):
-        inner[others.shape[1] :, : others.shape[1]] = rng.permutation(bases[moved]).T @ others
-        found.append(_largest_eigenvalue(inner))
-    return found
+def _stacked_directions(bases: Sequence[NDArray], roots: NDArray) -> NDArray:
+    """Left singular vectors of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]``, by decreasing agreement of the modalities."""
+    weighted = [root * basis for root, basis in zip(roots, bases, strict=True)]
+    return linalg.svd(np.concatenate(weighted, axis=1), full_matrices=False)[0]
 
 
 def _without_directions(basis: NDArray, directions: NDArray) -> NDArray:
-    """Orthonormal basis of what is left of a subspace without its own directions closest to the given ones."""
+    """Orthonormal basis of a subspace after removing its directions closest to the given ones."""
     if directions.shape[1] == 0:
         return basis
     full = linalg.qr(basis.T @ directions)[0]
     return basis @ full[:, directions.shape[1] :]
 
 
-def _counted(model: Any, data: Modalities, name: str) -> NDArray[np.bool_]:
+def _permuted_statistics(
+    bases: Sequence[NDArray], n_permutations: int, rng: np.random.Generator, step: Callable[[], None]
+) -> NDArray:
+    """The statistic with each modality permuted against the others, shape (n_modalities, n_permutations)."""
+    if len(bases) != 2:
+        return np.array([_one_permuted(bases, moved, n_permutations, rng, step) for moved in range(len(bases))])
+    draws = []
+    for _ in range(n_permutations):
+        draws.append(_largest_square(np.concatenate([rng.permutation(basis) for basis in bases], axis=1)))
+        step()
+    return np.array([draws, draws])
+
+
+def _one_permuted(
+    bases: Sequence[NDArray], moved: int, n_permutations: int, rng: np.random.Generator, step: Callable[[], None]
+) -> list[float]:
+    """The statistic with modality number `moved` permuted against all others."""
+    others = np.concatenate([basis for place, basis in enumerate(bases) if place != moved], axis=1)
+    inner = linalg.block_diag(others.T @ others, bases[moved].T @ bases[moved])
+    draws = []
+    for _ in range(n_permutations):
+        inner[others.shape[1] :, : others.shape[1]] = rng.permutation(bases[moved]).T @ others
+        draws.append(_largest_eigenvalue(inner))
+        step()
+    return draws
+
+
+def _largest_square(stacked: NDArray) -> float:
+    """Largest squared singular value."""
+    return _largest_eigenvalue(stacked.T @ stacked)
+
+
+def _largest_eigenvalue(lower: NDArray) -> float:
+    """Largest eigenvalue of a symmetric matrix, which is read from its lower triangle."""
+    last = len(lower) - 1
+    return float(linalg.eigvalsh(lower, subset_by_index=[last, last], check_finite=False)[0])
+
+
+def _joint_test(names: Sequence[str], statistics: NDArray, permuted: NDArray) -> JointTest:
+    """P-values from statistics (n_components,) and permuted statistics (n_modalities, n_components, n_permutations)."""
+    n_permutations = permuted.shape[2]
+    as_large = np.sum(permuted >= statistics[:, None] * TIE, axis=2)
+    by_modality = np.maximum.accumulate((1.0 + as_large) / (1.0 + n_permutations), axis=1)
+    least_significant = permuted[np.argmax(as_large, axis=0), np.arange(len(statistics))]
+    return JointTest(by_modality.max(axis=0), statistics, least_significant, dict(zip(names, by_modality, strict=True)))
+
+
+def _counted_features(model: Any, data: Modalities, name: str) -> NDArray[np.bool_]:
+    """Features inside the model's mask, all of them without a mask; shape of one sample."""
     mask = checked_masks(model.mask, data.shapes)[name]
     return np.ones(data.shapes[name], dtype=bool) if mask is None else mask
 
 
+def _permuted_features(
+    features: NDArray, candidates: NDArray[np.intp], share: float, rng: np.random.Generator
+) -> tuple[NDArray, NDArray[np.intp]]:
+    """Features (n_samples, n_features) with a share of the candidates permuted over the samples, and their numbers."""
+    chosen = rng.choice(candidates, size=max(1, round(share * len(candidates))), replace=False)
+    changed = features.copy()
+    changed[:, chosen] = rng.permuted(features[:, chosen], axis=0)
+    return changed, chosen
+
+
 def _explained(features: NDArray, scores: NDArray, component: int | None) -> NDArray:
-    """Fraction of each feature's sum of squares about its mean along scores of variance 1; 0 for constant features."""
+    """Fraction of each feature's sum of squares about its mean that scores of variance 1 explain.
+
+    Constant features have the fraction 0.
+    """
     scores = scores if component is None else scores[:, [component]]
     centred = features - features.mean(axis=0)
     largest = np.abs(centred).max(axis=0, initial=0.0)
@@ -273,3 +368,10 @@ def _explained(features: NDArray, scores: NDArray, component: int | None) -> NDA
     total = np.sum(centred**2, axis=0)
     along = np.sum((scores.T @ centred) ** 2, axis=0) / len(scores)
     return along / np.where(total > 0.0, total, 1.0)
+
+
+def _feature_test(explained: NDArray, permuted: NDArray, counted: NDArray[np.bool_]) -> FeatureTest:
+    """P-values of features (n_features,) from the increasing null distribution (n_permuted,)."""
+    as_large = len(permuted) - np.searchsorted(permuted, explained * TIE)
+    p_values = np.where(counted.reshape(-1), (1.0 + as_large) / (1.0 + len(permuted)), 1.0)
+    return FeatureTest(p_values.reshape(counted.shape), explained.reshape(counted.shape), permuted, counted)

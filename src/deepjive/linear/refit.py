@@ -1,4 +1,4 @@
-"""Fitting a linear model again, with the ranks that were found, to data that differ a little."""
+"""Fit a linear model again, with the same ranks, to data that differ a little."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.validation import check_for_fit, check_known
 
-OTHER_SAMPLES = "{purpose} needs the {fitted} samples the model was fitted to, but was given {given} samples."
+OTHER_SAMPLES = (
+    "{purpose} needs the {fitted} samples the model was fitted to, but was given {given} samples. Pass the same data."
+)
 OTHER_MODALITIES = (
     "{purpose} needs the data the model was fitted to, with the modalities {fitted}, but was given {given}. Pass all."
 )
 
 
 def data_of(model: Any, X: Any, purpose: str) -> Modalities:
-    """Check the data that a model was fitted to, and is to be fitted to again.
+    """Return the data to which a model was fitted, after checking that it can be fitted to them again.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     X : Modalities, mapping or sequence
         The data.
     purpose : str
-        What needs them, for the errors.
+        What needs the data, for the errors.
 
     Returns
     -------
@@ -39,8 +41,8 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     Raises
     ------
     ValueError
-        For other modalities, features or numbers of samples than those fitted, for several samples of a participant,
-        and as in `fit`.
+        If modalities, features or numbers of samples differ from those fitted, if there are several samples of a
+        participant, and as in `fit`.
     """
     data = check_known(as_modalities(X), model.shapes_, getattr(model, "features_", None))
     if len(data.names) < len(model.shapes_):
@@ -52,7 +54,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
 
 
 def with_ranks_of(model: Any, **parameters: Any) -> Any:
-    """An unfitted copy of a fitted linear model with its ranks given, so that `fit` draws and searches nothing.
+    """Return an unfitted copy of a fitted linear model with fixed ranks, so that `fit` draws and searches nothing.
 
     Parameters
     ----------
@@ -68,19 +70,21 @@ def with_ranks_of(model: Any, **parameters: Any) -> Any:
 
 
 def aligned(moving: NDArray, reference: NDArray) -> NDArray:
-    """The rotation (or reflection) R for which ``moving @ R`` is nearest to `reference`, shape (rank, rank).
-
-    Orthogonal Procrustes (Schönemann 1966, Psychometrika 31).
+    """Return the rotation (or reflection) R for which ``moving @ R`` is nearest to `reference`, shape (rank, rank).
 
     Parameters
     ----------
     moving, reference : array, shape (n, rank)
         Coordinates of the same points.
+
+    References
+    ----------
+    Schönemann 1966, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31.
     """
     return rotation_from(moving.T @ reference)
 
 
 def rotation_from(products: NDArray) -> NDArray:
-    """The same from the products ``moving' reference``, shape (rank, rank)."""
+    """Return the rotation of `aligned` from the products ``moving' reference``, shape (rank, rank)."""
     left, _, right = linalg.svd(products)
     return np.asarray(left @ right)

@@ -1,14 +1,22 @@
-"""Signal rank of one modality: how many singular values stand out of the noise.
+"""Signal rank of one modality: the number of singular values above the noise.
 
-Two rules. Both see the centred modality, whose samples have n - 1 degrees of freedom.
+There are two rules. Both use the centred modality, whose samples have n - 1 degrees of freedom.
 
-- ``"gavish_donoho"``: the optimal hard threshold for singular values under noise of unknown level, the median
-  singular value times ``omega(beta) = lambda(beta) / sqrt(mu(beta))``, ``beta`` the aspect ratio and ``mu`` the median
-  of the Marchenko-Pastur law (Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/sqrt(3),
-  eq. 11 and section III.D). Needs no draws; right for white noise and fewer components than half of min(n, d).
-- ``"parallel"``: parallel analysis (Horn 1965, A rationale and test for the number of factors in factor analysis;
-  permutations after Buja and Eyuboglu 1992). Every feature is permuted over the samples on its own; the singular
-  values in front that exceed the 95th percentile of the permuted ones are signal. Needs no white noise.
+- ``"gavish_donoho"``: the optimal hard threshold for singular values under noise of unknown level. The threshold is the
+  median singular value times ``omega(beta) = lambda(beta) / sqrt(mu(beta))``. ``beta`` is the aspect ratio and ``mu``
+  the median of the Marchenko-Pastur law. The rule needs no draws. It holds for white noise and for fewer components
+  than half of min(n, d).
+- ``"parallel"``: parallel analysis. Every feature is permuted over the samples separately. The leading singular values
+  that exceed the 95th percentile of the permuted ones are signal. The noise need not be white.
+
+References
+----------
+Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/sqrt(3), IEEE Transactions on Information
+Theory 60(8), eq. 11 and section III.D.
+
+Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30.
+
+Buja and Eyuboglu 1992, Remarks on parallel analysis, Multivariate Behavioral Research 27: permutations.
 """
 
 from __future__ import annotations
@@ -31,14 +39,16 @@ PERMUTATIONS = 20
 PERCENTILE = 95.0
 
 RANK_ABOVE_NUMERICAL = (
-    "{label} is {given}, but modality {name!r} has numerical rank {limit}: the other singular values are rounding. "
+    "{label} is {given}, but modality {name!r} has numerical rank {limit}: other singular values are rounding errors. "
     "Use at most {limit}, or 'auto'."
 )
-UNKNOWN_RULE = "rank_rule must be one of {known}, but is {given!r}."
 
 
 def numerical_rank(reduced: Reduced, svd: LeftSVD) -> int:
-    """Number of singular values above rounding; by the Gram route those below ``sqrt(n eps) s_1`` cannot be told."""
+    """Number of singular values above rounding errors.
+
+    By the Gram route, values below ``sqrt(n eps) s_1`` cannot be distinguished from rounding errors.
+    """
     largest = svd.values[0] if len(svd.values) else 0.0
     return int(np.sum(svd.values > reduced.resolution * largest))
 
@@ -51,13 +61,13 @@ def optimal_hard_threshold(values: NDArray, n_samples: int, n_features: int) -> 
     values : array, shape (at least min(n_samples, n_features),)
         All singular values, in decreasing order.
     n_samples, n_features : int
-        Shape of the matrix; for a centred matrix of n samples, n - 1. Features that do not vary do not count: their
-        zeros would lower the median.
+        Shape of the matrix. A centred matrix of n samples counts n - 1 samples. Features that do not vary do not count,
+        because their zeros would lower the median.
 
     Returns
     -------
     float
-        In the units of `values`; 0 for no features.
+        In the units of `values`; 0 without features.
     """
     short, long = sorted((n_samples, n_features))
     if short == 0:
@@ -79,7 +89,7 @@ def marchenko_pastur_median(beta: float) -> float:
     width = high - low
 
     def below(angle: float) -> float:
-        # x = low + width sin^2(a / 2) takes the square-root ends out of the integral
+        # x = low + width sin^2(a / 2) removes the square roots at both ends of the integral
         def density(a: float) -> float:
             s = np.sin(a / 2) ** 2
             return float(width**2 * s * (1 - s) / (2 * np.pi * beta * (low + width * s)))
@@ -92,7 +102,7 @@ def marchenko_pastur_median(beta: float) -> float:
 
 @dataclass(frozen=True)
 class Permuted(Pieces):
-    """Pieces whose features are permuted over the samples, each on its own."""
+    """Pieces whose features are permuted over the samples, each feature separately."""
 
     seed: int = 0
 
@@ -104,16 +114,16 @@ class Permuted(Pieces):
 
 @dataclass(frozen=True)
 class SignalRank:
-    """The number of components of one modality, by one of the rules.
+    """Chooses the number of components of one modality by one of the rules.
 
     Parameters
     ----------
     pieces : Pieces
         The modality.
     rule : {"gavish_donoho", "parallel"}
-        See the module.
-    seed : int
-        For the permutations.
+        The rule; see the module's docstring.
+    seed : int, default=0
+        Seed of the permutations.
     """
 
     pieces: Pieces
@@ -122,10 +132,10 @@ class SignalRank:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise ValueError(UNKNOWN_RULE.format(known=list(RULES), given=self.rule))
+            raise ValueError(f"rank_rule must be one of {list(RULES)}, but is {self.rule!r}.")
 
     def __call__(self, reduced: Reduced, svd: LeftSVD) -> int:
-        """The rank, at most the numerical one."""
+        """The rank, at most the numerical rank."""
         free = reduced.n_samples - 1 if self.pieces.center else reduced.n_samples
         if self.rule == "parallel":
             noise = self._permuted_values[: len(svd.values)] / reduced.scale
@@ -147,7 +157,7 @@ class SignalRank:
 
 @dataclass(frozen=True)
 class GivenRank:
-    """A rank that was asked for; an error where the modality does not have it."""
+    """Returns a rank that the user gave, or raises an error if the modality does not have it."""
 
     name: str
     rank: int
@@ -162,7 +172,7 @@ class GivenRank:
 
 @dataclass(frozen=True)
 class SumOfRanks:
-    """The joint and the individual rank together, where the modality has as many components."""
+    """Returns the sum of joint and individual rank, or the number of components if the modality has fewer."""
 
     rank: int
 
@@ -174,7 +184,7 @@ class SumOfRanks:
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A rule's rank, but no less than the joint rank that was asked for."""
+    """Returns the rank of a rule, but at least the joint rank that the user gave."""
 
     rule: SignalRank
     joint_rank: int

@@ -1,11 +1,11 @@
 """A modality read a few features at a time.
 
-The linear estimators need only products over features, ``X X'`` and ``U' X``, so that a modality wider than memory
-is read in pieces ``X[:, a:b]``, flattened and turned to float64 here.
+The linear estimators need only products over features, ``X X'`` and ``U' X``. A modality wider than memory is therefore
+read in pieces ``X[:, a:b]``, which are flattened and converted to float64 here.
 
-Features are measured from the first sample rather than from their mean: that takes a large offset away as well, makes
-a constant feature exactly 0, and needs no second look at the piece. Centring follows on the small products, with
-``H = 1 - 11'/n``: ``X X'`` becomes ``H X X' H``, and ``U' X`` is the same where the scores ``U`` have mean 0.
+The first sample is subtracted from each feature in the place of the mean. This also removes a large offset, makes a
+constant feature exactly 0, and reads each piece only once. The small products are centred later, with
+``H = 1 - 11'/n``: ``X X'`` becomes ``H X X' H``, and ``U' X`` stays the same if the scores ``U`` have mean 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WRONG_MASK = (
 
 
 class Piece(NamedTuple):
-    """Some features: their places among all, values (n_samples, width) less the origin, and the origin (width,)."""
+    """Some features: their places among all, values (n_samples, width) minus the origin, and the origin (width,)."""
 
     features: slice
     values: NDArray
@@ -43,12 +43,12 @@ class Pieces:
     Parameters
     ----------
     array : array-like, shape (n_samples, ...)
-        In memory, on disk (memmap, zarr, HDF5, dask) or some rows of one of these. An array that is indexed by rows
-        only is read as a whole.
+        In memory, on disk (memmap, zarr, HDF5, dask), or some rows of such an array. An array that can be indexed by
+        rows only is read as a whole.
     mask : array of bool, shape of one sample, optional
-        Features that count; the others are read as 0. All of them when not given.
-    center : bool
-        Whether the features will be centred; if so, the origin is the first sample, and 0 otherwise.
+        Features that count; other features are read as 0. The default is all features.
+    center : bool, default=True
+        Whether the features will be centred. The origin is then the first sample, and otherwise 0.
     """
 
     array: Any
@@ -73,7 +73,7 @@ class Pieces:
     def __iter__(self) -> Iterator[Piece]:
         source, rows = _sliceable(self.array)
         start = 0
-        # at least half as wide as long, or updating the n x n product costs more than computing it
+        # with pieces narrower than half of n, updating the n x n product would cost more than computing it
         for index in _regions(source.shape[1:], max(PIECE_NUMBERS // self.n_samples, self.n_samples // 2)):
             block = np.asarray(source[(slice(None), *index)]).reshape(source.shape[0], -1)
             block = block if rows is None else block[rows]
@@ -90,19 +90,19 @@ class Pieces:
 
 
 def checked_masks(masks: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[np.bool_] | None]:
-    """One mask, or None, for every modality.
+    """Return one mask, or None, for every modality.
 
     Parameters
     ----------
     masks : mapping of str to array of bool, or None
-        As given by the user.
+        The estimators' parameter `mask`.
     shapes : dict of str to tuple
         Shape of one sample of each modality.
 
     Raises
     ------
     ValueError
-        For a name that is not a modality, a wrong shape or an empty mask.
+        If a name is not a modality, or if a mask has a wrong shape or no True.
     """
     masks = {} if masks is None else dict(masks)
     unknown = [name for name in masks if name not in shapes]
@@ -122,7 +122,7 @@ def _checked_mask(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bo
 
 
 def _sliceable(array: Any) -> tuple[Any, NDArray[np.intp] | None]:
-    """An array that can be sliced along its features, and the rows of it that are meant (None for all)."""
+    """An array that can be sliced along its features, and the selected rows (None for all)."""
     array, rows = (array.array, array.indices) if isinstance(array, LazyRows) else (array, None)
     if isinstance(array, np.ndarray):
         return array.reshape(array.shape[0], -1), rows
@@ -134,7 +134,7 @@ def _sliceable(array: Any) -> tuple[Any, NDArray[np.intp] | None]:
 
 
 def _regions(shape: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:
-    """Cut the feature axes into regions of at most `limit` features, in C order of the flattened features."""
+    """Regions of at most `limit` features that cover the feature axes, in C order of the flattened features."""
     inner = math.prod(shape[1:])
     if inner <= limit or len(shape) == 1:
         step = max(limit // inner, 1)
@@ -142,5 +142,5 @@ def _regions(shape: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:
             yield (slice(start, min(start + step, shape[0])),)
         return
     for i in range(shape[0]):
-        for rest in _regions(shape[1:], limit):
-            yield (slice(i, i + 1), *rest)
+        for inner_region in _regions(shape[1:], limit):
+            yield (slice(i, i + 1), *inner_region)

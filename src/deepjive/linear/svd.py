@@ -1,16 +1,19 @@
 """Scores and singular values of a modality wider than memory.
 
-With ``X`` (n, d) centred and ``X = U S V'``, everything AJIVE asks of a modality but its loadings follows from an
-(n, n) matrix. Two routes lead there, both in one pass over the features:
+For centred ``X`` (n, d) with ``X = U S V'``, everything that AJIVE needs of a modality but the loadings follows from an
+(n, n) matrix. There are two routes to such a matrix, and both read the features once:
 
-- Gram:    ``G = X X' = U S^2 U'``,  n^2 d flops;
-- factor:  ``X = C Q'`` with ``Q'Q = 1`` from a QR decomposition of ``X'`` updated piece by piece, ``C C' = X X'``,
-  about four times as many. Where d <= n, ``C`` is ``X`` itself.
+- Gram:    ``G = X X' = U S^2 U'``, with n^2 d flops;
+- factor:  ``X = C Q'`` with ``Q'Q = 1``, from a QR decomposition of ``X'`` that is updated piece by piece. Then
+  ``C C' = X X'``. This route needs about four times as many flops. For d <= n, ``C`` is ``X`` itself.
 
-Squaring costs digits: the eigenvalues of ``G`` carry an absolute error of about ``n eps s_1^2``, so that ``s_r`` has a
-relative error of about ``n eps (s_1 / s_r)^2 / 2`` (Golub and Van Loan 2013, Matrix Computations, 8.1.2 and 5.3.2).
-The Gram route is left for the factor route where that bound exceeds ``GRAM_TOLERANCE`` for the smallest singular
-value that is used.
+Squaring loses digits. The eigenvalues of ``G`` have an absolute error of about ``n eps s_1^2``, so that ``s_r`` has a
+relative error of about ``n eps (s_1 / s_r)^2 / 2``. The factor route replaces the Gram route if this bound exceeds
+``GRAM_TOLERANCE`` for the smallest singular value that is used.
+
+References
+----------
+Golub and Van Loan 2013, Matrix Computations, 4th edition, sections 5.3.2 and 8.1.2.
 """
 
 from __future__ import annotations
@@ -36,28 +39,28 @@ class LeftSVD:
 
     Attributes
     ----------
-    vectors : array, shape (n_samples, n_kept)
-        Orthonormal columns; in those of `first`, the entry of largest magnitude is positive.
+    vectors : array, shape (n_samples, n_vectors)
+        Orthonormal columns. In vectors from `first`, the entry of largest magnitude is positive.
     values : array, shape (n_values,)
-        Singular values in decreasing order, ``n_values >= n_kept``; in the units of `Reduced.scale`.
+        Singular values in decreasing order, ``n_values >= n_vectors``, in units of `Reduced.scale`.
     """
 
     vectors: NDArray
     values: NDArray
 
     def first(self, rank: int) -> LeftSVD:
-        """The leading vectors, with their signs fixed, and all values."""
+        """The leading vectors with fixed signs, and all values."""
         return replace(self, vectors=_signed(self.vectors[:, :rank]))
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """A modality without its width.
+    """A modality as a small matrix with the same left singular vectors and singular values.
 
     Attributes
     ----------
     route : {"gram", "factor"}
-        What `matrix` is.
+        The route to `matrix`, see the module's docstring.
     matrix : array, shape (n_samples, n_samples) or (n_samples, min(n_samples, n_features))
         ``X X'`` or ``C``, of ``X / scale``.
     scale : float
@@ -65,8 +68,8 @@ class Reduced:
     n_features : int
         Width of the modality.
     n_varying : int
-        Width without what only adds zeros to the singular values: features that are the same in all samples. Where
-        they are not centred and not 0, one of them counts, since together they span one dimension.
+        Width without constant features, which only add zeros to the singular values. If features are not centred, one
+        constant feature counts unless all are 0, because constant features span one dimension together.
     """
 
     route: Literal["gram", "factor"]
@@ -87,12 +90,12 @@ class Reduced:
 
     @property
     def root_mean_square(self) -> float:
-        """Of a value of ``X``, in data units."""
+        """Root mean square of the values of ``X``, in data units."""
         return float(np.sqrt(self.total / (self.n_samples * self.n_features))) * self.scale
 
     @property
     def resolution(self) -> float:
-        """Smallest singular value, relative to the largest, that is told from rounding."""
+        """Smallest singular value above rounding errors, relative to the largest one."""
         rounding = EPS * max(self.n_samples, self.n_features)
         return float(np.sqrt(EPS * self.n_samples)) if self.route == "gram" else rounding
 
@@ -116,11 +119,11 @@ class Reduced:
         Parameters
         ----------
         scores : array, shape (n_samples, joint_rank)
-            The orthonormal scores ``U`` that are taken away.
+            The orthonormal scores ``U`` that are removed.
         above : float, optional
-            Keep the singular values above this one.
+            Return the singular values above this value.
         rank : int, optional
-            Keep this many instead.
+            Return this number of singular values; `above` is then ignored.
         """
         if rank == 0 or (rank is None and above == np.inf):
             return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
@@ -129,14 +132,14 @@ class Reduced:
             count = int(np.sum(values > above)) if rank is None else rank
             return LeftSVD(vectors, values[:count]).first(count)
         product = scores.T @ self.matrix
-        rest = self.matrix - scores @ product
-        rest -= (rest @ scores) @ scores.T
+        remainder = self.matrix - scores @ product
+        remainder -= (remainder @ scores) @ scores.T
         n = self.n_samples
         if rank is None:
             limits: dict[str, Any] = {"subset_by_value": [float(above or 0.0) ** 2, np.inf]}
         else:
             limits = {"subset_by_index": [n - rank, n - 1]}
-        svd = _from_eigen(*linalg.eigh(rest, driver="evr", overwrite_a=True, check_finite=False, **limits))
+        svd = _from_eigen(*linalg.eigh(remainder, driver="evr", overwrite_a=True, check_finite=False, **limits))
         return svd.first(len(svd.values))
 
     def is_accurate(self, smallest: float, largest: float) -> bool:
@@ -147,16 +150,16 @@ class Reduced:
 
 
 def reduce(pieces: Pieces, device: str = "cpu", exact: bool = False) -> Reduced:
-    """Take the width from a modality.
+    """Compute the small matrix of a modality; see the module's docstring.
 
     Parameters
     ----------
     pieces : Pieces
         The modality.
-    device : str
-        Where products are computed: ``"cpu"``, or a device of torch such as ``"cuda"``.
-    exact : bool
-        Take the factor route even where the Gram route is possible.
+    device : str, default="cpu"
+        Device of the products: ``"cpu"``, or a device of torch such as ``"cuda"``.
+    exact : bool, default=False
+        Whether the factor route is taken even if the Gram route is possible.
 
     Returns
     -------
@@ -170,21 +173,21 @@ def reduce(pieces: Pieces, device: str = "cpu", exact: bool = False) -> Reduced:
 def signal_svd(
     pieces: Pieces, choose_rank: Callable[[Reduced, LeftSVD], int], device: str = "cpu"
 ) -> tuple[Reduced, LeftSVD]:
-    """The leading left singular vectors of a modality, by the Gram route if that is accurate enough for them.
+    """Return the leading left singular vectors of a modality, by the Gram route if it is accurate enough.
 
     Parameters
     ----------
     pieces : Pieces
         The modality.
     choose_rank : callable
-        Gives the number of vectors to keep from the reduced modality and its singular values.
-    device : str
+        Returns the number of vectors, from the reduced modality and its singular values.
+    device : str, default="cpu"
         As in `reduce`.
 
     Returns
     -------
     Reduced, LeftSVD
-        The vectors are cut to the rank; all singular values are kept.
+        The leading vectors, and all singular values.
     """
     reduced = reduce(pieces, device)
     svd = reduced.svd(device)
@@ -197,23 +200,23 @@ def signal_svd(
 
 
 def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray]:
-    """Products of scores and a modality, and the modality's mean.
+    """Compute the products of scores and a modality, and the modality's mean.
 
     Parameters
     ----------
     pieces : Pieces
         The modality.
     scores : array, shape (n_samples, rank)
-        Of mean 0 where the modality is to be centred.
-    device : str
+        The scores ``U``. Their mean must be 0 if the modality is centred.
+    device : str, default="cpu"
         As in `reduce`.
 
     Returns
     -------
     product : array, shape (rank, width)
-        ``scores' X`` in data units, 0 where the mask is False.
+        ``U' X`` in data units; 0 where the mask is False.
     mean : array, shape (width,)
-        Mean of each feature in data units; 0 where the modality is not to be centred.
+        Mean of each feature in data units; 0 if the modality is not centred.
     """
     n, rank = scores.shape
     product, mean = np.empty((rank, pieces.width)), np.empty(pieces.width)
@@ -229,9 +232,9 @@ def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArr
 
 
 def loadings_of(projected: NDArray, values: NDArray) -> NDArray:
-    """Loadings ``s V'`` from ``U' X``, with ``V`` orthonormal again where rounding has taken that away.
+    """Loadings ``s V'`` from ``U' X``, where ``V`` is made orthonormal again if rounding errors are large.
 
-    ``U' X / s`` differs from ``V'`` by about ``eps s_1 / s_r``, which ``X V / s`` magnifies by ``s_1 / s_r`` once more.
+    ``U' X / s`` differs from ``V'`` by about ``eps s_1 / s_r``, and ``X V / s`` magnifies this by ``s_1 / s_r``.
 
     Parameters
     ----------
@@ -247,13 +250,14 @@ def loadings_of(projected: NDArray, values: NDArray) -> NDArray:
 
 
 def row_norms(rows: NDArray) -> NDArray:
-    """Lengths of rows (k, d), without overflow or underflow of their squares; shape (k,)."""
+    """Lengths of rows (k, d), without overflow or underflow of the squares; shape (k,)."""
     largest = np.abs(rows).max(axis=1, initial=0.0)
     safe = np.where(largest > 0.0, largest, 1.0)
     return largest * np.array([np.linalg.norm(row / size) for row, size in zip(rows, safe, strict=True)])
 
 
 def _gram(pieces: Pieces, device: str) -> Reduced:
+    """The Gram route; values are rescaled whenever a piece is larger than all before."""
     scale, varying = 0.0, _Varying()
     add, fetch = accumulator(pieces.n_samples, device)
     for piece in pieces:
@@ -270,6 +274,7 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
 
 
 def _factor(pieces: Pieces) -> Reduced:
+    """The factor route; the triangle of the QR decomposition is updated piece by piece."""
     triangle, scale, varying = np.zeros((0, pieces.n_samples)), 0.0, _Varying()
     for piece in pieces:
         values = pieces.counted(piece)
@@ -284,6 +289,7 @@ def _factor(pieces: Pieces) -> Reduced:
 
 
 def _whole(pieces: Pieces) -> Reduced:
+    """A modality with no more features than samples: the factor is the modality itself."""
     matrix = np.concatenate([piece.values for piece in pieces], axis=1)
     if pieces.mask is not None:
         matrix = matrix[:, pieces.mask.reshape(-1)]
@@ -293,21 +299,21 @@ def _whole(pieces: Pieces) -> Reduced:
 
 
 class _Varying:
-    """Counts features as `Reduced.n_varying` does, piece by piece."""
+    """Counts the features of `Reduced.n_varying`, piece by piece."""
 
     def __init__(self) -> None:
-        self._several, self._one = 0, False
+        self._n_varying, self._any_constant = 0, False
 
     def add(self, values: NDArray) -> None:
         varies = values[-1] != values[0]
         if not varies.all():
             varies = (values != values[0]).any(axis=0)
-        self._several += int(varies.sum())
-        self._one = self._one or bool(values[0, ~varies].any())
+        self._n_varying += int(varies.sum())
+        self._any_constant = self._any_constant or bool(values[0, ~varies].any())
 
     @property
     def count(self) -> int:
-        return self._several + self._one
+        return self._n_varying + self._any_constant
 
 
 def _centred(matrix: NDArray, center: bool) -> NDArray:
@@ -315,7 +321,7 @@ def _centred(matrix: NDArray, center: bool) -> NDArray:
 
 
 def _power(values: NDArray) -> float:
-    """A power of two near the largest magnitude, in steps of 2^256 so that it is 1 for all but extreme data."""
+    """A power of 2^256 near the largest magnitude: 1 for all but extreme data."""
     with np.errstate(over="ignore", under="ignore"):
         if 1e-70 < float(np.vdot(values, values)) < 1e70:
             return 1.0
@@ -326,11 +332,12 @@ def _power(values: NDArray) -> float:
 
 
 def _from_eigen(eigenvalues: NDArray, vectors: NDArray) -> LeftSVD:
-    """From eigenvalues of a Gram matrix in increasing order."""
+    """Left singular vectors and values from the eigenvalues (in increasing order) and eigenvectors of a Gram matrix."""
     return LeftSVD(vectors[:, ::-1], np.sqrt(np.maximum(eigenvalues[::-1], 0.0)))
 
 
 def _signed(vectors: NDArray) -> NDArray:
+    """The same vectors with signs for which the entry of largest magnitude is positive."""
     if vectors.shape[1] == 0:
         return np.ascontiguousarray(vectors)
     largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]

@@ -1,16 +1,19 @@
-"""Noise that a low-rank part takes up for want of features.
+"""Noise that a low-rank part explains because there are few features.
 
-Scores are bent towards the noise along their loadings, by an amount that more samples do not change. With ``Q`` an
-orthonormal basis of a part's loadings, and noise that is independent between features and has variance ``v_j`` in
-feature j, a part of its own would take up ``sum_j (QQ')_jj v_j``, the fraction ``q`` of the modality's variance. The
-individual part does: ``f = q``. Joint scores are an average over the modalities with pulls ``a_k``, the weights of
-AJIVE and HeteroJIVE or, in JIVE, the joint parts' sums of squares; modality k bends them ``a_k`` times as far, and what
-another modality bends them is lost, so that with ``r_k`` the joint fractions, to first order in the noise,
+Scores are fitted partly to the noise along their loadings. More samples do not reduce this error. Let ``Q`` be an
+orthonormal basis of a part's loadings, and let the noise be independent between features with variance ``v_j`` in
+feature j. A part that is fitted alone explains the sum ``sum_j (QQ')_jj v_j`` of the noise, which is the fraction ``q``
+of the modality's variance. For the individual part, ``f = q``.
+
+Joint scores are a weighted average over the modalities. The weights ``a_k`` are those of AJIVE and HeteroJIVE or, in
+JIVE, the sums of squares of the joint parts. Modality k's own noise enters the joint scores with weight ``a_k``. The
+noise of other modalities in the joint scores reduces what they explain in modality k. With the joint fractions ``r_k``,
+to first order in the noise,
 
     f_k = 2 a_k q_k - r_k sum_l a_l^2 q_l / r_l.
 
-``v_j`` is the residual's variance over ``1 - (QQ')_jj``, with ``Q`` of both parts. The derivation is ours; what speaks
-for it is the coverage of the bootstrap intervals that use it (benchmarks/inference_calibration.py).
+``v_j`` is the residual's variance over ``1 - (QQ')_jj``, with ``Q`` of both parts. The derivation is ours. Its evidence
+is the coverage of the bootstrap intervals that use it (benchmarks/inference_calibration.py).
 """
 
 from __future__ import annotations
@@ -24,38 +27,39 @@ from scipy import linalg
 
 from deepjive.linear.factor import Factor
 
-LEAST_LEFT = 0.05
+LEAST_RESIDUAL_SHARE = 0.05
 
 
-def taken_up(model: Any, factors: Sequence[Factor]) -> dict[str, dict[str, float]]:
-    """Fractions of each modality's variance that its parts take up for want of features.
+def explained_noise(model: Any, factors: Sequence[Factor]) -> dict[str, dict[str, float]]:
+    """Fractions of each modality's variance that are noise and that its parts explain because there are few features.
 
     Parameters
     ----------
     model : AJIVE, HeteroJIVE or JIVE
         A fitted model.
     factors : sequence of Factor
-        The modalities it was fitted to.
+        The modalities to which the model was fitted.
 
     Returns
     -------
     dict of str to dict
-        ``f`` of the module's docstring for ``"joint"``, ``"individual"`` and ``"residual"``; the last is minus the sum.
+        ``f`` of the module's docstring for ``"joint"``, ``"individual"`` and ``"residual"``. The fraction of the
+        residual is minus the sum of the other two.
     """
     names = [factor.name for factor in factors]
-    taken = np.array([_alone(model, factor) for factor in factors])
+    fractions = np.array([_fractions_of_single_parts(model, factor) for factor in factors])
     explained = np.array([model.variance_explained_[name]["joint"] for name in names])
-    pulls = _pulls(model, factors)
-    relative = pulls**2 * taken[:, 0] / np.where(explained > 0.0, explained, 1.0)
-    joint = 2.0 * pulls * taken[:, 0] - explained * relative.sum()
+    weights = _joint_weights(model, factors)
+    relative = weights**2 * fractions[:, 0] / np.where(explained > 0.0, explained, 1.0)
+    joint = 2.0 * weights * fractions[:, 0] - explained * relative.sum()
     return {
         name: {"joint": float(j), "individual": float(i), "residual": float(-j - i)}
-        for name, j, i in zip(names, joint, taken[:, 1], strict=True)
+        for name, j, i in zip(names, joint, fractions[:, 1], strict=True)
     }
 
 
-def _pulls(model: Any, factors: Sequence[Factor]) -> NDArray:
-    """How much each modality has to say about the joint scores, shape (n_modalities,), with sum 1."""
+def _joint_weights(model: Any, factors: Sequence[Factor]) -> NDArray:
+    """Weights ``a_k`` of the modalities in the joint scores, shape (n_modalities,), with sum 1."""
     if hasattr(model, "weights_"):
         return np.asarray(model.weights_ / model.weights_.sum())
     scaled = [factor.length / model.lengths_[factor.name] for factor in factors]
@@ -63,22 +67,22 @@ def _pulls(model: Any, factors: Sequence[Factor]) -> NDArray:
     return np.asarray(sizes) / (sum(sizes) or 1.0)
 
 
-def _alone(model: Any, factor: Factor) -> tuple[float, float]:
-    """The fractions ``q`` of the module's docstring, of the joint and of the individual part."""
+def _fractions_of_single_parts(model: Any, factor: Factor) -> tuple[float, float]:
+    """The fractions ``q`` of the joint and of the individual part."""
     pieces, n, name = factor.pieces, factor.reduced.n_samples, factor.name
     parts = (model.joint_loadings_[name], model.individual_loadings_[name])
     loadings = [part.reshape(len(part), pieces.width) for part in parts]
-    shares = linalg.qr(np.concatenate(loadings).T, mode="economic")[0] ** 2
-    joint, both = shares[:, : len(loadings[0])].sum(axis=1), shares.sum(axis=1)
+    leverages = linalg.qr(np.concatenate(loadings).T, mode="economic")[0] ** 2
+    joint, both = leverages[:, : len(loadings[0])].sum(axis=1), leverages.sum(axis=1)
     size = factor.length / np.sqrt(n)
-    free = max(n - pieces.center - shares.shape[1], 1) / n
-    taken, taken_jointly = 0.0, 0.0
+    free_share = max(n - pieces.center - leverages.shape[1], 1) / n
+    of_both, of_joint = 0.0, 0.0
     for piece in pieces:
-        here = piece.features
+        features = piece.features
         values = pieces.counted(piece) / size
         values = values - values.mean(axis=0) if pieces.center else values
-        explained = np.sum((np.concatenate([part[:, here] for part in loadings]) / size) ** 2, axis=0)
-        noise = np.maximum(np.mean(values**2, axis=0) - explained, 0.0) / free
-        noise /= np.maximum(1.0 - both[here], LEAST_LEFT)
-        taken, taken_jointly = taken + float(both[here] @ noise), taken_jointly + float(joint[here] @ noise)
-    return taken_jointly, taken - taken_jointly
+        explained = np.sum((np.concatenate([part[:, features] for part in loadings]) / size) ** 2, axis=0)
+        noise = np.maximum(np.mean(values**2, axis=0) - explained, 0.0) / free_share
+        noise /= np.maximum(1.0 - both[features], LEAST_RESIDUAL_SHARE)
+        of_both, of_joint = of_both + float(both[features] @ noise), of_joint + float(joint[features] @ noise)
+    return of_joint, of_both - of_joint

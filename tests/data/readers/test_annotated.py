@@ -58,7 +58,7 @@ def partial(annotated):
 
 
 def model(cls=AJIVE):
-    return cls(2, joint_rank=1, individual_ranks=1)
+    return cls(signal_ranks=2, joint_rank=1, individual_ranks=1)
 
 
 def test_modalities_have_the_samples_and_features_of_the_mudata_in_one_order(mdata):
@@ -168,7 +168,9 @@ def test_loadings_are_not_written_for_a_representation(mdata):
 
 @pytest.mark.slow
 def test_a_fresh_process_reads_back_what_was_written(tmp_path, mdata):
-    fitted = AJIVE(2, joint_rank=1, individual_ranks={"rna": 0, "protein": 1}).fit(Modalities.from_mudata(mdata))
+    fitted = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks={"rna": 0, "protein": 1}).fit(
+        Modalities.from_mudata(mdata)
+    )
     fitted.annotate(mdata)
     fitted.save(tmp_path / "model")
     with warnings.catch_warnings():

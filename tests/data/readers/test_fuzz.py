@@ -96,7 +96,9 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, write):
 def model_folder(tmp_path_factory):
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("model")
-    AJIVE(1, joint_rank=1, n_wedin=0, n_random=0).fit([rng.normal(size=(9, 3)) for _ in range(2)]).save(folder)
+    AJIVE(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0).fit([rng.normal(size=(9, 3)) for _ in range(2)]).save(
+        folder
+    )
     return folder, (folder / CONFIG).read_bytes(), (folder / WEIGHTS).read_bytes()
 
 

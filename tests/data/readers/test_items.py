@@ -48,7 +48,9 @@ def test_each_item_is_read_once_for_all_modalities_of_a_batch():
 
 
 def test_a_model_is_fitted_to_a_dataset():
-    model = AJIVE(1, joint_rank=1, n_wedin=0, n_random=0).fit(Modalities.from_dataset(Pairs(), ["mri", "pet"]))
+    model = AJIVE(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0).fit(
+        Modalities.from_dataset(Pairs(), ["mri", "pet"])
+    )
     np.testing.assert_allclose(model.mean_["mri"], A.mean(axis=0), rtol=1e-5, atol=1e-6)
 
 

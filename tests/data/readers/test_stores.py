@@ -193,7 +193,7 @@ def test_a_damaged_chunk_is_an_error_when_it_is_read(zarr_folder):
 
 def test_a_model_fitted_to_stores_is_the_one_fitted_to_arrays_in_memory(hdf5, zarr_folder, x):
     stored = Modalities({"a": hdf5(), "b": zarr_folder})
-    models = [AJIVE(2, joint_rank=1, n_wedin=0, n_random=0).fit(data) for data in (stored, [x, x])]
+    models = [AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(data) for data in (stored, [x, x])]
     np.testing.assert_allclose(*(model.joint_singular_values_ for model in models), rtol=1e-6)
 
 

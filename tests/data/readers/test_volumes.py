@@ -96,7 +96,7 @@ def test_images_that_are_damaged_or_claim_too_much_are_refused(write, volumes):
     path = write("x.nii", volumes[0])
     content = path.read_bytes()
     path.write_bytes(content[:-10])
-    with pytest.raises(UnreadableError, match=r"x\.nii could not be read: the last 10 bytes of it are missing"):
+    with pytest.raises(UnreadableError, match=r"x\.nii could not be read: its last 10 bytes are missing"):
         Modalities([[path], np.ones((1, 1))])
     huge = bytearray(content)
     huge[40:56] = np.array([3, 2000, 2000, 2000, 1, 1, 1, 1], dtype="<i2").tobytes()

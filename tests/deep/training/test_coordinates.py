@@ -156,7 +156,7 @@ def test_only_wide_vectors_have_coordinates(made: Synthetic) -> None:
 
 def test_wide_data_are_decomposed_as_well_as_by_ajive(made: Synthetic, fitted: DeepJIVE) -> None:
     seen, unseen = made[:N], made[N:]
-    linear = AJIVE(2, 1, 1, random_state=0).fit(seen.data)
+    linear = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, random_state=0).fit(seen.data)
     for part in ("joint", "individual"):
         truth = getattr(seen, part)
         deep, plain = (getattr(model.decompose(seen.data), part) for model in (fitted, linear))

@@ -24,7 +24,7 @@ def run(groups):
 
 
 def linear_models(data, *_):
-    model = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(data)
+    model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(data)
     return dict.fromkeys(("DeepJIVE", "AJIVE", "shuffled"), model) | dict.fromkeys(module.BASELINES, model.transform)
 
 

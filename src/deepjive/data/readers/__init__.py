@@ -1,6 +1,6 @@
-"""Readers: from the files and containers that users have to arrays whose rows are samples.
+"""Readers: from files and containers to arrays whose rows are samples.
 
-Nothing here runs code that came with the data: no pickle, no links out of a file, no size that a file only claims.
-Whatever a damaged file makes the library that reads it do, one error comes out that names the file. Optional
-libraries are imported where they are used.
+No reader runs code that came with the data. Readers refuse pickled objects, links that lead out of a file, and sizes
+that a file claims but cannot hold. Whatever error a damaged file causes in the library that reads it, the reader raises
+one error that names the file. Optional libraries are imported where they are used.
 """

@@ -1,8 +1,7 @@
-"""AnnData and MuData: modalities in, results out.
+"""AnnData and MuData: reading modalities and writing results.
 
-Samples are observations, features are variables. A MuData holds the union of its modalities' observations, so that a
-sample may lack modalities. Neither library is needed to read an object that exists already; the objects' own names
-are enough.
+Samples are observations, and features are variables. A MuData holds the union of its modalities' observations, so that
+a sample may lack modalities. An object that exists already is read without importing either library.
 """
 
 from __future__ import annotations
@@ -19,20 +18,16 @@ from deepjive.data.readers.guard import optional, reading
 from deepjive.data.readers.lazy import LabelledRows, SparseRows, SpreadRows, StoredSparseRows, in_memory, select_rows
 from deepjive.data.readers.stores import check_hdf5
 
-NO_FILE = "There is no file {path}."
 NOT_MUDATA = (
     "A MuData, or a dict of names to AnnData, is expected, but a {kind} was given. "
     "Write Modalities.from_mudata({{'rna': adata_1, 'protein': adata_2}}) for AnnData."
 )
 OTHER_AXIS = (
     "This MuData shares its variables (axis={axis}), not its observations: its modalities hold different samples of "
-    "the same features, which joint and individual variation is not defined for."
+    "the same features. Joint and individual variation needs the same samples; give a MuData with axis=0."
 )
-NO_SUCH_MODALITY = "There is no modality {name!r} in the data; there are {names}."
 REPEATED = "Observation {sample!r} is named more than once in modality {name!r}; call obs_names_make_unique() first."
-NO_SUCH_PART = "Modality {name!r} has no {kind} {key!r}; it has {known}."
-NO_MATRIX = "Modality {name!r} has no X; choose one of its layers {layers} by layer=, or of obsm {obsm} by use_rep=."
-ONE_OF = "Give layer or use_rep for modality {name!r}, not both."
+NO_MATRIX = "Modality {name!r} has no X. Choose one of its layers {layers} by layer=, or of obsm {obsm} by use_rep=."
 SAMPLES_GONE = (
     "The decomposition has no sample {sample!r} of the data. Decompose the same object: "
     "model.decompose(Modalities.from_mudata(mdata))."
@@ -41,7 +36,7 @@ RESULTS = "jive"
 
 
 class Collected(NamedTuple):
-    """What Modalities are made of: arrays, names of the samples, presence, and names of the features."""
+    """Contents of Modalities: arrays, names of the samples, presence, and names of the features."""
 
     arrays: dict[str, Any]
     samples: NDArray
@@ -50,21 +45,33 @@ class Collected(NamedTuple):
 
 
 def collect(mdata: Any, modalities: Sequence[str] | None, layer: Any, use_rep: Any) -> Collected:
-    """Take the modalities of a MuData, or of a dict of AnnData, in the order of its observations.
+    """Read the modalities of a MuData, or of a dict of AnnData, in the order of its observations.
 
     Parameters
     ----------
     mdata : mudata.MuData or mapping of str to anndata.AnnData
-        The data; matrices stay sparse or on disk until their rows are read.
-    modalities : sequence of str, optional
-        Those that are wanted, all by default.
-    layer, use_rep : str or mapping of str to str, optional
-        Layer, or entry of `obsm`, to take instead of `X`.
+        The data. Matrices stay sparse or on disk until their rows are read.
+    modalities : sequence of str or None
+        Names of the modalities to read; None reads all.
+    layer, use_rep : str, mapping of str to str, or None
+        Layer, or entry of `obsm`, to read in the place of `X`.
+
+    Returns
+    -------
+    Collected
+
+    Raises
+    ------
+    TypeError
+        If the data are neither a MuData nor a mapping of AnnData.
+    ValueError
+        If a modality, layer or entry does not exist, if names of observations repeat, or if the MuData shares its
+        variables.
     """
     annotated, names = _annotated(mdata), None if modalities is None else list(modalities)
     for name in names or []:
         if name not in annotated:
-            raise ValueError(NO_SUCH_MODALITY.format(name=name, names=list(annotated)))
+            raise ValueError(f"There is no modality {name!r} in the data; there are {list(annotated)}.")
     annotated = {name: annotated[name] for name in names or annotated}
     for name, adata in annotated.items():
         if not adata.obs_names.is_unique:
@@ -72,7 +79,10 @@ def collect(mdata: Any, modalities: Sequence[str] | None, layer: Any, use_rep: A
             raise ValueError(REPEATED.format(sample=str(sample), name=name))
     samples = _samples(mdata, annotated)
     places = {name: adata.obs_names.get_indexer(samples) for name, adata in annotated.items()}
-    chosen = {name: _chosen(name, adata, _of(layer, name), _of(use_rep, name)) for name, adata in annotated.items()}
+    chosen = {
+        name: _chosen(name, adata, _choice_for(layer, name), _choice_for(use_rep, name))
+        for name, adata in annotated.items()
+    }
     return Collected(
         arrays={name: _placed(array, places[name]) for name, (array, _) in chosen.items()},
         samples=np.asarray(samples).astype(str),
@@ -87,34 +97,43 @@ def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> Non
     Parameters
     ----------
     mdata : mudata.MuData or mapping of str to anndata.AnnData
-        The data that were decomposed. Written are ``obsm["X_jive_joint"]`` and ``uns["jive"]`` of the whole (in a
-        dict of AnnData, of each), ``obsm["X_jive_individual"]`` of each modality, and of linear models
-        ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]``.
+        The data that were decomposed; changed in place. ``obsm["X_jive_joint"]`` and ``uns["jive"]`` are written into
+        the MuData (in a dict, into each AnnData). ``obsm["X_jive_individual"]`` is written into each modality, and for
+        linear models also ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]``.
     parts : Decomposition
-        Of all observations of `mdata`.
+        The decomposition of all observations of `mdata`.
     model : estimator
-        That made it.
-    key : str
-        The word in the names of what is written.
+        The model that computed `parts`.
+    key : str, default="jive"
+        The word in the names of the results.
+
+    Raises
+    ------
+    ValueError
+        If the decomposition lacks an observation of the data.
     """
     annotated = _annotated(mdata)
-    row = {str(sample): i for i, sample in enumerate(parts.data.samples)}
+    row_of_sample = {str(sample): i for i, sample in enumerate(parts.data.samples)}
     if hasattr(mdata, "mod"):
-        mdata.obsm[f"X_{key}_joint"] = parts.joint_scores[_rows(row, mdata.obs_names)]
+        mdata.obsm[f"X_{key}_joint"] = parts.joint_scores[_rows(row_of_sample, mdata.obs_names)]
         mdata.uns[key] = _summary(parts, model)
     for name in parts.data.names:
         adata = annotated[name]
-        rows = _rows(row, adata.obs_names)
+        rows = _rows(row_of_sample, adata.obs_names)
         if not hasattr(mdata, "mod"):
             adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
             adata.uns[key] = _summary(parts, model)
         adata.obsm[f"X_{key}_individual"] = parts.individual_scores[name][rows]
-        for part in ("joint", "individual"):
-            loadings = getattr(model, f"{part}_loadings_", {}).get(name)
-            if loadings is not None and np.array_equal(
-                parts.data.features[name], np.asarray(adata.var_names, dtype=str)
-            ):
-                adata.varm[f"{key}_{part}_loadings"] = np.ascontiguousarray(loadings.T)
+        if np.array_equal(parts.data.features[name], np.asarray(adata.var_names, dtype=str)):
+            _write_loadings(adata, model, name, key)
+
+
+def _write_loadings(adata: Any, model: Any, name: str, key: str) -> None:
+    """Write a linear model's loadings of one modality, whose features are the variables; other models have none."""
+    for part in ("joint", "individual"):
+        loadings = getattr(model, f"{part}_loadings_", {}).get(name)
+        if loadings is not None:
+            adata.varm[f"{key}_{part}_loadings"] = np.ascontiguousarray(loadings.T)
 
 
 def read_h5ad(path: Path) -> LabelledRows:
@@ -129,15 +148,16 @@ def read_h5ad(path: Path) -> LabelledRows:
 def read_h5mu(path: Path) -> Any:
     """Read a MuData file."""
     if not path.is_file():
-        raise FileNotFoundError(NO_FILE.format(path=path))
+        raise FileNotFoundError(f"There is no file {path}.")
     mudata = optional("mudata", f"Reading {path.name}")
     check_hdf5(path)
     with reading(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # mudata and pandas, of their own next versions
+        warnings.simplefilter("ignore")  # mudata and pandas warn of changes in their next versions
         return mudata.read_h5mu(path)
 
 
 def _annotated(mdata: Any) -> dict[str, Any]:
+    """The AnnData of each modality."""
     modalities = getattr(mdata, "mod", mdata)
     if not isinstance(modalities, Mapping) or not all(hasattr(adata, "obs_names") for adata in modalities.values()):
         raise TypeError(NOT_MUDATA.format(kind=type(mdata).__name__))
@@ -147,25 +167,26 @@ def _annotated(mdata: Any) -> dict[str, Any]:
 
 
 def _samples(mdata: Any, annotated: dict[str, Any]) -> Any:
-    """Names of the observations that have one of the modalities, in the order of the whole."""
+    """Names of the observations that have at least one modality, in the order of the MuData if there is one."""
     first, *others = (adata.obs_names for adata in annotated.values())
     union = first
     for names in others:
         union = union.append(names[~names.isin(union)])
-    whole = getattr(mdata, "obs_names", union)
-    return whole[whole.isin(union)]
+    all_names = getattr(mdata, "obs_names", union)
+    return all_names[all_names.isin(union)]
 
 
 def _chosen(name: str, adata: Any, layer: str | None, use_rep: str | None) -> tuple[Any, NDArray | None]:
+    """The matrix that is read from an AnnData, and the names of its features."""
     if layer is not None and use_rep is not None:
-        raise ValueError(ONE_OF.format(name=name))
+        raise ValueError(f"Give layer or use_rep for modality {name!r}, not both.")
     if layer is None and use_rep is None:
         if adata.X is None:
             raise ValueError(NO_MATRIX.format(name=name, layers=list(adata.layers), obsm=list(adata.obsm)))
         return _rows_array(adata.X), np.asarray(adata.var_names).astype(str)
     kind, key, where = ("layer", layer, adata.layers) if use_rep is None else ("obsm", use_rep, adata.obsm)
     if key not in where:
-        raise ValueError(NO_SUCH_PART.format(name=name, kind=kind, key=key, known=list(where.keys())))
+        raise ValueError(f"Modality {name!r} has no {kind} {key!r}; it has {list(where.keys())}.")
     array = where[key]
     if hasattr(array, "columns"):  # obsm may hold a data frame
         return array.to_numpy(), np.asarray(array.columns).astype(str)
@@ -173,6 +194,7 @@ def _chosen(name: str, adata: Any, layer: str | None, use_rep: str | None) -> tu
 
 
 def _rows_array(matrix: Any) -> Any:
+    """A matrix of which rows can be read as dense arrays."""
     if getattr(matrix, "format", None) == "csr" and hasattr(matrix, "group"):
         return StoredSparseRows(matrix.group, matrix.shape)
     matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
@@ -180,7 +202,7 @@ def _rows_array(matrix: Any) -> Any:
 
 
 def _placed(array: Any, places: NDArray[np.intp]) -> Any:
-    """Rows in the order of the samples; left as they are where that is their own order already."""
+    """Rows in the order of the samples; the array itself if it has this order already."""
     if len(places) == array.shape[0] and np.array_equal(places, np.arange(len(places))):
         return array
     if (places >= 0).all():
@@ -188,19 +210,20 @@ def _placed(array: Any, places: NDArray[np.intp]) -> Any:
     return np.asarray(SpreadRows(array, places)) if in_memory(array) else SpreadRows(array, places)
 
 
-def _of(choice: Any, name: str) -> str | None:
+def _choice_for(choice: Any, name: str) -> str | None:
+    """The layer or entry for a modality, from one for all or from a mapping."""
     return choice.get(name) if isinstance(choice, Mapping) else choice
 
 
-def _rows(row: dict[str, int], names: Any) -> NDArray[np.intp]:
-    lacking = [str(name) for name in names if str(name) not in row]
+def _rows(row_of_sample: dict[str, int], names: Any) -> NDArray[np.intp]:
+    lacking = [str(name) for name in names if str(name) not in row_of_sample]
     if lacking:
         raise ValueError(SAMPLES_GONE.format(sample=lacking[0]))
-    return np.array([row[str(name)] for name in names], dtype=np.intp)
+    return np.array([row_of_sample[str(name)] for name in names], dtype=np.intp)
 
 
 def _summary(parts: Any, model: Any) -> dict[str, Any]:
-    """Ranks and fractions as plain numbers, which every version of h5mu holds."""
+    """Ranks and fractions as plain numbers, which every version of h5mu can store."""
     return {
         "method": type(model).__name__,
         "joint_rank": int(parts.joint_scores.shape[1]),

@@ -1,7 +1,7 @@
-"""NumPy's own files: `.npy`, mapped into memory, and `.npz`.
+"""NumPy's file formats: `.npy`, mapped into memory, and `.npz`.
 
-An `.npz` is a zip archive of `.npy` files. What the archive and each array's header claim is compared with the size of
-the file before memory is taken for it.
+An `.npz` is a zip archive of `.npy` files. The reader compares the sizes in the archive and in each array's header with
+the size of the file, before it allocates memory.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_claim, reading
 from deepjive.data.readers.lazy import remember_file
 
-CHOOSE_ARRAY = "{path} holds several arrays {keys}; say which one with '{path}:NAME'."
-NO_ARRAY = "{path} holds no array."
-NO_SUCH_ARRAY = "{path} has no array {key!r}; it holds {keys}."
 PICKLED = (
     "{path} holds Python objects, which are never read because doing so could run code hidden in the file. "
     "Save plain numbers or text instead, e.g. np.save(path, array.astype(float))."
 )
-NOT_THE_KIND = "{path} is not what its name says: its content is not {suffix}. Save it again, or correct the name."
+WRONG_SUFFIX = "{path} is not what its name says: its content is not {suffix}. Save it again, or correct the name."
 
 NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -33,36 +30,71 @@ PIECE = 2**20
 
 
 def map_npy(path: Path) -> NDArray:
-    """Map a `.npy` file: rows are read from disk when they are used."""
+    """Map a `.npy` file into memory: rows are read from disk when they are used.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is damaged or holds Python objects.
+    """
     with reading(path), path.open("rb") as file:
         _read_header(path, file, ".npy")
         return remember_file(np.load(path, mmap_mode="r", allow_pickle=False), file)
 
 
 def read_npz(path: Path, key: str | None) -> NDArray:
-    """Read one array of a `.npz` archive; `key` may be None where it holds only one."""
+    """Read one array of a `.npz` archive.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    key : str or None
+        Name of the array; None if the archive holds only one.
+
+    Raises
+    ------
+    UnreadableError
+        If the archive is damaged, claims too much, holds Python objects, or does not hold the array.
+    """
     with reading(path):
         with path.open("rb") as file:
             if file.read(2) != ZIP_MAGIC:
-                raise UnreadableError(NOT_THE_KIND.format(path=path, suffix=".npz"))
+                raise UnreadableError(WRONG_SUFFIX.format(path=path, suffix=".npz"))
         with zipfile.ZipFile(path) as archive:
             member = _member(path, [info.filename for info in archive.infolist()], key)
             return _read_member(path, archive, archive.getinfo(member))
 
 
 def choose(path: Path, keys: list[str], key: str | None) -> str:
-    """The array that is meant among those that a file holds."""
+    """Return the name of the array to read from a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the errors.
+    keys : list of str
+        Names of the arrays that the file holds.
+    key : str or None
+        Name of the requested array; None if the file holds only one.
+
+    Raises
+    ------
+    UnreadableError
+        If the file holds no array, not the requested array, or several arrays while `key` is None.
+    """
     shown = keys if len(keys) <= SHOWN_KEYS else [*keys[:SHOWN_KEYS], "..."]
     if not keys:
-        raise UnreadableError(NO_ARRAY.format(path=path))
+        raise UnreadableError(f"{path} holds no array.")
     if key is None and len(keys) != 1:
-        raise UnreadableError(CHOOSE_ARRAY.format(path=path, keys=shown))
+        raise UnreadableError(f"{path} holds several arrays {shown}; say which one with '{path}:NAME'.")
     if key is not None and key not in keys:
-        raise UnreadableError(NO_SUCH_ARRAY.format(path=path, key=key, keys=shown))
+        raise UnreadableError(f"{path} has no array {key!r}; it holds {shown}.")
     return keys[0] if key is None else key
 
 
 def _member(path: Path, names: list[str], key: str | None) -> str:
+    """File name of an array inside an archive."""
     members = {name.removesuffix(".npy"): name for name in names}
     return members[choose(path, list(members), key)]
 
@@ -77,20 +109,26 @@ def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
             reason = f"an array of shape {shape} and dtype {dtype} is declared, but the data are shorter"
             raise UnreadableError(UNREADABLE.format(path=path, reason=reason))
         array = np.empty(math.prod(shape), dtype=dtype)
-        content = array.view(np.uint8) if array.nbytes else np.empty(0, np.uint8)
-        for start in range(0, len(content), PIECE):
-            piece = file.read(min(PIECE, len(content) - start))
-            content[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
-            if len(piece) < min(PIECE, len(content) - start):
-                raise UnreadableError(UNREADABLE.format(path=path, reason="the data end too early"))
-        file.read()  # to its end, where zipfile compares the checksum
+        _read_into(path, file, array.view(np.uint8) if array.nbytes else np.empty(0, np.uint8))
+        file.read()  # to the end, where zipfile compares the checksum
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
+def _read_into(path: Path, file: IO[bytes], content: NDArray[np.uint8]) -> None:
+    """Fill an array of bytes from a file, a piece at a time."""
+    for start in range(0, len(content), PIECE):
+        expected = min(PIECE, len(content) - start)
+        piece = file.read(expected)
+        content[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+        if len(piece) < expected:
+            raise UnreadableError(UNREADABLE.format(path=path, reason="the data end too early"))
+
+
 def _read_header(path: Path, file: IO[bytes], suffix: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the order is Fortran's, and dtype of a `.npy` file; the file is then at its data."""
     start = file.read(len(NPY_MAGIC) + 2)
     if not start.startswith(NPY_MAGIC):
-        raise UnreadableError(NOT_THE_KIND.format(path=path, suffix=suffix))
+        raise UnreadableError(WRONG_SUFFIX.format(path=path, suffix=suffix))
     read = np.lib.format.read_array_header_1_0 if start[-2] == 1 else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(file)
     if dtype.hasobject:

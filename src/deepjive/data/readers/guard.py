@@ -1,4 +1,4 @@
-"""What all readers share: the one error for a file that cannot be read, and limits to what a file may claim."""
+"""Shared by all readers: the error for a file that cannot be read, and limits on the sizes that a file may claim."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MISSING_EXTRA = (
 )
 UNREADABLE = "{path} could not be read: {reason}."
 TOO_LARGE = (
-    "{path} claims to hold {claimed:.3g} bytes of {what}, {times:.0f} times the size of the file, which only a damaged "
-    "or hostile file does. If it is neither, save the array as .npy, whose size is what it says."
+    "{path} claims to hold {claimed:.3g} bytes of {what}, {times:.0f} times the size of the file. Only a damaged or "
+    "hostile file does this. If the file is neither, save the array as .npy, which is not compressed."
 )
 HUGE_SAMPLE = (
     "{path}: {what} of shape {shape} and dtype {dtype} takes {claimed:.3g} bytes, but at most {limit:.3g} are read "
@@ -41,11 +41,11 @@ REASON_LENGTH = 200
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read; the message names it and says why."""
+    """Raised for a file that cannot be read; the message names the file and the reason."""
 
 
 class MissingExtraError(ImportError):
-    """An optional library that is not installed; the message names the extra that brings it."""
+    """Raised for an optional library that is not installed; the message names the extra that installs it."""
 
 
 def optional(module: str, purpose: str) -> Any:
@@ -54,14 +54,18 @@ def optional(module: str, purpose: str) -> Any:
     Parameters
     ----------
     module : str
-        Its name; its library is one of `EXTRAS`.
+        Name of the module. The library it belongs to is one of `EXTRAS`.
     purpose : str
-        What needs it, as the beginning of a sentence.
+        What needs the library, as the beginning of a sentence.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If the library is not installed.
     """
     try:
         return importlib.import_module(module)
@@ -73,10 +77,15 @@ def optional(module: str, purpose: str) -> Any:
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turn whatever a reader raises on damaged content into one `UnreadableError`.
+    """Convert every error of a reader on damaged content to an `UnreadableError`.
 
-    The libraries that parse files raise errors without end on content that is damaged (of the parser, of the
-    decompressor, KeyError, RecursionError, MemoryError ...), so that no list of them is complete.
+    Libraries that parse files raise many kinds of errors on damaged content (of the parser, of the decompressor,
+    KeyError, RecursionError, MemoryError ...). No list of these errors is complete, so that all errors are converted.
+
+    Parameters
+    ----------
+    path : path
+        The file, for the error.
     """
     try:
         yield
@@ -87,18 +96,23 @@ def reading(path: Path | str) -> Iterator[None]:
 
 
 def check_claim(path: Path, claimed: int, size: int, what: str = "numbers") -> None:
-    """Refuse a compressed file that claims far more content than its size makes likely.
+    """Raise an error if a compressed file claims far more content than its size makes likely.
 
     Parameters
     ----------
     path : Path
         The file, for the error.
     claimed : int
-        Bytes of its content.
+        Number of bytes that its content would take.
     size : int
-        Bytes of the file.
-    what : str
+        Number of bytes of the file.
+    what : str, default="numbers"
         What the content is, for the error.
+
+    Raises
+    ------
+    UnreadableError
+        If the claim exceeds both 256 MiB and 100 times the size of the file.
     """
     if claimed > max(ALWAYS_ALLOWED, LARGEST_RATIO * size):
         times = claimed / max(size, 1)
@@ -106,7 +120,7 @@ def check_claim(path: Path, claimed: int, size: int, what: str = "numbers") -> N
 
 
 def check_piece(path: Path | str, shape: tuple[int, ...], dtype: Any, what: str) -> None:
-    """Refuse what must be read at once, a sample or a chunk of a store, where it is larger than `LARGEST_SAMPLE`."""
+    """Raise an error if a piece that must be read at once (a sample or a chunk) exceeds `LARGEST_SAMPLE` bytes."""
     claimed = dtype.itemsize
     for length in shape:
         claimed *= int(length)
@@ -118,6 +132,7 @@ def check_piece(path: Path | str, shape: tuple[int, ...], dtype: Any, what: str)
 
 
 def _reason(error: Exception) -> str:
+    """The message of an error in one line, without its full stop."""
     if isinstance(error, MemoryError):
         return "it does not fit into memory"
     text = " ".join(str(error).split()) or type(error).__name__

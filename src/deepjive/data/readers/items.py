@@ -1,4 +1,4 @@
-"""A map-style torch `Dataset`: items that are a dict or a tuple of modalities, as one array for each modality."""
+"""Modalities from a map-style torch `Dataset`, whose items are dicts or tuples of modalities."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ NOT_AN_ENTRY = (
 )
 LOADER = " Give the dataset that it loads from: Modalities.from_dataset(loader.dataset)."
 WRONG_NAMES = (
-    "names={names} does not fit an item with {keys}. Name modalities of a dict that are wanted, or every entry of a "
-    "tuple, None for those that are no modality, such as a label."
+    "names={names} does not fit an item with {keys}. For a dict, name the modalities to read. For a tuple, name every "
+    "entry, with None for entries that are no modality, such as a label."
 )
-NO_ITEMS = "The dataset has no samples."
 CHANGED_SHAPE = "Sample {row} of modality {key!r} has shape {given}, but sample 0 has {expected}."
 
 
 class Items:
-    """The items of a dataset; those asked for last are kept, so that modality after modality reads them once.
+    """Items of a dataset; the last rows are kept, so that all modalities of a batch read each item once.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        Map-style.
+        A map-style dataset.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -49,7 +48,7 @@ class Items:
         self._last: dict[int, Any] = {}
 
     def __call__(self, rows: NDArray[np.intp]) -> list[Any]:
-        """Items by number."""
+        """Items of some rows."""
         self._last = {int(row): self._last.get(int(row), None) for row in rows}
         for row, item in self._last.items():
             if item is None:
@@ -66,9 +65,16 @@ class ItemRows(RowReader):
     Parameters
     ----------
     items : Items
-        Shared by all modalities of a dataset.
+        Items of the dataset, shared by all modalities.
     key : str or int
-        The entry.
+        Key or position of the entry.
+
+    Raises
+    ------
+    TypeError
+        If the entry of the first item is a collection.
+    ValueError
+        If the entry of the first item is a single number.
     """
 
     def __init__(self, items: Items, key: Any) -> None:
@@ -93,38 +99,50 @@ class ItemRows(RowReader):
 
 
 def rows_of_dataset(dataset: Any, names: Sequence[str | None] | None) -> dict[str, ItemRows]:
-    """One array for each modality of a map-style dataset, read when asked for.
+    """Return one array for each modality of a map-style dataset; items are read when rows are requested.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        Its items are dicts or tuples.
-    names : sequence of str or None
-        Of a dict, the modalities that are wanted; of a tuple, a name for each entry, None for one that is left out.
+        A dataset whose items are dicts or tuples.
+    names : sequence of str, or None
+        For items that are dicts, the modalities to read. For tuples, a name for each entry, and None for an entry that
+        is left out. None reads all entries.
+
+    Returns
+    -------
+    dict of str to ItemRows
+
+    Raises
+    ------
+    TypeError
+        If the dataset is not map-style, or if its items are neither dicts nor tuples.
+    ValueError
+        If the dataset is empty, or if the names do not fit its items.
     """
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         advice = LOADER if hasattr(dataset, "dataset") else ""
         raise TypeError(NOT_MAP_STYLE.format(kind=type(dataset).__name__) + advice)
     if len(dataset) == 0:
-        raise ValueError(NO_ITEMS)
+        raise ValueError("The dataset has no samples.")
     items = Items(dataset)
     return {name: ItemRows(items, key) for name, key in _keys(items(np.array([0]))[0], names).items()}
 
 
 def _keys(item: Any, names: Sequence[str | None] | None) -> dict[str, Any]:
-    """What to look up in an item for each modality."""
+    """Key or position in an item for each modality."""
     if isinstance(item, Mapping):
         keys = {str(key): key for key in item}
-        wanted = list(keys) if names is None else list(names)
-        if any(name not in keys for name in wanted):
-            raise ValueError(WRONG_NAMES.format(names=wanted, keys=f"the keys {list(keys)}"))
-        return {str(name): keys[str(name)] for name in wanted}
+        modalities = list(keys) if names is None else list(names)
+        if any(name not in keys for name in modalities):
+            raise ValueError(WRONG_NAMES.format(names=modalities, keys=f"the keys {list(keys)}"))
+        return {str(name): keys[str(name)] for name in modalities}
     if not isinstance(item, (tuple, list)):
         raise TypeError(NOT_A_COLLECTION.format(kind=type(item).__name__))
     if names is not None and len(names) != len(item):
         raise ValueError(WRONG_NAMES.format(names=list(names), keys=f"{len(item)} entries"))
-    named = [f"modality_{i}" for i in range(1, len(item) + 1)] if names is None else names
-    return {str(name): position for position, name in enumerate(named) if name is not None}
+    names = [f"modality_{i}" for i in range(1, len(item) + 1)] if names is None else names
+    return {str(name): position for position, name in enumerate(names) if name is not None}
 
 
 def _array(value: Any) -> NDArray:

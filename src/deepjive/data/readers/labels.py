@@ -1,7 +1,8 @@
-"""Labels of samples from a table: found by the samples' names where there are any, in order otherwise.
+"""Labels of samples from a table, matched by the samples' names if both have names, and otherwise by order.
 
-Cohorts are seldom labelled throughout, and tables of patients seldom hold just those at hand: samples without a row get
-an empty label, and rows of other samples are ignored, with a warning each. Where no sample is found, it is an error.
+Cohorts are seldom labelled completely, and tables of participants often hold other participants too. Samples without a
+row therefore get an empty label, and rows of other samples are ignored; each case gives a warning. If the table has no
+row for any sample, this is an error.
 """
 
 from __future__ import annotations
@@ -20,46 +21,63 @@ if TYPE_CHECKING:
 
 LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
 CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
-NO_SUCH_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
 LABELS_MISSING = (
-    "{source} has no row for {count} of {n} samples, the first being {sample!r}. They are left out of what needs a "
-    "label."
+    "{source} has no row for {count} of {n} samples, the first being {sample!r}. Steps that need a label leave these "
+    "samples out."
 )
 LABELS_UNKNOWN = (
-    "{source} also names {count} that are not among the {n} samples at hand, the first being {sample!r}. They are "
-    "ignored."
+    "{source} also names samples that are not among the {n} samples of the data: {count} in all, the first being "
+    "{sample!r}. Their rows are ignored."
 )
 LABELS_OF_OTHERS = (
-    "{source} has no label for any of the {n} samples: its first row is of {given!r}, their first is {sample!r}. Name "
-    "the samples in its first column as the data do."
+    "{source} has no label for any of the {n} samples: its first row is of sample {given!r}, but the first sample "
+    "of the data is {sample!r}. Use the sample names of the data in the first column of the table."
 )
 LABELS_NUMBERED = (
-    "{source} has no row for {count} of {n} samples, the first being {sample!r}. The samples are numbered from 0, not "
-    "named, so that its rows may be numbered otherwise. Add a row for each; an empty cell is allowed where the label "
-    "is unknown."
+    "{source} has no row for {count} of {n} samples, the first being {sample!r}. The samples of the data are numbered "
+    "from 0 and have no names, so that the table may number them differently. Add a row for each sample; its cell may "
+    "be empty where the label is unknown."
 )
-LABELS_REPEATED = "{source} names sample {sample!r} more than once; keep one row of each sample."
 NAMES_NOT_FIRST = (
-    "{source}: column {column!r} holds the names of the samples, but is not the first, so that labels cannot be found "
-    "by name. Make it the first column."
+    "{source}: column {column!r} holds the names of the samples, but is not the first column, so that labels cannot be "
+    "matched by name. Make it the first column."
 )
 
 
 def labels_of_table(source: str, path: Path, key: str | None, samples: Any, n: int) -> NDArray:
-    """Labels from a table, see `deepjive.data.files.read_labels`.
+    """Read labels from a table.
 
     Parameters
     ----------
     source : str
-        What was asked for, for the errors.
+        The source as the user gave it, for the errors.
     path : Path
         The table.
     key : str or None
-        The column.
+        Name of the column; None if the table has only one.
     samples : sequence of str or None
-        Names of the samples.
+        Names of the samples; None matches labels by order.
     n : int
         Number of samples.
+
+    Returns
+    -------
+    array, shape (n,)
+        Numbers, or text that is empty where a label is missing.
+
+    Raises
+    ------
+    UnreadableError
+        If the table is damaged, lacks the column, names a sample more than once, or does not fit the samples.
+
+    Warns
+    -----
+    UserWarning
+        If samples have no row, or if rows are of other samples.
+
+    See Also
+    --------
+    deepjive.data.files.read_labels : Labels from any kind of file.
     """
     table = read_table(path)
     with reading(path):
@@ -78,7 +96,7 @@ def labels_of_table(source: str, path: Path, key: str | None, samples: Any, n: i
 
 
 def column_of(path: Path, table: pd.DataFrame, column: str | None) -> pd.Series:
-    """A column of a table by its name, or its only one."""
+    """Return a column of a table by its name, or the only column if the name is None."""
     columns = [str(name) for name in table.columns]
     if column is None and len(columns) != 1:
         if not columns:
@@ -88,34 +106,34 @@ def column_of(path: Path, table: pd.DataFrame, column: str | None) -> pd.Series:
         return table.index.to_series().reset_index(drop=True)
     column = columns[0] if column is None else column
     if column not in columns:
-        raise UnreadableError(NO_SUCH_COLUMN.format(path=path, column=column, columns=columns))
+        raise UnreadableError(f"{path} has no column {column!r}; its columns are {columns}.")
     return table.iloc[:, columns.index(column)]
 
 
 def _names_are_first(table: pd.DataFrame, column: str | None, samples: Any) -> bool:
-    """Whether a first column that does not say so names the samples, such as a column of numbers."""
+    """Whether the first column names the samples although its header does not say so, as a column of numbers may."""
     if type(table.index).__name__ != "RangeIndex" or not table.shape[1] or str(table.columns[0]) == column:
         return False
     return _names_samples(table.iloc[:, 0], samples)
 
 
 def _names_samples(column: pd.Series, samples: Any) -> bool:
-    """Whether all samples are in a column, or all that it holds are samples, each once."""
+    """Whether a column holds all samples, or holds nothing but samples, each once."""
     names, known = column.astype(str), set(map(str, samples))
     return known <= set(names) or (len(names) > 0 and names.is_unique and set(names) <= known)
 
 
 def _check_names_first(source: str, table: pd.DataFrame, column: str | None, samples: Any) -> None:
-    """Raise if the samples are named by a column to which no one would look."""
+    """Raise an error if a column other than the first one names the samples."""
     if type(table.index).__name__ != "RangeIndex" and column != table.index.name:
         return
-    for position, other in enumerate(table.columns):
-        if str(other) != column and _names_samples(table.iloc[:, position], samples):
-            raise UnreadableError(NAMES_NOT_FIRST.format(source=source, column=str(other)))
+    for position, name in enumerate(table.columns):
+        if str(name) != column and _names_samples(table.iloc[:, position], samples):
+            raise UnreadableError(NAMES_NOT_FIRST.format(source=source, column=str(name)))
 
 
 def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple[NDArray, list[str]]:
-    """Labels of the samples, and what there is to say of rows that are lacking or ignored."""
+    """Labels of the samples, and warnings of samples without a row and of ignored rows."""
     notes: list[str] = []
     if samples is not None and type(series.index).__name__ != "RangeIndex":
         series, notes = _of_samples(source, series, [str(sample) for sample in samples])
@@ -128,19 +146,22 @@ def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple
 
 
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:
-    """Rows found by name, in the order of the samples and empty where there is none, and notes."""
+    """Rows in the order of the samples, matched by name and empty where there is none, and warnings."""
     n, series = len(samples), series.set_axis(series.index.astype(str))
-    of_sample = series.index.isin(samples)
-    others, found = series.index[~of_sample].unique(), series[of_sample]
-    if found.empty:
-        first = others[0] if len(others) else ""
+    is_of_sample = series.index.isin(samples)
+    other_names, matched = series.index[~is_of_sample].unique(), series[is_of_sample]
+    if matched.empty:
+        first = other_names[0] if len(other_names) else ""
         raise UnreadableError(LABELS_OF_OTHERS.format(source=source, n=n, given=first, sample=samples[0]))
-    repeated = found.index[found.index.duplicated()]
+    repeated = matched.index[matched.index.duplicated()]
     if len(repeated):
-        raise UnreadableError(LABELS_REPEATED.format(source=source, sample=repeated[0]))
-    lacking = [sample for sample in samples if sample not in found.index]
-    if lacking and samples == [str(i) for i in range(n)]:
-        raise UnreadableError(LABELS_NUMBERED.format(source=source, count=len(lacking), n=n, sample=lacking[0]))
-    named = ((LABELS_MISSING, lacking), (LABELS_UNKNOWN, others))
-    notes = [text.format(source=source, count=len(which), n=n, sample=which[0]) for text, which in named if len(which)]
-    return found.reindex(samples), notes
+        raise UnreadableError(f"{source} names sample {repeated[0]!r} more than once; keep one row of each sample.")
+    unlabelled = [sample for sample in samples if sample not in matched.index]
+    if unlabelled and samples == [str(i) for i in range(n)]:
+        raise UnreadableError(LABELS_NUMBERED.format(source=source, count=len(unlabelled), n=n, sample=unlabelled[0]))
+    notes = [
+        text.format(source=source, count=len(names), n=n, sample=names[0])
+        for text, names in ((LABELS_MISSING, unlabelled), (LABELS_UNKNOWN, other_names))
+        if len(names)
+    ]
+    return matched.reindex(samples), notes

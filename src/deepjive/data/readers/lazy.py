@@ -1,4 +1,4 @@
-"""Arrays whose rows are read when asked for."""
+"""Lazy arrays: rows are read from disk only when they are indexed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from numpy.typing import DTypeLike, NDArray
 
 SCATTERED = 32
 
-CUT_SHORT = "{path} is shorter than it was when it was opened. Restore the file, and open it again."
 NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
 
 
 class RowReader(ABC):
-    """An array of which only whole rows can be read; a subclass reads rows whose numbers rise.
+    """An array of which only whole rows can be read; a subclass reads rows in increasing order.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the whole array; the first axis is the samples.
     dtype : dtype
-        Type of the numbers read.
+        Type of the numbers.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -34,7 +33,7 @@ class RowReader(ABC):
 
     @abstractmethod
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
-        """Rows of rising numbers, none twice; shape (n_rows, ...)."""
+        """Rows in increasing order without repeats; shape (n_rows, ...)."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -51,14 +50,14 @@ class RowReader(ABC):
 
 
 class LazyRows:
-    """Some rows of an array on disk, read only when asked for.
+    """Some rows of an array on disk, read when they are indexed.
 
     Parameters
     ----------
     array : array-like with shape, dtype and indexing by sorted rows
         The whole array.
     indices : array of int, shape (n_selected,)
-        The rows that are selected, in any order.
+        Numbers of the selected rows, in any order.
     """
 
     def __init__(self, array: Any, indices: NDArray[np.intp]) -> None:
@@ -79,29 +78,29 @@ class LazyRows:
 
 
 class SparseRows(RowReader):
-    """A sparse matrix of which the rows that are read become dense.
+    """A sparse matrix whose rows are dense when they are read.
 
     Parameters
     ----------
     matrix : SciPy sparse matrix or array, shape (n_samples, n_features)
-        In memory.
+        A matrix in memory.
     """
 
     def __init__(self, matrix: Any) -> None:
         super().__init__(matrix.shape, matrix.dtype)
-        self._matrix = matrix.tocsr()  # rows of other formats are slow or none
+        self._matrix = matrix.tocsr()  # other formats read rows slowly or not at all
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         return self._matrix[rows].toarray()
 
 
 class StoredSparseRows(RowReader):
-    """A sparse matrix on disk, compressed by rows: its numbers, their columns, and where each row begins.
+    """A sparse matrix on disk, compressed by rows: its numbers, their columns, and the start of each row.
 
     Parameters
     ----------
     group : mapping
-        With "data", "indices" and "indptr", as AnnData stores them in HDF5 and zarr.
+        Has the entries "data", "indices" and "indptr", as AnnData stores them in HDF5 and zarr.
     shape : tuple of int
         ``(n_samples, n_features)``.
     """
@@ -115,20 +114,20 @@ class StoredSparseRows(RowReader):
         for run, place in zip(runs_of(rows), np.flatnonzero(np.r_[True, np.diff(rows) > 1]), strict=True):
             first, last = int(self._starts[run.start]), int(self._starts[run.stop])
             lengths = np.diff(self._starts[run.start : run.stop + 1])
-            owners = place + np.repeat(np.arange(len(lengths)), lengths)
-            values[owners, self._group["indices"][first:last]] = self._group["data"][first:last]
+            row_of_number = place + np.repeat(np.arange(len(lengths)), lengths)
+            values[row_of_number, self._group["indices"][first:last]] = self._group["data"][first:last]
         return values
 
 
 class SpreadRows(RowReader):
-    """Rows of an array put in the places of other samples; 0 for the samples that it lacks.
+    """Rows of an array in the order of given samples; rows of samples that are not in the array are 0.
 
     Parameters
     ----------
     array : array-like, shape (n_rows, ...)
-        In memory or on disk.
+        An array in memory or on disk.
     places : array of int, shape (n_samples,)
-        For each sample its row in the array, -1 where it has none.
+        Row of each sample in the array; -1 for a sample that is not in the array.
     """
 
     def __init__(self, array: Any, places: NDArray[np.intp]) -> None:
@@ -137,20 +136,20 @@ class SpreadRows(RowReader):
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         places = self._places[rows]
-        there = places >= 0
+        exists = places >= 0
         values = np.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
-        values[there] = read_rows(self._array, places[there])
+        values[exists] = read_rows(self._array, places[exists])
         return values
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """An array whose samples, and perhaps features, have names.
+    """An array whose samples have names; its features may have names too.
 
     Attributes
     ----------
     array : array-like, shape (n_samples, ...)
-        In memory or on disk.
+        An array in memory or on disk.
     index : pandas.Index, length n_samples
         Names of the samples.
     features : array of str or None
@@ -162,19 +161,19 @@ class LabelledRows:
     features: NDArray[np.str_] | None = None
 
     def reordered(self, index: Any) -> LabelledRows:
-        """The same samples in another order, or others of which those that are not there have rows of zeros."""
+        """Return the rows of the samples in an index; samples that are not in the array have rows of zeros."""
         places = self.index.get_indexer(index)
         array = SpreadRows(self.array, places) if (places < 0).any() else select_rows(self.array, places)
         return LabelledRows(array, index, self.features)
 
 
 def in_memory(array: Any) -> bool:
-    """Whether an array is whole in memory."""
+    """Return whether an array is completely in memory."""
     return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
 
 
 def forget(array: Any) -> None:
-    """Give back the memory that rows read from a mapped file have taken; they are read again when they are needed."""
+    """Release the memory of rows that were read from a mapped file; they are read again when they are needed."""
     while isinstance(array, LazyRows):
         array = array.array
     pages = getattr(array, "_mmap", None)
@@ -183,7 +182,26 @@ def forget(array: Any) -> None:
 
 
 def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
-    """Turn an index, a slice, or an array of int or bool into row numbers."""
+    """Convert an integer, a slice, or an array of int or bool to row numbers.
+
+    Parameters
+    ----------
+    key : int, slice or array of int or bool
+        The index along the first axis.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    array of int, shape (n_selected,)
+
+    Raises
+    ------
+    TypeError
+        If the key is a tuple or holds neither integers nor booleans.
+    IndexError
+        If a row does not exist, or if the key has more than one axis.
+    """
     if isinstance(key, (int, np.integer)):
         key = [key]
     if isinstance(key, tuple):
@@ -201,7 +219,7 @@ def row_numbers(key: Any, n: int) -> NDArray[np.intp]:
 
 
 def runs_of(rows: NDArray[np.intp]) -> list[slice]:
-    """Rising row numbers as slices of consecutive ones.
+    """Convert increasing row numbers to slices of consecutive rows.
 
     Examples
     --------
@@ -213,7 +231,7 @@ def runs_of(rows: NDArray[np.intp]) -> list[slice]:
 
 
 def select_rows(array: Any, indices: NDArray[np.intp]) -> Any:
-    """Select rows without reading them, unless they are in memory already."""
+    """Select rows by number; rows on disk are not read."""
     if in_memory(array):
         return array[indices]
     if isinstance(array, LazyRows):
@@ -222,27 +240,25 @@ def select_rows(array: Any, indices: NDArray[np.intp]) -> Any:
 
 
 def read_rows(array: Any, indices: Any) -> NDArray:
-    """Read rows in the order asked for; stores on disk want them sorted and without repeats."""
+    """Read rows in any order, with repeats; the store itself is read in increasing order without repeats."""
     if in_memory(array) or isinstance(array, LazyRows):
         return np.asarray(array[indices])
-    wanted = row_numbers(indices, array.shape[0])
-    if len(wanted) and np.array_equal(wanted, np.arange(wanted[0], wanted[0] + len(wanted))):
-        return np.asarray(array[int(wanted[0]) : int(wanted[0]) + len(wanted)])
+    rows = row_numbers(indices, array.shape[0])
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return np.asarray(array[int(rows[0]) : int(rows[0]) + len(rows)])
     if isinstance(array, np.memmap):
-        return _scattered_rows(array, wanted)
-    ordered, position = np.unique(wanted, return_inverse=True)
+        return _scattered_rows(array, rows)
+    ordered, position = np.unique(rows, return_inverse=True)
     return np.asarray(array[ordered])[position]
 
 
 def _scattered_rows(array: np.memmap, rows: NDArray[np.intp]) -> NDArray:
-    """Rows of a mapped file, read from the file itself: with each that is mapped the system maps much around it."""
+    """Rows of a mapped file, read from the file itself, because mapping one row maps many pages around it."""
     values = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
     file = _reopened(array) if values.size else None
     if file is not None:
         try:
-            for row, place in zip(rows.tolist(), values.reshape(len(rows), -1).view(np.uint8), strict=True):
-                if os.preadv(file, [place.data], array.offset + row * place.size) < place.size:
-                    raise OSError(CUT_SHORT.format(path=array.filename))
+            _read_rows_of_file(file, array, rows, values)
         finally:
             os.close(file)
         return values
@@ -252,16 +268,25 @@ def _scattered_rows(array: np.memmap, rows: NDArray[np.intp]) -> NDArray:
     return values
 
 
+def _read_rows_of_file(file: int, array: np.memmap, rows: NDArray[np.intp], values: NDArray) -> None:
+    """Fill `values` (n_rows, ...) with rows of an open file."""
+    for row, content in zip(rows.tolist(), values.reshape(len(rows), -1).view(np.uint8), strict=True):
+        if os.preadv(file, [content.data], array.offset + row * content.size) < content.size:
+            raise OSError(
+                f"{array.filename} is shorter than it was when it was opened. Restore the file, and open it again."
+            )
+
+
 def remember_file(array: np.memmap, file: IO[bytes]) -> np.memmap:
-    """Note which file a new map is of, so that its rows may be read from the file as long as that is the same one."""
+    """Store the identity of the file in its new map, so that rows are read from the file only while it is the same."""
     array.file_number = _number_of(file.fileno())  # type: ignore[attr-defined]
     return array
 
 
 def _reopened(array: np.memmap) -> int | None:
-    """The file that is mapped, opened anew; None if it is no longer there or another, or its rows are not in one piece.
+    """Open the mapped file again; None if it is gone, if it is another file, or if its rows are not contiguous.
 
-    Parts of maps do not have the number, and stay mapped.
+    Slices of a map do not have the file's identity, and their rows are read through the map.
     """
     number = getattr(array, "file_number", None)
     if number is None or array.filename is None or not hasattr(os, "preadv") or not array.flags.c_contiguous:
@@ -277,5 +302,6 @@ def _reopened(array: np.memmap) -> int | None:
 
 
 def _number_of(file: int) -> tuple[int, int]:
+    """Device and inode of an open file."""
     status = os.fstat(file)
     return status.st_dev, status.st_ino

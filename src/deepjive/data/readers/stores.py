@@ -1,7 +1,8 @@
-"""Chunked stores: HDF5 files and zarr folders, of which only the rows asked for are read.
+"""Chunked stores: HDF5 files and zarr folders, of which only the requested rows are read.
 
-A zarr array of version 2 may name "pickle" as a filter, and an HDF5 data set may lie in another file. So the codecs
-are compared with a list of those that only compress, and whatever leads out of the HDF5 file is refused.
+A zarr array of version 2 may use the filter "pickle", which runs code. The reader therefore allows only a list of
+codecs that compress. An HDF5 data set may lie in another file. The reader therefore refuses links and data outside
+the file.
 """
 
 from __future__ import annotations
@@ -33,16 +34,14 @@ MANY_ROWS = 8
 
 WRONG_CODEC = (
     "{path} is stored with the codec {codec!r}, which is not among those that only compress numbers {known}. "
-    "Write the array again without it."
+    "Write the array again without this codec."
 )
 LINKED = "{path} does not hold {key!r} itself but a link or another file's data. Copy the data into one file."
-ENDLESS = "{path} holds more than {most} groups and arrays, or a group that holds itself, which no data do."
-VANISHED = "{path} is no longer there, or no longer an array."
 NOT_NUMBERS = "{path}: {key!r} holds {dtype}, but numbers are expected (float or integer)."
 
 
 class HDF5Rows(RowReader):
-    """A data set of an HDF5 file; each process opens the file for itself.
+    """A data set of an HDF5 file; each process opens its own copy of the file.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ class HDF5Rows(RowReader):
             _check_sizes(path, self, dataset.chunks or ())
 
     def __getitem__(self, key: Any) -> NDArray:
-        if isinstance(key, tuple):  # a region, as the linear estimators read
+        if isinstance(key, tuple):  # a region of samples and features, for the linear estimators
             with reading(self._path):
                 return np.asarray(self._dataset()[key])
         return super().__getitem__(key)
@@ -107,7 +106,7 @@ class ZarrRows(RowReader):
             _check_sizes(path, self, self._array.chunks)
 
     def __getitem__(self, key: Any) -> NDArray:
-        if isinstance(key, tuple):  # a region, as the linear estimators read
+        if isinstance(key, tuple):  # a region of samples and features, for the linear estimators
             with reading(self._path):
                 return np.asarray(self._array[key])
         return super().__getitem__(key)
@@ -115,13 +114,26 @@ class ZarrRows(RowReader):
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         runs = runs_of(rows)
         with reading(self._path):
-            if not _is_array(self._path):  # chunks that are not there are zeros to zarr
-                raise FileNotFoundError(VANISHED.format(path=self._path))
+            if not _is_array(self._path):  # zarr would read missing chunks as zeros
+                raise FileNotFoundError(f"{self._path} is no longer there, or no longer an array.")
             return np.asarray(self._array[runs[0]] if len(runs) == 1 else self._array.oindex[rows])
 
 
 def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
-    """Open one data set of an HDF5 file; `key` may be None where it holds only one of at least two axes."""
+    """Open one data set of an HDF5 file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str or None
+        Name of the data set; None if the file holds only one data set of numbers with at least two axes.
+
+    Raises
+    ------
+    UnreadableError
+        If the file is damaged, or if the data set does not exist, holds no numbers, or lies in another file.
+    """
     h5py = optional("h5py", f"Reading {path.name}")
     with reading(path), h5py.File(path, "r") as file:
         if key is None:
@@ -131,13 +143,13 @@ def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
 
 
 def check_hdf5(path: Path) -> None:
-    """Refuse an HDF5 file that another library is to read as a whole, if it leads out of itself or claims too much.
+    """Check an HDF5 file before another library reads all of it.
 
     Raises
     ------
     UnreadableError
-        If it holds a link to another file or data that lie in one, holds itself, or claims far more numbers than its
-        size makes likely; an array counts as often as it is linked to, since it is read as often.
+        If the file links to another file or has data in one, if a group contains itself, or if the file claims far more
+        numbers than its size makes likely. An array counts once for every link to it, because it is read once for each.
     """
     h5py = optional("h5py", f"Reading {path.name}")
     with reading(path), h5py.File(path, "r") as file:
@@ -150,16 +162,29 @@ def check_hdf5(path: Path) -> None:
 
 
 def read_zarr(path: Path, key: str | None) -> ZarrRows:
-    """Open one array of a zarr folder; `key` may be None where the folder is an array or holds only one."""
+    """Open one array of a zarr folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    key : str or None
+        Name of the array; None if the folder is an array or holds only one.
+
+    Raises
+    ------
+    UnreadableError
+        If the folder is damaged, uses a codec that is not allowed, or does not hold the array.
+    """
     if _is_array(path) and key is None:
         return ZarrRows(path)
-    found = sorted({file.parent for name in ("zarr.json", ".zarray") for file in path.rglob(name)})[:MOST_ARRAYS]
-    keys = [folder.relative_to(path).as_posix() for folder in found if folder != path and _is_array(folder)]
+    folders = sorted({file.parent for name in ("zarr.json", ".zarray") for file in path.rglob(name)})[:MOST_ARRAYS]
+    keys = [folder.relative_to(path).as_posix() for folder in folders if folder != path and _is_array(folder)]
     return ZarrRows(path / choose(path, keys, None if key is None else key.strip("/")))
 
 
 def _check_sizes(path: Path, array: RowReader, chunks: tuple[int, ...]) -> None:
-    """Refuse sizes that a store can claim for nothing, since chunks that were not written take no place."""
+    """Raise an error for impossible sizes; a store can claim them because unwritten chunks take no space."""
     if not array.shape or array.shape[0] > MOST_SAMPLES:
         raise UnreadableError(UNREADABLE.format(path=path, reason=f"an array of shape {array.shape} holds no samples"))
     for shape, what in ((array.shape[1:], "a sample"), (chunks, "a chunk")):
@@ -167,45 +192,55 @@ def _check_sizes(path: Path, array: RowReader, chunks: tuple[int, ...]) -> None:
 
 
 def _datasets(h5py: Any, file: Any) -> list[str]:
-    found: list[str] = []
+    """Names of the data sets of numbers with at least two axes."""
+    names: list[str] = []
 
     def visit(name: str, item: Any) -> bool | None:
         if isinstance(name, str) and isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub" and item.ndim > 1:
-            found.append(name)
-        return len(found) >= MOST_ARRAYS or None
+            names.append(name)
+        return len(names) >= MOST_ARRAYS or None
 
     file.visititems(visit)
-    return found
+    return names
 
 
 def _items_of(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
-    """All that links in an HDF5 file lead to, as often as they do; soft links last, when none leads out of it."""
-    links: list[tuple[Any, str, set[int]]] = [(file, name, {_address(h5py, file)}) for name in file]
-    soft: list[tuple[Any, str, set[int]]] = []
-    found = 0
-    while links or soft:
-        from_soft = not links
-        group, name, within = (links or soft).pop()
-        link, full = group.get(name, getlink=True), f"{group.name}/{name}".lstrip("/")
+    """The target of every link in an HDF5 file, once for each link.
+
+    Soft links are followed last, when it is known that no hard link leads out of the file. Each link is kept with the
+    addresses of the groups around it, so that a group that contains itself is recognized.
+    """
+    hard_links: list[tuple[Any, str, set[int]]] = [(file, name, {_address(h5py, file)}) for name in file]
+    soft_links: list[tuple[Any, str, set[int]]] = []
+    n_targets = 0
+    while hard_links or soft_links:
+        is_soft = not hard_links
+        group, name, outer_groups = (hard_links or soft_links).pop()
+        link, full_name = group.get(name, getlink=True), f"{group.name}/{name}".lstrip("/")
         if isinstance(link, h5py.ExternalLink):
-            raise UnreadableError(LINKED.format(path=path, key=full))
-        if isinstance(link, h5py.SoftLink) and not from_soft:
-            soft.append((group, name, within))
+            raise UnreadableError(LINKED.format(path=path, key=full_name))
+        if isinstance(link, h5py.SoftLink) and not is_soft:
+            soft_links.append((group, name, outer_groups))
             continue
-        item, found = group.get(name), found + 1
-        address = _address(h5py, item) if isinstance(item, h5py.Group) else None
-        if found > MOST_LINKS or address in within:
-            raise UnreadableError(ENDLESS.format(path=path, most=MOST_LINKS))
+        target, n_targets = group.get(name), n_targets + 1
+        address = _address(h5py, target) if isinstance(target, h5py.Group) else None
+        if n_targets > MOST_LINKS or address in outer_groups:
+            raise UnreadableError(
+                f"{path} holds more than {MOST_LINKS} groups and arrays, or a group that contains itself. "
+                "Only a damaged or hostile file does this."
+            )
         if address is not None:
-            links += [(item, inner, {*within, address}) for inner in item]
-        yield full, item
+            hard_links += [(target, inner, {*outer_groups, address}) for inner in target]
+        yield full_name, target
 
 
 def _address(h5py: Any, group: Any) -> int:
+    """Place of a group in its file, which is the same for all links to it."""
     return int(h5py.h5o.get_info(group.id).addr)
 
 
 def _checked_dataset(path: Path, key: str) -> Any:
+    """A data set of numbers inside an HDF5 file; every part of its name must be a hard link."""
     h5py = optional("h5py", f"Reading {path.name}")
     file = h5py.File(path, "r")
     group = file
@@ -223,13 +258,13 @@ def _checked_dataset(path: Path, key: str) -> Any:
 
 
 def _check_inside(path: Path, key: str, dataset: Any) -> None:
-    """Refuse a data set whose numbers lie in another file."""
+    """Raise an error if the numbers of a data set lie in another file."""
     if dataset.is_virtual or dataset.external is not None:
         raise UnreadableError(LINKED.format(path=path, key=key))
 
 
 def _mapped(path: Path, dataset: Any) -> NDArray | None:
-    """The numbers of a data set that lies in its file as one piece, which many rows are read from much faster."""
+    """Map a contiguous data set, from which many rows are read much faster; None if it is not contiguous."""
     offset = dataset.id.get_offset()
     if offset is None or dataset.chunks is not None or dataset.file.userblock_size:
         return None
@@ -239,10 +274,12 @@ def _mapped(path: Path, dataset: Any) -> NDArray | None:
 
 
 def _is_array(folder: Path) -> bool:
+    """Whether a folder is a zarr array."""
     return (folder / ".zarray").is_file() or _metadata(folder / "zarr.json").get("node_type") == "array"
 
 
 def _metadata(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that describes a zarr array or group; empty if there is no file."""
     if not path.is_file():
         return {}
     with reading(path):
@@ -253,6 +290,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _check_codecs(path: Path) -> None:
+    """Raise an error if a zarr array uses a codec that is not in `CODECS`."""
     metadata = [_metadata(path / name) for name in (".zarray", "zarr.json")]
     for codec in (name for content in metadata for name in _codecs(content)):
         if str(codec).removeprefix("numcodecs.") not in CODECS:
@@ -260,7 +298,7 @@ def _check_codecs(path: Path) -> None:
 
 
 def _codecs(metadata: Any) -> list[Any]:
-    """Names of all codecs, also of those within codecs."""
+    """Names of all codecs, and of the codecs inside them."""
     names: list[Any] = []
     for key in ("filters", "compressor", "codecs", "index_codecs"):
         value = metadata.get(key) if isinstance(metadata, dict) else None

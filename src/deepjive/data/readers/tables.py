@@ -1,6 +1,7 @@
 """Tables: `.csv`, `.tsv` and `.parquet` files, and polars frames, as pandas data frames of numbers.
 
-A first column that holds text, has no header or is called "id", "sample", "subject_id" or the like names the samples.
+The first column names the samples if it holds text, has no header, or has a name such as "id", "sample" or
+"participant_id".
 """
 
 from __future__ import annotations
@@ -46,19 +47,35 @@ MORE_CELLS = (
 )
 NO_HEADER = (
     "{path} seems to have no header row: its first line holds {start} ... as a sample would. Add a first line that "
-    "names the columns; if these are their names, let a first column 'id' name the samples."
+    "names the columns. If the first line does name them, add a first column 'id' that names the samples."
 )
 NUMBERS_FIRST = (
-    "{path}: the first column {column!r} holds a different whole number in each row. It is read as a feature, and the "
-    "rows are taken in the order they have. If it names the samples, call it 'id'; if it is a feature, put a column "
-    "'id' that names the samples before it."
+    "{path}: the first column {column!r} holds a different whole number in each row. It is read as a feature, and rows "
+    "are matched by their order. If it names the samples, call it 'id'. If it is a feature, put a column 'id' that "
+    "names the samples before it."
 )
 SEPARATORS = {".csv": "commas", ".tsv": "tabs"}
-EMPTY_TABLE = "{path} has no column."
 
 
 def read_table(path: Path, *, text: bool = False) -> pd.DataFrame:
-    """Read a table, its samples' names as the index where it has them; all of it as text if that is wanted."""
+    """Read a table; its index holds the samples' names if the table has them.
+
+    Parameters
+    ----------
+    path : Path
+        A `.csv`, `.tsv` or `.parquet` file.
+    text : bool, default=False
+        Whether all cells are read as text.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    UnreadableError
+        If the table is damaged or has no header row.
+    """
     with reading(path):
         if path.suffix.lower() != ".parquet":
             return _named(_read_text(path, text), path)
@@ -67,7 +84,7 @@ def read_table(path: Path, *, text: bool = False) -> pd.DataFrame:
 
 
 def warn_of_numbers(path: Path | str, table: pd.DataFrame) -> None:
-    """Warn if the first column is not taken for the samples' names but, unlike others, could be just that."""
+    """Warn if the first column is read as a feature although, unlike other columns, it could name the samples."""
     import pandas as pd
 
     if table.shape[1] < 2 or len(table) < 2 or not isinstance(table.index, pd.RangeIndex):
@@ -78,7 +95,13 @@ def warn_of_numbers(path: Path | str, table: pd.DataFrame) -> None:
 
 
 def numbers_of(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """A table as floats; a column that is not of numbers is named."""
+    """Convert a table to floats.
+
+    Raises
+    ------
+    UnreadableError
+        If a column does not hold numbers; the message names the column.
+    """
     import pandas as pd
 
     if table.shape[1] == 0:
@@ -87,15 +110,15 @@ def numbers_of(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     for position, column in enumerate(table.columns):
         values = table.iloc[:, position]
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_complex_dtype(values):
-            text = pd.to_numeric(values, errors="coerce").isna() & values.notna()
-            example = str(values[text].iloc[0]) if text.any() else ""
+            is_text = pd.to_numeric(values, errors="coerce").isna() & values.notna()
+            example = str(values[is_text].iloc[0]) if is_text.any() else ""
             raise UnreadableError(TEXT_COLUMN.format(path=path, column=str(column), example=example[:40]))
     with reading(path):
         return table.astype(float)
 
 
 def from_polars(frame: Any) -> pd.DataFrame:
-    """A polars frame as a pandas frame, by the same rule for the names of samples as files."""
+    """Convert a polars frame to a pandas frame, with the rule of files for the samples' names."""
     import pandas as pd
 
     frame = frame.collect() if hasattr(frame, "collect") else frame
@@ -105,13 +128,14 @@ def from_polars(frame: Any) -> pd.DataFrame:
 
 
 def _read_text(path: Path, text: bool) -> pd.DataFrame:
+    """Read a `.csv` or `.tsv` file; names of samples keep leading zeros."""
     import pandas as pd
 
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     header, row = _first_lines(path, separator)
     if _is_data(header):
         raise UnreadableError(NO_HEADER.format(path=path, start=", ".join(header[:3])))
-    if header and len(row) > len(header) + 1:  # pandas would take all that is before the last cells for names
+    if header and len(row) > len(header) + 1:  # pandas would read all cells before the last ones as names
         words = SEPARATORS[".tsv" if separator == "\t" else ".csv"]
         raise UnreadableError(MORE_CELLS.format(path=path, columns=len(header), cells=len(row), separator=words))
     if text:
@@ -121,7 +145,7 @@ def _read_text(path: Path, text: bool) -> pd.DataFrame:
 
 
 def _first_lines(path: Path, separator: str) -> tuple[list[str], list[str]]:
-    """Cells of the first two lines that are not blank, as they stand in the file."""
+    """Cells of the first two lines that are not blank, as text."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = (row for row in csv.reader(file, delimiter=separator) if len(row) > 1 or "".join(row).strip())
         return next(rows, []), next(rows, [])
@@ -136,11 +160,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _named(table: pd.DataFrame, path: Path | None) -> pd.DataFrame:
-    """The table with its first column as the index, if that names the samples."""
+    """The table with its first column as the index, if the first column names the samples."""
     import pandas as pd
 
     if table.shape[1] == 0:
-        raise UnreadableError(EMPTY_TABLE.format(path=path or "The frame"))
+        raise UnreadableError(f"{path or 'The frame'} has no column.")
     if not isinstance(table.index, pd.RangeIndex):
         return table
     first, values = table.columns[0], table.iloc[:, 0]
@@ -159,7 +183,7 @@ def _could_be_names(values: pd.Series) -> bool:
 
 
 def _is_data(header: Sequence[str]) -> bool:
-    """Whether the first line is a row of data; 0, 1, 2 ... and rising numbers such as wavelengths are names."""
+    """Whether the first line is a row of data; 0, 1, 2 ... and increasing numbers such as wavelengths are names."""
     if not header or _is_sample_column(header[0]):
         return False
     unnamed, values = not header[0].strip(), [_number(cell) for cell in header]
@@ -167,14 +191,14 @@ def _is_data(header: Sequence[str]) -> bool:
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(values) or all(map(math.isnan, numbers)):
         return False
-    whole, rising = all(number.is_integer() for number in numbers), bool(np.all(np.diff(numbers) > 0))
-    if unnamed and whole and len(set(numbers)) == len(numbers):
+    are_whole, increase = all(number.is_integer() for number in numbers), bool(np.all(np.diff(numbers) > 0))
+    if unnamed and are_whole and len(set(numbers)) == len(numbers):
         return False
-    return not (rising and (whole or len(numbers) >= FEW))
+    return not (increase and (are_whole or len(numbers) >= FEW))
 
 
 def _number(cell: str) -> float | None:
-    """A cell as a number, not a number where it is empty; None for text."""
+    """A cell as a number; NaN if it is empty, and None if it is text."""
     text = cell.strip().lower()
     if text in MISSING:
         return math.nan

@@ -204,12 +204,12 @@ def linear_fit(data: Modalities, seed: int, draws: int = 1000, signal_ranks: Map
     With `draws` of each bound, and with signal ranks that are known.
     """
     if signal_ranks is not None:
-        return AJIVE(signal_ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
+        return AJIVE(signal_ranks=signal_ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
     linear = AJIVE(n_wedin=draws, n_random=draws, random_state=seed).fit(data)
     if all(linear.signal_ranks_.values()):
         return linear
     ranks = {name: max(1, rank) for name, rank in linear.signal_ranks_.items()}
-    return AJIVE(ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
+    return AJIVE(signal_ranks=ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
 
 
 def halved(data: Modalities, name: str, seed: int) -> Modalities:
@@ -313,7 +313,14 @@ def _size(linear: AJIVE, name: str) -> float:
 
 def _like(linear: AJIVE) -> AJIVE:
     """An unfitted AJIVE of the same signal and joint ranks."""
-    return AJIVE(linear.signal_ranks_, linear.joint_rank_, 0, n_wedin=0, n_random=0, random_state=0)
+    return AJIVE(
+        signal_ranks=linear.signal_ranks_,
+        joint_rank=linear.joint_rank_,
+        individual_ranks=0,
+        n_wedin=0,
+        n_random=0,
+        random_state=0,
+    )
 
 
 def _sampled(data: Modalities, seed: int) -> Modalities:

@@ -104,7 +104,16 @@ def _fitted(cell: Cell, seen: Synthetic) -> Any:
     fits = []
     for rank in ranks:
         own = rank if len(ranks) > 1 else settings["individual_ranks"]
-        fits.append(AJIVE(rank + own, rank, own, n_wedin=0, n_random=0, random_state=cell.seed).fit(seen.data))
+        fits.append(
+            AJIVE(
+                signal_ranks=rank + own,
+                joint_rank=rank,
+                individual_ranks=own,
+                n_wedin=0,
+                n_random=0,
+                random_state=cell.seed,
+            ).fit(seen.data)
+        )
     return max(fits, key=lambda fit: sum(_recovered(fit, seen)))
 
 
