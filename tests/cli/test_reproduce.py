@@ -5,8 +5,8 @@ import pytest
 
 from deepjive.cli import reproduce
 from deepjive.experiments.cells import Cell
-from deepjive.experiments.digits.paired_digits import LABELS, STUDIES
-from deepjive.experiments.digits.paired_methods import METHODS
+from deepjive.experiments.digits.study import LABELS, STUDIES
+from deepjive.experiments.digits.methods import METHODS
 from deepjive.experiments.synthetic import study as synthetic_study
 
 

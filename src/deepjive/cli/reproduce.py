@@ -149,7 +149,7 @@ def mnist(
 
     from deepjive.experiments.cells import measured
     from deepjive.experiments.digits.page import write_page
-    from deepjive.experiments.digits.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
+    from deepjive.experiments.digits.study import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
 
     given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}

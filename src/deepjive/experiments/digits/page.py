@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepjive.experiments.cells import Cell
-from deepjive.experiments.digits.paired_digits import SHUFFLED, Figures, Sources, deep_settings, pairs_of
+from deepjive.experiments.digits.study import SHUFFLED, Figures, Sources, deep_settings, pairs_of
 from deepjive.report import Table
 from deepjive.report.examples import examples
 from deepjive.report.figures import scores_scatter

@@ -7,7 +7,7 @@ import pytest
 
 from deepjive.evaluation.cross_prediction import cross_prediction
 from deepjive.experiments.digits.data.rotation import turned
-from deepjive.experiments.digits.turning import explained_by_turning, explained_in_windows, scores_over_turns
+from deepjive.experiments.digits.rotation_angle import explained_by_turning, explained_in_windows, scores_over_turns
 
 N = 60
 

@@ -33,8 +33,8 @@ from deepjive.experiments.digits.data.mnist import DigitImages, load_digit_image
 from deepjive.experiments.digits.data.overlay import overlay
 from deepjive.experiments.digits.data.pairs import PairedSplits, rotated, same_class, shuffled_pairs
 from deepjive.experiments.digits.data.spoken import image_sound
-from deepjive.experiments.digits.paired_methods import IDENTITIES, METHODS, Fitted, PairScores, fit_method
-from deepjive.experiments.digits.turning import explained_by_turning, explained_in_windows, scores_over_turns
+from deepjive.experiments.digits.methods import IDENTITIES, METHODS, Fitted, PairScores, fit_method
+from deepjive.experiments.digits.rotation_angle import explained_by_turning, explained_in_windows, scores_over_turns
 
 STUDIES = ("noisy", "leakage", "overlay", "sound", "rotated")
 OVERLAYS = ("sum", "maximum", "inverted")
@@ -163,7 +163,7 @@ def deep_settings(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("networks") not in ("mixed", "deeper"):
         return dict(settings)
     from deepjive.deep.networks import Decoder, Encoder
-    from deepjive.experiments.digits.digit_networks import DeeperEncoder
+    from deepjive.experiments.digits.networks import DeeperEncoder
 
     dropout, deeper = settings.get("dropout", 0.0), settings["networks"] == "deeper"
 
@@ -296,7 +296,7 @@ def _told(fitted: Fitted, pairs: PairedSplits, _: Sources) -> Figures:
 
 def _labelled(cell: Cell, pairs: PairedSplits) -> Figures:
     """Errors of encoders that were told the digits: what can be hoped for from the same ones without."""
-    from deepjive.experiments.digits.digit_networks import labelled_error
+    from deepjive.experiments.digits.networks import labelled_error
 
     (train, _, test), named = _splits(pairs), "digit error, {} image, by an encoder trained on digits"
     return {
