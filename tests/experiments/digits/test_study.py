@@ -12,6 +12,7 @@ from deepjive.experiments.digits import study
 from deepjive.experiments.digits.data.folders import VARIABLE
 from deepjive.experiments.digits.data.mnist import load_digit_images
 from deepjive.experiments.digits.data.pairs import PairedSplits, same_class
+from deepjive.experiments.digits.methods import METHODS, fit_method
 from deepjive.experiments.digits.networks import labelled_error
 from deepjive.experiments.digits.study import (
     QUICK,
@@ -23,7 +24,6 @@ from deepjive.experiments.digits.study import (
     pairs_of,
     run_cell,
 )
-from deepjive.experiments.digits.methods import METHODS, fit_method
 
 SMALL = Budget(500, 1, 1, 1, 1, (0.1,), (2,))
 NOWHERE = Sources()
@@ -106,7 +106,7 @@ def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_p
     expected = {
         "noisy": "digit error, joint of turned",
         "overlay": "R2 joint, first",
-        "rotated": "digit right, linear classifier, individual of turned",
+        "rotated": "digit accuracy, linear classifier, individual of turned",
     }
     assert expected[study] in figures
     assert all(np.isfinite(value) for value in figures.values())
