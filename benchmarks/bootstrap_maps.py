@@ -35,7 +35,7 @@ from deepjive.evaluation.bootstrap_maps import BootstrapMap, BootstrapMaps, boot
 from deepjive.evaluation.covariation import false_discovery
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.refit import quietly
-from deepjive.experiments.cells import Cell, measured
+from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging.grid import mni_grid, sphere_distance
 
 NAMES = ("mri", "pet")
@@ -205,7 +205,7 @@ def main() -> None:
     if options.cohorts:
         pooled = {**data, "third": 0, "pool": options.seeds}
         cells = [Cell(row, options.method, seed, pooled, {**model, "what": row}) for seed in range(options.cohorts)]
-    found = measured(
+    found = measure_cells(
         cells,
         lambda cell: how(cell, options.out),
         options.out,

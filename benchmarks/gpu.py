@@ -38,7 +38,7 @@ from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import Scaling
 from deepjive.deep.training.objective import RefinementPhase
 from deepjive.deep.training.steps import FIRST, RecordedSteps, Steps
-from deepjive.experiments.digits.paired_digits import deep_settings
+from deepjive.experiments.digits.study import deep_settings
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
 PRECISIONS = ("32-true", "bf16-mixed")

@@ -5,8 +5,8 @@ import pytest
 
 from deepjive.cli import reproduce
 from deepjive.experiments.cells import Cell
-from deepjive.experiments.digits.paired_digits import LABELS, STUDIES
-from deepjive.experiments.digits.paired_methods import METHODS
+from deepjive.experiments.digits.methods import METHODS
+from deepjive.experiments.digits.study import LABELS, STUDIES
 from deepjive.experiments.synthetic import study as synthetic_study
 
 
@@ -53,7 +53,11 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
     assert result.exit_code == 0, result.output
     assert "scikit-learn's digits" in result.stdout
     page = (tmp_path / "run" / "report.html").read_text()
-    for words_on_page in ("More individual scores than needed", "these figures are not results", "what each joint"):
+    for words_on_page in (
+        "More individual scores than needed",
+        "these figures are not results",
+        "effect of each joint",
+    ):
         assert words_on_page in page
     with (tmp_path / "run" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -41,7 +41,9 @@ def demo(
     runs.prepare(out, overwrite=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = demonstrate(pairs, seed=seed, say=show.line, max_epochs=max_epochs, verbose=1)
+        found = demonstrate(
+            pairs, seed=seed, progress=lambda *step: show.line(step[-1]), max_epochs=max_epochs, verbose=1
+        )
     accuracies = [(name, size, f"{accuracy:.1%}") for name, size, accuracy in found.accuracies]
     predicted = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in found.predicted_variance]
     evidence = [

@@ -16,7 +16,7 @@ from deepjive.cli.help import PlainCommand, PlainGroup
 from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
-    from deepjive.experiments.cells import OnCell
+    from deepjive.progress import Progress as OnCell
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -89,7 +89,7 @@ def synthetic(
 
     Every measurement is kept as soon as it is done, so that an interrupted run goes on where it was.
     """
-    from deepjive.experiments.cells import measured
+    from deepjive.experiments.cells import measure_cells
     from deepjive.experiments.synthetic.page import write_synthetic
     from deepjive.experiments.synthetic.study import COLUMNS, MAIN_COLUMNS, PARTS, example, measure, plan, tables
     from deepjive.persistence import write_atomically
@@ -99,7 +99,7 @@ def synthetic(
     cells = plan(parts, quick, seeds)
     out.mkdir(parents=True, exist_ok=True)
     with cells_shown() as on_cell:
-        found = measured(cells, measure, out / "cells", on_cell, jobs)
+        found = measure_cells(cells, measure, out / "cells", jobs=jobs, progress=on_cell)
         on_cell(len(cells), len(cells), "drawing an example")
         drawn = example(quick) if "recovery" in parts else None
     for name, of_part in tables(cells, found, MAIN_COLUMNS).items():
@@ -147,9 +147,9 @@ def mnist(
     """
     from dataclasses import replace
 
-    from deepjive.experiments.cells import measured
+    from deepjive.experiments.cells import measure_cells
     from deepjive.experiments.digits.page import write_page
-    from deepjive.experiments.digits.paired_digits import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
+    from deepjive.experiments.digits.study import QUICK, STUDIES, Budget, Sources, cells_of, images_of, run_cell
 
     given = {"pairs": pairs, "seeds": seeds, "max_epochs": max_epochs, "sound_epochs": sound_epochs}
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -165,7 +165,9 @@ def mnist(
         raise typer.BadParameter(NO_FIT.format(studies=", ".join(studies), methods=", ".join(methods)))
     out.mkdir(parents=True, exist_ok=True)
     with cells_shown() as on_cell:
-        found = measured(cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", on_cell, jobs)
+        found = measure_cells(
+            cells, lambda cell: run_cell(cell, sources, out / "models"), out / "cells", jobs=jobs, progress=on_cell
+        )
     note = QUICK_NOTE.format(pairs=budget.pairs) if quick else ""
     tables, page = write_page(out, cells, found, sources, command_of(context), note)
     for table in tables:
