@@ -38,6 +38,7 @@ from deepjive.cli.parameters import (
     same_parameters,
 )
 from deepjive.deep.choices import IdentityName, ObjectiveName, OrthogonalityName
+from deepjive.progress import progress_bar
 
 INTERRUPTED = (
     "Training was interrupted. The run holds the best model until then. To continue: deepjive fit --resume {path}"
@@ -209,7 +210,7 @@ def fit(
     run = {name: value for name, value in options.items() if value}
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
-    _fit(model, data, out, run)
+    _fit(model, data, out, run, visible=not quiet)
     if not _is_first(model):
         return
     decomposition = model.decompose(data)
@@ -250,10 +251,12 @@ def _resumes(model: Any) -> bool:
     return has_fit_parameter(model, "resume")
 
 
-def _fit(model: Any, data: Any, out: Path, run: dict[str, Any]) -> None:
+def _fit(model: Any, data: Any, out: Path, run: dict[str, Any], *, visible: bool) -> None:
     """Fit, with a checkpoint in the run's folder if the estimator can resume from one."""
     if not _resumes(model):
-        model.fit(data)
+        with progress_bar(visible) as progress:
+            progress(0, None, f"Fitting {type(model).__name__}")
+            model.fit(data)
         return
     from deepjive.deep.training.checkpoint import FILE
 

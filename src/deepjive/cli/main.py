@@ -39,18 +39,18 @@ def deepjive(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Split modalities measured on the same samples: what varies together, what varies in one alone, what is left.
+    """Joint and individual variation of modalities that were measured on the same samples.
 
-    Begin with: deepjive fit -m NAME=FILE -m NAME=FILE --out RUN, then open RUN/report.html.
+    Start with: deepjive fit -m NAME=FILE -m NAME=FILE --out RUN, then open RUN/report.html.
     """
 
 
 PANELS = {
-    "Begin": (demo, ranks, fit),
+    "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Look at runs": (apply.report, compare, features),
+    "Examine runs": (apply.report, compare, features),
     "Scans": (preprocess,),
 }
 for panel, commands in PANELS.items():

@@ -1,4 +1,4 @@
-"""What commands print: short tables, in colour on terminals only."""
+"""Output of commands: lines and short tables, in colour on terminals only."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from deepjive.decomposition import Decomposition
 
 
-FILE_WIDTH = 200  # columns, where what is printed goes to a file that has no width
+FILE_WIDTH = 200  # columns of output that goes to a file
 LONGEST_WORD = 16
 
 
 def line(text: str) -> None:
-    """Print one line, whole also where the terminal is narrow, so that paths can be copied."""
+    """Print one line without wrapping, so that paths can be copied from narrow terminals."""
     Console(highlight=False, soft_wrap=True).print(Text(text))
 
 
@@ -33,7 +33,7 @@ def note(text: str) -> None:
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table under a title; the first column is text, whose words stay whole, the others are numbers."""
+    """Print a table with a title; the first column is text, whose words are not broken, the others are numbers."""
     Console(highlight=False, soft_wrap=True).print(Text(title, style="bold"))
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     words = [len(word) for row in rows for word in one_line(row[0]).split()]
