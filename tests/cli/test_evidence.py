@@ -46,14 +46,14 @@ def test_report_measures_evidence_shows_it_and_keeps_it(fit, invoke, files):
     words = [*modalities(files), "--labels", f"{files}/labels.csv:group"]
     result = invoke("report", files / "run", *words, "--evidence")
     assert result.exit_code == 0, result.stderr
-    assert "Is anything joint?" in result.stdout
-    assert "group, told from scores" in result.stdout
+    assert "Test of joint variation" in result.stdout
+    assert "group predicted from scores" in result.stdout
     saved = json.loads((files / "run" / "evidence.json").read_text())
     assert (saved["method"], saved["n_fitted"], saved["n_held_out"]) == ("AJIVE", 56, 24)
     for again in ([], [invoke("report", files / "run", *modalities(files))]):
         assert all(one.exit_code == 0 for one in again)
         page = report.read_text()
-        assert "Is anything joint?" in page
+        assert "Test of joint variation" in page
         assert NO_EVIDENCE not in page
 
 

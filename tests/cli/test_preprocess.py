@@ -28,7 +28,7 @@ def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
     result = invoke(*words)
     assert result.exit_code == 1
     text = " ".join(result.output.split())
-    assert "4 subjects: 2 good, 0 flagged, 2 failed" in text
+    assert "4 participants: 2 good, 0 flagged, 2 failed" in text
     for word in ("sub-3_ses-M00: failed", "sub-4_ses-M00: failed", "sub-1_ses-M00: done (anat and pet)"):
         assert word in text
     assert "Failed: sub-4_ses-M00: " in text
