@@ -47,7 +47,7 @@ def p_values(method: str, strength: float, sets: int, seed: int) -> list[float]:
     if method == "AJIVE":
         model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=seed)
     else:
-        model = DeepJIVE(1, 1, identity=method, **BUDGET, random_state=seed)  # type: ignore[arg-type]
+        model = DeepJIVE(joint_rank=1, individual_ranks=1, identity=method, **BUDGET, random_state=seed)  # type: ignore[arg-type]
     model.fit(data[:N_FITTED])
     found, count = [], 99 if method == "merged" else 999
     for start in range(N_FITTED, len(data), N_HELD_OUT):
@@ -74,7 +74,9 @@ def healthy(runs: int, first: int) -> None:
     for seed in range(first, first + runs):
         nonlinear, identity = seed % 2 == 1, IDENTITIES[seed % 3]
         made = make_synthetic(700, (40, 30), noise=0.4, nonlinear=nonlinear, random_state=seed)
-        model = DeepJIVE(1, 1, identity=identity, max_epochs=120, random_state=seed).fit(made.data[:500])  # type: ignore[arg-type]
+        model = DeepJIVE(joint_rank=1, individual_ranks=1, identity=identity, max_epochs=120, random_state=seed).fit(
+            made.data[:500]
+        )  # type: ignore[arg-type]
         findings = diagnose(model, made.data[500:])
         loud += bool(findings)
         names = "; ".join(f"{finding.name}: {finding.seen}" for finding in findings) or "nothing"

@@ -238,7 +238,9 @@ def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
     models = {
         "AJIVE": dj.AJIVE(signal_ranks=2, joint_rank=1, n_wedin=2, n_random=2, random_state=0),
         "HeteroJIVE": dj.HeteroJIVE(signal_ranks=2, joint_rank=1),
-        "DeepJIVE": dj.DeepJIVE(1, 1, max_epochs=1, batch_size=2, networks="dense", random_state=0),
+        "DeepJIVE": dj.DeepJIVE(
+            joint_rank=1, individual_ranks=1, max_epochs=1, batch_size=2, networks="dense", random_state=0
+        ),
     }
     for name, model in models.items():
         model.fit(data).save(folder / "seed")

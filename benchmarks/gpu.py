@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deepjive.deep.estimator import DeepJIVE
 from deepjive.deep.runtime.launch import launched
+from deepjive.deep.runtime.settings import Runtime
 from deepjive.deep.training import training
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import Scaling
@@ -70,13 +71,13 @@ CASES = {
 
 def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tuple[Any, Callable[[], None]]:
     """The modules that the refinement phase trains, and what takes a step of it."""
-    settings = deep_settings({**case.settings, "precision": precision, "accelerator": accelerator})
-    model = DeepJIVE(case.joint, case.individual, random_state=0, **settings)
-    fabric = launched(accelerator, 1, 1, "auto", precision, None)
+    settings = deep_settings({**case.settings, "runtime": Runtime(precision=precision), "device": accelerator})
+    model = DeepJIVE(joint_rank=case.joint, individual_ranks=case.individual, random_state=0, **settings)
+    fabric = launched(accelerator, Runtime(precision=precision))
     torch.manual_seed(0)
     shapes = {"first": case.shape, "second": case.shape}
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
-    phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight)
+    phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight_)
     modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
     chosen = settings.TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
     module, optimizers = training._set_up(phase, modules, fabric, chosen)

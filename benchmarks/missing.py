@@ -86,8 +86,10 @@ def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[
         return models
 
     return {
-        "DeepJIVE exchange": lambda data: [DeepJIVE(1, 1, **settings).fit(data)],
-        "DeepJIVE explicit": lambda data: [DeepJIVE(1, 1, identity="explicit", **settings).fit(data)],
+        "DeepJIVE exchange": lambda data: [DeepJIVE(joint_rank=1, individual_ranks=1, **settings).fit(data)],
+        "DeepJIVE explicit": lambda data: [
+            DeepJIVE(joint_rank=1, individual_ranks=1, identity="explicit", **settings).fit(data)
+        ],
         "AJIVE, impute": lambda data: ajive(data, missing="impute"),
         "AJIVE, complete samples": lambda data: ajive(data[data.present.all(axis=1)]),
         "AJIVE, impute, one score": lambda data: ajive(data, (1,), missing="impute"),

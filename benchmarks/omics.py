@@ -52,7 +52,9 @@ def models(rank: int, individual: int, seed: int, identities: list[str]) -> dict
     deep = {"random_state": seed}
     return {
         **{
-            f"DeepJIVE {identity}, joint scores": DeepJIVE(rank, individual, identity=identity, **deep)
+            f"DeepJIVE {identity}, joint scores": DeepJIVE(
+                joint_rank=rank, individual_ranks=individual, identity=identity, **deep
+            )
             for identity in identities
         },
         "AJIVE, joint scores": AJIVE(
@@ -60,7 +62,9 @@ def models(rank: int, individual: int, seed: int, identities: list[str]) -> dict
         ),
         "PCA of the concatenation": Concatenation(rank),
         **{f"PCA of {name} alone": Concatenation(rank, names=(name,)) for name in NAMES},
-        **({"Separate autoencoders": SeparateAutoencoders(max(1, round(rank / 3)), **deep)} if identities else {}),
+        **(
+            {"Separate autoencoders": SeparateAutoencoders(ranks=max(1, round(rank / 3)), **deep)} if identities else {}
+        ),
     }
 
 

@@ -81,7 +81,7 @@ def found_by(method: str, made: Modalities, seed: int) -> tuple[int, ...]:
 
 def latents(made: Modalities, seed: int) -> dict[str, Any]:
     """Scores, each with the standard deviation of what it alone draws, as the latents of a linear autoencoder have."""
-    parts = SeparateAutoencoders(LATENTS, random_state=seed).fit(made).decompose(made)
+    parts = SeparateAutoencoders(ranks=LATENTS, random_state=seed).fit(made).decompose(made)
     scaled = {}
     for name, scores in parts.individual_scores.items():
         nothing = parts.render("individual", name, parts.joint_scores, 0.0 * scores)

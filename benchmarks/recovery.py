@@ -47,7 +47,9 @@ def ajive(made: Synthetic, nonlinear: bool, over: Over) -> list[float]:
 
 
 def deep(over: Over, **settings) -> DeepJIVE:
-    return DeepJIVE(**settings) if over is None else DeepJIVE(1 + over, 1 + over, **settings)
+    return (
+        DeepJIVE(**settings) if over is None else DeepJIVE(joint_rank=1 + over, individual_ranks=1 + over, **settings)
+    )
 
 
 def row(label: str, values: list[list[float]], seconds: float) -> str:

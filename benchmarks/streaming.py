@@ -64,13 +64,20 @@ def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
     """One fit, in a process of its own: its numbers as JSON."""
     import torch
 
-    from deepjive import DeepJIVE, Modalities
+    from deepjive import DeepJIVE, Modalities, Runtime
     from deepjive.deep.training.state import PhaseState
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     data = Modalities({path.stem: path for path in sorted(folder.iterdir())})
-    model = DeepJIVE(RANK, 0, batch_size=BATCH, max_epochs=epochs, memory_limit=memory_limit, random_state=0)
+    model = DeepJIVE(
+        joint_rank=RANK,
+        individual_ranks=0,
+        batch_size=BATCH,
+        max_epochs=epochs,
+        runtime=Runtime(memory_limit=memory_limit),
+        random_state=0,
+    )
     model.set_params(networks=networks)
     model.set_params(max_epochs=1).fit(data[: 2 * BATCH])
     before = peak()

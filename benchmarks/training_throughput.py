@@ -104,7 +104,7 @@ def bare(data, epochs: int, clock: Clock, passes: Passes) -> int:
     tensors = [torch.from_numpy(scaling.scaled(name, modalities.rows(name, rows))) for name in modalities.names]
     with timed(clock, "all"):
         settings._set_up(modalities.shapes, scaling, RANK, dict.fromkeys(modalities.names, RANK))
-        weights = settings.identity_weight, settings.orthogonality_weight
+        weights = settings.identity_weight, settings.orthogonality_weight_
         for phase in phases_of(settings.objective, settings.network_, *weights):
             passes[phase.name] = epochs
             with timed(clock, phase.name):

@@ -35,7 +35,9 @@ def main() -> None:
         phantom = make_phantom(options.subjects, options.voxel, folder=folder)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         start = time.process_time()
-        model = DeepJIVE(2, 4, max_epochs=1, batch_size=options.batch, learning_rate=1e-5, random_state=0)
+        model = DeepJIVE(
+            joint_rank=2, individual_ranks=4, max_epochs=1, batch_size=options.batch, learning_rate=1e-5, random_state=0
+        )
         model.fit(phantom.data)
         spent = time.process_time() - start
     steps = (options.subjects - max(2, round(0.1 * options.subjects))) // options.batch

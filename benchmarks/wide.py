@@ -39,7 +39,7 @@ def recovered(model, *samples: Synthetic) -> list[float]:
 
 def fitted(made: Synthetic, **settings) -> tuple[DeepJIVE, float]:
     started = time.process_time()
-    model = DeepJIVE(1, 1, random_state=0, **settings).fit(made.data)
+    model = DeepJIVE(joint_rank=1, individual_ranks=1, random_state=0, **settings).fit(made.data)
     return model, time.process_time() - started
 
 

@@ -22,7 +22,9 @@ def test_the_picture_of_the_readme_is_drawn(tmp_path: Path, monkeypatch: pytest.
     from deepjive.datasets.digits import load_paired_digits
 
     train, _ = load_paired_digits(100, 10, random_state=0)
-    dj.DeepJIVE(2, 2, networks="dense", max_epochs=1, random_state=0).fit(train.data).save(tmp_path / "run")
+    dj.DeepJIVE(joint_rank=2, individual_ranks=2, networks="dense", max_epochs=1, random_state=0).fit(train.data).save(
+        tmp_path / "run"
+    )
     example = runpy.run_path(str(EXAMPLES / "demo_picture.py"))
     drawn: list[np.ndarray] = []
 

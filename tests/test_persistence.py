@@ -568,7 +568,9 @@ def test_networks_that_do_not_fit_are_not_called_damage(data, tmp_path):
 
         return encoder, lambda shape, rank: torch.nn.Linear(rank, shape[0])
 
-    deep = DeepJIVE(1, 1, networks=factories(3), max_epochs=1, batch_size=32, random_state=0)
+    deep = DeepJIVE(
+        joint_rank=1, individual_ranks=1, networks=factories(3), max_epochs=1, batch_size=32, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one epoch is too few, and says so
         deep.fit(data)

@@ -23,6 +23,7 @@ from deepjive.decomposition import Decomposition
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
+    from deepjive.deep.runtime.settings import Runtime
     from deepjive.linear.ajive import AJIVE
     from deepjive.linear.bootstrap import bootstrap
     from deepjive.linear.heterojive import HeteroJIVE
@@ -38,6 +39,7 @@ __all__ = [
     "DeepJIVE",
     "HeteroJIVE",
     "Modalities",
+    "Runtime",
     "SeparateAutoencoders",
     "__version__",
     "bootstrap",
@@ -52,6 +54,7 @@ _ROOMS = {
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
+    "Runtime": "deepjive.deep.runtime.settings",
     "SeparateAutoencoders": "deepjive.deep.baseline",
     "bootstrap": "deepjive.linear.bootstrap",
     "fill_missing": "deepjive.linear.missing",

@@ -1,17 +1,21 @@
 """Values as JSON: plain ones as they are, and in the place of each array the name of a tensor.
 
 JSON knows neither tuples nor numbers that are not finite: `{"$tuple": [...]}` and `{"$float": "nan"}` stand for them.
+A settings object, such as `deepjive.Runtime`, becomes `{"$settings": {"class": "Runtime", "values": {...}}}`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-ARRAY, TUPLE, CUSTOM, FLOAT = "$array", "$tuple", "$custom", "$float"
+ARRAY, TUPLE, CUSTOM, FLOAT, SETTINGS = "$array", "$tuple", "$custom", "$float", "$settings"
+SETTINGS_CLASSES = {"Runtime": "deepjive.deep.runtime.settings"}
 
 UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, arrays, and dicts and lists of these can."
 
@@ -22,6 +26,9 @@ def packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any
         return {CUSTOM: repr(value)} if callable(value) else None
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return pack(value, key, arrays)
+    if SETTINGS_CLASSES.get(type(value).__name__) == type(value).__module__:
+        values = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {SETTINGS: {"class": type(value).__name__, "values": packed_parameter(values, key, arrays)}}
     if isinstance(value, Mapping):
         packed = {str(name): packed_parameter(item, f"{key}/{name}", arrays) for name, item in value.items()}
         return {CUSTOM: repr(value)} if any(is_custom(item) for item in packed.values()) else packed
@@ -67,6 +74,10 @@ def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return tuple(unpack(item, arrays) for item in value[TUPLE])
         if set(value) == {FLOAT}:
             return float(value[FLOAT])
+        if set(value) == {SETTINGS}:
+            name = value[SETTINGS]["class"]
+            cls = getattr(importlib.import_module(SETTINGS_CLASSES[name]), name)
+            return cls(**unpack(value[SETTINGS]["values"], arrays))
         return {name: unpack(item, arrays) for name, item in value.items()}
     return [unpack(item, arrays) for item in value] if isinstance(value, list) else value
 

@@ -31,6 +31,7 @@ CLASSES = {
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
+    "SeparateAutoencoders": "deepjive.deep.baseline",
 }
 KEYS = {"class", "deepjive", "learned", "parameters", "weights_sha256"}
 STAGED = re.compile(r"model-[0-9a-f]{16}\.safetensors")
@@ -124,7 +125,7 @@ def load(path: str | Path, **custom: Any) -> Any:
         The folder.
     **custom
         Parameters that are code, such as ``networks``, where the model was fitted with the user's own; also others
-        that are to differ from those saved, such as ``accelerator``.
+        that are to differ from those saved, such as ``device``.
 
     Returns
     -------

@@ -13,6 +13,8 @@ from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.data.readers.lazy import forget
 
+Visit = Callable[[str, NDArray[np.intp], NDArray], None]
+
 ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "
     "Pass every modality in one dict; scikit-learn splits deepjive.Modalities by sample, but a list by modality."
@@ -74,7 +76,12 @@ RANKS_NAMES = "{label} names {given}, but the modalities are {expected}. Give on
 
 
 def check_for_fit(
-    X: Any, estimator: str, min_samples: int = 2, allow_missing: bool = False, allow_nan: bool = False
+    X: Any,
+    estimator: str,
+    min_samples: int = 2,
+    allow_missing: bool = False,
+    allow_nan: bool = False,
+    visit: Visit | None = None,
 ) -> Modalities:
     """Check data that a model is to be fitted to.
 
@@ -90,6 +97,9 @@ def check_for_fit(
         Whether samples may lack modalities.
     allow_nan : bool
         Whether single values may be NaN.
+    visit : callable, default=None
+        Called as ``visit(name, rows, values)`` with each block of rows that was read and checked, so that the caller
+        need not read the data again.
 
     Returns
     -------
@@ -120,7 +130,7 @@ def check_for_fit(
     nothing = np.flatnonzero(~data.present.any(axis=1))
     if len(nothing):
         raise ValueError(NOTHING_MEASURED.format(count=len(nothing), sample=nothing[0]))
-    check_values(data, varying=True, allow_nan=allow_nan)
+    check_values(data, varying=True, allow_nan=allow_nan, visit=visit)
     return data
 
 
@@ -226,8 +236,11 @@ def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fi
     raise ValueError(OTHER_FEATURES.format(name=name, **shown, new=new.total(), first_new=_first_of(new)))
 
 
-def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> None:
-    """Raise for values that are not finite and, if `varying`, for a modality that is the same in every sample."""
+def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit: Visit | None = None) -> None:
+    """Raise for values that are not finite and, if `varying`, for a modality that is the same in every sample.
+
+    `visit` is called with each block that was checked, as by `check_for_fit`.
+    """
     message, is_bad = (INFINITE, np.isinf) if allow_nan else (NOT_FINITE, _is_not_finite)
     for column, name in enumerate(data.names):
         rows = np.flatnonzero(data.present[:, column])
@@ -238,6 +251,8 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False) -> No
                 raise ValueError(message.format(name=name, **_count(data, name, rows, is_bad)))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
+            if visit is not None:
+                visit(name, batch, block)
             forget(data[name])
         if varying and not varies:
             raise ValueError(CONSTANT.format(name=name))

@@ -91,6 +91,8 @@ def test_the_default_of_every_parameter_can_be_set(method):
         ("deepjive", "log=none", "log", None),
         ("deepjive", "log=runs/a=b", "log", "runs/a=b"),
         ("deepjive", "num_nodes=2", "num_nodes", 2),
+        ("deepjive", "orthogonality_weight=auto", "orthogonality_weight", "auto"),
+        ("deepjive", "orthogonality_weight=2", "orthogonality_weight", 2.0),
         ("ajive", "n_wedin=50", "n_wedin", 50),
         ("ajive", "center=false", "center", False),
         ("heterojive", "rank_rule=parallel", "rank_rule", "parallel"),
@@ -146,7 +148,19 @@ def test_a_resumed_run_keeps_its_settings(invoke, files, monkeypatch):
 
     offer = checkpoint.Checkpoint.offer
     words = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
-    options = ("--joint-rank", 1, "--individual-rank", 1, "--max-epochs", 2, "--quiet", "--set", "weight_decay=0.3")
+    options = (
+        "--joint-rank",
+        1,
+        "--individual-rank",
+        1,
+        "--max-epochs",
+        2,
+        "--quiet",
+        "--set",
+        "weight_decay=0.3",
+        "--set",
+        "memory_limit=2",
+    )
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: path)
     with monkeypatch.context() as patch:
@@ -155,6 +169,7 @@ def test_a_resumed_run_keeps_its_settings(invoke, files, monkeypatch):
     result = invoke("fit", "--resume", files / "run", "--quiet")
     assert result.exit_code == 0, result.stderr
     assert load(files / "run").weight_decay == 0.3
+    assert load(files / "run").runtime == deepjive.Runtime(memory_limit=2.0)
 
 
 def test_a_wrong_setting_on_the_command_line_is_one_line(fit):
@@ -166,6 +181,7 @@ def test_a_wrong_setting_on_the_command_line_is_one_line(fit):
 
 def test_the_shell_completes_names_and_choices(monkeypatch):
     assert [word for word, _ in completions("deepjive", "orthogonality")] == ["orthogonality_weight="]
+    assert [word for word, _ in completions("deepjive", "orthogonality_weight=")] == ["orthogonality_weight=auto"]
     assert [word for word, _ in completions("deepjive", "precision=")] == [
         "precision=32-true",
         "precision=bf16-mixed",
@@ -238,7 +254,7 @@ def test_fields_of_a_settings_object_are_parameters(tmp_path, monkeypatch):
     monkeypatch.setattr(deepjive, "Model", Model, raising=False)
     values = parse_settings("machine", ["shade=light", "limit=4"])
     assert make_estimator("machine", {"rank": 2, **values}).machine == Machine("light", 4.0)
-    whole = {"machine": {"shade": "light", "limit": 3.0}, "limit": 5.0}
-    assert make_estimator("machine", whole).machine == Machine("light", 5.0)
+    for whole in ({"shade": "light", "limit": 3.0}, Machine("light", 3.0)):
+        assert make_estimator("machine", {"machine": whole, "limit": 5.0}).machine == Machine("light", 5.0)
     assert make_estimator("machine", {"machine": None}).machine is None
     parameters_of.cache_clear()

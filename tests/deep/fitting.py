@@ -17,7 +17,7 @@ def fitted(data: Any, joint_rank: Any = 1, individual_ranks: Any = 1, **settings
     settings = {"max_epochs": 15, "random_state": 0, **settings}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return DeepJIVE(joint_rank, individual_ranks, **settings).fit(data)
+        return DeepJIVE(joint_rank=joint_rank, individual_ranks=individual_ranks, **settings).fit(data)
 
 
 class CutError(Exception):

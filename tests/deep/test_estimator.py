@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 import deepjive as dj
-from deepjive import DeepJIVE
+from deepjive import DeepJIVE, Runtime
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.evaluation.recovery import r2
 
@@ -237,7 +237,7 @@ def test_three_modalities_work() -> None:
 
 def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
     label = small.joint_scores[:, 0] > 0
-    estimator = DeepJIVE(1, 1, max_epochs=20, random_state=0)
+    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=20, random_state=0)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.warns(UserWarning, match="max_epochs"):
         scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)
@@ -272,7 +272,8 @@ def test_the_networks_are_described(model: DeepJIVE) -> None:
             {"validation_fraction": 0.999, "joint_rank": "auto"},
             r"validation_fraction is 0.999, which holds 240 of 240 samples out.* leaves 0 .*at least 2",
         ),
-        ({"precision": "bf16-true"}, r"precision is 'bf16-true', but must be one of \['32-true', 'bf16-mixed'"),
+        ({"orthogonality_weight": "much"}, r"orthogonality_weight is 'much', but must be 'auto' or a number"),
+        ({"orthogonality_weight": -1.0}, r"orthogonality_weight is -1.0"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: dict[str, object], message: str) -> None:
@@ -282,12 +283,12 @@ def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: d
 
 def test_fewer_samples_than_can_be_fitted_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has 4"):
-        DeepJIVE(1, 1).fit({"a": np.eye(4), "b": np.eye(4)})
+        DeepJIVE(joint_rank=1, individual_ranks=1).fit({"a": np.eye(4), "b": np.eye(4)})
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_precisions_of_the_processor_train(small: Synthetic, precision: str) -> None:
-    parts = fitted(small.data, precision=precision, max_epochs=3).decompose(small.data)
+    parts = fitted(small.data, runtime=Runtime(precision=precision), max_epochs=3).decompose(small.data)
     assert parts.variance_explained["modality_1"]["residual"] < 0.5
 
 
@@ -300,26 +301,89 @@ def test_two_samples_to_learn_from_are_enough(small: Synthetic) -> None:
 
 def test_unfitted_use_is_refused(small: Synthetic) -> None:
     with pytest.raises(ValueError, match="not fitted yet"):
-        DeepJIVE(1, 1).transform(small.data)
+        DeepJIVE(joint_rank=1, individual_ranks=1).transform(small.data)
 
 
 def test_a_fit_that_fails_leaves_no_model(small: Synthetic) -> None:
     model = fitted(small.data, max_epochs=1)
-    for unfinished in (model, DeepJIVE(1, 1, networks="linear")):
+    for unfinished in (model, DeepJIVE(joint_rank=1, individual_ranks=1, networks="linear")):
         with pytest.raises(ValueError, match="batch_size is 1000"):
             unfinished.set_params(batch_size=1000).fit(small.data)
         with pytest.raises(NotFittedError):
             unfinished.transform(small.data)
 
 
-def test_separate_autoencoders_have_no_joint_part(small: Synthetic) -> None:
-    with pytest.warns(UserWarning, match="max_epochs"):
-        model = dj.SeparateAutoencoders({"modality_1": 2, "modality_2": 1}, max_epochs=3, random_state=0).fit(
-            small.data
-        )
-    assert model.transform(small.data).shape == (240, 3)
-    assert list(model.get_feature_names_out()) == ["modality_1_1", "modality_1_2", "modality_2_1"]
-    assert model.decompose(small.data).variance_explained["modality_1"]["joint"] == 0.0
+@pytest.mark.parametrize("has_gaps", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"identity": "explicit", "orthogonality": "regression"}])
+def test_scores_and_variance_of_the_fitted_samples_are_kept(
+    small: Synthetic, has_gaps: bool, settings: dict[str, str]
+) -> None:
+    present = np.ones(small.data.shape, dtype=bool)
+    present[:30, 0] = present[30:50, 1] = not has_gaps
+    data = dj.Modalities(small.data, present=present)
+    model = fitted(data, 2, {"modality_1": 1, "modality_2": 0}, max_epochs=3, **settings)
+    parts = model.decompose(data)
+    # what training computes with is in single precision, and averages over modalities in another order
+    np.testing.assert_allclose(model.joint_scores_, parts.joint_scores, atol=1e-5)
+    for name in data:
+        np.testing.assert_allclose(model.individual_scores_[name], parts.individual_scores[name], atol=1e-5)
+        for part, fraction in parts.variance_explained[name].items():
+            assert model.variance_explained_[name][part] == pytest.approx(fraction, abs=1e-5)
+    assert model.variance_explained_["modality_2"]["individual"] == 0.0
+
+
+def test_scores_of_the_fitted_samples_are_the_same_from_disk(small: Synthetic) -> None:
+    in_memory, from_disk = (fitted(small.data, max_epochs=1, runtime=Runtime(memory_limit=m)) for m in (4, 0))
+    np.testing.assert_array_equal(in_memory.joint_scores_, from_disk.joint_scores_)
+    assert in_memory.variance_explained_ == from_disk.variance_explained_
+
+
+def test_joint_scores_run_the_joint_encoders_alone(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fitted(small.data, max_epochs=1)
+    scores, imputed = model.transform(small.data), model.impute(small.data, "modality_2")
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("an individual encoder ran")
+
+    monkeypatch.setattr(type(model.network_), "individual_scores", refuse)
+    np.testing.assert_array_equal(model.transform(small.data), scores)
+    np.testing.assert_array_equal(model.impute(small.data, "modality_2"), imputed)
+
+
+@pytest.mark.parametrize(
+    ("orthogonality", "weight"), [("closed_form", 0.1), ("regression", 0.1), ("adversary", 5.0), (None, 0.0)]
+)
+def test_the_automatic_weight_of_the_penalty_depends_on_the_mechanism(
+    small: Synthetic, orthogonality: str | None, weight: float
+) -> None:
+    automatic = fitted(small.data, max_epochs=2, orthogonality=orthogonality)
+    stated = fitted(small.data, max_epochs=2, orthogonality=orthogonality, orthogonality_weight=weight)
+    assert automatic.orthogonality_weight_ == stated.orthogonality_weight_ == weight
+    np.testing.assert_array_equal(automatic.joint_scores_, stated.joint_scores_)
+    assert automatic.get_params()["orthogonality_weight"] == "auto"
+
+
+def test_ranks_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        DeepJIVE(2, 1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_a_model_says_what_it_can_do(identity: str) -> None:
+    model = DeepJIVE(identity=identity)  # type: ignore[arg-type]
+    assert (model.needs_all_modalities, model.is_stochastic) == (identity == "merged", True)
+    with pytest.raises(NotFittedError):
+        model.diagnostics()
+
+
+def test_the_front_door_has_every_public_name() -> None:
+    import deepjive.deep as door
+
+    assert set(door.__all__) <= set(dir(door))
+    for name in door.__all__:
+        assert getattr(door, name).__name__ == name
+    with pytest.raises(AttributeError, match=r"deepjive\.deep' has no attribute 'Deep'"):
+        door.Deep  # noqa: B018
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.cli.main import app
-from deepjive.deep.export import export
+from deepjive.deep import export
 
 RNG = np.random.default_rng(0)
 JOINT = RNG.normal(size=(40, 1))
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.mark.slow
 def test_the_exported_program_gives_the_models_scores_for_another_number_of_samples(tmp_path):
-    model = DeepJIVE(2, {"mri": 1, "pet": 0}, identity="explicit", max_epochs=1, random_state=0).fit(DATA)
+    model = DeepJIVE(
+        joint_rank=2, individual_ranks={"mri": 1, "pet": 0}, identity="explicit", max_epochs=1, random_state=0
+    ).fit(DATA)
     model.save(tmp_path / "run")
     result = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "encoders.pt2")])
     assert result.exit_code == 0, result.stderr

@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
+from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, Runtime, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.training import checkpoint, training
 from deepjive.deep.training.steps import RecordedSteps, Steps
@@ -27,11 +27,11 @@ IMAGES = {"first": (12, 12), "second": (9, 8)}
 VOLUMES = {"first": (9, 10, 8), "second": (8, 8, 8)}
 
 
-def fit(data: Any, accelerator: str = "cuda", resume: Path | None = None, **settings: Any) -> DeepJIVE:
+def fit(data: Any, device: str = "cuda", resume: Path | None = None, **settings: Any) -> DeepJIVE:
     chosen = {"joint_rank": 1, "individual_ranks": 1, "max_epochs": EPOCHS, "random_state": 0} | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return DeepJIVE(**chosen, accelerator=accelerator).fit(data, resume=resume)
+        return DeepJIVE(**chosen, device=device).fit(data, resume=resume)
 
 
 def shaped(shapes: dict[str, tuple[int, ...]], n: int = 240) -> Modalities:
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_model(shapes: dict[str, tuple[int, ...]]) 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_lower_precision_finds_much_the_same(precision: str) -> None:
     data = shaped(IMAGES)
-    assert_near(fit(data, precision=precision), fit(data), data, 5e-2)
+    assert_near(fit(data, runtime=Runtime(precision=precision)), fit(data), data, 5e-2)
 
 
 def test_steps_are_recorded_where_they_can_be(small: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_is_reported(small: Synthetic) -> None:
 
 
 def test_data_that_do_not_fit_are_read_in_batches(small: Synthetic) -> None:
-    assert_near(fit(small.data, memory_limit=0.0), fit(small.data), small.data, 1e-2)
+    assert_near(fit(small.data, runtime=Runtime(memory_limit=0.0)), fit(small.data), small.data, 1e-2)
 
 
 def test_a_model_is_saved_and_loaded_where_there_is_no_device(small: Synthetic, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from deepjive import DeepJIVE, Modalities, SeparateAutoencoders, load
+from deepjive import DeepJIVE, Modalities, Runtime, SeparateAutoencoders, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.constraints.identity import Exchange, Explicit, Identity, Whitening
 from deepjive.deep.constraints.orthogonality import Adversary, ClosedForm, Learned, Regression
@@ -172,14 +172,14 @@ def test_data_read_in_batches_give_the_same_weights(some: Modalities, tmp_path: 
     for name, array in some.items():
         np.save(tmp_path / f"{name}.npy", array)
     lazy = Modalities({name: tmp_path / f"{name}.npy" for name in some.names}, present=some.present)
-    kept, read = fitted(some, max_epochs=2), fitted(lazy, max_epochs=2, memory_limit=0)
+    kept, read = fitted(some, max_epochs=2), fitted(lazy, max_epochs=2, runtime=Runtime(memory_limit=0))
     for key, weight in kept.network_.state_dict().items():
         assert torch.equal(weight, read.network_.state_dict()[key]), key
 
 
 def test_autoencoders_without_a_joint_part_take_gaps_too(made: Synthetic, some: Modalities) -> None:
     present = np.eye(3, dtype=bool)[np.arange(300) % 3]  # never two together: there is nothing in common to learn
-    model = SeparateAutoencoders(2, networks="linear", max_epochs=300, random_state=0)
+    model = SeparateAutoencoders(ranks=2, networks="linear", max_epochs=300, random_state=0)
     parts = model.fit(lacking(made.data[:300], present)).decompose(made.data[300:])
     for name in made.joint:
         truth = made.joint[name][300:] + made.individual[name][300:]

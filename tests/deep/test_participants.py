@@ -45,7 +45,7 @@ def visits(data: Modalities, present: np.ndarray | None = None) -> tuple[Modalit
 def test_training_stops_by_whole_participants(small: Synthetic, rows: list[Any]) -> None:
     data, who = visits(small.data)
     fitted(data, max_epochs=1)
-    SeparateAutoencoders(1, max_epochs=1, random_state=0).fit(data)
+    SeparateAutoencoders(ranks=1, max_epochs=1, random_state=0).fit(data)
     for train, validation in rows:
         assert not set(who[train]) & set(who[validation])
         assert sorted([*train, *validation]) == list(range(len(data)))

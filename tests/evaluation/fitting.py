@@ -13,4 +13,4 @@ QUICK = {"networks": "linear", "max_epochs": 15, "batch_size": 50, "learning_rat
 def fitted(data: Any, joint_rank: int = 1, individual_ranks: Any = 1, **settings: Any) -> DeepJIVE:
     """A model fitted in a second; that its budget ends early is meant."""
     with quietly():
-        return DeepJIVE(joint_rank, individual_ranks, **{**QUICK, **settings}).fit(data)
+        return DeepJIVE(joint_rank=joint_rank, individual_ranks=individual_ranks, **{**QUICK, **settings}).fit(data)

@@ -130,7 +130,7 @@ def test_copies_of_a_sample_are_known_to_be_of_one(monkeypatch):
 
 def test_a_network_is_fitted_again_with_its_own_settings():
     data, _, _ = cohort(0, 60)
-    model = DeepJIVE(2, 1, max_epochs=2, batch_size=16, random_state=0, verbose=0)
+    model = DeepJIVE(joint_rank=2, individual_ranks=1, max_epochs=2, batch_size=16, random_state=0, verbose=0)
     with quietly():
         model.fit(data)
     found = bootstrap_maps(model, data, 1, 3)

@@ -58,7 +58,7 @@ def recognised(model: Any, data: Modalities, parts: Decomposition, *, visible: b
     list of Finding
     """
     from deepjive.data.groups import TooFewOrdersError
-    from deepjive.evaluation.diagnostics import diagnose, of_training
+    from deepjive.evaluation.diagnostics import diagnose
 
     with progress_bar(visible) as progress:
         progress(0, None, "Looking for known failures")
@@ -67,7 +67,7 @@ def recognised(model: Any, data: Modalities, parts: Decomposition, *, visible: b
         except TooFewOrdersError as error:
             reason = str(error)
     show.note(f"Only failures of training were looked for, not failures that samples show. {reason}")
-    return of_training(model)
+    return model.diagnostics()
 
 
 def print_failures(failures: Sequence[Finding]) -> None:

@@ -20,7 +20,7 @@ def export(
 
     Example: deepjive export runs/first --out encoders.pt2
     """
-    from deepjive.deep.export import export as write
+    from deepjive.deep.exporting import export as write
     from deepjive.persistence import load
 
     with progress_bar() as progress:

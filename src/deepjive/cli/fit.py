@@ -291,8 +291,6 @@ def make_estimator(method: str, parameters: Mapping[str, Any]) -> Any:
 
     known = parameters_of(method)
     values = {name: None if (name, value) == ("orthogonality", "none") else value for name, value in parameters.items()}
-    if "device" in values and "device" not in known and "accelerator" in known:
-        values["accelerator"] = values.pop("device")
     for name in values:
         if name in known or any(name == parameter.holder for parameter in known.values()):
             continue

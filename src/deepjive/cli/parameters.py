@@ -202,12 +202,12 @@ def arguments_of(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, dict[str, Any]] = {}
     for holder in {parameter.holder for parameter in parameters.values()} & set(values):
         whole = values[str(holder)]
-        if isinstance(whole, Mapping):
-            fields[str(holder)] = dict(whole)
+        if whole is not None:
+            fields[str(holder)] = dict(whole) if isinstance(whole, Mapping) else vars(whole)
     for name in values:
         holder = parameters[name].holder if name in parameters else None
         if holder is not None:
-            fields.setdefault(holder, {})[name] = arguments.pop(name)
+            fields[holder] = {**fields.get(holder, {}), name: arguments.pop(name)}
     for holder, of_holder in fields.items():
         module, name = _settings_class(MODULES[CLASSES[method]], CLASSES[method], holder)
         arguments[holder] = getattr(importlib.import_module(module), name)(**of_holder)

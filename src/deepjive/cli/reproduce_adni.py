@@ -97,7 +97,7 @@ def adni(
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
             say=show.line,
-            accelerator=device,
+            device=device,
         )
     model.save(out / "model")
     lead = LEAD.format(

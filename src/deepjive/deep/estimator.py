@@ -1,13 +1,14 @@
 """DeepJIVE: joint and individual variation by parallel autoencoders.
 
-`fit` reads as the method: scale the data, build the networks, minimize the objective phase by phase, and give the
-scores their standard form. Source: DeepJIVE (arXiv 2507.19682), as summarised publicly; what the summary leaves open
-is decided in docs/decisions.md.
+`fit` follows the method: scale the data, build the networks, minimize the objective phase by phase, and standardize
+the scores. Source: DeepJIVE (arXiv 2507.19682), as summarised publicly. docs/decisions.md records the decisions that
+the summary leaves open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -15,34 +16,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
-from deepjive.data.modalities import Modalities
-from deepjive.deep.choices import (
-    IdentityName,
-    IndividualDecoderName,
-    ObjectiveName,
-    OrthogonalityName,
-    PrecisionName,
-    StrategyName,
-)
+from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
 from deepjive.deep.constraints.orthogonality import make_orthogonality
+from deepjive.deep.diagnostics import Finding, findings_of_history
 from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
 from deepjive.deep.networks import NetworkChoice, network_builders
-from deepjive.deep.parameters import check_parameters
+from deepjive.deep.parameters import check_parameters, weight_of
 from deepjive.deep.runtime.distributed import is_first, of_first, processes
 from deepjive.deep.runtime.launch import launched
 from deepjive.deep.runtime.randomness import own_random_numbers, same_every_time
+from deepjive.deep.runtime.settings import Runtime, checked_runtime
 from deepjive.deep.runtime.threads import threads_for
-from deepjive.deep.standardize import Standardizer, standardize
+from deepjive.deep.standardize import Standardizer, score_samples, standardize
 from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tensors_of
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
+from deepjive.deep.training.first_pass import FirstPass
 from deepjive.deep.training.objective import phases_of
 from deepjive.deep.training.phases import train_in_turn
+from deepjive.deep.training.plan import Plan
 from deepjive.deep.training.progress import progress_of, steps_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
@@ -56,17 +55,18 @@ BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
     "Use batch_size='auto' or at most {n}."
 )
-NOT_SHARED = (
-    "batch_size is {given}, of which {count} processes cannot have equal shares. Use batch_size='auto' or a multiple "
-    "of {count}; it is the number of samples in a step of all processes together."
+NOT_DIVISIBLE = (
+    "batch_size is {given}, which {count} processes cannot share equally. Use batch_size='auto' or a multiple of "
+    "{count}; batch_size counts the samples of one step in all processes together."
 )
 TOO_FEW_COMPLETE = (
-    "Ranks are found from samples that have every modality, one of each participant, at least {needed}; of {n} samples "
-    "only {count} are. Give joint_rank and individual_ranks."
+    "Choosing ranks needs at least {needed} samples that have every modality, counting one sample of each participant, "
+    "but only {count} of the {n} samples are of that kind. Give joint_rank and individual_ranks."
 )
 OTHER_COORDINATES = (
-    "The checkpoint is of a training in which the modalities {kept} were in coordinates, but now {given} would be. "
-    "That depends on memory_limit: give the one that training began with, or name another folder to train anew."
+    "The checkpoint is of a training in which the modalities {saved} were in coordinates, but now {given} would be. "
+    "The choice depends on memory_limit of Runtime: use the memory_limit that training began with, or name another "
+    "folder to train anew."
 )
 NOTHING_TO_FIT = (
     "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
@@ -76,77 +76,98 @@ NOTHING_TO_FIT = (
 class DeepJIVE(JointIndividualModel):
     """Joint and individual variation explained by parallel autoencoders.
 
-    Each modality `x_k` is split into a joint part decoded from scores that all modalities have in common, an
-    individual part decoded from scores of its own, and a residual. Data are centred (mean of each feature) and scaled
-    (one factor a modality) on the way in; both are undone on the way out, so all parts are in data units.
+    Each modality `x_k` is split into a joint part, an individual part and a residual. The joint part is decoded from
+    scores that all modalities share. The individual part is decoded from scores of that modality alone. The networks
+    see centred data (mean of each feature) scaled by one factor per modality. All parts are returned in data units.
 
     Parameters
     ----------
-    joint_rank : int or "auto"
-        Number of joint scores. 0 leaves the joint part out; "auto" finds it from the data: see
+    joint_rank : int or "auto", default="auto"
+        Number of joint scores. 0 leaves the joint part out. "auto" chooses the number from the data: see
         `deepjive.deep.geometry.rank_selection`.
-    individual_ranks : int, dict of str to int, or "auto"
+    individual_ranks : int, dict of str to int, or "auto", default="auto"
         Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
-    identity : {"exchange", "explicit", "merged"}
-        How joint scores are made the same in all modalities: see `deepjive.deep.constraints.identity`. "merged" needs
+    identity : {"exchange", "explicit", "merged"}, default="exchange"
+        How the joint scores of all modalities are made equal: see `deepjive.deep.constraints.identity`. "merged" needs
         all modalities of every sample.
-    orthogonality : {"closed_form", "regression", "adversary", None}
-        How individual scores are kept unpredictable from the joint ones: see `deepjive.deep.constraints.orthogonality`.
-    objective : {"joint_first", "published"}
-        What is minimized: see `deepjive.deep.training.objective`.
-    individual_decoder : {"additive", "conditioned"}
-        Whether individual decoders see the individual scores only, or the joint scores too ("style given class").
-    identity_weight : float
-        Weight of the identity term; only "explicit" has one.
-    orthogonality_weight : float
-        Weight of the orthogonality penalty, which lies between 0 and 1.
-    networks : {"auto", "linear", "dense", "conv"}, pair of callables, or dict of modality names to these
-        Networks; a pair (encoder, decoder) of factories of your own is called with (shape, rank).
-    dropout : float
-        Fraction of hidden units dropped in training.
-    weight_decay : float
-        Decoupled weight decay of Adam on the nonlinear corrections: it pulls the networks to their linear parts.
-    max_epochs : int
-        Most passes over the data in each phase; training stops earlier when validation data say so.
-    batch_size : int or "auto"
-        Samples a step, of all processes together; "auto" takes an eighth of the samples, between 32 and 256.
-    learning_rate : float
-        Adam's learning rate at the start; linear maps of more than 1000 inputs take proportionally smaller steps.
-    validation_fraction : float
-        Fraction of the samples held out to stop by, and to size what refinement gives back to the joint part; of whole
-        participants where some have several samples (`Modalities.groups`).
-    accelerator, devices, num_nodes, strategy
-        As of Lightning Fabric: e.g. "cpu", "cuda", "auto"; 1; 1; "auto", "ddp".
-    precision : {"32-true", "bf16-mixed", "16-mixed"}
-        As of Lightning Fabric: what steps of training compute in. Weights are in single precision always.
-    memory_limit : float
-        GiB up to which the data are kept on the device; larger data are read from where they are, batch by batch.
-        Vectors of at least 2000 features, twice as many as samples, are trained on in coordinates of what the samples
-        span if they are kept: see `deepjive.deep.training.coordinates`.
-    log : str or None
-        Folder where the history is also written for TensorBoard, while training goes on.
-    random_state : int, RandomState or None
-        Same seed and same device give the same model.
-    verbose : int
+    orthogonality : {"closed_form", "regression", "adversary", None}, default="closed_form"
+        How individual scores are kept unpredictable from the joint scores: see
+        `deepjive.deep.constraints.orthogonality`.
+    objective : {"joint_first", "published"}, default="joint_first"
+        The loss that is minimized: see `deepjive.deep.training.objective`.
+    individual_decoder : {"additive", "conditioned"}, default="additive"
+        Input of the individual decoders: the individual scores only, or the joint scores as well ("style given
+        class").
+    identity_weight : float, default=1.0
+        Weight of the identity term. Only "explicit" has an identity term.
+    orthogonality_weight : float or "auto", default="auto"
+        Weight of the orthogonality penalty, which lies between 0 and 1. "auto" is 0.1 for "closed_form" and
+        "regression", and 5.0 for "adversary".
+    networks : {"auto", "linear", "dense", "conv"}, pair of callables, or dict of str to these, default="auto"
+        Architecture of the networks, for all modalities or for each. A custom pair of factories (encoder, decoder) is
+        called with (shape, rank).
+    dropout : float, default=0.0
+        Fraction of hidden units that are dropped in training.
+    weight_decay : float, default=0.1
+        Decoupled weight decay of Adam on the nonlinear corrections. It pulls the networks towards their linear parts.
+    max_epochs : int, default=500
+        Largest number of epochs of each phase. Training stops earlier if the validation error no longer falls.
+    batch_size : int or "auto", default="auto"
+        Samples of one step, in all processes together. "auto" is an eighth of the training samples, at least 32 and at
+        most 256.
+    learning_rate : float, default=0.003
+        Learning rate of Adam at the start. Linear maps with more than 1000 inputs have a proportionally smaller rate.
+    validation_fraction : float, default=0.1
+        Fraction of the samples that are held out for validation. They decide when training stops, and how much
+        variation the refinement phase gives back to the joint part. Participants with several samples
+        (`Modalities.groups`) are held out as a whole.
+    device : str, default="cpu"
+        Kind of device for training: "cpu", "cuda", "mps", "auto", or a single device such as "cuda:1". The fitted model
+        is on the CPU.
+    runtime : Runtime or None, default=None
+        Settings of the machine: number of devices and machines, precision, memory limit, TensorBoard log. None takes
+        the defaults of `deepjive.Runtime`.
+    random_state : int, RandomState or None, default=None
+        Seed. Equal seeds on equal devices give the same model.
+    verbose : int, default=0
         1 shows progress, 0 does not.
 
     Attributes
     ----------
     joint_rank_, individual_ranks_ : int, dict of str to int
         Numbers of scores.
+    joint_scores_ : array, shape (n_samples, joint_rank)
+        Joint scores of the fitted samples, as `transform` gives them up to rounding.
+    individual_scores_ : dict of str to array, shape (n_samples, individual_rank)
+        Individual scores of the fitted samples; NaN where a sample lacks the modality.
+    variance_explained_ : dict of str to dict
+        For each modality the fractions "joint", "individual" and "residual" of the variance of the fitted samples: see
+        `deepjive.Decomposition`.
     rank_table_, rank_reason_ : dict of str to list, str
-        With "auto": R2 of every number of scores tried, and the choice in words.
+        For automatic ranks: the R2 of each number of scores that was tried, and the choice in words.
+    orthogonality_weight_ : float
+        Weight of the orthogonality penalty that was used.
     mean_, scale_ : dict of str to array, dict of str to float
-        How the data were centred and scaled.
+        Mean of each feature and scale of each modality, in data units.
     history_ : dict of str to list
         For each epoch its phase, its loss terms on training and validation data (mean squares of scaled data: 1 is
         the error of predicting the mean), learning rate and seconds.
     interrupted_ : bool
-        Whether training was interrupted (Ctrl-C), so that the model is the best until then.
+        Whether Ctrl-C ended training. The model then has the best weights until that moment.
     network_ : deepjive.deep.model.Network
         The trained network.
     n_parameters_ : int
         Number of trained weights.
+
+    See Also
+    --------
+    deepjive.AJIVE : The linear counterpart.
+    deepjive.SeparateAutoencoders : The baseline without a joint part.
+    deepjive.Runtime : Settings of the machine.
+
+    References
+    ----------
+    DeepJIVE: arXiv 2507.19682 (2025).
 
     Examples
     --------
@@ -160,17 +181,20 @@ class DeepJIVE(JointIndividualModel):
     True
     """
 
+    network_: Network
+    standardizers_: torch.nn.ModuleList
+
     def __init__(
         self,
+        *,
         joint_rank: int | Literal["auto"] = "auto",
         individual_ranks: int | Mapping[str, int] | Literal["auto"] = "auto",
-        *,
         identity: IdentityName = "exchange",
         orthogonality: OrthogonalityName | None = "closed_form",
         objective: ObjectiveName = "joint_first",
         individual_decoder: IndividualDecoderName = "additive",
         identity_weight: float = 1.0,
-        orthogonality_weight: float = 0.1,
+        orthogonality_weight: float | Literal["auto"] = "auto",
         networks: NetworkChoice | Mapping[str, NetworkChoice] = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.1,
@@ -178,13 +202,8 @@ class DeepJIVE(JointIndividualModel):
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: float = 3e-3,
         validation_fraction: float = 0.1,
-        accelerator: str = "cpu",
-        devices: int | str = 1,
-        num_nodes: int = 1,
-        strategy: StrategyName = "auto",
-        precision: PrecisionName = "32-true",
-        memory_limit: float = 4.0,
-        log: str | None = None,
+        device: str = "cpu",
+        runtime: Runtime | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -203,28 +222,36 @@ class DeepJIVE(JointIndividualModel):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
-        self.accelerator = accelerator
-        self.devices = devices
-        self.num_nodes = num_nodes
-        self.strategy = strategy
-        self.precision = precision
-        self.memory_limit = memory_limit
-        self.log = log
+        self.device = device
+        self.runtime = runtime
         self.random_state = random_state
         self.verbose = verbose
 
+    @property
+    def needs_all_modalities(self) -> bool:
+        """Whether joint scores of a sample can be computed only if the sample has every modality."""
+        return self.identity == "merged"
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True, because two seeds give two different models of the same ranks."""
+        return True
+
     def fit(self, X: Any, y: Any = None, *, resume: str | Path | None = None) -> Self:
-        """Fit to Modalities.
+        """Fit the model to Modalities.
+
+        Data that are read from disk are read once before the first epoch.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            The data, at least two modalities.
+            The data, with at least two modalities.
         y : ignored
             For scikit-learn's pipelines.
-        resume : path, optional
-            Folder of a checkpoint. What was kept there, of the same data and parameters, is gone on from, to the same
-            weights as if training had never been cut off; and the state of training is kept there, every minute.
+        resume : path, default=None
+            Folder of a checkpoint. The state of training is written there every minute. If the folder holds a
+            checkpoint of the same data and parameters, training continues from it, to the same weights as without the
+            interruption.
 
         Returns
         -------
@@ -233,30 +260,33 @@ class DeepJIVE(JointIndividualModel):
         Raises
         ------
         ValueError, TypeError
-            For data or parameters that make no sense; the error says which and what to do.
+            If data or parameters are not allowed. The error names the argument and what to do.
         deepjive.deep.training.training.TrainingError
             If the loss stops being finite.
         deepjive.deep.training.checkpoint.CheckpointError
-            If the checkpoint is damaged, or of other data or parameters.
+            If the checkpoint is damaged, or belongs to other data or parameters.
         """
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
-        data = self._checked_for_fit(X)
-        fabric = launched(self.accelerator, self.devices, self.num_nodes, self.strategy, self.precision, self.log)
-        held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are searched
-        checkpoint = None if resume is None else Checkpoint(resume, parameters, data)
+        runtime = checked_runtime(self.runtime)
+        first_pass = FirstPass(as_modalities(X), runtime.memory_limit)
+        data = self._checked_for_fit(X, first_pass)
+        fabric = launched(self.device, runtime)
+        held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are chosen
+        checkpoint = None if resume is None else Checkpoint(resume, parameters, first_pass.data)
         try:
-            self._fit(data, fabric, checkpoint)
+            self._fit(data, first_pass, fabric, checkpoint)
         except Exception as error:
             if checkpoint is not None and not isinstance(error, CheckpointError):
                 error.add_note(checkpoint.last())
             raise
         self.network_.cpu()
         self.standardizers_.cpu()
+        self._is_fitted = True
         return self
 
     def describe(self) -> str:
-        """The networks of each modality, in words: layers, and numbers of weights."""
+        """Return the networks of each modality in words: their layers, and the number of weights."""
         lines = [f"{self.identity} identity, {self.n_parameters_:,} weights"]
         for name, joint, individual in zip(
             self.shapes_, self.network_.joint_encoders, self.network_.individual_encoders, strict=True
@@ -271,24 +301,56 @@ class DeepJIVE(JointIndividualModel):
     def report_facts(self) -> dict[str, Any]:
         return {"history": self.history_, "rank_table": self.rank_table_ or None, "networks": self.describe()}
 
+    def diagnostics(self) -> list[Finding]:
+        """Return the known failures that the history of training shows; none of the data is needed.
+
+        Returns
+        -------
+        list of deepjive.deep.diagnostics.Finding
+            Divergence of a phase, and a gap between training and validation error.
+
+        See Also
+        --------
+        deepjive.evaluation.diagnose : All diagnostics, including those that need samples.
+        """
+        check_is_fitted(self)
+        return findings_of_history(self.history_)
+
     def select_ranks(self, X: Any) -> RankSelection:
-        """Choose those of `joint_rank` and `individual_ranks` that are "auto", without fitting the model itself.
+        """Choose the ranks that are "auto" from data, without fitting the model.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            The data, at least two modalities.
+            The data, with at least two modalities.
 
         Returns
         -------
         deepjive.deep.geometry.rank_selection.RankSelection
-            The ranks, what every number of scores predicted of held-out samples, and the choice in words.
+            The ranks, the held-out R2 of each number of scores, and the choice in words.
+
+        Raises
+        ------
+        ValueError
+            If too few samples have every modality.
         """
-        data = self._checked_for_fit(X)
+        return self._selected_ranks(self._checked_for_fit(X))
+
+    def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
+        visit = None if first_pass is None else first_pass.add
+        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES, allow_missing=True, visit=visit)
+        n_incomplete = int((~data.present.all(axis=1)).sum())
+        if n_incomplete and self.needs_all_modalities:
+            raise ValueError(NEEDS_ALL_TO_FIT.format(count=n_incomplete, n=len(data)))
+        if n_incomplete and self.joint_rank != 0:
+            check_overlap(data, MIN_SAMPLES)
+        return data
+
+    def _selected_ranks(self, data: Modalities) -> RankSelection:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
-        found = len(candidates(data, np.random.default_rng(0)))
-        if found < MIN_SAMPLES:
-            raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=found))
+        n_complete = len(candidates(data, np.random.default_rng(0)))
+        if n_complete < MIN_SAMPLES:
+            raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=n_complete))
         with steps_of(self.verbose) as on_step:
             return select_ranks(
                 data,
@@ -298,41 +360,35 @@ class DeepJIVE(JointIndividualModel):
                 on_step=on_step,
             )
 
-    def _checked_for_fit(self, X: Any) -> Modalities:
-        data = check_for_fit(X, "DeepJIVE", min_samples=MIN_SAMPLES, allow_missing=True)
-        lacking = int((~data.present.all(axis=1)).sum())
-        if lacking and self.identity == "merged":
-            raise ValueError(NEEDS_ALL_TO_FIT.format(count=lacking, n=len(data)))
-        if lacking and self.joint_rank != 0:
-            check_overlap(data, MIN_SAMPLES)
-        return data
-
-    def _fit(self, data: Modalities, fabric: Any, checkpoint: Checkpoint | None) -> None:
+    def _fit(self, data: Modalities, first_pass: FirstPass, fabric: Any, checkpoint: Checkpoint | None) -> None:
         saved = None if checkpoint is None else checkpoint.read()
-        begun = self._begun(data) if saved is None else saved["begun"]
-        self.rank_table_, self.rank_reason_ = begun["rank_table"], begun["rank_reason"]
-        scaling = Scaling(begun["mean"], begun["scale"])
-        with own_random_numbers(begun["seed"], fabric.device), same_every_time(), threads_for(data.shapes):
-            self._set_up(data.shapes, scaling, begun["joint_rank"], begun["individual_ranks"])
+        plan = self._plan(first_pass) if saved is None else Plan.from_dict(saved["begun"])
+        scaling = Scaling(plan.mean, plan.scale)
+        self.rank_table_, self.rank_reason_ = plan.rank_table, plan.rank_reason
+        with own_random_numbers(plan.seed, fabric.device), same_every_time(), threads_for(data.shapes):
+            self._set_up(data.shapes, scaling, plan.joint_rank, plan.individual_ranks)
             self._keep_names(data)
-            self._train(data, scaling, fabric, begun, checkpoint, saved)
-        self.joint_rank_ = begun["joint_rank"]
+            memory_limit = checked_runtime(self.runtime).memory_limit
+            batches = Batches(data, scaling, fabric.device, memory_limit, first_pass.data)
+            first_pass.release()
+            train_rows = self._train(batches, fabric, plan, checkpoint, saved)
+            self._standardize(batches, train_rows)
 
-    def _begun(self, data: Modalities) -> dict[str, Any]:
-        """What is settled before training: seed, ranks, scaling; the same in all processes."""
-        begun = of_first(lambda: {"seed": _seed(self.random_state), **self._ranks(data)})
-        if begun["joint_rank"] == 0 and not any(begun["individual_ranks"].values()):
-            raise ValueError(NOTHING_TO_FIT.format(reason=begun["rank_reason"]))
-        scaling = Scaling.of(data)
-        return {**begun, "mean": scaling.mean, "scale": scaling.scale}
+    def _plan(self, first_pass: FirstPass) -> Plan:
+        """Seed, ranks and scaling, the same in all processes."""
+        choices = of_first(lambda: {"seed": _seed(self.random_state), **self._ranks(first_pass.data)})
+        if choices["joint_rank"] == 0 and not any(choices["individual_ranks"].values()):
+            raise ValueError(NOTHING_TO_FIT.format(reason=choices["rank_reason"]))
+        scaling = first_pass.scaling()
+        return Plan(**choices, mean=scaling.mean, scale=scaling.scale)
 
     def _ranks(self, data: Modalities) -> dict[str, Any]:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
         table, reason = {}, "Ranks were given."
         if joint_rank is None or individual_ranks is None:
-            chosen = self.select_ranks(data)
-            joint_rank, individual_ranks = chosen.joint_rank, chosen.individual_ranks
-            table, reason = chosen.table(), chosen.reason()
+            selection = self._selected_ranks(data)
+            joint_rank, individual_ranks = selection.joint_rank, selection.individual_ranks
+            table, reason = selection.table(), selection.reason()
         ranks = {name: int(rank) for name, rank in individual_ranks.items()}
         return {"joint_rank": int(joint_rank), "individual_ranks": ranks, "rank_table": table, "rank_reason": reason}
 
@@ -343,11 +399,13 @@ class DeepJIVE(JointIndividualModel):
         joint_rank: int,
         individual_ranks: Mapping[str, int],
     ) -> None:
-        """Everything learned, in its state before training; without `joint_rank_`, which says that there is a model."""
-        self.__dict__.pop("joint_rank_", None)
+        """Set all learned attributes to their state before training; the model does not count as fitted yet."""
+        self._is_fitted = False
         self.shapes_ = {name: tuple(shape) for name, shape in shapes.items()}
         self.mean_, self.scale_ = scaling.mean, scaling.scale
+        self.joint_rank_ = joint_rank
         self.individual_ranks_ = {name: int(individual_ranks[name]) for name in shapes}
+        self.orthogonality_weight_ = weight_of(self.orthogonality, self.orthogonality_weight)
         ranks = list(self.individual_ranks_.values())
         whiten = self.objective == "joint_first"
         self.network_ = Network(
@@ -363,32 +421,35 @@ class DeepJIVE(JointIndividualModel):
         self.n_parameters_ = sum(weight.numel() for weight in self.network_.parameters() if weight.requires_grad)
 
     def _train(
-        self,
-        data: Modalities,
-        scaling: Scaling,
-        fabric: Any,
-        begun: dict[str, Any],
-        checkpoint: Checkpoint | None,
-        saved: dict[str, Any] | None,
-    ) -> None:
-        generator = torch.Generator().manual_seed(begun["seed"])
-        batches = Batches(data, scaling, fabric.device, self.memory_limit)
-        held_out = held_out_of(len(data), self.validation_fraction)
-        train_rows, validation_rows = split(data, held_out, generator)
+        self, batches: Batches, fabric: Any, plan: Plan, checkpoint: Checkpoint | None, saved: dict[str, Any] | None
+    ) -> Tensor:
+        """Minimize the objective; returns the rows that were trained on."""
+        data = batches.data
+        generator = torch.Generator().manual_seed(plan.seed)
+        train_rows, validation_rows = split(data, held_out_of(len(data), self.validation_fraction), generator)
         settings = self._settings(len(train_rows), len(validation_rows))
         coordinates = batches.coordinates(self.network_)
-        if begun.setdefault("coordinates", names := [data.names[k] for k in coordinates]) != names:
-            raise CheckpointError(OTHER_COORDINATES.format(kept=begun["coordinates"], given=names))
+        plan = _with_coordinates(plan, [data.names[k] for k in coordinates])
         narrow(self.network_, coordinates)
         narrowed = batches.in_coordinates(coordinates)
-        phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight)
+        phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
         names = [phase.name for phase in phases]
         with progress_of(self.verbose * is_first(), names, self.max_epochs) as on_epoch, threads_for(narrowed.shapes):
-            self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, begun, saved)
+            self.history_, self.interrupted_ = train_in_turn(phases, job, on_epoch, checkpoint, plan.as_dict(), saved)
         widen(self.network_)
-        offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batches.at_once(CHUNK))
-        self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(data.names, offsets, strict=True)}
+        return train_rows
+
+    def _standardize(self, batches: Batches, train_rows: Tensor) -> None:
+        """Standardize the scores over the training samples, and score all fitted samples."""
+        batch_size = batches.at_once(CHUNK)
+        offsets = standardize(self.network_, self.standardizers_, batches, train_rows, batch_size)
+        names = batches.data.names
+        self.offset_ = {name: offset.cpu().numpy() for name, offset in zip(names, offsets, strict=True)}
+        fitted = score_samples(self.network_, self.standardizers_, offsets, batches, batch_size)
+        self.joint_scores_ = fitted.joint
+        self.individual_scores_ = dict(zip(names, fitted.individual, strict=True))
+        self.variance_explained_ = dict(zip(names, fitted.variance_explained, strict=True))
 
     def _settings(self, n: int, held_out: int) -> TrainingSettings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
@@ -397,26 +458,37 @@ class DeepJIVE(JointIndividualModel):
         if self.batch_size == "auto":
             batch_size -= batch_size % processes()
         elif batch_size % processes():
-            raise ValueError(NOT_SHARED.format(given=batch_size, count=processes()))
-        half = self.precision.startswith("16")
+            raise ValueError(NOT_DIVISIBLE.format(given=batch_size, count=processes()))
+        half = checked_runtime(self.runtime).precision.startswith("16")
         return TrainingSettings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
 
-    @torch.no_grad()
-    def _scores(self, data: Modalities) -> Scores:
-        missing = [name for name in self.shapes_ if name not in data]
-        if self.identity == "merged" and missing:
-            raise ValueError(NEEDS_ALL.format(missing=missing))
-        step = rows_at_once(self.shapes_, CHUNK)
-        pieces = [self._scores_of_rows(data, slice(start, start + step)) for start in range(0, len(data), step)]
-        if not pieces:
-            pieces = [(np.zeros((0, self.joint_rank_)), {n: np.zeros((0, self.individual_ranks_[n])) for n in data})]
-        joint = np.concatenate([piece[0] for piece in pieces])
-        return Scores(joint, {name: np.concatenate([piece[1][name] for piece in pieces]) for name in data.names})
+    def _joint_scores(self, data: Modalities) -> NDArray:
+        return np.concatenate([joint for joint, _ in self._scored(data, with_individual=False)])
 
-    def _scores_of_rows(self, data: Modalities, rows: slice) -> tuple[NDArray, dict[str, NDArray]]:
+    def _scores(self, data: Modalities) -> Scores:
+        pieces = self._scored(data, with_individual=True)
+        individual = {name: np.concatenate([scores[name] for _, scores in pieces]) for name in data.names}
+        return Scores(np.concatenate([joint for joint, _ in pieces]), individual)
+
+    @torch.no_grad()
+    def _scored(self, data: Modalities, with_individual: bool) -> list[tuple[NDArray, dict[str, NDArray]]]:
+        """Joint and individual scores of some samples at a time."""
+        missing = [name for name in self.shapes_ if name not in data]
+        if missing and self.needs_all_modalities:
+            raise ValueError(NEEDS_ALL.format(missing=missing))
+        if not len(data):
+            none = {name: np.zeros((0, self.individual_ranks_[name])) for name in data}
+            return [(np.zeros((0, self.joint_rank_)), none)]
+        step = rows_at_once(self.shapes_, CHUNK)
+        pieces = [slice(start, start + step) for start in range(0, len(data), step)]
+        return [self._scores_of_rows(data, rows, with_individual) for rows in pieces]
+
+    def _scores_of_rows(
+        self, data: Modalities, rows: slice, with_individual: bool
+    ) -> tuple[NDArray, dict[str, NDArray]]:
         x = tensors_of(data, Scaling(self.mean_, self.scale_), rows, self.shapes_)
         joint = self.network_.joint_scores(x)
-        individual = self.network_.individual_scores(x, joint)
+        individual = self.network_.individual_scores(x, joint) if with_individual else [None] * len(x)
         scores = {
             name: self._standardizer(1 + k)(z.double()).numpy()
             for k, (name, z) in enumerate(zip(self.shapes_, individual, strict=True))
@@ -438,7 +510,7 @@ class DeepJIVE(JointIndividualModel):
         return (self.network_.individual_part(k, individual, joint) - offset).numpy() * self.scale_[name]
 
     def _standardizer(self, number: int) -> Standardizer:
-        """Of the joint scores (0), or of modality k's individual scores (1 + k)."""
+        """The standardizer of the joint scores (0), or of the individual scores of modality k (1 + k)."""
         return cast(Standardizer, self.standardizers_[number])
 
     def _learned(self) -> dict[str, Any]:
@@ -451,21 +523,32 @@ class DeepJIVE(JointIndividualModel):
         learned = dict(learned)
         states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
         scaling = Scaling(learned["mean_"], learned["scale_"])
-        own = is_custom(packed_parameter(self.networks, "networks", {}))
-        # Without memory for weights until the file turns out to hold them: a config may claim networks of any size.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu" if own else "meta"):
+        is_own = is_custom(packed_parameter(self.networks, "networks", {}))
+        # Weights take no memory until the file turns out to hold them, because a config may claim networks of any size.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if is_own else "meta"):
             self._set_up(learned["shapes_"], scaling, learned["joint_rank_"], learned["individual_ranks_"])
         for key, state in states.items():
             module = getattr(self, key)
             types = {name: tensor.dtype for name, tensor in module.state_dict().items()}
             tensors = {name: torch.from_numpy(array.copy()).to(types.get(name)) for name, array in state.items()}
-            module.load_state_dict(tensors, assign=not own)
+            module.load_state_dict(tensors, assign=not is_own)
             module.eval()
         super()._restore(learned)
+        self._is_fitted = True
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return getattr(self, "_is_fitted", False)
+
+
+def _with_coordinates(plan: Plan, names: list[str]) -> Plan:
+    """The plan with the names of the modalities in coordinates, which must be those of the checkpoint."""
+    if plan.coordinates is not None and plan.coordinates != names:
+        raise CheckpointError(OTHER_COORDINATES.format(saved=plan.coordinates, given=names))
+    return replace(plan, coordinates=names)
 
 
 def _tensor(scores: NDArray) -> Tensor:
-    """A copy of scores, as torch takes neither arrays that run backwards nor those that cannot be written to."""
+    """A copy of scores, because torch accepts neither arrays with negative strides nor read-only arrays."""
     return torch.from_numpy(np.array(scores, dtype=np.float64, order="C"))
 
 

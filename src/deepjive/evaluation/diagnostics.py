@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,20 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import in_random_order, rows_of, rows_of_at_most
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
+from deepjive.deep.diagnostics import DIVERGENCE, GAP, Finding
 from deepjive.evaluation.agreement import agreement
 from deepjive.evaluation.cross_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
 from deepjive.evaluation.refit import with_groups
 
+__all__ = ["BLURRY", "DEAD", "DIVERGENCE", "GAP", "LEAK", "MEANINGLESS", "WRONG_RANKS", "Finding", "diagnose"]
+
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"
 WRONG_RANKS = "worse than separate autoencoders"
-DIVERGENCE = "divergence"
 LEAK = "leaking individual scores"
 DEAD = "dead component"
-GAP = "gap between training and validation"
 
 FEWEST, MAX_SAMPLES, MAX_VALUES = 20, 500, 50_000_000
 PERMUTATIONS = 199
@@ -41,9 +41,6 @@ WORSE, WORSE_BY = 0.9, 0.03
 LEAK_R2, LEAK_P = 0.15, 0.01
 PREDICTS, AGREES = 0.01, 0.9
 DEAD_BELOW = 1e-3
-RISE, RISE_BY, RUNAWAY = 1.25, 0.03, 50.0
-GAP_RATIO, GAP_BY = 1.25, 0.2
-MONITORED = {"joint": ("prediction",), "refinement": ("prediction", "reconstruction")}
 
 SEEN = {
     BLURRY: (
@@ -59,13 +56,8 @@ SEEN = {
         "Joint and individual part together explain {total:.0%} of {name!r}, where {baseline} of the same size explain "
         "{possible:.0%}."
     ),
-    DIVERGENCE: (
-        "In the {phase} phase the {term} error on the training samples was {best:.3g} at its lowest and rose to "
-        "{worst:.3g}, where predicting the mean has 1."
-    ),
     LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
     DEAD: "Score {component} of the {part} part changes no more than {share:.2%} of the variance.",
-    GAP: "The {term} error ends at {train:.3f} on training and {validation:.3f} on validation samples.",
 }
 CHANGE = {
     BLURRY: (
@@ -80,37 +72,13 @@ CHANGE = {
         "The ranks are probably wrong: a joint rank too large or an individual rank too small leaves no room for what "
         "varies in one modality alone. Choose them with `deepjive ranks`, or raise individual_ranks."
     ),
-    DIVERGENCE: (
-        "Lower orthogonality_weight or learning_rate, or use orthogonality='closed_form', which has no second network "
-        "that could run ahead."
-    ),
     LEAK: (
         "Raise orthogonality_weight (of a deep model), use orthogonality='adversary' where there are many individual "
         "scores, or raise joint_rank if what leaks is joint variation that found no joint score; until then do not "
         "read the individual scores as free of the joint ones."
     ),
     DEAD: "Lower {rank} by one: nothing is left for this score to explain.",
-    GAP: "The model memorises: use more samples, smaller ranks, dropout (e.g. 0.2) or more weight_decay.",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A failure that was recognised.
-
-    Attributes
-    ----------
-    name : str
-        Which: one of the constants of this module, such as `DEAD`.
-    seen : str
-        What was seen, with figures.
-    change : str
-        What to change.
-    """
-
-    name: str
-    seen: str
-    change: str
 
 
 def diagnose(
@@ -159,7 +127,7 @@ def diagnose(
     data = with_groups(data, groups)
     rows = _some(data, random_state)
     data = data[rows]
-    findings = of_training(model)
+    findings = model.diagnostics()
     if len(data) < FEWEST:
         return findings
     parts = model.decompose(data) if parts is None else _rows_of_parts(parts, data, rows)
@@ -170,11 +138,6 @@ def diagnose(
         *_leaks(parts, random_state),
         *_dead(parts),
     ]
-
-
-def of_training(model: Any) -> list[Finding]:
-    """The known failures that the history of training shows, without looking at samples."""
-    return [*_divergence(model), *_gap(model)]
 
 
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
@@ -287,38 +250,3 @@ def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:
     lost = np.square(whole - parts.render(part, name, joint, individual), dtype=np.float64).sum()
     total = np.square(parts.data[name][:] - parts.mean[name], dtype=np.float64).sum()
     return float(lost / total) if total else 0.0
-
-
-def _divergence(model: Any) -> Iterator[Finding]:
-    """The training error of a phase ends above its lowest value, or was far above that of predicting the mean."""
-    for phase, terms in _errors(model, "train").items():
-        for term, values in terms.items():
-            best, end = float(values.min()), float(np.median(values[-3:]))
-            worst = float(values.max()) if values.max() > RUNAWAY else end
-            if worst > max(RISE * best, best + RISE_BY):
-                yield _finding(DIVERGENCE, phase=phase, term=term, best=best, worst=worst)
-
-
-def _gap(model: Any) -> Iterator[Finding]:
-    train, validation = _errors(model, "train"), _errors(model, "validation")
-    if not validation:
-        return
-    phase = list(validation)[-1]
-    kept = int(np.argmin(np.sum(list(validation[phase].values()), axis=0)))
-    for term, values in validation[phase].items():
-        low, high = float(train[phase][term][kept]), float(values[kept])
-        if high > max(GAP_RATIO * low, low + GAP_BY):
-            yield _finding(GAP, term=term, train=low, validation=high)
-
-
-def _errors(model: Any, split: str) -> dict[str, dict[str, NDArray]]:
-    """The errors that each phase minimizes, by epoch: phase, term, values."""
-    history = getattr(model, "history_", None) or {}
-    phases: Sequence[str] = history.get("phase", [])
-    errors: dict[str, dict[str, NDArray]] = {}
-    for phase in dict.fromkeys(phases):
-        rows = [row for row, name in enumerate(phases) if name == phase]
-        for term in MONITORED.get(phase, ("reconstruction",)):
-            values = history.get(f"{split}_{term}", [math.nan] * len(phases))
-            errors.setdefault(phase, {})[term] = np.array([values[row] for row in rows])
-    return errors

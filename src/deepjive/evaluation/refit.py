@@ -118,7 +118,7 @@ def _ajive(model: Any, data: Modalities, random_state: int) -> Any:
 def _separate(model: Any, data: Modalities, random_state: int) -> Any:
     from deepjive.deep.baseline import SeparateAutoencoders
 
-    separate = SeparateAutoencoders(_sizes(model, data))
+    separate = SeparateAutoencoders(ranks=_sizes(model, data))
     settings = {key: value for key, value in model.get_params(deep=False).items() if key in separate.get_params()}
     with quietly():
         return separate.set_params(**{**settings, "random_state": random_state, "verbose": 0}).fit(data)

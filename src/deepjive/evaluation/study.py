@@ -15,7 +15,7 @@ from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.agreement import Agreement, agreement
 from deepjive.evaluation.cross_prediction import CrossPrediction, cross_predictions, scores_of
-from deepjive.evaluation.diagnostics import Finding, diagnose, of_training
+from deepjive.evaluation.diagnostics import Finding, diagnose
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.probes import Probe, known, probe
 from deepjive.evaluation.refit import baselines, refitted
@@ -157,7 +157,7 @@ class Study:
         try:
             return diagnose(self.model, self.test, **known, random_state=self.seed)
         except TooFewOrdersError:  # of the samples without gaps; all that was measured before is not lost for it
-            return of_training(self.model)
+            return self.model.diagnostics()
 
     def _splits(self) -> dict[str, Any]:
         """The methods that have a joint part."""

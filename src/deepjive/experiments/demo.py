@@ -8,6 +8,7 @@ of held-out pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Demonstration:
 
 
 def demonstrate(
-    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, progress: Progress = silent, **settings: object
+    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, progress: Progress = silent, **settings: Any
 ) -> Demonstration:
     """Fit DeepJIVE and the baselines to paired digits.
 
@@ -79,7 +80,9 @@ def demonstrate(
     train, test = load_paired_digits(n_train, n_test, random_state=seed)
     progress(0, STEPS, f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
     settings = {"dropout": 0.2, **settings}
-    model = DeepJIVE(JOINT_RANK, INDIVIDUAL_RANK, identity="explicit", random_state=seed, **settings).fit(train.data)  # type: ignore[arg-type]
+    model = DeepJIVE(
+        joint_rank=JOINT_RANK, individual_ranks=INDIVIDUAL_RANK, identity="explicit", random_state=seed, **settings
+    ).fit(train.data)
     train_parts, parts = model.decompose(train.data), model.decompose(test.data)
     scores = {"DeepJIVE, joint scores": (train_parts.joint_scores, parts.joint_scores)}
     for name in train.data:
@@ -96,7 +99,7 @@ def demonstrate(
     return Demonstration(model, parts, test.digit, accuracies, predicted_variance)
 
 
-def _baseline_scores(train: PairedDigits, test: PairedDigits, seed: int, settings: dict[str, object]) -> ScorePairs:
+def _baseline_scores(train: PairedDigits, test: PairedDigits, seed: int, settings: dict[str, Any]) -> ScorePairs:
     """Scores of training and held-out pairs by methods with the same numbers of scores."""
     from sklearn.decomposition import PCA
 
@@ -106,7 +109,7 @@ def _baseline_scores(train: PairedDigits, test: PairedDigits, seed: int, setting
     both = JOINT_RANK + INDIVIDUAL_RANK
     ajive = AJIVE(signal_ranks=both, joint_rank=JOINT_RANK, random_state=seed).fit(train.data)
     pca = PCA(JOINT_RANK, random_state=seed).fit(_side_by_side(train.data))
-    separate = SeparateAutoencoders(both, random_state=seed, **settings).fit(train.data)  # type: ignore[arg-type]
+    separate = SeparateAutoencoders(ranks=both, random_state=seed, **settings).fit(train.data)
     return {
         "AJIVE, joint scores": (ajive.transform(train.data), ajive.transform(test.data)),
         "PCA of both images": (pca.transform(_side_by_side(train.data)), pca.transform(_side_by_side(test.data))),
@@ -119,13 +122,15 @@ def _side_by_side(data: Modalities) -> NDArray:
 
 
 def _predicted_variance(
-    model: JointIndividualModel, train: Modalities, test: Modalities, seed: int, settings: dict[str, object]
+    model: JointIndividualModel, train: Modalities, test: Modalities, seed: int, settings: dict[str, Any]
 ) -> list[tuple[str, float, float]]:
     """Predicted variance of each held-out modality, for true pairs and for a model of shuffled pairs."""
     from deepjive.deep.estimator import DeepJIVE
 
     unpaired_train, unpaired_test = (shuffled(data, np.random.RandomState(seed)) for data in (train, test))
-    unpaired = DeepJIVE(JOINT_RANK, 0, identity="explicit", random_state=seed, **settings).fit(unpaired_train)  # type: ignore[arg-type]
+    unpaired = DeepJIVE(
+        joint_rank=JOINT_RANK, individual_ranks=0, identity="explicit", random_state=seed, **settings
+    ).fit(unpaired_train)
     return [
         (name, r2(test[name], model.impute(test, name)), r2(unpaired_test[name], unpaired.impute(unpaired_test, name)))
         for name in test.names

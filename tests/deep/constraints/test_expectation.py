@@ -116,7 +116,7 @@ def test_numbers_that_are_not_finite_are_left_to_the_loss_to_report() -> None:
 def test_refinement_gives_back_what_joint_scores_say_of_individual_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_synthetic(600, (20, 12), noise=0.1, random_state=0)
     scaling, device = Scaling.of(made.data), torch.device("cpu")
-    model = DeepJIVE(1, 1, networks="dense", random_state=0)
+    model = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", random_state=0)
     model._set_up(made.data.shapes, scaling, 1, dict.fromkeys(made.data.names, 1))
     network = model.network_
     batches = Batches(made.data, scaling, device)

@@ -23,6 +23,7 @@ from deepjive.datasets.synthetic import make_synthetic
 from deepjive.deep.constraints.orthogonality import Adversary
 from deepjive.deep.runtime.distributed import as_in_first, number, processes
 from deepjive.deep.runtime.launch import launched
+from deepjive.deep.runtime.settings import Runtime
 from deepjive.deep.training import checkpoint, training
 from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.objective import PublishedPhase, RefinementPhase
@@ -53,14 +54,21 @@ def data_with_gaps() -> Modalities:
 
 
 def fabric() -> Any:
-    return launched("cpu", 1, 1, "auto", "32-true", None)
+    return launched("cpu", Runtime())
 
 
 def gradients(identity: str, orthogonality: str, objective: str, kind: str) -> dict[str, np.ndarray]:
     """Gradients, running moments and validation terms of one step on the first samples."""
     samples = data() if kind == "complete" else data_with_gaps()
     scaling = Scaling.of(samples)
-    model = DeepJIVE(2, 1, identity=identity, orthogonality=orthogonality, objective=objective, networks="dense")
+    model = DeepJIVE(
+        joint_rank=2,
+        individual_ranks=1,
+        identity=identity,
+        orthogonality=orthogonality,
+        objective=objective,
+        networks="dense",
+    )
     torch.manual_seed(number())  # what begins differently must be made the same
     model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 1))
     make = RefinementPhase if objective == "joint_first" else PublishedPhase
@@ -89,7 +97,7 @@ def fit_with_gaps() -> dict[str, np.ndarray]:
     samples = data_with_gaps()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = DeepJIVE(1, 1, batch_size=40, max_epochs=2, random_state=0).fit(samples)
+        model = DeepJIVE(joint_rank=1, individual_ranks=1, batch_size=40, max_epochs=2, random_state=0).fit(samples)
     parts = model.decompose(samples)
     return {"joint": parts.joint_scores, **parts.individual_scores}
 
@@ -99,7 +107,7 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = DeepJIVE(batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder / "checkpoint")
-        drawn = DeepJIVE(1, 0, max_epochs=1).fit(data()).transform(data())
+        drawn = DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=1).fit(data()).transform(data())
     parts = model.decompose(data())
     told = [str(warning.message) for warning in caught if "max_epochs=4" in str(warning.message)]
     return {"drawn": drawn, "joint": parts.joint_scores, **parts.individual_scores, "warnings": np.asarray(len(told))}
@@ -121,7 +129,7 @@ def expectations() -> dict[str, np.ndarray]:
     """What each renewal in refinement found, with networks that have buffers of their own."""
     samples, found = data(), []
     networks = (lambda shape, rank: Normed(shape[0], (rank,)), lambda shape, rank: Normed(rank, shape))
-    model = DeepJIVE(2, 2, networks=networks, identity="explicit")
+    model = DeepJIVE(joint_rank=2, individual_ranks=2, networks=networks, identity="explicit")
     scaling = Scaling.of(samples)
     torch.manual_seed(1)
     model._set_up(samples.shapes, scaling, 2, dict.fromkeys(samples.names, 2))
@@ -153,7 +161,9 @@ def die(folder: Path) -> None:
         update(steps)
 
     Steps.update = update_or_die
-    DeepJIVE(1, 1, devices=2, batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder)
+    DeepJIVE(
+        joint_rank=1, individual_ranks=1, runtime=Runtime(devices=2), batch_size=40, max_epochs=4, random_state=0
+    ).fit(data(), resume=folder)
 
 
 def main(folder: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from deepjive import DeepJIVE, Modalities
+from deepjive import DeepJIVE, Modalities, Runtime
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.training import checkpoint
 from deepjive.deep.training.checkpoint import FILE, Checkpoint, CheckpointError
@@ -119,7 +119,8 @@ def write_and_die(path, content):
     write(path, content)
 checkpoint.write_atomically = write_and_die
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
-DeepJIVE(1, 1, max_epochs={EPOCHS}, dropout=0.1, random_state=0).fit(data, resume={str(tmp_path / "run")!r})
+model = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs={EPOCHS}, dropout=0.1, random_state=0)
+model.fit(data, resume={str(tmp_path / "run")!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -223,7 +224,7 @@ def update_and_interrupt(steps):
 Steps.update = update_and_interrupt
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
 with warnings.catch_warnings(record=True) as caught:
-    model = DeepJIVE(1, 1, random_state=0).fit(data)
+    model = DeepJIVE(joint_rank=1, individual_ranks=1, random_state=0).fit(data)
 print(caught[-1].message)
 model.save({str(tmp_path / "model")!r})
 """
@@ -279,9 +280,12 @@ def test_data_that_vanish_are_named_and_the_checkpoint_stays(small: Synthetic, t
 
         patched.setattr(Checkpoint, "offer", offer_and_remove)
         with pytest.raises(FileNotFoundError, match=r"no file .*pet-7\.nii") as caught:
-            fit(data, folder, memory_limit=0, networks="linear")
+            fit(data, folder, runtime=Runtime(memory_limit=0), networks="linear")
     assert caught.value.__notes__ == [
         f"The last checkpoint, of epoch 1 of the joint phase, is whole: fit(X, resume={str(folder)!r}) goes on from it."
     ]
     (tmp_path / "elsewhere").rename(paths["pet"][7])
-    assert_same(fit(data, folder, memory_limit=0, networks="linear"), fit(data, memory_limit=0, networks="linear"))
+    assert_same(
+        fit(data, folder, runtime=Runtime(memory_limit=0), networks="linear"),
+        fit(data, runtime=Runtime(memory_limit=0), networks="linear"),
+    )

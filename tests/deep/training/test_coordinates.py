@@ -13,7 +13,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from deepjive import AJIVE, DeepJIVE, Modalities, load
+from deepjive import AJIVE, DeepJIVE, Modalities, Runtime, load
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.geometry.start import ScaledSignal
 from deepjive.deep.networks import Decoder, Encoder
@@ -49,7 +49,7 @@ def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
 
 def network_of(data: Modalities, **settings: Any) -> tuple[Any, list[torch.Tensor]]:
     """A network in its random state, with weights in all layers, and scaled samples."""
-    model, scaling = DeepJIVE(2, 2, **settings), Scaling.of(data)
+    model, scaling = DeepJIVE(joint_rank=2, individual_ranks=2, **settings), Scaling.of(data)
     torch.manual_seed(0)
     model._set_up(data.shapes, scaling, 2, dict.fromkeys(data.names, 2))
     return model.network_, [torch.from_numpy(scaling.scaled(name, data.rows(name, slice(None)))) for name in data.names]
@@ -215,7 +215,7 @@ def test_another_limit_is_refused_where_training_goes_on(
     with pytest.raises(
         CheckpointError, match=r"\['modality_1'\] were in coordinates, but now \[\] would be.*memory_limit"
     ):
-        fit(made[:N].data, tmp_path, max_epochs=2, memory_limit=0.0)
+        fit(made[:N].data, tmp_path, max_epochs=2, runtime=Runtime(memory_limit=0.0))
 
 
 @pytest.mark.parametrize(

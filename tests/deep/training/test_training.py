@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
-from deepjive import DeepJIVE
+from deepjive import DeepJIVE, Runtime
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.synthetic import Synthetic
 from deepjive.deep.networks import Encoder
@@ -97,7 +97,7 @@ def test_history_has_a_row_for_every_epoch_and_names_its_terms(model: DeepJIVE) 
 
 def test_a_budget_that_ends_too_early_is_told(small: Synthetic) -> None:
     with pytest.warns(ConvergenceWarning, match="max_epochs=2"):
-        DeepJIVE(1, 1, max_epochs=2, random_state=0).fit(small.data)
+        DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=2, random_state=0).fit(small.data)
 
 
 def test_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) -> None:
@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_weights_from_disk_and_in_memory(
     """Bit by bit; networks of their own, noise and dropout draw random numbers on the way."""
     paths = {name: _stored(tmp_path / f"{name}.{store}", array) for name, array in small.data.items()}
     settings = {"max_epochs": 2, "dropout": 0.1, "orthogonality": orthogonality, "networks": "dense"}
-    from_disk = fitted(Modalities(paths), memory_limit=0, **settings)
+    from_disk = fitted(Modalities(paths), runtime=Runtime(memory_limit=0), **settings)
     for key, weight in fitted(small.data, **settings).network_.state_dict().items():
         assert torch.equal(weight, from_disk.network_.state_dict()[key])
     for name, truth in small.data.items():
@@ -220,7 +220,7 @@ def test_the_history_is_written_for_tensorboard_too(small: Synthetic, tmp_path: 
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    model = fitted(small.data, max_epochs=2, log=str(tmp_path))
+    model = fitted(small.data, max_epochs=2, runtime=Runtime(log=str(tmp_path)))
     events = EventAccumulator(str(tmp_path)).Reload()
     scalars = events.Scalars("refinement/validation_reconstruction")
     assert [scalar.step for scalar in scalars] == [5, 6]

@@ -130,7 +130,7 @@ def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() ->
 
 def test_an_encoder_that_is_told_the_digits_tells_them() -> None:
     made = same_class(load_digit_images(fallback=True), (600, 50, 300))
-    settings = {"dropout": 0.0, "batch_size": 32, "max_epochs": 6, "learning_rate": 3e-3, "accelerator": "cpu"}
+    settings = {"dropout": 0.0, "batch_size": 32, "max_epochs": 6, "learning_rate": 3e-3, "device": "cpu"}
     train, test = ((split.data["turned"], split.digit) for split in (made.train, made.test))
     error = labelled_error(train, test, 0, settings)
     assert error == labelled_error(train, test, 0, settings) < 0.5

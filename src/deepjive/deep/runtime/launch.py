@@ -1,4 +1,4 @@
-"""Starting the processes and choosing the device, by Lightning Fabric."""
+"""Choice of the device and start of the training processes, by Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -6,34 +6,50 @@ import os
 from typing import Any
 
 from deepjive.data.readers.guard import optional
+from deepjive.deep.runtime.settings import Runtime
+
+ONE_DEVICE = (
+    "device={device!r} names a single device, but Runtime has devices={devices!r}. "
+    "Use device={kind!r} for several devices, or devices=1."
+)
 
 
-def launched(
-    accelerator: str, devices: int | str, num_nodes: int, strategy: str, precision: Any, log: str | None
-) -> Any:
-    """A Fabric whose processes run.
+def launched(device: str, runtime: Runtime) -> Any:
+    """Return a Fabric whose processes are running.
 
-    Under torchrun and ``fabric run`` the number of processes is theirs to say, and `devices` and `num_nodes` are not
-    looked at. Otherwise this script is started once more for every further device of this node.
+    Under torchrun and ``fabric run`` the launcher decides the number of processes, and `devices` and `num_nodes` are
+    ignored. Otherwise this script is started once more for each further device of this machine.
 
     Parameters
     ----------
-    accelerator, devices, num_nodes, strategy, precision
-        As of Lightning Fabric.
-    log : str or None
-        Folder to write TensorBoard's events to.
+    device : str
+        Kind of device, such as "cpu", "cuda", "mps" or "auto", or a single device, such as "cuda:1".
+    runtime : Runtime
+        Settings of the machine.
+
+    Returns
+    -------
+    lightning_fabric.Fabric
+
+    Raises
+    ------
+    ValueError
+        If `device` is unknown, or names a single device where several are asked for.
     """
     from lightning_fabric import Fabric
 
-    started = os.environ if "TORCHELASTIC_RUN_ID" in os.environ else {}
-    here = int(started.get("LOCAL_WORLD_SIZE", 0))
+    kind, _, index = device.partition(":")
+    if index and runtime.devices != 1:
+        raise ValueError(ONE_DEVICE.format(device=device, devices=runtime.devices, kind=kind))
+    launcher = os.environ if "TORCHELASTIC_RUN_ID" in os.environ else {}
+    local_processes = int(launcher.get("LOCAL_WORLD_SIZE", 0))
     fabric = Fabric(
-        accelerator=accelerator,
-        devices=here or devices,
-        num_nodes=int(started["WORLD_SIZE"]) // here if here else num_nodes,
-        strategy=strategy,
-        precision=precision,
-        loggers=None if log is None else _tensorboard(log),
+        accelerator=kind,
+        devices=local_processes or ([int(index)] if index and kind != "cpu" else runtime.devices),
+        num_nodes=int(launcher["WORLD_SIZE"]) // local_processes if local_processes else runtime.num_nodes,
+        strategy=runtime.strategy,
+        precision=runtime.precision,
+        loggers=None if runtime.log is None else _tensorboard(runtime.log),
     )
     fabric.launch()
     return fabric

@@ -96,15 +96,25 @@ class Batches:
         How they are scaled.
     device : torch.device
         Where batches are needed.
-    memory_limit : float
+    memory_limit : float, default=4.0
         GiB up to which all data are kept on the device.
+    loaded : Modalities or None, default=None
+        The same data with values in memory, from which the tensors on the device are made. These values are not kept.
     """
 
-    def __init__(self, data: Modalities, scaling: Scaling, device: torch.device, memory_limit: float = 4.0) -> None:
+    def __init__(
+        self,
+        data: Modalities,
+        scaling: Scaling,
+        device: torch.device,
+        memory_limit: float = 4.0,
+        loaded: Modalities | None = None,
+    ) -> None:
         self.data, self.scaling, self.device = data, scaling, device
         self.shapes = dict(data.shapes)
-        self.in_memory = len(data) * self.sample_size <= memory_limit * 2**30
-        self._tensors = [self._whole(name) for name in data.names] if self.in_memory else []
+        self.in_memory = fits_in_memory(data, memory_limit)
+        source = data if loaded is None else loaded
+        self._tensors = [self._whole(source, name) for name in data.names] if self.in_memory else []
         self._present = None if data.present.all() else torch.from_numpy(data.present)
 
     def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
@@ -173,34 +183,39 @@ class Batches:
     @property
     def sample_size(self) -> int:
         """Bytes of a sample."""
-        return 4 * sum(math.prod(shape) for shape in self.shapes.values())
+        return _bytes_of_sample(self.shapes)
 
     def _read(self, piece: Tensor) -> list[Tensor]:
         rows = piece.numpy()
-        batch = [torch.from_numpy(self._scaled(name, rows)) for name in self.data.names]
+        batch = [torch.from_numpy(self._scaled(self.data, name, rows)) for name in self.data.names]
         for array in self.data.values():
             forget(array)
         return batch
 
-    def _scaled(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Some samples, scaled; what stands in the rows of those that lack the modality is not looked at."""
-        here = self.data.present[rows, self.data.names.index(name)]
+    def _scaled(self, data: Modalities, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Scaled samples; 0 where a sample lacks the modality, whatever its row holds."""
+        here = data.present[rows, data.names.index(name)]
         if here.all():
-            return self.scaling.scaled(name, self.data.rows(name, rows))
-        scaled = np.zeros((len(rows), *self.data.shapes[name]), dtype=np.float32)
-        scaled[here] = self.scaling.scaled(name, self.data.rows(name, rows[here]))
+            return self.scaling.scaled(name, data.rows(name, rows))
+        scaled = np.zeros((len(rows), *data.shapes[name]), dtype=np.float32)
+        scaled[here] = self.scaling.scaled(name, data.rows(name, rows[here]))
         return scaled
 
     def _present_in(self, rows: Tensor) -> Tensor | None:
         return None if self._present is None else self._present[rows].to(self.device)
 
-    def _whole(self, name: str) -> Tensor:
-        shape = self.data.shapes[name]
-        whole = np.empty((len(self.data), *shape), dtype=np.float32)
+    def _whole(self, data: Modalities, name: str) -> Tensor:
+        shape = data.shapes[name]
+        whole = np.empty((len(data), *shape), dtype=np.float32)
         for rows in row_batches(np.arange(len(whole)), shape):
-            whole[rows[0] : rows[-1] + 1] = self._scaled(name, rows)
-            forget(self.data[name])
+            whole[rows[0] : rows[-1] + 1] = self._scaled(data, name, rows)
+            forget(data[name])
         return torch.from_numpy(whole).to(self.device)
+
+
+def fits_in_memory(data: Modalities, memory_limit: float) -> bool:
+    """Whether all data in single precision take at most `memory_limit` GiB."""
+    return len(data) * _bytes_of_sample(data.shapes) <= memory_limit * 2**30
 
 
 def rows_at_once(shapes: Mapping[str, tuple[int, ...]], most: int) -> int:
@@ -235,6 +250,11 @@ def read_ahead(read: Callable[[Piece], Read], pieces: Sequence[Piece]) -> Iterat
 def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str, Any]) -> list[Tensor | None]:
     """Some samples as a list with one tensor for each of `names`, None for a modality that `data` lacks."""
     return [torch.from_numpy(scaling.scaled(name, data.rows(name, rows))) if name in data else None for name in names]
+
+
+def _bytes_of_sample(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Bytes of one sample of all modalities, in single precision."""
+    return 4 * sum(math.prod(shape) for shape in shapes.values())
 
 
 def _blocks(data: Modalities, name: str, pieces: Sequence[NDArray]) -> Iterator[NDArray]:

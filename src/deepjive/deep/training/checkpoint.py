@@ -22,6 +22,7 @@ from safetensors.numpy import save as save_tensors
 
 from deepjive.data.modalities import Modalities
 from deepjive.deep.runtime.distributed import is_first
+from deepjive.deep.runtime.settings import checked_runtime
 from deepjive.packing import is_custom, pack, packed_parameter, unpack
 from deepjive.persistence import read_tensors, write_atomically
 from deepjive.validation import check_features
@@ -31,7 +32,7 @@ FORMAT = 1
 SECONDS = 60.0
 SAMPLES_COMPARED = 64
 FEATURES = "features"
-MAY_DIFFER = ("accelerator", "devices", "num_nodes", "strategy", "memory_limit", "log", "verbose")
+MAY_DIFFER = ("device", "runtime", "verbose")
 
 UNREADABLE = (
     "The checkpoint {path} cannot be read: {reason}. Restore it from a copy, or remove it to train from the start."
@@ -168,7 +169,8 @@ def _numbered(groups: NDArray) -> bytes:
 
 
 def _packed(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that must stay the same; of code only that it is code, since its text may name an address."""
+    """Parameters that must stay the same; custom code is packed as "code", because its text may contain an address."""
+    parameters = {**parameters, "precision": checked_runtime(parameters["runtime"]).precision}
     packed = {key: packed_parameter(value, key, {}) for key, value in parameters.items() if key not in MAY_DIFFER}
     return {key: "code" if is_custom(value) else value for key, value in packed.items()}
 

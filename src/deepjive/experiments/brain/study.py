@@ -159,7 +159,7 @@ def brain_study(
     say : callable
         Told what is being done.
     **settings
-        Of `DeepJIVE`, such as ``accelerator``.
+        Of `DeepJIVE`, such as ``device``.
 
     Raises
     ------
@@ -261,13 +261,13 @@ def _fitted(
         **settings,
     }
     makers: dict[str, Callable[[], Any]] = {
-        "DeepJIVE": lambda: DeepJIVE(joint, own, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
+        "DeepJIVE": lambda: DeepJIVE(joint_rank=joint, individual_ranks=own, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
         "AJIVE": lambda: AJIVE(signal_ranks=both, joint_rank=joint, individual_ranks=own, random_state=seed).fit(data),
-        BASELINES[0]: lambda: SeparateAutoencoders(both, **deep).fit(data).transform,
-        BASELINES[1]: lambda: SeparateAutoencoders(joint, **deep).fit(data).transform,
+        BASELINES[0]: lambda: SeparateAutoencoders(ranks=both, **deep).fit(data).transform,
+        BASELINES[1]: lambda: SeparateAutoencoders(ranks=joint, **deep).fit(data).transform,
         BASELINES[2]: lambda: _principal(data, joint + own * len(data.names), seed),
         BASELINES[3]: lambda: _principal(data, joint, seed),
-        "shuffled": lambda: DeepJIVE(joint, 0, identity=identity, **deep).fit(  # type: ignore[arg-type]
+        "shuffled": lambda: DeepJIVE(joint_rank=joint, individual_ranks=0, identity=identity, **deep).fit(  # type: ignore[arg-type]
             shuffled(data, np.random.RandomState(seed))
         ),
     }

@@ -110,10 +110,10 @@ def fit_method(
         ranks = {name: joint_rank + rank for name, rank in own.items()}
         known = SeparateAutoencoders().get_params(deep=False)
         settings = {key: value for key, value in settings.items() if key in known}
-        return _SeparateScores(SeparateAutoencoders(ranks, random_state=seed, **settings).fit(data))
+        return _SeparateScores(SeparateAutoencoders(ranks=ranks, random_state=seed, **settings).fit(data))
     from deepjive.deep.estimator import DeepJIVE
 
-    deep: Any = DeepJIVE(joint_rank, own, identity=method, random_state=seed, **settings)  # type: ignore[arg-type]
+    deep: Any = DeepJIVE(joint_rank=joint_rank, individual_ranks=own, identity=method, random_state=seed, **settings)  # type: ignore[arg-type]
     return _JointIndividual(deep.fit(data), each_alone=method != "merged")
 
 

@@ -70,7 +70,7 @@ def labelled_error(
     seed : int
         Seed of weights, batches and dropout.
     settings : mapping
-        "dropout", "batch_size", "max_epochs", "learning_rate" and "accelerator", as of DeepJIVE. All epochs are run.
+        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All epochs are run.
         The learning rate rises to "learning_rate" and falls again (Smith and Topin 2019, arXiv 1708.07120).
 
     Returns
@@ -78,7 +78,7 @@ def labelled_error(
     float
         Fraction of test images whose digit is predicted wrong.
     """
-    device = Fabric(accelerator=settings["accelerator"], devices=1).device
+    device = Fabric(accelerator=settings["device"], devices=1).device
     images, test_images = (
         torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0])
     )

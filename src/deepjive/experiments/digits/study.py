@@ -300,7 +300,7 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
 
 def _placed(model: dict[str, Any], sources: Sources) -> dict[str, Any]:
     """The settings of a model; those of a model with networks also name the device."""
-    return model | {"accelerator": sources.accelerator} if "networks" in model else model
+    return model | {"device": sources.accelerator} if "networks" in model else model
 
 
 def _images(folder: Path | None) -> DigitImages:

@@ -236,7 +236,8 @@ def _ablation(base: dict[str, Any], quick: bool) -> list[Cell]:
             stated = "ranks over by one" if over else "true ranks"
             for objective in ("published", "joint_first"):
                 for orthogonality in (None, "regression", "closed_form", "adversary"):
-                    model = _deep(1 + over, 1 + over, objective=objective, orthogonality=orthogonality)
+                    constraint: dict[str, Any] = {"orthogonality": orthogonality, "orthogonality_weight": 0.1}
+                    model = _deep(1 + over, 1 + over, objective=objective, **constraint)
                     words = (objective.replace("_", " "), (orthogonality or "none").replace("_", " "))
                     rows.append((f"{kind}, {stated}, {words[0]}, {words[1]}", data, model))
     cells = _rows("ablation", rows, 1 if quick else 10)
