@@ -42,7 +42,7 @@ def test_a_model_is_written_before_failures_are_looked_for(fit, files, monkeypat
 def test_report_measures_evidence_shows_it_and_keeps_it(fit, invoke, files):
     fit()
     report = files / "run" / "report.html"
-    assert "holds no test against chance" in report.read_text()
+    assert "contains no test against chance" in report.read_text()
     words = [*modalities(files), "--labels", f"{files}/labels.csv:group"]
     result = invoke("report", files / "run", *words, "--evidence")
     assert result.exit_code == 0, result.stderr
