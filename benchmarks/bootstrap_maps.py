@@ -32,7 +32,7 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets import REGIONS, make_phantom
 from deepjive.evaluation import BootstrapMap, BootstrapMaps, bootstrap_maps, false_discovery, shuffled
 from deepjive.evaluation.refit import quietly
-from deepjive.experiments.cells import Cell, measured
+from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging import mni_grid, sphere_distance
 
 NAMES = ("mri", "pet")
@@ -202,7 +202,7 @@ def main() -> None:
     if options.cohorts:
         pooled = {**data, "third": 0, "pool": options.seeds}
         cells = [Cell(row, options.method, seed, pooled, {**model, "what": row}) for seed in range(options.cohorts)]
-    found = measured(
+    found = measure_cells(
         cells,
         lambda cell: how(cell, options.out),
         options.out,

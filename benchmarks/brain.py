@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.datasets import make_phantom, write_caps
 from deepjive.experiments.brain.study import BrainStudy, Budget, brain_study
-from deepjive.experiments.cells import Cell, measured
+from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging import read_cohort
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     data = {"subjects": options.subjects, "voxel": options.voxel}
     model = {"identity": options.identity, "max_epochs": options.max_epochs}
     cells = [Cell("brain", options.identity, seed, data, model) for seed in range(options.seeds)]
-    found = measured(
+    found = measure_cells(
         cells, measure, options.out, lambda done, total, words: print(f"{done}/{total} {words}", flush=True)
     )
     for key in found[0]:

@@ -40,7 +40,7 @@ from deepjive.deep.training.objective import RefinementPhase
 from deepjive.deep.training.optimizers import optimizers_of
 from deepjive.deep.training.settings import TrainingSettings
 from deepjive.deep.training.steps import EAGER_STEPS, CapturedSteps, EagerSteps, Steps
-from deepjive.experiments.digits.paired_digits import deep_settings
+from deepjive.experiments.digits.study import deep_settings
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
 PRECISIONS = ("32-true", "bf16-mixed")

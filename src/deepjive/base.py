@@ -381,6 +381,16 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         write_results(mdata, parts, self, key)
         return parts
 
+    def report_facts(self) -> dict[str, Any]:
+        """What the fit recorded for its report, as arguments of `deepjive.report.write_report`.
+
+        Returns
+        -------
+        dict of str to object
+            Any of ``history``, ``rank_table``, ``networks`` and ``diagnostics``.
+        """
+        return {}
+
     def _check_modality(self, name: str) -> None:
         if name not in self.shapes_:
             raise ValueError(UNKNOWN_MODALITY.format(name=name, fitted=list(self.shapes_)))

@@ -31,6 +31,8 @@ def silent(done: int, total: int | None, message: str) -> None:
 def progress_bar(visible: bool = True) -> Iterator[Progress]:
     """A progress bar on stderr, with the time left.
 
+    If stderr is not a terminal, only the last report is written, as one line, provided that the number of steps is known.
+
     Parameters
     ----------
     visible : bool, default=True
@@ -45,6 +47,19 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
         yield silent
         return
     from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        last = ""
+
+        def remember(done: int, total: int | None, message: str) -> None:
+            nonlocal last
+            last = "" if total is None else f"{message}: {done} of {total}"
+
+        yield remember
+        if last:
+            console.print(last, markup=False)
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -62,7 +77,7 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
 
         def progress(done: int, total: int | None, message: str) -> None:

@@ -54,7 +54,7 @@ def test_impute_refuses_files_that_cannot_hold_the_result(invoke, files):
     words = ["-m", f"expression={files}/expression.csv", "-m", f"image={files}/image.npy"]
     invoke("fit", *words, "--method", "ajive", "--joint-rank", 1, "--out", files / "run")
     words = ("impute", files / "run", "image", "-m", f"expression={files}/expression.csv", "--out")
-    assert "which a table cannot hold" in invoke(*words, files / "i.csv").stderr
+    assert "which a CSV file cannot hold" in invoke(*words, files / "i.csv").stderr
     assert "must end in .npy or .csv" in invoke(*words, files / "i.txt").stderr
     assert "There is no modality 'pet'" in invoke("impute", files / "run", "pet", *words[3:], files / "p.npy").stderr
 
@@ -86,7 +86,7 @@ def test_ranks_by_prediction_are_shown_with_what_each_number_predicts(invoke, fi
     result = invoke("ranks", "--deep", *words)
     assert result.exit_code == 0, result.stderr
     assert "Joint rank 1" in result.stdout
-    assert "Held-out variance predicted" in result.stdout
+    assert "Predicted variance of held-out samples" in result.stdout
     assert result.stdout.count("chosen") == 3
 
 

@@ -26,7 +26,14 @@ def test_a_page_shows_what_differs_and_whether_the_same_was_found(invoke, files,
     text = page.read_text(encoding="utf-8")
     settings = text[text.index("<caption>Settings") : text.index("</table>")]
     assert re.findall(r'<th scope="row">(\w+)</th>', settings) == ["joint_rank"]
-    for words in ("on the 80 samples", "one, coloured by group", "1 and 2", "°", "expression", "deepjive compare"):
+    for words in (
+        "their 80 common samples",
+        "one, coloured by group",
+        "1 and 2",
+        "°",
+        "expression",
+        "deepjive compare",
+    ):
         assert words in text
 
 
@@ -39,7 +46,7 @@ def test_a_run_is_read_as_it_was_written(files, two):
 
 
 def test_one_run_alone_and_a_folder_without_scores_are_refused(invoke, files, two):
-    assert "Name two runs or more" in invoke("compare", files / "one").stderr
+    assert "Name two or more runs" in invoke("compare", files / "one").stderr
     (files / "two" / "joint_scores.csv").unlink()
     result = invoke("compare", files / "one", files / "two")
     assert result.exit_code == 2
@@ -53,7 +60,7 @@ def test_samples_are_matched_by_name(tmp_path):
     runs = [Run("a", {}, names, scores), Run("b", {}, names[order], scores[order] @ [[1, 2], [0, 1]])]
     assert common_samples(runs).tolist() == names[np.sort(order)].tolist()
     text = write_comparison(tmp_path / "c.html", runs).read_text(encoding="utf-8")
-    assert "on the 40 samples" in text
+    assert "their 40 common samples" in text
     assert text.count("0.0°") == 2
     with pytest.raises(ValueError, match="no sample in common"):
         common_samples([runs[0], Run("c", {}, np.array(["t"]), scores[:1])])

@@ -149,7 +149,7 @@ def test_parameters_that_are_arrays_are_named(invoke, files):
     ("text", "message"),
     [
         ("joint-rank = ", "is not a TOML file: Invalid value (at "),
-        ("colour = 3\n" + TOML, "has 'colour', which is no option of `deepjive fit`; the options are ['modality'"),
+        ("colour = 3\n" + TOML, "has 'colour', which is no option of `deepjive fit`. The options are ['modality'"),
         ("parameters = 3\n" + TOML, "'parameters' is 3, but a table is expected"),
         ("samples = [[1]]\n" + TOML, "'samples' is [[1]], but text or a number is expected"),
         (TOML + "[parameters]\nrandom_state = 7\n", "both seed = 3 and random_state = 7 in [parameters]"),
@@ -194,4 +194,4 @@ def test_a_run_keeps_whose_samples_are_whose(invoke, fit, files):
     assert invoke("fit", "--config", files / "run" / "config.json", "--out", files / "again").exit_code == 0
     assert json.loads((files / "again" / "config.json").read_text()) == kept
     refused = invoke("ranks", "-m", f"a={files}/expression.csv", "-m", f"b={files}/image.npy", "--groups", "who.npy")
-    assert "--groups belongs to --deep" in " ".join(refused.stderr.replace("│", " ").split())
+    assert "--groups can be used only with --deep" in " ".join(refused.stderr.replace("│", " ").split())

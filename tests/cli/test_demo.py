@@ -17,7 +17,7 @@ def test_the_demonstration_shows_every_baseline_and_writes_a_run(invoke, tmp_pat
         assert words in result.stdout
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"report.html", "model.safetensors", "history.csv"}
     page = (tmp_path / "demo" / "report.html").read_text()
-    assert "Digits told from scores" in page
+    assert "Digits classified from scores" in page
     assert f"deepjive demo --out {tmp_path}/demo --pairs 300 --max-epochs 2" in page
 
 

@@ -32,13 +32,13 @@ def test_missing_file_is_one_line(invoke, tmp_path):
         (["-m", "a=x.npy", "-m", "a=y.npy"], "names 'a' more than once"),
         (
             ["-m", "a=x.npy", "--joint-rank", "many"],
-            "--joint-rank 'many' is not a number of components; write a number or 'auto'.",
+            "--joint-rank 'many' is not a number of components. Write a number or 'auto'.",
         ),
         (
             ["-m", "a=x.npy", "--individual-rank", "a=b"],
-            "write a number or 'auto' for all modalities, or name=number for one.",
+            "Write a number or 'auto' for all modalities, or name=number for one.",
         ),
-        (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "a=1"], "use one or the other"),
+        (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "a=1"], "Use only one of the two"),
         (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "3"], "2 times for all modalities"),
         (["-m", "a=x.npy", "--individual-rank", "a=2", "--individual-rank", "a=3"], "names 'a' more than once"),
         (["-m", "a=x.npy", "--batch-size", "1.5"], "neither a number nor 'auto'"),
@@ -90,7 +90,7 @@ def test_a_defect_of_ours_is_one_line_and_exit_code_1(invoke, monkeypatch):
     monkeypatch.setattr("deepjive.persistence.load", broken)
     result = invoke("transform", "run", "-m", "a=b.npy")
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: RuntimeError: surprise. This should not have happened; add --debug")
+    assert result.stderr.startswith("Error: RuntimeError: surprise. This is an unexpected error. Add --debug")
 
 
 def test_interruption_is_one_line(invoke, monkeypatch):

@@ -25,7 +25,7 @@ def test_features_are_written_with_the_p_values_and_intervals_of_the_library(fit
     np.testing.assert_allclose(table[["loading_1_low", "loading_1_high"]].T, limits[:, 0])
     assert table["feature"].astype(str).tolist() == [str(i) for i in range(12)]
     assert "90% intervals of 20 draws" in result.stdout
-    assert "the fit's own figures may lie outside" in result.stdout
+    assert "The values of the fit itself may lie outside" in result.stdout
 
 
 @pytest.mark.parametrize("words_before", [("features",), ("report", "--evidence")], ids=["features", "evidence"])
@@ -52,7 +52,7 @@ def test_a_file_is_refused_where_a_folder_is_written(fit, invoke, files, words, 
     result = invoke(command, files / "run", *words, "--out", files / name)
     assert result.exit_code == 2
     assert f"--out {files / name} is " in result.stderr
-    assert "Give the name of a folder" in result.stderr
+    assert "Name a folder" in result.stderr
     assert not (files / name).is_dir()
     assert (files / "taken").read_text() == "precious"
 

@@ -79,7 +79,7 @@ def test_a_mudata_file(invoke, run, files):
     result = invoke("ranks", "-m", f"a={files}/x.h5mu:absent", "-m", f"b={files}/x.h5mu:methylation")
     assert "x.h5mu:absent has no modality 'absent'; it holds ['expression', 'methylation']" in result.stderr
     result = invoke("ranks", "-m", f"a={files}/x.h5mu:expression", "-m", f"b={files}/image.npy")
-    assert "Modalities of a MuData file stand together" in result.stderr
+    assert "Modalities of a MuData file cannot be mixed" in result.stderr
 
 
 @pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from deepjive import Modalities, load, persistence
-from deepjive.cli.fit import CLASSES, make_estimator
+from deepjive.cli.fit import make_estimator
 from deepjive.cli.options import read_modalities, read_named_labels
+from deepjive.cli.parameters import CLASSES
 
 
 def test_a_run_holds_model_scores_and_report(fit, files):
@@ -181,7 +182,7 @@ def test_repeated_names_of_samples_are_refused(invoke, tmp_path):
 def test_option_of_another_method_is_refused_by_name(fit):
     result = fit("--identity", "merged")
     assert result.exit_code == 2
-    assert "--identity is not an option of --method ajive, which has --joint-rank" in result.stderr
+    assert "--identity is not an option of --method ajive. Its options are --joint-rank" in result.stderr
     assert "--max-epochs" not in result.stderr
 
 
@@ -205,7 +206,7 @@ def test_deep_model_is_fitted_with_its_history(invoke, files):
     history = pd.read_csv(files / "deep" / "history.csv")
     assert {"phase", "epoch"} <= set(history.columns)
     assert history.shape[0] >= 2
-    assert "How training went" in (files / "deep" / "report.html").read_text()
+    assert "Training curves" in (files / "deep" / "report.html").read_text()
     again = invoke("transform", files / "deep", *words)
     assert again.stdout == (files / "deep" / "joint_scores.csv").read_text()
 

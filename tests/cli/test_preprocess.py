@@ -27,7 +27,7 @@ def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
     result = invoke(*words)
     assert result.exit_code == 1
     text = " ".join(result.output.split())
-    assert "4 subjects: 2 good, 0 flagged, 2 failed" in text
+    assert "4 participants: 2 good, 0 flagged, 2 failed" in text
     for word in ("sub-3_ses-M00: failed", "sub-4_ses-M00: failed", "sub-1_ses-M00: done (anat and pet)"):
         assert word in text
     assert "Failed: sub-4_ses-M00: " in text
@@ -50,7 +50,7 @@ def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
 
     again = invoke(*words, "--participant", "1")
     assert again.exit_code == 0
-    assert "sub-1_ses-M00: was done before" in again.output
+    assert "sub-1_ses-M00: finished before" in again.output
     states = pd.read_csv(out / "quality.csv").set_index("subject")["state"]
     assert states.to_dict() == table["state"].to_dict()
     assert set(pd.read_csv(out / "problems.csv")["subject"]) >= {"sub-3_ses-M00", "sub-4_ses-M00"}
@@ -75,7 +75,7 @@ def test_a_table_of_paths_does_as_well_and_is_written_too(invoke, bids, tmp_path
     result = invoke("preprocess", "--table", tmp_path / "scans.csv", "--out", out, "--voxel", VOXEL)
     assert result.exit_code == 0, result.output
     assert "患者" in result.output
-    assert "none of the letters and digits" in " ".join(result.output.split())
+    assert "has no letter or digit" in " ".join(result.output.split())
     cohort = read_cohort_table(out / "maps.csv")
     assert cohort.samples == ["sub-1_ses-M00", "sub-2_ses-M00"]
     assert cohort.table["pet"].notna().tolist() == [True, False]
@@ -94,11 +94,11 @@ def test_a_dry_run_shows_the_protocol_and_writes_nothing(invoke, bids, tmp_path)
     ("words", "message"),
     [
         (("--reference", "thalamus"), "reference is 'thalamus', but must be one of"),
-        (("--participant", "9"), "--participant 9 is not among the 4 found"),
-        (("--spm", "matlab"), "--spm and --spm-path belong to --engine spm"),
+        (("--participant", "9"), "--participant 9 is not among the 4 participants found"),
+        (("--spm", "matlab"), "--spm and --spm-path need --engine spm"),
         (("--table", "x.csv"), "Give either --bids or --table"),
         (("--choose", "nonsense=1"), "'nonsense' is nothing that files are chosen by"),
-        (("--choose", "18FAV45"), "is not ENTITY=VALUE"),
+        (("--choose", "18FAV45"), "is not of the form ENTITY=VALUE"),
     ],
 )
 def test_what_cannot_be_done_is_one_readable_line(invoke, bids, tmp_path, words, message):
@@ -125,7 +125,7 @@ def test_an_engine_that_is_not_installed_names_its_extra(invoke, bids, tmp_path,
 def test_the_experiment_takes_what_was_preprocessed_or_another_source(invoke, tmp_path):
     result = invoke("reproduce", "adni", "--derivative", tmp_path, "--caps", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "Give one of --caps, --derivative and --table" in result.output
+    assert "Give only one of --caps, --derivative and --table" in result.output
 
 
 def test_what_differs_between_sessions_stays_with_them_and_earlier_subjects_stay(tmp_path):

@@ -58,7 +58,7 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
     assert "There is no file" in result.output
     result = invoke("reproduce", "adni", "--caps", tmp_path, "--choose", "pons", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "'pons' is not ENTITY=VALUE" in result.output.replace("\n", " ")
+    assert "'pons' is not of the form ENTITY=VALUE" in result.output.replace("\n", " ")
     (tmp_path / "plain.csv").write_text("participant_id,mri,pet\nsub-1,gone.nii.gz,gone.nii.gz\n")
     result = invoke("reproduce", "adni", "--table", tmp_path / "plain.csv", "--out", tmp_path / "out")
     assert result.exit_code == 2

@@ -111,7 +111,7 @@ def test_labels_recolour_and_axes_can_be_chosen(page):
     page.get_by_label("Colour", exact=True).select_option(label="age")
     assert len(set(fills())) > 20
     places = page.locator("svg.scatter circle").first.get_attribute("cx")
-    page.get_by_label("Across", exact=True).select_option(label="table, individual score 2")
+    page.get_by_label("Horizontal axis", exact=True).select_option(label="table, individual score 2")
     assert page.locator("svg.scatter circle").first.get_attribute("cx") != places
 
 

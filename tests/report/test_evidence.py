@@ -48,7 +48,8 @@ def test_the_page_shows_evidence_and_that_nothing_is_wrong(measured, tmp_path, m
     parts = make_decomposition({"a": (6,), "b": (5,)})
     path = write_report(tmp_path / "report.html", parts, title="T", settings={}, evidence=measured)
     page = Page(path.read_text(encoding="utf-8"))
-    for words in ("Evidence", "Is anything joint?", "84 of the samples", "on 36 others", NOTHING_WRONG, FOREIGN):
+    sentences = ("84 of the samples", "other 36 samples", NOTHING_WRONG)
+    for words in ("Evidence", "Test of joint variation", *sentences, FOREIGN):
         assert words in page.text
     assert NO_EVIDENCE not in page.text
     assert page.elements.count("script") == 2  # its data and its own script

@@ -158,4 +158,4 @@ def test_samples_that_lack_a_modality_are_not_shown_as_examples(tmp_path, make_d
     decomposition.data.present[:55, 0] = False
     decomposition.data.present[55:, 1] = False
     page = Page(write_report(tmp_path / "r.html", decomposition, title="t", settings={}).read_text())
-    assert "Samples, taken apart" not in page.text
+    assert "Examples of the parts" not in page.text

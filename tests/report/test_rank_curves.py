@@ -32,23 +32,29 @@ def test_the_page_shows_them(tmp_path, make_decomposition):
     settings = {"joint_rank": "auto", "individual_ranks": 2}
     path = write_report(tmp_path / "r.html", parts, title="T", settings=settings, rank_table=TABLE)
     page = Page(path.read_text(encoding="utf-8"))
-    for said in ("Why these ranks", FOREIGN, "The joint rank was chosen by the data", "individual ranks were given"):
+    reasons = ("The joint rank was chosen from the data", "individual ranks were set by the user")
+    for said in ("Choice of ranks", FOREIGN, *reasons):
         assert said in page.text
 
 
 @pytest.mark.parametrize(
     ("settings", "table", "bounds", "said"),
     [
-        ({}, None, False, "There are 2 joint scores, and 2 in a alone and 2 in b alone."),
+        ({}, None, False, "There are 2 joint scores, 2 individual scores in a and 2 individual scores in b."),
         (
             {"joint_rank": 2, "individual_ranks": {"a": 2}},
             None,
             False,
-            "joint rank and individual ranks were given",
+            "joint rank and individual ranks were set by the user",
         ),
-        ({"joint_rank": "auto"}, None, True, "agree more than chance"),
+        ({"joint_rank": "auto"}, None, True, "agree more than by chance"),
         ({"joint_rank": "auto"}, None, False, "by the rule"),
-        ({"joint_rank": "auto", "individual_ranks": "auto"}, TABLE, False, "helped to predict samples"),
+        (
+            {"joint_rank": "auto", "individual_ranks": "auto"},
+            TABLE,
+            False,
+            "improved the prediction of held-out samples",
+        ),
     ],
 )
 def test_it_is_said_where_ranks_come_from(make_decomposition, settings, table, bounds, said):

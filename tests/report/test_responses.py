@@ -74,7 +74,7 @@ def test_it_is_seen_whether_an_individual_part_depends_on_the_joint_scores(unit,
 def test_it_is_said_where_the_page_is_exact_and_how_close_it_is_elsewhere():
     curved = [{"name": name, "reproduced": share, "places": 400} for name, share in (("a", 0.98), ("b", 0.912))]
     said = honesty({"modalities": [*curved, {"name": "c", "reproduced": None, "places": 0}]})
-    assert said.startswith("In c, parts add up")
-    assert "400 places" in said
-    assert "98.0% in a and 91.2% in b is reproduced" in said
+    assert said.startswith("The model of c is linear")
+    assert "400 combinations" in said
+    assert "reproduces 98.0% in a and 91.2% in b of the output" in said
     assert honesty({"modalities": []}) == ""

@@ -42,7 +42,7 @@ def test_the_page_escapes_names_and_shows_what_stands_out_first(tmp_path):
     steps = [("align <PET>", "seed 0", "3.5")]
     page = write_quality(tmp_path / "quality.html", subjects, protocol=steps, command="deepjive preprocess").read_text()
     assert page.index("it is truncated") < page.index("grey_ml 9") < page.index("<h3>sub-good")
-    assert "3 subjects, 1 of them flagged and 1 failed" in page
+    assert "3 participants, of which 1 are flagged and 1 failed" in page
     assert "sub-&lt;b&gt;flag&lt;/b&gt;" in page
     assert "align &lt;PET&gt;" in page
     for raw in ("<b>flag", "<i>small", "<PET>"):

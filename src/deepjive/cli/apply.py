@@ -1,4 +1,4 @@
-"""`deepjive transform`, `decompose`, `impute` and `report`: a run, and samples it may never have seen."""
+"""`deepjive transform`, `decompose`, `impute` and `report`: a run applied to fitted or new samples."""
 
 from __future__ import annotations
 
@@ -17,44 +17,42 @@ from deepjive.cli.options import (
     RunArgument,
     SamplesOption,
     TitleOption,
-    Unmatched,
     UnmatchedOption,
     check_folder,
     paths_of,
     read_modalities,
     read_named_labels,
 )
+from deepjive.progress import progress_bar, silent
 from deepjive.report.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
     from deepjive.decomposition import Part
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.progress import Progress
 
 BATCH = 256
-
-NOT_A_TABLE = (
-    "{name} has samples of shape {shape}, which a table cannot hold. Give --out a name that ends in .npy instead."
-)
-UNKNOWN_SUFFIX = "--out {path} must end in .npy or .csv."
 
 
 def transform(
     run: RunArgument,
     modality: ModalityOption,
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     out: Annotated[
-        Path | None, typer.Option(help="CSV file; without it the scores are printed.", show_default=False)
+        Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
 ) -> None:
-    """Write the joint scores of samples as CSV, also of samples that the model has never seen.
+    """Write the joint scores of fitted or new samples as CSV.
 
     Example: deepjive transform runs/first -m mri=new_mri.npy -m pet=new_pet.npy --out scores.csv
     """
     from deepjive.persistence import load
 
-    model, data = load(run), read_modalities(modality, samples, unmatched)
-    text = scores_text(model.transform(data), data.samples, "joint")
+    with progress_bar() as progress:
+        progress(0, None, "Computing joint scores")
+        model, data = load(run), read_modalities(modality, samples, unmatched)
+        text = scores_text(model.transform(data), data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -66,7 +64,7 @@ def decompose(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -75,15 +73,24 @@ def decompose(
     from deepjive.persistence import load
 
     check_folder(out)
-    model, data = load(run), read_modalities(modality, samples, unmatched)
-    decomposition = model.decompose(data)
-    out.mkdir(parents=True, exist_ok=True)
-    files = file_names(data.names)
-    parts = {"joint": decomposition.joint, "individual": decomposition.individual, "residual": decomposition.residual}
-    for name in decomposition.data.names:
-        for word, part in parts.items():
-            write_part(out / f"{word}_{files[name]}.npy", part, name, len(data))
-    runs.write_scores(out, decomposition)
+    with progress_bar() as progress:
+        progress(0, None, "Computing scores")
+        model, data = load(run), read_modalities(modality, samples, unmatched)
+        decomposition = model.decompose(data)
+        out.mkdir(parents=True, exist_ok=True)
+        parts = {
+            f"{word}_{file}.npy": (name, part)
+            for name, file in file_names(data.names).items()
+            for word, part in (
+                ("joint", decomposition.joint),
+                ("individual", decomposition.individual),
+                ("residual", decomposition.residual),
+            )
+        }
+        for done, (file, (name, part)) in enumerate(parts.items()):
+            write_part(out / file, part, name, len(data), progress, done, len(parts))
+        progress(0, None, "Computing the variance explained")
+        runs.write_scores(out, decomposition)
     show.variance_table(decomposition)
     show.line(f"Parts: {out}")
 
@@ -94,20 +101,25 @@ def impute(
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(help="File to write: .npy, or .csv for vectors.", show_default=False)],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
 ) -> None:
-    """Predict a modality that was not measured from those that were.
+    """Predict a modality that was not measured from the measured modalities.
 
     Example: deepjive impute runs/first pet -m mri=new_mri.npy --out predicted_pet.npy
     """
     from deepjive.persistence import load
 
     if out.suffix not in (".npy", ".csv"):
-        raise ValueError(UNKNOWN_SUFFIX.format(path=out))
-    model, data = load(run), read_modalities(modality, samples, unmatched)
-    predicted = model.impute(data, name)
+        raise ValueError(f"--out {out} must end in .npy or .csv.")
+    with progress_bar() as progress:
+        progress(0, None, f"Predicting {name}")
+        model, data = load(run), read_modalities(modality, samples, unmatched)
+        predicted = model.impute(data, name)
     if out.suffix == ".csv" and predicted.ndim != 2:
-        raise ValueError(NOT_A_TABLE.format(name=name, shape=predicted.shape[1:]))
+        raise ValueError(
+            f"{name} has samples of shape {predicted.shape[1:]}, which a CSV file cannot hold. Give --out a name that "
+            "ends in .npy instead."
+        )
     if out.suffix == ".csv":
         names = range(len(data)) if data.samples is None else data.samples
         features = getattr(model, "features_", {}).get(name)
@@ -124,37 +136,37 @@ def report(
     modality: ModalityOption,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     title: TitleOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file; report.html in the run by default.", show_default=False)
+        Path | None, typer.Option(help="File to write; by default report.html in the run.", show_default=False)
     ] = None,
     evidence: Annotated[
         bool,
         typer.Option(
             "--evidence",
-            help="Measure how far the run can be believed: hold some of these samples out, fit again to the others, "
-            "beside baselines and shuffled samples, and measure on those held out. Give the samples that the run was "
-            "fitted to.",
+            help="Measure how reliable the run is: refit the model and baselines without some samples, also with "
+            "shuffled samples, and test on the held-out samples. Give the samples that the run was fitted to.",
         ),
     ] = False,
     groups: GroupsOption = None,
 ) -> None:
-    """Write a run's report again: with other samples, labels or title, or with evidence.
+    """Write the report of a run again, with other samples, labels or title, or with evidence.
 
     Example: deepjive report runs/first -m mri=mri.npy -m pet=pet.npy --labels patients.csv:diagnosis --evidence
     """
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
-    groups = groups or (runs.groups_of(run) if evidence else None)  # evidence is of the samples fitted, so theirs hold
+    # Evidence is measured on the fitted samples, whose participants the run names.
+    groups = groups or (runs.groups_of(run) if evidence else None)
     model, data = load(run), read_modalities(modality, samples, unmatched, groups)
     named_labels = read_named_labels(labels, data)
-    decomposition = model.decompose(data)  # refuses other features, which evidence would measure for minutes
-    found = measure(model, data, named_labels) if evidence else _measured(run)
-    if evidence and found is not None:
-        found.save(run / runs.EVIDENCE)
-        print_evidence(found)
+    decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
+    measured = measure(model, data, named_labels) if evidence else _measured(run)
+    if evidence and measured is not None:
+        measured.save(run / runs.EVIDENCE)
+        print_evidence(measured)
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
@@ -163,14 +175,14 @@ def report(
         labels=named_labels,
         sources=paths_of(modality),
         command=_again(run),
-        evidence=found,
-        failures=None if found is not None else lambda: recognised(model, data),
+        evidence=measured,
+        failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")
 
 
 def _again(run: Path) -> str | None:
-    """The command that fits a run again, if `deepjive fit` made it."""
+    """The command that repeats the fit of a run, or None if `deepjive fit` did not write the run."""
     from deepjive.persistence import read_config
 
     if not read_config(run).get("run"):
@@ -179,18 +191,37 @@ def _again(run: Path) -> str | None:
 
 
 def _measured(run: Path) -> Evidence | None:
-    """Evidence that was measured of a run before."""
+    """Evidence of a run that was measured before, or None."""
     from deepjive.evaluation.evidence_study import Evidence
 
     return Evidence.load(run / runs.EVIDENCE) if (run / runs.EVIDENCE).is_file() else None
 
 
-def write_part(path: Path, part: Part, name: str, n: int) -> None:
-    """Write one part of one modality, some samples at a time."""
+def write_part(
+    path: Path, part: Part, name: str, n: int, progress: Progress = silent, done: int = 0, total: int = 1
+) -> None:
+    """Write one part of one modality to a .npy file, some samples at a time.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    part : Part
+        The joint, individual or residual part.
+    name : str
+        The modality.
+    n : int
+        Number of samples.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called for every batch, in samples of all files.
+    done, total : int, default=0 and 1
+        Number of files that are written already, and of all files.
+    """
     first = part.rows(name, slice(0, min(BATCH, n)))
     array = np.lib.format.open_memmap(path, mode="w+", dtype=first.dtype, shape=(n, *first.shape[1:]))
     for start in range(0, n, BATCH):
         rows = slice(start, min(start + BATCH, n))
+        progress(done * n + start, total * n, f"Writing {path.name}")
         array[rows] = first if start == 0 else part.rows(name, rows)
     array.flush()
 

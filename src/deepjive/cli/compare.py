@@ -12,24 +12,22 @@ import typer
 from deepjive.cli import runs as run_files
 from deepjive.cli import show
 from deepjive.cli.options import LabelsOption, command_of, read_named_labels
+from deepjive.progress import progress_bar
 from deepjive.report.tables import as_written
 
 if TYPE_CHECKING:
     from deepjive.report.compare import Run
 
-TOO_FEW = "There is nothing to compare {given} with. Name two runs or more."
-NO_SCORES = "{path} has no {file}, which `deepjive fit` writes. Fit it again with the command."
-
 
 def compare(
     context: typer.Context,
     run: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Folders that fit wrote, two or more.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN", help="Two or more folders that fit wrote.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("compare.html"),
     labels: LabelsOption = None,
 ) -> None:
-    """Put runs side by side on one page: settings, variance explained, agreement of joint scores, evidence.
+    """Compare runs on one page: settings, variance explained, agreement of joint scores, evidence.
 
     Example: deepjive compare runs/ajive runs/deep --labels labels.csv:group --out compare.html
     """
@@ -39,21 +37,23 @@ def compare(
     from deepjive.report.compare import common_samples, write_comparison
 
     if len(run) < 2:
-        raise ValueError(TOO_FEW.format(given=run[0]))
-    found = [read_run(folder, name) for folder, name in zip(run, _names(run), strict=True)]
-    samples = common_samples(found)
+        raise ValueError(f"Only the run {run[0]} was named. Name two or more runs to compare.")
+    compared = [read_run(folder, name) for folder, name in zip(run, _names(run), strict=True)]
+    samples = common_samples(compared)
     named = Modalities({"sample": np.zeros((len(samples), 1))}, samples=samples)
-    page = write_comparison(out, found, read_named_labels(labels, named), command_of(context))
+    with progress_bar() as progress:
+        progress(0, None, "Writing the comparison")
+        page = write_comparison(out, compared, read_named_labels(labels, named), command_of(context))
     show.line(f"Comparison: {page}")
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """What is compared of a run, from its folder.
+    """Read from the folder of a run what is compared.
 
     Raises
     ------
     ValueError
-        If the folder holds no run, or not all of one.
+        If the folder holds no run, or files of the run are missing.
     """
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.persistence import read_config
@@ -87,12 +87,12 @@ def _table(folder: Path, file: str) -> Any:
     from deepjive.data.readers.tables import read_table
 
     if not (folder / file).is_file():
-        raise ValueError(NO_SCORES.format(path=folder, file=file))
+        raise ValueError(f"{folder} has no {file}, which `deepjive fit` writes. Fit the run again with this command.")
     return read_table(folder / file)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names where these differ, and their paths otherwise."""
+    """The names of the folders if they differ, otherwise their paths."""
     short = [folder.resolve().name for folder in folders]
     names = short if len(set(short)) == len(short) else [str(folder) for folder in folders]
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]

@@ -1,7 +1,7 @@
 """`--config`: the options of `deepjive fit` from a TOML file, or from the `config.json` of an earlier run.
 
-A TOML file has the options by their names; options of the form NAME=VALUE are tables. Parameters of the estimator
-that have no option stand in the table ``[parameters]``:
+A TOML file has the options by name; options of the form NAME=VALUE are tables. The table ``[parameters]`` holds the
+parameters that ``--set`` sets on the command line:
 
     method = "deepjive"
     out = "runs/first"
@@ -14,8 +14,8 @@ that have no option stand in the table ``[parameters]``:
     [parameters]
     dropout = 0.1
 
-What is given on the command line as well counts there; `random_state` among the parameters is the option `seed`, and
-`verbose = 0` is the same as `quiet = true`. Paths start where the command is run, as on the command line.
+The command line overrides the file. In ``[parameters]``, `random_state` is the option `seed`, and `verbose = 0` is
+`quiet = true`. Relative paths start at the working directory, as on the command line.
 """
 
 from __future__ import annotations
@@ -32,31 +32,28 @@ PARAMETERS = "deepjive.parameters"
 TABLES = ("modality", "individual_rank", "signal_rank")
 LISTS = (*TABLES, "labels")
 FROM_RUN = ("modality", "labels", "samples", "groups", "title", "unmatched")
+NOT_IN_FILES = ("config", "settings")
 METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}
 
-NO_FILE = "There is no file {path}."
-NOT_TOML = "{path} is not a TOML file: {reason}."
-UNKNOWN_OPTION = "{path} has {given!r}, which is no option of `deepjive fit`; the options are {known}."
 WRONG_VALUE = "{path}: {option!r} is {given!r}, but {expected} is expected."
 TWO_VALUES = (
-    "{path} has both {option} = {given} and {parameter} = {value} in [parameters], which are the same option. Keep one."
+    "{path} has both {option} = {given} and {parameter} = {value} in [parameters], but these are the same option. Keep "
+    "only one of them."
 )
-NOTHING_TO_RESUME = "{path} holds no run that was cut off. A finished run can be made again with --config {path}."
-DAMAGED = "{path} is damaged ({reason}). Fit again with --overwrite."
 NOT_IN_JSON = (
-    "The parameters {names} of the run {path} are arrays or code, which cannot be taken from its config. "
-    "Fit the model from Python, where they can be given."
+    "The parameters {names} of the run {path} are arrays or code, which its config does not hold. Fit the model from "
+    "Python, where these parameters can be given."
 )
 
 
 def use_config(context: Any, path: Path | None) -> Path | None:
-    """Take the options of a file as what holds where the command line says nothing."""
+    """Take the options of a file as defaults of the command line."""
     if path is None:
         return None
     if path.is_dir() or path.name == "config.json":
         options, parameters = _of_run(path if path.is_dir() else path.parent)
     else:
-        known = [parameter.name for parameter in context.command.params if parameter.name != "config"]
+        known = [parameter.name for parameter in context.command.params if parameter.name not in NOT_IN_FILES]
         options, parameters = _of_toml(path, known)
     context.default_map = {**(context.default_map or {}), **options}
     context.meta[PARAMETERS] = parameters
@@ -64,16 +61,19 @@ def use_config(context: Any, path: Path | None) -> Path | None:
 
 
 def use_unfinished(context: Any, folder: Path | None) -> Path | None:
-    """Take the options of a run that was cut off as what holds where the command line says nothing."""
+    """Take the options of an interrupted run as defaults of the command line."""
     if folder is None:
         return None
     path = folder / CHECKPOINT / OPTIONS
     if not path.is_file():
-        raise ValueError(NOTHING_TO_RESUME.format(path=folder))
+        raise ValueError(
+            f"{folder} holds no interrupted run. To fit a finished run again, use --config {folder} with another --out."
+        )
     try:
         options, parameters = _as_run(folder, json.loads(path.read_bytes()))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(DAMAGED.format(path=path, reason=str(error).rstrip("."))) from error
+        reason = str(error).rstrip(".")
+        raise ValueError(f"{path} is damaged ({reason}). Fit again with --overwrite.") from error
     context.default_map = {**(context.default_map or {}), **options, "out": str(folder)}
     context.meta[PARAMETERS] = parameters
     return folder
@@ -101,11 +101,11 @@ def _as_run(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     if not path.is_file():
-        raise FileNotFoundError(NO_FILE.format(path=path))
+        raise FileNotFoundError(f"There is no file {path}.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(NOT_TOML.format(path=path, reason=str(error).rstrip("."))) from error
+        raise ValueError(f"{path} is not a TOML file: {str(error).rstrip('.')}.") from error
     parameters = content.pop("parameters", {})
     if not isinstance(parameters, dict):
         raise ValueError(WRONG_VALUE.format(path=path, option="parameters", given=parameters, expected="a table"))
@@ -113,7 +113,9 @@ def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, An
     for name in options:
         if name not in known:
             shown = [option.replace("_", "-") for option in known]
-            raise ValueError(UNKNOWN_OPTION.format(path=path, given=name.replace("_", "-"), known=shown))
+            raise ValueError(
+                f"{path} has {name.replace('_', '-')!r}, which is no option of `deepjive fit`. The options are {shown}."
+            )
     if "random_state" in parameters:
         state = parameters.pop("random_state")
         if options.setdefault("seed", state) != state:
@@ -145,7 +147,7 @@ def _word(path: Path, name: str, value: Any) -> str:
 
 
 def _holds(value: Any, marks: tuple[str, ...]) -> bool:
-    """Whether a packed value has one of the marks anywhere in it."""
+    """Whether a packed value contains one of the marks at any depth."""
     if isinstance(value, Mapping):
         return any(mark in value for mark in marks) or any(_holds(item, marks) for item in value.values())
     return isinstance(value, list) and any(_holds(item, marks) for item in value)

@@ -1,4 +1,4 @@
-"""`deepjive demo`: the library on real data it brings along."""
+"""`deepjive demo`: the library on real data that it contains."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import command_of
+from deepjive.progress import progress_bar
 
-NOTE = "These are pairs of images that the model was not fitted to."
 ACCURACY = (
-    "The digit is all that the two images of a pair share, so the joint scores should tell it and the individual "
-    "scores should not; chance is {chance:.0%}. A support vector machine learned the digits from the scores of the "
-    "fitted pairs and was tested on pairs of images never seen."
+    "The two images of a pair share only the digit. The digit should therefore be classified correctly from the joint "
+    "scores, but not from the individual scores; chance is {chance:.0%}. A support vector machine was trained on the "
+    "scores of the fitted pairs and tested on held-out pairs."
 )
 PREDICTED = (
-    "What varies together can be predicted from the other image alone. The same model, fitted to the same images "
-    "paired at random, should predict nothing of new pairs: none of the variance, or less than none."
+    "Joint variation of an image can be predicted from the other image alone. The same model was also fitted to the "
+    "same images in random pairs. For new pairs this model should predict none of the variance; the value may be "
+    "negative."
 )
 
 
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")] = Path("runs/demo"),
-    pairs: Annotated[int, typer.Option(min=100, help="Pairs of images to fit to.")] = 2000,
-    max_epochs: Annotated[int, typer.Option(min=1, help="Most passes over the data in each phase.")] = 40,
+    pairs: Annotated[int, typer.Option(min=100, help="Number of fitted pairs of images.")] = 2000,
+    max_epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and of all methods.")] = 0,
 ) -> None:
-    """Split pairs of handwritten digits that share the digit, beside the baselines, and show what was found."""
+    """Decompose pairs of handwritten digits that share the digit, compare with baselines, and write a report."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -41,25 +42,28 @@ def demo(
     runs.prepare(out, overwrite=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = demonstrate(pairs, seed=seed, say=show.line, max_epochs=max_epochs, verbose=1)
-    accuracies = [(name, size, f"{accuracy:.1%}") for name, size, accuracy in found.accuracies]
-    predicted = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in found.predicted_variance]
+        with progress_bar() as progress:
+            results = demonstrate(pairs, seed=seed, progress=progress, max_epochs=max_epochs)
+    accuracies = [(name, size, f"{accuracy:.1%}") for name, size, accuracy in results.accuracies]
+    predicted = [(name, f"{paired:.1%}", f"{null:.1%}") for name, paired, null in results.predicted_variance]
     evidence = [
-        Table("Digits told from scores", ("scores", "size", "accuracy"), accuracies, ACCURACY.format(chance=CHANCE)),
+        Table(
+            "Digits classified from scores", ("scores", "size", "accuracy"), accuracies, ACCURACY.format(chance=CHANCE)
+        ),
         Table("Variance predicted from the other image", ("modality", "pairs", "shuffled"), predicted, PREDICTED),
     ]
     page = runs.write_run(
         out,
-        found.model,
-        found.parts,
-        title="Pairs of handwritten digits, taken apart",
-        labels={"digit": found.digit},
+        results.model,
+        results.parts,
+        title="Decomposition of pairs of handwritten digits",
+        labels={"digit": results.digit},
         command=command_of(context),
-        note=NOTE,
+        note="The model was not fitted to these pairs of images.",
         evidence=evidence,
     )
-    show.variance_table(found.parts)
+    show.variance_table(results.parts)
     for table in evidence:
         show.table(table.caption, table.header, table.rows)
         show.line(table.sentence + "\n")
-    show.line(f"The report with pictures of the parts: {page}")
+    show.line(f"Report with pictures of the parts: {page}")

@@ -1,7 +1,7 @@
-"""What goes wrong, in one readable line on stderr.
+"""Errors and warnings as single lines on stderr.
 
-What the user can mend (arguments, files, data) ends with exit code 2, anything else with 1. A traceback is shown only
-after `--debug`, which may stand anywhere on the command line.
+Errors that the user can correct (arguments, files, data) end with exit code 2, all others with 1. A traceback is shown
+only with `--debug`, anywhere on the command line.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from deepjive.data.readers.guard import MissingExtraError
 
 UsageError: Any = BadParameter.__mro__[1]
 USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, OSError, MissingExtraError, UsageError)
-UNEXPECTED = "{kind}: {message}. This should not have happened; add --debug to see where it did."
-SIGINT = 130  # the exit code of an interrupted program, by custom
-INTERRUPTED = "Interrupted; nothing more was written."
+SIGINT = 130  # the usual exit code of an interrupted program
 
 
 class ReadableErrors(PlainGroup):
-    """A command group that turns exceptions and warnings into lines."""
+    """A command group that prints exceptions and warnings as single lines."""
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command line and exit."""
@@ -50,18 +48,16 @@ class ReadableErrors(PlainGroup):
             say("Error", message_of(error) + advice_on(error))
             return 2
         except Exception as error:
-            say(
-                "Error",
-                UNEXPECTED.format(kind=type(error).__name__, message=message_of(error).rstrip(".")) + advice_on(error),
-            )
+            message = f"{type(error).__name__}: {message_of(error).rstrip('.')}."
+            say("Error", f"{message} This is an unexpected error. Add --debug to see its traceback.{advice_on(error)}")
             return 1
         if code == SIGINT:
-            say("Error", INTERRUPTED)
+            say("Error", "Interrupted. Nothing more was written.")
         return code if isinstance(code, int) else 0
 
 
 def message_of(error: Any) -> str:
-    """An exception's message; for a usage error with where to find help."""
+    """The message of an exception; for a usage error also where to find help."""
     if isinstance(error, UsageError):
         command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "deepjive"
         return f"{error.format_message()} See '{command} --help'."
@@ -86,7 +82,7 @@ def say(kind: str, message: str) -> None:
 
 
 def one_line(text: object) -> str:
-    """Text without line breaks and without characters that a terminal would obey."""
+    """Text without line breaks and without control characters."""
     joined = " ".join(str(text).split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
 

@@ -1,4 +1,4 @@
-"""Evidence and known failures on the command line: measured under a progress bar, printed in short."""
+"""Evidence and known failures on the command line: measured with a progress bar, printed as tables and lines."""
 
 from __future__ import annotations
 
@@ -6,64 +6,67 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepjive.cli import show
-
-TRAINING_ALONE = "Failures that samples would show were not looked for. {reason}"
+from deepjive.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepjive.data.modalities import Modalities
+    from deepjive.decomposition import Decomposition
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.results import Finding
 
 
 def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evidence:
-    """Measure the evidence for a run's model: its settings and ranks, on samples held out at random.
+    """Measure the evidence for a run's model: refits with its settings and ranks, tested on held-out samples.
 
     Parameters
     ----------
     model : estimator
         The run's model.
     data : Modalities
-        The samples it was fitted to.
-    labels : mapping of str to array
+        The samples that the model was fitted to.
+    labels : mapping of str to array, shape (n_samples,)
         Labels of the samples.
 
     Returns
     -------
     Evidence
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from deepjive.evaluation.evidence_study import evidence
 
-    words = TextColumn("{task.description}")
-    columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task("Evidence")
-        return evidence(
-            model,
-            data,
-            labels,
-            progress=lambda done, total, step: bars.update(task, completed=done, total=total, description=step),
-        )
+    with progress_bar() as progress:
+        return evidence(model, data, labels, progress=progress)
 
 
-def recognised(model: Any, data: Modalities) -> list[Finding]:
-    """Known failures of a model, on the samples given; of training alone where their participants are too few."""
-    from rich.console import Console
+def recognised(model: Any, data: Modalities, parts: Decomposition, *, visible: bool = True) -> list[Finding]:
+    """Known failures of a model that its training and these samples show.
 
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    data : Modalities
+        The samples. With too few participants to permute them, only the training is examined.
+    parts : Decomposition
+        The decomposition of `data` by `model`.
+    visible : bool, default=True
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    list of Finding
+    """
     from deepjive.data.groups import TooFewOrdersError
     from deepjive.evaluation.diagnostics import diagnose
 
-    console = Console(stderr=True)
-    with console.status("Looking for known failures"):
+    with progress_bar(visible) as progress:
         try:
-            return diagnose(model, data)
+            return diagnose(model, data, parts=parts, progress=progress)
         except TooFewOrdersError as error:
-            console.print(TRAINING_ALONE.format(reason=error), markup=False, highlight=False)
-            return list(model.diagnostics())
+            reason = str(error)
+    show.note(f"Only failures of training were looked for, not failures that samples show. {reason}")
+    return list(model.diagnostics())
 
 
 def print_failures(failures: Sequence[Finding]) -> None:
@@ -76,7 +79,7 @@ def print_failures(failures: Sequence[Finding]) -> None:
 
 
 def print_evidence(evidence: Evidence) -> None:
-    """Print the tables of the evidence with how to read them."""
+    """Print the tables of the evidence, each with a sentence on how to read it."""
     from deepjive.report.evidence import tables_of
 
     for caption, header, rows, sentence in tables_of(evidence):

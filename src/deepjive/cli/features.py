@@ -1,4 +1,4 @@
-"""`deepjive features`: which features of a linear run can be trusted, and how sure its figures are."""
+"""`deepjive features`: significance of the features of a linear run, and intervals of its results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from deepjive.cli.options import (
     ModalityOption,
     RunArgument,
     SamplesOption,
-    Unmatched,
     UnmatchedOption,
     check_folder,
     read_modalities,
 )
+from deepjive.progress import progress_bar
 from deepjive.report.tables import csv_text, file_names
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from deepjive.linear.bootstrap_intervals import Intervals
     from deepjive.linear.permutation import FeatureTest
 
-NOT_LINEAR = "{path} holds a {kind}, but p-values and intervals are those of AJIVE, HeteroJIVE and JIVE."
-FEW = 0.05
+FALSE_DISCOVERY_RATE = 0.05
 READ_AS = (
-    "How to read it: the intervals are for all samples of the kind, without the noise that a fit takes up as joint or "
-    "individual (if noise is independent between features), so that the fit's own figures may lie outside."
+    "How to read it: the intervals are for the population, without the noise that a fit counts as joint or individual "
+    "variation. They assume that noise is independent between features. The values of the fit itself may lie outside."
 )
 
 
@@ -37,17 +36,18 @@ def features(
     run: RunArgument,
     modality: ModalityOption,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder to write a table of each modality to.", show_default=False)
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder to write; it gets a table for each modality.", show_default=False),
     ],
     samples: SamplesOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
-    repeats: Annotated[int, typer.Option(min=1, help="Permutations of a tenth of the features.")] = 50,
+    repeats: Annotated[int, typer.Option(min=1, help="Permutations; each permutes a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
 ) -> None:
-    """Test which features carry the joint part, with 90% intervals of loadings and of variance explained.
+    """Test which features have joint variation; 90% intervals of loadings and of variance explained.
 
-    For a run of a linear method, and the data it was fitted to. Example:
+    The run must be of a linear method; give the data that it was fitted to. Example:
 
     deepjive features runs/ajive -m rna=rna.csv -m protein=protein.csv --out features
     """
@@ -60,24 +60,35 @@ def features(
     check_folder(out)
     model, data = load(run), read_modalities(modality, samples, unmatched, groups_of(run))
     if not isinstance(model, LinearModel):
-        raise ValueError(NOT_LINEAR.format(path=run, kind=type(model).__name__))
-    intervals = bootstrap(model, data, n_draws=draws, random_state=seed)
+        raise ValueError(
+            f"{run} holds a {type(model).__name__}, but p-values and intervals exist only for AJIVE, HeteroJIVE and "
+            "JIVE."
+        )
+    with progress_bar() as progress:
+        intervals = bootstrap(model, data, n_draws=draws, random_state=seed, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, file in file_names(data.names).items():
-        test = jackstraw(model, data, name, n_repeats=repeats, random_state=seed)
+        with progress_bar() as progress:
+            test = jackstraw(model, data, name, n_repeats=repeats, random_state=seed, progress=progress)
         write_atomically(out / f"features_{file}.csv", features_text(model, data, name, test, intervals).encode())
         limits = intervals.variance_explained[name].values()
-        found = int((test.q_values[test.counted] <= FEW).sum())
-        rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), found))
-    header = ("modality", "joint", "individual", "residual", f"features at a false discovery rate of {FEW:.0%}")
+        n_significant = int((test.q_values[test.counted] <= FALSE_DISCOVERY_RATE).sum())
+        rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), n_significant))
+    header = (
+        "modality",
+        "joint",
+        "individual",
+        "residual",
+        f"features at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}",
+    )
     show.table(f"Variance explained, {intervals.level:.0%} intervals of {draws} draws", header, rows)
     show.line(READ_AS)
     show.line(f"Features: {out}")
 
 
 def features_text(model: Any, data: Modalities, name: str, test: FeatureTest, intervals: Intervals) -> str:
-    """A row for each feature: the test of its joint variation, and its joint loadings with their limits."""
+    """A table with a row per feature: the test of its joint variation, and its joint loadings with intervals."""
     header = ["feature", "joint_share", "p_value", "q_value"]
     for i in range(1, model.joint_rank_ + 1):
         header += [f"loading_{i}", f"loading_{i}_low", f"loading_{i}_high"]

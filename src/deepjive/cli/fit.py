@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import inspect
-from enum import StrEnum
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.config import PARAMETERS, use_config, use_unfinished
 from deepjive.cli.evidence import print_failures, recognised
+from deepjive.cli.help import PlainCommand
 from deepjive.cli.options import (
     GroupsOption,
     LabelsOption,
@@ -21,7 +20,6 @@ from deepjive.cli.options import (
     ModalityOption,
     SamplesOption,
     TitleOption,
-    Unmatched,
     UnmatchedOption,
     command_of,
     paths_of,
@@ -30,79 +28,50 @@ from deepjive.cli.options import (
     read_modalities,
     read_named_labels,
 )
-
-NOT_AN_OPTION = "{option} is not an option of --method {method}, which has {own}."
-NOT_A_PARAMETER = "[parameters] has {name!r}, which is no parameter of --method {method}; its parameters are {known}."
-GO_ON = "What was learned until the last checkpoint is kept: deepjive fit --resume {path}"
-INTERRUPTED = (
-    "Training was interrupted; the run holds the best model until then. To go on: deepjive fit --resume {path}"
+from deepjive.cli.parameters import (
+    CLASSES,
+    OPTIONS,
+    arguments_of,
+    completions,
+    parameters_of,
+    parse_settings,
+    same_parameters,
 )
-NOT_A_BATCH = "--batch-size {given!r} is neither a number nor 'auto'."
+from deepjive.deep.choices import IdentityName, ObjectiveName, OrthogonalityName
+from deepjive.progress import progress_bar
 
-OPTIONS = {
-    "joint_rank": "--joint-rank",
-    "individual_ranks": "--individual-rank",
-    "signal_ranks": "--signal-rank",
-    "identity": "--identity",
-    "orthogonality": "--orthogonality",
-    "objective": "--objective",
-    "max_epochs": "--max-epochs",
-    "batch_size": "--batch-size",
-    "learning_rate": "--learning-rate",
-    "devices": "--devices",
-    "device": "--device",
-    "missing": "--missing",
-}
+INTERRUPTED = (
+    "Training was interrupted. The run holds the best model until then. To continue: deepjive fit --resume {path}"
+)
 
-
-class Method(StrEnum):
-    """The estimators, by the names they have on the command line."""
-
-    deepjive = "deepjive"
-    ajive = "ajive"
-    jive = "jive"
-    heterojive = "heterojive"
-
-
-CLASSES = {"deepjive": "DeepJIVE", "ajive": "AJIVE", "jive": "JIVE", "heterojive": "HeteroJIVE"}
-
+Method = Literal["deepjive", "ajive", "jive", "heterojive"]
 RANKS, DEEP, COMPUTING = "Ranks", "DeepJIVE", "Computing"
 
 
-class Identity(StrEnum):
-    """How joint scores are made the same in all modalities."""
-
-    exchange = "exchange"
-    explicit = "explicit"
-    merged = "merged"
+def complete_settings(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Names and values for ``--set``, for the shell."""
+    return completions(context.params.get("method") or "deepjive", incomplete)
 
 
-class Orthogonality(StrEnum):
-    """How individual scores are kept unpredictable from joint ones."""
+class FitCommand(PlainCommand):
+    """The command, with a list of the parameters that ``--set`` sets at the end of its help."""
 
-    closed_form = "closed_form"
-    regression = "regression"
-    adversary = "adversary"
-    none = "none"
-
-
-class Objective(StrEnum):
-    """What training makes small."""
-
-    joint_first = "joint_first"
-    published = "published"
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        super().format_help(ctx, formatter)
+        show.parameters({", ".join(methods): group for methods, group in same_parameters(CLASSES).items()})
 
 
 def fit(
     context: typer.Context,
     modality: ModalityOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write: model, scores, history and report.")],
-    method: Annotated[Method, typer.Option(help="The estimator.")] = Method.deepjive,
+    method: Annotated[Method, typer.Option(help="The estimator.")] = "deepjive",
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     groups: GroupsOption = None,
     missing: MissingOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
+    unmatched: UnmatchedOption = "error",
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -110,7 +79,7 @@ def fit(
             metavar="FILE",
             callback=use_config,
             is_eager=True,
-            help="Options from a TOML file or an earlier run's config.json; the command line overrides them.",
+            help="Options from a TOML file or an earlier run's config.json. The command line overrides them.",
         ),
     ] = None,
     resume: Annotated[
@@ -119,10 +88,10 @@ def fit(
             metavar="RUN",
             callback=use_unfinished,
             is_eager=True,
-            help="Go on with a DeepJIVE run that was cut off, from its last checkpoint; nothing else need be given.",
+            help="Continue a DeepJIVE run that was interrupted, from its last checkpoint. No other option is needed.",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that already exists.")] = False,
     joint_rank: Annotated[
         str | None,
         typer.Option(metavar="NUMBER", help="Joint components, or 'auto'.", show_default="auto", rich_help_panel=RANKS),
@@ -131,7 +100,7 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]NUMBER",
-            help="Individual components, of all modalities or of one (repeat).",
+            help="Individual components, for all modalities or for one (repeatable).",
             show_default="auto",
             rich_help_panel=RANKS,
         ),
@@ -146,24 +115,28 @@ def fit(
         ),
     ] = None,
     identity: Annotated[
-        Identity | None,
-        typer.Option(help="How joint scores are made the same.", show_default="exchange", rich_help_panel=DEEP),
+        IdentityName | None,
+        typer.Option(
+            help="How the joint scores of all modalities are made equal.",
+            show_default="exchange",
+            rich_help_panel=DEEP,
+        ),
     ] = None,
     orthogonality: Annotated[
-        Orthogonality | None,
+        Literal[OrthogonalityName, "none"] | None,
         typer.Option(
-            help="How individual scores are kept unpredictable from joint ones.",
+            help="How individual scores are kept unpredictable from joint scores.",
             show_default="closed_form",
             rich_help_panel=DEEP,
         ),
     ] = None,
     objective: Annotated[
-        Objective | None,
-        typer.Option(help="What training makes small.", show_default="joint_first", rich_help_panel=DEEP),
+        ObjectiveName | None,
+        typer.Option(help="What training minimizes.", show_default="joint_first", rich_help_panel=DEEP),
     ] = None,
     max_epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Most passes over the data in each phase.", show_default="500", rich_help_panel=DEEP),
+        typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="500", rich_help_panel=DEEP),
     ] = None,
     batch_size: Annotated[
         str | None,
@@ -172,11 +145,21 @@ def fit(
     learning_rate: Annotated[
         float | None, typer.Option(help="Adam's learning rate.", show_default="0.003", rich_help_panel=DEEP)
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other parameter of the estimator (repeatable). They are listed below.",
+            autocompletion=complete_settings,
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="cpu or cuda; for DeepJIVE also mps or auto.",
+            help="Where to compute: cpu or cuda; for DeepJIVE also mps or auto.",
             show_default="cpu",
             rich_help_panel=COMPUTING,
         ),
@@ -185,44 +168,53 @@ def fit(
         int | None,
         typer.Option(min=1, help="Processes on this machine (DeepJIVE).", show_default="1", rich_help_panel=COMPUTING),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.", rich_help_panel=COMPUTING)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.", rich_help_panel=COMPUTING)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMPUTING)] = False,
 ) -> None:
     """Split modalities into joint, individual and residual parts; write a model, scores and a report.
 
     Example: deepjive fit -m mri=mri.npy -m pet=pet.npy --joint-rank 3 --individual-rank 2 --out runs/first
     """
-    given = {
+    flags = {
         "joint_rank": None if joint_rank is None else rank_of("--joint-rank", joint_rank),
         "individual_ranks": ranks_of("--individual-rank", individual_rank) if individual_rank else None,
         "signal_ranks": ranks_of("--signal-rank", signal_rank) if signal_rank else None,
-        "identity": identity and identity.value,
-        "orthogonality": orthogonality and orthogonality.value,
-        "objective": objective and objective.value,
+        "identity": identity,
+        "orthogonality": orthogonality,
+        "objective": objective,
         "max_epochs": max_epochs,
         "batch_size": None if batch_size is None else _batch_size(batch_size),
         "learning_rate": learning_rate,
-        "devices": devices,
         "device": device,
-        "missing": missing and missing.value,
+        "devices": devices,
+        "missing": missing,
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    parameters = context.meta.get(PARAMETERS, {})
-    model = make_estimator(method.value, {**parameters, **given})
+    parameters = {
+        **context.meta.get(PARAMETERS, {}),
+        **parse_settings(method, settings or []),
+        **{name: value for name, value in flags.items() if value is not None},
+    }
     quiet = quiet or not parameters.get("verbose", 1)
+    model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
     data = read_modalities(modality, samples, unmatched, groups)
     named_labels = read_named_labels(labels, data)
-    kept = None if unmatched is Unmatched.error else unmatched.value
-    run = {"modality": paths_of(modality), "samples": samples, "groups": groups, "labels": labels, "title": title}
-    run = _as_given(**run, unmatched=kept)
+    options = {
+        "modality": paths_of(modality),
+        "samples": samples,
+        "groups": groups,
+        "labels": labels,
+        "title": title,
+        "unmatched": None if unmatched == "error" else unmatched,
+    }
+    run = {name: value for name, value in options.items() if value}
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
-    _fit(model, data, out, run)
+    _fit(model, data, out, run, visible=not quiet)
     if not _is_first(model):
         return
     decomposition = model.decompose(data)
-    failures = functools.cache(lambda: recognised(model, data))
+    failures = functools.cache(lambda: recognised(model, data, decomposition, visible=not quiet))
     report = runs.write_run(
         out,
         model,
@@ -245,7 +237,7 @@ def fit(
 
 
 def _is_first(model: Any) -> bool:
-    """Whether this is the process that writes; only what can be gone on with is fitted by several."""
+    """Whether this process writes the run; only a model that resumes is fitted by several processes."""
     if not _resumes(model):
         return True
     from deepjive.deep.runtime.distributed import is_first
@@ -254,13 +246,17 @@ def _is_first(model: Any) -> bool:
 
 
 def _resumes(model: Any) -> bool:
-    return "resume" in inspect.signature(model.fit).parameters
+    from sklearn.utils.validation import has_fit_parameter
+
+    return has_fit_parameter(model, "resume")
 
 
-def _fit(model: Any, data: Any, out: Path, run: dict[str, Any]) -> None:
-    """Fit, with a checkpoint in the run's folder where the estimator keeps one."""
+def _fit(model: Any, data: Any, out: Path, run: dict[str, Any], *, visible: bool) -> None:
+    """Fit, with a checkpoint in the run's folder if the estimator can resume from one."""
     if not _resumes(model):
-        model.fit(data)
+        with progress_bar(visible) as progress:
+            progress(0, None, f"Fitting {type(model).__name__}")
+            model.fit(data)
         return
     from deepjive.deep.training.checkpoint import FILE
 
@@ -270,56 +266,53 @@ def _fit(model: Any, data: Any, out: Path, run: dict[str, Any]) -> None:
         model.fit(data, resume=out / runs.CHECKPOINT)
     except BaseException as error:
         if (out / runs.CHECKPOINT / FILE).is_file():
-            error.add_note(GO_ON.format(path=out))
+            error.add_note(f"The last checkpoint is kept. To continue from it: deepjive fit --resume {out}")
         elif _is_first(model):
             runs.end(out)
         raise
 
 
-def make_estimator(method: str, parameters: dict[str, Any]) -> Any:
-    """An estimator from the options that were given.
+def make_estimator(method: str, parameters: Mapping[str, Any]) -> Any:
+    """An estimator with the parameters that were given.
+
+    Parameters
+    ----------
+    method : str
+        Name of the estimator on the command line.
+    parameters : mapping of str to object
+        Parameters of its constructor, or fields of a settings object that the constructor takes.
 
     Raises
     ------
     ValueError
-        For an option that the method does not have.
+        For an option or a parameter that the method does not have.
     """
     import deepjive
 
-    cls = getattr(deepjive, CLASSES[method])
-    if "devices" in parameters and _knows(cls, "runtime"):
-        runtime = parameters.get("runtime") or deepjive.Runtime()
-        others = {name: value for name, value in parameters.items() if name != "devices"}
-        parameters = {**others, "runtime": dataclasses.replace(runtime, devices=parameters["devices"])}
-    for name in parameters:
-        if not _knows(cls, name) and name not in OPTIONS:
-            known = list(inspect.signature(cls).parameters)
-            raise ValueError(NOT_A_PARAMETER.format(name=name, method=method, known=known))
-        if not _knows(cls, name):
-            own = ", ".join(option for parameter, option in OPTIONS.items() if _knows(cls, parameter))
-            raise ValueError(NOT_AN_OPTION.format(option=OPTIONS[name], method=method, own=own))
-    if parameters.get("orthogonality") == Orthogonality.none.value:
-        parameters = {**parameters, "orthogonality": None}
-    return cls(**parameters)
+    known = parameters_of(method)
+    values = {name: None if (name, value) == ("orthogonality", "none") else value for name, value in parameters.items()}
+    for name in values:
+        if name in known or any(name == parameter.holder for parameter in known.values()):
+            continue
+        if name in OPTIONS:
+            options = ", ".join(option for parameter, option in OPTIONS.items() if parameter in known)
+            raise ValueError(f"{OPTIONS[name]} is not an option of --method {method}. Its options are {options}.")
+        raise ValueError(
+            f"[parameters] has {name!r}, which is no parameter of --method {method}. "
+            f"Its parameters are {', '.join(known)}."
+        )
+    return getattr(deepjive, CLASSES[method])(**arguments_of(method, values))
 
 
 def set_if_known(model: Any, **parameters: Any) -> None:
     """Set the parameters that the estimator has."""
-    model.set_params(**{name: value for name, value in parameters.items() if _knows(type(model), name)})
-
-
-def _as_given(**options: Any) -> dict[str, Any]:
-    """Options for the run's config, without those that were not given."""
-    return {name: value for name, value in options.items() if value}
-
-
-def _knows(cls: type, parameter: str) -> bool:
-    return parameter in inspect.signature(cls).parameters
+    known = model.get_params(deep=False)
+    model.set_params(**{name: value for name, value in parameters.items() if name in known})
 
 
 def _batch_size(text: str) -> int | str:
     if text == "auto":
         return text
     if not text.isdecimal():
-        raise ValueError(NOT_A_BATCH.format(given=text))
+        raise ValueError(f"--batch-size {text!r} is neither a number nor 'auto'.")
     return int(text)

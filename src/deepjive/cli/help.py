@@ -1,4 +1,4 @@
-"""Help that reads well: a word for what an option takes, and none beside options that take nothing."""
+"""Help with a word for the value of each option, and no word for options without a value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORDS: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path: "PATH", str: "TEX
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help names what options take."""
+    """A command whose help names the values of its options."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Parameters, with words for their values."""
@@ -20,7 +20,7 @@ class PlainCommand(TyperCommand):
 
 
 class PlainGroup(TyperGroup):
-    """A group of commands whose help names what options take."""
+    """A group of commands whose help names the values of its options."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Parameters, with words for their values."""
@@ -28,7 +28,7 @@ class PlainGroup(TyperGroup):
 
 
 def with_words(parameters: Sequence[Any]) -> list[Any]:
-    """Give options that have no word for their value one, in place: flags an empty one, numbers and paths theirs."""
+    """Set the missing words for values of options, in place: empty for flags, NUMBER, PATH or TEXT for others."""
     for parameter in parameters:
         if parameter.metavar is None and getattr(parameter, "is_flag", False):
             parameter.metavar = ""

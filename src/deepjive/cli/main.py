@@ -13,7 +13,7 @@ from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
-from deepjive.cli.fit import fit
+from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
@@ -39,23 +39,23 @@ def deepjive(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Split modalities measured on the same samples: what varies together, what varies in one alone, what is left.
+    """Joint and individual variation of modalities that were measured on the same samples.
 
-    Begin with: deepjive fit -m NAME=FILE -m NAME=FILE --out RUN, then open RUN/report.html.
+    Start with: deepjive fit -m NAME=FILE -m NAME=FILE --out RUN, then open RUN/report.html.
     """
 
 
 PANELS = {
-    "Begin": (demo, ranks, fit),
+    "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Look at runs": (apply.report, compare, features),
+    "Examine runs": (apply.report, compare, features),
     "Scans": (preprocess,),
 }
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel, cls=PlainCommand)(command)
+        app.command(rich_help_panel=panel, cls=FitCommand if command is fit else PlainCommand)(command)
 reproduce.app.command(cls=PlainCommand)(adni)
 app.add_typer(reproduce.app, name="reproduce", rich_help_panel="Experiments")
 

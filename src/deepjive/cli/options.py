@@ -1,55 +1,35 @@
-"""Options that several commands have, and what their text means."""
+"""Options that several commands share, and the meaning of their texts."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from deepjive.data.modalities import UnmatchedName
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepjive.data.modalities import Modalities
 
-NOT_NAMED = "--modality {given!r} is not of the form name=path; write e.g. --modality mri=mri.npy."
-REPEATED = "--modality names {name!r} more than once; give each modality a name of its own."
-NOT_A_RANK = "{option} {given!r} is not a number of components; write a number or 'auto'{or_by_name}."
+NOT_A_RANK = "{option} {given!r} is not a number of components. Write a number or 'auto'{or_by_name}."
 BY_NAME = " for all modalities, or name=number for one"
-MIXED_RANKS = "{option} was given both for all modalities and for single ones; use one or the other."
-RANK_TWICE = "{option} names {name!r} more than once."
 NOT_A_FOLDER = (
-    "--out {path} is {what}, but a file of each modality is written. Give the name of a folder, which is made if it is "
-    "not there, e.g. --out parts."
+    "--out {path} is {what}, but a file is written for each modality. Name a folder, e.g. --out parts. The folder is "
+    "made if it does not exist."
 )
-TWO_RANKS = "{option} was given {count} times for all modalities; give it once, or name=number for each modality."
-
-
-class Unmatched(StrEnum):
-    """What is done about samples that not all files have."""
-
-    error = "error"
-    drop = "drop"
-    keep = "keep"
-
-
-class Missing(StrEnum):
-    """What is done about values that are missing."""
-
-    error = "error"
-    impute = "impute"
-
-
 ONE_MUDATA = (
-    "Modalities of a MuData file stand together: give all of them as NAME=FILE.h5mu:MODALITY, of one file, e.g. "
-    "-m rna=cells.h5mu:rna -m protein=cells.h5mu:prot."
+    "Modalities of a MuData file cannot be mixed with other files. Give all of them as NAME=FILE.h5mu:MODALITY from "
+    "one file, e.g. -m rna=cells.h5mu:rna -m protein=cells.h5mu:prot."
 )
-NOT_IN_MUDATA = "{path} has no modality {key!r}; it holds {known}."
 MUDATA = ".h5mu"
+
+MissingName = Literal["error", "impute"]
 
 ModalityOption = Annotated[
     list[str],
@@ -66,16 +46,16 @@ SamplesOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Names of the samples, where the modalities' files have none: .txt with a name a line, .npy, or the first "
-        "column of a table.",
+        help="Names of the samples, if the files of the modalities have none: .txt with a name per line, .npy, or the "
+        "first column of a table.",
     ),
 ]
 LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column, in which samples may be missing. "
-        "May be repeated.",
+        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. Some samples may lack a label. "
+        "Repeatable.",
         show_default=False,
     ),
 ]
@@ -83,37 +63,37 @@ GroupsOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="The participant of each sample, where some have several: .npy, file.npz:key or file.csv:column. Whole "
-        "participants are then held out, drawn and permuted.",
+        help="The participant of each sample, if some participants have several: .npy, file.npz:key or "
+        "file.csv:column. Participants are then held out, drawn and permuted as a whole.",
         show_default=False,
     ),
 ]
 MissingOption = Annotated[
-    Missing | None,
+    MissingName | None,
     typer.Option(
-        help="What to do about empty cells, and samples that lack a modality (linear methods).", show_default="error"
+        help="What to do about missing values and samples that lack a modality (linear methods).", show_default="error"
     ),
 ]
 UnmatchedOption = Annotated[
-    Unmatched,
+    UnmatchedName,
     typer.Option(
-        help="What to do about samples that not all tables have: leave them out, or keep them as samples that lack a "
-        "modality."
+        help="What to do about samples that some tables lack: drop leaves them out, keep treats them as samples that "
+        "lack a modality."
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that fit wrote.", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
 
 
 def command_of(context: typer.Context) -> str:
-    """The command line as it was given."""
+    """The command line that the user typed."""
     return shlex.join(["deepjive", *(context.obj or [])])
 
 
 def read_modalities(
     options: Sequence[str],
     samples: str | None = None,
-    unmatched: Unmatched = Unmatched.error,
+    unmatched: UnmatchedName = "error",
     groups: str | None = None,
 ) -> Modalities:
     """The data named by ``--modality`` options.
@@ -123,11 +103,11 @@ def read_modalities(
     options : sequence of str
         ``"name=path"`` each.
     samples : str, optional
-        File of the samples' names, see `deepjive.data.files.read_names`.
-    unmatched : Unmatched
+        File with the names of the samples, see `deepjive.data.files.read_names`.
+    unmatched : {"error", "drop", "keep"}, default="error"
         As for `Modalities`.
     groups : str, optional
-        File of the samples' participants, found as labels are.
+        File with the participant of each sample; read like labels.
 
     Returns
     -------
@@ -139,9 +119,9 @@ def read_modalities(
     paths = paths_of(options)
     if any(MUDATA in path.lower() for path in paths.values()):
         data = _of_mudata(paths)
-        data = data[data.present.all(axis=1)] if unmatched is Unmatched.drop else data
+        data = data[data.present.all(axis=1)] if unmatched == "drop" else data
     else:
-        data = Modalities(paths, unmatched=unmatched.value)
+        data = Modalities(paths, unmatched=unmatched)
     if samples is not None:
         data = Modalities(data, samples=read_names(samples, len(data)))
     if groups is not None:
@@ -150,7 +130,7 @@ def read_modalities(
 
 
 def _of_mudata(paths: dict[str, str]) -> Modalities:
-    """Modalities of one MuData file, whose samples may lack some."""
+    """Modalities of one MuData file; samples may lack some modalities."""
     from deepjive.data.modalities import Modalities
     from deepjive.data.readers.annotated import read_h5mu
 
@@ -161,7 +141,7 @@ def _of_mudata(paths: dict[str, str]) -> Modalities:
     mdata = read_h5mu(Path(files.pop()))
     for name, (_, _, key) in parts.items():
         if key not in mdata.mod:
-            raise ValueError(NOT_IN_MUDATA.format(path=paths[name], key=key, known=list(mdata.mod)))
+            raise ValueError(f"{paths[name]} has no modality {key!r}; it holds {list(mdata.mod)}.")
     return Modalities.from_mudata({name: mdata.mod[key] for name, (_, _, key) in parts.items()})
 
 
@@ -171,17 +151,17 @@ def paths_of(options: Sequence[str]) -> dict[str, str]:
     for option in options:
         name, separator, path = option.partition("=")
         if not (separator and name.strip() and path.strip()):
-            raise ValueError(NOT_NAMED.format(given=option))
+            raise ValueError(f"--modality {option!r} is not of the form name=path. Write e.g. --modality mri=mri.npy.")
         if name.strip() in paths:
-            raise ValueError(REPEATED.format(name=name.strip()))
+            raise ValueError(f"--modality names {name.strip()!r} more than once. Give each modality a name of its own.")
         paths[name.strip()] = path.strip()
     return paths
 
 
 def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[str, NDArray]:
-    """Labels by a short name: the column or array they were read from, or the file's name.
+    """Labels by a short name: the name of the column or array, or the name of the file.
 
-    Of several with the same name each has its file's name before it, or its path where that is the same too.
+    Labels with equal names get the name of their file as well, or its path if the files have equal names too.
     """
     from deepjive.data.files import read_labels
 
@@ -204,12 +184,12 @@ def _file_and_key(source: str) -> tuple[str, str]:
 
 
 def check_folder(out: Path) -> None:
-    """Refuse an ``--out`` that names a file where a folder is written.
+    """Refuse an ``--out`` that names a file if the command writes a folder.
 
     Raises
     ------
     ValueError
-        If it is a file, or is called as one.
+        If `out` is a file, or has the suffix of a data file.
     """
     from deepjive.data.files import READERS
 
@@ -240,16 +220,19 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
     """
     single = [text for text in texts if "=" not in text]
     if single and len(single) < len(texts):
-        raise ValueError(MIXED_RANKS.format(option=option))
+        raise ValueError(f"{option} was given both for all modalities and for single ones. Use only one of the two.")
     if len(single) > 1:
-        raise ValueError(TWO_RANKS.format(option=option, count=len(single)))
+        raise ValueError(
+            f"{option} was given {len(single)} times for all modalities. Give it once, or name=number for each "
+            "modality."
+        )
     if single:
         return rank_of(option, single[0])
     ranks: dict[str, int] = {}
     for text in texts:
         name, _, number = text.rpartition("=")
         if name in ranks:
-            raise ValueError(RANK_TWICE.format(option=option, name=name))
+            raise ValueError(f"{option} names {name!r} more than once.")
         rank = rank_of(option, number)
         if isinstance(rank, str):
             raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=BY_NAME))

@@ -1,12 +1,11 @@
-"""`deepjive preprocess`: T1 and PET scans to maps of grey matter and uptake ratios in MNI space."""
+"""`deepjive preprocess`: maps of grey matter and of PET uptake ratios in MNI space, from T1 and PET scans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,63 +17,56 @@ if TYPE_CHECKING:
     from deepjive.imaging.preprocessing.cohort import OnProgress
     from deepjive.imaging.preprocessing.subject import Outcome, Subject
 
-ONE_SOURCE = "Give either --bids or --table."
 NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
-NOTHING = "No scan was found. {problems}"
-NO_LABEL = "its participant_id has none of the letters and digits of which names of files are made; it was left out"
-NO_SUCH = "--participant {given} is not among the {n} found, the first being {first}."
-ONLY_SPM = "--spm and --spm-path belong to --engine spm."
+NO_LABEL = "left out, because its participant_id has no letter or digit and cannot become part of a file name"
 
 
-class EngineName(StrEnum):
-    """What registers and segments."""
-
-    ants = "ants"
-    spm = "spm"
+EngineName = Literal["ants", "spm"]
 
 
 def preprocess(
     context: typer.Context,
-    bids: Annotated[Path | None, typer.Option(metavar="FOLDER", help="A BIDS folder with T1w and PET scans.")] = None,
+    bids: Annotated[Path | None, typer.Option(metavar="FOLDER", help="BIDS folder with T1w and PET scans.")] = None,
     table: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Or a table of paths: participant_id, session_id, t1, pet."),
+        typer.Option(metavar="FILE", help="Or a table of paths with columns participant_id, session_id, t1, pet."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The BIDS derivative to write, or to go on with.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="BIDS derivative to write or to continue.")] = Path(
         "derivatives/deepjive"
     ),
-    engine: Annotated[EngineName, typer.Option(help="ants (extra 'ants') or spm (SPM12, extra 'spm').")] = (
-        EngineName.ants
-    ),
+    engine: Annotated[EngineName, typer.Option(help="ants (extra 'ants') or spm (SPM12, extra 'spm').")] = "ants",
     reference: Annotated[
         str,
         typer.Option(
-            help="cerebellum, cerebellar-grey, pons, cerebellum-pons, or a mask in MNI space (.nii.gz), for SUVR."
+            help="Reference region of SUVR: cerebellum, cerebellar-grey, pons, cerebellum-pons, or a mask in MNI space "
+            "(.nii.gz)."
         ),
     ] = "cerebellum",
-    voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge of a voxel of the maps in mm.")] = 3.0,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Subjects at a time, each in a process.")] = 1,
+    voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge length of a voxel of the maps in mm.")] = 3.0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Scans at the same time, each in a process.")] = 1,
     participant: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this participant; may be repeated.")
+        list[str] | None, typer.Option(metavar="ID", help="Only this participant (repeatable).")
     ] = None,
     choose: Annotated[
-        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45, run=1; may be repeated.")
+        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45 or run=1 (repeatable).")
     ] = None,
-    max_months: Annotated[float, typer.Option(min=0, help="A T1 further from the PET than this is not its own.")] = 12,
+    max_months: Annotated[
+        float, typer.Option(min=0, help="Maximum number of months between a PET scan and its T1 scan.")
+    ] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the registrations.")] = 0,
     spm: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="How SPM12 is started, e.g. 'run_spm12.sh MCR script'.")
+        str | None, typer.Option(metavar="COMMAND", help="Command that starts SPM12, e.g. 'run_spm12.sh MCR script'.")
     ] = None,
     spm_path: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="SPM12's folder, for MATLAB and Octave.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of SPM12, for MATLAB and Octave.")
     ] = None,
-    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep what lies between the steps.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show subjects and steps, and do nothing.")] = False,
+    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep intermediate files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show scans and steps without computing.")] = False,
 ) -> None:
-    """T1 to grey matter and amyloid PET to SUVR, in MNI space, within the brain, as a BIDS derivative.
+    """Compute grey matter from T1 and SUVR from amyloid PET, in MNI space, within the brain, as a BIDS derivative.
 
-    Subjects that are done are skipped, those that were interrupted go on at the step they were at, and one that fails
-    stops no other: it is named at the end, and the exit code is 1.
+    Finished participants are skipped and interrupted ones continue at their last step. If some fail, the others still
+    run; the failed ones are listed at the end, and the exit code is 1.
     """
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.derivative import describe
@@ -84,12 +76,12 @@ def preprocess(
     from deepjive.imaging.preprocessing.tables import write_clinical
     from deepjive.report.preprocess import write_results
 
-    if engine is not EngineName.spm and (spm or spm_path):
-        raise typer.BadParameter(ONLY_SPM)
+    if engine != "spm" and (spm or spm_path):
+        raise typer.BadParameter("--spm and --spm-path need --engine spm.")
     region_of(reference, voxel)
     settings = PreprocessingSettings(reference, voxel, seed, keep_work)
-    given = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine is EngineName.spm else {}
-    chosen = engine_of(engine.value, **given)
+    spm_options = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine == "spm" else {}
+    chosen = engine_of(engine, **spm_options)
     cohort = _cohort(bids, table, choose or [], max_months)
     subjects = _subjects(cohort, participant or [])
     for problem in cohort.problems:
@@ -114,7 +106,7 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
     from deepjive.imaging.cohort import read_cohort, read_cohort_table
 
     if (bids is None) == (table is None):
-        raise typer.BadParameter(ONE_SOURCE)
+        raise typer.BadParameter("Give either --bids or --table.")
     if table is not None:
         if choose:
             raise typer.BadParameter(NOTHING_TO_CHOOSE)
@@ -131,7 +123,7 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
     t1 = next((name for name in ("t1", "mri") if name in cohort.names), None)
     if t1 is None:
         raise ValueError(NO_T1_COLUMN.format(names=list(cohort.names)))
-    found = []
+    subjects = []
     for row in cohort.table.to_dict(orient="records"):
         if not label("sub", row["participant_id"]):
             cohort.problems.append(Problem(str(row["participant_id"]), str(row[t1]), NO_LABEL))
@@ -139,22 +131,25 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
         scans = {key: row.get(name) for key, name in (("t1", t1), ("pet", "pet"))}
         paths = {key: Path(path) if isinstance(path, (str, Path)) else None for key, path in scans.items()}
         if any(paths.values()):
-            found.append(Subject(label("sub", row["participant_id"]), label("ses", row["session_id"]), **paths))
-    if not found:
-        raise ValueError(NOTHING.format(problems="; ".join(map(str, cohort.problems[:5]))))
-    wanted = {label("sub", given): given for given in participants}
-    known = {subject.participant for subject in found}
-    for name, given in wanted.items():
+            subjects.append(Subject(label("sub", row["participant_id"]), label("ses", row["session_id"]), **paths))
+    if not subjects:
+        raise ValueError(f"No scan was found. {'; '.join(map(str, cohort.problems[:5]))}")
+    wanted = {label("sub", participant): participant for participant in participants}
+    known = {subject.participant for subject in subjects}
+    for name, participant in wanted.items():
         if name not in known:
-            raise ValueError(NO_SUCH.format(given=given, n=len(known), first=min(known)))
-    return [subject for subject in found if not wanted or subject.participant in wanted]
+            raise ValueError(
+                f"--participant {participant} is not among the {len(known)} participants found. "
+                f"The first of them is {min(known)}."
+            )
+    return [subject for subject in subjects if not wanted or subject.participant in wanted]
 
 
 def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
     from deepjive.report.preprocess import in_words
 
     rows = [(subject.name, subject.t1 or "", subject.pet or "") for subject in subjects]
-    show.table(f"{len(subjects)} subjects", ("subject", "T1", "PET"), rows)
+    show.table(f"{len(subjects)} participants and sessions", ("participant", "T1", "PET"), rows)
     for heading, stage in (("T1", "anat"), ("PET", "pet")):
         show.table(
             f"Steps of {heading}",
@@ -165,14 +160,21 @@ def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
 
 @contextmanager
 def _shown(total: int) -> Iterator[OnProgress]:
-    """A bar of subjects, a line for each one at work, and a line that stays for each one that is done."""
+    """A bar for all participants, one for each participant in progress, and a line for each finished participant."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     words = TextColumn("{task.description}", markup=False)
-    columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (words, BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        all_subjects = bars.add_task("subjects", total=total)
+        all_subjects = bars.add_task("participants", total=total)
         tasks: dict[str, Any] = {}
 
         def on_progress(now: Any) -> None:
@@ -196,5 +198,5 @@ def _became(outcome: Outcome) -> str:
     if outcome.problems:
         return one_line(f"{outcome.subject.name}: failed")
     if not outcome.done:
-        return one_line(f"{outcome.subject.name}: was done before")
+        return one_line(f"{outcome.subject.name}: finished before")
     return one_line(f"{outcome.subject.name}: done ({' and '.join(outcome.done)})")

@@ -1,4 +1,4 @@
-"""`deepjive ranks`: how many components the data seem to have, and why."""
+"""`deepjive ranks`: the joint and individual ranks of the data, and the reasons for them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from deepjive.cli.options import (
     GroupsOption,
     MissingOption,
     ModalityOption,
-    Unmatched,
     UnmatchedOption,
     ranks_of,
     read_modalities,
 )
+from deepjive.progress import progress_bar
 
 MORE_ROWS = 3
 
-ONLY_WITHOUT_DEEP = "{option} belongs to AJIVE's ranks, which --deep replaces. Leave one of the two out."
-ONLY_WITH_DEEP = "--groups belongs to --deep; AJIVE's bounds and permutations take each sample for one of its own."
+ONLY_WITH_DEEP = (
+    "--groups can be used only with --deep, because the bounds and permutations of AJIVE treat each sample as a "
+    "participant of its own."
+)
 
 
 def ranks(
@@ -33,23 +35,25 @@ def ranks(
     ] = None,
     missing: MissingOption = None,
     groups: GroupsOption = None,
-    unmatched: UnmatchedOption = Unmatched.error,
-    permutations: Annotated[int, typer.Option(min=0, help="Permutations of a test of each component; 0 for none.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bounds' draws.")] = 0,
+    unmatched: UnmatchedOption = "error",
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Permutations for a test of each component; 0 for no test.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Choose as DeepJIVE does, by prediction of what was held out.")
+        bool, typer.Option("--deep", help="Choose ranks as DeepJIVE does, by the prediction of held-out samples.")
     ] = False,
 ) -> None:
-    """Find how many components are joint and individual, and show why.
+    """Find the numbers of joint and individual components, and show the reasons.
 
-    The ranks are AJIVE's, for linear structure. They count a curve as several dimensions; --deep counts it as one.
+    By default the ranks are those of AJIVE, which count a curve as several dimensions. With --deep it counts as one.
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
     if deep:
-        given = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
-        if unused := [option for option, value in given.items() if value]:
-            raise typer.BadParameter(ONLY_WITHOUT_DEEP.format(option=unused[0]))
+        linear_options = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
+        if unused := [option for option, value in linear_options.items() if value]:
+            raise typer.BadParameter(f"{unused[0]} applies to the ranks of AJIVE and cannot be used with --deep.")
         by_prediction(read_modalities(modality, unmatched=unmatched, groups=groups), seed)
         return
     if groups is not None:
@@ -57,8 +61,10 @@ def ranks(
     from deepjive import AJIVE
 
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
-    parameters |= {"missing": missing.value} if missing else {}
-    model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality, unmatched=unmatched))
+    parameters |= {"missing": missing} if missing else {}
+    with progress_bar() as progress:
+        progress(0, None, "Computing the ranks of AJIVE")
+        model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality, unmatched=unmatched))
     rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
     show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)
     header: tuple[str, ...] = ("component", "squared singular value", "verdict")
@@ -66,14 +72,14 @@ def ranks(
     if permutations:
         header, verdict_rows = (*header, "permutation p"), with_p_values(model, verdict_rows, permutations, seed)
     show.table(
-        f"Joint is above both cutoffs: {model.wedin_cutoff_:.3f} (noise) and {model.random_cutoff_:.3f} (chance)",
+        f"Joint components exceed both cutoffs: {model.wedin_cutoff_:.3f} (noise), {model.random_cutoff_:.3f} (chance)",
         header,
         verdict_rows,
     )
 
 
 def by_prediction(data: Any, seed: int) -> None:
-    """Show the ranks that DeepJIVE chooses, and what each number of scores predicts."""
+    """Show the ranks that DeepJIVE chooses, and the R2 of every number of scores that was tried."""
     from deepjive import DeepJIVE
 
     chosen = DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
@@ -83,21 +89,24 @@ def by_prediction(data: Any, seed: int) -> None:
         for name, ladder in chosen.ladders.items()
         for rank, r2 in enumerate(ladder.r2)
     ]
-    show.table("Held-out variance predicted, by number of scores", ("of", "scores", "R2", ""), rows)
+    show.table("Predicted variance of held-out samples by number of scores", ("part", "scores", "R2", ""), rows)
 
 
 def with_p_values(model: Any, rows: list[tuple], permutations: int, seed: int) -> list[tuple]:
-    """The rows with the p-values of their components, as far as every modality's signal has components."""
+    """The rows with p-values of their components, up to the smallest signal rank."""
     from deepjive.linear.permutation import permutation_test
 
     count = min(len(rows), *model.signal_ranks_.values())
-    p_values = permutation_test(model, permutations, n_components=count, random_state=seed).p_values
+    with progress_bar() as progress:
+        p_values = permutation_test(
+            model, permutations, n_components=count, random_state=seed, progress=progress
+        ).p_values
     texts = [f"{p:.4f}" for p in p_values] + [""] * (len(rows) - count)
     return [(*row, text) for row, text in zip(rows, texts, strict=True)]
 
 
 def verdicts(model: Any) -> list[tuple]:
-    """For the leading components of a fitted AJIVE their squared singular value and what follows from it."""
+    """The squared singular values of the leading components of a fitted AJIVE, with a verdict on each."""
     squares = model.joint_singular_values_**2
     above = int((squares > max(model.wedin_cutoff_, model.random_cutoff_)).sum())
     rows = []

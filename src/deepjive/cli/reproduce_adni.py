@@ -1,11 +1,10 @@
-"""`deepjive reproduce adni`: MRI and PET, of a user's cohort or of the phantom."""
+"""`deepjive reproduce adni`: MRI and PET of a cohort, or of a phantom."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,46 +15,47 @@ if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
     from deepjive.imaging.cohort import Cohort
 
-NOT_BOTH = "Give one of --caps, --derivative and --table."
-NO_SOURCE = "--bids and --choose say more of --caps, --derivative or --table; give one of these as well."
-NOTHING_TO_CHOOSE = "--choose is for files found by their names; a --table names its files itself."
-NOT_A_CHOICE = "--choose {given!r} is not ENTITY=VALUE, such as trc=18FAV45."
+NOTHING_TO_CHOOSE = "--choose selects files by their names and cannot be used with --table, which lists its files."
 
 
-class Identity(StrEnum):
-    """Identity constraints with which one modality alone gives joint scores, as the maps' significance needs."""
-
-    exchange = "exchange"
-    explicit = "explicit"
+# The significance of the maps needs joint scores of one modality alone, which "merged" does not give.
+Identity = Literal["exchange", "explicit"]
 
 
 def adni(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.")] = Path("runs/adni"),
-    caps: Annotated[Path | None, typer.Option(help="A CAPS folder of Clinica (t1-volume, pet-volume).")] = None,
-    derivative: Annotated[Path | None, typer.Option(help="What deepjive preprocess wrote.")] = None,
-    bids: Annotated[Path | None, typer.Option(help="The BIDS folder with participants.tsv, for diagnoses.")] = None,
+    caps: Annotated[Path | None, typer.Option(help="CAPS folder of Clinica (t1-volume, pet-volume).")] = None,
+    derivative: Annotated[Path | None, typer.Option(help="Folder that deepjive preprocess wrote.")] = None,
+    bids: Annotated[Path | None, typer.Option(help="BIDS folder with participants.tsv, for diagnoses.")] = None,
     table: Annotated[
-        Path | None, typer.Option(help="Or a table of paths: participant_id, diagnosis, mri, pet.")
+        Path | None, typer.Option(help="Or a table of paths with columns participant_id, diagnosis, mri, pet.")
     ] = None,
     choose: Annotated[
-        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45, suvr=pons; repeated.")
+        list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45 or suvr=pons (repeatable).")
     ] = None,
-    voxel: Annotated[float, typer.Option(min=2, max=12, help="Edge of a voxel in mm.")] = 6.0,
-    subjects: Annotated[int, typer.Option(min=40, help="Participants of the phantom.")] = 300,
-    quick: Annotated[bool, typer.Option("--quick", help="Few epochs: about 10 minutes on 2 cores.")] = False,
-    max_epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the data in each phase.")] = None,
-    identity: Annotated[Identity, typer.Option(help="How joint scores are made the same.")] = Identity.exchange,
+    voxel: Annotated[float, typer.Option(min=2, max=12, help="Edge length of a voxel in mm.")] = 6.0,
+    subjects: Annotated[int, typer.Option(min=40, help="Number of participants of the phantom.")] = 300,
+    quick: Annotated[bool, typer.Option("--quick", help="Few epochs; takes about 10 minutes on 2 cores.")] = False,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = None,
+    identity: Annotated[
+        Identity, typer.Option(help="How the joint scores of all modalities are made equal.")
+    ] = "exchange",
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="Refits to draws of participants, for intervals of the maps; each costs a fit.")
+        int, typer.Option(min=0, help="Refits to bootstrap draws of participants, for intervals of the maps.")
     ] = 0,
     bootstrap_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Most passes in each phase of these refits; by default of the first fit.")
+        int | None,
+        typer.Option(
+            min=1, help="Maximum number of epochs of each phase in these refits; by default as in the first fit."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of phantom, split and networks.")] = 0,
-    accelerator: Annotated[str, typer.Option(help="What networks are trained on: cpu, cuda or auto.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where networks are trained: cpu, cuda, mps or auto.")
+    ] = "cpu",
 ) -> None:
-    """MRI and PET of a cohort, by default of a phantom with known truth: classification, recovery, covariation maps."""
+    """MRI and PET of a cohort or, by default, of a phantom: classification, recovery, covariation maps."""
     import warnings
     from dataclasses import replace
 
@@ -64,22 +64,21 @@ def adni(
     from deepjive.experiments.brain.page import LEAD, write_brain_page
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
 
-    given = sum(source is not None for source in (caps, derivative, table))
-    if given > 1:
-        raise typer.BadParameter(NOT_BOTH)
-    if not given and (bids or choose):
-        raise typer.BadParameter(NO_SOURCE)
+    n_sources = sum(source is not None for source in (caps, derivative, table))
+    if n_sources > 1:
+        raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
+    if not n_sources and (bids or choose):
+        raise typer.BadParameter("--bids and --choose need one of --caps, --derivative and --table.")
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
-    if caps is None and derivative is None and table is None:
+    if not n_sources:
         phantom, cohort = _phantom(subjects, voxel, out, seed)
     else:
         cohort = _cohort(caps, derivative, bids, table, choose or [])
     usable = cohort.complete().diagnosed(NEGATIVE, POSITIVE)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
-    kept = [checked.samples.index(sample) for sample in cohort.samples]
-    data = data[kept]
+    data = data[[checked.samples.index(sample) for sample in cohort.samples]]
     for problem in cohort.problems:
         show.line(f"Left out: {problem}")
     budget = QUICK if quick else Budget()
@@ -92,13 +91,13 @@ def adni(
             voxel,
             phantom=phantom,
             budget=budget,
-            identity=identity.value,
+            identity=identity,
             seed=seed,
             n_draws=bootstrap,
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
             say=show.line,
-            device=accelerator,
+            device=device,
         )
     model.save(out / "model")
     lead = LEAD.format(
@@ -116,7 +115,7 @@ def adni(
 
 
 def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom, Cohort]:
-    """The phantom, written as Clinica writes maps and read as they are read."""
+    """The phantom, written to a CAPS folder and read from it like a cohort."""
     from deepjive.datasets.phantom import make_phantom
     from deepjive.datasets.phantom_files import write_caps
     from deepjive.imaging.cohort import read_cohort
@@ -145,8 +144,8 @@ def _cohort(
 
 
 def choices(pairs: Sequence[str]) -> dict[str, str]:
-    """The entities of ``--choose`` and their values."""
+    """The entities of ``--choose`` with their values."""
     for pair in pairs:
         if "=" not in pair:
-            raise typer.BadParameter(NOT_A_CHOICE.format(given=pair))
+            raise typer.BadParameter(f"--choose {pair!r} is not of the form ENTITY=VALUE, such as trc=18FAV45.")
     return dict(pair.split("=", 1) for pair in pairs)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepjive.progress import progress_bar
 from deepjive.report.tables import file_names, history_text, scores_text, variance_text
 
 if TYPE_CHECKING:
@@ -20,42 +21,47 @@ CHECKPOINT, OPTIONS = "checkpoint", "run.json"
 MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", VARIANCE, REPORT, EVIDENCE)
 
 FITTED_SAMPLES = (
-    "These are the samples the model was fitted to. On samples it has never seen less is usually explained; "
-    "`deepjive report` shows how much."
+    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report` shows how much."
 )
-NOT_A_FOLDER = "{path} is a file, but a run is a folder. Choose another --out."
-HOLDS_A_RUN = "{path} already holds a run. Choose another --out, or replace it with --overwrite."
-UNFINISHED = (
-    "{path} holds a run that was cut off. Go on with it: deepjive fit --resume {path}; or begin again with --overwrite."
-)
-HOLDS_OTHER_FILES = "{path} is not empty and does not hold a run, so nothing is written there. Choose another --out."
 
 
 def prepare(folder: Path, overwrite: bool) -> None:
-    """Make the folder of a new run, before hours are spent on what could not be written.
+    """Make the folder of a new run, so that errors come before a long fit.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    overwrite : bool
+        Whether an older run may be replaced.
 
     Raises
     ------
     ValueError
-        If it holds something that must not be replaced.
+        If the folder holds files that must not be replaced.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(NOT_A_FOLDER.format(path=folder))
+        raise ValueError(f"{folder} is a file, but a run is a folder. Choose another --out.")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / CHECKPOINT / OPTIONS).exists():
         if not overwrite:
-            raise ValueError(UNFINISHED.format(path=folder))
+            raise ValueError(
+                f"{folder} holds an interrupted run. Continue it with deepjive fit --resume {folder}, or begin again "
+                "with --overwrite."
+            )
         shutil.rmtree(folder / CHECKPOINT)
     if not any(folder.iterdir()):
         return
     if not (folder / CONFIG).is_file():
-        raise ValueError(HOLDS_OTHER_FILES.format(path=folder))
+        raise ValueError(
+            f"{folder} is not empty and does not hold a run, so nothing is written there. Choose another --out."
+        )
     if not overwrite:
-        raise ValueError(HOLDS_A_RUN.format(path=folder))
+        raise ValueError(f"{folder} already holds a run. Choose another --out, or replace the run with --overwrite.")
 
 
 def begin(folder: Path, model: Any, run: Mapping[str, Any]) -> Path:
-    """Write down what a run is to become, so that it can be gone on with; gives the folder of its checkpoint."""
+    """Save the options of a run, so that it can be resumed; returns the folder of its checkpoint."""
     from deepjive.packing import packed_parameter
     from deepjive.persistence import write_atomically
 
@@ -68,14 +74,16 @@ def begin(folder: Path, model: Any, run: Mapping[str, Any]) -> Path:
 
 
 def end(folder: Path) -> None:
-    """Remove the checkpoint of a run that is written."""
+    """Remove the checkpoint of a finished run."""
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
 def write_run(
     folder: Path, model: Any, decomposition: Decomposition, *, run: Mapping[str, Any] | None = None, **report: Any
 ) -> Path:
-    """Write a fitted model, its scores and its report; replaces an older run, of which a whole model stays until then.
+    """Write a fitted model, its scores and its report.
+
+    An older run is replaced. Its model stays intact until the new model is written.
 
     Parameters
     ----------
@@ -84,9 +92,9 @@ def write_run(
     model : estimator
         A fitted estimator.
     decomposition : Decomposition
-        Of the samples it was fitted to, or of others if `note` says so.
+        The decomposition of the fitted samples, or of others if `note` says so.
     run : mapping, optional
-        Options of the command that made the run, kept in its config.json so that it can be made again.
+        Options of the command, saved in config.json so that the run can be repeated.
     **report
         As for `write_report_of`.
 
@@ -102,8 +110,8 @@ def write_run(
         for old in folder.glob(pattern):
             old.unlink()
     write_scores(folder, decomposition)
-    if hasattr(model, "history_"):
-        write_atomically(folder / "history.csv", history_text(model.history_).encode())
+    if history := model.report_facts().get("history"):
+        write_atomically(folder / "history.csv", history_text(history).encode())
     return write_report_of(folder / REPORT, model, decomposition, **{"note": FITTED_SAMPLES, **report})
 
 
@@ -134,7 +142,7 @@ def write_report_of(
     evidence: Any = None,
     failures: Callable[[], Sequence[Any]] | None = None,
 ) -> Path:
-    """Write the report on what a model says of some samples.
+    """Write the report on a model's decomposition of some samples.
 
     Parameters
     ----------
@@ -143,9 +151,9 @@ def write_report_of(
     model : estimator
         A fitted estimator.
     decomposition : Decomposition
-        What to show.
+        The decomposition to show.
     title : str, optional
-        Heading; the method and the modalities by default.
+        Heading; by default the method and the modalities.
     labels : mapping of str to array, optional
         Labels of the samples.
     sources : mapping of str to str, optional
@@ -153,55 +161,36 @@ def write_report_of(
     command : str, optional
         The command that fitted the model.
     note : str, optional
-        Which samples these are.
+        A sentence that says which samples these are.
     evidence : Evidence or sequence of Table, optional
-        Figures beside their baselines.
+        Results with their baselines.
     failures : callable, optional
-        Gives the known failures that are recognised; asked when the model is safely written.
+        Returns the known failures that are recognised; called after the model is written.
     """
-    from rich.console import Console
-
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
 
     method = type(model).__name__
-    found = None if failures is None else failures()
-    with Console(stderr=True).status("Writing the report"):
+    findings = None if failures is None else failures()
+    with progress_bar() as progress:
+        progress(0, None, "Writing the report")
         return write_report(
             path,
             decomposition,
             title=title or f"{method} of {enumeration(decomposition.data.names)}",
             settings={"method": method, "files": dict(sources or {}), **model.get_params(deep=False)},
-            history=getattr(model, "history_", None),
             labels=labels or None,
-            diagnostics=diagnostics_of(model),
-            rank_table=getattr(model, "rank_table_", None) or None,
-            networks=model.describe() if hasattr(model, "describe") else None,
             command=command,
             note=note,
             evidence=evidence,
-            failures=found,
+            failures=findings,
+            **model.report_facts(),
         )
 
 
 def groups_of(run: Path) -> str | None:
-    """The file of participants that a run was fitted with, if it was."""
+    """The file with the participants of the fitted samples, or None."""
     from deepjive.persistence import read_config
 
-    given = read_config(run).get("run", {}).get("groups")
-    return given if isinstance(given, str) else None
-
-
-def diagnostics_of(model: Any) -> dict[str, Any] | None:
-    """How the joint rank was chosen, for a model that knows."""
-    if not all(hasattr(model, name) for name in ("joint_singular_values_", "wedin_samples_", "random_samples_")):
-        return None
-    if not (len(model.wedin_samples_) and len(model.random_samples_)):
-        return None
-    rejected = {component for numbers in getattr(model, "rejected_", {}).values() for component in numbers}
-    return {
-        "squared_singular_values": model.joint_singular_values_**2,
-        "wedin_samples": model.wedin_samples_,
-        "random_samples": model.random_samples_,
-        "rejected": sorted(rejected),
-    }
+    groups = read_config(run).get("run", {}).get("groups")
+    return groups if isinstance(groups, str) else None

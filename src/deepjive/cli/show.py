@@ -1,9 +1,9 @@
-"""What commands print: short tables, in colour on terminals only."""
+"""Output of commands: lines and short tables, in colour on terminals only."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -14,20 +14,26 @@ from rich.text import Text
 from deepjive.cli.errors import one_line
 
 if TYPE_CHECKING:
+    from deepjive.cli.parameters import Parameter
     from deepjive.decomposition import Decomposition
 
 
-FILE_WIDTH = 200  # columns, where what is printed goes to a file that has no width
+FILE_WIDTH = 200  # columns of output that goes to a file
 LONGEST_WORD = 16
 
 
 def line(text: str) -> None:
-    """Print one line, whole also where the terminal is narrow, so that paths can be copied."""
+    """Print one line without wrapping, so that paths can be copied from narrow terminals."""
     Console(highlight=False, soft_wrap=True).print(Text(text))
 
 
+def note(text: str) -> None:
+    """Print one line to stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
+
+
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table under a title; the first column is text, whose words stay whole, the others are numbers."""
+    """Print a table with a title; the first column is text, whose words are not broken, the others are numbers."""
     Console(highlight=False, soft_wrap=True).print(Text(title, style="bold"))
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     words = [len(word) for row in rows for word in one_line(row[0]).split()]
@@ -54,3 +60,28 @@ def variance_table(decomposition: Decomposition) -> None:
     ]
     title = f"Variance explained ({len(decomposition.data)} samples, joint rank {decomposition.joint_scores.shape[1]})"
     table(title, ("modality", "joint", "individual", "residual", "individual rank"), rows)
+
+
+def parameters(groups: Mapping[str, Sequence[Parameter]]) -> None:
+    """Print the parameters that ``--set`` sets, with allowed values, defaults and a sentence on each.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of Parameter
+        Parameters by the methods that have them.
+    """
+    from rich.panel import Panel
+
+    from deepjive.cli.parameters import as_text
+
+    for methods, members in groups.items():
+        listed = Table(box=None, show_header=False, padding=(0, 1), expand=True)
+        listed.add_column(no_wrap=True)
+        listed.add_column(ratio=1)
+        for parameter in members:
+            values = Text.assemble((parameter.allowed, "bold yellow"), f" {parameter.description} ")
+            values.append(f"[default: {as_text(parameter.default)}]", style="dim")
+            listed.add_row(Text(parameter.name, style="bold cyan"), values)
+        Console(highlight=False).print(
+            Panel(listed, title=f"Parameters for --set ({methods})", title_align="left", border_style="dim")
+        )

@@ -19,6 +19,7 @@ from deepjive.data.readers.lazy import LazyRows, read_rows, row_numbers, select_
 
 __all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
 
+UnmatchedName = Literal["error", "drop", "keep"]
 UNEQUAL_SAMPLES = (
     "All modalities must be measured on the same samples, but the numbers of samples differ: {lengths}. "
     "Give every modality the same samples in the same order; a sample that lacks a modality keeps its row there, "
@@ -82,7 +83,7 @@ class Modalities:
         present: ArrayLike | None = None,
         features: Mapping[str, Any] | None = None,
         groups: ArrayLike | None = None,
-        unmatched: Literal["error", "drop", "keep"] = "error",
+        unmatched: UnmatchedName = "error",
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples

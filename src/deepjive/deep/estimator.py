@@ -21,12 +21,13 @@ from torch import Tensor
 
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, IdentityName, make_identity
-from deepjive.deep.constraints.orthogonality import OrthogonalityName, make_orthogonality
+from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
+from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
+from deepjive.deep.constraints.orthogonality import make_orthogonality
 from deepjive.deep.diagnostics import findings_of_history
 from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
 from deepjive.deep.model import Network
-from deepjive.deep.networks import network_builders
+from deepjive.deep.networks import NetworkChoice, network_builders
 from deepjive.deep.parameters import check_parameters, weight_of
 from deepjive.deep.runtime.distributed import is_first, of_first, processes
 from deepjive.deep.runtime.launch import launched
@@ -38,7 +39,7 @@ from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tenso
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.first_pass import FirstPass
-from deepjive.deep.training.objective import ObjectiveName, phases_of
+from deepjive.deep.training.objective import phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.plan import Plan
 from deepjive.deep.training.settings import Job, TrainingSettings
@@ -192,10 +193,10 @@ class DeepJIVE(JointIndividualModel):
         identity: IdentityName = "exchange",
         orthogonality: OrthogonalityName | None = "closed_form",
         objective: ObjectiveName = "joint_first",
-        individual_decoder: Literal["additive", "conditioned"] = "additive",
+        individual_decoder: IndividualDecoderName = "additive",
         identity_weight: float = 1.0,
         orthogonality_weight: float | Literal["auto"] = "auto",
-        networks: Any = "auto",
+        networks: NetworkChoice | Mapping[str, NetworkChoice] = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.1,
         max_epochs: int = 500,
@@ -297,6 +298,9 @@ class DeepJIVE(JointIndividualModel):
                 f"  individual encoder: {individual}",
             ]
         return "\n".join(lines)
+
+    def report_facts(self) -> dict[str, Any]:
+        return {"history": self.history_, "rank_table": self.rank_table_ or None, "networks": self.describe()}
 
     def diagnostics(self) -> list[Finding]:
         """Return the known failures that the history of training shows; none of the data is needed.

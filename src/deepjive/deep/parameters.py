@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
 from deepjive.deep.runtime.settings import checked_runtime
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "identity": ("explicit", "exchange", "merged"),
-    "orthogonality": ("closed_form", "regression", "adversary", None),
-    "objective": ("joint_first", "published"),
-    "individual_decoder": ("additive", "conditioned"),
+    "identity": get_args(IdentityName),
+    "orthogonality": (*get_args(OrthogonalityName), None),
+    "objective": get_args(ObjectiveName),
+    "individual_decoder": get_args(IndividualDecoderName),
 }
 DEVICE = re.compile(r"auto|[a-z]+(:\d+)?")
 AUTOMATIC_WEIGHTS: dict[str | None, float] = {"closed_form": 0.1, "regression": 0.1, "adversary": 5.0, None: 0.0}

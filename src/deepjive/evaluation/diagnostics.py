@@ -28,7 +28,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
-from deepjive.evaluation.refit import complete, with_groups
+from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.score_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.progress import Progress, silent
 from deepjive.results import Finding
@@ -94,6 +94,7 @@ def diagnose(
     model: Any,
     data: Any,
     *,
+    parts: Decomposition | None = None,
     separate: Any = None,
     test: JointStructureTest | None = None,
     groups: ArrayLike | None = None,
@@ -110,6 +111,8 @@ def diagnose(
         Samples that the model was not fitted to. On fitted samples, meaningless joint scores, leaks and poor
         reconstructions can stay hidden. Samples that lack a modality are left out. At most 500 samples are used. With
         fewer than 20 samples only the training is examined.
+    parts : Decomposition, default=None
+        The decomposition of `data` by `model`, if it was computed already.
     separate : SeparateAutoencoders, default=None
         A fitted baseline of the same sizes. By default principal components of each modality are the baseline; they
         are fitted to one half of `data` and measured on the other half.
@@ -137,11 +140,13 @@ def diagnose(
     --------
     evidence : All measurements of a decomposition, with these findings.
     """
-    data = _subset(complete(with_groups(data, groups)), random_state)
+    data = with_groups(data, groups)
+    rows = _rows_to_examine(data, random_state)
+    data = data[rows]
     progress(0, 5, "examining the training")
     findings: list[Finding] = list(model.diagnostics())
     if len(data) >= MIN_SAMPLES:
-        parts = model.decompose(data)
+        parts = model.decompose(data) if parts is None else _rows_of_parts(parts, data, rows)
         progress(1, 5, "testing the joint scores")
         findings += _meaningless(model, data, test, random_state)
         progress(2, 5, "comparing reconstructions with a baseline")
@@ -154,14 +159,22 @@ def diagnose(
     return findings
 
 
-def _subset(data: Modalities, random_state: Any) -> Modalities:
-    """Return at most 500 samples without missing values; fewer samples if they are large."""
+def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
+    """Return the decomposition of some samples, from the decomposition of all."""
+    individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
+    return Decomposition(data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render)
+
+
+def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:
+    """Return the numbers of at most 500 samples without missing values; fewer samples if they are large."""
+    complete_rows = np.flatnonzero(data.present.all(axis=1))
+    data = data if len(complete_rows) == len(data) else data[complete_rows]
     largest = max(1, *(math.prod(shape) for shape in data.shapes.values()))
     limit = min(MAX_SAMPLES, max(2 * MIN_SAMPLES, MAX_VALUES // largest))
     rows = np.sort(rows_of_at_most(limit, in_random_order(len(data), data.groups, check_random_state(random_state))))
     subset = data[rows]
     measured = [np.isfinite(subset[name][:]).reshape(len(subset), -1).all(axis=1) for name in subset.names]
-    return subset[np.flatnonzero(np.all(measured, axis=0))]
+    return complete_rows[rows[np.flatnonzero(np.all(measured, axis=0))]]
 
 
 def _finding(name: str, /, **words: Any) -> Finding:

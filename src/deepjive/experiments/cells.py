@@ -1,4 +1,4 @@
-"""Experiments as cells: each is measured once, kept as soon as it is done, and not measured again."""
+"""Experiments made of cells: each cell is measured once, and its measures are written as soon as it is done."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepjive.persistence import write_atomically
-
-OnCell = Callable[[int, int, str], None]
+from deepjive.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,13 @@ class Cell:
     Attributes
     ----------
     part : str
-        The part of the experiment, which has a table of its own.
+        The part of the experiment; each part has its own table.
     row : str
-        What it stands under in that table.
+        The row of that table.
     seed : int
-        Its seed; the cells of a row differ in nothing else.
+        The seed; cells of one row differ only in their seeds.
     data, model : dict
-        What the data are made with, and the model; numbers and text only.
+        Settings of the data and of the model; JSON types only.
     """
 
     part: str
@@ -40,16 +39,17 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """A name made of seed, data, model and deepjive's own code; machine and libraries are not in it."""
+        """A digest of seed, data, model and the code of deepjive; it does not depend on machine or libraries."""
         content = json.dumps([code_digest(), self.seed, self.data, self.model], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 @cache
 def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """SHA-256 of a package's Python files, names and contents; of deepjive's in 20 ms, once a process.
+    """SHA-256 of the names and contents of a package's Python files; 20 ms for deepjive, computed once per process.
 
-    A version stays the same from one change to the next, and figures of old and new code would stand in one table.
+    The version number does not change with every change of the code. With the version alone, one table could mix
+    measures of old and new code.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -58,32 +58,34 @@ def code_digest(package: Path = Path(__file__).parents[1]) -> str:
     return digest.hexdigest()
 
 
-def measured(
+def measure_cells(
     cells: Sequence[Cell],
     measure: Callable[[Cell], dict[str, float]],
     folder: Path,
-    on_cell: OnCell = lambda done, total, words: None,
+    *,
     jobs: int = 1,
+    progress: Progress = silent,
 ) -> list[dict[str, float]]:
-    """Measure cells, or read what was measured before.
+    """Measure the cells of an experiment; cells that were measured before are read from their files.
 
     Parameters
     ----------
     cells : sequence of Cell
-        The experiment.
+        The cells of the experiment.
     measure : callable
-        From a cell to its figures.
+        Returns the measures of a cell, a dict of str to float.
     folder : Path
-        Where the figures are kept, a JSON file for each cell; made where it does not exist.
-    on_cell : callable
-        Called before each cell with the number of cells done, the number of all, and the cell in words.
-    jobs : int
-        Cells at a time; each in a process of its own if there are several, with its share of the processor's cores.
+        Folder with one JSON file of measures for each cell; it is made where it does not exist.
+    jobs : int, default=1
+        Number of cells that are measured at the same time. With several jobs each cell has its own process, with its
+        share of the cores.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each cell.
 
     Returns
     -------
     list of dict
-        The figures of each cell, and "seconds" of processor time.
+        The measures of each cell, and its CPU time as "seconds".
     """
     from joblib import Parallel, delayed
 
@@ -92,21 +94,21 @@ def measured(
     missing = {path: cell for path, cell in zip(paths, cells, strict=True) if not path.exists()}
     done = len(cells) - sum(path in missing for path in paths)
 
-    def begun() -> Iterator[Any]:
+    def tasks() -> Iterator[Any]:
         for path, cell in missing.items():
-            on_cell(done, len(cells), f"{cell.part}: {cell.row}, seed {cell.seed}")
-            yield delayed(_measure)(cell, measure, path)
+            progress(done, len(cells), f"{cell.part}: {cell.row}, seed {cell.seed}")
+            yield delayed(_measure_and_write)(cell, measure, path)
 
-    for path in Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(begun()):
+    for path in Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(tasks()):
         done += paths.count(path)
-    on_cell(len(cells), len(cells), "done")
-    return [json.loads(path.read_text())["found"] for path in paths]
+    progress(len(cells), len(cells), "done")
+    return [json.loads(path.read_text())["measures"] for path in paths]
 
 
-def _measure(cell: Cell, measure: Callable[[Cell], dict[str, float]], path: Path) -> Path:
-    """Measure a cell and keep its figures; gives where."""
+def _measure_and_write(cell: Cell, measure: Callable[[Cell], dict[str, float]], path: Path) -> Path:
+    """Measure a cell and write its measures; returns the path of the file."""
     started = time.process_time()
-    figures = {**measure(cell), "seconds": time.process_time() - started}
+    measures = {**measure(cell), "seconds": time.process_time() - started}
     record = {"part": cell.part, "row": cell.row, "seed": cell.seed, "data": cell.data, "model": cell.model}
-    write_atomically(path, json.dumps({**record, "found": figures}, indent=1).encode())
+    write_atomically(path, json.dumps({**record, "measures": measures}, indent=1).encode())
     return path

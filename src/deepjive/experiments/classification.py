@@ -1,4 +1,4 @@
-"""Classification: how well labels can be told from scores, on samples held out."""
+"""Classification of held-out samples from their scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def svm(C: float = 10.0) -> Any:
-    """A support vector machine with a radial kernel on standardized scores."""
+    """Support vector machine with a radial kernel on standardized scores."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -18,7 +18,7 @@ def svm(C: float = 10.0) -> Any:
 
 
 def logistic() -> Any:
-    """Logistic regression on standardized scores, which scores without meaning disturb less than a kernel."""
+    """Logistic regression on standardized scores; scores of noise reduce its accuracy less than that of a kernel."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -33,7 +33,7 @@ def held_out_accuracy(
     test_labels: ArrayLike,
     classifier: Callable[[], Any] = svm,
 ) -> float:
-    """Accuracy of a classifier trained on the scores of some samples and tested on others.
+    """Accuracy of a classifier that is trained on the scores of some samples and tested on other samples.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def held_out_accuracy(
         Scores.
     train_labels, test_labels : array, shape (n_samples,)
         Labels.
-    classifier : callable
-        Makes one: `svm` or `logistic`.
+    classifier : callable, default=svm
+        Returns a new classifier: `svm` or `logistic`.
 
     Returns
     -------
     float
-        Fraction of correct test labels; with rank 0, that of the most frequent training label.
+        Fraction of test labels predicted correctly. With rank 0, the most frequent training label is predicted.
     """
     if train_scores.shape[1] == 0:
         from sklearn.dummy import DummyClassifier

@@ -1,12 +1,12 @@
-"""The demonstration: paired handwritten digits, taken apart, beside the baselines.
+"""The demonstration: DeepJIVE and baselines on pairs of handwritten digits.
 
-The digit is all that the two images of a pair have in common (`deepjive.datasets.digits`), so it should be told from
-the joint scores and not from the individual ones. All figures are for pairs of images that were never seen in fitting.
+The digit is all that the two images of a pair have in common (`deepjive.datasets.digits`). A classifier should
+therefore predict the digit from the joint scores and not from the individual scores. All accuracies and fractions are
+of held-out pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,30 +20,32 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.experiments.classification import held_out_accuracy
+from deepjive.progress import Progress, silent
 
 JOINT_RANK, INDIVIDUAL_RANK = 9, 8
 CHANCE = 0.1
+STEPS = 3
 
-Say = Callable[[str], None]
+ScorePairs = dict[str, tuple[NDArray, NDArray]]
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demonstration found.
+    """Results of the demonstration.
 
     Attributes
     ----------
     model : DeepJIVE
-        Fitted to the training pairs.
+        The model fitted to the training pairs.
     parts : Decomposition
-        Of the held-out pairs.
+        The decomposition of the held-out pairs.
     digit : array of int, shape (n_test,)
         The digit of each held-out pair.
     accuracies : list of (scores, size, accuracy)
-        How often a support vector machine tells the digit of held-out pairs.
+        Accuracy with which a support vector machine predicts the digit of held-out pairs from each set of scores.
     predicted_variance : list of (modality, paired, shuffled)
-        Fraction of a modality's held-out variance that is predicted from the other one alone, for true pairs and for
-        a model of shuffled ones.
+        Fraction of the held-out variance of each modality that is predicted from the other modality: by the model of
+        true pairs, and by a model of shuffled pairs.
     """
 
     model: JointIndividualModel
@@ -54,20 +56,20 @@ class Demonstration:
 
 
 def demonstrate(
-    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, say: Say = lambda _: None, **settings: Any
+    n_train: int = 2000, n_test: int = 1000, *, seed: int = 0, progress: Progress = silent, **settings: Any
 ) -> Demonstration:
     """Fit DeepJIVE and the baselines to paired digits.
 
     Parameters
     ----------
-    n_train, n_test : int
-        Numbers of pairs.
-    seed : int
-        Of pairs, networks and baselines.
-    say : callable
-        Told what is being done.
+    n_train, n_test : int, default=2000 and 1000
+        Numbers of training and held-out pairs.
+    seed : int, default=0
+        Seed of pairs, networks and baselines.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each of three groups of fits.
     **settings
-        Of `DeepJIVE`, beside ranks, identity and seed.
+        Parameters of `DeepJIVE` other than ranks, identity and seed.
 
     Returns
     -------
@@ -76,34 +78,29 @@ def demonstrate(
     from deepjive.deep.estimator import DeepJIVE
 
     train, test = load_paired_digits(n_train, n_test, random_state=seed)
-    say(f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
+    progress(0, STEPS, f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
     settings = {"dropout": 0.2, **settings}
     model = DeepJIVE(
         joint_rank=JOINT_RANK, individual_ranks=INDIVIDUAL_RANK, identity="explicit", random_state=seed, **settings
     ).fit(train.data)
-    fitted, parts = model.decompose(train.data), model.decompose(test.data)
-    scores = {"DeepJIVE, joint scores": (fitted.joint_scores, parts.joint_scores)}
+    train_parts, parts = model.decompose(train.data), model.decompose(test.data)
+    scores = {"DeepJIVE, joint scores": (train_parts.joint_scores, parts.joint_scores)}
     for name in train.data:
-        scores[f"DeepJIVE, individual scores of {name!r}"] = (
-            fitted.individual_scores[name],
-            parts.individual_scores[name],
-        )
-    say("Fitting the baselines: AJIVE, principal components, separate autoencoders")
-    scores |= _baselines(train, test, seed, settings)
-    say("Fitting DeepJIVE to shuffled pairs, where nothing is joint")
-    return Demonstration(
-        model,
-        parts,
-        test.digit,
-        [(name, a.shape[1], held_out_accuracy(a, train.digit, b, test.digit)) for name, (a, b) in scores.items()],
-        _predicted_variance(model, train.data, test.data, seed, settings),
-    )
+        individual = train_parts.individual_scores[name], parts.individual_scores[name]
+        scores[f"DeepJIVE, individual scores of {name!r}"] = individual
+    progress(1, STEPS, "Fitting the baselines: AJIVE, principal components, separate autoencoders")
+    scores |= _baseline_scores(train, test, seed, settings)
+    accuracies = [
+        (name, train_scores.shape[1], held_out_accuracy(train_scores, train.digit, test_scores, test.digit))
+        for name, (train_scores, test_scores) in scores.items()
+    ]
+    progress(2, STEPS, "Fitting DeepJIVE to shuffled pairs, which have no joint variation")
+    predicted_variance = _predicted_variance(model, train.data, test.data, seed, settings)
+    return Demonstration(model, parts, test.digit, accuracies, predicted_variance)
 
 
-def _baselines(
-    train: PairedDigits, test: PairedDigits, seed: int, settings: dict[str, Any]
-) -> dict[str, tuple[NDArray, NDArray]]:
-    """Scores of training and held-out pairs by methods of the same sizes."""
+def _baseline_scores(train: PairedDigits, test: PairedDigits, seed: int, settings: dict[str, Any]) -> ScorePairs:
+    """Scores of training and held-out pairs by methods with the same numbers of scores."""
     from sklearn.decomposition import PCA
 
     from deepjive.deep.baseline import SeparateAutoencoders
@@ -127,6 +124,7 @@ def _side_by_side(data: Modalities) -> NDArray:
 def _predicted_variance(
     model: JointIndividualModel, train: Modalities, test: Modalities, seed: int, settings: dict[str, Any]
 ) -> list[tuple[str, float, float]]:
+    """Predicted variance of each held-out modality, for true pairs and for a model of shuffled pairs."""
     from deepjive.deep.estimator import DeepJIVE
 
     unpaired_train, unpaired_test = (shuffled(data, np.random.RandomState(seed)) for data in (train, test))

@@ -145,6 +145,17 @@ class AngleBased(LinearModel, ABC):
         self.device = device
         self.random_state = random_state
 
+    def report_facts(self) -> dict[str, Any]:
+        if not (len(self.wedin_samples_) and len(self.random_samples_)):
+            return {}
+        bounds = {
+            "squared_singular_values": self.joint_singular_values_**2,
+            "wedin_samples": self.wedin_samples_,
+            "random_samples": self.random_samples_,
+            "rejected": sorted({component for numbers in self.rejected_.values() for component in numbers}),
+        }
+        return {"diagnostics": bounds}
+
     def _fit(self, X: Any, weigh: Weigh) -> Self:
         data = self._checked_for_fit(X)
         if self.missing == "impute" and has_gaps(data):

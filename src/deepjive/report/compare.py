@@ -1,4 +1,4 @@
-"""Runs side by side: what was set, what each found, and whether they found the same."""
+"""Comparison of runs: settings, variance explained, agreement of joint scores, and evidence."""
 
 from __future__ import annotations
 
@@ -23,49 +23,47 @@ from deepjive.report.words import READ_VARIANCE, enumeration
 if TYPE_CHECKING:
     from deepjive.evaluation.evidence_study import Evidence
 
-TITLE = "Runs side by side"
+TITLE = "Comparison of runs"
 LEAD = (
-    "Each run splits the same modalities into what varies together in all of them (joint), what varies in one alone "
-    "(individual), and what is left over. Here are {runs}, on the {n:,} samples that all of them have."
+    "Each run splits the variation of the same modalities into joint variation of all modalities, individual variation "
+    "of one modality, and a residual. The runs {runs} are compared on their {n:,} common samples."
 )
-SETTINGS = "What was set: only what differs between the runs. An empty cell means that the method has no such setting."
-READ_SETTINGS = "How to read it: a row for each setting, a column for each run."
-READ_BARS = (
-    READ_VARIANCE + " More joint is not better in itself: it must hold on samples that were not used for fitting."
-)
+SETTINGS = "Settings that differ between the runs. An empty cell means that the method has no such setting."
+READ_SETTINGS = "How to read it: each row is a setting, and each column is a run."
+READ_BARS = READ_VARIANCE + " A larger joint part is not better by itself. It must hold for held-out samples."
 AGREEMENT = (
-    "Scores of two runs may be mixed with each other and still say the same of every sample. What is compared is "
-    "therefore the space that a run's joint scores span."
+    "The joint scores of two runs may carry the same information and still differ by a rotation. Therefore the spaces "
+    "spanned by the joint scores are compared."
 )
 READ_AGREEMENT = (
-    "How to read it: the angles between two runs' spaces, 0 degrees for a direction that both found and 90 for one "
-    "that only one of them found; the correlation is that of the best and of the worst matching direction. Where ranks "
-    "differ, the directions of the smaller space are counted."
+    "How to read it: the angles between the spaces of two runs. 0 degrees is a direction in both spaces; 90 degrees is "
+    "a direction in only one of them. The correlations are those of the best and the worst matching direction. If "
+    "the ranks differ, the directions of the smaller space are counted."
 )
-SCORES = "One dot is one sample in every figure, coloured alike."
+SCORES = "Each dot is a sample; it has the same colour in every figure."
 READ_SCORES = (
-    "How to read it: dots close to each other are alike in what all modalities have in common. Score 1 of one run need "
-    "not be score 1 of another; look for the same groups, not for the same places."
+    "How to read it: dots close to each other are similar in what all modalities have in common. Score 1 of one run "
+    "need not be score 1 of another run. Compare the groups of samples, not their positions."
 )
 READ_CHOSEN = (
-    "How to read it: choose one run's score across and another's up: where both found the same, dots lie along a line. "
-    "Point at a dot for its name."
+    "How to read it: choose a score of one run for the horizontal axis and a score of another run for the vertical "
+    "axis. If both runs agree, the dots lie along a line. Move the mouse over a dot to see its name."
 )
-EVIDENCE = "What was measured on samples held out, with `deepjive report RUN --evidence`."
-NO_EVIDENCE = "No run was tested against chance yet; `deepjive report RUN --evidence` does."
+EVIDENCE = "Results on held-out samples, measured with `deepjive report RUN --evidence`."
+NO_EVIDENCE = "No run was tested against chance yet. Use `deepjive report RUN --evidence` for that."
 READ_EVIDENCE = (
-    "How to read it: predicted is how much of a modality can be told from the others, in samples not used for fitting; "
-    "p is how often random pairings of the samples do as well."
+    "How to read it: the share of a modality's variance that is predicted from the other modalities, in held-out "
+    "samples. p is the share of random pairings of the samples that reach this value."
 )
 READ_PROBES = (
-    "How to read it: how well each label can be told from the joint scores, by a linear rule and by a small network, "
+    "How to read it: how well each label is predicted from the joint scores by a linear model and by a small network, "
     "beside chance."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What is compared of a run.
+    """The parts of a run that are compared.
 
     Attributes
     ----------
@@ -92,7 +90,7 @@ class Run:
 
 
 def common_samples(runs: Sequence[Run]) -> NDArray:
-    """Names of the samples that all runs have, in the first run's order.
+    """Names of the samples that all runs have, in the order of the first run.
 
     Raises
     ------
@@ -110,7 +108,7 @@ def common_samples(runs: Sequence[Run]) -> NDArray:
 def write_comparison(
     path: str | Path, runs: Sequence[Run], labels: Mapping[str, NDArray] | None = None, command: str = ""
 ) -> Path:
-    """Write runs side by side as one self-contained page.
+    """Write a comparison of runs as one self-contained page.
 
     Parameters
     ----------
@@ -134,8 +132,8 @@ def write_comparison(
     names = list(scores)
     sections = [
         Section("What differs", SETTINGS, [Table("Settings", ["setting", *names], _settings(runs), READ_SETTINGS)]),
-        Section("What each explains", READ_BARS, [], list(_bars(runs))),
-        Section("Do they find the same?", AGREEMENT, [_agreement(scores)]),
+        Section("Variance explained", READ_BARS, [], list(_bars(runs))),
+        Section("Agreement of the runs", AGREEMENT, [_agreement(scores)]),
         Section("Joint scores", f"{SCORES} {READ_SCORES}", [], list(_scatters(scores, labels)), READ_CHOSEN),
         _evidence(runs),
     ]
@@ -203,5 +201,5 @@ def _evidence(runs: Sequence[Run]) -> Section:
     tables = [Table("Joint structure", ("run", "modality", "predicted", "p"), structure, READ_EVIDENCE)]
     if probes:
         header = ("run", "label", "linear", "network", "chance")
-        tables.append(Table("Labels told from joint scores", header, probes, READ_PROBES))
+        tables.append(Table("Labels predicted from joint scores", header, probes, READ_PROBES))
     return Section("Can I believe them?", EVIDENCE, tables)

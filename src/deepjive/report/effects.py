@@ -1,4 +1,4 @@
-"""What each score does, at a glance: pictures from low to high, and the features that change most, by name."""
+"""Effects of the scores: pictures from low to high scores, and tables of the features that change most."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ TOP, LOOKED_AT = 8, 400
 LOW, HIGH = 5, 95
 
 READ_PICTURES = (
-    "How to read it: each row is one {word} score, from low on the left to high on the right (in standard deviations), "
-    "all others at their average. What changes along a row is what the score stands for."
+    "How to read it: each row is one {word} score, from low on the left to high on the right (in standard deviations). "
+    "All other scores are at their average. The changes along a row show the effect of the score."
 )
 READ_TABLE = (
-    "How to read it: how much a feature rises (or, below zero, falls) when the score goes from low to high, that is, "
-    "from where 5% of the samples are lower to where 5% are higher, all others at their average; in standard "
-    "deviations of the feature among the samples. The {top} that change most are shown for each score."
+    "How to read it: the change of a feature when the score goes from its 5% to its 95% quantile, with all other "
+    "scores at their average. The unit is the standard deviation of the feature among the samples. Each score has "
+    "the {top} features that change most."
 )
 HEADER = ("score", "feature", "change")
 
 
 def effect_pictures(decomposition: Decomposition) -> list[Picture]:
-    """For each modality of images or volumes what its joint and its individual scores do."""
+    """Pictures of the effects of joint and individual scores, for each modality of images or volumes."""
     pictures = []
     for name, shape in decomposition.data.shapes.items():
         ranks = {
@@ -44,7 +44,7 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
 
 
 def effect_tables(decomposition: Decomposition) -> list[Table]:
-    """For each modality of features those that its scores change most."""
+    """Tables of the features that change most with the scores, for each modality of features."""
     names = [name for name, shape in decomposition.data.shapes.items() if kind_of(shape) == "line"]
     tables = [(name, list(_rows(decomposition, name))) for name in names]
     reading = READ_TABLE.format(top=TOP)

@@ -1,4 +1,4 @@
-"""Evidence as tables: what was measured, beside its baselines, each with a sentence that says how to read it."""
+"""Evidence as tables of results and baselines, each with sentences on how to read it."""
 
 from __future__ import annotations
 
@@ -14,44 +14,45 @@ if TYPE_CHECKING:
     from deepjive.evaluation.null import JointStructureTest
 
 READ_STRUCTURE = (
-    "How to read it: the first number is how much of a modality's variation in {n} held-out samples {measure}. In "
-    "{count} {draws}, where nothing can be joint, it stays below the second number in 95 of 100 cases. p is how often "
-    "they reach the first number; below 0.05, chance is not a good explanation.{all}"
+    "How to read it: the first number is the share of a modality's variance in {n} held-out samples that {measure}. In "
+    "{count} {draws}, which have no joint variation, 95% of the values are below the second number. p is the share of "
+    "them that reach the first number. Below 0.05, the result is unlikely to be due to chance.{all}"
 )
 MEASURES = {
-    "prediction from the other modalities": "can be told from the other modalities alone",
+    "prediction from the other modalities": "can be predicted from the other modalities",
     "joint part": "the joint part explains",
 }
-ALL_OF_THEM = " What is joint is in every modality, so the largest p counts."
+ALL_OF_THEM = " Joint variation must be present in every modality, so the largest p counts."
 READ_PREDICTED = (
-    "How to read it: the same for each method with the same ranks, and for {method} fitted to samples that were "
-    "shuffled against each other, where it should be zero or less. A method is better where its number is larger."
+    "How to read it: the same share for each method with the same ranks; larger is better. In the last column {method} "
+    "was fitted to shuffled samples, where the share should be zero or less."
 )
 READ_EXPLAINED = (
-    "How to read it: fractions of the variation in held-out samples. Separate autoencoders have no joint part and need "
-    "not share anything, so that their residual is about the least that can be reached with as many scores."
+    "How to read it: shares of the variance in held-out samples. Separate autoencoders have no joint part. Their "
+    "residual is about the smallest that is possible with as many scores."
 )
 READ_AGREEMENT = (
-    "How to read it: each joint score is computed twice, from one modality alone and from another, and the two are "
-    "correlated. 1 means that both say the same of every sample; 0 that the score is not joint."
+    "How to read it: each joint score is computed from one modality alone and from another. The number is the "
+    "correlation of the two. 1 means that both give the same scores; 0 means that the score is not joint."
 )
 READ_CROSS = (
-    "How to read it: a fresh nonlinear regression tries to tell one part's scores from another's; the number is the "
-    "fraction of variance it predicts, and zero or less means nothing. Individual scores should say nothing of the "
-    "joint ones, nor of another modality's. p belongs to {method}: how often independent scores look as dependent."
+    "How to read it: a new nonlinear regression predicts the scores of one part from those of another. The number is "
+    "the share of variance that it predicts; zero or less means no dependence. Individual scores should predict "
+    "neither joint scores nor the individual scores of other modalities. p is the p-value of a test of dependence "
+    "for {method}."
 )
 READ_PROBES = (
-    "How to read it: {label} was told from the scores by a linear rule and by a small network, {measure}. Chance is "
-    "{chance}. p is how often shuffled labels are told as well."
+    "How to read it: {label} was predicted from the scores by a linear model and by a small network, {measure}. Chance "
+    "is {chance}. p is the share of shuffled labels that are predicted as well."
 )
 PROBE_MEASURES = {
-    "classification": ("as the fraction of samples told right, averaged over the classes", "what shuffled labels give"),
-    "regression": ("as the fraction of its variance that is predicted", "0, or less"),
+    "classification": ("measured by the mean accuracy over the classes", "the result for shuffled labels"),
+    "regression": ("measured by the share of variance predicted", "0 or less"),
 }
 READ_STABILITY = (
-    "How to read it: the model was fitted again with other seeds, or to other samples, and its scores of the held-out "
-    "samples compared. The first number is the mean correlation of scores with their partners, the second that of the "
-    "spaces they span, which does not mind if scores are mixed with each other. Near 1, others would find the same."
+    "How to read it: the model was fitted again with other seeds or to other samples, and the scores of held-out "
+    "samples were compared. The first number is the mean correlation of matched scores. The second is the mean "
+    "canonical correlation, which is not affected by rotations of the scores. Values near 1 mean a stable result."
 )
 
 
@@ -68,9 +69,9 @@ def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequenc
     list of (caption, header, rows, sentence)
         Without tables that would be empty.
     """
-    tables = [_structure("Is anything joint?", evidence.joint_structure)]
+    tables = [_structure("Test of joint variation", evidence.joint_structure)]
     if evidence.refit_structure is not None:
-        tables.append(_structure("Is anything joint? Fitted again each time", evidence.refit_structure))
+        tables.append(_structure("Test of joint variation with refits", evidence.refit_structure))
     tables += [_predicted(evidence), _explained(evidence), _agreement(evidence), _cross(evidence)]
     tables += [*_probes(evidence), _stability(evidence)]
     return [table for table in tables if table[2]]
@@ -97,7 +98,7 @@ def _predicted(evidence: Evidence) -> Any:
     methods = list(evidence.predicted)
     rows = [(name, *(percent(evidence.predicted[one][name]) for one in methods)) for name in evidence.individual_ranks]
     header = ("modality", *methods)
-    return "Explained, beside its baselines", header, rows, READ_PREDICTED.format(method=evidence.method)
+    return "Predicted variance and baselines", header, rows, READ_PREDICTED.format(method=evidence.method)
 
 
 def _explained(evidence: Evidence) -> Any:
@@ -115,7 +116,7 @@ def _agreement(evidence: Evidence) -> Any:
     found = {method: {_pair(row): row.correlation for row in evidence.agreement[method]} for method in methods}
     pairs = list(dict.fromkeys(pair for method in methods for pair in found[method]))
     rows = [(pair, *(decimal(found[method].get(pair)) for method in methods)) for pair in pairs]
-    return "Do the modalities agree?", ("joint score", *methods), rows, READ_AGREEMENT
+    return "Agreement of the modalities", ("joint score", *methods), rows, READ_AGREEMENT
 
 
 def _pair(row: Any) -> str:
@@ -124,44 +125,43 @@ def _pair(row: Any) -> str:
 
 def _cross(evidence: Evidence) -> Any:
     methods = list(evidence.cross)
-    found = {method: {(row.source, row.target): row for row in evidence.cross[method]} for method in methods}
-    own = found[evidence.method]
+    rows_of = {method: {(row.source, row.target): row for row in evidence.cross[method]} for method in methods}
     rows = [
         (
             f"{source} → {target}",
             *(
-                percent(found[method][key].r2) if (key := (source, target)) in found[method] else ""
+                percent(rows_of[method][key].r2) if (key := (source, target)) in rows_of[method] else ""
                 for method in methods
             ),
             p(row.p_value),
         )
-        for (source, target), row in own.items()
+        for (source, target), row in rows_of[evidence.method].items()
     ]
     sentence = READ_CROSS.format(method=evidence.method)
-    return "Do the parts know of each other?", ("from → to", *methods, "p"), rows, sentence
+    return "Dependence between the parts", ("from → to", *methods, "p"), rows, sentence
 
 
 def _probes(evidence: Evidence) -> Iterator[Any]:
     header = ("scores", "linear", "network", "chance", "p linear", "p network")
     for label, methods in evidence.probes.items():
         rows, task = [], "classification"
-        for method, found in methods.items():
-            for name, one in found.items():
-                task = one.task
-                figures = (percent(one.linear), percent(one.network), percent(one.chance))
-                rows.append((f"{method}, {name}", *figures, p(one.p_linear), p(one.p_network)))
+        for method, probes in methods.items():
+            for name, probe in probes.items():
+                task = probe.task
+                accuracies = (percent(probe.linear), percent(probe.network), percent(probe.chance))
+                rows.append((f"{method}, {name}", *accuracies, p(probe.p_linear), p(probe.p_network)))
         measure, chance = PROBE_MEASURES[task]
         sentence = READ_PROBES.format(label=label, measure=measure, chance=chance)
-        yield f"{label}, told from scores", header, rows, sentence
+        yield f"{label} predicted from scores", header, rows, sentence
 
 
 def _stability(evidence: Evidence) -> Any:
     rows = [
         (f"{row.part}, {method}, other {row.varied}", decimal(_mean(row.matched)), decimal(_mean(row.canonical)))
-        for method, found in evidence.stability.items()
-        for row in found
+        for method, comparisons in evidence.stability.items()
+        for row in comparisons
     ]
-    return "Would others find the same?", ("scores", "matched", "spaces"), rows, READ_STABILITY
+    return "Stability of the scores", ("scores", "matched", "spaces"), rows, READ_STABILITY
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -53,7 +53,7 @@ const paint = (figure, modality, values, colour) => {
 };
 
 const pictures = (modality, place) => {
-  const [whole, change] = [canvasOf(modality, "what it looks like"), canvasOf(modality, "change from the average")];
+  const [whole, change] = [canvasOf(modality, "sample"), canvasOf(modality, "change from the average")];
   place.append(make("div", { className: "panes" }, whole, change));
   const grey = (value) => {
     const level = 255 * Math.min(Math.max((value - modality.low) / (modality.high - modality.low || 1), 0), 1);
@@ -70,7 +70,7 @@ const profile = (modality, place) => {
   svg.setAttribute("aria-label", "Change of the features of " + modality.name + " from the average");
   const path = drawing("path", { class: "line" });
   svg.append(drawing("line", { x1: 0, x2: 300, y1: 60, y2: 60, class: "zero" }), path);
-  place.append(svg, make("p", { className: "hint", textContent: "Change of each feature from the average, in order; the frame is three standard deviations high and low." }));
+  place.append(svg, make("p", { className: "hint", textContent: "Change of each feature from the average, in the order of the features. The frame ends at three standard deviations." }));
   return (moved) => {
     const points = Array.from(moved, (value, i) => {
       const high = Math.min(Math.max(value / (modality.spread[i] || 1) / 3, -1), 1);
@@ -172,11 +172,11 @@ const explorer = (place) => {
       output.textContent = numberText(value);
       const outside = value < low - 1e-3 || value > high + 1e-3;
       beyond += outside;
-      note.textContent = outside ? "extrapolation: no sample has such a score" : value < low5 - 1e-3 || value > high95 + 1e-3 ? "rare: beyond 90% of the samples" : "";
+      note.textContent = outside ? "extrapolation: no sample has such a score" : value < low5 - 1e-3 || value > high95 + 1e-3 ? "rare: outside 90% of the samples" : "";
       note.classList.toggle("warning", outside);
       input.setAttribute("aria-valuetext", numberText(value) + (note.textContent ? ", " + note.textContent : ""));
     });
-    status.textContent = beyond ? "Extrapolation: the model was never shown anything like this." : far() ? "No sample is near this combination of joint scores: take it with caution." : "";
+    status.textContent = beyond ? "Extrapolation: no fitted sample has such scores." : far() ? "No sample is near this combination of joint scores. Interpret it with caution." : "";
   };
   const later = () => {
     if (!waiting) requestAnimationFrame(refresh);

@@ -22,10 +22,9 @@ BATCH_SIZE = 64
 TEXT_LENGTH = 200
 SAME = 1e-5  # relative to the largest value
 
-EXACT = "In {names}, parts add up score by score, so that what you see is exact."
 INTERPOLATED = (
-    "What the model says is interpolated between up to {count} places that it decoded; of what it says elsewhere, "
-    "{shares} is reproduced."
+    "The pictures interpolate between the model's output at up to {count} combinations of scores. Elsewhere the "
+    "interpolation reproduces {shares} of the output."
 )
 
 
@@ -66,13 +65,14 @@ def score_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> d
 
 
 def honesty(explored: Mapping[str, Any]) -> str:
-    """How close the explorer is to the model, in words."""
-    exact = [one["name"] for one in explored["modalities"] if one["reproduced"] is None]
-    sentences = [EXACT.format(names=enumeration(exact))] if exact else []
-    others = [one for one in explored["modalities"] if one["reproduced"] is not None]
+    """Sentences on how close the explorer is to the model."""
+    modalities = explored["modalities"]
+    exact = [modality["name"] for modality in modalities if modality["reproduced"] is None]
+    sentences = [f"The model of {enumeration(exact)} is linear, so the pictures are exact."] if exact else []
+    others = [modality for modality in modalities if modality["reproduced"] is not None]
     if others:
-        shares = enumeration([f"{100 * min(one['reproduced'], 0.999):.1f}% in {one['name']}" for one in others])
-        sentences.append(INTERPOLATED.format(count=max(one["places"] for one in others), shares=shares))
+        shares = enumeration([f"{100 * min(other['reproduced'], 0.999):.1f}% in {other['name']}" for other in others])
+        sentences.append(INTERPOLATED.format(count=max(other["places"] for other in others), shares=shares))
     return " ".join(sentences)
 
 

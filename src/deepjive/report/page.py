@@ -47,26 +47,26 @@ def write_report(
     command: str | None = None,
     note: str | None = None,
 ) -> Path:
-    """Write a report on a decomposition: one HTML file that needs nothing else.
+    """Write a report on a decomposition: one self-contained HTML file.
 
     Parameters
     ----------
     path : path
         The file; its folder is made if it does not exist.
     decomposition : Decomposition
-        What to show.
+        The decomposition to show.
     title : str
         Heading of the page.
     settings : mapping of str to value
-        What the model was fitted with.
+        Settings of the model.
     history : mapping of str to list, optional
         `history_` of a deep model.
     labels : array, shape (n_samples,), or mapping of str to array, optional
         Labels that colour the scores; a mapping names them.
     evidence : Evidence or sequence of Table, optional
-        What says how far the result can be believed.
+        Results on held-out samples with their baselines.
     failures : sequence of Finding, optional
-        Known failures that were recognised; evidence brings its own.
+        Known failures that were found; `Evidence` has failures of its own.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -77,7 +77,7 @@ def write_report(
     command : str, optional
         The command that fitted the model.
     note : str, optional
-        A sentence to stand under what was found, such as which samples these are.
+        A sentence below the results, e.g. on which samples they are.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What `deepjive preprocess` says of all subjects together: their quality, what failed, and the page of slices."""
+"""Summary of `deepjive preprocess`: tables of quality and failures, and the page of slices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """What was written, in words: a line for each failure and each flag and one for all, and how many failed."""
+    """Lines for each failure, for each flag and for all participants, and the number of failures."""
 
     lines: list[str]
     failed: int
@@ -27,7 +27,7 @@ def write_results(
     out: Path,
     command: str,
 ) -> Written:
-    """Write the tables, and the page of the subjects of this call."""
+    """Write the tables, and the page of the participants of this call."""
     from deepjive.imaging.preprocessing.quality import LIMITS, flags_of, outliers
     from deepjive.imaging.preprocessing.tables import write_maps
     from deepjive.report.slices import Shown, write_quality
@@ -58,10 +58,10 @@ def write_results(
     _write(out / "problems.csv", ("subject", "file", "reason"), all_problems, names)
     lines = [f"Failed: {problem}" for problem in problems_of]
     for outcome, remarks in zip(outcomes, flags, strict=True):
-        lines += [f"Look at {outcome.subject.name}: {remark}" for remark in remarks]
+        lines += [f"Check {outcome.subject.name}: {remark}" for remark in remarks]
     states = [row[1] for row in rows]
     counted = ", ".join(f"{states.count(state)} {state}" for state in ("good", "flagged", "failed"))
-    lines.append(f"{len(outcomes)} subjects: {counted}. Look at every one of them: {page}")
+    lines.append(f"{len(outcomes)} participants: {counted}. Check all of them on this page: {page}")
     return Written(lines, len(failed))
 
 
@@ -90,7 +90,7 @@ def _strips(outcome: Outcome, voxel: float) -> list[Any]:
 def _protocol(
     outcomes: Sequence[Outcome], engine: Engine, settings: PreprocessingSettings
 ) -> list[tuple[str, str, str]]:
-    """Each step, its parameters, and what it took."""
+    """The steps with their parameters and durations."""
     import json
     from statistics import median
 
@@ -111,5 +111,5 @@ def _protocol(
 
 
 def in_words(parameters: Any) -> str:
-    """A step's parameters as a sentence shows them."""
+    """The parameters of a step as text."""
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in parameters.items())

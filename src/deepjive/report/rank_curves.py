@@ -1,4 +1,4 @@
-"""Why there are as many scores as there are: what each number of them predicts of samples not seen."""
+"""Choice of ranks: the predicted variance of held-out samples for each number of scores."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from deepjive.report.pieces import Picture, Table, picture
 from deepjive.report.style import FONT, INDIVIDUAL, JOINT, MUTED, PAPER, new_figure, quiet
 
 READ_LADDER = (
-    "How to read it: each dot is a number of scores, placed by how much of samples not seen it predicts. One more "
-    "score is allowed as long as the line rises by clearly more than chance; the filled dot was chosen."
+    "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. A "
+    "further score is added only if the line rises by clearly more than chance. The filled dot was chosen."
 )
 READ_TABLE = (
-    "How to read it: a row for each number of scores tried, with the held-out variance it predicts and how "
-    "uncertain the gain over the row above is (one standard error). AJIVE counts linear dimensions, "
-    "of which a curve takes several; no more scores are tried than the sheet has dimensions on which samples lie."
+    "How to read it: each row is a number of scores, with the predicted variance of held-out samples and the standard "
+    "error of the gain over the row above. AJIVE counts linear dimensions; a curve takes several of them. The maximum "
+    "number of scores is the dimension of the manifold on which the samples lie."
 )
 HEADER = ("rank of", "scores", "predicted", "standard error of the gain", "dimensions by AJIVE", "chosen")
 JOINT_LADDER = "joint"
 
 
 def ladders(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
-    """One figure for each rank that was chosen.
+    """A figure for each rank that was chosen.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def ladders(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
 
 
 def ladder_table(table: Mapping[str, Sequence[Any]]) -> Table:
-    """The same as a table."""
+    """The same numbers as a table."""
     columns = (table[key] for key in ("ladder", "rank", "r2", "standard_error", "linear_rank", "chosen"))
     rows = [
         (name, rank, f"{100 * r2:.1f}%", f"{100 * error:.1f}%", linear, "chosen" if chosen else "")

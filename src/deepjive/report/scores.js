@@ -57,9 +57,9 @@ const scatter = (place) => {
   const H = 400, left = 46, bottom = 40, top = 10, right = 12;
   const spread = PAGE.samples.map((_, i) => ((i * 0.618034) % 1) - 0.5);
   const none = { words: "nothing (spread out)", value: (i) => spread[i], k: -1 };
-  const across = chooser("Across", axes.map((axis) => axis.words), 0);
+  const across = chooser("Horizontal axis", axes.map((axis) => axis.words), 0);
   const ups = [...axes, none];
-  const up = chooser("Up", ups.map((axis) => axis.words), axes.length > 1 ? (place.dataset.scatter === "runs" ? PAGE.parts[0].rank % axes.length : 1) : ups.length - 1);
+  const up = chooser("Vertical axis", ups.map((axis) => axis.words), axes.length > 1 ? (place.dataset.scatter === "runs" ? PAGE.parts[0].rank % axes.length : 1) : ups.length - 1);
   const colour = chooser("Colour", [...PAGE.labels.map((label) => label.name), "none"], 0);
   const controls = make("div", { className: "controls" }, across.box, up.box, colour.box);
   const svg = drawing("svg", { role: "img", class: "scatter" });
@@ -95,7 +95,7 @@ const scatter = (place) => {
     const px = (v) => left + ((v - x0) / (x1 - x0)) * (W - left - right);
     const py = (v) => H - bottom - ((v - y0) / (y1 - y0)) * (H - bottom - top);
     svg.replaceChildren();
-    svg.setAttribute("aria-label", PAGE.samples.length + " samples: " + x.words + " across, " + y.words + " up");
+    svg.setAttribute("aria-label", PAGE.samples.length + " samples: " + x.words + " (horizontal axis), " + y.words + " (vertical axis)");
     for (const t of ticks(x0, x1)) {
       svg.append(drawing("line", { x1: px(t), x2: px(t), y1: top, y2: H - bottom, class: t === 0 ? "zero" : "rule" }));
       svg.append(text(px(t), H - bottom + 15, String(Number(t.toPrecision(4))).replace("-", "−"), { "text-anchor": "middle" }));

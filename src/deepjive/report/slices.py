@@ -1,4 +1,4 @@
-"""A page to look at what preprocessing made: mid-slices of every subject, those that stand out first."""
+"""A page with slices of all preprocessed participants; conspicuous ones come first."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ MAGNIFIED = 2
 OUTLINES = {"t1": (255, 150, 60), "suvr": (120, 225, 255)}
 HIGHEST_RATIO = 2.5
 LEAD = (
-    "{n} subjects, {flagged} of them flagged and {failed} failed. Each strip shows slices at x = -4, y = -20 and "
-    "z = -28, 8 and 38 mm; the line is the border of the template's white matter, which the subject's must follow."
+    "{n} participants, of which {flagged} are flagged and {failed} failed. Each strip shows slices at x = -4, y = -20 "
+    "and z = -28, 8 and 38 mm. The line is the border of the template's white matter. The white matter of the "
+    "participant must follow it."
 )
 READ = {
     "t1": "T1 in MNI space",
     "grey": "Grey matter, modulated",
-    "suvr": f"Uptake ratio, black 0 to white {HIGHEST_RATIO:g}",
+    "suvr": f"Uptake ratio, from 0 (black) to {HIGHEST_RATIO:g} (white)",
 }
-TABLE = "Processed subjects only; a figure beyond its limit, or unlike those of eight or more others, is flagged."
-LIMIT_TABLE = "The limits are the library's own, set wide; how each figure is made is in its documentation."
+TABLE = (
+    "Only processed participants. A measure is flagged if it exceeds its limit, or if it is an outlier among at least "
+    "eight participants."
+)
+LIMIT_TABLE = "The limits are wide defaults of the library. Its documentation explains how each measure is computed."
 
 
 class Strip(NamedTuple):
@@ -90,7 +94,7 @@ def write_quality(
         title="Preprocessed scans",
         lead=LEAD.format(n=len(subjects), flagged=flagged, failed=failed),
         subjects=sorted(subjects, key=lambda subject: (not subject.failed, not subject.remarks)),
-        figures=Table("Figures of quality", ("subject", *names), rows, TABLE) if names else None,
+        figures=Table("Quality measures", ("subject", *names), rows, TABLE) if names else None,
         limits=Table(
             "Limits",
             ("figure", "lowest", "highest", "beyond them"),

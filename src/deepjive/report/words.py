@@ -1,4 +1,4 @@
-"""What the report says in words, from the numbers of a decomposition."""
+"""Sentences of the report, from the numbers of a decomposition."""
 
 from __future__ import annotations
 
@@ -12,74 +12,75 @@ from deepjive.report.figures import MAX_POINTS, groups_of, percent
 from deepjive.report.samples import MAX_FEATURES, kind_of, line
 
 READ_VARIANCE = (
-    "How to read it: each bar is all the variation of one modality. The joint piece can be told from what all "
-    "modalities have in common, the individual piece belongs to this modality alone, and the residual is what the "
-    "model leaves unexplained, usually noise."
+    "How to read it: each bar is the total variance of one modality. The joint part can be predicted from the scores "
+    "that all modalities share. The individual part belongs to this modality alone. The residual is not explained by "
+    "the model; usually it is noise."
 )
 READ_SCORES = (
-    "How to read it: each dot is a sample, placed by its first two {word} scores; dots close to each other are alike "
+    "How to read it: each dot is a sample, placed by its first two {word} scores. Dots close to each other are similar "
     "in what {meaning}."
 )
 READ_SCATTER = (
-    "How to read it: each dot is a sample, and dots close to each other are alike in these two scores. Point at a dot "
-    "for its name; choose it, and the explorer above starts from it. If colours separate along joint scores, the label "
-    "is something that all modalities tell; the model was never shown it."
+    "How to read it: each dot is a sample, and dots close to each other are similar in these two scores. Move the "
+    "mouse over a dot to see the name of the sample. Click on it to start the explorer above from this sample. If "
+    "colours separate along joint scores, all modalities carry the label, although the model was fitted without labels."
 )
-READ_STRIP = "How to read it: there is one {word} score, and samples further right have more of what {meaning}."
+READ_STRIP = "How to read it: there is one {word} score. Samples further right have more of what {meaning}."
 READ_ROWS = " Each label has a row, with a bar at its median."
-READ_HEIGHTS = " The label is the height: where dots follow a slope, the score carries the label."
+READ_HEIGHTS = " The height is the label. If the dots follow a slope, the score is associated with the label."
 READ_BINS = " The height is the number of samples."
 MEANING = {"joint": "all modalities have in common", "individual": "varies in this modality alone"}
-COLORS_ABOVE = " Colours are those of the joint scores."
-READ_LABELS = " If the colours separate, these scores carry the label; the model was never shown it."
-NO_JOINT = "The joint rank is 0: nothing varies together here, so there are no joint scores to show."
-NO_INDIVIDUAL = "The individual rank of {name} is 0: nothing varies in it alone, so there are no scores to show."
+COLORS_ABOVE = " Colours are the same as for the joint scores."
+READ_LABELS = " If the colours separate, these scores carry the label, although the model was fitted without labels."
+NO_JOINT = "The joint rank is 0: the modalities have no joint variation, so there are no joint scores to show."
+NO_INDIVIDUAL = "The individual rank of {name} is 0, so there are no individual scores to show."
 READ_IMAGES = (
-    "How to read it: each row is one sample, and the picture on the left is the sum of the three to its right. In the "
-    "two columns on the right white means zero, red more than the columns before it say and blue less."
+    "How to read it: each row is one sample. The picture on the left is the sum of the three pictures to its right. In "
+    "the two columns on the right white means zero, red means positive and blue means negative differences."
 )
 READ_VOLUMES = (
-    " Each volume is shown by its three middle slices: seen from the side, from behind and from above (if its axes "
-    "run left to right, back to front and bottom to top)."
+    " Each volume is shown by its three middle slices: from the side, from behind and from above. This assumes axes "
+    "that run from left to right, from back to front and from bottom to top."
 )
 READ_LINES = (
-    "How to read it: each row is one sample, and the line on the left is the sum of the three to its right. Lines show "
-    "the difference from the average sample, feature by feature, all on one scale.{some}"
+    "How to read it: each row is one sample. The line on the left is the sum of the three lines to its right. Lines "
+    "show the difference from the average sample for each feature, all on one scale.{some}"
 )
 READ_ORDER = " Rows run from the lowest to the highest first joint score."
-SOME_FEATURES = f" Only the {MAX_FEATURES} features that vary most are drawn."
+SOME_FEATURES = f" Only the {MAX_FEATURES} features with the largest variance are drawn."
 READ_CURVES = (
-    "How to read it: each curve is one term of what training makes small. A curve that has become flat has finished; "
-    "a validation curve that rises while the training curve falls means that the model has begun to memorise."
+    "How to read it: each curve is one term of the training loss. A flat curve has converged. If the validation curve "
+    "rises while the training curve falls, the model is overfitting."
 )
-PHASES = " Dashed lines divide the phases of training: {phases}."
+PHASES = " Dashed lines separate the phases of training: {phases}."
 READ_DIAGNOSTIC = (
-    "How to read it: each dot is a direction in which the modalities may agree, further right meaning that they agree "
-    "more. Dots in the shaded area agree more than chance (grey) and as much as a truly joint direction would after "
-    "noise (blue). The orange dots are the components kept as joint; a ring is one too weak in a modality to count."
+    "How to read it: each dot is a candidate for a joint direction; the modalities agree more in dots further right. "
+    "Dots in the shaded area exceed both bounds. The grey bound is the agreement of random directions; the blue bound "
+    "is the agreement of a joint direction perturbed by noise. Orange dots are the joint components. A ring is a "
+    "component that is too weak in one modality to count."
 )
-GIVEN = "The {which} given, not found in the data: with other numbers, other parts would be found."
+GIVEN = "The {which} set by the user, not chosen from the data. Other ranks would give other parts."
 CHOSEN = (
-    "The {which} chosen by the data: a further score was allowed as long as it helped to predict samples that were not "
-    "seen."
+    "The {which} chosen from the data: a further score was added only if it improved the prediction of held-out "
+    "samples."
 )
-BOUNDED = "The {which} chosen by the data: components count as joint where the modalities agree more than chance."
-BY_RULE = "The {which} chosen by the data, by the rule that the settings below name."
-READ_EVIDENCE = "Each number stands beside its baseline; a result that does not beat its baseline means nothing."
+BOUNDED = "The {which} chosen from the data: components are joint if the modalities agree more than by chance."
+BY_RULE = "The {which} chosen from the data, by the rule in the settings below."
+READ_EVIDENCE = "Each number has a baseline beside it. A result that is no better than its baseline is not evidence."
 EVIDENCE = (
-    "The model and its baselines were fitted again, with the same ranks, to {fitted:,} of the samples, and everything "
-    "here was measured on {held_out:,} others."
+    "The model and its baselines were fitted again, with the same ranks, to {fitted:,} of the samples. All results "
+    "here are of the other {held_out:,} samples."
 )
-NOTHING_WRONG = "None of the failures that are known of such models was recognised."
-SOMETHING_WRONG = "This looks like failures that are known of such models:"
+NOTHING_WRONG = "No known failure of such models was found."
+SOMETHING_WRONG = "Signs of known failures of such models were found:"
 NO_EVIDENCE = (
-    "This report holds no test against chance. Any model finds some joint variation in any data, and so before you "
-    "build on this result, fit once more with the samples of one modality shuffled, where no joint part should be "
-    "left, and look at samples that were not used for fitting; `deepjive report RUN --evidence` does both."
+    "This report contains no test against chance. A model finds some joint variation even if there is none. Before you "
+    "rely on this result, fit the model again with the samples of one modality shuffled, which should leave no joint "
+    "part, and examine held-out samples. The command `deepjive report RUN --evidence` does both."
 )
 NEGATIVE = (
-    "In {name} the {part} part explains less than nothing ({value}): on these samples it predicts worse than "
-    "leaving it out. Do not interpret it."
+    "In {name} the {part} part explains less than nothing ({value}): on these samples the prediction is worse with "
+    "this part than without it. Do not interpret this part."
 )
 
 
@@ -95,17 +96,17 @@ def enumeration(words: Sequence[str]) -> str:
 
 
 def lead(decomposition: Decomposition) -> str:
-    """What the page is about, in two sentences."""
+    """Two sentences on the data and on the decomposition."""
     names = decomposition.data.names
     samples = f"{len(decomposition.data):,} samples were measured in {len(names)} modalities: {enumeration(names)}."
     return (
-        f"{samples} This page splits each modality into what varies together in all of them (joint), "
-        "what varies in that one alone (individual), and what is left over (residual)."
+        f"{samples} This page splits the variation of each modality into three parts: joint variation of all "
+        "modalities, individual variation of this modality alone, and a residual."
     )
 
 
 def findings(decomposition: Decomposition) -> list[str]:
-    """A sentence for each modality, and a warning for each part that makes things worse."""
+    """A sentence for each modality, and a warning for each part with negative variance explained."""
     sentences = []
     for name, parts in decomposition.variance_explained.items():
         if not np.isfinite(parts["joint"]):
@@ -113,7 +114,7 @@ def findings(decomposition: Decomposition) -> list[str]:
             continue
         sentences.append(
             f"Of the variation in {name}, {percent(parts['joint'])} is joint, "
-            f"{percent(parts['individual'])} is its own, and {percent(parts['residual'])} is left over."
+            f"{percent(parts['individual'])} is individual, and {percent(parts['residual'])} is residual."
         )
         for part in ("joint", "individual"):
             if parts[part] < -0.005:
@@ -127,22 +128,23 @@ def ranks(
     rank_table: Mapping[str, Sequence[object]] | None,
     bounds: bool,
 ) -> list[str]:
-    """How many scores there are, and why."""
-    own = decomposition.individual_scores
-    counts = enumeration([f"{scores.shape[1]} in {name} alone" for name, scores in own.items()])
-    joint = f"There are {decomposition.joint_scores.shape[1]} joint scores, and {counts}."
+    """The numbers of scores, and how they were chosen."""
+    individual = decomposition.individual_scores
+    counts = [f"{decomposition.joint_scores.shape[1]} joint scores"]
+    counts += [f"{scores.shape[1]} individual scores in {name}" for name, scores in individual.items()]
+    numbers = f"There are {enumeration(counts)}."
     keys = [key for key in ("joint_rank", "individual_ranks") if key in settings]
     if not keys:
-        return [joint]
+        return [numbers]
     ladder = set((rank_table or {}).get("ladder", []))
-    found = [key for key in keys if settings[key] in ("auto", None)]
-    given = [key for key in keys if key not in found]
-    sentences = [joint]
-    if given:
-        sentences.append(GIVEN.format(which=_which(given)))
-    if found:
-        reason = CHOSEN if ladder else BOUNDED if bounds and found == ["joint_rank"] else BY_RULE
-        sentences.append(reason.format(which=_which(found)))
+    chosen = [key for key in keys if settings[key] in ("auto", None)]
+    set_by_user = [key for key in keys if key not in chosen]
+    sentences = [numbers]
+    if set_by_user:
+        sentences.append(GIVEN.format(which=_which(set_by_user)))
+    if chosen:
+        reason = CHOSEN if ladder else BOUNDED if bounds and chosen == ["joint_rank"] else BY_RULE
+        sentences.append(reason.format(which=_which(chosen)))
     return sentences
 
 
@@ -153,20 +155,20 @@ def _which(keys: Sequence[str]) -> str:
 
 
 def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
-    """How to read a figure of scores of this rank and of n samples."""
+    """How to read a figure of `rank` scores of `n` samples."""
     text = (READ_STRIP if rank == 1 else READ_SCORES).format(word=word, meaning=MEANING[word])
     if rank == 1:
         grouped = labels is not None and groups_of(labels) is not None
         text += READ_BINS if labels is None else READ_ROWS if grouped else READ_HEIGHTS
     elif labels is not None:
         text += READ_LABELS if word == "joint" else COLORS_ABOVE
-    more = " Further scores are in the CSV files." if rank > 2 else ""
-    fewer = f" {MAX_POINTS:,} of {n:,} samples are drawn, chosen at random." if n > MAX_POINTS else ""
+    more = " The CSV files hold the other scores." if rank > 2 else ""
+    fewer = f" A random choice of {MAX_POINTS:,} of the {n:,} samples is drawn." if n > MAX_POINTS else ""
     return text + more + fewer
 
 
 def read_examples(shape: tuple[int, ...], joint_rank: int) -> str:
-    """How to read the examples of a modality whose samples have this shape, in the order of this many joint scores."""
+    """How to read the examples of a modality with samples of this shape, which are ordered by a joint score if any."""
     order = READ_ORDER if joint_rank else ""
     kind = kind_of(shape)
     if kind == "line":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepjive.experiments.cells import Cell, code_digest, measured
+from deepjive.experiments.cells import Cell, code_digest, measure_cells
 from deepjive.experiments.synthetic import study as synthetic_study
 from deepjive.experiments.synthetic.study import IDENTITIES, PARTS, measure, plan, tables
 
@@ -51,8 +51,8 @@ def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
         return {"joint": float(cell.seed)}
 
     with pytest.raises(KeyboardInterrupt):
-        measured(cells, count, tmp_path / "cells")
-    found = measured(cells, count, tmp_path / "cells")
+        measure_cells(cells, count, tmp_path / "cells")
+    found = measure_cells(cells, count, tmp_path / "cells")
     assert asked == [0, 1, 1]
     assert [figures["joint"] for figures in found] == [0.0, 1.0]
     assert tables(cells, found, ("joint",)) == {
@@ -63,8 +63,10 @@ def test_cells_are_measured_once_and_kept(tmp_path: Path) -> None:
 def test_several_at_a_time_give_what_one_gives_and_a_failure_loses_none_that_is_done(tmp_path: Path) -> None:
     cells = [Cell("recovery", "AJIVE", seed, SMALL, LINEAR) for seed in range(3)]
     said: list[tuple[int, int]] = []
-    alone = measured(cells, measure, tmp_path / "alone")
-    together = measured(cells, measure, tmp_path / "together", lambda *words: said.append(words[:2]), jobs=2)
+    alone = measure_cells(cells, measure, tmp_path / "alone")
+    together = measure_cells(
+        cells, measure, tmp_path / "together", progress=lambda *words: said.append(words[:2]), jobs=2
+    )
     assert [{**figures, "seconds": 0} for figures in together] == [{**figures, "seconds": 0} for figures in alone]
     assert len(said) == 4
     assert said[0] == (0, 3)
@@ -76,8 +78,8 @@ def test_several_at_a_time_give_what_one_gives_and_a_failure_loses_none_that_is_
         return {"process": float(os.getpid())}
 
     with pytest.raises(ValueError, match="no such data"):
-        measured(cells, once_only, tmp_path / "failing", jobs=2)
-    kept = [json.loads(path.read_text())["found"] for path in (tmp_path / "failing").iterdir()]
+        measure_cells(cells, once_only, tmp_path / "failing", jobs=2)
+    kept = [json.loads(path.read_text())["measures"] for path in (tmp_path / "failing").iterdir()]
     assert len(kept) >= 1
     assert os.getpid() not in [figures["process"] for figures in kept]
 
@@ -91,7 +93,7 @@ def test_what_two_rows_have_in_common_is_measured_once(tmp_path: Path) -> None:
         asked.append(cell)
         return {"joint": float(cell.seed)}
 
-    found = measured(cells, count, tmp_path, lambda done, *_: said.append(done))
+    found = measure_cells(cells, count, tmp_path, progress=lambda done, *_: said.append(done))
     assert len(asked) == 2
     assert [figures["joint"] for figures in found] == [0.0, 0.0, 1.0]
     assert said == [0, 2, 3]

@@ -24,17 +24,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.choices import IdentityName
 from deepjive.deep.constraints.algebra import cholesky
 from deepjive.deep.constraints.presence import Presence, mean_square
 from deepjive.deep.networks import zeroed
 from deepjive.deep.runtime.distributed import of_all_processes
-
-IdentityName = Literal["explicit", "exchange", "merged"]
 
 NEEDS_ALL = (
     "identity='merged' computes joint scores from all modalities at once, but {missing} was not given. "

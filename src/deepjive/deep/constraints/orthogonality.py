@@ -36,20 +36,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deepjive.deep.choices import OrthogonalityName
 from deepjive.deep.constraints.algebra import FourierFeatures, cholesky
 from deepjive.deep.networks import NoScores
 
 ROWS_PER_REGRESSOR = 4  # fewest samples for each regressor of the closed form, where samples lack modalities
 BOUND = 1.5  # scaled median absolute deviations, which are standard deviations of normal scores; tanh bounds beyond it
 NOISE = 0.3  # standard deviations of a score: the noise that an adversary's input gets
-
-OrthogonalityName = Literal["closed_form", "regression", "adversary"]
 
 
 class Orthogonality(nn.Module, ABC):

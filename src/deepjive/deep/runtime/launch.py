@@ -48,7 +48,7 @@ def launched(device: str, runtime: Runtime) -> Any:
         devices=local_processes or ([int(index)] if index and kind != "cpu" else runtime.devices),
         num_nodes=int(launcher["WORLD_SIZE"]) // local_processes if local_processes else runtime.num_nodes,
         strategy=runtime.strategy,
-        precision=runtime.precision,  # type: ignore[arg-type]
+        precision=runtime.precision,
         loggers=None if runtime.log is None else _tensorboard(runtime.log),
     )
     fabric.launch()

@@ -7,10 +7,11 @@ to rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+from deepjive.deep.choices import PrecisionName, StrategyName
+
+STRATEGIES, PRECISIONS = get_args(StrategyName), get_args(PrecisionName)
 
 NOT_A_RUNTIME = (
     "runtime is {given!r}, but must be a deepjive.Runtime or None. "
@@ -59,8 +60,8 @@ class Runtime:
 
     devices: int | str = 1
     num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
+    strategy: StrategyName = "auto"
+    precision: PrecisionName = "32-true"
     memory_limit: float = 4.0
     log: str | None = None
 

@@ -35,11 +35,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.choices import ObjectiveName
 from deepjive.deep.constraints.expectation import Expectation, expected_of
 from deepjive.deep.constraints.identity import Latents
 from deepjive.deep.constraints.presence import Presence, mean_square, squared_error
@@ -48,7 +48,6 @@ from deepjive.deep.model import Network
 from deepjive.deep.runtime.distributed import of_all_processes
 from deepjive.deep.training.batches import Batch
 
-ObjectiveName = Literal["joint_first", "published"]
 Terms = dict[str, Tensor]
 
 

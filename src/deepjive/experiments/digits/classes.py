@@ -1,8 +1,9 @@
-"""Classes in scores: errors of a support vector machine whose C was chosen on validation data, and of clusters.
+"""Classification errors from scores: of support vector machines, and of clusters.
 
-The kernel is radial, on standardized scores. Its time grows with the square of the samples, so it learns from the first
-`SVM_SAMPLES` training samples, and C is chosen among `GRID` by machines that learned from `CHOICE_SAMPLES` of them.
-The linear one has C = 1 and learns from `LINEAR_SAMPLES`.
+The support vector machine of `svm_error` has a radial kernel on standardized scores. Its training time grows with the
+square of the number of samples. Therefore it is trained on the first `SVM_SAMPLES` training samples, and C is chosen
+from `GRID` by machines trained on the first `CHOICE_SAMPLES`. The linear machine has C = 1 and is trained on the first
+`LINEAR_SAMPLES`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LINEAR_SAMPLES = 20_000
 def svm_error(
     train: tuple[NDArray, NDArray], validation: tuple[NDArray, NDArray], test: tuple[NDArray, NDArray]
 ) -> float:
-    """Fraction of test samples whose class a support vector machine gets wrong.
+    """Classification error of a support vector machine on test samples.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def svm_error(
     Returns
     -------
     float
-        With rank 0, the error of naming the most frequent class.
+        Fraction of test samples. With rank 0, it is the error of predicting the most frequent training class.
     """
     scores, classes = train[0][:SVM_SAMPLES], train[1][:SVM_SAMPLES]
     if scores.shape[1] == 0:
@@ -39,17 +40,17 @@ def svm_error(
         return float(np.mean(test[1] != names[counts.argmax()]))
     few = slice(CHOICE_SAMPLES)
     with one_thread():
-        right = [svm(c).fit(scores[few], classes[few]).score(validation[0][few], validation[1][few]) for c in GRID]
-        return 1.0 - float(svm(GRID[int(np.argmax(right))]).fit(scores, classes).score(*test))
+        accuracies = [svm(c).fit(scores[few], classes[few]).score(validation[0][few], validation[1][few]) for c in GRID]
+        return 1.0 - float(svm(GRID[int(np.argmax(accuracies))]).fit(scores, classes).score(*test))
 
 
 def linear_svm_accuracy(train: tuple[NDArray, NDArray], test: tuple[NDArray, NDArray]) -> float:
-    """Fraction of test samples whose class a linear support vector machine tells, from the first training samples.
+    """Accuracy of a linear support vector machine on test samples.
 
     Parameters
     ----------
     train, test : (scores, classes)
-        Scores of shape (n, rank), at least one of them, and classes of shape (n,).
+        Scores of shape (n, rank), with rank at least 1, and classes of shape (n,).
 
     Returns
     -------
@@ -71,7 +72,10 @@ def linear_svm_accuracy(train: tuple[NDArray, NDArray], test: tuple[NDArray, NDA
 
 
 def cluster_error(scores: NDArray, classes: NDArray, *, random_state: int = 0) -> float:
-    """Fraction of samples outside their class's cluster, of as many k-means clusters as classes, matched one to one.
+    """Fraction of samples outside the cluster that is matched to their class.
+
+    There are as many k-means clusters as classes. Clusters are matched to classes one to one, so that the error is
+    smallest (Kuhn 1955, The Hungarian method for the assignment problem).
 
     Parameters
     ----------
@@ -79,13 +83,12 @@ def cluster_error(scores: NDArray, classes: NDArray, *, random_state: int = 0) -
         Scores.
     classes : array, shape (n,)
         Classes.
-    random_state : int
+    random_state : int, default=0
         Seed of k-means.
 
     Returns
     -------
     float
-        For the best matching (Kuhn 1955, The Hungarian method for the assignment problem).
 
     Examples
     --------

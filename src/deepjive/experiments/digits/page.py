@@ -1,4 +1,4 @@
-"""The tables and the page of `deepjive reproduce mnist`."""
+"""The tables and the report page of `deepjive reproduce mnist`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from deepjive.decomposition import Decomposition
 from deepjive.experiments.cells import Cell
-from deepjive.experiments.digits.paired_digits import SHUFFLED, Figures, Sources, deep_settings, pairs_of
+from deepjive.experiments.digits.data.pairs import Pairs
+from deepjive.experiments.digits.measures import Measures
+from deepjive.experiments.digits.study import SHUFFLED, Sources, deep_settings, pairs_of
 from deepjive.report import Table
 from deepjive.report.examples import examples
 from deepjive.report.figures import scores_scatter
@@ -17,168 +21,190 @@ from deepjive.report.grids import grid, one_of_each, traversals
 from deepjive.report.study import Section, write_study
 from deepjive.report.tables import csv_text
 
-TITLE = "Paired digits: what two images, or an image and a sound, have in common"
+TITLE = "Paired digits: joint and individual variation of two images, or of an image and a sound"
 LEAD = (
-    "Every figure is of test pairs that no model has seen: the mean over seeds and, with more than one, the standard "
-    "deviation."
+    "All measures are of held-out test pairs. With several seeds, tables show the mean and the standard deviation over "
+    "seeds."
 )
 HEADINGS = {
     "noisy": "Two images of one digit",
-    "leakage": "What it costs to keep the digit out of the individual scores",
-    "overlay": "Digits over a shared digit, where the truth is known",
+    "leakage": "Digit in the individual scores, by orthogonality weight",
+    "overlay": "Overlaid digits with known parts",
     "sound": "Image and sound of one digit",
     "rotated": "More individual scores than needed",
 }
 READINGS = {
     "noisy": (
-        "The first image is turned by up to 45 degrees, the second is another image of the digit with much noise; the "
-        "digit is all they share. Errors are those of a support vector machine that tells the digit from scores, in "
-        "percent; guessing errs in 90. Joint scores should tell it, alone means made from one image without the "
-        "other; individual scores should not tell it. In shuffled pairs nothing is joint: nothing should be "
-        "predicted. Encoders trained on the digits themselves show what such an encoder can do at all."
+        "The first image is rotated by up to 45 degrees. The second is another image of the same digit with strong "
+        "noise. The digit is all that the two images share. Errors are those of a support vector machine that "
+        "predicts the digit from scores, in percent; guessing has an error of 90 percent. Joint scores should predict "
+        "the digit, also where they are computed from one image alone. Individual scores should not predict it. "
+        "Shuffled pairs have no joint variation, so nothing should be predicted. Encoders trained on the digits "
+        "themselves show the error that such encoders can reach."
     ),
     "leakage": (
-        "A larger orthogonality weight keeps more of the digit out of the individual scores (their error rises "
-        "towards 90 percent) and leaves more unexplained. Conditioned individual decoders see the joint scores too."
+        "With a larger orthogonality weight, the individual scores contain less of the digit: their error rises "
+        "towards 90 percent. The residual part then grows. Conditioned individual decoders also take the joint scores "
+        "as input."
     ),
     "overlay": (
-        "R2 of the recovered parts against the true ones, 1 for a perfect match. In the sum a linear model is exact; "
-        "in the maximum, and its negative turned by a quarter, it is not."
+        "R2 of the recovered parts against the true parts; 1 is a perfect match. A linear model is exact for the sum. "
+        "It is not exact for the maximum, nor for the negative rotated by 90 degrees."
     ),
     "sound": (
-        "The digit is joint; the speaker is of the sound alone. A digit drawn from the sound is right where a "
-        "classifier that learned from real images calls it what was spoken: with average individual scores, or the "
-        "joint part alone, which is a mean over handwritings. Errors and shares in percent."
+        "The digit is joint, and the speaker is individual to the sound. The image is predicted from the sound, and a "
+        "classifier trained on real images predicts its digit; the accuracy is the share of spoken digits. The image "
+        "is predicted with average individual scores, and from the joint part alone, which is a mean over "
+        "handwritings. Errors and accuracies are in percent."
     ),
     "rotated": (
-        "The second image is the first one turned by any angle, so an angle is all that is individual. With more "
-        "individual scores than an angle needs, they should still not tell the digit, neither to a linear classifier "
-        "nor to one with a radial kernel. Which way up an image stands is not in the data, so the angle is also "
-        "counted from each image's own beginning, which other turns of the image give. Scores are whitened, so that "
-        "each counts the same, whatever it does to the image; latents are what the decoder sees, and what SPLICE "
-        "measures, by variances within half a degree that find .17 where there is nothing."
+        "The second image is the first image rotated by any angle, so the angle is the only individual variation. "
+        "With more individual scores than an angle needs, these should still not predict the digit, neither with a "
+        "linear classifier nor with a radial kernel. The data do not say which orientation of an image is upright. "
+        "Therefore the angle is also measured with an offset for each image, estimated from other rotations of the "
+        "image. Scores are whitened, so that each has the same weight, whatever its effect on the image. Latents are "
+        "the input of the decoder. SPLICE measures latents, by their variances within half a degree; its measure is "
+        "0.17 for latents that are independent of the angle."
     ),
 }
-FRACTIONS = ("error", "right")
+FRACTIONS = ("error", "accuracy")
 PICTURE_METHOD = "explicit"
 EXAMPLES = 6
 
+Picture = tuple[str, Any, str]
+
 
 def write_page(
-    out: Path, cells: Sequence[Cell], found: Sequence[Figures], sources: Sources, command: str, note: str = ""
+    out: Path, cells: Sequence[Cell], measures: Sequence[Measures], sources: Sources, command: str, note: str = ""
 ) -> tuple[list[Table], Path]:
     """Write ``table.csv`` and ``report.html`` into a folder.
 
     Parameters
     ----------
     out : Path
-        The folder, with the models that pictures are drawn from.
-    cells, found : sequence of Cell, sequence of dict
-        Fits and their figures.
+        The folder; its folder "models" holds the models of which pictures are drawn.
+    cells : sequence of Cell
+        The fits.
+    measures : sequence of dict of str to float
+        The measures of each fit.
     sources : Sources
         Where the data are.
     command : str
-        What makes the page again.
-    note : str
-        A sentence to stand first.
+        The command that makes the page again.
+    note : str, default=""
+        A sentence before the lead.
 
     Returns
     -------
-    tables, page : list of Table, Path
+    tables : list of Table
+        One table for each study.
+    page : Path
+        The report.
     """
-    from deepjive.persistence import write_atomically
-
-    lines = [
-        (cell.part, cell.row, cell.data["n"], cell.seed, key, value)
-        for cell, figures in zip(cells, found, strict=True)
-        for key, value in figures.items()
-    ]
-    header = ("study", "row", "training pairs", "seed", "figure", "value")
-    write_atomically(out / "table.csv", csv_text(header, lines).encode())
+    results = list(zip(cells, measures, strict=True))
+    _write_table(out / "table.csv", results)
     sections, tables = [], []
     for study in dict.fromkeys(cell.part for cell in cells):
-        rows = [(cell, figures) for cell, figures in zip(cells, found, strict=True) if cell.part == study]
-        table = _table(study, rows)
+        table = _table(study, [(cell, values) for cell, values in results if cell.part == study])
         tables.append(table)
         sections.append(Section(HEADINGS[study], READINGS[study], [table], _pictures(out, study, cells, sources)))
     lead = f"{note} {LEAD}".strip()
     return tables, write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command)
 
 
-def _table(study: str, rows: Sequence[tuple[Cell, Figures]]) -> Table:
-    """Figures down, methods or settings across."""
-    groups: dict[str, list[Figures]] = {}
-    for cell, figures in rows:
-        groups.setdefault(cell.row, []).append(figures)
-    names = dict.fromkeys(key for group in groups.values() for key in group[0])
-    body = [[name, *(_summary(name, group) for group in groups.values())] for name in names]
-    seeds = max(len(group) for group in groups.values())
-    sentence = f"{rows[0][0].data['n']:,} training pairs, {seeds} seed{'s' if seeds > 1 else ''}."
-    return Table(HEADINGS[study], ("", *groups), body, sentence)
+def _write_table(path: Path, results: Sequence[tuple[Cell, Measures]]) -> None:
+    """Write a CSV file with a line for each measure of each fit."""
+    from deepjive.persistence import write_atomically
+
+    header = ("study", "row", "training pairs", "seed", "figure", "value")
+    lines = [
+        (cell.part, cell.row, cell.data["n"], cell.seed, name, value)
+        for cell, measures in results
+        for name, value in measures.items()
+    ]
+    write_atomically(path, csv_text(header, lines).encode())
 
 
-def _summary(key: str, group: Sequence[Figures]) -> str:
-    values = np.array([figures.get(key, np.nan) for figures in group])
+def _table(study: str, results: Sequence[tuple[Cell, Measures]]) -> Table:
+    """A table with a row for each measure, and a column for each method or setting."""
+    columns: dict[str, list[Measures]] = {}
+    for cell, measures in results:
+        columns.setdefault(cell.row, []).append(measures)
+    names = dict.fromkeys(name for column in columns.values() for name in column[0])
+    body = [[name, *(_summary(name, column) for column in columns.values())] for name in names]
+    seeds = max(len(column) for column in columns.values())
+    sentence = f"{results[0][0].data['n']:,} training pairs, {seeds} seed{'s' if seeds > 1 else ''}."
+    return Table(HEADINGS[study], ("", *columns), body, sentence)
+
+
+def _summary(name: str, measures: Sequence[Measures]) -> str:
+    """Mean and standard deviation of a measure over seeds; fractions in percent."""
+    values = np.array([seed.get(name, np.nan) for seed in measures])
     values = values[np.isfinite(values)]
     if not len(values):
         return ""
-    scale, digits = (100, 1) if any(word in key for word in FRACTIONS) else (1, 2)
-    digits = 0 if "seconds" in key else digits
+    scale, digits = (100, 1) if any(word in name for word in FRACTIONS) else (1, 2)
+    digits = 0 if "seconds" in name else digits
     mean = f"{scale * values.mean():.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {scale * values.std(ddof=1):.{digits}f}"
 
 
-def _pictures(out: Path, study: str, cells: Sequence[Cell], sources: Sources) -> list[tuple[str, Any, str]]:
-    """Pictures of the first model with the explicit identity, seed 0; none of the leakage curve."""
+def _pictures(out: Path, study: str, cells: Sequence[Cell], sources: Sources) -> list[Picture]:
+    """Pictures of test pairs by one saved model of the study; none of the study "leakage"."""
     import deepjive as dj
 
-    chosen = [
-        cell
-        for cell in cells
-        if cell.part == study
-        and cell.seed == 0
-        and cell.model["method"] == PICTURE_METHOD
-        and cell.model["networks"] != "deeper"
-        and not cell.data["pairs"].endswith(SHUFFLED)
-        and (out / "models" / cell.key).is_dir()
-    ]
-    if not chosen or study == "leakage":
+    drawable = [cell for cell in cells if cell.part == study and _is_drawable(cell, out)]
+    if not drawable or study == "leakage":
         return []
-    cell, folder = chosen[-1], out / "models" / chosen[-1].key
+    cell = drawable[-1]
     networks = {key: value for key, value in deep_settings(cell.model).items() if key == "networks"}
-    model, test = dj.load(folder, **networks), pairs_of(cell, sources).test
-    shown = test.data[:1000]
-    parts, digits = model.decompose(shown), test.digit[:1000]
-    pictures: list[tuple[str, Any, str]] = []
-    ten = one_of_each(digits)
-    for name in shown.names:
-        pictures.append(
-            (
-                f"{name}: taken apart",
-                examples(parts, name, ten[:EXAMPLES]),
-                "Test samples: the input is the sum of the three parts.",
-            )
-        )
-        if parts.joint_scores.shape[1]:
-            reading = "Each row moves one joint score from -2 to 2 standard deviations, the others at 0."
-            pictures.append((f"{name}: what each joint score does", traversals(parts, name), reading))
-        if parts.individual_scores[name].shape[1]:
-            reading = "Each row moves one individual score, on the mean image."
-            pictures.append(
-                (f"{name}: what each individual score does", traversals(parts, name, "individual"), reading)
-            )
-    first, second = shown.names
-    data = shown[ten]
-    rows = [data[first], model.impute(data, second), data[second], model.impute(data, first)]
-    labels = [first, f"{second} from it", second, f"{first} from it"]
-    pictures.append(
-        (
-            "One modality drawn from the other",
-            grid([np.asarray(row) for row in rows], labels, [str(d) for d in digits[ten]]),
-            "The joint part of one modality, made from the other one alone.",
-        )
-    )
+    model = dj.load(out / "models" / cell.key, **networks)
+    test = pairs_of(cell, sources).test
+    parts = model.decompose(test.data[:1000])
+    digits = test.digit[:1000]
+    rows = one_of_each(digits)
+    pictures = _part_pictures(parts, rows)
+    pictures.append(_prediction_picture(model, test, rows))
     if parts.joint_scores.shape[1] > 1:
         reading = "Test samples by their first two joint scores, coloured by digit."
         pictures.append(("Joint scores", scores_scatter(parts.joint_scores, digits), reading))
     return pictures
+
+
+def _is_drawable(cell: Cell, out: Path) -> bool:
+    """Whether a cell is a saved model of seed 0 with the explicit identity, fitted to true pairs."""
+    return (
+        cell.seed == 0
+        and cell.model["method"] == PICTURE_METHOD
+        and cell.model["networks"] != "deeper"
+        and not cell.data["pairs"].endswith(SHUFFLED)
+        and (out / "models" / cell.key).is_dir()
+    )
+
+
+def _part_pictures(parts: Decomposition, rows: NDArray[np.intp]) -> list[Picture]:
+    """For each modality its parts in some samples, and the effect of each score."""
+    pictures: list[Picture] = []
+    for name in parts.joint:
+        reading = "Test samples: the input is the sum of the three parts."
+        pictures.append(
+            (f"{name}: joint, individual and residual part", examples(parts, name, rows[:EXAMPLES]), reading)
+        )
+        if parts.joint_scores.shape[1]:
+            reading = "Each row moves one joint score from -2 to 2 standard deviations; the other scores are 0."
+            pictures.append((f"{name}: effect of each joint score", traversals(parts, name), reading))
+        if parts.individual_scores[name].shape[1]:
+            reading = "Each row moves one individual score, on the mean image."
+            picture = traversals(parts, name, "individual")
+            pictures.append((f"{name}: effect of each individual score", picture, reading))
+    return pictures
+
+
+def _prediction_picture(model: Any, test: Pairs, rows: NDArray[np.intp]) -> Picture:
+    """Each modality predicted from the other modality alone, one sample of each digit."""
+    first, second = test.data.names
+    data = test.data[rows]
+    images = [data[first], model.impute(data, second), data[second], model.impute(data, first)]
+    labels = [first, f"{second} from it", second, f"{first} from it"]
+    picture = grid([np.asarray(row) for row in images], labels, [str(digit) for digit in test.digit[rows]])
+    return "One modality predicted from the other", picture, "The joint part of one modality, from the other one alone."

@@ -1,4 +1,4 @@
-"""Where data that are not brought along lie on disk."""
+"""Folders of data sets that are not part of the package."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 VARIABLE = "DEEPJIVE_DATA"
 
 NOT_THERE = (
-    "{name} is not in {looked}: there is no file {file}. {how} Give the folder that holds the files, or set the "
-    "environment variable " + VARIABLE + " to the folder that has a folder {name!r} with them."
+    "{name} is not in {folder}: there is no file {file}. {how} Give the folder that holds the files, or set the "
+    "environment variable " + VARIABLE + " to a folder that contains a folder {name!r} with the files."
 )
 
 
 def data_folder(name: str, folder: str | Path | None, file: str, how: str) -> Path:
-    """The folder of a data set: the one given, or `name` inside the folder that DEEPJIVE_DATA names.
+    """The folder of a data set: the folder given, or `name` inside the folder that DEEPJIVE_DATA names.
 
     Parameters
     ----------
     name : str
         Name of the data set's folder.
     folder : path or None
-        The user's own.
+        The folder given by the user.
     file : str
-        A file that must be there, as it is or gzipped.
+        Name of a file that must be in the folder, plain or gzipped.
     how : str
-        Where to get the files, for the error.
+        A sentence for the error that says where to get the files.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def data_folder(name: str, folder: str | Path | None, file: str, how: str) -> Pa
     Raises
     ------
     FileNotFoundError
-        If the file is not there.
+        If the file is not in the folder.
     """
-    looked = Path(folder) if folder is not None else Path(os.environ.get(VARIABLE, "data")) / name
-    if not any((looked / f"{file}{suffix}").is_file() for suffix in ("", ".gz")):
-        raise FileNotFoundError(NOT_THERE.format(name=name, looked=looked, file=file, how=how))
-    return looked
+    path = Path(folder) if folder is not None else Path(os.environ.get(VARIABLE, "data")) / name
+    if not any((path / f"{file}{suffix}").is_file() for suffix in ("", ".gz")):
+        raise FileNotFoundError(NOT_THERE.format(name=name, folder=path, file=file, how=how))
+    return path

@@ -1,6 +1,7 @@
-"""The idx format of the MNIST files: a header of sizes, then the numbers (LeCun, Cortes and Burges, 1998).
+"""Reader of the idx format of the MNIST files (LeCun, Cortes and Burges, 1998).
 
-A file is `0 0 type dimensions`, a byte each, the size of every dimension in four big-endian bytes, and the values.
+A file starts with the bytes `0 0 type dimensions`. Then come the size of each dimension, in four big-endian bytes, and
+the values.
 """
 
 from __future__ import annotations
@@ -16,15 +17,13 @@ from numpy.typing import NDArray
 UNSIGNED_BYTE = 8
 MAX_BYTES = 2**30
 
-NOT_IDX = (
-    "{path} is not an idx file of unsigned bytes: it should begin with the bytes 0, 0, 8, but begins with {given}."
-)
+NOT_IDX = "{path} is not an idx file of unsigned bytes: it must begin with the bytes 0, 0, 8, but begins with {given}."
 WRONG_SIZE = (
-    "{path} announces an array of shape {shape}, {expected} bytes, but holds {given} of them. It may not have been "
-    "downloaded to its end; get it again."
+    "{path} should hold an array of shape {shape}, {expected} bytes, but holds {given} of them. The download may be "
+    "incomplete; download the file again."
 )
-TOO_LARGE = "{path} announces an array of shape {shape}, more than the {limit} bytes that are read."
-NOT_GZIP = "{path} cannot be unpacked: {error}. Get it again."
+TOO_LARGE = "{path} should hold an array of shape {shape}, which has more than the {limit} bytes that are allowed."
+NOT_GZIP = "{path} cannot be unpacked: {error}. Download the file again."
 
 
 def read_idx(path: str | Path) -> NDArray[np.uint8]:
@@ -38,12 +37,12 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     Returns
     -------
     array of uint8
-        In the shape that the file says.
+        The values, in the shape that the header gives.
 
     Raises
     ------
     ValueError
-        For a file of another format or size, or one that cannot be unpacked.
+        If the file has another format or size, or cannot be unpacked.
     """
     path = Path(path)
     try:
@@ -59,6 +58,6 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(NOT_GZIP.format(path=path, error=error)) from error
     if len(values) != size:
-        given = "more" if len(values) > size else len(values)
-        raise ValueError(WRONG_SIZE.format(path=path, shape=shape, expected=size, given=given))
+        n_bytes = "more" if len(values) > size else len(values)
+        raise ValueError(WRONG_SIZE.format(path=path, shape=shape, expected=size, given=n_bytes))
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)

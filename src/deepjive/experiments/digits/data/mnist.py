@@ -1,7 +1,7 @@
-"""Images of handwritten digits, split into training, validation and test images once and for all.
+"""Images of handwritten digits in fixed training, validation and test splits.
 
-MNIST is read from its four files on disk. scikit-learn's 1797 digits of 8 x 8 pixels stand in where they are absent
-and the caller allows it.
+MNIST is read from its four files on disk. Where the files are absent and the caller allows it, scikit-learn's 1797
+digits of 8 x 8 pixels are used instead.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")} | {
 VALIDATION = 10_000
 HOW = (
     "MNIST's four files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
-    "t10k-labels-idx1-ubyte, with or without .gz) are offered in many places, among them "
-    "https://ossci-datasets.s3.amazonaws.com/mnist/."
+    "t10k-labels-idx1-ubyte, with or without .gz) can be downloaded from "
+    "https://ossci-datasets.s3.amazonaws.com/mnist/ and other places."
 )
 
 WRONG_ARRAYS = (
@@ -34,14 +34,14 @@ WRONG_ARRAYS = (
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images and what they show.
+    """Images of digits with their labels.
 
     Attributes
     ----------
     images : array of float32, shape (n, height, width)
-        Ink from 0 to 1.
+        Images with values from 0 (paper) to 1 (ink).
     digits : array of int, shape (n,)
-        The digit of each.
+        The digit of each image.
     """
 
     images: NDArray[Any]
@@ -53,14 +53,14 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class DigitImages:
-    """Digits in three splits; an image is in one of them only.
+    """Images of digits in three disjoint splits.
 
     Attributes
     ----------
     train, validation, test : LabelledImages
         The splits.
     source : {"MNIST", "scikit-learn"}
-        Where they are from.
+        Name of the data set.
     """
 
     train: LabelledImages
@@ -72,17 +72,17 @@ class DigitImages:
 def load_digit_images(
     folder: str | Path | None = None, *, fallback: bool = False, random_state: int | None = 0
 ) -> DigitImages:
-    """Load MNIST: 50,000 training, 10,000 validation and its own 10,000 test images.
+    """Load MNIST: 50,000 training images, 10,000 validation images and the 10,000 test images of MNIST.
 
     Parameters
     ----------
     folder : path, optional
-        Folder of the four files, plain or gzipped; by default ``mnist`` in the folder that the environment variable
-        ``DEEPJIVE_DATA`` names.
-    fallback : bool
-        Whether to take scikit-learn's digits, 1077, 360 and 360 images of 8 x 8 pixels, where MNIST is absent and no
-        folder was given.
-    random_state : int or None
+        Folder of the four files, plain or gzipped. The default is the folder ``mnist`` in the folder that the
+        environment variable ``DEEPJIVE_DATA`` names.
+    fallback : bool, default=False
+        Whether to load scikit-learn's digits where MNIST is absent and no folder was given: 1077, 360 and 360 images
+        of 8 x 8 pixels.
+    random_state : int or None, default=0
         Seed of the split into training and validation images.
 
     Returns
@@ -92,35 +92,36 @@ def load_digit_images(
     Raises
     ------
     FileNotFoundError
-        If the files are not there; the error says where they can be had and where to put them.
+        If the files are absent; the error says where to download them and where to put them.
     ValueError
-        If they hold something else.
+        If the files do not hold MNIST.
     """
     rng = np.random.default_rng(random_state)
     try:
-        found = data_folder("mnist", folder, FILES["train"][0], HOW)
+        mnist_folder = data_folder("mnist", folder, FILES["train"][0], HOW)
     except FileNotFoundError:
         if not fallback or folder is not None:
             raise
         return _scikit_learn(rng)
-    both = _mnist(found, "train")
-    order = rng.permutation(len(both))
-    held_out = min(VALIDATION, len(both) // 6)
-    return DigitImages(_rows(both, order[held_out:]), _rows(both, order[:held_out]), _mnist(found, "test"), "MNIST")
+    labelled, test = _mnist(mnist_folder, "train"), _mnist(mnist_folder, "test")
+    order = rng.permutation(len(labelled))
+    n_validation = min(VALIDATION, len(labelled) // 6)
+    return DigitImages(_rows(labelled, order[n_validation:]), _rows(labelled, order[:n_validation]), test, "MNIST")
 
 
 def _mnist(folder: Path, split: str) -> LabelledImages:
     images, digits = (
         read_idx(next(path for path in (folder / name, folder / f"{name}.gz") if path.is_file()))
-        for name in _present(folder, split)
+        for name in _checked_files(folder, split)
     )
-    fits = images.ndim == 3 and images.shape[1:] == (28, 28) and digits.shape == images.shape[:1]
-    if not fits or digits.max(initial=0) > 9:
+    shapes_fit = images.ndim == 3 and images.shape[1:] == (28, 28) and digits.shape == images.shape[:1]
+    if not shapes_fit or digits.max(initial=0) > 9:
         raise ValueError(WRONG_ARRAYS.format(folder=folder, split=split, images=images.shape, labels=digits.shape))
     return LabelledImages(images / np.float32(255), digits.astype(np.int_))
 
 
-def _present(folder: Path, split: str) -> tuple[str, ...]:
+def _checked_files(folder: Path, split: str) -> tuple[str, ...]:
+    """Names of the two files of a split, which are both in the folder."""
     for name in FILES[split]:
         data_folder("mnist", folder, name, HOW)
     return FILES[split]
@@ -130,11 +131,10 @@ def _scikit_learn(rng: np.random.Generator) -> DigitImages:
     from sklearn.datasets import load_digits
 
     flat, digits = load_digits(return_X_y=True)
-    every = LabelledImages((flat.reshape(-1, 8, 8) / 16.0).astype(np.float32), digits.astype(np.int_))
+    labelled = LabelledImages((flat.reshape(-1, 8, 8) / 16.0).astype(np.float32), digits.astype(np.int_))
     order = rng.permutation(len(digits))
-    return DigitImages(
-        _rows(every, order[720:]), _rows(every, order[:360]), _rows(every, order[360:720]), "scikit-learn"
-    )
+    train, validation, test = (_rows(labelled, order[rows]) for rows in (slice(720, None), slice(360), slice(360, 720)))
+    return DigitImages(train, validation, test, "scikit-learn")
 
 
 def _rows(labelled: LabelledImages, rows: NDArray[np.intp]) -> LabelledImages:

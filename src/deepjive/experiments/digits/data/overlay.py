@@ -1,19 +1,20 @@
-"""Overlaid digits: the true joint and individual parts are known pixel by pixel.
+"""Overlaid digits, whose true joint and individual parts are known in every pixel.
 
-    x_k = T_k( s + i_k )        "sum"                      s    a digit, the same in both modalities
-    x_k = T_k( max(s, i_k) )    "maximum", "inverted"      i_k  another digit, of each modality its own
+    x_k = T_k( s + i_k )        "sum"                      s    a digit that both modalities share
+    x_k = T_k( max(s, i_k) )    "maximum", "inverted"      i_k  a different digit in each modality
 
-Digits are drawn by their first `rank` principal components, so that the number of joint and of individual scores is
-known, and individual digits lie on their side (first modality: turned left, second: right), so that in "sum" the linear
-model of these ranks is exact. In "inverted" the second modality is a negative that was turned by a quarter.
+Digits are projected on their first `rank` principal components, so that the numbers of joint and individual scores are
+known. Individual digits are rotated by 90 degrees, to the left in the first modality and to the right in the second.
+For "sum" the linear model with these ranks is exact. For "inverted" the second modality is a negative image, rotated by
+90 degrees.
 
-What is true where parts do not add up? For a modality x(s, i) of independent s and i the best that a function of the
-one alone can say, the functional analysis of variance (Hoeffding 1948; Sobol 1993):
+Where parts do not add up, the true parts are those of the functional analysis of variance (Hoeffding 1948; Sobol 1993).
+For a modality x(s, i) of independent s and i they are the best approximations by a function of s or i alone:
 
-    J = E[x | s]        S = E[x | i] - E[x]        and x - J - S, the interaction, belongs to neither.
+    J = E[x | s]        S = E[x | i] - E[x]        The interaction x - J - S belongs to neither part.
 
-For the sum these are `s + E i` and `i - E i`. For the maximum the expectation over the other digit is taken exactly,
-over the empirical distribution of the training images.
+For the sum, these are `s + E i` and `i - E i`. For the maximum, the expectation over the other digit is computed
+exactly, over the empirical distribution of the training images.
 """
 
 from __future__ import annotations
@@ -31,30 +32,33 @@ OverlayKind = Literal["sum", "maximum", "inverted"]
 NAMES = ("first", "second")
 REFERENCE = 5000
 
-UNKNOWN_KIND = "kind is {given!r}, but must be one of {known}."
-
 
 def overlay(
     images: DigitImages, sizes: Sizes | None = None, *, kind: OverlayKind = "sum", rank: int = 5, random_state: int = 0
 ) -> PairedSplits:
-    """Lay a digit of its own over a shared one in each of two modalities, "first" and "second".
+    """Lay an individual digit over a shared digit in each of two modalities, "first" and "second".
 
     Parameters
     ----------
     images, sizes, random_state
-        As of `deepjive.experiments.digits.data.pairs.same_class`.
-    kind : {"sum", "maximum", "inverted"}
-        How digits are laid over each other; see the module.
-    rank : int
-        Principal components that a digit is drawn by: the true joint rank and both individual ranks.
+        See `deepjive.experiments.digits.data.pairs.same_class`.
+    kind : {"sum", "maximum", "inverted"}, default="sum"
+        How the two digits are combined; see the docstring of the module.
+    rank : int, default=5
+        Number of principal components of each digit: the true joint rank and both true individual ranks.
 
     Returns
     -------
     PairedSplits
-        The test pairs with their true parts; the digit is the shared one.
+        The test pairs have their true parts; `digit` is the shared digit.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is not known.
     """
     if kind not in get_args(OverlayKind):
-        raise ValueError(UNKNOWN_KIND.format(given=kind, known=get_args(OverlayKind)))
+        raise ValueError(f"kind is {kind!r}, but must be one of {get_args(OverlayKind)}.")
     drawing = _Drawing(images.train, rank, linear=kind == "sum")
 
     def paired(split: LabelledImages, rows: NDArray[np.intp], rng: np.random.Generator) -> Pairs:
@@ -76,7 +80,7 @@ def overlay(
 
 
 class _Drawing:
-    """Digits by their first principal components: plain or, where they are not to be added, without negative ink."""
+    """Projection of digits on their first principal components; negative values become 0 unless `linear`."""
 
     def __init__(self, train: LabelledImages, rank: int, linear: bool) -> None:
         flat = train.images[:REFERENCE].reshape(min(REFERENCE, len(train)), -1)
@@ -86,8 +90,8 @@ class _Drawing:
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         flat = images.reshape(len(images), -1)
-        drawn = (self.mean + (flat - self.mean) @ self.axes.T @ self.axes).reshape(images.shape).astype(np.float32)
-        return drawn if self.linear else np.maximum(drawn, 0)
+        projected = (self.mean + (flat - self.mean) @ self.axes.T @ self.axes).reshape(images.shape).astype(np.float32)
+        return projected if self.linear else np.maximum(projected, 0)
 
 
 def _sideways(images: NDArray[np.float32], k: int) -> NDArray[np.float32]:
@@ -95,24 +99,25 @@ def _sideways(images: NDArray[np.float32], k: int) -> NDArray[np.float32]:
 
 
 def _shown(images: NDArray[np.float32], k: int, kind: OverlayKind) -> NDArray[np.float32]:
-    """What the modality makes of an image: the same for every pair, so no part of what varies."""
+    """The fixed map T_k of a modality, which is the same for every pair."""
     shown = 1 - np.rot90(images, k=1, axes=(1, 2)) if kind == "inverted" and k else images
     return np.ascontiguousarray(shown, dtype=np.float32)
 
 
 def _parts(
-    shared: NDArray, own: NDArray, shared_reference: NDArray, own_reference: NDArray, kind: OverlayKind
+    shared: NDArray, individual: NDArray, shared_reference: NDArray, individual_reference: NDArray, kind: OverlayKind
 ) -> tuple[NDArray, NDArray]:
-    """E[x | s], and E[x | i] - E[x], before the modality's own rendering."""
+    """E[x | s] and E[x | i] - E[x], before the map T_k of the modality."""
     if kind == "sum":
-        mean = own_reference.mean(axis=0)
-        return shared + mean, own - mean
-    given_shared, given_own = _expected_maximum(shared, own_reference), _expected_maximum(own, shared_reference)
-    return given_shared, given_own - _expected_maximum(shared_reference, own_reference).mean(axis=0)
+        mean = individual_reference.mean(axis=0)
+        return shared + mean, individual - mean
+    given_shared = _expected_maximum(shared, individual_reference)
+    given_individual = _expected_maximum(individual, shared_reference)
+    return given_shared, given_individual - _expected_maximum(shared_reference, individual_reference).mean(axis=0)
 
 
 def _expected_maximum(images: NDArray, other: NDArray) -> NDArray[np.float32]:
-    """E max(x, y) for each pixel, y drawn from other images: x P(y <= x) + E[y; y > x].
+    """E max(x, y) of each pixel, where y is drawn from the other images: x P(y <= x) + E[y; y > x].
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Pairs of digit images, of which it is known what varies together.
+"""Pairs of digit images whose joint variation is known.
 
-- same_class  two images of one digit, the first turned by up to 45 degrees, the second with uniform noise: the "noisy
+- same_class  two images of one digit, the first rotated by up to 45 degrees, the second with uniform noise: the "noisy
               MNIST" of Wang, Arora, Livescu and Bilmes (2015, On deep multi-view representation learning, ICML)
-- rotated     one image twice, the second turned by any angle (Koukuntla et al. 2024, arXiv 2408.12091)
-- overlay     one shared image with another image over it in each modality: the true parts are known pixel by pixel
-              (`deepjive.experiments.digits.data.overlay`)
+- rotated     one image twice, the second rotated by any angle (Koukuntla et al. 2024, arXiv 2408.12091)
+- overlay     a shared image with a different image laid over it in each modality; the true parts are known in every
+              pixel (`deepjive.experiments.digits.data.overlay`)
 - image_sound an image and a recording of one digit (`deepjive.experiments.digits.data.spoken`)
 """
 
@@ -26,18 +26,18 @@ Sizes = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs, and what is known of them.
+    """Pairs with their labels, and with the true parts where these are known.
 
     Attributes
     ----------
     data : Modalities
         Two modalities.
     digit : array of int, shape (n,)
-        The digit that a pair has in common.
+        The digit that both modalities of a pair show.
     factors : dict of str to array, shape (n,)
-        What else is known of each pair, such as the angle of its second image.
-    joint, individual : dict of str to array
-        The true parts, where they are known; the joint part carries the mean.
+        Other known factors of each pair, such as the angle of its second image.
+    joint, individual : dict of str to array, or None
+        The true parts; the joint part contains the mean. None where they are not known.
     """
 
     data: Modalities
@@ -52,7 +52,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PairedSplits:
-    """Pairs to learn from, to choose settings by, and to test on; no image is in two of them."""
+    """Training, validation and test pairs; no image is in two of the splits."""
 
     train: Pairs
     validation: Pairs
@@ -62,25 +62,25 @@ class PairedSplits:
 def same_class(
     images: DigitImages, sizes: Sizes | None = None, *, max_angle: float = 45.0, random_state: int = 0
 ) -> PairedSplits:
-    """Pair images of one digit: "turned" by a random angle, and "noisy", another image of the digit.
+    """Pair two images of one digit: "turned" is rotated by a random angle, "noisy" is another image of the digit.
 
-    Uniform noise from 0 to 1 is added to the second, and what exceeds 1 is cut off.
+    Uniform noise from 0 to 1 is added to the second image, and values above 1 are set to 1.
 
     Parameters
     ----------
     images : DigitImages
-        From `load_digit_images`.
+        Images from `load_digit_images`.
     sizes : (train, validation, test), optional
-        Numbers of pairs; by default one for each image. If there are fewer images, they are taken repeatedly.
-    max_angle : float
-        Largest turn of the first image, in degrees.
-    random_state : int
-        Seed.
+        Numbers of pairs; by default one pair for each image. With fewer images than pairs, images are repeated.
+    max_angle : float, default=45.0
+        Largest rotation of the first image, in degrees.
+    random_state : int, default=0
+        Seed of angles, noise and pairing.
 
     Returns
     -------
     PairedSplits
-        With the factor "angle".
+        Pairs with the factor "angle", in degrees.
     """
 
     def paired(split: LabelledImages, rows: NDArray[np.intp], rng: np.random.Generator) -> Pairs:
@@ -94,17 +94,19 @@ def same_class(
 
 
 def rotated(images: DigitImages, sizes: Sizes | None = None, *, random_state: int = 0) -> PairedSplits:
-    """Pair each image with itself, turned by any angle: "original" has nothing of its own, "turned" has the angle.
+    """Pair each image with the same image rotated by any angle; the individual variation of "turned" is the angle.
+
+    The modality "original" has no individual variation.
 
     Parameters
     ----------
     images, sizes, random_state
-        As of `same_class`.
+        See `same_class`.
 
     Returns
     -------
     PairedSplits
-        With the factors "sine" and "cosine" of the angle, as an angle has no beginning.
+        Pairs with the factors "sine" and "cosine" of the angle, because angles are periodic.
     """
 
     def paired(split: LabelledImages, rows: NDArray[np.intp], rng: np.random.Generator) -> Pairs:
@@ -116,9 +118,20 @@ def rotated(images: DigitImages, sizes: Sizes | None = None, *, random_state: in
 
 
 def shuffled_pairs(splits: PairedSplits, random_state: int = 0) -> PairedSplits:
-    """The same with the second modality in another order, so that nothing is joint; for what a method finds by chance.
+    """Pairs with the second modality permuted, so that nothing is joint: the null of what a method finds by chance.
 
-    The digit is that of the first modality.
+    The attribute `digit` is the digit of the first modality.
+
+    Parameters
+    ----------
+    splits : PairedSplits
+        True pairs.
+    random_state : int, default=0
+        Seed of the permutations.
+
+    Returns
+    -------
+    PairedSplits
     """
     rng = np.random.default_rng(random_state)
 
@@ -137,22 +150,25 @@ def in_splits(
     paired: Callable[[LabelledImages, NDArray[np.intp], np.random.Generator], Pairs],
     random_state: int,
 ) -> PairedSplits:
-    """Pairs of each split; `paired` is given the images, the rows to begin with, and a generator of its own."""
+    """Pairs of each split, made by ``paired(images, rows, rng)``; `rows` are of the first image of each pair.
+
+    Each split has a random generator of its own.
+    """
     seeds = np.random.SeedSequence(random_state).spawn(len(SPLITS))
-    made = []
+    pairs = []
     for number, (split, seed) in enumerate(zip(SPLITS, seeds, strict=True)):
         labelled, rng = getattr(images, split), np.random.default_rng(seed)
         n = len(labelled) if sizes is None else sizes[number]
         rows = np.concatenate([rng.permutation(len(labelled)) for _ in range(-(-n // len(labelled)))])[:n]
-        made.append(paired(labelled, rows, rng))
-    return PairedSplits(*made)
+        pairs.append(paired(labelled, rows, rng))
+    return PairedSplits(*pairs)
 
 
 def same_digit(digits: NDArray, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
-    """For each row another one of the same digit, drawn at random."""
-    others = np.empty_like(rows)
+    """For each row another row of the same digit, drawn at random."""
+    partners = np.empty_like(rows)
     for digit in np.unique(digits[rows]):
-        members, wanted = np.flatnonzero(digits == digit), np.flatnonzero(digits[rows] == digit)
-        shift = rng.integers(1, max(len(members), 2), size=len(wanted))
-        others[wanted] = members[(np.searchsorted(members, rows[wanted]) + shift) % len(members)]
-    return others
+        members, places = np.flatnonzero(digits == digit), np.flatnonzero(digits[rows] == digit)
+        shift = rng.integers(1, max(len(members), 2), size=len(places))
+        partners[places] = members[(np.searchsorted(members, rows[places]) + shift) % len(members)]
+    return partners

@@ -1,4 +1,4 @@
-"""Turning many images at once."""
+"""Rotation of many images at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ CHUNK = 1000
 
 
 def turned(images: NDArray, degrees: ArrayLike) -> NDArray[np.float32]:
-    """Turn images about their centres, counter-clockwise, by bilinear interpolation; outside they are 0.
+    """Rotate images about their centres, counter-clockwise, by bilinear interpolation; values outside are 0.
 
     Parameters
     ----------
     images : array, shape (n, height, width)
         Images.
     degrees : array, shape (n,)
-        An angle for each.
+        The angle of each image in degrees.
 
     Returns
     -------

@@ -1,7 +1,8 @@
-"""Images and sounds of digits: MNIST beside the Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0).
+"""Pairs of images and sounds of digits: MNIST and the Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0).
 
-Sounds are log-mel spectrograms of 32 bands in 32 frames, in decibels over ten. The recordings numbered 0 to 4 of each
-speaker and digit are the data set's official test recordings; numbers 5 to 9 are held out for validation here.
+Sounds are log-mel spectrograms of 32 bands in 32 frames, in decibels divided by ten. The recordings 0 to 4 of each
+speaker and digit are the official test recordings of the data set. The recordings 5 to 9 are validation recordings
+here.
 """
 
 from __future__ import annotations
@@ -33,28 +34,28 @@ def image_sound(
     images_each: int = 1,
     random_state: int | None = 0,
 ) -> PairedSplits:
-    """Pair recordings of spoken digits with images of the digit: modalities "image" and "sound".
+    """Pair recordings of spoken digits with images of the same digit: modalities "image" and "sound".
 
     Parameters
     ----------
     mnist, fsdd : path, optional
         Folders of the two data sets; by default ``mnist`` and ``fsdd`` in the folder that ``DEEPJIVE_DATA`` names.
-    images_each : int
-        Images that each training recording is paired with: the stored one, and others of its digit out of MNIST's
-        training images, each used once.
-    random_state : int or None
-        Seed of what those are.
+    images_each : int, default=1
+        Number of images that each training recording is paired with. The first is the stored image. The others are
+        MNIST training images of the same digit, each used once.
+    random_state : int or None, default=0
+        Seed of the choice of the other images.
 
     Returns
     -------
     PairedSplits
-        2400 training recordings in `images_each` pairs each, 300 validation and the 300 official test recordings;
-        factor "speaker". Test recordings have test images.
+        2400 training recordings in `images_each` pairs each, 300 validation recordings, and the 300 official test
+        recordings, with the factor "speaker". Test recordings have test images.
 
     Raises
     ------
     FileNotFoundError
-        If files are not there.
+        If a file is absent.
     """
     folder = data_folder("fsdd", fsdd, SOUNDS, HOW_SOUNDS)
     data_folder("fsdd", fsdd, PAIRING, HOW_SOUNDS)
@@ -76,24 +77,29 @@ def image_sound(
 
     train = pairs(~test & ~validation)
     used = pairing["mnist_index"][pairing["mnist_split"] == "train"]
-    shown = np.concatenate(
-        [train.data["image"], *_more_images(mnist_folder, train.digit, used, images_each - 1, random_state)]
-    )
-    heard = np.concatenate([train.data["sound"]] * images_each)
-    digits, speakers = np.tile(train.digit, images_each), np.tile(train.factors["speaker"], images_each)
-    train = Pairs(Modalities({"image": shown, "sound": heard}), digits, {"speaker": speakers})
-    return PairedSplits(train, pairs(validation), pairs(test))
+    more_images = _more_images(mnist_folder, train.digit, used, images_each - 1, random_state)
+    return PairedSplits(_repeated(train, more_images), pairs(validation), pairs(test))
+
+
+def _repeated(pairs: Pairs, more_images: list[NDArray[np.float32]]) -> Pairs:
+    """The pairs, followed by the same sounds with each array of further images."""
+    times = 1 + len(more_images)
+    data = {
+        "image": np.concatenate([pairs.data["image"], *more_images]),
+        "sound": np.concatenate([pairs.data["sound"]] * times),
+    }
+    return Pairs(Modalities(data), np.tile(pairs.digit, times), {"speaker": np.tile(pairs.factors["speaker"], times)})
 
 
 def _more_images(
     folder: Path, digits: NDArray[np.int_], used: NDArray, times: int, random_state: int | None
 ) -> list[NDArray[np.float32]]:
-    """Further images of these digits, `times` for each, out of MNIST's training images but for those used already."""
+    """Further images of the digits, `times` for each, from the MNIST training images that are not used yet."""
     images, labels = (read_idx(_file(folder, name)) for name in FILES["train"])
     free = np.setdiff1d(np.arange(len(images)), used)
     rng = np.random.RandomState(random_state)
-    waiting = {digit: list(rng.permutation(free[labels[free] == digit])) for digit in range(10)}
-    rows = np.array([[waiting[digit].pop() for digit in digits] for _ in range(times)], dtype=np.intp)
+    unused = {digit: list(rng.permutation(free[labels[free] == digit])) for digit in range(10)}
+    rows = np.array([[unused[digit].pop() for digit in digits] for _ in range(times)], dtype=np.intp)
     return [images[block] / np.float32(255) for block in rows]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from deepjive.experiments.digits import paired_digits
+from deepjive.experiments.digits import study
 from deepjive.experiments.digits.data.folders import VARIABLE
 from deepjive.experiments.digits.data.mnist import load_digit_images
 from deepjive.experiments.digits.data.pairs import PairedSplits, same_class
-from deepjive.experiments.digits.digit_networks import labelled_error
-from deepjive.experiments.digits.paired_digits import (
+from deepjive.experiments.digits.methods import METHODS, fit_method
+from deepjive.experiments.digits.networks import labelled_error
+from deepjive.experiments.digits.study import (
     QUICK,
     STUDIES,
     Budget,
@@ -23,7 +24,6 @@ from deepjive.experiments.digits.paired_digits import (
     pairs_of,
     run_cell,
 )
-from deepjive.experiments.digits.paired_methods import METHODS, fit_method
 
 SMALL = Budget(500, 1, 1, 1, 1, (0.1,), (2,))
 NOWHERE = Sources()
@@ -84,7 +84,7 @@ def test_what_other_images_or_another_accelerator_gave_is_measured_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     methods = ("explicit", "PCA")
-    monkeypatch.setattr(paired_digits, "_images", lambda folder: SimpleNamespace(source=str(folder)))
+    monkeypatch.setattr(study, "_images", lambda folder: SimpleNamespace(source=str(folder)))
     found = {
         name: {cell.model["method"]: cell.key for cell in cells_of(SMALL, sources, ("noisy",), methods)}
         for name, sources in {
@@ -106,7 +106,7 @@ def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_p
     expected = {
         "noisy": "digit error, joint of turned",
         "overlay": "R2 joint, first",
-        "rotated": "digit right, linear classifier, individual of turned",
+        "rotated": "digit accuracy, linear classifier, individual of turned",
     }
     assert expected[study] in figures
     assert all(np.isfinite(value) for value in figures.values())

@@ -1,9 +1,10 @@
-"""An encoder of digit images with two convolutions a level, where the library's has one.
+"""An encoder of digit images with two convolutions per level, where the library's encoders have one.
 
-The library's encoders halve space with every convolution, which keeps volumes affordable. Images of digits are small
-enough for a convolution that keeps space before each that halves it: twice the time, and fewer errors.
+Every convolution of the library's encoders halves the image in each direction, which keeps the cost of volumes low.
+Digit images are small, so each halving convolution can follow a convolution that keeps the size. Training then takes
+twice the time, and errors are lower.
 
-The same encoder trained on the digits themselves shows what may be hoped for from it where nothing but pairs is given.
+The same encoder trained on the digits themselves gives the error that an encoder trained on pairs can hope to reach.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HIDDEN = 128
 
 
 class DeeperEncoder(nn.Module):
-    """Image to scores: a linear map plus a nonlinear correction that starts at zero.
+    """Encoder from images to scores: a linear map plus a nonlinear correction that is zero at initialization.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class DeeperEncoder(nn.Module):
     rank : int
         Number of scores.
     dropout : float
-        Fraction of hidden units dropped in training.
+        Fraction of hidden units that are dropped in training.
     """
 
     def __init__(self, shape: tuple[int, ...], rank: int, dropout: float) -> None:
@@ -60,20 +61,27 @@ class DeeperEncoder(nn.Module):
 def labelled_error(
     train: tuple[ArrayLike, NDArray], test: tuple[ArrayLike, NDArray], seed: int, settings: Mapping[str, Any]
 ) -> float:
-    """Fraction of test images whose digit a `DeeperEncoder` gets wrong that was trained on the digits.
+    """Classification error, on test images, of a `DeeperEncoder` that was trained on the digits.
 
     Parameters
     ----------
     train, test : (images, digits)
         Images of shape (n, height, width), and digits of shape (n,).
     seed : int
-        Seed.
+        Seed of weights, batches and dropout.
     settings : mapping
-        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All passes are made,
-        with a learning rate that rises to the one given and falls again (Smith and Topin 2019, arXiv 1708.07120).
+        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All epochs are run.
+        The learning rate rises to "learning_rate" and falls again (Smith and Topin 2019, arXiv 1708.07120).
+
+    Returns
+    -------
+    float
+        Fraction of test images whose digit is predicted wrong.
     """
     device = Fabric(accelerator=settings["device"], devices=1).device
-    images, tested = (torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0]))
+    images, test_images = (
+        torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0])
+    )
     mean, scale = images.mean(), images.std()
     digits, batch = torch.as_tensor(train[1], device=device), settings["batch_size"]
     with own_random_numbers(seed, device), same_every_time():
@@ -84,10 +92,10 @@ def labelled_error(
         for _ in range(settings["max_epochs"]):
             for rows in torch.randperm(len(images)).split(batch):
                 optimizer.zero_grad()
-                found = network((images[rows.to(device)] - mean) / scale)
-                nn.functional.cross_entropy(found, digits[rows.to(device)]).backward()
+                logits = network((images[rows.to(device)] - mean) / scale)
+                nn.functional.cross_entropy(logits, digits[rows.to(device)]).backward()
                 optimizer.step()
                 schedule.step()
     with torch.no_grad():
-        named = torch.cat([network.eval()((part - mean) / scale).argmax(1) for part in tested.split(1000)])
-    return float(np.mean(named.cpu().numpy() != test[1]))
+        predicted = torch.cat([network.eval()((part - mean) / scale).argmax(1) for part in test_images.split(1000)])
+    return float(np.mean(predicted.cpu().numpy() != test[1]))

@@ -1,9 +1,9 @@
-"""DeepJIVE and its baselines on pairs, behind one small interface: fit to training pairs, give scores of any pairs.
+"""DeepJIVE and its baselines on pairs, behind one interface: fit training pairs, then compute scores of any pairs.
 
-- DeepJIVE, AJIVE       joint scores of both modalities or of one alone, and individual scores
-- CCA                   canonical variates, from regularized principal components (Hotelling 1936; Vinod 1976)
-- PCA                   principal components of each modality alone, and of both side by side
-- separate              one autoencoder a modality, of the joint and the individual rank together
+- DeepJIVE, AJIVE       joint scores of both modalities or of one modality alone, and individual scores
+- CCA                   canonical variates of regularized principal components (Hotelling 1936; Vinod 1976)
+- PCA                   principal components of each modality alone, and of both modalities side by side
+- separate              one autoencoder for each modality, with as many scores as the joint and individual rank together
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from deepjive.data.modalities import Modalities
 IDENTITIES = ("explicit", "exchange", "merged")
 METHODS = (*IDENTITIES, "AJIVE", "CCA", "PCA", "separate")
 CCA_COMPONENTS, CCA_RIDGE = 100, 1e-2
-AJIVE_SAMPLES = 5000  # its time is cubic in the samples, and 5000 determine some ten components well
+AJIVE_SAMPLES = 5000  # AJIVE's time is cubic in the samples, and 5000 samples determine about ten components well
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """Scores of some pairs, each (n, rank).
+    """Scores of some pairs; each array has shape (n, rank).
 
     Attributes
     ----------
     joint : array or None
-        Made from both modalities.
+        Joint scores computed from both modalities; None where a method has none.
     alone : dict of str to array
-        Joint scores made from one modality without the other, by modality; empty where a method has none.
+        Joint scores computed from one modality alone, by modality; empty where a method has none.
     individual : dict of str to array
-        By modality; empty where a method has none.
+        Individual scores by modality; empty where a method has none.
     """
 
     joint: NDArray | None
@@ -48,18 +48,18 @@ class PairScores:
 
 
 class Fitted(Protocol):
-    """A method, fitted.
+    """A fitted method.
 
     Attributes
     ----------
     model : estimator or None
-        What decomposes, where the method does.
+        The estimator that decomposes pairs; None for a method that does not decompose.
     """
 
     model: Any
 
     def scores(self, data: Modalities) -> PairScores:
-        """Scores of pairs, seen or never seen."""
+        """Scores of training pairs or of held-out pairs."""
 
 
 def fit_method(
@@ -76,23 +76,27 @@ def fit_method(
     Parameters
     ----------
     method : str
-        An identity constraint of DeepJIVE, or a baseline.
+        The identity constraint of DeepJIVE, or the name of a baseline.
     data : Modalities
         Training pairs.
     joint_rank : int
         Number of joint scores.
-    individual_ranks : int or dict of str to int
-        Numbers of individual scores.
-    seed : int
-        Seed.
+    individual_ranks : int or mapping of str to int
+        Number of individual scores, of both modalities or by modality.
+    seed : int, default=0
+        Seed of the method.
     settings : mapping, optional
-        Of DeepJIVE and, as far as it knows them, SeparateAutoencoders.
+        Parameters of DeepJIVE. SeparateAutoencoders gets those parameters that it also has.
+
+    Returns
+    -------
+    Fitted
     """
     own = dict.fromkeys(data.names, individual_ranks) if isinstance(individual_ranks, int) else dict(individual_ranks)
     if method == "PCA":
-        return _Principal(data, joint_rank)
+        return _PrincipalComponents(data, joint_rank)
     if method == "CCA":
-        return _Canonical(data, joint_rank)
+        return _CanonicalCorrelation(data, joint_rank)
     if method == "AJIVE":
         from deepjive.linear.ajive import AJIVE
 
@@ -106,7 +110,7 @@ def fit_method(
         ranks = {name: joint_rank + rank for name, rank in own.items()}
         known = SeparateAutoencoders().get_params(deep=False)
         settings = {key: value for key, value in settings.items() if key in known}
-        return _Separate(SeparateAutoencoders(ranks=ranks, random_state=seed, **settings).fit(data))
+        return _SeparateScores(SeparateAutoencoders(ranks=ranks, random_state=seed, **settings).fit(data))
     from deepjive.deep.estimator import DeepJIVE
 
     deep: Any = DeepJIVE(joint_rank=joint_rank, individual_ranks=own, identity=method, random_state=seed, **settings)  # type: ignore[arg-type]
@@ -120,11 +124,11 @@ class _JointIndividual:
     def scores(self, data: Modalities) -> PairScores:
         parts = self.model.decompose(data)
         alone = {name: self.model.transform(data.select([name])) for name in data.names} if self.each_alone else {}
-        own = {name: scores for name, scores in parts.individual_scores.items() if scores.shape[1]}
-        return PairScores(parts.joint_scores, alone, own)
+        individual = {name: scores for name, scores in parts.individual_scores.items() if scores.shape[1]}
+        return PairScores(parts.joint_scores, alone, individual)
 
 
-class _Separate:
+class _SeparateScores:
     def __init__(self, model: Any) -> None:
         self.model = model
 
@@ -132,20 +136,20 @@ class _Separate:
         return PairScores(None, {}, dict(self.model.decompose(data).individual_scores))
 
 
-class _Principal:
+class _PrincipalComponents:
     model = None
 
     def __init__(self, data: Modalities, rank: int) -> None:
         self.alone = {name: _components(_flat(array), rank) for name, array in data.items()}
-        self.together = _components(_side_by_side(data), rank)
+        self.both = _components(_side_by_side(data), rank)
 
     def scores(self, data: Modalities) -> PairScores:
         alone = {name: self.alone[name].transform(_flat(array)) for name, array in data.items()}
-        return PairScores(self.together.transform(_side_by_side(data)), alone)
+        return PairScores(self.both.transform(_side_by_side(data)), alone)
 
 
-class _Canonical:
-    """Whitened principal components with a ridge, then the singular value decomposition of their correlations."""
+class _CanonicalCorrelation:
+    """Principal components whitened with a ridge, then the singular value decomposition of their cross-correlation."""
 
     model = None
 

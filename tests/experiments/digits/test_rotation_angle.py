@@ -7,7 +7,11 @@ import pytest
 
 from deepjive.evaluation import cross_prediction
 from deepjive.experiments.digits.data.rotation import turned
-from deepjive.experiments.digits.turning import explained_by_turning, explained_in_windows, scores_over_turns
+from deepjive.experiments.digits.rotation_angle import (
+    scores_by_angle,
+    variance_explained_by_angle,
+    variance_explained_in_windows,
+)
 
 N = 60
 
@@ -29,8 +33,8 @@ def places(images):
     return np.column_stack([images.sum(1) @ np.arange(15.0), images.sum(2) @ np.arange(15.0)])
 
 
-def explained(encode, images, degrees, how=explained_by_turning):
-    return how(encode(turned(images, degrees)), degrees, scores_over_turns(encode, images))
+def explained(encode, images, degrees, how=variance_explained_by_angle):
+    return how(encode(turned(images, degrees)), degrees, scores_by_angle(encode, images))
 
 
 def test_an_angle_counted_from_each_images_own_beginning_explains_scores(dots, degrees):
@@ -38,7 +42,7 @@ def test_an_angle_counted_from_each_images_own_beginning_explains_scores(dots, d
     angle = np.column_stack([np.sin(radians), np.cos(radians)])
     assert cross_prediction(angle, places(turned(dots, degrees))) < 0.2
     assert explained(places, dots, degrees) > 0.95
-    assert explained(places, dots, degrees, explained_in_windows) > 0.95
+    assert explained(places, dots, degrees, variance_explained_in_windows) > 0.95
 
 
 def test_scores_that_turning_does_not_change_are_not_explained(dots, degrees):
@@ -61,11 +65,11 @@ def test_windows_find_in_noise_little_more_than_one_over_the_images_in_half_a_de
     rng = np.random.default_rng(4)
     noise, degrees = rng.normal(size=(7200, 1)), rng.uniform(0, 360, 7200)
     constant = np.repeat(noise[:, None], 36, axis=1)  # no beginning can be found, so none is taken
-    assert explained_in_windows(noise, degrees, constant) == pytest.approx(1.1 / 10, abs=0.02)
+    assert variance_explained_in_windows(noise, degrees, constant) == pytest.approx(1.1 / 10, abs=0.02)
 
 
 def test_windows_are_counted_from_each_images_own_beginning():
     rng = np.random.default_rng(5)
     degrees, own, grid = rng.uniform(0, 360, 7200), 10.0 * rng.integers(36, size=7200), np.arange(0, 360, 10)
     curves = np.cos(np.deg2rad(grid + own[:, None]))[..., None]
-    assert explained_in_windows(np.cos(np.deg2rad(degrees + own))[:, None], degrees, curves) > 0.99
+    assert variance_explained_in_windows(np.cos(np.deg2rad(degrees + own))[:, None], degrees, curves) > 0.99
