@@ -37,6 +37,7 @@ from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.refit import quietly
 from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging.grid import mni_grid, sphere_distance
+from result_tables import ResultTable, add_json_option, write_tables
 
 NAMES = ("mri", "pet")
 NIL = 0.01
@@ -192,6 +193,7 @@ def main() -> None:
     parser.add_argument("--max-epochs", type=int, default=4)
     parser.add_argument("--shuffled", action="store_true")
     parser.add_argument("--spread", action="store_true")
+    add_json_option(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     how, row = (spread, "spread") if options.spread else (measure, "coverage")
@@ -205,15 +207,18 @@ def main() -> None:
     if options.cohorts:
         pooled = {**data, "third": 0, "pool": options.seeds}
         cells = [Cell(row, options.method, seed, pooled, {**model, "what": row}) for seed in range(options.cohorts)]
-    found = measure_cells(
+    results = measure_cells(
         cells,
         lambda cell: how(cell, options.out),
         options.out,
-        lambda done, total, words: print(f"{done}/{total} {words}", flush=True),
+        progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
     )
-    for key in found[0]:
-        values = np.array([figures[key] for figures in found])
-        print(f"{key:60} {values.mean():.3f}   {np.array2string(values, precision=3)}")
+    table = ResultTable(f"bootstrap-maps-{row}", "Bootstrap of covariation maps", ("measure", "mean", "sd"))
+    for name in results[0]:
+        values = np.array([measures[name] for measures in results])
+        table.add(name, values.mean(), values.std())
+        print(f"{name:60} {values.mean():.3f}   {np.array2string(values, precision=3)}")
+    write_tables(options.json, [table], sources=["deepjive.evaluation", "deepjive.deep"], seeds=options.seeds)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets.synthetic import make_synthetic
 from deepjive.evaluation.diagnostics import diagnose
 from deepjive.evaluation.null import joint_structure_test
+from result_tables import ResultTable, add_json_option, write_tables
 
 IDENTITIES = ("exchange", "explicit", "merged")
 STRENGTHS = (0.0, 0.02, 0.05)
@@ -56,7 +57,9 @@ def p_values(method: str, strength: float, sets: int, seed: int) -> list[float]:
     return found
 
 
-def calibration(runs: int, sets: int) -> None:
+def calibration(runs: int, sets: int) -> ResultTable:
+    columns = ("method", "joint", "fits", "tests", "p <= .05", "p <= .5", "median p", "seconds a fit")
+    table = ResultTable("joint-structure-test", "p-values of the test of joint structure", columns)
     print("p-values of the pairing test, by the fraction of the variance that is joint (0: nothing is)")
     print(f"{'method':12}{'joint':>7}{'fits':>6}{'tests':>7}{'p <= .05':>10}{'p <= .5':>9}{'median p':>10}{'s/fit':>7}")
     for method in ("AJIVE", *IDENTITIES):
@@ -66,9 +69,14 @@ def calibration(runs: int, sets: int) -> None:
             figures = f"{np.mean(p <= 0.05):10.3f}{np.mean(p <= 0.5):9.3f}{np.median(p):10.3f}"
             seconds = (time.perf_counter() - started) / count
             print(f"{method:12}{strength:7.2f}{count:6d}{len(p):7d}{figures}{seconds:7.1f}", flush=True)
+            table.add(method, strength, count, len(p), np.mean(p <= 0.05), np.mean(p <= 0.5), np.median(p), seconds)
+    return table
 
 
-def healthy(runs: int, first: int) -> None:
+def healthy(runs: int, first: int) -> ResultTable:
+    table = ResultTable(
+        "diagnostics-of-healthy-runs", "Diagnostics of healthy runs", ("seed", "identity", "data", "findings")
+    )
     print("\ndiagnostics on healthy runs")
     loud = 0
     for seed in range(first, first + runs):
@@ -79,7 +87,9 @@ def healthy(runs: int, first: int) -> None:
         loud += bool(findings)
         names = "; ".join(f"{finding.name}: {finding.seen}" for finding in findings) or "nothing"
         print(f"{seed:3d}  {identity:9} {'nonlinear' if nonlinear else 'linear':10} {names}", flush=True)
+        table.add(seed, identity, "nonlinear" if nonlinear else "linear", names)
     print(f"silent on {runs - loud} of {runs}")
+    return table
 
 
 def main() -> None:
@@ -88,12 +98,16 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=5, help="held-out sets for each fit")
     parser.add_argument("--healthy", type=int, default=10)
     parser.add_argument("--healthy-seed", type=int, default=100, help="first seed; limits were set on 0 to 9")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    tables = []
     warnings.simplefilter("ignore", ConvergenceWarning)
     if arguments.runs:
-        calibration(arguments.runs, arguments.sets)
+        tables.append(calibration(arguments.runs, arguments.sets))
     if arguments.healthy:
-        healthy(arguments.healthy, arguments.healthy_seed)
+        tables.append(healthy(arguments.healthy, arguments.healthy_seed))
+    sources = ["deepjive.deep", "deepjive.linear", "deepjive.evaluation"]
+    write_tables(arguments.json, tables, sources=sources, seeds=range(arguments.runs))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from deepjive.deep.training.batches import Scaling
 from deepjive.deep.training.objective import RefinementPhase
 from deepjive.deep.training.steps import FIRST, RecordedSteps, Steps
 from deepjive.experiments.digits.study import deep_settings
+from result_tables import ResultTable, add_json_option, write_tables
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -125,7 +126,10 @@ def waiting(device: str) -> Callable[[], None]:
     return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
-def measure(name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float) -> str:
+def measure(
+    name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float, table: ResultTable
+) -> str:
+    """Measure one case, add its row to the table, and return the row as text."""
     case, wait = CASES[name], waiting(options.accelerator)
     modules, step = prepared(case, precision, options.accelerator, recorded)
     with FlopCounterMode(display=False) as counter:
@@ -143,7 +147,9 @@ def measure(name: str, precision: str, recorded: bool, options: argparse.Namespa
     flops, weights = counter.get_total_flops(), sum(weight.numel() for weight in modules.parameters())
     floor = max(flops / peak, BYTES_A_WEIGHT * weights / copy)
     limit = "arithmetic" if flops / peak > BYTES_A_WEIGHT * weights / copy else "memory"
-    way = "recorded" if recorded else "one by one"
+    way = "captured" if recorded else "one by one"
+    speeds = 1e3 * took, case.batch / took, flops / took / 1e12, flops / took / peak
+    table.add(name, precision, way, *speeds, len(kernels) / PROFILED, busy, 1e3 * floor, limit, took / floor)
     return (
         f"{name:25}{precision:12}{way:12}{1e3 * took:8.2f}{case.batch / took:11.0f}{flops / took / 1e12:9.2f}"
         f"{100 * flops / took / peak:8.2f}%{len(kernels) / PROFILED:8.0f}{busy:7.2f}"
@@ -158,7 +164,10 @@ def main() -> None:
     parser.add_argument("--accelerator", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    add_json_option(parser)
     options = parser.parse_args()
+    columns = ("case", "precision", "steps", "ms", "samples/s", "TFLOP/s", "of peak", "kernels", "busy", "floor, ms")
+    table = ResultTable("gpu", "Training steps on a GPU", (*columns, "limit", "time over floor"))
     warnings.simplefilter("ignore")
     torch.backends.cudnn.deterministic = True  # as fits have it
     on_device = options.accelerator == "cuda"
@@ -172,7 +181,8 @@ def main() -> None:
         )
         for name in options.case or CASES:
             for recorded in (False, True)[: 1 + on_device]:
-                print(measure(name, precision, recorded, options, peak, copy), flush=True)
+                print(measure(name, precision, recorded, options, peak, copy, table), flush=True)
+    write_tables(options.json, [table], sources=["deepjive.deep"])
 
 
 if __name__ == "__main__":

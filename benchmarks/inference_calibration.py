@@ -26,6 +26,7 @@ from scipy import stats
 from deepjive import AJIVE, JIVE, HeteroJIVE
 from deepjive.linear.bootstrap import bootstrap
 from deepjive.linear.permutation import jackstraw, permutation_test
+from result_tables import ResultTable, add_json_option, write_tables
 
 PARTS = ("joint", "individual", "residual")
 SETTINGS = [
@@ -66,16 +67,18 @@ def fitted(method: str, data: dict, joint: int, individual: int):
     return cls(joint + individual, joint_rank=joint, individual_ranks=individual, n_wedin=0, n_random=0).fit(data)
 
 
-def uniform_row(title: str, p_values: np.ndarray, step: float, of: int) -> None:
+def uniform_row(title: str, p_values: np.ndarray, step: float, of: int, table: ResultTable) -> None:
     """One row; discrete p-values are spread evenly over their steps, so that they may be exactly uniform."""
     spread = p_values - np.random.default_rng(0).uniform(0.0, step, p_values.shape)
     below = [(p_values <= level).mean() for level in (0.05, 0.01)]
-    print(
-        f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {stats.kstest(spread, 'uniform').pvalue:7.3f}", flush=True
-    )
+    uniformity = stats.kstest(spread, "uniform").pvalue
+    table.add(title, of, *below, uniformity)
+    print(f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {uniformity:7.3f}", flush=True)
 
 
-def p_value_table(simulations: int) -> None:
+def p_value_table(simulations: int) -> ResultTable:
+    columns = ("test", "simulations", "p <= .05", "p <= .01", "KS p")
+    table = ResultTable("linear-p-values", "p-values where the null hypothesis is true", columns)
     print("p-values under the hypothesis")
     print(f"{'test':42} {'of':>5} {'<= .05':>7} {'<= .01':>7} {'KS p':>7}")
     for joint in (0, 1):
@@ -85,14 +88,15 @@ def p_value_table(simulations: int) -> None:
             model = fitted("AJIVE", data, joint + 1, 1 if joint == 0 else 2)
             p_values.append(permutation_test(model, 199, random_state=seed).p_values[joint])
         title = f"joint component {joint + 1} where there are {joint}"
-        uniform_row(title, np.array(p_values), 1 / 200, simulations)
+        uniform_row(title, np.array(p_values), 1 / 200, simulations, table)
     p_values = []
     for seed in range(simulations):
         data, _ = simulate(seed, 60, (50, 200), 1, 2, 1.0)
         data["m1"][:, 0] = np.random.default_rng((seed, 1)).normal(size=60)
         model = fitted("AJIVE", data, 1, 2)
         p_values.append(jackstraw(model, data, "m1", n_repeats=10, random_state=seed).p_values[0])
-    uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations)
+    uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations, table)
+    return table
 
 
 def truth_of(parts: dict) -> dict:
@@ -103,7 +107,10 @@ def truth_of(parts: dict) -> dict:
     return fractions
 
 
-def coverage_table(simulations: int, draws: int) -> None:
+def coverage_table(simulations: int, draws: int) -> ResultTable:
+    columns = ("method", "kind", "n", "d", "joint rank", "noise", "modality", *PARTS, "loadings")
+    percentile = (f"{part}, percentile intervals" for part in PARTS)
+    table = ResultTable("linear-coverage", "Coverage of 90% bootstrap intervals", (*columns, *percentile))
     print(f"\ncoverage of 90% intervals of {draws} draws (in brackets: percentile intervals of the same draws)")
     print(
         f"{'method':10} {'kind':>6} {'n':>4} {'d':>11} {'joint':>5} {'noise':>5} {'modality':>8}"
@@ -120,6 +127,8 @@ def coverage_table(simulations: int, draws: int) -> None:
                 f"{method:10} {kind:>6} {n:4d} {widths!s:>11} {joint:5d} {noise:5.1f} {k:8d}{cells}{rates[0, 3]:10.3f}",
                 flush=True,
             )
+            table.add(method, kind, n, str(widths), joint, noise, k, *rates[0], *rates[1, :3])
+    return table
 
 
 def one_coverage(seed: int, setting: tuple, draws: int):
@@ -149,11 +158,14 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--only", choices=("p-values", "coverage"), help="one of the two tables alone")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    tables = []
     if arguments.only != "coverage":
-        p_value_table(arguments.simulations)
+        tables.append(p_value_table(arguments.simulations))
     if arguments.only != "p-values":
-        coverage_table(arguments.simulations, arguments.draws)
+        tables.append(coverage_table(arguments.simulations, arguments.draws))
+    write_tables(arguments.json, tables, sources=["deepjive.linear"], seeds=range(arguments.simulations))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from scipy.linalg import subspace_angles
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.linear.missing import fill_missing
+from result_tables import ResultTable, add_json_option, write_tables
 
 JOINT, INDIVIDUAL, NEW = 2, 2, 300
 SETTINGS = [
@@ -91,7 +92,11 @@ def one(seed: int, setting: tuple, method: Callable) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=50)
+    add_json_option(parser)
     arguments = parser.parse_args()
+    columns = ("method", "n", "d", "noise", "samples lacking a modality", "values missing", "answer")
+    measures = ("angle, degrees", "prediction error", "joint variance less the truth")
+    table = ResultTable("linear-missing", "AJIVE and HeteroJIVE with missing data", (*columns, *measures))
     for method in (AJIVE, HeteroJIVE):
         print(f"{method.__name__}, mean of {arguments.simulations} simulations")
         for setting in SETTINGS:
@@ -100,10 +105,13 @@ def main() -> None:
             found = [one(seed, setting, method) for seed in range(arguments.simulations)]
             for title in found[0]:
                 angle, prediction, variance = np.mean([result[title] for result in found], axis=0)
+                data = n, str(widths), noise, lacking, missing
+                table.add(method.__name__, *data, title, angle, prediction, variance)
                 print(
                     f"  {title:30} angle {angle:5.1f}  prediction {prediction:.3f}  joint variance {variance:+.3f}",
                     flush=True,
                 )
+    write_tables(arguments.json, [table], sources=["deepjive.linear"], seeds=range(arguments.simulations))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.geometry.unrolling import KernelRegression
 from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
+from result_tables import ResultTable, add_json_option, write_tables
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 N, NEW, WIDTHS = 200, 200, (30, 30, 30)
@@ -98,7 +99,7 @@ def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> d
     }
 
 
-def curves(arguments: argparse.Namespace) -> None:
+def curves(arguments: argparse.Namespace) -> ResultTable:
     path = Path(arguments.keep) if arguments.keep else None
     points = json.loads(path.read_text()) if path is not None and path.exists() else {}
     for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
@@ -120,13 +121,17 @@ def curves(arguments: argparse.Namespace) -> None:
             ]
             for name in curve_methods(kind, 0, 1)
         }
+    columns = ("new samples", "method", *(f"{share:.0%} missing" for share in SHARES))
+    table = ResultTable("missing-curves", "R2 of the true joint score of new samples", columns)
     for title, methods in found.items():
         print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
         print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
         for name, values in methods.items():
             print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
+            table.add(title, name, *(np.mean(seeds) for seeds in values))
     if arguments.figure:
         save_figure(found, Path(arguments.figure))
+    return table
 
 
 def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
@@ -188,7 +193,9 @@ PROTEIN_METHODS = {
 }
 
 
-def protein(arguments: argparse.Namespace) -> None:
+def protein(arguments: argparse.Namespace) -> ResultTable:
+    columns = ("method", "median", "lower quartile", "upper quartile", "above 0", "best")
+    table = ResultTable("missing-proteins", "R2 of predicted proteins", columns)
     whole, rest = tumours()
     print(f"R2 of {whole.shapes['protein'][0]} proteins, each the mean of {arguments.seeds} seeds")
     print("| method | median | quartiles | above 0 | best | median of each seed |")
@@ -207,6 +214,7 @@ def protein(arguments: argparse.Namespace) -> None:
         low, high = np.percentile(each, [25, 75])
         medians = np.median(r2, axis=1)
         reference = each if reference is None else reference
+        table.add(name, np.median(each), low, high, np.mean(each > 0), each.max())
         print(
             f"| {name} | {np.median(each):.3f} | {low:.3f} to {high:.3f} | {np.mean(each > 0):.0%} | {each.max():.2f} |"
             f" {medians.min():.3f} to {medians.max():.3f} | better than the first for {np.mean(each > reference):.0%};"
@@ -224,9 +232,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
     parser.add_argument("--keep", help="file of the curves' points, to which a run that was cut off adds the rest")
     parser.add_argument("--figure", help="where to write the curves' figure")
+    add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    {"curves": curves, "protein": protein}[arguments.part](arguments)
+    table = {"curves": curves, "protein": protein}[arguments.part](arguments)
+    write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=range(arguments.seeds))
 
 
 if __name__ == "__main__":

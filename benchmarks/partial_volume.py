@@ -31,6 +31,7 @@ from deepjive.imaging.preprocessing.partial_volume import (
     pure_tissues,
 )
 from preprocessing import VOXEL, grey_of, hippocampal_loss
+from result_tables import ResultTable, add_json_option, write_tables
 
 STAGES = (0.1, 0.45, 0.58, 0.65, 0.72, 0.9)
 WEIGHTS = (0.25, 0.0)
@@ -96,7 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=21, help="Of the phantom; choices were made on that of 11.")
+    add_json_option(parser)
     options = parser.parse_args()
+    table = ResultTable("partial-volume", "Grey matter of phantom participants", ("method", "measure", "mean", "sd"))
     scores: dict[str, list[dict[str, float]]] = {}
     lost, seconds = [], 0.0
     for factors in participants(options.out / "bids", options.seed):
@@ -115,11 +118,13 @@ def main() -> None:
     for way, rows in scores.items():
         for name in rows[0]:
             print(way, name, *(f"{row[name]:.2f}" for row in rows), sep="\t")
+            table.add(way, name, np.mean([row[name] for row in rows]), np.std([row[name] for row in rows]))
         found = [row["loss"] for row in rows]
         slope, start = np.polyfit(lost, found, 1)
         print(way, f"slope {slope:.2f} from {start:.2f}, r {np.corrcoef(lost, found)[0, 1]:.3f}", sep="\t")
         print(way, f"mean error of the loss {np.abs(np.subtract(found, lost)).mean():.3f}", sep="\t")
-    print(f"processor seconds of the estimate: {seconds:.1f}")
+    print(f"CPU seconds of the estimate: {seconds:.1f}")
+    write_tables(options.json, [table], sources=["deepjive.imaging.preprocessing"], seeds=[options.seed])
 
 
 def _fluid(brain: np.ndarray, grey: np.ndarray, white: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from deepjive.imaging.preprocessing.cohort import preprocess_cohort
 from deepjive.imaging.preprocessing.derivative import sidecar_of
 from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject
 from deepjive.imaging.regions import reference_region
+from result_tables import ResultTable, add_json_option, write_tables
 
 VOXEL, REFERENCE = 3.0, "cerebellum"
 LPS = np.array([[-1.0], [-1.0], [1.0]])
@@ -143,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--twice", action="store_true", help="Run the first subject again, and compare bytes.")
+    add_json_option(parser)
     options = parser.parse_args()
     phantoms = phantom_subjects(options.out / "bids")
     subjects = [*phantoms, *real_subject(options.out)]
@@ -156,6 +158,7 @@ def main() -> None:
         known = against_truth(subject, out, options.out / "bids") if subject in phantoms else of_real(subject)
         columns[subject.name] = row(outcome, known)
     print_table(columns)
+    write_tables(options.json, [measure_table(columns)], sources=["deepjive.imaging.preprocessing"])
     print_steps(outcomes)
     if options.twice:
         shutil.rmtree(options.out / "again", ignore_errors=True)
@@ -164,6 +167,13 @@ def main() -> None:
             Path(again.maps[stage]).read_bytes() == Path(outcomes[0].maps[stage]).read_bytes() for stage in again.maps
         ]
         print("the same to the byte when run again:", same)
+
+
+def measure_table(columns: dict[str, dict[str, float]]) -> ResultTable:
+    table = ResultTable("preprocessing", "Preprocessing with ANTs, by participant", ("measure", *columns))
+    for name in dict.fromkeys(name for column in columns.values() for name in column):
+        table.add(name, *(column.get(name) for column in columns.values()))
+    return table
 
 
 def print_table(columns: dict[str, dict[str, float]]) -> None:

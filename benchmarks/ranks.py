@@ -26,6 +26,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from deepjive import AJIVE, DeepJIVE, Modalities, SeparateAutoencoders
 from deepjive.datasets.synthetic import make_synthetic
+from result_tables import ResultTable, add_json_option, write_tables
 
 METHODS = ("AJIVE", "published", "DeepJIVE")
 LATENTS = 10
@@ -103,7 +104,10 @@ def main() -> None:
     parser.add_argument("--ranks", nargs="*", metavar="JOINT,INDIVIDUAL", help="only these true ranks")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation, relative to the signal's")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    columns = ("data", "true ranks", "method", "right", "runs", "CPU seconds", "ranks")
+    table = ResultTable("ranks", "Ranks selected from the data", columns)
     size = {"n_samples": arguments.samples, "noise": arguments.noise}
     print(f"{size}; found: (joint rank, individual ranks) and in how many runs")
     for kind in arguments.cells:
@@ -120,6 +124,9 @@ def main() -> None:
                 label = f"{kind}, true ({joint}, {individual}, {individual}), {method}"
                 words = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(found).most_common())
                 print(f"{label:46} right {right}/{len(found)}   {seconds:5.1f} CPU s   {words}", flush=True)
+                table.add(kind, f"({joint}, {individual}, {individual})", method, right, len(found), seconds, words)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from result_tables import ResultTable, add_json_option, write_tables
+
 N, WIDTH, RANK, BATCH = 10_000, 784, 10, 256
 VARIANTS = ("fit", "bare")
 Clock = dict[str, tuple[float, float]]
@@ -162,7 +164,9 @@ def spawned(variant: str, arguments: argparse.Namespace) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(arguments: argparse.Namespace) -> None:
+def compare(arguments: argparse.Namespace) -> ResultTable:
+    columns = ("phase", "fit, samples/CPU s", "bare loop, samples/CPU s", "ratio")
+    table = ResultTable("comparison-training-speed", "Training beside a bare PyTorch loop", columns)
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for repeat in range(arguments.repeats):
         for variant in VARIANTS if repeat % 2 == 0 else VARIANTS[::-1]:
@@ -172,12 +176,17 @@ def compare(arguments: argparse.Namespace) -> None:
     phases = [key for key in runs["bare"][0]["clock"] if key != "all"]
     print(f"{'samples per second':24}{'fit, CPU':>10}{'bare, CPU':>11}{'ratio':>8}{'fit, wall':>12}{'bare, wall':>12}")
     for key in (*phases, "all"):
-        print(line(key, {variant: speeds(runs[variant], key) for variant in VARIANTS}))
+        pairs = {variant: speeds(runs[variant], key) for variant in VARIANTS}
+        print(line(key, pairs))
+        cpu = {variant: [speed for speed, _ in pairs[variant]] for variant in VARIANTS}
+        ratio = statistics.median(a / b for a, b in zip(cpu["fit"], cpu["bare"], strict=True))
+        table.add(key, statistics.median(cpu["fit"]), statistics.median(cpu["bare"]), ratio)
     around = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
     print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(around):.2f} CPU s")
     for variant in VARIANTS:
         most, before = (statistics.median(run[key] for run in runs[variant]) for key in ("peak", "before"))
         print(f"peak memory, {variant}: {most:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
+    return table
 
 
 def speeds(runs: list[dict], key: str) -> list[tuple[float, float]]:
@@ -198,11 +207,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each, alternating")
     parser.add_argument("--variant", choices=VARIANTS, help="one run alone, as JSON")
+    add_json_option(parser)
     arguments = parser.parse_args()
     if arguments.variant:
         work(arguments.variant, arguments.epochs, arguments.threads)
     else:
-        compare(arguments)
+        write_tables(arguments.json, [compare(arguments)], sources=["deepjive.deep"], seeds=[0])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets.synthetic import Synthetic, make_synthetic
 from deepjive.deep.training import coordinates
 from deepjive.evaluation.recovery import r2
+from result_tables import ResultTable, add_json_option, write_tables
 
 RANKS = range(1, 11)
 
@@ -59,7 +60,10 @@ def main() -> None:
     parser.add_argument("--nonlinear", action="store_true")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--passes", type=int, default=2, help="on features, of seed 0; 0 leaves this out")
+    add_json_option(parser)
     options = parser.parse_args()
+    columns = ("method", "joint R2", "individual R2", "joint R2, new samples", "individual R2, new samples")
+    table = ResultTable("wide", "Recovery on wide tables", columns)
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{options.samples} samples, 2 x {options.features} features, {'non' * options.nonlinear}linear")
     found: dict[str, list[list[float]]] = {"DeepJIVE": [], "AJIVE": []}
@@ -89,7 +93,9 @@ def main() -> None:
     for name, r2s in found.items():
         which = " (best rank in hindsight)" if name == "AJIVE" and options.nonlinear else ""
         words = (f"{mean:.3f} +- {spread:.3f}" for mean, spread in zip(np.mean(r2s, 0), np.std(r2s, 0), strict=True))
+        table.add(name + which, *np.mean(r2s, 0))
         print(name + which + ": joint {}, individual {}; of new samples {}, {}".format(*words))
+    write_tables(options.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=range(options.seeds))
 
 
 if __name__ == "__main__":
