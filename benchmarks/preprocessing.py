@@ -149,7 +149,7 @@ def main() -> None:
     phantoms = phantom_subjects(options.out / "bids")
     subjects = [*phantoms, *real_subject(options.out)]
     out, settings = options.out / "derivative", PreprocessingSettings(REFERENCE, VOXEL)
-    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_progress=lambda now: None)
+    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_subject=lambda now: None)
     columns = {}
     for subject, outcome in zip(subjects, outcomes, strict=True):
         if outcome.problems:
