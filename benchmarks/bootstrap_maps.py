@@ -1,4 +1,4 @@
-"""Does the bootstrap of covariation maps cover the truth? On phantom cohorts, of which the truth is known.
+"""Coverage of the bootstrap of covariation maps, on phantom cohorts with known truth.
 
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 100 --thirds 3
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 60 --cohorts 30
@@ -6,12 +6,12 @@
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 100 --thirds 3 --shuffled
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method deepjive --draws 20 --seeds 100 --spread
 
-A seed is a phantom of three times the participants. Each third is a cohort to fit and to draw from; the true effect is
-the regression of the true joint part on the joint scores that the cohort's model gives the other two thirds, which it
-has not seen. With `--cohorts` the phantoms of all seeds are one pool, and each cohort is drawn from it. Nil is where
-the true joint part varies by less than a hundredth of what it does at most. `--spread` compares the maps' standard
-errors of refits from a linear start and from the fitted weights, at the same draws. What is done is kept in the folder
-and not done again.
+Each seed is a phantom with three times the participants. Each third is a cohort, to which the model is fitted and from
+which bootstrap draws are taken. The true effect is the regression of the true joint part of the other two thirds on
+their joint scores by the cohort's model. With `--cohorts` the phantoms of all seeds form one pool, and each cohort is
+drawn from the pool. A voxel is nil where the standard deviation of the true joint part is less than a hundredth of its
+maximum. `--spread` compares the standard errors of maps over refits from a linear start with those over refits from the
+fitted weights, at the same draws. Finished measurements are kept in the folder and not repeated.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, mean and spread.
+"""MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, with mean and spread.
 
     python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, about an hour
     python benchmarks/brain.py --out runs/quick --subjects 60 --seeds 1 --max-epochs 1
 
-Each seed is a cohort, a split and networks of its own; every figure is of the third of the participants that no fit has
-seen. Seeds that are done are kept in the folder and not run again.
+Each seed has its own cohort, split and networks. All measures are of the held-out third of the participants. Finished
+seeds are kept in the folder and not repeated.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Is the evidence itself to be believed? Calibration and power of the test of joint structure; silence of diagnostics.
+"""Calibration and power of the test of joint structure, and false findings of the diagnostics.
 
-    python benchmarks/evidence.py                # the tables of docs/decisions.md, about a quarter of an hour
-    python benchmarks/evidence.py --runs 5       # a look
+    python benchmarks/evidence.py                # about a quarter of an hour
+    python benchmarks/evidence.py --runs 5       # a quick check
 
-1. Two modalities of 40 and 30 features, 200 samples to fit to and five sets of 100 held out, one individual score
-   each and joint rank 1 asked for; a small budget, which can only cost power. With no joint signal p-values of the
-   pairing test must be uniform: p > .05 in 95% of the tests. With a few hundredths of the variance joint they should be
-   small.
-2. Ten healthy runs (true ranks, linear and nonlinear data, all identities): the diagnostics should say nothing.
+1. Two modalities have 40 and 30 features. Models of joint rank 1 and individual rank 1 are fitted to 200 samples, and
+   each is tested on five held-out sets of 100 samples. The training budget is small, which can only reduce power.
+   Without a joint signal, p-values must be uniform: p > .05 in 95% of the tests. With a few hundredths of the variance
+   joint, p-values should be small.
+2. Ten healthy runs, with true ranks, linear and nonlinear data and all identities: diagnostics should find nothing.
 """
 
 from __future__ import annotations

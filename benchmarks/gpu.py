@@ -1,20 +1,20 @@
-"""What steps of training cost on a GPU: recorded and one by one, beside the least time that the device would need.
+"""Cost of training steps on a GPU: captured as a CUDA graph and one by one, beside the least possible time.
 
     python benchmarks/gpu.py                       # an NVIDIA device, about two minutes
     python benchmarks/gpu.py --case tables --accelerator cpu
 
-Steps of the refinement phase, the longest, on random data that lie on the device; what the phase renews every 50 steps
-is learned once, from 64 samples. The peer is the same step one by one,
-which is what a plain PyTorch loop does. Shown for each case and precision:
+The steps are of the refinement phase, the longest phase, on random data in the memory of the device. What the phase
+renews every 50 steps is computed once, from 64 samples. The baseline runs the same steps one by one, as a plain PyTorch
+loop does. The columns for each case and precision are:
 
-    ms         a step, median of `--repeats` runs of `--steps`
-    samples/s  batch over that
-    TFLOP/s    products and convolutions, forward and backward, counted by torch, over that time
-    of peak    these over what a product of two 8192 x 8192 matrices reaches in the same precision on the same device
-    kernels    started a step
-    busy       time in kernels over time of the step: below 1 the device waits for the host
-    floor      the least time: arithmetic at the peak, or weights, their gradients and Adam's moments through memory at
-               the speed of a copy (60 bytes a weight), whichever takes longer; and the step's time over it
+    ms         time of a step, median of `--repeats` runs of `--steps`
+    samples/s  batch size divided by that time
+    TFLOP/s    operations of products and convolutions, forward and backward, counted by torch, divided by that time
+    of peak    TFLOP/s relative to a product of two 8192 x 8192 matrices in the same precision on the same device
+    kernels    number of kernels started per step
+    busy       time in kernels relative to the time of the step; below 1, the device waits for the host
+    floor      the least possible time: arithmetic at the peak, or weights, gradients and Adam's moments through memory
+               at the speed of a copy (60 bytes per weight), whichever is longer; and the time of a step relative to it
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Whether p-values and intervals of the linear methods can be trusted: simulations with known truth, as tables.
+"""Calibration of p-values and intervals of the linear methods, on simulations with known truth.
 
     python benchmarks/inference_calibration.py              # 200 simulations each
 
-1. Permutation p-values of joint components that are not there, and jackstraw p-values of features that carry none:
-   how often they are at most 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform law. AJIVE and JIVE
-   have the same signal scores, and so the same p-values.
+1. Permutation p-values of joint components that do not exist, and jackstraw p-values of features without joint
+   variation: the fraction of p-values up to 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform
+   distribution. AJIVE and JIVE have the same signal scores, and therefore the same p-values.
 2. Bootstrap intervals of 90%: coverage of the population's fractions of variance and of the true loadings, and for
-   comparison what percentile intervals of the same draws would cover. Everything is normal with equal noise ("plain"),
-   or scores and noise have the t distribution with 6 degrees of freedom ("heavy"), or features have different units,
-   lognormal with log standard deviation 0.5 ("units"). "JIVE free" leaves individual parts correlated; see
-   `deepjive.JIVE` on what making them orthogonal costs.
+   comparison the coverage of percentile intervals of the same draws. In "plain" all variables are normal with equal
+   noise. In "heavy" scores and noise have the t distribution with 6 degrees of freedom. In "units" the features have
+   different units, lognormal with a log standard deviation of 0.5. "JIVE free" leaves individual parts correlated; see
+   `deepjive.JIVE` on the cost of orthogonal individual parts.
 """
 
 from __future__ import annotations

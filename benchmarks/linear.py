@@ -1,13 +1,13 @@
-"""Speed and memory of AJIVE: against mvlearn, against the arithmetic floor, and as the data grow.
+"""Speed and memory of AJIVE: beside mvlearn and the least necessary arithmetic, and by size of the data.
 
     python benchmarks/linear.py                        # n = 500, d = (2000, 20000), ranks 10, 1000 + 1000 draws
     python benchmarks/linear.py --scaling docs/images/linear_scaling.png  # time and memory against d, n and K
 
-The floor is what no algorithm of this kind can do without: the Gram matrix of each modality, its symmetric
-eigendecomposition, and the products that give the joint and the individual loadings. mvlearn 0.5.0 is installed in an
-environment of its own, without the dependencies it pins to versions that no longer build; where that fails, only ours
-and the floor are shown. All runs use one thread. Fits and floors take turns, and the least CPU time of each counts,
-because what other programs on the machine do can only add to it; its load is printed.
+The floor is the arithmetic that every algorithm of this kind needs: the Gram matrix of each modality, its symmetric
+eigendecomposition, and the products that give joint and individual loadings. mvlearn 0.5.0 is installed in its own
+environment, without pinned dependencies that no longer build. Where the installation fails, only deepjive and the floor
+are shown. All runs use one thread. Fits and floors alternate, and the least CPU time of each counts, because other
+programs on the machine can only add to the time. The load of the machine is printed.
 """
 
 from __future__ import annotations

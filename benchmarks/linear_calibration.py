@@ -1,11 +1,12 @@
-"""Whether AJIVE's and HeteroJIVE's answers can be trusted: simulations with known truth, printed as tables.
+"""Calibration of AJIVE and HeteroJIVE, on simulations with known truth.
 
     python benchmarks/linear_calibration.py            # 200 simulations, 100 pairs
 
-1. Joint rank with nothing joint: 0 in at least 95%.
-2. Joint rank with joint structure at the signal-to-noise of the paper's toy example: exact in at least 95%.
-3. HeteroJIVE against AJIVE: error of the joint scores, the mean squared sine to the truth, on the same data, where the
-   noise differs by 10 times over 8 modalities and where it does not.
+1. Joint rank of data without joint structure: 0 in at least 95%.
+2. Joint rank of data with joint structure, at the signal-to-noise ratio of the paper's toy example: exact in at least
+   95%.
+3. Error of the joint scores by HeteroJIVE and by AJIVE, as mean squared sine to the truth, on the same data: with noise
+   that differs by a factor of 10 over 8 modalities, and with equal noise.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What to do about samples that lack a modality, and about missing values: AJIVE on simulations with known truth.
+"""Samples that lack a modality, and missing values: ways to fit AJIVE, on simulations with known truth.
 
     python benchmarks/linear_missing.py                # 50 simulations
 
-Three answers to the same gaps: the complete samples alone, their missing values filled in from their own modality
-(`deepjive.linear.missing.fill_missing`); `missing="impute"`; and, as what cannot be had, the data without gaps. Shown
-are the angle of the joint loadings to the truth, the error of predicting one modality's joint part from the other in
-new samples (relative to that part), and the joint part's variance explained less the truth.
+Three ways are compared: complete samples alone, whose missing values are filled in from the same modality
+(`deepjive.linear.missing.fill_missing`); `missing="impute"`; and, as an upper limit, the data without gaps. The table
+shows the angle between joint loadings and the truth, the error of predicting the joint part of one modality from the
+other in new samples (relative to that part), and the variance explained by the joint part minus the truth.
 """
 
 from __future__ import annotations

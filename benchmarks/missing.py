@@ -1,18 +1,19 @@
-"""Samples that lack modalities: what DeepJIVE and AJIVE learn of them, on known truth and on tumours.
+"""Samples that lack modalities: DeepJIVE and AJIVE on data with known truth and on breast tumours.
 
     python benchmarks/missing.py curves                                    # docs/images/missing.png and a table
     DEEPJIVE_DATA=../shared/data python benchmarks/missing.py protein      # R2 of each protein, cross-validated
 
-Curves: three modalities of 30 features, 200 samples to fit to, linear (noise twice the signal) and each feature a
-sinusoid (noise half the signal), one joint and one individual score; 0 to 80% of the entries of `present` are missing,
-but never all of a sample. Shown is how much of the true joint score the model's joint scores tell (R2 of a kernel
-regression learned on the training samples) of 200 new samples that have all modalities, and of the same with one to
-two missing. AJIVE gets the true ranks ("one score"), and on sinusoids the joint rank out of 1, 2, 4 and 8 that is best
-in hindsight on the new samples. Where fewer complete samples than a method needs are left, R2 is 0.
+Curves: three modalities of 30 features have one joint and one individual score, and 200 samples are fitted. Data are
+linear, with noise twice the signal, or each feature is a sinusoid, with noise half the signal. Of the entries of
+`present`, 0 to 80% are missing, but no sample lacks all modalities. The table shows the R2 of the true joint score,
+predicted from the model's joint scores by a kernel regression that was trained on the training samples. It is of 200
+new samples that have all modalities, and of the same samples with one or two modalities missing. AJIVE gets the true
+ranks ("one score"), and on sinusoids the joint rank of 1, 2, 4 and 8 that is best in hindsight on the new samples.
+Where fewer complete samples are left than a method needs, R2 is 0.
 
-Proteins: the test set of this data has none, so that they are predicted in five-fold cross-validation of the 150
-training samples, over five seeds; the 70 samples without protein can be learned from too. Ranks and penalties are
-chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
+Proteins: the test set of this data has no proteins. Therefore proteins are predicted in five-fold cross-validation of
+the 150 training samples, over five seeds. The 70 samples without protein can be used for training too. Ranks and
+penalties are chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
 """
 
 from __future__ import annotations

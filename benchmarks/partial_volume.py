@@ -1,12 +1,13 @@
-"""Partial volume of grey matter, measured in the subjects' own space on phantom participants, whose truth is known.
+"""Partial volume of grey matter, in the participants' own space, on phantom participants with known truth.
 
-    python benchmarks/partial_volume.py --out FOLDER     # needs antspyx; half a minute of processor for a participant
+    python benchmarks/partial_volume.py --out FOLDER     # needs antspyx; half a CPU minute for each participant
 
-Of each way of making a map of grey matter: the error of its volume, R2 and Dice with the true fractions (Dice of what
-is more than half grey), the loss in the hippocampi, and over the participants the slope and correlation of the loss
-found with the true one. The ways are Atropos' probabilities with the priors' weight as published (.25) and at 0, and
-the estimate of partial volume from each of the two. Brain mask and priors are brought there by the known move and not
-by a registration, and N4 is done in the brain alone; Atropos is as in the protocol.
+For each way of making a map of grey matter the table shows: the error of its volume, R2 and Dice with the true
+fractions (Dice of voxels that are more than half grey matter), the loss in the hippocampi, and over participants the
+slope and the correlation of the measured loss with the true loss. The ways are the probabilities of Atropos with the
+published weight of the priors (.25) and with weight 0, and the estimate of partial volume from each of the two. Brain
+mask and priors are moved by the known transform rather than by a registration, and N4 is run in the brain alone;
+Atropos is as in the protocol.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Is the phantom cohort what its documentation says? The calibration table of docs/imaging.md, in about two minutes.
+"""Calibration of the phantom cohort: the table of docs/imaging.md, in about two minutes.
 
     python benchmarks/phantom.py
     python benchmarks/phantom.py --subjects 60 --voxels 6
 
-Composite SUVR by group and resolution against the published ranges; the share of each modality's energy that is
-joint, individual and noise, and what the two parts do not add up to; volumes of grey matter; centres of the regions.
+The tables show the composite SUVR by group and resolution beside the published ranges, the joint, individual and noise
+share of the energy of each modality, and the share that the sum of the parts leaves out. Volumes of grey matter and
+centres of the regions are printed too.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Preprocessing with ANTs, measured: phantom scans in their own space, whose truth is known, and one real T1.
+"""Accuracy of preprocessing with ANTs: phantom scans in their own space with known truth, and one real T1.
 
     python benchmarks/preprocessing.py --out FOLDER     # needs antspyx; the real T1 only with DEEPJIVE_DATA
 
-Of each subject: how far the registrations are from the known moves (mean over the brain, mm), grey matter in ml
-(true, found in the subject's own space, modulated in MNI space), what the hippocampi lost (of the template's grey
-matter; true, and in the unmodulated map), the composite SUVR (true, from the PET itself with the known move; found, in
-MNI space), figures of quality, and processor seconds of each step.
+For each participant the table shows: the distance of the registrations from the known transforms (mean over the brain,
+mm); grey matter in ml (true, in the participant's own space, and modulated in MNI space); the loss in the hippocampi
+relative to the template (true, and in the unmodulated map); the composite SUVR (true, from the PET with the known
+transform, and in MNI space); measures of quality; and CPU seconds of each step.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Ranks found from the data: how often they are right, for DeepJIVE beside AJIVE, which finds its own as well.
+"""Ranks selected from the data: how often they are right, for DeepJIVE and for AJIVE.
 
     python benchmarks/ranks.py  # 20 seeds a cell, about three quarters of an hour
     python benchmarks/ranks.py --methods published --seeds 5
     python benchmarks/ranks.py --cells nonlinear --ranks 1,1 --noise 1.0 --seeds 10
     python benchmarks/ranks.py --cells network polynomial --seeds 5
 
-Two modalities of 100 features: linear in the scores, sinusoids ("nonlinear"), or mixed from hidden units of a random
-network or from polynomials. The seeds start at 2000 and were used for nothing else. AJIVE's ranks say how many
-linear dimensions there are, of which a curve needs several. "published" is the paper's rule, as summarised publicly:
-separate autoencoders of 10 latents a modality, and AJIVE with its thresholds and bounds on these latents.
+Two modalities have 100 features each. The features are linear in the scores, sinusoids of the scores ("nonlinear"), or
+mixtures of hidden units of a random network or of polynomials. The seeds start at 2000 and were not used for anything
+else. The ranks of AJIVE count linear dimensions, and a curve needs several of them. "published" is the rule of the
+paper, as summarised publicly: separate autoencoders with 10 latents per modality, and AJIVE with its thresholds and
+bounds on these latents.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Recovery of known joint and individual parts: R2 over seeds, for every identity constraint, beside AJIVE.
+"""Recovery of known joint and individual parts: R2 over seeds of every identity constraint, beside AJIVE.
 
-    python benchmarks/recovery.py                      # the table of docs/decisions.md, about half an hour
+    python benchmarks/recovery.py                      # the full table, about half an hour
     python benchmarks/recovery.py --seeds 1 --cells nonlinear --settings objective=published
-    python benchmarks/recovery.py --over --auto        # ranks found from the data, in the place of given ones
+    python benchmarks/recovery.py --over --auto        # ranks selected from the data instead of given ranks
 
-n = 1000, two modalities of 100 features, one true joint and one true individual score each, equal energy, noise with
-half the standard deviation of the signal. "over" states every rank one too large. AJIVE stands at the true ranks and,
-for nonlinear data, also at the joint rank that is best for it in hindsight.
+The data have 1000 samples and two modalities of 100 features, with one true joint and one true individual score each,
+equal energy, and noise with half the standard deviation of the signal. With "over", every rank is one too large. AJIVE
+is shown at the true ranks and, for nonlinear data, also at the joint rank that is best in hindsight.
 """
 
 from __future__ import annotations

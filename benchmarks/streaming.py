@@ -4,11 +4,11 @@
     python benchmarks/streaming.py --gigabytes 0.5 1.5 3 --networks linear        # peak memory against size
     python benchmarks/streaming.py --store hdf5 --gigabytes 0.5 --budget 100
 
-Makes two modalities of 1600 features on disk (uncompressed and whole, or in chunks of 16 samples with --store zarr),
-and fits the joint part of a DeepJIVE to them for a few epochs in batches of 256, each way in a fresh process: with
-memory_limit=0, which reads every batch from disk, and with all of the data in memory. Peak memory is the largest
-resident set less that of the same process after a fit to a few samples, so without PyTorch and imports. Throughput is
-the median of all epochs but the first, per second of the clock and of the processor; the clock is what counts where
+The benchmark writes two modalities of 1600 features to disk (uncompressed and whole, or in chunks of 16 samples with
+--store zarr). It fits the joint part of a DeepJIVE for a few epochs in batches of 256, each time in a new process: with
+memory_limit=0, which reads every batch from disk, and with all data in memory. Peak memory is the largest resident set
+minus that of the same process after a fit to a few samples, so it excludes PyTorch and imports. Throughput is the
+median of all epochs but the first, per second of wall time and of CPU time. Wall time is the better measure where
 nothing else runs. The weights must be the same, bit by bit. Sizes above --in-memory are read from disk only.
 """
 

@@ -1,20 +1,21 @@
-"""Throughput of `DeepJIVE.fit` beside a bare PyTorch loop of the same networks and losses.
+"""Throughput of `DeepJIVE.fit` beside a bare PyTorch loop with the same networks and losses.
 
     python benchmarks/training_throughput.py             # 10,000 samples of 784 + 784 features, a few minutes
     python benchmarks/training_throughput.py --epochs 10 --repeats 3
 
-Dense networks, joint and individual ranks 10, explicit identity, closed-form orthogonality, batches of 256, every
-phase for the same few epochs. The bare loop holds scaled training data as tensors, shuffles by `torch.randperm`, and
-does per step what training cannot do without: loss with what it renews, gradients, clipping, AdamW. It has no
-validation, no history, no best weights, no check of the data and no Fabric; its data are scaled before its clock
-starts. The clock of `fit` runs from the call to its return, so its number includes all of that.
+The model has dense networks, joint and individual ranks of 10, the explicit identity, closed-form orthogonality and
+batches of 256, and every phase runs the same few epochs. The bare loop keeps scaled training data as tensors and
+shuffles them with `torch.randperm`. Each of its steps does only what training needs: the loss with what it renews,
+gradients, clipping, and AdamW. The bare loop has no validation, no history, no best weights, no check of the data and
+no Fabric, and its data are scaled before its clock starts. The clock of `fit` runs from the call to its return, so its
+time includes all of these.
 
-Samples are those that steps were taken on: training samples, in whole batches, times the epochs that were run, summed
-over the phases; `fit` may end a phase early, and its linear start counts as time without samples.
-Each run is a process of its own, so that peaks of memory do not mix, and warms up on a small fit first. Runs alternate;
-shown are medians, for the ratio that of pairs of neighbouring runs, with the lowest and the highest. Small samples are
-fitted in one thread whatever --threads says (see `deepjive.deep.runtime.threads`); the bare loop takes what it is
-given, and several threads say something of it only on a machine with nothing else to do.
+Samples are training samples in whole batches, times the number of epochs, summed over the phases. `fit` may end a phase
+early, and its linear start counts as time without samples. Each run is a new process, so that peaks of memory are
+separate, and starts with a small fit as a warm-up. Runs alternate. The table shows medians; the ratio is the median
+over pairs of neighbouring runs, with the lowest and the highest. Small samples are fitted in one thread whatever
+--threads says (see `deepjive.deep.runtime.threads`). The bare loop uses --threads, so several threads are comparable
+only on a machine where nothing else runs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""What training on volumes costs: seconds a step and resident memory at 6, 4 and 3 mm, and what 500 subjects take.
+"""Cost of training on volumes: seconds per step and resident memory at 6, 4 and 3 mm, for 500 participants.
 
     python benchmarks/volumes.py --voxel 6
     python benchmarks/volumes.py --voxel 3
 
-A few steps of each phase on phantom volumes in half precision on disk (one resolution a run, so that the peak of memory
-is its own). Time for 500 subjects is extrapolated from the steps: 500 * .9 / batch steps an epoch.
+The benchmark runs a few steps of each phase on phantom volumes in half precision on disk. Each run has one resolution,
+so that it has its own peak of memory. The time for 500 participants is extrapolated from the time of a step: an epoch
+has 500 * .9 / batch steps.
 """
 
 from __future__ import annotations

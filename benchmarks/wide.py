@@ -1,13 +1,13 @@
-"""Wide tables: what training in coordinates of the samples saves, and what is recovered, beside AJIVE.
+"""Wide tables: time saved by training in coordinates of the samples, and recovery beside AJIVE.
 
     python benchmarks/wide.py                                    # 500 samples, two modalities of 20,000 features
     python benchmarks/wide.py --samples 1000 --features 10000 --nonlinear
 
-Each seed draws data with one joint and one individual score a modality and noise of half the signal's standard
-deviation, fits DeepJIVE with its defaults and the true ranks, and AJIVE. R2 is of the recovered joint and individual
-parts of the fitted samples and of as many new ones, mean over the modalities. The seconds of a pass over the data, of
-all phases together, are medians of `--passes` of them, on features and in coordinates, in the same run. With
---nonlinear AJIVE stands at the joint rank up to ten that is best for it in hindsight.
+The data of each seed have one joint score and one individual score per modality, and noise with half the standard
+deviation of the signal. DeepJIVE with default settings and true ranks is fitted beside AJIVE. R2 is of the recovered
+joint and individual parts of the fitted samples and of as many new samples, mean over modalities. Seconds per epoch,
+summed over the phases, are medians over `--passes` epochs, on features and in coordinates, in the same run. With
+--nonlinear, AJIVE has the joint rank up to ten that is best in hindsight.
 """
 
 from __future__ import annotations
