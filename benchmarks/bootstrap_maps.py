@@ -1,4 +1,4 @@
-"""Does the bootstrap of covariation maps cover the truth? On phantom cohorts, of which the truth is known.
+"""Coverage of the bootstrap of covariation maps, on phantom cohorts with known truth.
 
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 100 --thirds 3
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 60 --cohorts 30
@@ -6,12 +6,12 @@
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method ajive --draws 100 --thirds 3 --shuffled
     python benchmarks/bootstrap_maps.py --out runs/bootstrap --method deepjive --draws 20 --seeds 100 --spread
 
-A seed is a phantom of three times the participants. Each third is a cohort to fit and to draw from; the true effect is
-the regression of the true joint part on the joint scores that the cohort's model gives the other two thirds, which it
-has not seen. With `--cohorts` the phantoms of all seeds are one pool, and each cohort is drawn from it. Nil is where
-the true joint part varies by less than a hundredth of what it does at most. `--spread` compares the maps' standard
-errors of refits from a linear start and from the fitted weights, at the same draws. What is done is kept in the folder
-and not done again.
+Each seed is a phantom with three times the participants. Each third is a cohort, to which the model is fitted and from
+which bootstrap draws are taken. The true effect is the regression of the true joint part of the other two thirds on
+their joint scores by the cohort's model. With `--cohorts` the phantoms of all seeds form one pool, and each cohort is
+drawn from the pool. A voxel is nil where the standard deviation of the true joint part is less than a hundredth of its
+maximum. `--spread` compares the standard errors of maps over refits from a linear start with those over refits from the
+fitted weights, at the same draws. Finished measurements are kept in the folder and not repeated.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from deepjive.evaluation import BootstrapMap, BootstrapMaps, bootstrap_maps, fal
 from deepjive.evaluation.refit import quietly
 from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging import mni_grid, sphere_distance
+from result_tables import ResultTable, add_json_option, write_tables
 
 NAMES = ("mri", "pet")
 NIL = 0.01
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--max-epochs", type=int, default=4)
     parser.add_argument("--shuffled", action="store_true")
     parser.add_argument("--spread", action="store_true")
+    add_json_option(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     how, row = (spread, "spread") if options.spread else (measure, "coverage")
@@ -202,15 +204,18 @@ def main() -> None:
     if options.cohorts:
         pooled = {**data, "third": 0, "pool": options.seeds}
         cells = [Cell(row, options.method, seed, pooled, {**model, "what": row}) for seed in range(options.cohorts)]
-    found = measure_cells(
+    results = measure_cells(
         cells,
         lambda cell: how(cell, options.out),
         options.out,
-        lambda done, total, words: print(f"{done}/{total} {words}", flush=True),
+        progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
     )
-    for key in found[0]:
-        values = np.array([figures[key] for figures in found])
-        print(f"{key:60} {values.mean():.3f}   {np.array2string(values, precision=3)}")
+    table = ResultTable(f"bootstrap-maps-{row}", "Bootstrap of covariation maps", ("measure", "mean", "sd"))
+    for name in results[0]:
+        values = np.array([measures[name] for measures in results])
+        table.add(name, values.mean(), values.std())
+        print(f"{name:60} {values.mean():.3f}   {np.array2string(values, precision=3)}")
+    write_tables(options.json, [table], sources=["deepjive.evaluation", "deepjive.deep"], seeds=options.seeds)
 
 
 if __name__ == "__main__":

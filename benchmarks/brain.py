@@ -1,10 +1,10 @@
-"""MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, mean and spread.
+"""MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, with mean and spread.
 
     python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, about an hour
     python benchmarks/brain.py --out runs/quick --subjects 60 --seeds 1 --max-epochs 1
 
-Each seed is a cohort, a split and networks of its own; every figure is of the third of the participants that no fit has
-seen. Seeds that are done are kept in the folder and not run again.
+Each seed has its own cohort, split and networks. All measures are of the held-out third of the participants. Finished
+seeds are kept in the folder and not repeated.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from deepjive.datasets import make_phantom, write_caps
 from deepjive.experiments.brain.study import BrainStudy, Budget, brain_study
 from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging import read_cohort
+from result_tables import ResultTable, add_json_option, write_tables
 
 
 def measure(cell: Cell) -> dict[str, float]:
@@ -66,16 +67,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--max-epochs", type=int, default=Budget().max_epochs)
     parser.add_argument("--identity", choices=("exchange", "explicit"), default="exchange")
+    add_json_option(parser)
     options = parser.parse_args()
     data = {"subjects": options.subjects, "voxel": options.voxel}
     model = {"identity": options.identity, "max_epochs": options.max_epochs}
     cells = [Cell("brain", options.identity, seed, data, model) for seed in range(options.seeds)]
-    found = measure_cells(
-        cells, measure, options.out, lambda done, total, words: print(f"{done}/{total} {words}", flush=True)
+    results = measure_cells(
+        cells,
+        measure,
+        options.out,
+        progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
     )
-    for key in found[0]:
-        values = np.array([figures[key] for figures in found])
-        print(f"{key:60} {values.mean():.3f} ± {values.std():.3f}   {np.array2string(values, precision=3)}")
+    table = ResultTable("brain", "MRI and PET of phantom cohorts", ("measure", "mean", "sd"))
+    for name in results[0]:
+        values = np.array([measures[name] for measures in results])
+        table.add(name, values.mean(), values.std())
+        print(f"{name:60} {values.mean():.3f} ± {values.std():.3f}   {np.array2string(values, precision=3)}")
+    sources = ["deepjive.deep", "deepjive.linear", "deepjive.experiments.brain"]
+    write_tables(options.json, [table], sources=sources, seeds=range(options.seeds))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Is the evidence itself to be believed? Calibration and power of the test of joint structure; silence of diagnostics.
+"""Calibration and power of the test of joint structure, and false findings of the diagnostics.
 
-    python benchmarks/evidence.py                # the tables of docs/decisions.md, about a quarter of an hour
-    python benchmarks/evidence.py --runs 5       # a look
+    python benchmarks/evidence.py                # about a quarter of an hour
+    python benchmarks/evidence.py --runs 5       # a quick check
 
-1. Two modalities of 40 and 30 features, 200 samples to fit to and five sets of 100 held out, one individual score
-   each and joint rank 1 asked for; a small budget, which can only cost power. With no joint signal p-values of the
-   pairing test must be uniform: p > .05 in 95% of the tests. With a few hundredths of the variance joint they should be
-   small.
-2. Ten healthy runs (true ranks, linear and nonlinear data, all identities): the diagnostics should say nothing.
+1. Two modalities have 40 and 30 features. Models of joint rank 1 and individual rank 1 are fitted to 200 samples, and
+   each is tested on five held-out sets of 100 samples. The training budget is small, which can only reduce power.
+   Without a joint signal, p-values must be uniform: p > .05 in 95% of the tests. With a few hundredths of the variance
+   joint, p-values should be small.
+2. Ten healthy runs, with true ranks, linear and nonlinear data and all identities: diagnostics should find nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets import make_synthetic
 from deepjive.evaluation import diagnose, joint_structure_test
+from result_tables import ResultTable, add_json_option, write_tables
 
 IDENTITIES = ("exchange", "explicit", "merged")
 STRENGTHS = (0.0, 0.02, 0.05)
@@ -55,7 +56,9 @@ def p_values(method: str, strength: float, sets: int, seed: int) -> list[float]:
     return found
 
 
-def calibration(runs: int, sets: int) -> None:
+def calibration(runs: int, sets: int) -> ResultTable:
+    columns = ("method", "joint", "fits", "tests", "p <= .05", "p <= .5", "median p", "seconds a fit")
+    table = ResultTable("joint-structure-test", "p-values of the test of joint structure", columns)
     print("p-values of the pairing test, by the fraction of the variance that is joint (0: nothing is)")
     print(f"{'method':12}{'joint':>7}{'fits':>6}{'tests':>7}{'p <= .05':>10}{'p <= .5':>9}{'median p':>10}{'s/fit':>7}")
     for method in ("AJIVE", *IDENTITIES):
@@ -65,9 +68,14 @@ def calibration(runs: int, sets: int) -> None:
             figures = f"{np.mean(p <= 0.05):10.3f}{np.mean(p <= 0.5):9.3f}{np.median(p):10.3f}"
             seconds = (time.perf_counter() - started) / count
             print(f"{method:12}{strength:7.2f}{count:6d}{len(p):7d}{figures}{seconds:7.1f}", flush=True)
+            table.add(method, strength, count, len(p), np.mean(p <= 0.05), np.mean(p <= 0.5), np.median(p), seconds)
+    return table
 
 
-def healthy(runs: int, first: int) -> None:
+def healthy(runs: int, first: int) -> ResultTable:
+    table = ResultTable(
+        "diagnostics-of-healthy-runs", "Diagnostics of healthy runs", ("seed", "identity", "data", "findings")
+    )
     print("\ndiagnostics on healthy runs")
     loud = 0
     for seed in range(first, first + runs):
@@ -80,7 +88,9 @@ def healthy(runs: int, first: int) -> None:
         loud += bool(findings)
         names = "; ".join(f"{finding.name}: {finding.seen}" for finding in findings) or "nothing"
         print(f"{seed:3d}  {identity:9} {'nonlinear' if nonlinear else 'linear':10} {names}", flush=True)
+        table.add(seed, identity, "nonlinear" if nonlinear else "linear", names)
     print(f"silent on {runs - loud} of {runs}")
+    return table
 
 
 def main() -> None:
@@ -89,12 +99,16 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=5, help="held-out sets for each fit")
     parser.add_argument("--healthy", type=int, default=10)
     parser.add_argument("--healthy-seed", type=int, default=100, help="first seed; limits were set on 0 to 9")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    tables = []
     warnings.simplefilter("ignore", ConvergenceWarning)
     if arguments.runs:
-        calibration(arguments.runs, arguments.sets)
+        tables.append(calibration(arguments.runs, arguments.sets))
     if arguments.healthy:
-        healthy(arguments.healthy, arguments.healthy_seed)
+        tables.append(healthy(arguments.healthy, arguments.healthy_seed))
+    sources = ["deepjive.deep", "deepjive.linear", "deepjive.evaluation"]
+    write_tables(arguments.json, tables, sources=sources, seeds=range(arguments.runs))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""What steps of training cost on a GPU: captured and one by one, beside the least time that the device would need.
+"""Cost of training steps on a GPU: captured as a CUDA graph and one by one, beside the least possible time.
 
     python benchmarks/gpu.py                       # an NVIDIA device, about two minutes
     python benchmarks/gpu.py --case tables --accelerator cpu
 
-Steps of the refinement phase, the longest, on random data that lie on the device; what the phase renews every 50 steps
-is learned once, from 64 samples. The peer is the same step one by one,
-which is what a plain PyTorch loop does. Shown for each case and precision:
+The steps are of the refinement phase, the longest phase, on random data in the memory of the device. What the phase
+renews every 50 steps is computed once, from 64 samples. The baseline runs the same steps one by one, as a plain PyTorch
+loop does. The columns for each case and precision are:
 
-    ms         a step, median of `--repeats` runs of `--steps`
-    samples/s  batch over that
-    TFLOP/s    products and convolutions, forward and backward, counted by torch, over that time
-    of peak    these over what a product of two 8192 x 8192 matrices reaches in the same precision on the same device
-    kernels    started a step
-    busy       time in kernels over time of the step: below 1 the device waits for the host
-    floor      the least time: arithmetic at the peak, or weights, their gradients and Adam's moments through memory at
-               the speed of a copy (60 bytes a weight), whichever takes longer; and the step's time over it
+    ms         time of a step, median of `--repeats` runs of `--steps`
+    samples/s  batch size divided by that time
+    TFLOP/s    operations of products and convolutions, forward and backward, counted by torch, divided by that time
+    of peak    TFLOP/s relative to a product of two 8192 x 8192 matrices in the same precision on the same device
+    kernels    number of kernels started per step
+    busy       time in kernels relative to the time of the step; below 1, the device waits for the host
+    floor      the least possible time: arithmetic at the peak, or weights, gradients and Adam's moments through memory
+               at the speed of a copy (60 bytes per weight), whichever is longer; and the time of a step relative to it
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from deepjive.deep.training.optimizers import optimizers_of
 from deepjive.deep.training.settings import TrainingSettings
 from deepjive.deep.training.steps import EAGER_STEPS, CapturedSteps, EagerSteps, Steps
 from deepjive.experiments.digits.study import deep_settings
+from result_tables import ResultTable, add_json_option, write_tables
 
 BYTES_A_WEIGHT = 60  # read twice, gradient written, clipped, Adam's three read and written, average: 15 numbers
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -127,7 +128,10 @@ def waiting(device: str) -> Callable[[], None]:
     return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
-def measure(name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float) -> str:
+def measure(
+    name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float, table: ResultTable
+) -> str:
+    """Measure one case, add its row to the table, and return the row as text."""
     case, wait = CASES[name], waiting(options.accelerator)
     modules, step = prepared(case, precision, options.accelerator, recorded)
     with FlopCounterMode(display=False) as counter:
@@ -145,7 +149,9 @@ def measure(name: str, precision: str, recorded: bool, options: argparse.Namespa
     flops, weights = counter.get_total_flops(), sum(weight.numel() for weight in modules.parameters())
     floor = max(flops / peak, BYTES_A_WEIGHT * weights / copy)
     limit = "arithmetic" if flops / peak > BYTES_A_WEIGHT * weights / copy else "memory"
-    way = "recorded" if recorded else "one by one"
+    way = "captured" if recorded else "one by one"
+    speeds = 1e3 * took, case.batch / took, flops / took / 1e12, flops / took / peak
+    table.add(name, precision, way, *speeds, len(kernels) / PROFILED, busy, 1e3 * floor, limit, took / floor)
     return (
         f"{name:25}{precision:12}{way:12}{1e3 * took:8.2f}{case.batch / took:11.0f}{flops / took / 1e12:9.2f}"
         f"{100 * flops / took / peak:8.2f}%{len(kernels) / PROFILED:8.0f}{busy:7.2f}"
@@ -160,7 +166,10 @@ def main() -> None:
     parser.add_argument("--accelerator", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    add_json_option(parser)
     options = parser.parse_args()
+    columns = ("case", "precision", "steps", "ms", "samples/s", "TFLOP/s", "of peak", "kernels", "busy", "floor, ms")
+    table = ResultTable("gpu", "Training steps on a GPU", (*columns, "limit", "time over floor"))
     warnings.simplefilter("ignore")
     torch.backends.cudnn.deterministic = True  # as fits have it
     on_device = options.accelerator == "cuda"
@@ -174,7 +183,8 @@ def main() -> None:
         )
         for name in options.case or CASES:
             for recorded in (False, True)[: 1 + on_device]:
-                print(measure(name, precision, recorded, options, peak, copy), flush=True)
+                print(measure(name, precision, recorded, options, peak, copy, table), flush=True)
+    write_tables(options.json, [table], sources=["deepjive.deep"])
 
 
 if __name__ == "__main__":

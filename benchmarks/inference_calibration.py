@@ -1,15 +1,15 @@
-"""Whether p-values and intervals of the linear methods can be trusted: simulations with known truth, as tables.
+"""Calibration of p-values and intervals of the linear methods, on simulations with known truth.
 
     python benchmarks/inference_calibration.py              # 200 simulations each
 
-1. Permutation p-values of joint components that are not there, and jackstraw p-values of features that carry none:
-   how often they are at most 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform law. AJIVE and JIVE
-   have the same signal scores, and so the same p-values.
+1. Permutation p-values of joint components that do not exist, and jackstraw p-values of features without joint
+   variation: the fraction of p-values up to 0.05 and 0.01, and a Kolmogorov-Smirnov test against the uniform
+   distribution. AJIVE and JIVE have the same signal scores, and therefore the same p-values.
 2. Bootstrap intervals of 90%: coverage of the population's fractions of variance and of the true loadings, and for
-   comparison what percentile intervals of the same draws would cover. Everything is normal with equal noise ("plain"),
-   or scores and noise have the t distribution with 6 degrees of freedom ("heavy"), or features have different units,
-   lognormal with log standard deviation 0.5 ("units"). "JIVE free" leaves individual parts correlated; see
-   `deepjive.JIVE` on what making them orthogonal costs.
+   comparison the coverage of percentile intervals of the same draws. In "plain" all variables are normal with equal
+   noise. In "heavy" scores and noise have the t distribution with 6 degrees of freedom. In "units" the features have
+   different units, lognormal with a log standard deviation of 0.5. "JIVE free" leaves individual parts correlated; see
+   `deepjive.JIVE` on the cost of orthogonal individual parts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from scipy import stats
 from deepjive import AJIVE, JIVE, HeteroJIVE
 from deepjive.linear.bootstrap_intervals import bootstrap
 from deepjive.linear.permutation import jackstraw, permutation_test
+from result_tables import ResultTable, add_json_option, write_tables
 
 PARTS = ("joint", "individual", "residual")
 SETTINGS = [
@@ -70,16 +71,18 @@ def fitted(method: str, data: dict, joint: int, individual: int):
     ).fit(data)
 
 
-def uniform_row(title: str, p_values: np.ndarray, step: float, of: int) -> None:
+def uniform_row(title: str, p_values: np.ndarray, step: float, of: int, table: ResultTable) -> None:
     """One row; discrete p-values are spread evenly over their steps, so that they may be exactly uniform."""
     spread = p_values - np.random.default_rng(0).uniform(0.0, step, p_values.shape)
     below = [(p_values <= level).mean() for level in (0.05, 0.01)]
-    print(
-        f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {stats.kstest(spread, 'uniform').pvalue:7.3f}", flush=True
-    )
+    uniformity = stats.kstest(spread, "uniform").pvalue
+    table.add(title, of, *below, uniformity)
+    print(f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {uniformity:7.3f}", flush=True)
 
 
-def p_value_table(simulations: int) -> None:
+def p_value_table(simulations: int) -> ResultTable:
+    columns = ("test", "simulations", "p <= .05", "p <= .01", "KS p")
+    table = ResultTable("linear-p-values", "p-values where the null hypothesis is true", columns)
     print("p-values under the hypothesis")
     print(f"{'test':42} {'of':>5} {'<= .05':>7} {'<= .01':>7} {'KS p':>7}")
     for joint in (0, 1):
@@ -89,14 +92,15 @@ def p_value_table(simulations: int) -> None:
             model = fitted("AJIVE", data, joint + 1, 1 if joint == 0 else 2)
             p_values.append(permutation_test(model, 199, random_state=seed).p_values[joint])
         title = f"joint component {joint + 1} where there are {joint}"
-        uniform_row(title, np.array(p_values), 1 / 200, simulations)
+        uniform_row(title, np.array(p_values), 1 / 200, simulations, table)
     p_values = []
     for seed in range(simulations):
         data, _ = simulate(seed, 60, (50, 200), 1, 2, 1.0)
         data["m1"][:, 0] = np.random.default_rng((seed, 1)).normal(size=60)
         model = fitted("AJIVE", data, 1, 2)
         p_values.append(jackstraw(model, data, "m1", n_repeats=10, random_state=seed).p_values[0])
-    uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations)
+    uniform_row("jackstraw of a feature of noise alone", np.array(p_values), 1 / 201, simulations, table)
+    return table
 
 
 def truth_of(parts: dict) -> dict:
@@ -107,7 +111,10 @@ def truth_of(parts: dict) -> dict:
     return fractions
 
 
-def coverage_table(simulations: int, draws: int) -> None:
+def coverage_table(simulations: int, draws: int) -> ResultTable:
+    columns = ("method", "kind", "n", "d", "joint rank", "noise", "modality", *PARTS, "loadings")
+    percentile = (f"{part}, percentile intervals" for part in PARTS)
+    table = ResultTable("linear-coverage", "Coverage of 90% bootstrap intervals", (*columns, *percentile))
     print(f"\ncoverage of 90% intervals of {draws} draws (in brackets: percentile intervals of the same draws)")
     print(
         f"{'method':10} {'kind':>6} {'n':>4} {'d':>11} {'joint':>5} {'noise':>5} {'modality':>8}"
@@ -124,6 +131,8 @@ def coverage_table(simulations: int, draws: int) -> None:
                 f"{method:10} {kind:>6} {n:4d} {widths!s:>11} {joint:5d} {noise:5.1f} {k:8d}{cells}{rates[0, 3]:10.3f}",
                 flush=True,
             )
+            table.add(method, kind, n, str(widths), joint, noise, k, *rates[0], *rates[1, :3])
+    return table
 
 
 def one_coverage(seed: int, setting: tuple, draws: int):
@@ -153,11 +162,14 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--only", choices=("p-values", "coverage"), help="one of the two tables alone")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    tables = []
     if arguments.only != "coverage":
-        p_value_table(arguments.simulations)
+        tables.append(p_value_table(arguments.simulations))
     if arguments.only != "p-values":
-        coverage_table(arguments.simulations, arguments.draws)
+        tables.append(coverage_table(arguments.simulations, arguments.draws))
+    write_tables(arguments.json, tables, sources=["deepjive.linear"], seeds=range(arguments.simulations))
 
 
 if __name__ == "__main__":

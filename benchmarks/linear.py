@@ -1,13 +1,13 @@
-"""Speed and memory of AJIVE: against mvlearn, against the arithmetic floor, and as the data grow.
+"""Speed and memory of AJIVE: beside mvlearn and the least necessary arithmetic, and by size of the data.
 
     python benchmarks/linear.py                        # n = 500, d = (2000, 20000), ranks 10, 1000 + 1000 draws
     python benchmarks/linear.py --scaling docs/images/linear_scaling.png  # time and memory against d, n and K
 
-The floor is what no algorithm of this kind can do without: the Gram matrix of each modality, its symmetric
-eigendecomposition, and the products that give the joint and the individual loadings. mvlearn 0.5.0 is installed in an
-environment of its own, without the dependencies it pins to versions that no longer build; where that fails, only ours
-and the floor are shown. All runs use one thread. Fits and floors take turns, and the least CPU time of each counts,
-because what other programs on the machine do can only add to it; its load is printed.
+The floor is the arithmetic that every algorithm of this kind needs: the Gram matrix of each modality, its symmetric
+eigendecomposition, and the products that give joint and individual loadings. mvlearn 0.5.0 is installed in its own
+environment, without pinned dependencies that no longer build. Where the installation fails, only deepjive and the floor
+are shown. All runs use one thread. Fits and floors alternate, and the least CPU time of each counts, because other
+programs on the machine can only add to the time. The load of the machine is printed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import numpy as np
 from scipy import linalg
 
 from deepjive import AJIVE
+from result_tables import ResultTable, add_json_option, write_tables
 
 PEER = Path(__file__).with_name("mvlearn_ajive.py")
 N, WIDTHS, RANK, DRAWS = 500, (2000, 20_000), 10, 1000
@@ -61,7 +62,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def compare(repeats: int, peer_python: str | None) -> None:
+def compare(repeats: int, peer_python: str | None) -> ResultTable:
+    columns = ("program", "CPU seconds", "joint rank", "individual ranks", "Wedin cutoff", "random cutoff")
+    table = ResultTable("comparison-linear", "One fit of AJIVE, one thread", columns)
     data = simulated(N, WIDTHS)
     centred = {name: x - x.mean(axis=0) for name, x in data.items()}
 
@@ -76,6 +79,7 @@ def compare(repeats: int, peer_python: str | None) -> None:
     print(f"n = {N}, d = {WIDTHS}, ranks {RANK}, {DRAWS} + {DRAWS} draws, one thread, best of {repeats} in turns")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(f"{'floor':>10}: {least:8.3f} CPU s")
+    table.add("floor", least, None, None, None, None)
     joint = [round(fractions["joint"], 4) for fractions in model.variance_explained_.values()]
     cutoffs = f"cutoffs {model.wedin_cutoff_:.4f} / {model.random_cutoff_:.4f}"
     ranks = f"joint rank {model.joint_rank_}, individual {list(model.individual_ranks_.values())}"
@@ -83,6 +87,8 @@ def compare(repeats: int, peer_python: str | None) -> None:
         f"{'deepjive':>10}: {ours:8.3f} CPU s, {ours / least:.2f} times the floor (median of the turns {middle:.2f}); "
         f"{ranks}, {cutoffs}, joint variance {joint}"
     )
+    found_ranks = model.joint_rank_, str(list(model.individual_ranks_.values()))
+    table.add("deepjive", ours, *found_ranks, model.wedin_cutoff_, model.random_cutoff_)
     peer = run_peer(data, peer_python)
     if peer is not None:
         joint = [round(value, 4) for value in peer["joint_variance"]]
@@ -90,6 +96,9 @@ def compare(repeats: int, peer_python: str | None) -> None:
         ranks = f"joint rank {peer['joint_rank']}, individual {peer['individual_ranks']}"
         times = f"{peer['cpu_s']:8.3f} CPU s, {peer['cpu_s'] / ours:.0f} times ours"
         print(f"{'mvlearn':>10}: {times}; {ranks}, {cutoffs}, joint variance {joint}")
+        found_ranks = peer["joint_rank"], str(peer["individual_ranks"])
+        table.add("mvlearn", peer["cpu_s"], *found_ranks, peer["wedin_cutoff"], peer["random_cutoff"])
+    return table
 
 
 def run_peer(data: dict, python: str | None) -> dict | None:
@@ -163,8 +172,10 @@ SWEEPS = {
 }
 
 
-def scaling(figure: str) -> None:
-    """Sweep one size at a time, with everything on disk, and plot time and memory."""
+def scaling(figure: str) -> ResultTable:
+    """Vary one size at a time, with all data on disk, and plot time and memory."""
+    columns = ("n", "d", "K", "CPU seconds", "working memory, MiB", "learned, MiB")
+    table = ResultTable("linear-time", "Time and memory of AJIVE", columns)
     import matplotlib
 
     matplotlib.use("Agg")
@@ -179,6 +190,7 @@ def scaling(figure: str) -> None:
                 rows.append(measure(on_disk(folder, n, d, k)))
             values = "{:8.3f} CPU s, working memory {:7.1f} MiB, learned {:6.1f} MiB".format(*rows[-1])
             print(f"  n {n:5d}, d {d:8d}, K {k}: {values}", flush=True)
+            table.add(n, d, k, *rows[-1])
         x, (elapsed, working, learned) = [size[axis] for size in sizes], zip(*rows, strict=True)
         slope = np.log(elapsed[-1] / elapsed[-2]) / np.log(x[-1] / x[-2])
         print(f"  time grows with the power {slope:.2f} between the two largest", flush=True)
@@ -192,6 +204,7 @@ def scaling(figure: str) -> None:
     for row in axes:
         row[0].legend()
     canvas.savefig(figure, dpi=120)
+    return table
 
 
 def main() -> None:
@@ -199,11 +212,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="fits that the medians are of")
     parser.add_argument("--peer-python", help="a Python that has mvlearn, to save the installation")
     parser.add_argument("--scaling", metavar="FIGURE", help="measure time and memory against d, n and K instead")
+    add_json_option(parser)
     arguments = parser.parse_args()
-    if arguments.scaling:
-        scaling(arguments.scaling)
-    else:
-        compare(arguments.repeats, arguments.peer_python)
+    table = scaling(arguments.scaling) if arguments.scaling else compare(arguments.repeats, arguments.peer_python)
+    write_tables(arguments.json, [table], sources=["deepjive.linear"], seeds=[0])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Whether AJIVE's and HeteroJIVE's answers can be trusted: simulations with known truth, printed as tables.
+"""Calibration of AJIVE and HeteroJIVE, on simulations with known truth.
 
     python benchmarks/linear_calibration.py            # 200 simulations, 100 pairs
 
-1. Joint rank with nothing joint: 0 in at least 95%.
-2. Joint rank with joint structure at the signal-to-noise of the paper's toy example: exact in at least 95%.
-3. HeteroJIVE against AJIVE: error of the joint scores, the mean squared sine to the truth, on the same data, where the
-   noise differs by 10 times over 8 modalities and where it does not.
+1. Joint rank of data without joint structure: 0 in at least 95%.
+2. Joint rank of data with joint structure, at the signal-to-noise ratio of the paper's toy example: exact in at least
+   95%.
+3. Error of the joint scores by HeteroJIVE and by AJIVE, as mean squared sine to the truth, on the same data: with noise
+   that differs by a factor of 10 over 8 modalities, and with equal noise.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from deepjive import AJIVE, HeteroJIVE
+from result_tables import ResultTable, add_json_option, write_tables
 
 DRAWS = 300
 
@@ -57,7 +59,9 @@ def paper_toy(seed: int, joint: bool) -> tuple[dict, dict[str, int]]:
     return data, {"x": 2, "y": 3}
 
 
-def rank_table(simulations: int) -> None:
+def rank_table(simulations: int) -> ResultTable:
+    columns = ("data", "true rank", "exact, signal ranks given", "exact, signal ranks by rule")
+    table = ResultTable("linear-calibration", "Joint rank of AJIVE", columns)
     print(f"joint rank of AJIVE over {simulations} simulations, signal ranks given and by Gavish and Donoho's rule")
     print(f"{'data':42} {'truth':>5} {'exact, given':>13} {'exact, rule':>12}")
     settings = [
@@ -77,6 +81,8 @@ def rank_table(simulations: int) -> None:
                 exact[seed, column] = model.joint_rank_ == truth
         given, rule = exact.mean(axis=0)
         print(f"{title:42} {truth:5d} {given:13.1%} {rule:12.1%}", flush=True)
+        table.add(title, truth, given, rule)
+    return table
 
 
 def plain(seed: int, joint: int, noise: float) -> tuple[dict, dict[str, int]]:
@@ -84,7 +90,9 @@ def plain(seed: int, joint: int, noise: float) -> tuple[dict, dict[str, int]]:
     return data, dict.fromkeys(data, 4)
 
 
-def hetero_table(simulations: int) -> None:
+def hetero_table(simulations: int) -> ResultTable:
+    columns = ("noise sd", "AJIVE", "HeteroJIVE", "ratio", "HeteroJIVE better in", "paired t")
+    table = ResultTable("heterojive", "Mean squared sine of fitted to true joint scores", columns)
     print(f"mean squared sine of fitted to true joint scores, {simulations} pairs, 8 modalities, given rank")
     print(f"{'noise sd':>16} {'AJIVE':>9} {'HeteroJIVE':>11} {'ratio':>6} {'better in':>10} {'paired t':>9}")
     for title, noise in {
@@ -97,6 +105,8 @@ def hetero_table(simulations: int) -> None:
         ajive, hetero = errors.mean(axis=0)
         better, t = (errors[:, 1] < errors[:, 0]).mean(), stats.ttest_rel(*errors.T).statistic
         print(f"{title:>16} {ajive:9.5f} {hetero:11.5f} {hetero / ajive:6.3f} {better:10.0%} {t:9.2f}", flush=True)
+        table.add(title, ajive, hetero, hetero / ajive, better, t)
+    return table
 
 
 def paired_errors(seed: int, noise: list[float]) -> list[float]:
@@ -110,9 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=100)
+    add_json_option(parser)
     arguments = parser.parse_args()
-    rank_table(arguments.simulations)
-    hetero_table(arguments.pairs)
+    tables = [rank_table(arguments.simulations), hetero_table(arguments.pairs)]
+    write_tables(arguments.json, tables, sources=["deepjive.linear"], seeds=range(arguments.simulations))
 
 
 if __name__ == "__main__":

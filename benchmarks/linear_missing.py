@@ -1,11 +1,11 @@
-"""What to do about samples that lack a modality, and about missing values: AJIVE on simulations with known truth.
+"""Samples that lack a modality, and missing values: ways to fit AJIVE, on simulations with known truth.
 
     python benchmarks/linear_missing.py                # 50 simulations
 
-Three answers to the same gaps: the complete samples alone, their missing values filled in from their own modality
-(`deepjive.linear.missing.fill_missing`); `missing="impute"`; and, as what cannot be had, the data without gaps. Shown
-are the angle of the joint loadings to the truth, the error of predicting one modality's joint part from the other in
-new samples (relative to that part), and the joint part's variance explained less the truth.
+Three ways are compared: complete samples alone, whose missing values are filled in from the same modality
+(`deepjive.linear.missing.fill_missing`); `missing="impute"`; and, as an upper limit, the data without gaps. The table
+shows the angle between joint loadings and the truth, the error of predicting the joint part of one modality from the
+other in new samples (relative to that part), and the variance explained by the joint part minus the truth.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scipy.linalg import subspace_angles
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.linear.missing import fill_missing
+from result_tables import ResultTable, add_json_option, write_tables
 
 JOINT, INDIVIDUAL, NEW = 2, 2, 300
 SETTINGS = [
@@ -91,7 +92,11 @@ def one(seed: int, setting: tuple, method: Callable) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=50)
+    add_json_option(parser)
     arguments = parser.parse_args()
+    columns = ("method", "n", "d", "noise", "samples lacking a modality", "values missing", "answer")
+    measures = ("angle, degrees", "prediction error", "joint variance less the truth")
+    table = ResultTable("linear-missing", "AJIVE and HeteroJIVE with missing data", (*columns, *measures))
     for method in (AJIVE, HeteroJIVE):
         print(f"{method.__name__}, mean of {arguments.simulations} simulations")
         for setting in SETTINGS:
@@ -100,10 +105,13 @@ def main() -> None:
             found = [one(seed, setting, method) for seed in range(arguments.simulations)]
             for title in found[0]:
                 angle, prediction, variance = np.mean([result[title] for result in found], axis=0)
+                data = n, str(widths), noise, lacking, missing
+                table.add(method.__name__, *data, title, angle, prediction, variance)
                 print(
                     f"  {title:30} angle {angle:5.1f}  prediction {prediction:.3f}  joint variance {variance:+.3f}",
                     flush=True,
                 )
+    write_tables(arguments.json, [table], sources=["deepjive.linear"], seeds=range(arguments.simulations))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Samples that lack modalities: what DeepJIVE and AJIVE learn of them, on known truth and on tumours.
+"""Samples that lack modalities: DeepJIVE and AJIVE on data with known truth and on breast tumours.
 
     python benchmarks/missing.py curves                                    # docs/images/missing.png and a table
     DEEPJIVE_DATA=../shared/data python benchmarks/missing.py protein      # R2 of each protein, cross-validated
 
-Curves: three modalities of 30 features, 200 samples to fit to, linear (noise twice the signal) and each feature a
-sinusoid (noise half the signal), one joint and one individual score; 0 to 80% of the entries of `present` are missing,
-but never all of a sample. Shown is how much of the true joint score the model's joint scores tell (R2 of a kernel
-regression learned on the training samples) of 200 new samples that have all modalities, and of the same with one to
-two missing. AJIVE gets the true ranks ("one score"), and on sinusoids the joint rank out of 1, 2, 4 and 8 that is best
-in hindsight on the new samples. Where fewer complete samples than a method needs are left, R2 is 0.
+Curves: three modalities of 30 features have one joint and one individual score, and 200 samples are fitted. Data are
+linear, with noise twice the signal, or each feature is a sinusoid, with noise half the signal. Of the entries of
+`present`, 0 to 80% are missing, but no sample lacks all modalities. The table shows the R2 of the true joint score,
+predicted from the model's joint scores by a kernel regression that was trained on the training samples. It is of 200
+new samples that have all modalities, and of the same samples with one or two modalities missing. AJIVE gets the true
+ranks ("one score"), and on sinusoids the joint rank of 1, 2, 4 and 8 that is best in hindsight on the new samples.
+Where fewer complete samples are left than a method needs, R2 is 0.
 
-Proteins: the test set of this data has none, so that they are predicted in five-fold cross-validation of the 150
-training samples, over five seeds; the 70 samples without protein can be learned from too. Ranks and penalties are
-chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
+Proteins: the test set of this data has no proteins. Therefore proteins are predicted in five-fold cross-validation of
+the 150 training samples, over five seeds. The 70 samples without protein can be used for training too. Ranks and
+penalties are chosen on the training folds alone. R2 is over all samples of a seed, against the mean.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.geometry.unrolling import KernelRegression
 from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
+from result_tables import ResultTable, add_json_option, write_tables
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 N, NEW, WIDTHS = 200, 200, (30, 30, 30)
@@ -110,7 +112,7 @@ def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> d
     }
 
 
-def curves(arguments: argparse.Namespace) -> None:
+def curves(arguments: argparse.Namespace) -> ResultTable:
     path = Path(arguments.keep) if arguments.keep else None
     points = json.loads(path.read_text()) if path is not None and path.exists() else {}
     for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
@@ -132,13 +134,17 @@ def curves(arguments: argparse.Namespace) -> None:
             ]
             for name in curve_methods(kind, 0, 1)
         }
+    columns = ("new samples", "method", *(f"{share:.0%} missing" for share in SHARES))
+    table = ResultTable("missing-curves", "R2 of the true joint score of new samples", columns)
     for title, methods in found.items():
         print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
         print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
         for name, values in methods.items():
             print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
+            table.add(title, name, *(np.mean(seeds) for seeds in values))
     if arguments.figure:
         save_figure(found, Path(arguments.figure))
+    return table
 
 
 def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
@@ -200,7 +206,9 @@ PROTEIN_METHODS = {
 }
 
 
-def protein(arguments: argparse.Namespace) -> None:
+def protein(arguments: argparse.Namespace) -> ResultTable:
+    columns = ("method", "median", "lower quartile", "upper quartile", "above 0", "best")
+    table = ResultTable("missing-proteins", "R2 of predicted proteins", columns)
     whole, rest = tumours()
     print(f"R2 of {whole.shapes['protein'][0]} proteins, each the mean of {arguments.seeds} seeds")
     print("| method | median | quartiles | above 0 | best | median of each seed |")
@@ -219,6 +227,7 @@ def protein(arguments: argparse.Namespace) -> None:
         low, high = np.percentile(each, [25, 75])
         medians = np.median(r2, axis=1)
         reference = each if reference is None else reference
+        table.add(name, np.median(each), low, high, np.mean(each > 0), each.max())
         print(
             f"| {name} | {np.median(each):.3f} | {low:.3f} to {high:.3f} | {np.mean(each > 0):.0%} | {each.max():.2f} |"
             f" {medians.min():.3f} to {medians.max():.3f} | better than the first for {np.mean(each > reference):.0%};"
@@ -236,9 +245,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
     parser.add_argument("--keep", help="file of the curves' points, to which a run that was cut off adds the rest")
     parser.add_argument("--figure", help="where to write the curves' figure")
+    add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    {"curves": curves, "protein": protein}[arguments.part](arguments)
+    table = {"curves": curves, "protein": protein}[arguments.part](arguments)
+    write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=range(arguments.seeds))
 
 
 if __name__ == "__main__":

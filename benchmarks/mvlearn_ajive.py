@@ -1,4 +1,4 @@
-"""One AJIVE fit by mvlearn, run by `linear.py` in mvlearn's own environment: prints the result as JSON."""
+"""One AJIVE fit by mvlearn, which `linear.py` runs in mvlearn's environment; prints the result as JSON."""
 
 import json
 import sys

@@ -1,12 +1,13 @@
-"""Partial volume of grey matter, measured in the subjects' own space on phantom participants, whose truth is known.
+"""Partial volume of grey matter, in the participants' own space, on phantom participants with known truth.
 
-    python benchmarks/partial_volume.py --out FOLDER     # needs antspyx; half a minute of processor for a participant
+    python benchmarks/partial_volume.py --out FOLDER     # needs antspyx; half a CPU minute for each participant
 
-Of each way of making a map of grey matter: the error of its volume, R2 and Dice with the true fractions (Dice of what
-is more than half grey), the loss in the hippocampi, and over the participants the slope and correlation of the loss
-found with the true one. The ways are Atropos' probabilities with the priors' weight as published (.25) and at 0, and
-the estimate of partial volume from each of the two. Brain mask and priors are brought there by the known move and not
-by a registration, and N4 is done in the brain alone; Atropos is as in the protocol.
+For each way of making a map of grey matter the table shows: the error of its volume, R2 and Dice with the true
+fractions (Dice of voxels that are more than half grey matter), the loss in the hippocampi, and over participants the
+slope and the correlation of the measured loss with the true loss. The ways are the probabilities of Atropos with the
+published weight of the priors (.25) and with weight 0, and the estimate of partial volume from each of the two. Brain
+mask and priors are moved by the known transform rather than by a registration, and N4 is run in the brain alone;
+Atropos is as in the protocol.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from deepjive.imaging.preprocessing.partial_volume import (
     pure_tissues,
 )
 from preprocessing import VOXEL, grey_of, hippocampal_loss
+from result_tables import ResultTable, add_json_option, write_tables
 
 STAGES = (0.1, 0.45, 0.58, 0.65, 0.72, 0.9)
 WEIGHTS = (0.25, 0.0)
@@ -97,7 +99,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=21, help="Of the phantom; choices were made on that of 11.")
+    add_json_option(parser)
     options = parser.parse_args()
+    table = ResultTable("partial-volume", "Grey matter of phantom participants", ("method", "measure", "mean", "sd"))
     scores: dict[str, list[dict[str, float]]] = {}
     lost, seconds = [], 0.0
     for factors in participants(options.out / "bids", options.seed):
@@ -116,11 +120,13 @@ def main() -> None:
     for way, rows in scores.items():
         for name in rows[0]:
             print(way, name, *(f"{row[name]:.2f}" for row in rows), sep="\t")
+            table.add(way, name, np.mean([row[name] for row in rows]), np.std([row[name] for row in rows]))
         found = [row["loss"] for row in rows]
         slope, start = np.polyfit(lost, found, 1)
         print(way, f"slope {slope:.2f} from {start:.2f}, r {np.corrcoef(lost, found)[0, 1]:.3f}", sep="\t")
         print(way, f"mean error of the loss {np.abs(np.subtract(found, lost)).mean():.3f}", sep="\t")
-    print(f"processor seconds of the estimate: {seconds:.1f}")
+    print(f"CPU seconds of the estimate: {seconds:.1f}")
+    write_tables(options.json, [table], sources=["deepjive.imaging.preprocessing"], seeds=[options.seed])
 
 
 def _fluid(brain: np.ndarray, grey: np.ndarray, white: np.ndarray) -> np.ndarray:

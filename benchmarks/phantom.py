@@ -1,10 +1,11 @@
-"""Is the phantom cohort what its documentation says? The calibration table of docs/imaging.md, in about two minutes.
+"""Calibration of the phantom cohort: the table of docs/imaging.md, in about two minutes.
 
     python benchmarks/phantom.py
     python benchmarks/phantom.py --subjects 60 --voxels 6
 
-Composite SUVR by group and resolution against the published ranges; the share of each modality's energy that is
-joint, individual and noise, and what the two parts do not add up to; volumes of grey matter; centres of the regions.
+The tables show the composite SUVR by group and resolution beside the published ranges, the joint, individual and noise
+share of the energy of each modality, and the share that the sum of the parts leaves out. Volumes of grey matter and
+centres of the regions are printed too.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import numpy as np
 
 from deepjive.datasets import REGIONS, Phantom, composite_suvr, make_phantom
 from deepjive.imaging import millilitres
+from result_tables import ResultTable, add_json_option, write_tables
 
 
 def energy(volumes: np.ndarray) -> float:
     return float(np.square(volumes - volumes.mean(axis=0), dtype=np.float64).sum())
 
 
-def composites(phantom: Phantom, voxel: float) -> None:
+def composites(phantom: Phantom, voxel: float, table: ResultTable) -> None:
     values = composite_suvr(phantom.data["pet"], voxel)
     for diagnosis, wanted in (("CN", "0.95-1.25"), ("AD", "1.4-2.0")):
         own = values[(phantom.subjects["diagnosis"] == diagnosis).to_numpy()]
@@ -31,9 +33,10 @@ def composites(phantom: Phantom, voxel: float) -> None:
             f"  {voxel:g} mm  {diagnosis}  mean {own.mean():.3f} (wanted {wanted}), sd {own.std():.3f}, "
             f"80% in {low:.2f}-{high:.2f}, above 1.3: {np.mean(own > 1.3):.0%}"
         )
+        table.add(voxel, diagnosis, wanted, own.mean(), own.std(), low, high, np.mean(own > 1.3))
 
 
-def shares(phantom: Phantom, voxel: float) -> None:
+def shares(phantom: Phantom, voxel: float, table: ResultTable) -> None:
     for name in ("mri", "pet"):
         x = np.asarray(phantom.data[name], dtype=np.float32)
         joint, individual, both = (phantom.truth(part, name) for part in ("joint", "individual", "both"))
@@ -44,6 +47,7 @@ def shares(phantom: Phantom, voxel: float) -> None:
             "not additive": both - joint - individual,
         }
         total = energy(x)
+        table.add(voxel, name, *(energy(value) / total for value in parts.values()))
         print(
             f"  {voxel:g} mm  {name}: "
             + ", ".join(f"{key} {energy(value) / total:.3f}" for key, value in parts.items())
@@ -54,7 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, default=200)
     parser.add_argument("--voxels", type=float, nargs="+", default=[6.0, 4.0, 3.0])
+    add_json_option(parser)
     options = parser.parse_args()
+    columns = ("voxel, mm", "diagnosis", "published range", "mean", "sd", "10th percentile", "90th percentile")
+    suvr_table = ResultTable("phantom-suvr", "Composite SUVR of the phantom", (*columns, "above 1.3"))
+    columns = ("voxel, mm", "modality", "joint", "individual", "noise", "not additive")
+    share_table = ResultTable("phantom-shares", "Shares of the energy of the phantom", columns)
     cohorts = {}
     for voxel in options.voxels:
         start = time.process_time()
@@ -64,10 +73,11 @@ def main() -> None:
         print(f"{voxel:g} mm: {cohorts[voxel].grid.shape}, {spent:.3f} CPU s a subject, {grey:.0f} ml of grey matter")
     print("composite SUVR")
     for voxel, phantom in cohorts.items():
-        composites(phantom, voxel)
+        composites(phantom, voxel, suvr_table)
     print("shares of the energy (they add up to 1 apart from chance correlations)")
-    shares(cohorts[options.voxels[0]], options.voxels[0])
+    shares(cohorts[options.voxels[0]], options.voxels[0], share_table)
     print("regions: " + ", ".join(f"{name} {region.left}" for name, region in REGIONS.items()))
+    write_tables(options.json, [suvr_table, share_table], sources=["deepjive.datasets"], seeds=[0])
 
 
 if __name__ == "__main__":

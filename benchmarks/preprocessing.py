@@ -1,11 +1,11 @@
-"""Preprocessing with ANTs, measured: phantom scans in their own space, whose truth is known, and one real T1.
+"""Accuracy of preprocessing with ANTs: phantom scans in their own space with known truth, and one real T1.
 
     python benchmarks/preprocessing.py --out FOLDER     # needs antspyx; the real T1 only with DEEPJIVE_DATA
 
-Of each subject: how far the registrations are from the known moves (mean over the brain, mm), grey matter in ml
-(true, found in the subject's own space, modulated in MNI space), what the hippocampi lost (of the template's grey
-matter; true, and in the unmodulated map), the composite SUVR (true, from the PET itself with the known move; found, in
-MNI space), figures of quality, and processor seconds of each step.
+For each participant the table shows: the distance of the registrations from the known transforms (mean over the brain,
+mm); grey matter in ml (true, in the participant's own space, and modulated in MNI space); the loss in the hippocampi
+relative to the template (true, and in the unmodulated map); the composite SUVR (true, from the PET with the known
+transform, and in MNI space); measures of quality; and CPU seconds of each step.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from deepjive.imaging import (
 )
 from deepjive.imaging.preprocessing.ants import AntsEngine
 from deepjive.imaging.preprocessing.derivative import sidecar_of
+from result_tables import ResultTable, add_json_option, write_tables
 
 VOXEL, REFERENCE = 3.0, "cerebellum"
 LPS = np.array([[-1.0], [-1.0], [1.0]])
@@ -150,11 +151,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--twice", action="store_true", help="Run the first subject again, and compare bytes.")
+    add_json_option(parser)
     options = parser.parse_args()
     phantoms = phantom_subjects(options.out / "bids")
     subjects = [*phantoms, *real_subject(options.out)]
     out, settings = options.out / "derivative", PreprocessingSettings(REFERENCE, VOXEL)
-    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_progress=lambda now: None)
+    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_subject=lambda now: None)
     columns = {}
     for subject, outcome in zip(subjects, outcomes, strict=True):
         if outcome.problems:
@@ -163,6 +165,7 @@ def main() -> None:
         known = against_truth(subject, out, options.out / "bids") if subject in phantoms else of_real(subject)
         columns[subject.name] = row(outcome, known)
     print_table(columns)
+    write_tables(options.json, [measure_table(columns)], sources=["deepjive.imaging.preprocessing"])
     print_steps(outcomes)
     if options.twice:
         shutil.rmtree(options.out / "again", ignore_errors=True)
@@ -171,6 +174,13 @@ def main() -> None:
             Path(again.maps[stage]).read_bytes() == Path(outcomes[0].maps[stage]).read_bytes() for stage in again.maps
         ]
         print("the same to the byte when run again:", same)
+
+
+def measure_table(columns: dict[str, dict[str, float]]) -> ResultTable:
+    table = ResultTable("preprocessing", "Preprocessing with ANTs, by participant", ("measure", *columns))
+    for name in dict.fromkeys(name for column in columns.values() for name in column):
+        table.add(name, *(column.get(name) for column in columns.values()))
+    return table
 
 
 def print_table(columns: dict[str, dict[str, float]]) -> None:

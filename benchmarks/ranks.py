@@ -1,14 +1,15 @@
-"""Ranks found from the data: how often they are right, for DeepJIVE beside AJIVE, which finds its own as well.
+"""Ranks selected from the data: how often they are right, for DeepJIVE and for AJIVE.
 
     python benchmarks/ranks.py  # 20 seeds a cell, about three quarters of an hour
     python benchmarks/ranks.py --methods published --seeds 5
     python benchmarks/ranks.py --cells nonlinear --ranks 1,1 --noise 1.0 --seeds 10
     python benchmarks/ranks.py --cells network polynomial --seeds 5
 
-Two modalities of 100 features: linear in the scores, sinusoids ("nonlinear"), or mixed from hidden units of a random
-network or from polynomials. The seeds start at 2000 and were used for nothing else. AJIVE's ranks say how many
-linear dimensions there are, of which a curve needs several. "published" is the paper's rule, as summarised publicly:
-separate autoencoders of 10 latents a modality, and AJIVE with its thresholds and bounds on these latents.
+Two modalities have 100 features each. The features are linear in the scores, sinusoids of the scores ("nonlinear"), or
+mixtures of hidden units of a random network or of polynomials. The seeds start at 2000 and were not used for anything
+else. The ranks of AJIVE count linear dimensions, and a curve needs several of them. "published" is the rule of the
+paper, as summarised publicly: separate autoencoders with 10 latents per modality, and AJIVE with its thresholds and
+bounds on these latents.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from deepjive import AJIVE, DeepJIVE, Modalities, SeparateAutoencoders
 from deepjive.datasets import make_synthetic
+from result_tables import ResultTable, add_json_option, write_tables
 
 METHODS = ("AJIVE", "published", "DeepJIVE")
 LATENTS = 10
@@ -103,7 +105,10 @@ def main() -> None:
     parser.add_argument("--ranks", nargs="*", metavar="JOINT,INDIVIDUAL", help="only these true ranks")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation, relative to the signal's")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    columns = ("data", "true ranks", "method", "right", "runs", "CPU seconds", "ranks")
+    table = ResultTable("ranks", "Ranks selected from the data", columns)
     size = {"n_samples": arguments.samples, "noise": arguments.noise}
     print(f"{size}; found: (joint rank, individual ranks) and in how many runs")
     for kind in arguments.cells:
@@ -120,6 +125,9 @@ def main() -> None:
                 label = f"{kind}, true ({joint}, {individual}, {individual}), {method}"
                 words = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(found).most_common())
                 print(f"{label:46} right {right}/{len(found)}   {seconds:5.1f} CPU s   {words}", flush=True)
+                table.add(kind, f"({joint}, {individual}, {individual})", method, right, len(found), seconds, words)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Recovery of known joint and individual parts: R2 over seeds, for every identity constraint, beside AJIVE.
+"""Recovery of known joint and individual parts: R2 over seeds of every identity constraint, beside AJIVE.
 
-    python benchmarks/recovery.py                      # the table of docs/decisions.md, about half an hour
+    python benchmarks/recovery.py                      # the full table, about half an hour
     python benchmarks/recovery.py --seeds 1 --cells nonlinear --settings objective=published
-    python benchmarks/recovery.py --over --auto        # ranks found from the data, in the place of given ones
+    python benchmarks/recovery.py --over --auto        # ranks selected from the data instead of given ranks
 
-n = 1000, two modalities of 100 features, one true joint and one true individual score each, equal energy, noise with
-half the standard deviation of the signal. "over" states every rank one too large. AJIVE stands at the true ranks and,
-for nonlinear data, also at the joint rank that is best for it in hindsight.
+The data have 1000 samples and two modalities of 100 features, with one true joint and one true individual score each,
+equal energy, and noise with half the standard deviation of the signal. With "over", every rank is one too large. AJIVE
+is shown at the true ranks and, for nonlinear data, also at the joint rank that is best in hindsight.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from deepjive import AJIVE, DeepJIVE
 from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.evaluation import r2
+from result_tables import ResultTable, add_json_option, write_tables
 
 Over = int | None  # None stands for automatic ranks
 WORDS: dict[Over, str] = {None: "automatic ranks", 0: "true ranks", 1: "ranks over by one"}
@@ -52,10 +53,13 @@ def deep(over: Over, **settings) -> DeepJIVE:
     )
 
 
-def row(label: str, values: list[list[float]], seconds: float) -> str:
+def row(label: str, values: list[list[float]], seconds: float, result: ResultTable) -> str:
+    """Add a row to the results, and return it as text."""
     table = np.asarray(values)
     mean, spread, worst = table.mean(0), table.std(0), table.min()
     joint, individual = (f"{mean[a:b].mean():.3f} ± {spread[a:b].mean():.3f}" for a, b in ((0, 2), (2, 4)))
+    parts = (values[part].mean() for part in (slice(0, 2), slice(2, 4)) for values in (mean, spread))
+    result.add(label, *parts, worst, seconds)
     return f"{label:58} J {joint}   S {individual}   worst {worst:.3f}   {seconds:5.0f} s"
 
 
@@ -78,7 +82,10 @@ def main() -> None:
     parser.add_argument("--over", type=int, nargs="*", default=[0, 1])
     parser.add_argument("--auto", action="store_true", help="also with ranks found from the data")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE")
+    add_json_option(parser)
     arguments = parser.parse_args()
+    columns = ("data, ranks, method", "joint R2", "joint R2, sd", "individual R2", "individual R2, sd", "worst R2")
+    result = ResultTable("recovery", "Recovery of joint and individual parts", (*columns, "seconds"))
     warnings.simplefilter("ignore", ConvergenceWarning)
     settings = parsed(arguments.settings)
     for nonlinear, over in CELLS:
@@ -88,14 +95,16 @@ def main() -> None:
         made = [make_synthetic(nonlinear=nonlinear, random_state=seed) for seed in range(arguments.seeds)]
         label = f"{kind}, {WORDS[over]}"
         started = time.perf_counter()
-        print(row(f"{label}, AJIVE", [ajive(one, nonlinear, over) for one in made], time.perf_counter() - started))
+        values = [ajive(one, nonlinear, over) for one in made]
+        print(row(f"{label}, AJIVE", values, time.perf_counter() - started, result))
         for identity in arguments.identities:
             started, values = time.perf_counter(), []
             for seed, one in enumerate(made):
                 model = deep(over, identity=identity, random_state=seed, **settings)
                 values.append(scores(one, model.fit(one.data)))
             spent = (time.perf_counter() - started) / len(made)
-            print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, spent), flush=True)
+            print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, spent, result), flush=True)
+    write_tables(arguments.json, [result], sources=["deepjive.deep", "deepjive.linear"], seeds=range(arguments.seeds))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""Throughput of `DeepJIVE.fit` beside a bare PyTorch loop of the same networks and losses.
+"""Throughput of `DeepJIVE.fit` beside a bare PyTorch loop with the same networks and losses.
 
     python benchmarks/training_throughput.py             # 10,000 samples of 784 + 784 features, a few minutes
     python benchmarks/training_throughput.py --epochs 10 --repeats 3
 
-Dense networks, joint and individual ranks 10, explicit identity, closed-form orthogonality, batches of 256, every
-phase for the same few epochs. The bare loop holds scaled training data as tensors, shuffles by `torch.randperm`, and
-does per step what training cannot do without: loss with what it renews, gradients, clipping, AdamW. It has no
-validation, no history, no best weights, no check of the data and no Fabric; its data are scaled before its clock
-starts. The clock of `fit` runs from the call to its return, so its number includes all of that.
+The model has dense networks, joint and individual ranks of 10, the explicit identity, closed-form orthogonality and
+batches of 256, and every phase runs the same few epochs. The bare loop keeps scaled training data as tensors and
+shuffles them with `torch.randperm`. Each of its steps does only what training needs: the loss with what it renews,
+gradients, clipping, and AdamW. The bare loop has no validation, no history, no best weights, no check of the data and
+no Fabric, and its data are scaled before its clock starts. The clock of `fit` runs from the call to its return, so its
+time includes all of these.
 
-Samples are those that steps were taken on: training samples, in whole batches, times the epochs that were run, summed
-over the phases; `fit` may end a phase early, and its linear start counts as time without samples.
-Each run is a process of its own, so that peaks of memory do not mix, and warms up on a small fit first. Runs alternate;
-shown are medians, for the ratio that of pairs of neighbouring runs, with the lowest and the highest. Small samples are
-fitted in one thread whatever --threads says (see `deepjive.deep.runtime.threads`); the bare loop takes what it is
-given, and several threads say something of it only on a machine with nothing else to do.
+Samples are training samples in whole batches, times the number of epochs, summed over the phases. `fit` may end a phase
+early, and its linear start counts as time without samples. Each run is a new process, so that peaks of memory are
+separate, and starts with a small fit as a warm-up. Runs alternate. The table shows medians; the ratio is the median
+over pairs of neighbouring runs, with the lowest and the highest. Small samples are fitted in one thread whatever
+--threads says (see `deepjive.deep.runtime.threads`). The bare loop uses --threads, so several threads are comparable
+only on a machine where nothing else runs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from result_tables import ResultTable, add_json_option, write_tables
 
 N, WIDTH, RANK, BATCH = 10_000, 784, 10, 256
 VARIANTS = ("fit", "bare")
@@ -162,7 +165,9 @@ def spawned(variant: str, arguments: argparse.Namespace) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(arguments: argparse.Namespace) -> None:
+def compare(arguments: argparse.Namespace) -> ResultTable:
+    columns = ("phase", "fit, samples/CPU s", "bare loop, samples/CPU s", "ratio")
+    table = ResultTable("comparison-training-speed", "Training beside a bare PyTorch loop", columns)
     runs: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for repeat in range(arguments.repeats):
         for variant in VARIANTS if repeat % 2 == 0 else VARIANTS[::-1]:
@@ -172,12 +177,17 @@ def compare(arguments: argparse.Namespace) -> None:
     phases = [key for key in runs["bare"][0]["clock"] if key != "all"]
     print(f"{'samples per second':24}{'fit, CPU':>10}{'bare, CPU':>11}{'ratio':>8}{'fit, wall':>12}{'bare, wall':>12}")
     for key in (*phases, "all"):
-        print(line(key, {variant: speeds(runs[variant], key) for variant in VARIANTS}))
+        pairs = {variant: speeds(runs[variant], key) for variant in VARIANTS}
+        print(line(key, pairs))
+        cpu = {variant: [speed for speed, _ in pairs[variant]] for variant in VARIANTS}
+        ratio = statistics.median(a / b for a, b in zip(cpu["fit"], cpu["bare"], strict=True))
+        table.add(key, statistics.median(cpu["fit"]), statistics.median(cpu["bare"]), ratio)
     around = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
     print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(around):.2f} CPU s")
     for variant in VARIANTS:
         most, before = (statistics.median(run[key] for run in runs[variant]) for key in ("peak", "before"))
         print(f"peak memory, {variant}: {most:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
+    return table
 
 
 def speeds(runs: list[dict], key: str) -> list[tuple[float, float]]:
@@ -198,11 +208,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each, alternating")
     parser.add_argument("--variant", choices=VARIANTS, help="one run alone, as JSON")
+    add_json_option(parser)
     arguments = parser.parse_args()
     if arguments.variant:
         work(arguments.variant, arguments.epochs, arguments.threads)
     else:
-        compare(arguments)
+        write_tables(arguments.json, [compare(arguments)], sources=["deepjive.deep"], seeds=[0])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What training on volumes costs: seconds a step and resident memory at 6, 4 and 3 mm, and what 500 subjects take.
+"""Cost of training on volumes: seconds per step and resident memory at 6, 4 and 3 mm, for 500 participants.
 
     python benchmarks/volumes.py --voxel 6
     python benchmarks/volumes.py --voxel 3
 
-A few steps of each phase on phantom volumes in half precision on disk (one resolution a run, so that the peak of memory
-is its own). Time for 500 subjects is extrapolated from the steps: 500 * .9 / batch steps an epoch.
+The benchmark runs a few steps of each phase on phantom volumes in half precision on disk. Each run has one resolution,
+so that it has its own peak of memory. The time for 500 participants is extrapolated from the time of a step: an epoch
+has 500 * .9 / batch steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive import DeepJIVE
 from deepjive.datasets import make_phantom
+from result_tables import ResultTable, add_json_option, write_tables
 
 PHASES = ("joint", "individual", "refinement")
 
@@ -29,7 +31,10 @@ def main() -> None:
     parser.add_argument("--voxel", type=float, default=6.0)
     parser.add_argument("--subjects", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)
+    add_json_option(parser)
     options = parser.parse_args()
+    columns = ("voxel, mm", "phase", "seconds a step", "minutes an epoch of 500 participants")
+    table = ResultTable("volumes", "Training on volumes", columns)
     warnings.simplefilter("ignore", ConvergenceWarning)
     with tempfile.TemporaryDirectory() as folder:
         phantom = make_phantom(options.subjects, options.voxel, folder=folder)
@@ -48,10 +53,12 @@ def main() -> None:
     print(f"{options.voxel:g} mm {phantom.grid.shape}, {voxels} voxels, {weights:.1f} million weights")
     for phase in PHASES:
         step = model.history_["seconds"][model.history_["phase"].index(phase)] / steps
-        print(f"  {phase}: {step:.2f} s a step, {step * wanted / 60:.1f} min an epoch of 500 subjects")
+        print(f"  {phase}: {step:.2f} s a step, {step * wanted / 60:.1f} min an epoch of 500 participants")
+        table.add(options.voxel, phase, step, step * wanted / 60)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"  peak memory {after:.2f} GB ({before:.2f} before), CPU {spent:.0f} s")
-    print(f"  500 subjects take {stored:.2f} GB on disk")
+    print(f"  500 participants take {stored:.2f} GB on disk")
+    write_tables(options.json, [table], sources=["deepjive.deep"], seeds=[0])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Draw the README's picture from the run that `deepjive demo` wrote.
+"""Draw the picture of the README from the run that `deepjive demo` wrote.
 
     deepjive demo && python examples/demo_picture.py runs/demo docs/images/demo.png
 
-Left: pairs of held-out images, each modality taken apart. Right: a map of the joint scores of all held-out pairs
-(t-SNE, which is not told the digits), coloured by digit.
+Left: held-out pairs of images, with the joint, individual and residual part of each modality. Right: a t-SNE map of the
+joint scores of all held-out pairs, coloured by digit; t-SNE does not use the digits.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def main(run: str, path: str) -> None:
     axes = figure.add_axes((0.635, 0.07, 0.35, 0.8))
     points = TSNE(random_state=0).fit_transform(parts.joint_scores)
     for digit in range(10):
-        own = points[test.digit == digit]
-        axes.scatter(*own.T, s=7, color=LABELS[digit], alpha=0.7, linewidths=0)
-        axes.annotate(str(digit), np.median(own, axis=0), color=INK, fontsize=13, weight="bold", ha="center")
+        members = points[test.digit == digit]
+        axes.scatter(*members.T, s=7, color=LABELS[digit], alpha=0.7, linewidths=0)
+        axes.annotate(str(digit), np.median(members, axis=0), color=INK, fontsize=13, weight="bold", ha="center")
     axes.set(xticks=[], yticks=[], facecolor=PAPER)
     for spine in axes.spines.values():
         spine.set_color(MUTED)
         spine.set_linewidth(0.5)
     figure.text(0.81, 0.955, "map of the joint scores", ha="center", color=INK, fontsize=11, weight="bold")
-    figure.text(0.81, 0.9, "1000 pairs never seen, coloured by digit", ha="center", color=MUTED, fontsize=9)
+    figure.text(0.81, 0.9, "1000 held-out pairs, coloured by digit", ha="center", color=MUTED, fontsize=9)
     figure.savefig(path, facecolor=PAPER)
 
 

@@ -1,4 +1,4 @@
-"""Ranks and weight decay of DeepJIVE by Optuna: what predicts a modality best from the others on held-out samples."""
+"""Choose joint rank and weight decay of DeepJIVE with Optuna, by the prediction of each modality from the others."""
 
 import numpy as np
 import optuna

@@ -32,7 +32,7 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
     assert "linear, n 60, AJIVE" in result.stdout
     assert len((tmp_path / "run" / "cells.csv").read_text().splitlines()) == 5
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "How it changes with size" in page
+    assert "Recovery by size of the data" in page
     assert "<svg" in page
     assert "deepjive reproduce synthetic --part sizes --quick" in page
     cells = sorted((tmp_path / "run" / "cells").iterdir())

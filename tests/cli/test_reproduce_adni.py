@@ -29,13 +29,13 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert result.exit_code == 0, result.output
     assert "CN or AD" in result.output
     page = (out / "report.html").read_text()
-    for word in ("labels shuffled", "Factors told from scores", "shuffled modalities", "hippocampus"):
+    for word in ("labels shuffled", "Factors predicted from scores", "shuffled modalities", "hippocampus"):
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
         for what in ("standard_error", "ratio", "lower", "upper", "q"):
             assert nibabel.load(out / "maps" / f"{name}_refits_{what}.nii.gz").shape == (13, 17, 14)
-    assert "Fitting to 2 draws of participants" in result.output  # what it costs is said first
+    assert "Refitting to 2 bootstrap draws" in result.output  # what it costs is said first
     assert "Draw 2 of 2" in result.output
     assert page.count("<iframe") == 4  # a viewer of each modality, of each kind of significance
     assert "--bootstrap 2 --bootstrap-epochs 1" in page

@@ -14,7 +14,7 @@ from deepjive.cli.options import command_of
 
 if TYPE_CHECKING:
     from deepjive.imaging.cohort import Cohort
-    from deepjive.imaging.preprocessing.cohort import OnProgress
+    from deepjive.imaging.preprocessing.cohort import OnSubject
     from deepjive.imaging.preprocessing.subject import Outcome, Subject
 
 NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
@@ -93,7 +93,7 @@ def preprocess(
     describe(out, chosen.name, versions, chosen.space)
     write_clinical(cohort, subjects, out)
     with _shown(len(subjects)) as on_progress:
-        outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_progress=on_progress)
+        outcomes = preprocess_cohort(subjects, chosen, settings, out, jobs=jobs, on_subject=on_progress)
     written = write_results(outcomes, cohort, chosen, settings, out, command_of(context))
     for line in written.lines:
         show.line(line)
@@ -159,7 +159,7 @@ def _show_plan(subjects: Sequence[Subject], protocol: Any) -> None:
 
 
 @contextmanager
-def _shown(total: int) -> Iterator[OnProgress]:
+def _shown(total: int) -> Iterator[OnSubject]:
     """A bar for all participants, one for each participant in progress, and a line for each finished participant."""
     from rich.console import Console
     from rich.progress import (
@@ -182,7 +182,7 @@ def _shown(total: int) -> Iterator[OnProgress]:
             if now.outcome is None:
                 if name not in tasks:
                     tasks[name] = bars.add_task(name)
-                bars.update(tasks[name], completed=now.step, total=now.steps, description=f"{name}: {now.words}")
+                bars.update(tasks[name], completed=now.done, total=now.total, description=f"{name}: {now.message}")
                 return
             if name in tasks:
                 bars.remove_task(tasks[name])

@@ -96,7 +96,7 @@ def adni(
             n_draws=bootstrap,
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
-            say=show.line,
+            progress=lambda *step: show.line(step[-1]),
             device=device,
         )
     model.save(out / "model")

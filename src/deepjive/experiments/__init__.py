@@ -1,0 +1,56 @@
+"""Experiments that `deepjive reproduce` and `deepjive demo` run: paired digits, brain images, synthetic data.
+
+>>> from deepjive.experiments import Cell
+>>> Cell("recovery", "AJIVE", 0, {"n_samples": 100}, {"joint_rank": 1}).row
+'AJIVE'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepjive.experiments.brain.page import write_brain_page
+    from deepjive.experiments.brain.study import BrainStudy, brain_study
+    from deepjive.experiments.cells import Cell, measure_cells
+    from deepjive.experiments.classification import held_out_accuracy
+    from deepjive.experiments.demo import Demonstration, demonstrate
+    from deepjive.experiments.digits.data.mnist import load_digit_images
+    from deepjive.experiments.synthetic.page import write_synthetic
+
+__all__ = [
+    "BrainStudy",
+    "Cell",
+    "Demonstration",
+    "brain_study",
+    "demonstrate",
+    "held_out_accuracy",
+    "load_digit_images",
+    "measure_cells",
+    "write_brain_page",
+    "write_synthetic",
+]
+
+_MODULES = {
+    "BrainStudy": "deepjive.experiments.brain.study",
+    "Cell": "deepjive.experiments.cells",
+    "Demonstration": "deepjive.experiments.demo",
+    "brain_study": "deepjive.experiments.brain.study",
+    "demonstrate": "deepjive.experiments.demo",
+    "held_out_accuracy": "deepjive.experiments.classification",
+    "load_digit_images": "deepjive.experiments.digits.data.mnist",
+    "measure_cells": "deepjive.experiments.cells",
+    "write_brain_page": "deepjive.experiments.brain.page",
+    "write_synthetic": "deepjive.experiments.synthetic.page",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'deepjive.experiments' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

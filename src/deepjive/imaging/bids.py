@@ -1,8 +1,8 @@
-"""Scans found by their names: BIDS, Clinica's CAPS, fMRIPrep's and our own derivatives.
+"""Search for scans by their file names: BIDS, CAPS of Clinica, and derivatives of fMRIPrep and deepjive.
 
-A name is entities and a suffix, ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. What each pipeline calls its results is one
-row of `LAYOUTS`. Sources: the Brain Imaging Data Structure 1.10; Clinica's CAPS specification (Routier et al. 2021,
-Front Neuroinform 15:689675); fMRIPrep's outputs (Esteban et al. 2019, Nat Methods 16:111).
+A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Each row of `LAYOUTS`
+is the naming scheme of one pipeline. Sources: the Brain Imaging Data Structure 1.10; the CAPS specification of Clinica
+(Routier et al. 2021, Front Neuroinform 15:689675); the outputs of fMRIPrep (Esteban et al. 2019, Nat Methods 16:111).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ NO_SESSION = "its folder has no session with such a file (looked for {layout!r})
 
 
 class Problem(NamedTuple):
-    """Something that keeps a scan or a subject out; the others go on.
+    """A reason why a scan or a participant is left out.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Problem(NamedTuple):
     file : str
         The file or folder.
     reason : str
-        What is wrong with it, and what to do.
+        The reason, and what the user can do.
     """
 
     subject: str
@@ -90,16 +90,16 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Scans:
-    """Files of one kind, at most one for each participant and session.
+    """Files of one layout, at most one for each participant and session.
 
     Attributes
     ----------
     table : DataFrame
-        `participant_id`, `session_id` (empty where the data set has no sessions), `path`.
+        Columns `participant_id`, `session_id` (empty where the data set has no sessions) and `path`.
     problems : list of Problem
-        What was left out.
+        Scans and participants that were left out.
     unused : dict of str to list of str
-        Entities that were to be chosen by a value that no file has, and the values that files have.
+        Entities whose chosen value no file has, and the values that the files have.
     """
 
     table: pd.DataFrame
@@ -108,7 +108,7 @@ class Scans:
 
 
 def entities(path: str | Path) -> dict[str, str]:
-    """The entities of a BIDS name.
+    """The entities of a BIDS file name.
 
     Examples
     --------
@@ -129,9 +129,9 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     layout : str
         A key of `LAYOUTS`.
     choose : mapping of str to str, optional
-        Entities that names must have, such as ``{"trc": "18FAV45", "suvr": "pons"}``, in sessions in which any name
-        has them; a value that no file has is not asked for. Where several names are left that differ in smoothing or
-        cropping only, the plainest, which has the fewest entities, is taken.
+        Values of entities, such as ``{"trc": "18FAV45", "suvr": "pons"}``. In a session where any file has such an
+        entity, only files with the value are chosen. A value that no file has is ignored. Of files that differ in
+        smoothing or cropping only, the file with the fewest entities is chosen.
 
     Returns
     -------
@@ -139,39 +139,54 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
 
     Raises
     ------
-    ValueError, FileNotFoundError
-        For an unknown layout, an entity that no file is chosen by, or a folder that is not there.
+    ValueError
+        If the layout or an entity is not known.
+    FileNotFoundError
+        If the folder does not exist.
     """
     if layout not in LAYOUTS:
         raise ValueError(UNKNOWN_LAYOUT.format(given=layout, known=sorted(LAYOUTS)))
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
+    paths = _paths_by_session(root, layout)
+    unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
+    wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
+    return _one_each(root, layout, {key: _chosen(files, wanted) for key, files in paths.items()}, unused)
+
+
+def _paths_by_session(root: Path, layout: str) -> dict[tuple[str, str], list[Path]]:
+    """All files of a layout, by participant and session."""
     name = re.compile(LAYOUTS[layout].name + NIFTI + "$")
-    found: dict[tuple[str, str], list[Path]] = {}
+    by_session: dict[tuple[str, str], list[Path]] = {}
     for folder in sorted(root.glob(LAYOUTS[layout].folder)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             parts = entities(path)
             if name.search(path.name) and "sub" in parts:
                 session = f"ses-{parts['ses']}" if "ses" in parts else ""
-                found.setdefault((f"sub-{parts['sub']}", session), []).append(path)
-    all_paths, unused = [path for paths in found.values() for path in paths], {}
-    for key, value in (choose or {}).items():
+                by_session.setdefault((f"sub-{parts['sub']}", session), []).append(path)
+    return by_session
+
+
+def _unused_choices(paths: Iterable[Path], choose: Mapping[str, str]) -> dict[str, list[str]]:
+    """Entities whose chosen value no file has, with the values that the files have."""
+    paths, unused = list(paths), {}
+    for key, value in choose.items():
         if key not in (*DIFFERENT, *ALSO):
             raise ValueError(NO_CHOICE.format(given=key, known=", ".join((*DIFFERENT, *ALSO))))
-        values = {_entity(path, key) for path in all_paths}
-        if not any(_same(given, value) for given in values):
+        values = {_entity(path, key) for path in paths}
+        if not any(_same(other, value) for other in values):
             unused[key] = sorted(filter(None, values))
-    wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
-    return _one_each(root, layout, {key: _chosen(paths, wanted) for key, paths in found.items()}, unused)
+    return unused
 
 
 def _one_each(
-    root: Path, layout: str, found: Mapping[tuple[str, str], list[Path]], unused: dict[str, list[str]]
+    root: Path, layout: str, by_session: Mapping[tuple[str, str], list[Path]], unused: dict[str, list[str]]
 ) -> Scans:
+    """One file of each session; a session whose files differ in more than smoothing or cropping is a problem."""
     rows, problems = [], []
-    found = {key: paths for key, paths in found.items() if paths}
-    for (subject, session), paths in found.items():
+    by_session = {key: paths for key, paths in by_session.items() if paths}
+    for (subject, session), paths in by_session.items():
         clash = _clash(paths)
         if clash:
             names = ", ".join(path.name for path in paths)
@@ -181,9 +196,9 @@ def _one_each(
             continue
         plainest = min(paths, key=lambda path: (len(entities(path)), path.name))
         rows.append({"participant_id": subject, "session_id": session, "path": plainest})
-    known = {subject for subject, _ in found}
+    with_files = {subject for subject, _ in by_session}
     for folder in _subject_folders(root, layout):
-        if folder.name not in known:
+        if folder.name not in with_files:
             problems.append(Problem(folder.name, str(folder), NO_SESSION.format(layout=layout)))
     return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems, unused)
 
@@ -201,18 +216,18 @@ def _entity(path: Path, key: str) -> str:
 
 
 def _chosen(paths: list[Path], choose: Mapping[str, str]) -> list[Path]:
-    """The files of a session that have the wanted entities, as far as any of them has such an entity."""
+    """The files of a session with the chosen values; an entity that no file of the session has is ignored."""
     for key, value in choose.items():
         if any(_entity(path, key) for path in paths):
             paths = [path for path in paths if _same(_entity(path, key), value)]
     return paths
 
 
-def _same(given: str, wanted: str) -> bool:
-    """Whether values are the same; numbers may have leading zeros."""
-    return given == wanted or (given.isdigit() and wanted.isdigit() and int(given) == int(wanted))
+def _same(value: str, wanted: str) -> bool:
+    """Whether two values are equal; numbers may have leading zeros."""
+    return value == wanted or (value.isdigit() and wanted.isdigit() and int(value) == int(wanted))
 
 
 def _clash(paths: list[Path]) -> str | None:
-    """An entity in which files differ that are not the same map."""
+    """An entity in which the files differ, so that they are different maps; None if there is none."""
     return next((key for key in DIFFERENT if len({_entity(path, key) for path in paths}) > 1), None)

@@ -1,9 +1,9 @@
-"""Cohorts of brain images from a user's folders: ADNI as Clinica or fMRIPrep left it, or a table of paths.
+"""Cohorts of brain images from a user's folders: results of Clinica or fMRIPrep, such as ADNI, or a table of paths.
 
     scans of each modality  ->  joined on participant and time  ->  diagnosis and covariates  ->  Modalities, lazily
 
-The data of ADNI themselves are access restricted (adni.loni.usc.edu); nothing is downloaded here. What is wrong with
-one file or one subject is collected in `Cohort.problems`, and the cohort goes on without it.
+Access to the data of ADNI is restricted (adni.loni.usc.edu), and nothing is downloaded here. Problems of single files
+and participants are collected in `Cohort.problems`, and the cohort is read without these files and participants.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.visits import nearest, visit_of
 from deepjive.imaging.volumes import VolumeRows, on_grid
+from deepjive.progress import Progress, silent
 
 MISSING_WORDS = ["n/a", "N/A", "NA", "nan", "NaN", ""]
 
@@ -52,17 +53,17 @@ KNOWN = ("participant_id", "session_id", "diagnosis", "age", "sex")
 
 @dataclass(frozen=True)
 class Cohort:
-    """Scans of participants, joined.
+    """Joined scans of participants.
 
     Attributes
     ----------
     table : DataFrame
-        A row for each sample: `participant_id`, `session_id`, a column of paths for each modality (None where it is
-        missing), and what is known of the participant: diagnosis, age, sex and all other columns, missing as NaN.
+        A row for each sample: `participant_id`, `session_id`, a column of paths for each modality (None where the scan
+        is missing), and diagnosis, age, sex and all other columns, with NaN for missing values.
     names : tuple of str
-        The modalities.
+        Names of the modalities.
     problems : list of Problem
-        Files and subjects that were left out, and why; reading the volumes adds to it.
+        Files and participants that were left out, with reasons; reading the volumes adds to it.
     """
 
     table: pd.DataFrame
@@ -79,7 +80,7 @@ class Cohort:
 
     @property
     def groups(self) -> NDArray[np.str_]:
-        """The participant of each sample, for splits: sessions of a participant must not be torn apart."""
+        """The participant of each sample; splits must keep all sessions of a participant together."""
         return self.table["participant_id"].to_numpy(dtype=str)
 
     def where(self, rows: Any) -> Cohort:
@@ -103,23 +104,27 @@ class Cohort:
         return self.where(np.flatnonzero(self.table["diagnosis"].isin(diagnoses)))
 
     def folds(self, n_splits: int = 5, random_state: int = 0) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Rows to learn from and rows to test on, by participant, with diagnoses in equal parts where known."""
+        """Training and test rows of each fold, split by participant and stratified by diagnosis where it is known."""
         from sklearn.model_selection import StratifiedGroupKFold
 
         labels = self.table["diagnosis"].fillna("unknown") if "diagnosis" in self.table else np.zeros(len(self))
         folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
         return folds.split(np.zeros(len(self)), labels, self.groups)
 
-    def read(self, voxel: float = 3.0, store: str | Path | None = None) -> tuple[Cohort, Modalities]:
-        """Check every volume once and give those that can be used, resampled to the standard grid and masked.
+    def read(
+        self, voxel: float = 3.0, store: str | Path | None = None, *, progress: Progress = silent
+    ) -> tuple[Cohort, Modalities]:
+        """Check every volume, and return the readable volumes, resampled to the standard grid and masked.
 
         Parameters
         ----------
-        voxel : float
+        voxel : float, default=3.0
             Edge of a voxel of the standard grid in mm.
         store : path, optional
-            Folder for the resampled volumes, in half precision and memory-mapped, so that training reads each of
-            them quickly. Without it they are resampled from their files whenever they are asked for.
+            Folder in which the resampled volumes are stored in half precision, so that training reads them quickly.
+            Without it, volumes are resampled from their files whenever they are read.
+        progress : callable, default=silent
+            ``progress(done, total, message)``, called before the volumes of each sample.
 
         Returns
         -------
@@ -134,34 +139,42 @@ class Cohort:
             If nothing can be read.
         """
         grid, mask = mni_grid(voxel), template("brain", voxel) > 0
+        stored = {name: _store(store, name, len(self), grid) for name in self.names}
+        table, problems = self._checked(stored, grid, mask, progress)
+        is_readable = [any(_is_path(value) for value in row) for row in table[list(self.names)].to_numpy()]
+        rows = np.flatnonzero(is_readable)
+        problems += [Problem(self.samples[row], "", WITHOUT_IMAGE) for row in np.setdiff1d(np.arange(len(table)), rows)]
+        if not len(rows):
+            raise ValueError(NOTHING_LEFT.format(problems="; ".join(map(str, problems[:5]))))
+        cohort = Cohort(table, self.names, problems).where(rows)
+        return cohort, cohort._modalities(stored, rows, grid, mask)
+
+    def _checked(
+        self, stored: Mapping[str, Any], grid: Grid, mask: NDArray[np.bool_], progress: Progress
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """Read and store every volume; returns the table without unreadable volumes, and the problems."""
         table, problems = self.table.copy(), list(self.problems)
-        stored = {name: _store(store, name, len(table), grid) for name in self.names}
         for row, sample in enumerate(self.samples):
+            progress(row, len(self), f"Reading {sample}")
             for name in self.names:
                 path = table.at[row, name]
-                if not _given(path):
+                if not _is_path(path):
                     continue
                 try:
                     volume = on_grid(str(path), grid, mask)
                     if stored[name] is not None:
-                        stored[name][row] = _halved(volume)
+                        stored[name][row] = _in_half_precision(volume)
                 except (ValueError, OSError) as error:
                     problems.append(Problem(sample, str(path), str(error)))
                     table.at[row, name] = None
-        kept = np.flatnonzero([any(_given(value) for value in row) for row in table[list(self.names)].to_numpy()])
-        lost = np.setdiff1d(np.arange(len(table)), kept)
-        problems += [Problem(self.samples[row], "", WITHOUT_IMAGE) for row in lost]
-        if not len(kept):
-            raise ValueError(NOTHING_LEFT.format(problems="; ".join(map(str, problems[:5]))))
-        cohort = Cohort(table, self.names, problems).where(kept)
-        return cohort, cohort._modalities(stored, kept, grid, mask)
+        return table, problems
 
     def _modalities(
         self, stored: Mapping[str, Any], rows: NDArray[np.intp], grid: Grid, mask: NDArray[np.bool_]
     ) -> Modalities:
         from deepjive.data.readers.lazy import LazyRows
 
-        paths = {name: [path if _given(path) else None for path in self.table[name]] for name in self.names}
+        paths = {name: [path if _is_path(path) else None for path in self.table[name]] for name in self.names}
         arrays: dict[str, Any] = {
             name: VolumeRows(paths[name], grid, mask) if stored[name] is None else LazyRows(stored[name], rows)
             for name in self.names
@@ -177,21 +190,22 @@ def read_cohort(
     choose: Mapping[str, str] | None = None,
     max_months: float = 12.0,
 ) -> Cohort:
-    """Join the scans of several pipelines.
+    """Find the scans of several modalities, and join the scans of each participant.
 
     Parameters
     ----------
     sources : mapping of str to (layout, folder)
-        For each modality what its folder holds, one of ``deepjive.imaging.bids.LAYOUTS``. The last modality is the
-        anchor: each of its scans is a sample, joined with the scan of the others of the same participant that is
-        nearest in time. So PET comes after MRI: ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
+        For each modality the layout of its folder, a key of ``deepjive.imaging.bids.LAYOUTS``, and the folder. The last
+        modality is the anchor: each of its scans is a sample, and it is joined with the scan of each other modality
+        that is nearest in time. Therefore PET comes after MRI:
+        ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
     clinical : path, optional
         A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``.
     choose : mapping of str to str, optional
-        Entities that names must have where a session has files with them, such as
+        Entities that file names must have if any file of the session has them, such as
         ``{"trc": "18FAV45", "suvr": "pons"}``.
-    max_months : float
-        Scans further apart than this are not joined. Those of one session are, whatever is known of its time.
+    max_months : float, default=12.0
+        Scans further apart in time are not joined. Scans of one session are always joined.
 
     Returns
     -------
@@ -200,7 +214,7 @@ def read_cohort(
     Raises
     ------
     ValueError
-        For a layout that is not known, or entities that no file can be chosen by.
+        If a layout or an entity is not known, or if no file has a chosen value.
 
     Examples
     --------
@@ -208,45 +222,54 @@ def read_cohort(
     ... # doctest: +SKIP
     >>> cohort, data = cohort.complete().diagnosed("CN", "AD").read(voxel=3)  # doctest: +SKIP
     """
-    problems: list[Problem] = []
-    tables = {}
-    unused = []
-    for name, (layout, folder) in sources.items():
-        scans = find_scans(folder, layout, choose)
-        unused.append(scans.unused)
-        tables[name] = scans.table
-        problems += scans.problems
-    for key in set.intersection(*map(set, unused)):
-        values = sorted({value for one in unused for value in one[key]})
-        raise ValueError(NO_SUCH_VALUE.format(key=key, value=(choose or {})[key], values=", ".join(values) or "none"))
+    scans = {name: find_scans(folder, layout, choose) for name, (layout, folder) in sources.items()}
+    _check_choice([found.unused for found in scans.values()], choose or {})
+    problems = [problem for found in scans.values() for problem in found.problems]
     sessions, participants = _clinical(clinical, problems)
-    known = {
-        (row["participant_id"], row["session_id"]): {str(key): value for key, value in row.items()}
-        for row in sessions.to_dict(orient="records")
-    }
-    for table in tables.values():
-        pairs = zip(table["participant_id"], table["session_id"], strict=True)
-        table["visit"] = [visit_of(session, known.get((participant, session), {})) for participant, session in pairs]
-    table = _joined(tables, max_months, problems)
-    table = _described(table, sessions, participants)
+    tables = {name: _with_visits(found.table, sessions) for name, found in scans.items()}
+    table = _described(_joined(tables, max_months, problems), sessions, participants)
     return Cohort(table, tuple(sources), problems)
 
 
+def _check_choice(unused: Sequence[Mapping[str, list[str]]], choose: Mapping[str, str]) -> None:
+    """Fail for a chosen value that no file of any modality has."""
+    for key in set.intersection(*map(set, unused)):
+        values = sorted({value for values_by_key in unused for value in values_by_key[key]})
+        raise ValueError(NO_SUCH_VALUE.format(key=key, value=choose[key], values=", ".join(values) or "none"))
+
+
+def _with_visits(table: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
+    """The table of scans with the visit of each scan."""
+    described = {
+        (row["participant_id"], row["session_id"]): {str(key): value for key, value in row.items()}
+        for row in sessions.to_dict(orient="records")
+    }
+    keys = zip(table["participant_id"], table["session_id"], strict=True)
+    table = table.copy()
+    table["visit"] = [visit_of(key[1], described.get(key, {})) for key in keys]
+    return table
+
+
 def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -> Cohort:
-    """Read a table of paths.
+    """Read a cohort from a table of paths.
 
     Parameters
     ----------
     path : path
-        A ``.csv`` or ``.tsv`` file with a row for each sample: `participant_id`, if wanted `session_id`, `diagnosis`,
-        `age`, `sex`, and columns of NIfTI paths, from its own folder, one for each modality. Empty cells and ``n/a``
-        are missing.
+        A ``.csv`` or ``.tsv`` file with a row for each sample. Its columns are `participant_id`, optionally
+        `session_id`, `diagnosis`, `age`, `sex` and others, and for each modality a column of NIfTI paths, relative to
+        the folder of the table. Empty cells and ``n/a`` are missing values.
     clinical : path, optional
-        A BIDS folder that says what the table does not, as of `read_cohort`.
+        A BIDS folder with values that the table does not have; see `read_cohort`.
 
     Returns
     -------
     Cohort
+
+    Raises
+    ------
+    ValueError
+        If the table has no `participant_id`, or no column of images.
     """
     path = Path(path)
     table = _table(path)
@@ -273,7 +296,7 @@ def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -
 
 
 def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is known of sessions and of participants."""
+    """The tables of sessions and of participants; empty where there are none."""
     sessions, participants = (
         pd.DataFrame(columns=["participant_id", "session_id"]),
         pd.DataFrame(columns=["participant_id"]),
@@ -282,8 +305,8 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
         return sessions, participants
     folder = Path(folder)
     if (folder / "participants.tsv").is_file():
-        given = _keyed(folder / "participants.tsv", "participant_id", "", problems)
-        participants = participants if given is None else given
+        table = _keyed(folder / "participants.tsv", "participant_id", "", problems)
+        participants = participants if table is None else table
     pieces = []
     for path in sorted(folder.glob("sub-*/sub-*_sessions.tsv")):
         piece = _keyed(path, "session_id", path.parent.name, problems)
@@ -294,7 +317,7 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
 
 
 def _keyed(path: Path, key: str, subject: str, problems: list[Problem]) -> pd.DataFrame | None:
-    """A table with a row for each value of a key; without that column it is a problem."""
+    """A table with one row for each value of a key; a table without the key is a problem."""
     table = _table(path)
     if key not in table:
         problems.append(Problem(subject, str(path), NO_TABLE.format(path=path.name, column=key, columns=list(table))))
@@ -325,18 +348,18 @@ def _joined(tables: Mapping[str, pd.DataFrame], max_months: float, problems: lis
 
 def _nearest(row: Mapping[Any, Any], scans: pd.DataFrame, max_months: float) -> tuple[Path | None, str]:
     """The scan nearest in time, or None and why."""
-    own = scans[scans["participant_id"] == row["participant_id"]]
-    if not len(own):
+    candidates = scans[scans["participant_id"] == row["participant_id"]]
+    if not len(candidates):
         return None, NOT_IN_TIME
-    found = nearest(row["visit"], list(own["visit"]))
-    if found is None:
+    nearest_scan = nearest(row["visit"], list(candidates["visit"]))
+    if nearest_scan is None:
         return None, NO_TIME
-    place, months = found
-    return (own["path"].iloc[place], "") if months <= max_months else (None, NOT_IN_TIME)
+    place, months = nearest_scan
+    return (candidates["path"].iloc[place], "") if months <= max_months else (None, NOT_IN_TIME)
 
 
 def _described(table: pd.DataFrame, sessions: pd.DataFrame, participants: pd.DataFrame) -> pd.DataFrame:
-    """Diagnosis and covariates: of the table itself, else of the session, else of the participant."""
+    """The table with diagnosis and covariates: its own values, else those of the session, else of the participant."""
     for known, keys in ((sessions, ["participant_id", "session_id"]), (participants, ["participant_id"])):
         table = table.merge(known, on=keys, how="left", suffixes=("", MORE))
         for column in [str(column) for column in table if str(column).endswith(MORE)]:
@@ -369,11 +392,11 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _holds_images(column: pd.Series) -> bool:
-    given = [value for value in column if isinstance(value, str)]
-    return bool(given) and all(value.lower().endswith((".nii", ".nii.gz")) for value in given)
+    texts = [value for value in column if isinstance(value, str)]
+    return bool(texts) and all(text.lower().endswith((".nii", ".nii.gz")) for text in texts)
 
 
-def _given(path: Any) -> bool:
+def _is_path(path: Any) -> bool:
     return isinstance(path, (str, Path))
 
 
@@ -385,7 +408,7 @@ def _store(folder: str | Path | None, name: str, n: int, grid: Grid) -> Any:
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(n, *grid.shape))
 
 
-def _halved(volume: NDArray) -> NDArray[np.float16]:
+def _in_half_precision(volume: NDArray) -> NDArray[np.float16]:
     largest, limit = float(np.abs(volume).max()), float(np.finfo(np.float16).max)
     if largest > limit:
         raise ValueError(NO_RATIO.format(largest=largest, limit=limit))

@@ -1,4 +1,4 @@
-"""A little of what benchmarks/fuzz.py does at length: damaged files are read or refused, and nothing else."""
+"""A short version of tests/stress/fuzz.py: damaged files are read or refused, and nothing else happens."""
 
 import contextlib
 import hashlib

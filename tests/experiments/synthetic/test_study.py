@@ -142,5 +142,5 @@ def test_an_example_has_every_identity_beside_ajive(monkeypatch: pytest.MonkeyPa
     ] + [Cell("recovery", "nonlinear, AJIVE, best rank in hindsight", 0, small, {**LINEAR, "hindsight": True})]
     monkeypatch.setattr(synthetic_study, "plan", lambda parts, quick: cells)
     drawn = synthetic_study.example()
-    assert set(drawn.found["joint"]) == {*IDENTITIES, "AJIVE"}
-    assert all(part.shape == drawn.truth["joint"].shape for part in drawn.found["joint"].values())
+    assert set(drawn.recovered["joint"]) == {*IDENTITIES, "AJIVE"}
+    assert all(part.shape == drawn.truth["joint"].shape for part in drawn.recovered["joint"].values())

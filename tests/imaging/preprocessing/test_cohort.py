@@ -28,7 +28,7 @@ def test_one_that_fails_and_one_that_crashes_stop_no_other(cohort, tmp_path):
     subjects = cohort(a=1000.0, b=FAILS, c=CRASHES, d=900.0)
     seen = []
     outcomes = preprocess_cohort(
-        [*subjects, subjects[0]], TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_progress=seen.append
+        [*subjects, subjects[0]], TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_subject=seen.append
     )
     assert [outcome.subject.name for outcome in outcomes] == [f"sub-{name}_ses-M00" for name in "abcd"]
     assert [outcome.done for outcome in outcomes] == [["anat", "pet"], [], [], ["anat", "pet"]]
@@ -38,7 +38,7 @@ def test_one_that_fails_and_one_that_crashes_stop_no_other(cohort, tmp_path):
     assert reasons[2].startswith("its process ended with signal SIGKILL")
     assert reasons[3] == ""
     assert outcomes[2].problems[0].file == str(subjects[2].t1)
-    words = [now.words for now in seen if now.subject.name == "sub-d_ses-M00" and now.outcome is None]
+    words = [now.message for now in seen if now.subject.name == "sub-d_ses-M00" and now.outcome is None]
     assert words[:2] == ["check T1", "segment"]
     again = preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out")
     assert [outcome.skipped for outcome in again] == [["anat", "pet"], [], [], ["anat", "pet"]]
@@ -53,7 +53,7 @@ def test_an_interrupt_leaves_no_process_behind_and_what_was_done_is_kept(cohort,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_progress=interrupt)
+        preprocess_cohort(subjects, TinyEngine(), SETTINGS, tmp_path / "out", jobs=2, on_subject=interrupt)
     assert not multiprocessing.active_children()
     sidecars = list((tmp_path / "out").rglob("*modulated_probseg.json"))
     assert all(json.loads(path.read_text())["Key"] for path in sidecars)

@@ -34,7 +34,9 @@ def start(tmp_path):
 
 def test_each_step_gets_what_those_before_it_made(start, tmp_path):
     seen = []
-    done = run_protocol(Counted().steps(), start, tmp_path / "w", "k", lambda *now: seen.append(now))
+    done = run_protocol(
+        Counted().steps(), start, tmp_path / "w", "k", progress=lambda done, total, name: seen.append((done, name))
+    )
     assert done.files["text"].read_text() == "-abc"
     assert done.facts == {"a": 1, "b": 2, "c": 3}
     assert seen == [(0, "Say a"), (1, "Say b"), (2, "Say c")]

@@ -42,7 +42,7 @@ def run(subject, tmp_path):
 
 def test_maps_are_on_the_grid_within_the_brain_and_ratios_are_to_the_reference(run, tmp_path):
     seen = []
-    outcome = run(on_step=lambda *now: seen.append(now))
+    outcome = run(progress=lambda *now: seen.append(now))
     assert (outcome.done, outcome.skipped, outcome.problems) == (["anat", "pet"], [], [])
     grey, affine = load_scan(tmp_path / "out" / f"{MRI}.nii.gz")
     inside = template("brain", VOXEL) > 0

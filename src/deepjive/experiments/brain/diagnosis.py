@@ -1,4 +1,4 @@
-"""How well a diagnosis is told from scores: a support vector machine in nested cross-validation by participant."""
+"""Classification of a diagnosis from scores: a support vector machine in nested cross-validation by participant."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deepjive.data.groups import orders_of
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 FOLDS = 5
 N_BOOTSTRAP = 1000
-DEALS = 10
+N_PERMUTATIONS = 10
 FEW_DRAWS = 50
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure with its interval."""
+class Estimate:
+    """An estimate with the limits of its interval."""
 
     value: float
     low: float
@@ -39,98 +39,110 @@ def nested_classification(
     positive: str,
     *,
     random_state: int = 0,
-) -> dict[str, Figure]:
-    """Tell two labels apart from scores, each participant by a machine that has not seen it.
+) -> dict[str, Estimate]:
+    """Classify two labels from scores; each participant is classified by a machine trained on other participants.
 
-    Outer folds by participant give the decision for every sample; within each, folds by participant choose the
-    machine's C. The scores must come from a model fitted to other participants, or that fit is in the figures.
+    Outer folds by participant give the decision value of each sample. Inner folds by participant choose C of the
+    machine. The scores must come from a model fitted to other participants; otherwise the measures are biased.
 
     Parameters
     ----------
     scores : array, shape (n_samples, n_scores)
         Scores.
     labels : array, shape (n_samples,)
-        Two labels.
+        Labels with two values.
     groups : array, shape (n_samples,)
         The participant of each sample.
     positive : str
-        The label that precision, recall and F1 are of.
-    random_state : int
+        The positive label for precision, recall and F1.
+    random_state : int, default=0
         Seed of folds and bootstrap.
 
     Returns
     -------
-    dict of str to Figure
-        ``accuracy``, ``precision``, ``recall``, ``F1``, ``AUC``, with 95% intervals by bootstrap over participants.
+    dict of str to Estimate
+        ``accuracy``, ``precision``, ``recall``, ``F1`` and ``AUC``, with 95% intervals from a bootstrap over
+        participants.
     """
     truth, groups = np.asarray(labels) == positive, np.asarray(groups)
     decision = _decisions(scores, truth, groups, random_state)
     draws = _draws(truth, groups, random_state)
     return {
-        name: Figure(measure(truth, decision), *_interval([measure(truth[rows], decision[rows]) for rows in draws]))
+        name: Estimate(measure(truth, decision), *_interval([measure(truth[rows], decision[rows]) for rows in draws]))
         for name, measure in MEASURES.items()
     }
 
 
 def classification_of_shuffled(
     scores: NDArray, labels: ArrayLike, groups: ArrayLike, positive: str, *, random_state: int = 0
-) -> dict[str, Figure]:
-    """The same with labels dealt at random ten times: mean, lowest and highest; parameters as above.
+) -> dict[str, Estimate]:
+    """Classification measures with permuted labels: mean, lowest and highest value of ten permutations.
 
-    Participants are dealt each other's labels, all at once and in their order, among those with equally many samples;
-    so a deal has as much to tell as the labels have, where they are of participants and not of single samples.
-
-    Raises
-    ------
-    ValueError
-        For groups of another length, or participants that can change places in fewer than 120 orders.
-    """
-    labels, groups = np.asarray(labels), np.asarray(groups)
-    order = orders_of(len(labels), groups, check_random_state(random_state))
-    found: dict[str, list[float]] = {name: [] for name in MEASURES}
-    for deal in range(DEALS):
-        truth = labels[order()] == positive
-        decision = _decisions(scores, truth, groups, deal)
-        for name, measure in MEASURES.items():
-            found[name].append(measure(truth, decision))
-    return {name: Figure(float(np.mean(values)), min(values), max(values)) for name, values in found.items()}
-
-
-def accuracy_of_few(
-    scores: NDArray, labels: ArrayLike, groups: ArrayLike, positive: str, *, n_labelled: int = 20, random_state: int = 0
-) -> Figure:
-    """Accuracy where only a few participants are labelled: the fewer they are, the more do scores too many cost.
-
-    Draws half of them with each label, fifty times; a linear machine with C = 1 learns from these and is tested on all
-    others.
+    The labels of whole participants are permuted among participants with the same number of samples, and the order of
+    a participant's labels is kept. Permuted labels therefore depend on the participant as much as the true labels.
 
     Parameters
     ----------
     scores, labels, groups, positive, random_state
-        As of `nested_classification`; a participant's label is that of its first sample.
-    n_labelled : int
-        Participants to learn from; half of them, if there are fewer than twice as many of a label.
+        See `nested_classification`.
 
     Returns
     -------
-    Figure
+    dict of str to Estimate
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length, or if there are fewer than 120 permutations of the participants.
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    order = orders_of(len(labels), groups, check_random_state(random_state))
+    permuted_measures: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for permutation in range(N_PERMUTATIONS):
+        truth = labels[order()] == positive
+        decision = _decisions(scores, truth, groups, permutation)
+        for name, measure in MEASURES.items():
+            permuted_measures[name].append(measure(truth, decision))
+    return {
+        name: Estimate(float(np.mean(values)), min(values), max(values)) for name, values in permuted_measures.items()
+    }
+
+
+def accuracy_of_few(
+    scores: NDArray, labels: ArrayLike, groups: ArrayLike, positive: str, *, n_labelled: int = 20, random_state: int = 0
+) -> Estimate:
+    """Accuracy of a classifier trained on a few labelled participants; superfluous scores then reduce accuracy most.
+
+    Fifty times, the same number of participants is drawn of each label. A linear machine with C = 1 is trained on
+    these participants and tested on all others.
+
+    Parameters
+    ----------
+    scores, labels, groups, positive, random_state
+        See `nested_classification`; the label of a participant is that of its first sample.
+    n_labelled : int, default=20
+        Number of participants to train on. Of each label, at most half of the participants are drawn.
+
+    Returns
+    -------
+    Estimate
         Mean over the draws, and the 2.5th and 97.5th percentile.
     """
     truth, groups = np.asarray(labels) == positive, np.asarray(groups)
     rng = check_random_state(random_state)
     participants, first = np.unique(groups, return_index=True)
-    sides = [participants[truth[first] == side] for side in (False, True)]
-    each = max(1, min(n_labelled // 2, min(len(side) for side in sides) // 2))
-    found = []
+    by_label = [participants[truth[first] == label] for label in (False, True)]
+    n_each = max(1, min(n_labelled // 2, min(map(len, by_label)) // 2))
+    accuracies = []
     for _ in range(FEW_DRAWS):
-        seen = np.isin(groups, np.concatenate([rng.permutation(side)[:each] for side in sides]))
-        machine = _machine().fit(scores[seen], truth[seen])
-        found.append(float(machine.score(scores[~seen], truth[~seen])))
-    return Figure(float(np.mean(found)), *_interval(found))
+        labelled = np.isin(groups, np.concatenate([rng.permutation(members)[:n_each] for members in by_label]))
+        machine = _machine().fit(scores[labelled], truth[labelled])
+        accuracies.append(float(machine.score(scores[~labelled], truth[~labelled])))
+    return Estimate(float(np.mean(accuracies)), *_interval(accuracies))
 
 
 def _decisions(scores: NDArray, truth: NDArray, groups: NDArray, random_state: int) -> NDArray:
-    """The decision for every sample, of a machine that has not seen its participant."""
+    """The decision value of each sample by a machine that was trained on other participants."""
     from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 
     decision = np.zeros(len(truth))
@@ -144,7 +156,7 @@ def _decisions(scores: NDArray, truth: NDArray, groups: NDArray, random_state: i
 
 
 def _machine() -> Any:
-    """A linear support vector machine on standardized scores, with C = 1."""
+    """Linear support vector machine on standardized scores, with C = 1."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -153,7 +165,7 @@ def _machine() -> Any:
 
 
 def _draws(truth: NDArray, groups: NDArray, random_state: int) -> list[NDArray[np.intp]]:
-    """Rows of participants drawn with replacement, leaving out draws with one label only."""
+    """Rows of participants drawn with replacement, without the draws that have one label only."""
     rng = check_random_state(random_state)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     drawn = [
@@ -163,7 +175,7 @@ def _draws(truth: NDArray, groups: NDArray, random_state: int) -> list[NDArray[n
 
 
 def _auc(truth: NDArray, decision: NDArray) -> float:
-    """How often a positive sample has the larger decision than a negative one, ties counting half (Mann-Whitney)."""
+    """Probability that a positive sample has a larger decision value than a negative one; ties count half."""
     ranks, positive = rankdata(decision), int(truth.sum())
     return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * (len(truth) - positive)))
 
@@ -174,8 +186,8 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
 
 def _f1(truth: NDArray, decision: NDArray) -> float:
-    called = decision > 0
-    return 2.0 * float((truth & called).sum()) / float(truth.sum() + called.sum())
+    predicted = decision > 0
+    return 2.0 * float((truth & predicted).sum()) / float(truth.sum() + predicted.sum())
 
 
 MEASURES: dict[str, Callable[[NDArray, NDArray], float]] = {

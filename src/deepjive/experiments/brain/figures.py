@@ -1,4 +1,4 @@
-"""Brain maps drawn with nilearn: a glass brain and slices over the MNI152 template for every modality."""
+"""Figures of brain maps with nilearn: a glass brain and slices over the MNI152 template for each modality."""
 
 from __future__ import annotations
 
@@ -19,52 +19,57 @@ TITLE: dict[str, Any] = {"color": "black", "bgcolor": "white", "size": 11}
 
 
 def brain_maps(maps: Mapping[str, NDArray], grid: Grid, units: Mapping[str, str], strongest: float = 0.2) -> Figure:
-    """A row for each map: a glass brain from three sides, and slices from below to above.
+    """A figure with a row for each map: a glass brain from three sides, and axial slices from bottom to top.
 
     Parameters
     ----------
     maps : mapping of str to array, shape ``grid.shape``
-        The maps, 0 where there is nothing to show.
+        The maps; voxels with the value 0 are not shown.
     grid : Grid
-        Where the voxels are.
+        Grid of the maps.
     units : mapping of str to str
-        What is beside each colour bar.
-    strongest : float
-        Fraction of the voxels that are not 0 which the glass brain shows.
+        Title of the slices of each map: its unit.
+    strongest : float, default=0.2
+        Fraction of the nonzero voxels that the glass brain shows.
+
+    Returns
+    -------
+    matplotlib Figure
     """
-    nibabel, plotting = optional("nibabel", "Brain maps"), optional("nilearn.plotting", "Brain maps")
     figure = Figure(figsize=(11.0, 2.9 * len(maps)), dpi=110)
     axes = figure.subplots(len(maps), 2, squeeze=False, width_ratios=(1, 1.25))
-    plate = Rectangle((0, 0), 1, 1, transform=figure.transFigure, color="white", zorder=-1)  # nilearn writes in black
-    figure.add_artist(plate)
+    white = Rectangle((0, 0), 1, 1, transform=figure.transFigure, color="white", zorder=-1)  # nilearn writes in black
+    figure.add_artist(white)
     figure.subplots_adjust(left=0.01, right=0.95, top=0.95, bottom=0.03, wspace=0.14, hspace=0.08)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row, (name, values) in zip(axes, maps.items(), strict=True):
-            image = nibabel.Nifti1Image(np.asarray(values, np.float32), grid.affine)
-            size = np.abs(values[values != 0])
-            limit = float(np.quantile(size, 0.995)) if size.size else 1.0
-            seen = float(np.quantile(size, 1 - strongest)) if size.size else None
-            common: dict[str, Any] = {
-                "figure": figure,
-                "cmap": "RdBu_r",
-                "vmax": limit,
-                "vmin": -limit,
-                "colorbar": True,
-            }
-            plotting.plot_glass_brain(image, axes=row[0], threshold=seen, plot_abs=False, **common).title(name, **TITLE)
-            plotting.plot_stat_map(
-                image, axes=row[1], threshold=1e-9, display_mode="z", cut_coords=SLICES, **common
-            ).title(units[name], **TITLE)
+            _plot_map(figure, row, values, grid, (name, units[name]), strongest)
     return figure
 
 
-def masked(effect: NDArray, q_value: NDArray, level: float = 0.05) -> NDArray:
-    """An effect where it is significant, else 0."""
+def significant_effect(effect: NDArray, q_value: NDArray, level: float = 0.05) -> NDArray:
+    """The effect where its q-value is below the level, and 0 elsewhere."""
     return np.where(q_value < level, effect, 0.0)
 
 
-def titles(names: Sequence[str]) -> dict[str, str]:
-    """Units of the usual modalities."""
-    known = {"mri": "grey matter per sd", "pet": "SUVR per sd"}
-    return {name: known.get(name, "per sd") for name in names}
+def units_of(names: Sequence[str]) -> dict[str, str]:
+    """The unit of the map of each modality."""
+    units = {"mri": "grey matter per sd", "pet": "SUVR per sd"}
+    return {name: units.get(name, "per sd") for name in names}
+
+
+def _plot_map(
+    figure: Figure, axes: Sequence[Any], values: NDArray, grid: Grid, titles: tuple[str, str], strongest: float
+) -> None:
+    """Plot one map as a glass brain and as slices, with a title each."""
+    nibabel, plotting = optional("nibabel", "Brain maps"), optional("nilearn.plotting", "Brain maps")
+    image = nibabel.Nifti1Image(np.asarray(values, np.float32), grid.affine)
+    size = np.abs(values[values != 0])
+    limit = float(np.quantile(size, 0.995)) if size.size else 1.0
+    threshold = float(np.quantile(size, 1 - strongest)) if size.size else None
+    common: dict[str, Any] = {"figure": figure, "cmap": "RdBu_r", "vmax": limit, "vmin": -limit, "colorbar": True}
+    glass = plotting.plot_glass_brain(image, axes=axes[0], threshold=threshold, plot_abs=False, **common)
+    glass.title(titles[0], **TITLE)
+    slices = plotting.plot_stat_map(image, axes=axes[1], threshold=1e-9, display_mode="z", cut_coords=SLICES, **common)
+    slices.title(titles[1], **TITLE)

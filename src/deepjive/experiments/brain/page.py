@@ -1,4 +1,4 @@
-"""The tables, maps and page of `deepjive reproduce adni`."""
+"""The tables, maps and report page of `deepjive reproduce adni`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepjive.evaluation.map_bootstrap import BootstrapMaps
-from deepjive.experiments.brain.figures import brain_maps, masked, titles
+from deepjive.experiments.brain.figures import brain_maps, significant_effect, units_of
 from deepjive.experiments.brain.study import FEW, BrainStudy
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.volumes import save_volume
@@ -21,174 +21,228 @@ from deepjive.report.study import Section, write_study
 from deepjive.report.tables import csv_text
 from deepjive.report.viewer import viewer
 
-TITLE = "MRI and PET: what varies together, what varies alone"
+TITLE = "MRI and PET: joint and individual variation"
 LEAD = (
-    "{n} participants, {voxel:g} mm; a third of them, never seen in fitting, are in every figure. One fit of each "
-    "method (seed {seed}), ranks {joint} joint and {own} individual, at most {epochs} epochs a phase."
+    "{n} participants, voxels of {voxel:g} mm. All measures are of a third of the participants, which no model was "
+    "fitted to. Each method was fitted once (seed {seed}), with {joint} joint and {own} individual scores and at most "
+    "{epochs} epochs per phase."
 )
-CLASSIFIED = (
-    "A linear support vector machine tells AD from CN by the scores of held-out participants, in nested "
-    "cross-validation by participant; 95% intervals by bootstrap over participants. With labels dealt at random, ten "
-    "times (mean, lowest, highest), it should guess. The last column is of machines that learned from 20 "
-    "participants alone (half of them, if they are fewer than 40), over fifty draws of these."
+CLASSIFICATION = (
+    "A linear support vector machine classifies AD and CN from the scores of held-out participants, in nested "
+    "cross-validation by participant. Intervals are 95% intervals from a bootstrap over participants. The last row is "
+    "the accuracy with permuted labels (mean, lowest and highest of ten permutations), which should be that of "
+    "guessing. The last column is the accuracy of machines trained on 20 participants only, over fifty draws; with "
+    "fewer than 40 participants, half of them are drawn."
 )
-RECOVERED = (
-    "R2 of the recovered parts against the true ones of the phantom (1 is perfect, below 0 worse than the mean), and "
-    "the share of the variance of held-out participants that each part explains."
+RECOVERY = (
+    "R2 of the recovered parts against the true parts of the phantom: 1 is perfect, and below 0 is worse than the "
+    "mean. Shares are fractions of the variance of held-out participants that each part explains."
 )
-PROBED = (
-    "R2 of a linear regression of each factor of the phantom on the scores. Stage and asymmetry are joint; age and "
-    "size belong to MRI alone; white, scale and resolution to PET alone. Asymmetry shows only as far as there is "
-    "disease."
+PROBES = (
+    "R2 of a linear regression of each factor of the phantom on the scores. Stage and asymmetry are joint factors. Age "
+    "and size affect MRI only; white, scale and resolution affect PET only. Asymmetry is visible only in diseased "
+    "participants."
 )
-PAIRED = (
-    "Share of the variance of held-out participants that is predicted from the other modality, and how often random "
-    "pairing does as well. A model of shuffled modalities should predict nothing."
+PREDICTION = (
+    "Share of the variance of held-out participants that is predicted from the other modality, and the p-value of a "
+    "test that permutes participants. A model of shuffled modalities should predict nothing."
 )
-MAPPED = (
-    "What one standard deviation of joint score {number} does, in the direction of AD, where it is significant at a "
-    "false-discovery rate of 5%: the score of held-out participants, made from the other modality alone, against every "
-    "voxel, by permutation."
+COVARIATION = (
+    "The effect of one standard deviation of joint score {number}, in the direction of AD, where it is significant at "
+    "a false-discovery rate of 5%. The score of held-out participants is computed from the other modality alone and "
+    "tested against each voxel by permutation."
 )
-DRAWN = (
-    "Blue is less, red is more. Left the strongest fifth of the brain's voxels, seen through from three sides; right "
-    "slices of all that is significant. The maps are in the folder maps, as NIfTI."
+MAPS = (
+    "Blue is a decrease and red an increase. Left: the strongest fifth of the brain's voxels on a glass brain, from "
+    "three sides. Right: slices of all significant voxels. The maps are in the folder maps, as NIfTI."
 )
 REGIONS = (
-    "Mean effect of one standard deviation within 10 mm of a region's centre, and the share of significant voxels."
+    "Mean effect of one standard deviation within 10 mm of the centre of each region, and the share of significant "
+    "voxels."
 )
-REFITTED = (
-    "The model was fitted again to {n} draws of participants with replacement, and each refit's joint score that is"
-    " most like this one was mapped. Shown is what is significant at a false-discovery rate of 5% in participants "
-    "that were not drawn, by the score made from the other modality: unlike above, this carries the uncertainty of "
-    "the fit."
+REFITS = (
+    "The model was fitted again to {n} bootstrap draws of the participants, and the joint score of each refit that is "
+    "most similar to this score was mapped. The map shows the effect that is significant at a false-discovery rate of "
+    "5% in participants that were not drawn, with the score computed from the other modality. In contrast to the map "
+    "above, it includes the uncertainty of the fit."
 )
-MATCHED = (
-    "Share of the brain's voxels that are significant by pairing at random, over refits, and in both, and the "
-    "median of effect over standard error. Scores of refits correlate with this one by {mean:.2f} on average, "
-    "{least:.2f} at least; far below 1, the maps are of no score in particular."
+REFIT_VOXELS = (
+    "Share of the brain's voxels that are significant by random pairing, over refits, and in both, and the median "
+    "ratio of effect to standard error. The scores of refits have a mean correlation of {mean:.2f} with this score, "
+    "and at least {least:.2f}. If the correlation is far below 1, the refits do not agree on one score."
 )
 INTERVALS = (
-    "Mean effect of one standard deviation within 10 mm of a region's centre, among the participants fitted, and "
-    "its 90% interval over refits."
+    "Mean effect of one standard deviation within 10 mm of the centre of each region, among the fitted participants, "
+    "and its 90% interval over refits."
 )
-LOOKED = "Click or drag in a slice to move the others; blue is less, red is more. Grey where it is not significant."
+VIEWER = (
+    "Click or drag in a slice to move the other slices. Blue is a decrease and red an increase; grey is not "
+    "significant."
+)
 LEVEL = 0.05
 
 
 def write_brain_page(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) -> tuple[Path, list[Table]]:
-    """Write maps as NIfTI, tables and the page; returns the page and the tables of evidence."""
+    """Write the maps as NIfTI files, the tables as CSV files, and the report page.
+
+    Parameters
+    ----------
+    out : Path
+        The folder to write.
+    study : BrainStudy
+        Results of `brain_study`.
+    voxel : float
+        Edge of a voxel in mm.
+    lead : str
+        The first sentences of the page.
+    command : str
+        The command that makes the page again.
+
+    Returns
+    -------
+    page : Path
+        The report.
+    tables : list of Table
+        The tables of the section "Evidence".
+    """
     grid = mni_grid(voxel)
     (out / "tables").mkdir(exist_ok=True)
-    for name, found in study.maps.items():
-        save_volume(out / "maps" / f"{name}_effect.nii.gz", found.effect, grid)
-        save_volume(out / "maps" / f"{name}_q.nii.gz", found.q_value, grid)
-    shown = {name: masked(found.effect, found.q_value) for name, found in study.maps.items()}
-    figure = brain_maps(shown, grid, titles(list(shown)))
+    maps = _save_maps(out / "maps", study, grid)
+    figure = brain_maps(maps, grid, units_of(list(maps)))
     figure.savefig(out / "covariation.png")
-    mapped, evidence = [_regions(study)], _tables(study)
-    parts = [_section("Covariation", MAPPED.format(number=study.component + 1), shown, grid, mapped, figure)]
+    map_tables, evidence = [_region_table(study)], _evidence(study)
+    words = COVARIATION.format(number=study.component + 1)
+    sections = [_section("Covariation", words, maps, grid, map_tables, figure)]
     if study.bootstrap is not None:
-        tables = _refit_tables(study, template("brain", voxel) > 0)
-        again = _save_refits(out / "maps", study.bootstrap, grid)
-        parts.append(_section("Over refits", REFITTED.format(n=len(study.bootstrap.match)), again, grid, tables))
-        mapped = mapped + tables
-    for table in [*evidence, *mapped]:
-        name = "_".join(table.caption.lower().split())
-        write_atomically(out / "tables" / f"{name}.csv", csv_text(table.header, map(_numbers, table.rows)).encode())
-    sections = [*parts, Section("Evidence", "Every figure beside its baselines.", evidence)]
+        refit_tables = _refit_tables(study, study.bootstrap, template("brain", voxel) > 0)
+        refit_maps = _save_refit_maps(out / "maps", study.bootstrap, grid)
+        words = REFITS.format(n=len(study.bootstrap.match))
+        sections.append(_section("Over refits", words, refit_maps, grid, refit_tables))
+        map_tables = map_tables + refit_tables
+    _write_tables(out / "tables", [*evidence, *map_tables])
+    sections.append(Section("Evidence", "All measures, with those of the baselines.", evidence))
     return write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command), evidence
 
 
 def _section(
     heading: str, words: str, maps: dict[str, NDArray], grid: Grid, tables: list[Table], figure: Figure | None = None
 ) -> Section:
-    """A figure for print, and a viewer for each map."""
-    units = titles(list(maps))
-    drawn = figure or brain_maps(maps, grid, units)
-    viewers = [viewer(f"{name}: {units[name]}", values, grid, LOOKED) for name, values in maps.items()]
-    return Section(heading, words, tables, [("Grey matter and amyloid", drawn, DRAWN)], viewers=viewers)
+    """A section with a figure for print, and an interactive viewer for each map."""
+    units = units_of(list(maps))
+    picture = figure or brain_maps(maps, grid, units)
+    viewers = [viewer(f"{name}: {units[name]}", values, grid, VIEWER) for name, values in maps.items()]
+    return Section(heading, words, tables, [("Grey matter and amyloid", picture, MAPS)], viewers=viewers)
 
 
-def _save_refits(folder: Path, bootstrap: BootstrapMaps, grid: Grid) -> dict[str, NDArray]:
-    """Write what the refits say of every voxel; returns what is significant."""
-    shown = {}
+def _save_maps(folder: Path, study: BrainStudy, grid: Grid) -> dict[str, NDArray]:
+    """Write effects and q-values as NIfTI files; returns the significant effects."""
+    significant = {}
+    for name, covariation in study.maps.items():
+        save_volume(folder / f"{name}_effect.nii.gz", covariation.effect, grid)
+        save_volume(folder / f"{name}_q.nii.gz", covariation.q_value, grid)
+        significant[name] = significant_effect(covariation.effect, covariation.q_value)
+    return significant
+
+
+def _save_refit_maps(folder: Path, bootstrap: BootstrapMaps, grid: Grid) -> dict[str, NDArray]:
+    """Write the maps over refits as NIfTI files; returns the significant effects."""
+    significant = {}
     for name in bootstrap.effect:
-        found = bootstrap.of(name)
-        kept = {"effect": found.effect, "standard_error": found.standard_error, "ratio": found.ratio}
-        kept |= {"lower": found.lower, "upper": found.upper, "q": found.q_value}
-        for what, values in kept.items():
-            save_volume(folder / f"{name}_refits_{what}.nii.gz", values, grid)
-        shown[name] = masked(found.effect, found.q_value)
-    return shown
+        maps = bootstrap.of(name)
+        volumes = {"effect": maps.effect, "standard_error": maps.standard_error, "ratio": maps.ratio}
+        volumes |= {"lower": maps.lower, "upper": maps.upper, "q": maps.q_value}
+        for quantity, values in volumes.items():
+            save_volume(folder / f"{name}_refits_{quantity}.nii.gz", values, grid)
+        significant[name] = significant_effect(maps.effect, maps.q_value)
+    return significant
 
 
-def _refit_tables(study: BrainStudy, mask: NDArray[np.bool_]) -> list[Table]:
-    bootstrap = study.bootstrap
-    if bootstrap is None:
-        return []
+def _write_tables(folder: Path, tables: Sequence[Table]) -> None:
+    for table in tables:
+        name = "_".join(table.caption.lower().split())
+        write_atomically(folder / f"{name}.csv", csv_text(table.header, map(_numeric, table.rows)).encode())
+
+
+def _refit_tables(study: BrainStudy, bootstrap: BootstrapMaps, mask: NDArray[np.bool_]) -> list[Table]:
+    """Tables of significant voxels, and of regions, over refits."""
     rows: list[tuple[Any, ...]] = []
-    for name, found in study.maps.items():
-        tested = [(maps.q_value < LEVEL)[mask] for maps in (found, bootstrap.of(name))]
-        shares = [f"{share.mean():.1%}" for share in (*tested, tested[0] & tested[1])]
+    for name, covariation in study.maps.items():
+        by_pairing, by_refits = ((maps.q_value < LEVEL)[mask] for maps in (covariation, bootstrap.of(name)))
+        shares = [f"{share.mean():.1%}" for share in (by_pairing, by_refits, by_pairing & by_refits)]
         rows.append((name, *shares, f"{np.median(np.abs(bootstrap.of(name).ratio[mask])):.2f}"))
     header: tuple[str, ...] = ("modality", "by pairing", "by refits", "by both", "median ratio")
-    match = MATCHED.format(mean=bootstrap.match.mean(), least=bootstrap.match.min())
-    agreement = Table("Significant voxels", header, rows, match)
+    match = REFIT_VOXELS.format(mean=bootstrap.match.mean(), least=bootstrap.match.min())
+    voxels = Table("Significant voxels", header, rows, match)
     names = list(bootstrap.effect)
-    header = ("region", "side", *(f"{name} {what}" for name in names for what in ("effect", "lower", "upper")))
+    header = ("region", "side", *(f"{name} {limit}" for name in names for limit in ("effect", "lower", "upper")))
     rows = [
-        (region, side, *(f"{value:+.4f}" for name in names for value in found[name]))
-        for region, side, found in study.intervals
+        (region, side, *(f"{value:+.4f}" for name in names for value in intervals[name]))
+        for region, side, intervals in study.intervals
     ]
-    return [agreement, Table("Regions over refits", header, rows, INTERVALS)]
+    return [voxels, Table("Regions over refits", header, rows, INTERVALS)]
 
 
-def _regions(study: BrainStudy) -> Table:
+def _region_table(study: BrainStudy) -> Table:
     names = list(study.maps)
-    header = ("region", "side", *(f"{name} {what}" for name in names for what in ("effect", "significant")))
+    header = ("region", "side", *(f"{name} {quantity}" for name in names for quantity in ("effect", "significant")))
     rows = [
-        (region, side, *(text for name in names for text in (f"{found[name][0]:+.4f}", f"{found[name][1]:.0%}")))
-        for region, side, found in study.regions
+        (region, side, *(text for name in names for text in (f"{effects[name][0]:+.4f}", f"{effects[name][1]:.0%}")))
+        for region, side, effects in study.regions
     ]
     return Table("Regions", header, rows, REGIONS)
 
 
-def _tables(study: BrainStudy) -> list[Table]:
-    measures = ("accuracy", "precision", "recall", "F1", "AUC", FEW)
-    classified = [
-        (name, size, *map(str, (found[key] for key in measures))) for name, size, found in study.classification
-    ]
-    dealt = ("DeepJIVE, joint, labels shuffled", "", *(str(study.shuffled_labels.get(key, "")) for key in measures))
-    tables = [Table("CN or AD", ("scores", "size", *measures), [*classified, dealt], CLASSIFIED)]
-    header: tuple[str, ...] = ("method", "modality", "joint R2", "individual R2", "joint share", "individual share")
-    rows: list[tuple[Any, ...]] = [(*row[:2], *(f"{value:.3f}" for value in row[2:])) for row in study.recovery]
-    tables.append(Table("Parts", header, rows, RECOVERED))
+def _evidence(study: BrainStudy) -> list[Table]:
+    """All tables of measures beside those of the baselines."""
+    tables = [_classification_table(study), _recovery_table(study)]
     if study.probes:
-        factors = list(study.probes[0][1])
-        rows = [(name, *(f"{found[factor]:.2f}" for factor in factors)) for name, found in study.probes]
-        tables.append(Table("Factors told from scores", ("scores", *factors), rows, PROBED))
+        tables.append(_probe_table(study))
+    tables.append(_prediction_table(study))
+    if study.dice:
+        rows = [(name, f"{value:.2f}") for name, value in study.dice.items()]
+        words = "Dice overlap of the strongest fifth of the brain's voxels in the map and in the true map."
+        tables.append(Table("Maps against the truth", ("modality", "Dice"), rows, words))
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in study.seconds.items())
+    tables.append(Table("Cost of the fits", ("measure", "seconds"), [("wall time", seconds)]))
+    return tables
+
+
+def _classification_table(study: BrainStudy) -> Table:
+    names = ("accuracy", "precision", "recall", "F1", "AUC", FEW)
+    rows = [(scores, size, *(str(measures[name]) for name in names)) for scores, size, measures in study.classification]
+    shuffled = (str(study.shuffled_labels.get(name, "")) for name in names)
+    rows.append(("DeepJIVE, joint, labels shuffled", "", *shuffled))
+    return Table("CN or AD", ("scores", "size", *names), rows, CLASSIFICATION)
+
+
+def _recovery_table(study: BrainStudy) -> Table:
+    header = ("method", "modality", "joint R2", "individual R2", "joint share", "individual share")
+    rows = [(*row[:2], *(f"{value:.3f}" for value in row[2:])) for row in study.recovery]
+    return Table("Parts", header, rows, RECOVERY)
+
+
+def _probe_table(study: BrainStudy) -> Table:
+    factors = list(study.probes[0][1])
+    rows = [(name, *(f"{r2[factor]:.2f}" for factor in factors)) for name, r2 in study.probes]
+    return Table("Factors predicted from scores", ("scores", *factors), rows, PROBES)
+
+
+def _prediction_table(study: BrainStudy) -> Table:
     rows = [
         (name, modality, f"{test.explained[modality]:.1%}", f"{test.p_values[modality]:.3f}")
         for name, test in (("paired", study.pairing), ("shuffled modalities", study.unpaired))
         for modality in test.explained
     ]
-    tables.append(Table("Predicted from the other modality", ("fitted to", "modality", "predicted", "p"), rows, PAIRED))
-    if study.dice:
-        rows = [(name, f"{value:.2f}") for name, value in study.dice.items()]
-        words = "Dice overlap of the strongest fifth of the brain's voxels in the map and in the truth."
-        tables.append(Table("Maps against the truth", ("modality", "Dice"), rows, words))
-    rows = [("wall time", ", ".join(f"{name} {value:.0f} s" for name, value in study.seconds.items()))]
-    tables.append(Table("Cost of the fits", ("what", "seconds"), rows))
-    return tables
+    header = ("fitted to", "modality", "predicted", "p")
+    return Table("Predicted from the other modality", header, rows, PREDICTION)
 
 
-def _numbers(row: Sequence[Any]) -> list[Table]:
-    """Numbers in the place of texts that are numbers, so that a minus sign is not taken for a formula."""
-    found: list[Any] = []
+def _numeric(row: Sequence[Any]) -> list[Any]:
+    """The row with numeric texts as numbers, so that a spreadsheet does not read a minus sign as a formula."""
+    numbers: list[Any] = []
     for cell in row:
         try:
-            found.append(float(cell))
+            numbers.append(float(cell))
         except ValueError:
-            found.append(cell)
-    return found
+            numbers.append(cell)
+    return numbers

@@ -1,7 +1,8 @@
-"""The experiment with MRI and PET: one fit of each method, everything measured on participants it has not seen.
+"""The experiment with MRI and PET: one fit of each method, and all measures on held-out participants.
 
-Two thirds of the participants are for fitting, the rest for all figures. Diagnoses are told from held-out scores in
-nested cross-validation by participant. Where the truth is known (the phantom), recovery is measured as well.
+Two thirds of the participants are fitted; all measures are of the other third. Diagnoses are classified from held-out
+scores in nested cross-validation by participant. Where the truth is known (the phantom), the recovery of the true parts
+is measured as well.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import with_groups
 from deepjive.experiments.brain.diagnosis import (
-    Figure,
+    Estimate,
     accuracy_of_few,
     classification_of_shuffled,
     nested_classification,
@@ -33,14 +34,16 @@ from deepjive.experiments.brain.diagnosis import (
 from deepjive.experiments.brain.regions import Interval, region_intervals, region_table
 from deepjive.imaging.cohort import Cohort
 from deepjive.imaging.grid import mni_grid, template
-from deepjive.progress import Progress
+from deepjive.progress import Progress, silent
 
 POSITIVE, NEGATIVE = "AD", "CN"
 FEW = "accuracy, 20 labelled"
 BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PCA", "PCA of joint rank")
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
+N_FITS, N_STEPS = 7, 10
+N_TEST_PERMUTATIONS = 199
 
-Say = Callable[[str], None]
+Scores = dict[str, tuple[NDArray, NDArray]]
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,12 @@ class Budget:
 
     Attributes
     ----------
-    joint_rank, individual_rank : int
-        Numbers of scores.
+    joint_rank, individual_rank : int, default=2 and 4
+        Numbers of joint scores, and of individual scores of each modality.
     max_epochs, batch_size, learning_rate, dropout
-        Of the networks; chosen on the validation participants of a phantom that stands in no table.
-    n_permutations : int
-        Of the tests.
+        Parameters of the networks. They were chosen on validation participants of a phantom that is in no table.
+    n_permutations : int, default=2000
+        Number of permutations for the covariation maps.
     """
 
     joint_rank: int = 2
@@ -71,40 +74,41 @@ QUICK = Budget(max_epochs=4, n_permutations=1000)
 
 @dataclass
 class BrainStudy:
-    """What was found.
+    """Results of the experiment.
 
     Attributes
     ----------
-    classification : list of (scores, size, figures)
-        CN against AD from held-out scores; of a phantom also from the true stage.
-    shuffled_labels : dict of str to Figure
-        The same from the joint scores, with labels dealt at random ten times.
+    classification : list of (scores, size, measures)
+        Classification of CN and AD from held-out scores; for a phantom also from the true stage.
+    shuffled_labels : dict of str to Estimate
+        Classification from the joint scores with permuted labels, ten times.
     recovery : list of (method, modality, joint R2, individual R2, variance explained joint, individual)
-        Against the truth; R2 is NaN where it is not known.
+        Recovery of the true parts; R2 is NaN where the truth is not known.
     probes : list of (scores, R2 of each factor)
-        Linear probes of held-out scores for the phantom's factors.
+        Linear probes of held-out scores for the factors of the phantom.
     pairing : JointStructureTest
-        Are the modalities of held-out participants paired better than by chance? Participants are permuted.
+        Test whether the modalities of held-out participants are paired better than by chance. Participants are
+        permuted.
     unpaired : JointStructureTest
-        The same for a model of shuffled modalities, and shuffled held-out samples: whole participants, here too.
+        The same test for a model of shuffled modalities, on shuffled held-out participants.
     maps : dict of str to Covariation
-        Of the joint score that differs most between the diagnoses.
+        Maps of the joint score that differs most between the diagnoses, by modality.
     component : int
-        Which score that is, from 0.
+        Index of that joint score, from 0.
     dice : dict of str to float
-        Overlap of the maps' strongest fifth with that of the truth.
-    regions : list of (region, side, figures by modality)
+        Dice overlap of the strongest fifth of each map with that of the true map.
+    regions : list of (region, side, measures by modality)
         The maps in regions.
     bootstrap : BootstrapMaps or None
-        The same maps over refits to draws of the participants fitted.
+        The maps over refits to bootstrap draws of the fitted participants.
     intervals : list of (region, side, (mean effect, lower and upper limit) by modality)
-        These maps in regions.
+        The bootstrap maps in regions.
     seconds : dict of str to float
-        Wall time of each fit.
+        Wall time of each fit in seconds.
     """
 
-    classification: list[tuple[str, int, dict[str, Figure]]] = field(default_factory=list)
-    shuffled_labels: dict[str, Figure] = field(default_factory=dict)
+    classification: list[tuple[str, int, dict[str, Estimate]]] = field(default_factory=list)
+    shuffled_labels: dict[str, Estimate] = field(default_factory=dict)
     recovery: list[tuple[str, str, float, float, float, float]] = field(default_factory=list)
     probes: list[tuple[str, dict[str, float]]] = field(default_factory=list)
     pairing: Any = None
@@ -116,6 +120,31 @@ class BrainStudy:
     bootstrap: BootstrapMaps | None = None
     intervals: list[tuple[str, str, dict[str, Interval]]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of the experiment, split by participant into fitted and held-out samples.
+
+    Attributes
+    ----------
+    train, test : Modalities
+        Volumes of the fitted and of the held-out samples.
+    labels, groups : array of str, shape (n_test,)
+        Diagnosis and participant of each held-out sample.
+    train_factors, test_factors : DataFrame or None
+        Factors of a phantom.
+    truth : dict of (part, modality) to array
+        True parts of the held-out samples; empty where they are not known.
+    """
+
+    train: Modalities
+    test: Modalities
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    train_factors: pd.DataFrame | None = None
+    test_factors: pd.DataFrame | None = None
+    truth: dict[tuple[str, str], NDArray] = field(default_factory=dict)
 
 
 def brain_study(
@@ -130,123 +159,202 @@ def brain_study(
     n_draws: int = 0,
     draw_epochs: int | None = None,
     folder: Path | None = None,
-    say: Say = lambda _: None,
+    progress: Progress = silent,
     **settings: Any,
 ) -> tuple[BrainStudy, Any]:
-    """Run the experiment; returns what was found, and the fitted model.
+    """Run the experiment; returns its results and the fitted DeepJIVE model.
 
     Parameters
     ----------
     cohort : Cohort
         Samples with both modalities and a diagnosis, CN or AD.
     data : Modalities
-        Their volumes, on the standard grid.
+        Volumes of the samples on the standard grid.
     voxel : float
-        Edge of its voxels in mm.
+        Edge of a voxel in mm.
     phantom : Phantom, optional
-        The truth, of the same subjects in the same order.
-    budget : Budget
-        Sizes.
-    identity : {"exchange", "explicit"}
+        The truth of the same samples in the same order.
+    budget : Budget, default=QUICK
+        Sizes of the experiment.
+    identity : {"exchange", "explicit"}, default="exchange"
         The identity constraint.
-    seed : int
-        Of split and networks.
-    n_draws : int
-        Refits of DeepJIVE to draws of the participants fitted; 0 for none.
+    seed : int, default=0
+        Seed of split, networks and permutations.
+    n_draws : int, default=0
+        Number of refits of DeepJIVE to bootstrap draws of the fitted participants.
     draw_epochs : int, optional
-        Their most epochs a phase; by default as many as of the first fit.
+        Largest number of epochs of each phase of a refit; by default as many as of the first fit.
     folder : Path, optional
-        Where draws are kept.
-    say : callable
-        Told what is being done.
+        Folder in which finished refits are kept.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each step and after each refit.
     **settings
-        Of `DeepJIVE`, such as ``device``.
+        Parameters of `DeepJIVE`, such as ``device``.
+
+    Returns
+    -------
+    study : BrainStudy
+    model : DeepJIVE
 
     Raises
     ------
     ValueError
-        If the participants fitted or held out can change places in fewer than 120 orders, before anything is fitted.
+        If there are fewer than 120 permutations of the fitted or of the held-out participants. The error is raised
+        before anything is fitted.
     """
-    train, test = next(iter(cohort.folds(3, random_state=seed)))
-    data = with_groups(data, cohort.groups)
-    labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
-    for rows in (train, test):
-        exchangeable(len(rows), cohort.groups[rows])  # too few of them are told before hours of fitting, not after
+    n_steps = N_STEPS + n_draws
+    samples = _split(cohort, data, phantom, seed)
     study = BrainStudy()
-    models = _fitted(data[train], budget, identity, seed, study.seconds, say, settings)
-    truth = {} if phantom is None else _truths(phantom, test)
-    factors = None if phantom is None else _factors(phantom)
-    scored = {}
-    for method in ("DeepJIVE", "AJIVE"):
-        fitted, parts = models[method].decompose(data[train]), models[method].decompose(data[test])
-        scored[f"{method}, joint"] = (fitted.joint_scores, parts.joint_scores)
-        for name in data.names:
-            scored[f"{method}, individual {name}"] = (fitted.individual_scores[name], parts.individual_scores[name])
-            explained = parts.variance_explained[name]
-            recovered = [
-                r2(truth[part, name], getattr(parts, part)[name]) if truth else np.nan
-                for part in ("joint", "individual")
-            ]
-            study.recovery.append((method, name, *recovered, explained["joint"], explained["individual"]))
-        pieces = [scored[f"{method}, {which}"] for which in ("joint", *(f"individual {name}" for name in data.names))]
-        scored[f"{method}, both"] = (np.hstack([a for a, _ in pieces]), np.hstack([b for _, b in pieces]))
-    for method in BASELINES:
-        scored[method] = (models[method](data[train]), models[method](data[test]))
-    say("Telling diagnoses from held-out scores")
-    told = {name: held_out for name, (_, held_out) in scored.items()}
-    if factors is not None:
-        told["true stage"] = factors[["stage"]].to_numpy()[test]
-    for name, scores in told.items():
-        figures = nested_classification(scores, labels, groups, POSITIVE)
-        figures[FEW] = accuracy_of_few(scores, labels, groups, POSITIVE)
-        study.classification.append((name, scores.shape[1], figures))
-    study.shuffled_labels = classification_of_shuffled(
-        scored["DeepJIVE, joint"][1], labels, groups, POSITIVE, random_state=seed
+    models = fit_models(
+        samples.train,
+        budget,
+        identity,
+        seed,
+        study.seconds,
+        settings,
+        progress=lambda done, _, message: progress(done, n_steps, message),
     )
-    if factors is not None:
-        study.probes = [
-            (name, _probe(a, factors.iloc[train], b, factors.iloc[test])) for name, (a, b) in scored.items()
-        ]
-    say("Testing the joint structure, and the same model of shuffled modalities")
-    study.pairing = joint_structure_test(models["DeepJIVE"], data[test], 199, random_state=seed)
-    apart = shuffled(data[test], np.random.RandomState(seed))
-    study.unpaired = joint_structure_test(models["shuffled"], apart, 199, random_state=seed)
-    say("Drawing the covariation maps")
-    joint = scored["DeepJIVE, joint"][1]
-    contrast = [abs(float(np.corrcoef(column, labels == POSITIVE)[0, 1])) for column in joint.T]
-    study.component = int(np.argmax(contrast))
-    permuted: dict[str, Any] = {"n_permutations": budget.n_permutations, "random_state": seed}
-    study.maps = covariation(models["DeepJIVE"], data[test], study.component, **permuted)
-    turned = joint[labels == POSITIVE, study.component].mean() < joint[labels != POSITIVE, study.component].mean()
-    if turned:
-        study.maps = {name: found.turned() for name, found in study.maps.items()}
-    mask = template("brain", voxel) > 0
-    if factors is not None:
-        stage = factors["stage"].to_numpy()[test]
-        for name, found in study.maps.items():
-            slope = np.tensordot(stage - stage.mean(), truth["joint", name], axes=1)
-            study.dice[name] = dice_of_strongest(found.effect, slope, mask)
-    study.regions = region_table(study.maps, mni_grid(voxel), mask)
+    scores = _scores_and_recovery(models, samples, study)
+    progress(N_FITS, n_steps, "Classifying diagnoses from held-out scores")
+    _classify(scores, samples, study, seed)
+    progress(N_FITS + 1, n_steps, "Testing the joint structure of pairs, and of shuffled modalities")
+    _test_pairing(models, samples, study, seed)
+    progress(N_FITS + 2, n_steps, "Computing the covariation maps")
+    is_flipped = _map_covariation(models["DeepJIVE"], scores["DeepJIVE, joint"][1], samples, study, budget, voxel, seed)
     if n_draws:
-        kept: dict[str, Any] = {"random_state": seed, "folder": folder}
-        kept |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
-        telling = _telling(say, n_draws, study.seconds["DeepJIVE"])
-        drawn = bootstrap_maps(models["DeepJIVE"], data[train], study.component, n_draws, progress=telling, **kept)
-        study.bootstrap = drawn.turned() if turned else drawn
-        study.intervals = region_intervals(study.bootstrap, mni_grid(voxel), mask)
+        refits: dict[str, Any] = {"random_state": seed, "folder": folder}
+        refits |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
+        refits["progress"] = _draw_progress(progress, n_draws, study.seconds["DeepJIVE"])
+        bootstrap = bootstrap_maps(models["DeepJIVE"], samples.train, study.component, n_draws, **refits)
+        study.bootstrap = bootstrap.turned() if is_flipped else bootstrap
+        study.intervals = region_intervals(study.bootstrap, mni_grid(voxel), _brain_mask(voxel))
     return study, models["DeepJIVE"]
 
 
-def _fitted(
+def _split(cohort: Cohort, data: Modalities, phantom: Phantom | None, seed: int) -> Samples:
+    """Split the samples by participant; fails where a part has too few participants for permutation tests."""
+    train, test = next(iter(cohort.folds(3, random_state=seed)))
+    data = with_groups(data, cohort.groups)
+    for rows in (train, test):
+        exchangeable(len(rows), cohort.groups[rows])  # fails here rather than after hours of fitting
+    labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
+    if phantom is None:
+        return Samples(data[train], data[test], labels, groups)
+    factors = _factors(phantom)
+    truth = _true_parts(phantom, test)
+    return Samples(data[train], data[test], labels, groups, factors.iloc[train], factors.iloc[test], truth)
+
+
+def _scores_and_recovery(models: dict[str, Any], samples: Samples, study: BrainStudy) -> Scores:
+    """Scores of fitted and held-out samples by all methods; the recovery of the true parts goes to the study."""
+    scores: Scores = {}
+    for method in ("DeepJIVE", "AJIVE"):
+        train_parts, parts = models[method].decompose(samples.train), models[method].decompose(samples.test)
+        sets = {"joint": (train_parts.joint_scores, parts.joint_scores)}
+        for name in samples.test.names:
+            sets[f"individual {name}"] = (train_parts.individual_scores[name], parts.individual_scores[name])
+            study.recovery.append((method, name, *_recovery(parts, name, samples.truth)))
+        sets["both"] = tuple(np.hstack(arrays) for arrays in zip(*sets.values(), strict=True))  # type: ignore[assignment]
+        scores |= {f"{method}, {name}": pair for name, pair in sets.items()}
+    for method in BASELINES:
+        scores[method] = (models[method](samples.train), models[method](samples.test))
+    return scores
+
+
+def _recovery(parts: Any, name: str, truth: dict[tuple[str, str], NDArray]) -> tuple[float, float, float, float]:
+    """Joint and individual R2 of a modality against the truth, and its joint and individual variance explained."""
+    joint, individual = (
+        r2(truth[part, name], getattr(parts, part)[name]) if truth else np.nan for part in ("joint", "individual")
+    )
+    explained = parts.variance_explained[name]
+    return joint, individual, explained["joint"], explained["individual"]
+
+
+def _classify(scores: Scores, samples: Samples, study: BrainStudy, seed: int) -> None:
+    """Classify the diagnoses from held-out scores, also with permuted labels, and probe the factors of a phantom."""
+    held_out = {name: test_scores for name, (_, test_scores) in scores.items()}
+    if samples.test_factors is not None:
+        held_out["true stage"] = samples.test_factors[["stage"]].to_numpy()
+    for name, test_scores in held_out.items():
+        measures = nested_classification(test_scores, samples.labels, samples.groups, POSITIVE)
+        measures[FEW] = accuracy_of_few(test_scores, samples.labels, samples.groups, POSITIVE)
+        study.classification.append((name, test_scores.shape[1], measures))
+    study.shuffled_labels = classification_of_shuffled(
+        scores["DeepJIVE, joint"][1], samples.labels, samples.groups, POSITIVE, random_state=seed
+    )
+    if samples.train_factors is not None and samples.test_factors is not None:
+        study.probes = [
+            (name, _probe(train_scores, samples.train_factors, test_scores, samples.test_factors))
+            for name, (train_scores, test_scores) in scores.items()
+        ]
+
+
+def _test_pairing(models: dict[str, Any], samples: Samples, study: BrainStudy, seed: int) -> None:
+    """Test the joint structure of the held-out samples, and of shuffled ones by a model of shuffled modalities."""
+    tests: dict[str, Any] = {"random_state": seed}
+    study.pairing = joint_structure_test(models["DeepJIVE"], samples.test, N_TEST_PERMUTATIONS, **tests)
+    shuffled_test = shuffled(samples.test, np.random.RandomState(seed))
+    study.unpaired = joint_structure_test(models["shuffled"], shuffled_test, N_TEST_PERMUTATIONS, **tests)
+
+
+def _map_covariation(
+    model: Any, joint_scores: NDArray, samples: Samples, study: BrainStudy, budget: Budget, voxel: float, seed: int
+) -> bool:
+    """Map the joint score that differs most between the diagnoses; returns whether its sign was flipped.
+
+    The sign is such that the score is larger with the positive diagnosis.
+    """
+    positive = samples.labels == POSITIVE
+    contrast = [abs(float(np.corrcoef(column, positive)[0, 1])) for column in joint_scores.T]
+    study.component = int(np.argmax(contrast))
+    permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "random_state": seed}
+    study.maps = covariation(model, samples.test, study.component, **permutations)
+    score = joint_scores[:, study.component]
+    is_flipped = bool(score[positive].mean() < score[~positive].mean())
+    if is_flipped:
+        study.maps = {name: covariation_map.turned() for name, covariation_map in study.maps.items()}
+    mask = _brain_mask(voxel)
+    if samples.test_factors is not None:
+        stage = samples.test_factors["stage"].to_numpy()
+        for name, covariation_map in study.maps.items():
+            true_effect = np.tensordot(stage - stage.mean(), samples.truth["joint", name], axes=1)
+            study.dice[name] = dice_of_strongest(covariation_map.effect, true_effect, mask)
+    study.regions = region_table(study.maps, mni_grid(voxel), mask)
+    return is_flipped
+
+
+def _brain_mask(voxel: float) -> NDArray[np.bool_]:
+    return template("brain", voxel) > 0
+
+
+def fit_models(
     data: Modalities,
     budget: Budget,
     identity: str,
     seed: int,
     seconds: dict[str, float],
-    say: Say,
     settings: Any,
+    *,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """All methods at the same sizes; of baselines also with no more scores than are joint."""
+    """Fit all methods with the same numbers of scores, and the baselines also with the joint rank alone.
+
+    Parameters
+    ----------
+    data : Modalities
+        The samples to fit.
+    budget, identity, seed, settings
+        See `brain_study`.
+    seconds : dict of str to float
+        The wall time of each fit is added to it.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each fit.
+
+    Returns
+    -------
+    dict of str to object
+        Estimators, and for the baselines functions from Modalities to scores.
+    """
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.linear.ajive import AJIVE
@@ -273,8 +381,8 @@ def _fitted(
         ),
     }
     models = {}
-    for name, make in makers.items():
-        say(f"Fitting {name} to {len(data)} participants")
+    for done, (name, make) in enumerate(makers.items()):
+        progress(done, len(makers), f"Fitting {name} to {len(data)} participants")
         start = time.perf_counter()
         models[name] = make()
         seconds[name] = time.perf_counter() - start
@@ -282,7 +390,7 @@ def _fitted(
 
 
 def _principal(data: Modalities, rank: int, seed: int) -> Callable[[Modalities], NDArray]:
-    """Principal components of the modalities side by side, each of variance 1 in all."""
+    """Principal components of the modalities side by side, where each modality is divided by its standard deviation."""
     from sklearn.decomposition import PCA
 
     scale = {name: float(np.std(data.rows(name, slice(None)), dtype=np.float64)) for name in data.names}
@@ -290,35 +398,39 @@ def _principal(data: Modalities, rank: int, seed: int) -> Callable[[Modalities],
     def flat(some: Modalities) -> NDArray:
         return np.hstack([some.rows(name, slice(None)).reshape(len(some), -1) / scale[name] for name in some.names])
 
-    fitted = PCA(rank, random_state=seed).fit(flat(data))
-    return lambda some: fitted.transform(flat(some))
+    pca = PCA(rank, random_state=seed).fit(flat(data))
+    return lambda some: pca.transform(flat(some))
 
 
-def _truths(phantom: Phantom, rows: NDArray[np.intp]) -> dict[tuple[str, str], NDArray]:
+def _true_parts(phantom: Phantom, rows: NDArray[np.intp]) -> dict[tuple[str, str], NDArray]:
     return {
         (part, name): phantom.truth(part, name, rows) for part in ("joint", "individual") for name in phantom.data.names
     }
 
 
 def _factors(phantom: Phantom) -> pd.DataFrame:
-    """The factors that are numbers; asymmetry is also given as far as the disease makes it visible."""
-    known = [factor for group in FACTORS.values() for factor in group if factor in phantom.subjects]
-    factors = phantom.subjects[known].copy()
+    """The numeric factors, and the asymmetry as far as the disease makes it visible."""
+    names = [factor for group in FACTORS.values() for factor in group if factor in phantom.subjects]
+    factors = phantom.subjects[names].copy()
     factors["visible asymmetry"] = factors["asymmetry"] * amyloid_curve(factors["stage"])
     return factors[list(FACTOR_COLUMNS)]
 
 
-def _probe(fitted: NDArray, learned: pd.DataFrame, held_out: NDArray, tested: pd.DataFrame) -> dict[str, float]:
-    """R2 of a linear regression of every factor on the scores, on held-out samples."""
+def _probe(
+    train_scores: NDArray, train_factors: pd.DataFrame, test_scores: NDArray, test_factors: pd.DataFrame
+) -> dict[str, float]:
+    """R2 of a linear regression of each factor on the scores, on held-out samples."""
     from sklearn.linear_model import LinearRegression
 
-    predicted = LinearRegression().fit(fitted, learned.to_numpy()).predict(held_out)
-    truth = tested.to_numpy()
+    predicted = LinearRegression().fit(train_scores, train_factors.to_numpy()).predict(test_scores)
+    truth = test_factors.to_numpy()
     errors = np.square(truth - predicted).sum(axis=0) / np.square(truth - truth.mean(axis=0)).sum(axis=0)
-    return {str(name): float(1.0 - error) for name, error in zip(tested, errors, strict=True)}
+    return {str(name): float(1.0 - error) for name, error in zip(test_factors, errors, strict=True)}
 
 
-def _telling(say: Say, n_draws: int, seconds: float) -> Progress:
-    """Tell the cost of refits before the first (of whole ones), and what is left of it after each."""
-    say(f"Fitting to {n_draws} draws of participants, about {seconds:.0f} s each: {seconds * n_draws / 60:.0f} minutes")
-    return lambda done, total, message: say(f"Draw {done} of {n_draws}: {message}")
+def _draw_progress(progress: Progress, n_draws: int, seconds: float) -> Progress:
+    """Report the expected time of the refits, and return a callback that reports each refit as a step of the study."""
+    n_steps = N_STEPS + n_draws
+    minutes = seconds * n_draws / 60
+    progress(N_STEPS, n_steps, f"Refitting to {n_draws} bootstrap draws, about {minutes:.0f} minutes")
+    return lambda done, total, message: progress(N_STEPS + done, n_steps, f"Draw {done} of {n_draws}: {message}")

@@ -1,9 +1,12 @@
-"""The one-dimensional experiment: what is recovered of modalities whose parts are known.
+"""The experiment with synthetic data: how well each method recovers the known parts of modalities.
 
-Four parts, each a table: *recovery* by all identities, by closed form and regression network, beside AJIVE and JIVE and
-beside modalities shuffled against each other; *sizes*, when samples, features, noise and modalities grow; *ablation*,
-what each piece of the objective buys; *ranks*, what wrong ranks cost. DeepJIVE (arXiv 2507.19682, section 3.1, as
-summarised publicly) shows the first.
+The experiment has four parts, each with its own table:
+
+- *recovery*: all identities, with the closed form and the regression network, beside AJIVE and JIVE, and beside
+  modalities that were shuffled against each other. DeepJIVE (arXiv 2507.19682, section 3.1) shows this part.
+- *sizes*: larger samples, more features, more noise and more modalities.
+- *ablation*: the effect of each term of the objective.
+- *ranks*: the effect of wrong ranks.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ HINDSIGHT = range(1, 11)
 MAIN_COLUMNS = ("joint", "individual", "predicted")
 COLUMNS = ("joint", "individual", "predicted", "leak", "accuracy", "accuracy_linear", "accuracy_individual", "seconds")
 
-Figures = dict[str, float]
+Measures = dict[str, float]
 
 
 def plan(parts: tuple[str, ...] = PARTS, quick: bool = False, seeds: int | None = None) -> list[Cell]:
@@ -41,12 +44,16 @@ def plan(parts: tuple[str, ...] = PARTS, quick: bool = False, seeds: int | None 
 
     Parameters
     ----------
-    parts : tuple of str
-        Of "recovery", "sizes", "ablation", "ranks".
-    quick : bool
-        Fewer samples, features, epochs and seeds: minutes instead of hours, to see that all is well.
+    parts : tuple of str, default=PARTS
+        Names of parts: "recovery", "sizes", "ablation", "ranks".
+    quick : bool, default=False
+        Use fewer samples, features, epochs and seeds: minutes instead of hours, to check that everything runs.
     seeds : int, optional
-        No more than so many of the seeds.
+        Largest number of seeds.
+
+    Returns
+    -------
+    list of Cell
     """
     base: dict[str, Any] = {"n_samples": 1000, "n_features": [100, 100], "noise": 0.5}
     budget: dict[str, Any] = {}
@@ -58,32 +65,40 @@ def plan(parts: tuple[str, ...] = PARTS, quick: bool = False, seeds: int | None 
     ]
 
 
-def measure(cell: Cell) -> Figures:
-    """Fit the cell's model to the cell's data.
+def measure(cell: Cell) -> Measures:
+    """Fit the model of a cell to the data of the cell, and measure the fit.
+
+    Parameters
+    ----------
+    cell : Cell
+        A cell of `plan`.
 
     Returns
     -------
     dict of str to float
-        "joint", "individual": R2 of the recovered parts of the fitted samples, mean over the modalities. "predicted":
-        variance of held-out samples predicted from the other modalities. "leak": variance of the joint scores that a
-        fresh regressor predicts from the individual ones, held out, the largest over the modalities. "accuracy": of
-        telling quarters of the first true joint score from the joint scores, held out, by a support vector machine;
-        "accuracy_linear": the same by logistic regression; "accuracy_individual": from the individual scores. Of
-        shuffled modalities, "predicted" alone.
+        The measures below; for shuffled modalities "predicted" alone.
+
+        - "joint", "individual": R2 of the recovered parts of the fitted samples, mean over modalities.
+        - "predicted": fraction of the variance of held-out samples that is predicted from the other modalities.
+        - "leak": fraction of the variance of held-out joint scores that a new regressor predicts from individual
+          scores, largest over modalities.
+        - "accuracy", "accuracy_linear": accuracy of predicting the quarter of the first true joint score from held-out
+          joint scores, by a support vector machine and by logistic regression.
+        - "accuracy_individual": accuracy of the support vector machine from individual scores.
     """
     from sklearn.exceptions import ConvergenceWarning
 
     settings = dict(cell.data)
-    n, mixed = settings.pop("n_samples"), settings.pop("shuffled", False)
-    made = make_synthetic(n + HELD_OUT, random_state=cell.seed, **settings)
-    seen, unseen = made[:n], made[n:]
-    if mixed:
-        data = shuffled(seen.data, np.random.RandomState(cell.seed))
-        seen, unseen = replace(seen, data=data), replace(unseen, data=shuffled(unseen.data, np.random.RandomState(1)))
+    n, is_shuffled = settings.pop("n_samples"), settings.pop("shuffled", False)
+    samples = make_synthetic(n + HELD_OUT, random_state=cell.seed, **settings)
+    train, test = samples[:n], samples[n:]
+    if is_shuffled:
+        train = replace(train, data=shuffled(train.data, np.random.RandomState(cell.seed)))
+        test = replace(test, data=shuffled(test.data, np.random.RandomState(1)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = _fitted(cell, seen)
-    return {"predicted": _predicted(model, unseen.data)} if mixed else _figures(model, seen, unseen)
+        model = _fitted(cell, train)
+    return {"predicted": _predicted(model, test.data)} if is_shuffled else _measures(model, train, test)
 
 
 def _fitted(cell: Cell, seen: Synthetic) -> Any:
@@ -117,28 +132,43 @@ def _fitted(cell: Cell, seen: Synthetic) -> Any:
     return max(fits, key=lambda fit: sum(_recovered(fit, seen)))
 
 
-def _recovered(model: Any, made: Synthetic) -> tuple[float, float]:
-    parts = model.decompose(made.data)
-    pairs = [(made.joint, parts.joint), (made.individual, parts.individual)]
-    joint, individual = (float(np.mean([r2(true[name], found[name]) for name in true])) for true, found in pairs)
+def _recovered(model: Any, samples: Synthetic) -> tuple[float, float]:
+    """R2 of the joint and of the individual parts, mean over modalities."""
+    parts = model.decompose(samples.data)
+    pairs = [(samples.joint, parts.joint), (samples.individual, parts.individual)]
+    joint, individual = (float(np.mean([r2(true[name], part[name]) for name in true])) for true, part in pairs)
     return joint, individual
 
 
 def tables(
-    cells: Sequence[Cell], found: Sequence[Figures], columns: Sequence[str] = COLUMNS
+    cells: Sequence[Cell], measures: Sequence[Measures], columns: Sequence[str] = COLUMNS
 ) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of each part's table: what the row is, the figures as mean and standard deviation over seeds, the seeds."""
-    rows: dict[str, dict[str, list[Figures]]] = {}
-    for cell, figures in zip(cells, found, strict=True):
-        rows.setdefault(cell.part, {}).setdefault(cell.row, []).append(figures)
+    """Rows of the table of each part: name, mean and standard deviation of each measure over seeds, number of seeds.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        The cells.
+    measures : sequence of dict of str to float
+        The measures of each cell.
+    columns : sequence of str, default=COLUMNS
+        Names of the measures that are shown.
+
+    Returns
+    -------
+    dict of str to list of tuple of str
+    """
+    rows: dict[str, dict[str, list[Measures]]] = {}
+    for cell, cell_measures in zip(cells, measures, strict=True):
+        rows.setdefault(cell.part, {}).setdefault(cell.row, []).append(cell_measures)
     return {
-        part: [(row, *(_spread(of_row, name) for name in columns), str(len(of_row))) for row, of_row in by_row.items()]
-        for part, by_row in rows.items()
+        part: [(row, *(_mean_and_sd(seeds, name) for name in columns), str(len(seeds))) for row, seeds in table.items()]
+        for part, table in rows.items()
     }
 
 
-def _spread(of_row: Sequence[Figures], name: str) -> str:
-    values = np.array([figures.get(name, np.nan) for figures in of_row])
+def _mean_and_sd(seeds: Sequence[Measures], name: str) -> str:
+    values = np.array([measures.get(name, np.nan) for measures in seeds])
     if np.isnan(values).all():
         return ""
     digits = 0 if name == "seconds" else 3
@@ -146,27 +176,31 @@ def _spread(of_row: Sequence[Figures], name: str) -> str:
     return f"{values.mean():.{digits}f}{spread}"
 
 
-def _figures(model: Any, seen: Synthetic, unseen: Synthetic) -> Figures:
-    joint, individual = _recovered(model, seen)
-    old, new = model.decompose(seen.data), model.decompose(unseen.data)
-    classes = [_classes(made.joint_scores) for made in (seen, unseen)]
-    own = [np.hstack(list(parts.individual_scores.values())) for parts in (old, new)]
-    leaks = [cross_prediction(scores, new.joint_scores) for scores in new.individual_scores.values()]
+def _measures(model: Any, train: Synthetic, test: Synthetic) -> Measures:
+    joint, individual = _recovered(model, train)
+    fitted, held_out = model.decompose(train.data), model.decompose(test.data)
+    train_classes, test_classes = (_classes(samples.joint_scores) for samples in (train, test))
+    leaks = [cross_prediction(scores, held_out.joint_scores) for scores in held_out.individual_scores.values()]
+
+    def accuracy(scores: Callable[[Any], NDArray], *classifier: Callable[[], Any]) -> float:
+        return held_out_accuracy(scores(fitted), train_classes, scores(held_out), test_classes, *classifier)
+
     return {
         "joint": joint,
         "individual": individual,
-        "predicted": _predicted(model, unseen.data),
+        "predicted": _predicted(model, test.data),
         "leak": float(np.max(leaks)),
-        "accuracy": held_out_accuracy(old.joint_scores, classes[0], new.joint_scores, classes[1]),
-        "accuracy_linear": held_out_accuracy(old.joint_scores, classes[0], new.joint_scores, classes[1], logistic),
-        "accuracy_individual": held_out_accuracy(own[0], classes[0], own[1], classes[1]),
+        "accuracy": accuracy(lambda parts: parts.joint_scores),
+        "accuracy_linear": accuracy(lambda parts: parts.joint_scores, logistic),
+        "accuracy_individual": accuracy(lambda parts: np.hstack(list(parts.individual_scores.values()))),
     }
 
 
 def _predicted(model: Any, data: Modalities) -> float:
+    """Variance predicted from the other modalities; NaN for a model that needs all modalities."""
     try:
         return float(np.mean([r2(data[name], model.impute(data, name)) for name in data.names]))
-    except ValueError:  # merged needs all modalities
+    except ValueError:
         return float("nan")
 
 
@@ -185,15 +219,15 @@ def _linear(method: str, joint_rank: int, individual_ranks: int, **settings: Any
 
 
 def _rows(part: str, rows: list[tuple[str, dict[str, Any], dict[str, Any]]], seeds: int) -> list[Cell]:
-    """Seed by seed, so that an early end leaves whole tables of fewer seeds."""
+    """The cells, seed by seed, so that an early end leaves whole tables of fewer seeds."""
     return [Cell(part, row, seed, data, model) for seed in range(seeds) for row, data, model in rows]
 
 
 def _baselines(kind: str, joint: int = 1, individual: int = 1) -> list[tuple[str, dict[str, Any]]]:
-    found = [("AJIVE", _linear("AJIVE", joint, individual))]
+    baselines = [("AJIVE", _linear("AJIVE", joint, individual))]
     if kind == "nonlinear":
-        found.append(("AJIVE, best rank in hindsight", _linear("AJIVE", joint, individual, hindsight=True)))
-    return found
+        baselines.append(("AJIVE, best rank in hindsight", _linear("AJIVE", joint, individual, hindsight=True)))
+    return baselines
 
 
 def _recovery(base: dict[str, Any], quick: bool) -> list[Cell]:
@@ -277,38 +311,38 @@ _PLANS: dict[str, Callable[[dict[str, Any], bool], list[Cell]]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """One nonlinear data set and what each method found, of the first modality.
+    """One nonlinear data set, with the parts of its first modality by each method.
 
     Attributes
     ----------
     scores : dict of str to array, shape (n_samples,)
         The true "joint" and "individual" score.
     truth : dict of str to array, shape (n_samples, n_features)
-        The true parts.
-    found : dict of str to dict of str to array
-        For "joint" and "individual" the part by method.
+        The true "joint" and "individual" part.
+    recovered : dict of str to dict of str to array
+        For "joint" and "individual" the recovered part by method.
     """
 
     scores: dict[str, NDArray]
     truth: dict[str, NDArray]
-    found: dict[str, dict[str, NDArray]]
+    recovered: dict[str, dict[str, NDArray]]
 
 
 def example(quick: bool = False) -> Example:
-    """Fit all identities and AJIVE at its best rank to the first nonlinear data set of the recovery part."""
+    """Fit all identities, and AJIVE at its best rank, to the first nonlinear data set of the part "recovery"."""
     wanted = {f"nonlinear, {identity}, closed form": identity for identity in IDENTITIES}
     wanted["nonlinear, AJIVE, best rank in hindsight"] = "AJIVE"
     cells = [cell for cell in plan(("recovery",), quick) if cell.seed == 0 and cell.row in wanted]
     settings = dict(cells[0].data)
     n = settings.pop("n_samples")
-    seen = make_synthetic(n + HELD_OUT, random_state=0, **settings)[:n]
-    name = seen.data.names[0]
-    found: dict[str, dict[str, NDArray]] = {"joint": {}, "individual": {}}
+    train = make_synthetic(n + HELD_OUT, random_state=0, **settings)[:n]
+    name = train.data.names[0]
+    recovered: dict[str, dict[str, NDArray]] = {"joint": {}, "individual": {}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for cell in cells:
-            parts = _fitted(cell, seen).decompose(seen.data)
-            found["joint"][wanted[cell.row]] = parts.joint[name] - parts.mean[name]
-            found["individual"][wanted[cell.row]] = parts.individual[name]
-    scores = {"joint": seen.joint_scores[:, 0], "individual": seen.individual_scores[name][:, 0]}
-    return Example(scores, {"joint": seen.joint[name], "individual": seen.individual[name]}, found)
+            parts = _fitted(cell, train).decompose(train.data)
+            recovered["joint"][wanted[cell.row]] = parts.joint[name] - parts.mean[name]
+            recovered["individual"][wanted[cell.row]] = parts.individual[name]
+    scores = {"joint": train.joint_scores[:, 0], "individual": train.individual_scores[name][:, 0]}
+    return Example(scores, {"joint": train.joint[name], "individual": train.individual[name]}, recovered)

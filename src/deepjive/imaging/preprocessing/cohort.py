@@ -1,4 +1,4 @@
-"""Many subjects, each in a process of its own, so that one that fails, or crashes its library, stops no other."""
+"""Preprocessing of many participants, each in its own process, so that a failure or crash affects one of them only."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ from deepjive.imaging.bids import Problem
 from deepjive.imaging.preprocessing.engines import Engine
 from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject, preprocess_subject
 
-OnProgress = Callable[["Progress"], None]
 PRELOADED = ["nilearn.datasets", "scipy.ndimage", "deepjive.imaging.preprocessing.subject"]
-BAD_JOBS = "jobs is {given}, but must be at least 1."
 TWICE = "it is given more than once; the first is used"
-CRASHED = "its process ended with {how}, without a word; it may be that memory was not enough"
+CRASHED = "its process ended with {how} and without an error message; the machine may not have enough memory"
 
 
-class Progress(NamedTuple):
-    """What has just happened to a subject.
+class SubjectProgress(NamedTuple):
+    """Progress of one subject: the step that begins, or the outcome.
+
+    Several subjects are processed at the same time, so that a count of all steps alone would not say which subject is
+    at which step.
 
     Attributes
     ----------
     subject : Subject
-        Which.
-    step, steps : int
-        Steps done, and the number of all.
-    words : str
+        The subject.
+    done, total : int
+        Number of the subject's steps that are done, and of all its steps.
+    message : str
         Name of the step that begins.
     outcome : Outcome or None
-        What became of the subject, when it is done.
+        The outcome, once the subject is finished.
     """
 
     subject: Subject
-    step: int
-    steps: int
-    words: str
+    done: int
+    total: int
+    message: str
     outcome: Outcome | None = None
+
+
+OnSubject = Callable[[SubjectProgress], None]
 
 
 def preprocess_cohort(
@@ -50,76 +54,82 @@ def preprocess_cohort(
     out: str | Path,
     *,
     jobs: int = 1,
-    on_progress: OnProgress | None = None,
+    on_subject: OnSubject | None = None,
 ) -> list[Outcome]:
-    """Preprocess subjects side by side.
+    """Preprocess several subjects at the same time.
 
     Parameters
     ----------
     subjects : sequence of Subject
-        Whose scans; of those that are given twice the first is used.
+        The subjects; of a subject that is given twice, the first is used.
     engine : Engine
-        What registers and segments; must be installed.
+        The engine that registers and segments; it must be installed.
     settings : PreprocessingSettings
-        What else the maps depend on.
+        Other settings of the maps.
     out : path
-        The derivative.
-    jobs : int
-        Processes at a time.
-    on_progress : callable, optional
-        Called with a `Progress` before each step and after each subject.
+        Folder of the BIDS derivative.
+    jobs : int, default=1
+        Number of subjects that are processed at the same time.
+    on_subject : callable, optional
+        Called with a `SubjectProgress` before each step and after each subject.
 
     Returns
     -------
     list of Outcome
-        In the order of the subjects.
+        The outcomes, in the order of the subjects.
 
     Raises
     ------
     ValueError, ImportError
-        Where nothing can run: no process, or an engine that is not there.
+        If `jobs` is less than 1, or if the engine is not installed.
     """
     if jobs < 1:
-        raise ValueError(BAD_JOBS.format(given=jobs))
+        raise ValueError(f"jobs is {jobs}, but must be at least 1.")
     versions = dict(engine.versions())
-    first, twice = _each_once(subjects)
+    unique, repeated = _unique(subjects)
     context = _context()
-    waiting = list(reversed(first))
+    waiting = list(reversed(unique))
     running: dict[Any, tuple[Subject, Any]] = {}
     outcomes: dict[str, Outcome] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 subject = waiting.pop()
-                mine, theirs = context.Pipe(duplex=False)
-                arguments = (theirs, subject, engine, settings, str(out), versions)
-                process = context.Process(target=_work, args=arguments, daemon=True)
-                process.start()
-                theirs.close()
-                running[mine] = (subject, process)
+                receiver, process = _started(context, subject, engine, settings, str(out), versions)
+                running[receiver] = (subject, process)
             for connection in wait(list(running)):
-                _listen(connection, running, outcomes, on_progress)
+                _receive(connection, running, outcomes, on_subject)
     finally:
         for _, process in running.values():
             process.terminate()
             process.join()
-    for subject in twice:
+    for subject in repeated:
         outcomes[subject.name].problems.append(Problem(subject.name, str(subject.t1), TWICE))
-    return [outcomes[subject.name] for subject in first]
+    return [outcomes[subject.name] for subject in unique]
 
 
-def _each_once(subjects: Sequence[Subject]) -> tuple[list[Subject], list[Subject]]:
-    first: dict[str, Subject] = {}
-    twice = []
+def _started(context: Any, subject: Subject, *settings: Any) -> tuple[Any, Any]:
+    """Start the process of a subject; returns the connection on which it reports, and the process."""
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, subject, *settings), daemon=True)
+    process.start()
+    sender.close()
+    return receiver, process
+
+
+def _unique(subjects: Sequence[Subject]) -> tuple[list[Subject], list[Subject]]:
+    """The first subject of each name, and the others."""
+    unique: dict[str, Subject] = {}
+    repeated = []
     for subject in subjects:
-        if subject.name in first:
-            twice.append(subject)
-        first.setdefault(subject.name, subject)
-    return list(first.values()), twice
+        if subject.name in unique:
+            repeated.append(subject)
+        unique.setdefault(subject.name, subject)
+    return list(unique.values()), repeated
 
 
 def _context() -> Any:
-    """Processes that begin with the libraries imported, where the system has such."""
+    """Context of processes that start with the libraries imported, where the system has a fork server."""
     if sys.platform == "linux":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
@@ -127,27 +137,28 @@ def _context() -> Any:
     return multiprocessing.get_context("spawn")
 
 
-def _listen(
-    connection: Any, running: dict[Any, Any], outcomes: dict[str, Outcome], on_progress: OnProgress | None
+def _receive(
+    connection: Any, running: dict[Any, Any], outcomes: dict[str, Outcome], on_subject: OnSubject | None
 ) -> None:
-    """Take what a process has to say; when it says nothing more, it has ended."""
+    """Receive the progress of a process; a process that closed the connection without an outcome has crashed."""
     subject, process = running[connection]
     try:
-        said = connection.recv()
+        progress = connection.recv()
     except EOFError:
         process.join()
-        crash = Problem(subject.name, str(subject.t1 or subject.pet or ""), CRASHED.format(how=_how(process.exitcode)))
-        said = Progress(subject, 0, 0, "", Outcome(subject, problems=[crash]))
-    if said.outcome is not None:
+        reason = CRASHED.format(how=_exit_words(process.exitcode))
+        crash = Problem(subject.name, str(subject.t1 or subject.pet or ""), reason)
+        progress = SubjectProgress(subject, 0, 0, "", Outcome(subject, problems=[crash]))
+    if progress.outcome is not None:
         del running[connection]
         connection.close()
         process.join()
-        outcomes[subject.name] = said.outcome
-    if on_progress is not None:
-        on_progress(said)
+        outcomes[subject.name] = progress.outcome
+    if on_subject is not None:
+        on_subject(progress)
 
 
-def _how(code: int | None) -> str:
+def _exit_words(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {signal.Signals(-code).name}"
     return f"exit code {code}"
@@ -161,16 +172,16 @@ def _work(
     out: str,
     versions: Mapping[str, str],
 ) -> None:
-    """What a process does; an interrupt is left to the one that started it."""
+    """Preprocess a subject in this process and report to the parent, which alone handles an interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def report(step: int, steps: int, words: str) -> None:
-        connection.send(Progress(subject, step, steps, words))
+    def progress(done: int, total: int | None, message: str) -> None:
+        connection.send(SubjectProgress(subject, done, total or 0, message))
 
     try:
-        outcome = preprocess_subject(subject, engine, settings, out, versions, report)
+        outcome = preprocess_subject(subject, engine, settings, out, versions, progress=progress)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         outcome = Outcome(subject, problems=[Problem(subject.name, str(subject.t1 or subject.pet or ""), reason)])
-    connection.send(Progress(subject, 0, 0, "", outcome))
+    connection.send(SubjectProgress(subject, 0, 0, "", outcome))
     connection.close()

@@ -1,7 +1,8 @@
-"""A protocol is a list of named steps; each makes files from files, and is not repeated if nothing it needs changed.
+"""Protocols: lists of named steps that make files from files and are repeated only if something they need has changed.
 
-A step's key is a digest of its name, its parameters and the key of the step before it, the first one's of the scans
-and the versions of what works on them. A step whose folder holds a record of that key and all its files is done.
+The key of a step is a digest of its name, its parameters and the key of the step before it. The key of the first step
+depends on the scans and on the versions of the programs. A step is done if its folder holds a record with its key and
+all its files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepjive.persistence import write_atomically
+from deepjive.progress import Progress, silent
 
 Files = Mapping[str, Path]
 Facts = dict[str, Any]
@@ -28,7 +30,7 @@ NO_FILES = "step {name!r} should have written {missing}, but did not"
 
 
 class PreprocessingError(ValueError):
-    """A subject that cannot be preprocessed; the message says at which step, and why."""
+    """A subject cannot be preprocessed; the message names the step and the reason."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Step:
     Attributes
     ----------
     name : str
-        What it does, in words.
+        Name of the step, a phrase such as "correct bias of the head".
     action : callable
-        From the files so far (by name), a folder to write to, and `parameters`, to new files and to what was measured.
+        ``action(files, folder, parameters)`` returns the new files by name, and the measured facts. `files` are the
+        files of the steps before, and new files are written to `folder`.
     parameters : mapping
-        Its settings; numbers and text only.
+        Parameters of the step; JSON types only.
     """
 
     name: str
@@ -51,16 +54,16 @@ class Step:
 
 
 class Done(NamedTuple):
-    """What a protocol did.
+    """Result of a protocol.
 
     Attributes
     ----------
     files : dict of str to Path
-        All files, by name.
+        All files by name.
     facts : dict
-        All that the steps measured.
+        All facts that the steps measured.
     steps : list of dict
-        For each step its name, parameters, seconds of wall and of processor time, and whether it was done before.
+        For each step its name, parameters, wall time and CPU time in seconds, and whether it was done before.
     """
 
     files: dict[str, Path]
@@ -68,9 +71,7 @@ class Done(NamedTuple):
     steps: list[dict[str, Any]]
 
 
-def run_protocol(
-    steps: Sequence[Step], files: Files, folder: Path, key: str, on_step: Callable[[int, str], None] | None = None
-) -> Done:
+def run_protocol(steps: Sequence[Step], files: Files, folder: Path, key: str, *, progress: Progress = silent) -> Done:
     """Run the steps that were not done before.
 
     Parameters
@@ -78,13 +79,13 @@ def run_protocol(
     steps : sequence of Step
         The protocol.
     files : mapping of str to Path
-        What there is.
+        The files that the first step starts from.
     folder : Path
-        Each step gets a folder in it.
+        Folder in which each step has a folder.
     key : str
-        Digest of what the first step depends on.
-    on_step : callable, optional
-        Called before each step with its number, from 0, and its name.
+        Digest of all that the first step depends on.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each step with its name.
 
     Returns
     -------
@@ -93,19 +94,18 @@ def run_protocol(
     Raises
     ------
     PreprocessingError
-        If a step fails; those before it are kept.
+        If a step fails; the results of the steps before it are kept.
     """
     done = Done(dict(files), {}, [])
     for number, step in enumerate(steps):
-        if on_step is not None:
-            on_step(number, step.name)
+        progress(number, len(steps), step.name)
         key = digest([key, step.name, dict(step.parameters)])
-        here = folder / f"{number + 1:02d}-{'-'.join(step.name.lower().split())}"
-        record = _record(here, key)
+        step_folder = folder / f"{number + 1:02d}-{'-'.join(step.name.lower().split())}"
+        record = _record(step_folder, key)
         before = record is not None
         if record is None:
-            record = _run(step, done.files, here, key)
-        done.files.update({name: here / file for name, file in record["files"].items()})
+            record = _run(step, done.files, step_folder, key)
+        done.files.update({name: step_folder / file for name, file in record["files"].items()})
         done.facts.update(record["facts"])
         named = {"name": step.name, "parameters": dict(step.parameters)}
         times = {name: record[name] for name in ("seconds", "cpu_seconds")}
@@ -114,7 +114,7 @@ def run_protocol(
 
 
 def digest(content: Any) -> str:
-    """A digest of JSON's types."""
+    """SHA-256 of a value of JSON types."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -124,21 +124,23 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(here: Path, key: str) -> dict[str, Any] | None:
+def _record(folder: Path, key: str) -> dict[str, Any] | None:
+    """The record of a step that is done; None if its key or a file is missing."""
     try:
-        record = json.loads((here / RECORD).read_text())
-        whole = record["key"] == key and all((here / file).is_file() for file in record["files"].values())
+        record = json.loads((folder / RECORD).read_text())
+        is_done = record["key"] == key and all((folder / file).is_file() for file in record["files"].values())
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if whole else None
+    return record if is_done else None
 
 
-def _run(step: Step, files: Files, here: Path, key: str) -> dict[str, Any]:
-    shutil.rmtree(here, ignore_errors=True)
-    here.mkdir(parents=True)
-    started, busy = time.perf_counter(), _processor_time()
+def _run(step: Step, files: Files, folder: Path, key: str) -> dict[str, Any]:
+    """Run a step in an empty folder, and write its record."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    started, cpu_started = time.perf_counter(), _cpu_seconds()
     try:
-        made, facts = step.action(files, here, step.parameters)
+        made, facts = step.action(files, folder, step.parameters)
     except (PreprocessingError, ImportError, MemoryError):
         raise
     except Exception as error:
@@ -150,14 +152,14 @@ def _run(step: Step, files: Files, here: Path, key: str) -> dict[str, Any]:
     record = {
         "key": key,
         "seconds": round(time.perf_counter() - started, 2),
-        "cpu_seconds": round(_processor_time() - busy, 2),
+        "cpu_seconds": round(_cpu_seconds() - cpu_started, 2),
         "facts": facts,
-        "files": {name: os.path.relpath(path, here) for name, path in made.items()},
+        "files": {name: os.path.relpath(path, folder) for name, path in made.items()},
     }
-    write_atomically(here / RECORD, json.dumps(record, indent=1).encode())
+    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
     return record
 
 
-def _processor_time() -> float:
-    """Of this process and of the programs that it ran."""
+def _cpu_seconds() -> float:
+    """CPU time of this process and of the programs that it ran."""
     return sum(os.times()[:4])

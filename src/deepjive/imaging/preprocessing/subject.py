@@ -1,9 +1,9 @@
-"""All of preprocessing for one subject: the T1, then the PET, then what tells whether it went well."""
+"""Preprocessing of one subject: the T1, then the PET, then measures of quality."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from deepjive.imaging.preprocessing.protocol import Done, PreprocessingError, St
 from deepjive.imaging.preprocessing.quality import pet_quality, t1_quality
 from deepjive.imaging.preprocessing.scans import load_scan
 from deepjive.imaging.regions import REFERENCES
-
-OnStep = Callable[[int, int, str], None]
+from deepjive.progress import Progress, silent
 
 NO_T1 = "it has no T1, without which a PET cannot be brought into MNI space"
 NO_FILE = "There is no file {path}."
@@ -48,18 +47,18 @@ class Subject:
 
 @dataclass(frozen=True)
 class PreprocessingSettings:
-    """What the maps depend on, beside scans and engine.
+    """Settings of the maps other than scans and engine.
 
     Attributes
     ----------
-    reference : str
-        A name of `deepjive.imaging.regions.REFERENCES`, or the path of a mask in MNI space.
-    voxel : float
+    reference : str, default="cerebellum"
+        Reference region: a name of `deepjive.imaging.regions.REFERENCES`, or the path of a mask in MNI space.
+    voxel : float, default=3.0
         Edge of a voxel of the maps in mm.
-    seed : int
+    seed : int, default=0
         Seed of the registrations.
-    keep_work : bool
-        Whether to keep what lies between the steps.
+    keep_work : bool, default=False
+        Whether to keep the intermediate files of the steps.
     """
 
     reference: str = "cerebellum"
@@ -70,22 +69,22 @@ class PreprocessingSettings:
 
 @dataclass
 class Outcome:
-    """What became of a subject.
+    """Outcome of preprocessing one subject.
 
     Attributes
     ----------
     subject : Subject
         The subject.
     done, skipped : list of str
-        Modalities that were made now, and those that had been made before.
+        Modalities whose maps were made now, and modalities whose maps had been made before.
     problems : list of Problem
-        What failed.
+        Failures.
     quality : dict of str to float
-        Its figures.
+        Measures of quality.
     seconds : float
-        Processor time of its steps.
+        CPU time of the steps in seconds.
     maps : dict of str to str
-        Path of each main map.
+        Path of the main map of each modality.
     """
 
     subject: Subject
@@ -112,35 +111,36 @@ def preprocess_subject(
     settings: PreprocessingSettings,
     out: str | Path,
     versions: Mapping[str, str] | None = None,
-    on_step: OnStep | None = None,
+    *,
+    progress: Progress = silent,
 ) -> Outcome:
-    """Make a subject's maps, or find that they were made.
+    """Make the maps of a subject; maps that were made before from the same scans and settings are kept.
 
     Parameters
     ----------
     subject : Subject
-        Whose scans.
+        The subject.
     engine : Engine
-        What registers and segments.
+        The engine that registers and segments.
     settings : PreprocessingSettings
-        What else the maps depend on.
+        Other settings of the maps.
     out : path
-        The derivative.
+        Folder of the BIDS derivative.
     versions : mapping of str to str, optional
-        `engine.versions()`, where that was asked before.
-    on_step : callable, optional
-        Called before each step with its number, the number of all, and its name.
+        The result of `engine.versions()`, if the caller has it.
+    progress : callable, default=silent
+        ``progress(done, total, message)``, called before each step with its name.
 
     Returns
     -------
     Outcome
-        What goes wrong with the scans is in `Outcome.problems` and not raised.
+        Problems of the scans are in `Outcome.problems`; they are not raised.
     """
     outcome = Outcome(subject)
     if subject.t1 is None:
         outcome.problems.append(Problem(subject.name, str(subject.pet or ""), NO_T1))
         return outcome
-    work = Work(subject, engine, settings, Path(out), dict(versions or engine.versions()), on_step)
+    work = Work(subject, engine, settings, Path(out), dict(versions or engine.versions()), progress)
     stages: list[tuple[Stage, Path]] = [("anat", subject.t1)]
     if subject.pet is not None:
         stages.append(("pet", subject.pet))
@@ -156,12 +156,12 @@ def preprocess_subject(
 
 
 class Work:
-    """The work on one subject.
+    """The steps, files and names of one subject.
 
     Parameters
     ----------
-    subject, engine, settings, out, versions, on_step
-        As in `preprocess_subject`.
+    subject, engine, settings, out, versions, progress
+        See `preprocess_subject`.
     """
 
     def __init__(
@@ -171,11 +171,11 @@ class Work:
         settings: PreprocessingSettings,
         out: Path,
         versions: dict[str, str],
-        on_step: OnStep | None,
+        progress: Progress,
     ) -> None:
-        self.subject, self.engine, self.versions, self.on_step = subject, engine, versions, on_step
+        self.subject, self.engine, self.versions, self.progress = subject, engine, versions, progress
         self.protocol, self.settings = protocol_of(engine, settings), settings
-        self.folder = out.absolute() / "work" / subject.name  # SPM works in its folder
+        self.folder = out.absolute() / "work" / subject.name  # SPM changes its working directory to it
         reference = label_of(settings.reference)
         tracer = tracer_of(subject.pet)
         self.names = Names(
@@ -185,16 +185,16 @@ class Work:
         self._t1: Done | None = None
 
     def make(self, stage: Stage, outcome: Outcome) -> None:
-        """Make the maps of a modality, or find that they were made."""
+        """Make the maps of a modality unless they exist, and add them to the outcome."""
         key = self.key(stage)
-        before = finished(self.names, stage, key)
-        if before is None:
-            before = self.publish(stage, key)
+        sidecar = finished(self.names, stage, key)
+        if sidecar is None:
+            sidecar = self.publish(stage, key)
             outcome.done.append(stage)
         else:
             outcome.skipped.append(stage)
-        outcome.quality.update(before["Quality"])
-        outcome.seconds += sum(step["cpu_seconds"] for step in before["Steps"])
+        outcome.quality.update(sidecar["Quality"])
+        outcome.seconds += sum(step["cpu_seconds"] for step in sidecar["Steps"])
         outcome.maps[stage] = str(self.names.map("modulated" if stage == "anat" else "suvr"))
 
     def key(self, stage: Stage) -> str:
@@ -203,25 +203,26 @@ class Work:
             raise FileNotFoundError(NO_FILE.format(path=self.scans[stage]))
         steps = [(step.name, dict(step.parameters)) for step in self.protocol[stage]]
         essential = {name: self.versions.get(name) for name in self.engine.essential}
-        own = [self.engine.name, essential, steps, checksum(self.scans[stage])]
+        inputs = [self.engine.name, essential, steps, checksum(self.scans[stage])]
         if stage == "anat":
-            return digest(own)
+            return digest(inputs)
         reference = self.settings.reference
         mask = None if reference in REFERENCES else checksum(Path(reference))
-        return digest([*own, mask, self.key("anat")])
+        return digest([*inputs, mask, self.key("anat")])
 
     def publish(self, stage: Stage, key: str) -> dict[str, Any]:
-        """Run a modality's steps and write what they made."""
-        t1 = self._of_t1()
+        """Run the steps of a modality and write its maps."""
+        t1 = self._t1_steps()
         done = t1 if stage == "anat" else self._run("pet", t1.files, key)
         quality = self._t1_quality(done) if stage == "anat" else self._pet_quality(done)
-        own = [name for name in self.engine.transforms if name in done.files]
+        names = [name for name in self.engine.transforms if name in done.files]
         if stage == "pet":
-            own = [name for name in own if name not in t1.files]
-        transforms = {name: done.files[name] for name in own}
+            names = [name for name in names if name not in t1.files]
+        transforms = {name: done.files[name] for name in names}
         return publish(self.names, stage, key, done, transforms, quality, self._made_with(stage))
 
-    def _of_t1(self) -> Done:
+    def _t1_steps(self) -> Done:
+        """Result of the steps of the T1, which are run once."""
         if self._t1 is None:
             scans = {f"{'t1' if stage == 'anat' else 'pet'}_scan": path for stage, path in self.scans.items()}
             self._t1 = self._run("anat", scans, self.key("anat"))
@@ -229,13 +230,12 @@ class Work:
 
     def _run(self, stage: Stage, files: Mapping[str, Path], key: str) -> Done:
         first = 0 if stage == "anat" else len(self.protocol["anat"])
-        total = sum(len(self.protocol[known]) for known in self.scans)
+        total = sum(len(self.protocol[scanned]) for scanned in self.scans)
 
-        def report(number: int, name: str) -> None:
-            if self.on_step is not None:
-                self.on_step(first + number, total, name)
+        def progress(done: int, _: int | None, name: str) -> None:
+            self.progress(first + done, total, name)
 
-        return run_protocol(self.protocol[stage], files, self.folder / stage, key, report)
+        return run_protocol(self.protocol[stage], files, self.folder / stage, key, progress=progress)
 
     def _t1_quality(self, done: Done) -> dict[str, float]:
         t1, unmodulated = (load_scan(done.files[name])[0] for name in ("t1_map", "unmodulated"))
@@ -243,9 +243,9 @@ class Work:
 
     def _pet_quality(self, done: Done) -> dict[str, float]:
         t1_map, uptake, grey = (load_scan(done.files[name])[0] for name in ("t1_map", "uptake", "unmodulated"))
-        figures = pet_quality(t1_map, uptake, grey, self.settings.voxel)
-        apart = done.facts.get("pet_t1_apart_mm")
-        return figures if apart is None else {"pet_t1_apart_mm": apart, **figures}
+        measures = pet_quality(t1_map, uptake, grey, self.settings.voxel)
+        distance = done.facts.get("pet_t1_apart_mm")
+        return measures if distance is None else {"pet_t1_apart_mm": distance, **measures}
 
     def _made_with(self, stage: Stage) -> dict[str, Any]:
         sources = {str(self.scans["anat"]): checksum(self.scans["anat"])}

@@ -1,0 +1,1 @@
+"""Images, sounds and pairs of digits."""

@@ -1,12 +1,13 @@
-"""Fuzzing of every reader and of `deepjive.load`: damaged and hostile inputs by the hundred thousand.
+"""Stress test of every reader and of `deepjive.load` with many damaged and hostile inputs.
 
-    python benchmarks/fuzz.py --inputs 100000
+    python -m tests.stress.fuzz --inputs 100000
 
-Valid files of every kind are mutated: single bytes and pieces anywhere, numbers that overflow, pieces of other files,
-and, so that the checksums do not catch everything, the content inside an archive and the fields of a JSON description,
-with the digests made to agree again. Every input is read in another process. It counts as *read*, as *refused* by a
-documented error, or as a failure: any other error, a crash of the process, or more than `HANG` seconds. Each input
-follows from the seed and its number alone; `--only KIND --first NUMBER --inputs 1` shows one again.
+Valid files of every kind are mutated: bytes and pieces at any place, numbers that overflow, and pieces of other files.
+Some mutations change the content inside an archive or the fields of a JSON description and then correct the digests,
+because checksums would otherwise catch all of them. Every input is read in another process. The outcome of an input is
+*read*, *refused* (a documented error), or a failure. A failure is any other error, a crash of the process, or a time of
+more than `HANG` seconds. Each input depends on the seed and its number only; `--only KIND --first NUMBER --inputs 1`
+repeats one input.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ Mutant = Callable[[np.random.Generator], Reader]
 
 
 def mutated(content: bytes, rng: np.random.Generator, other: bytes = b"") -> bytes:
-    """Content with one or some changes; half of them near its beginning, where formats keep their headers."""
+    """Content with one or more changes; half of them near its beginning, where file formats have their headers."""
     data = bytearray(content)
     for _ in range(int(rng.geometric(0.4))):
         reach = len(data) if rng.random() < 0.5 else min(len(data), 400)
@@ -115,7 +116,7 @@ def mutated(content: bytes, rng: np.random.Generator, other: bytes = b"") -> byt
 
 
 def mutated_json(value: Any, rng: np.random.Generator) -> Any:
-    """JSON with one to four values replaced, removed, doubled or exchanged."""
+    """JSON with one to four values replaced, removed or duplicated."""
     value = json.loads(json.dumps(value))
     for _ in range(int(rng.integers(1, 5))):
         places: list[tuple[Any, Any]] = []
@@ -144,7 +145,7 @@ def _collect(value: Any, places: list[tuple[Any, Any]]) -> None:
 
 
 def read(path: Path | str) -> None:
-    """Read a modality as a model would: open it, then read some rows."""
+    """Read a modality as a model does: open it, then read some rows."""
     source = read_array(path)
     source = source.array if isinstance(source, LabelledRows) else source
     if hasattr(source, "iloc"):
@@ -161,7 +162,7 @@ def byte_mutant(folder: Path, name: str, content: bytes, other: bytes, rng: np.r
 
 
 def zipped_mutant(folder: Path, content: bytes, other: bytes, rng: np.random.Generator) -> Reader:
-    """An archive whose checksums are right but whose array is not."""
+    """An archive with valid checksums and a damaged array."""
     with zipfile.ZipFile(folder / "in.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for key in ("x", "y")[: int(rng.integers(1, 3))]:
             archive.writestr(f"{key}.npy", mutated(content, rng, other))
@@ -175,7 +176,7 @@ def gzipped_mutant(folder: Path, content: bytes, other: bytes, rng: np.random.Ge
 
 
 def zarr_mutant(folder: Path, store: dict[str, bytes], rng: np.random.Generator) -> Reader:
-    """A zarr folder with a damaged file or a description that says something else."""
+    """A zarr folder with a damaged file or a changed description."""
     root = folder / "in.zarr"
     shutil.rmtree(root, ignore_errors=True)
     victim = str(rng.choice(list(store)))
@@ -190,7 +191,7 @@ def zarr_mutant(folder: Path, store: dict[str, bytes], rng: np.random.Generator)
 
 
 def folder_mutant(folder: Path, config: bytes, weights: bytes, rng: np.random.Generator) -> Reader:
-    """A model folder with bytes changed, or forged: changed, with digests that agree."""
+    """A model folder with changed bytes, or a forged one, whose digests agree with the changes."""
     kind = rng.integers(4)
     if kind == 0:
         config = mutated(config, rng, weights)
@@ -215,7 +216,7 @@ def folder_mutant(folder: Path, config: bytes, weights: bytes, rng: np.random.Ge
 
 
 def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
-    """For every kind of input its share, and what makes one; kinds whose library is missing are left out."""
+    """The share of each kind of input and a function that makes one; kinds whose library is missing are left out."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(10, 6, 4)).astype(np.float32)
     np.save(folder / "seed.npy", x)
@@ -290,7 +291,7 @@ def _add_optional(kinds: dict[str, tuple[int, Mutant]], folder: Path, x: np.ndar
 
 
 def outcome(mutant: Mutant, rng: np.random.Generator) -> str:
-    """What came of one input: "read", "refused", or a failure in words."""
+    """The outcome of one input: "read", "refused", or the description of a failure."""
     reader = mutant(rng)
     try:
         reader()
@@ -298,13 +299,13 @@ def outcome(mutant: Mutant, rng: np.random.Generator) -> str:
         return "refused" if str(error) and "\n" not in str(error) else f"an error of several lines: {error!r}"
     except Exception as error:
         places = traceback.extract_tb(error.__traceback__)
-        ours = [place for place in places if "deepjive" in place.filename][-1]
-        return f"{type(error).__name__}: {str(error)[:100]} ({Path(ours.filename).name}:{ours.lineno})"
+        last = [place for place in places if "deepjive" in place.filename][-1]
+        return f"{type(error).__name__}: {str(error)[:100]} ({Path(last.filename).name}:{last.lineno})"
     return "read"
 
 
 def work(folder: Path, seed: int, numbers: list[tuple[str, int]], pipe: Any) -> None:
-    """Try inputs in this process, and tell the outcome of each."""
+    """Try inputs in this process, and send the outcome of each through the pipe."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -314,20 +315,20 @@ def work(folder: Path, seed: int, numbers: list[tuple[str, int]], pipe: Any) -> 
 
 
 def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
-    """Outcomes of all inputs; where a process dies or hangs, the input it died of is a failure and another goes on."""
+    """Outcomes of all inputs; an input on which a process dies or hangs is a failure, and a new process continues."""
     counts: Counter[tuple[str, str]] = Counter()
     total = len(numbers)
     context = multiprocessing.get_context("spawn")
     while numbers:
         with tempfile.TemporaryDirectory() as folder:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=work, args=(Path(folder), seed, numbers, theirs))
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=work, args=(Path(folder), seed, numbers, sender))
             process.start()
-            theirs.close()
+            sender.close()
             done, word = 0, ""
             try:
-                while done < len(numbers) and ours.poll(HANG):
-                    counts[numbers[done][0], _shown(ours.recv(), numbers[done])] += 1
+                while done < len(numbers) and receiver.poll(HANG):
+                    counts[numbers[done][0], _shown(receiver.recv(), numbers[done])] += 1
                     done += 1
                     if (total - len(numbers) + done) % 10_000 == 0:
                         print(f"{total - len(numbers) + done} of {total} inputs", file=sys.stderr, flush=True)
@@ -346,6 +347,30 @@ def _shown(result: str, number: tuple[str, int]) -> str:
     return result if result in ("read", "refused") else f"{result} [input {number[1]}]"
 
 
+def selected(inputs: int, first: int, only: str | None) -> list[tuple[str, int]]:
+    """Kind and number of each input."""
+    with tempfile.TemporaryDirectory() as folder:
+        shares = {kind: share for kind, (share, _) in seeds(Path(folder)).items()}
+    names = [kind for kind, share in shares.items() for _ in range(share)]
+    return [(only or names[number % len(names)], number) for number in range(first, first + inputs)]
+
+
+def report(counts: Counter[tuple[str, str]]) -> bool:
+    """Print the outcomes of each kind and the failures; returns whether there is a failure."""
+    print(f"{'kind':16} {'read':>8} {'refused':>8} {'failures':>8}")
+    failures = {key: count for key, count in counts.items() if key[1] not in ("read", "refused")}
+    for kind in dict.fromkeys(kind for kind, _ in counts):
+        failed = sum(count for (of, _), count in failures.items() if of == kind)
+        print(f"{kind:16} {counts[kind, 'read']:8} {counts[kind, 'refused']:8} {failed:8}")
+    read_count, refused = (
+        sum(count for (_, word), count in counts.items() if word == result) for result in ("read", "refused")
+    )
+    print(f"{'all':16} {read_count:8} {refused:8} {sum(failures.values()):8}")
+    for (kind, word), count in sorted(failures.items(), key=lambda item: -item[1])[:40]:
+        print(f"{kind}: {word} ({count} times)")
+    return bool(failures)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=100_000)
@@ -354,26 +379,12 @@ def main() -> None:
     parser.add_argument("--only", help="one kind of input")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder:
-        shares = {kind: share for kind, (share, _) in seeds(Path(folder)).items()}
-    names = [kind for kind, share in shares.items() for _ in range(share)]
-    last = options.first + options.inputs
-    numbers = [(options.only or names[number % len(names)], number) for number in range(options.first, last)]
+    numbers = selected(options.inputs, options.first, options.only)
     start = time.perf_counter()
     counts = run(options.seed, numbers)
-    print(f"{'kind':16} {'read':>8} {'refused':>8} {'failures':>8}")
-    failures = {key: count for key, count in counts.items() if key[1] not in ("read", "refused")}
-    for kind in dict.fromkeys(kind for kind, _ in counts):
-        failed = sum(count for (of, _), count in failures.items() if of == kind)
-        print(f"{kind:16} {counts[kind, 'read']:8} {counts[kind, 'refused']:8} {failed:8}")
-    read_count, refused = (
-        sum(n for (_, word), n in counts.items() if word == wanted) for wanted in ("read", "refused")
-    )
-    print(f"{'all':16} {read_count:8} {refused:8} {sum(failures.values()):8}")
-    for (kind, word), count in sorted(failures.items(), key=lambda item: -item[1])[:40]:
-        print(f"{kind}: {word} ({count} times)")
+    has_failures = report(counts)
     print(f"{sum(counts.values())} inputs in {time.perf_counter() - start:.0f} s")
-    raise SystemExit(bool(failures))
+    raise SystemExit(has_failures)
 
 
 if __name__ == "__main__":
