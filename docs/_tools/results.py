@@ -80,13 +80,8 @@ def _cell(cell: Any) -> str:
         return ""
     if isinstance(cell, dict):
         decimals = int(cell.get("decimals", 3))
-        return f"{_number(cell['mean'], decimals)} ± {_number(cell['sd'], decimals)}"
+        return f"{cell['mean']:.{decimals}f} ± {cell['sd']:.{decimals}f}"
     return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
-
-
-def _number(value: float, decimals: int) -> str:
-    """Format a number without the zero before its point."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{decimals}f}")
 
 
 def origin(record: dict[str, Any]) -> str:

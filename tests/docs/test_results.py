@@ -43,7 +43,7 @@ def test_a_table_says_version_date_seeds_and_command(tmp_path: Path) -> None:
     record = written(tmp_path, version="1.2.3", commit="0123456789abcdef", uncommitted_changes=False, date="2026-01-31")
     expected = "*Version 1.2.3, commit 0123456789, 2026-01-31, seeds 0 to 2, `python benchmarks/recovery.py`.*"
     assert results.rendered_table(record) == (
-        f"**R2**\n\n| method | R2 |\n| --- | --- |\n| AJIVE | .910 ± .010 |\n\n{expected}"
+        f"**R2**\n\n| method | R2 |\n| --- | --- |\n| AJIVE | 0.910 ± 0.010 |\n\n{expected}"
     )
 
 
