@@ -1,4 +1,4 @@
-"""Every page of the documentation runs, without Sphinx, and says what is there."""
+"""Every page of the documentation runs without Sphinx, and what it names exists."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_links_lead_to_files_and_headings() -> None:
 
 def headings(page: Path) -> set[str]:
     """Anchors as repository browsers and MyST make them."""
-    found = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in titles}
 
 
 def test_every_page_is_in_the_contents() -> None:
