@@ -1,29 +1,31 @@
-"""Sphinx extension: docstrings as they are written here, made into what Sphinx reads.
+"""Sphinx extension: converts the docstrings of this package to the text that Sphinx reads.
 
-Formulas in modules' docstrings are indented blocks without `::`, and bars stand for lengths. Single backticks name
-parameters as well as public names: the latter become links, and a name of this package that is nowhere documented is
-a warning.
+Formulas in modules' docstrings are indented blocks without `::`, bars stand for lengths, and sections such as
+References are underlined. Single backticks name parameters as well as public names. Public names become links, and a
+name of this package that is documented nowhere is a warning.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
 
 MARKER = re.compile(r"\s*(?:[-*]|\d+\.)\s+")
+UNDERLINE = re.compile(r"(-{3,}|={3,})\s*")
 
 
 def of_module(
     app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
-    """Make indented blocks literal, and bars text."""
+    """Make indented blocks literal, underlined titles rubrics, and bars and underscores text."""
     if what != "module":
         return
     made: list[str] = []
     text, literal = 0, None
-    for line in lines:
+    for line in _titles_as_rubrics(lines):
         indent = len(line) - len(line.lstrip())
         if literal is not None and line.strip() and indent < literal:
             literal = None
@@ -34,14 +36,27 @@ def of_module(
             else:
                 marker = MARKER.match(line)
                 text = marker.end() if marker else indent
-        made.append(line if literal is not None else _bars_escaped(line))
+        made.append(line if literal is not None else _escaped(line))
     lines[:] = made
 
 
-def _bars_escaped(line: str) -> str:
+def _titles_as_rubrics(lines: list[str]) -> Iterator[str]:
+    """Replace underlined titles: a page with several modules would have several sections of one name."""
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.strip() and UNDERLINE.fullmatch(following):
+            yield from (f".. rubric:: {line.strip()}", "")
+        elif not UNDERLINE.fullmatch(line):
+            yield line
+
+
+def _escaped(line: str) -> str:
+    """Escape bars, and underscores that would make a reference of `z_` in `z_-k`."""
     parts = re.split(r"(``.+?``|`[^`]*`)", line)
     return "".join(
-        part if part.startswith("`") else part.replace("|", r"\|") for part in parts
+        part
+        if part.startswith("`")
+        else re.sub(r"(?<=\w)_(?!\w)", r"\_", part.replace("|", r"\|"))
+        for part in parts
     )
 
 

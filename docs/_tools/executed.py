@@ -1,4 +1,4 @@
-"""Sphinx extension: each Markdown page is run when it is read, and what it printed and drew stands under its blocks."""
+"""Sphinx extension: runs each Markdown page when it is read, and puts the output of each block below the block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = "_results"
 
 
 def run_page(app: Any, docname: str, source: list[str]) -> None:
-    """Run a page and put its output into its text."""
+    """Run a page and insert its output into its text."""
     page = Path(app.env.doc2path(docname))
     if page.suffix != ".md" or not app.config.run_pages:
         return
@@ -65,12 +65,12 @@ def _shown(
 
 
 def _note(piece: pages.Piece) -> str:
-    """What a reader should know of how a block was run."""
+    """Return a note on how a block was run, for the reader."""
     if piece.kind == "left out":
-        return f"Not run here: {piece.words}."
+        return f"This block was not run: {piece.words}."
     if piece.kind in ("python", "sh") and piece.words:
         changes = piece.words.replace(" -> ", " replaced by ").replace("; ", ", ")
-        return f"Run here with {changes}."
+        return f"This block was run with {changes}."
     return ""
 
 
@@ -80,7 +80,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx; `-D run_pages=0` leaves the pages unrun."""
+    """Register with Sphinx; with `-D run_pages=0` the pages are not run."""
     app.add_config_value("run_pages", True, "env", [bool])
     app.connect("source-read", run_page)
     return {"parallel_read_safe": False}

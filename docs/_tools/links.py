@@ -1,6 +1,6 @@
-"""Checks the built site without a network.
+"""Checks the links of the built site without a network.
 
-Every link must lead to a file and an anchor that is there, and nothing may be loaded from elsewhere. Links to other
+Every link must lead to an existing file and anchor, and no page may load anything from another site. Links to other
 sites are not followed.
 
     python docs/_tools/links.py docs/_build/html
@@ -25,7 +25,7 @@ LOADED = {
 
 
 class Page(HTMLParser):
-    """What a page links to and loads, and its anchors."""
+    """Links, loaded files and anchors of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Page(HTMLParser):
         self.loaded: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note anchors, links and what is loaded."""
+        """Collect anchors, links and loaded files."""
         for name, value in attrs:
             if value is None:
                 continue
@@ -47,15 +47,15 @@ class Page(HTMLParser):
 
 
 def problems(site: Path) -> list[str]:
-    """What is wrong with the links of a site, one line each."""
+    """Return the problems of the links of a site, one line each."""
     site = site.resolve()
     pages = {path: _parsed(path) for path in sorted(site.rglob("*.html"))}
     if not pages:
         return [f"{site} holds no pages."]
-    found = []
+    problems_found = []
     for path, page in pages.items():
         where = path.relative_to(site)
-        found += [
+        problems_found += [
             f"{where} loads {url} from elsewhere"
             for url in page.loaded
             if _is_external(url)
@@ -64,8 +64,10 @@ def problems(site: Path) -> list[str]:
             if not _is_external(url) and not url.startswith(
                 ("data:", "javascript:", "mailto:")
             ):
-                found += [f"{where}: {url} {why}" for why in _wrong(path, url, pages)]
-    return found
+                problems_found += [
+                    f"{where}: {url} {why}" for why in _wrong(path, url, pages)
+                ]
+    return problems_found
 
 
 def _parsed(path: Path) -> Page:

@@ -1,4 +1,4 @@
-"""Sphinx extension: formulas as MathML, which browsers draw themselves: no script, no font, no request."""
+"""Sphinx extension: formulas as MathML, which browsers render without scripts, fonts or requests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from latex2mathml.converter import convert
 
 
 def inline(self: Any, node: nodes.math) -> None:
-    """A formula in a line."""
+    """Render a formula within a line."""
     self.body.append(convert(node.astext()))
     raise nodes.SkipNode
 
 
 def block(self: Any, node: nodes.math_block) -> None:
-    """A formula on lines of its own."""
+    """Render a formula on its own line."""
     self.body.append(
         f'<div class="formula">{convert(node.astext(), display="block")}</div>'
     )

@@ -1,15 +1,15 @@
-"""Runs what a page shows, from top to bottom, as a reader would: its Python, and its `deepjive` commands.
+"""Runs the Python code and the `deepjive` commands of a page, from top to bottom, as a reader would.
 
-A page is Markdown that reads as well in a repository browser. All of its ```python blocks share one namespace and one
-empty folder, and so do the commands in its ```sh blocks. HTML comments, which no reader sees, say the rest:
+A page is Markdown that reads well in a repository browser. Its ```python blocks and the commands in its ```sh blocks
+share one namespace and one empty folder. HTML comments, which readers do not see, are instructions:
 
-    <!-- run            code that is run here and not shown
+    <!-- run            code that is run and not shown
     ... -->
-    <!-- run with: voxel=3 -> voxel=12; ... -->     the next block is run with these changes, and shown without
+    <!-- run with: voxel=3 -> voxel=12; ... -->     the next block is run with these changes, and shown without them
     <!-- not run: reason -->                        the next block is shown and not run
     <!-- attach: FILE: words -->                    on the site, a link to a file that the page has made
 
-The site (`executed.py`) shows what was printed and drawn; the tests run the same pages without it.
+The site (`executed.py`) shows the printed text and the figures. The tests run the same pages without the site.
 """
 
 from __future__ import annotations
@@ -36,30 +36,28 @@ PIECE = re.compile(
 RUN = ("python", "sh")
 WIDTH = "88"
 
-NOT_DEEPJIVE = "{where}: {line!r} is no deepjive command. Put <!-- not run: reason --> before a block that cannot run."
-NO_BLOCK = "The comment {comment!r} stands before no block that could be run."
-NOT_THERE = (
-    "The comment 'run with' changes {old!r}, which the next block does not have."
-)
-FAILED = "{where}: {line!r} ended with exit code {code}: {said}"
+NOT_DEEPJIVE = "{where}: {line!r} is not a deepjive command. Put <!-- not run: reason --> before a block that cannot run."
+NO_BLOCK = "The comment {comment!r} is not followed by a block that can be run."
+NOT_THERE = "The comment 'run with' changes {old!r}, which is not in the next block."
+FAILED = "{where}: {line!r} ended with exit code {code}: {printed}"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Something of a page that is run, or left out.
+    """A part of a page that is run or left out.
 
     Attributes
     ----------
     kind : {"python", "sh", "hidden", "attach", "left out"}
-        What is done with it.
+        Kind of the piece.
     code : str
         Python, commands, or the file to attach.
     line : int
         Line of the page before the first of the code.
     end : int
-        Where in the page's text it ends.
+        Position in the text of the page after the piece.
     words : str
-        What to call an attached file; why a block is left out, or what is changed in it.
+        Title of an attached file, the reason why a block is left out, or the changes of a block.
     """
 
     kind: str
@@ -71,7 +69,7 @@ class Piece:
 
 @dataclass
 class Output:
-    """What a piece gave: what it printed, its figures as (title, PNG), and files."""
+    """Output of a piece: printed text, figures as (title, PNG), and files."""
 
     text: str = ""
     figures: list[tuple[str, bytes]] = field(default_factory=list)
@@ -79,22 +77,22 @@ class Output:
 
 
 def pieces(text: str) -> list[Piece]:
-    """The pieces of a page in order; blocks of other languages are left out without a word."""
-    found: list[Piece] = []
+    """Return the pieces of a page in order, without blocks of other languages."""
+    page_pieces: list[Piece] = []
     reason = changes = None
     for match in PIECE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         if match["reason"] or match["changes"]:
             reason, changes = match["reason"], match["changes"]
         elif match["hidden"] is not None:
-            found.append(Piece("hidden", match["hidden"], line, match.end()))
+            page_pieces.append(Piece("hidden", match["hidden"], line, match.end()))
         elif match["file"]:
-            found.append(
+            page_pieces.append(
                 Piece("attach", match["file"], line, match.end(), match["words"])
             )
         elif match["language"] in RUN:
             kind = match["language"] if reason is None else "left out"
-            found.append(
+            page_pieces.append(
                 Piece(
                     kind,
                     _changed(match["code"], changes),
@@ -106,7 +104,7 @@ def pieces(text: str) -> list[Piece]:
             reason = changes = None
     if reason or changes:
         raise ValueError(NO_BLOCK.format(comment=reason or changes))
-    return found
+    return page_pieces
 
 
 def _changed(code: str, changes: str | None) -> str:
@@ -121,7 +119,7 @@ def _changed(code: str, changes: str | None) -> str:
 def run(
     page: Path, text: str, folder: Path, namespace: dict[str, Any] | None = None
 ) -> list[tuple[Piece, Output]]:
-    """Run a page in a folder, piece by piece.
+    """Run a page in a folder and return its pieces with their outputs.
 
     Parameters
     ----------
@@ -130,7 +128,7 @@ def run(
     text : str
         Its content.
     folder : Path
-        An empty folder, which is the current one while the page runs.
+        An empty folder, the working directory of the page.
     namespace : dict, optional
         Names that the page may use.
     """
@@ -152,22 +150,22 @@ def _output(page: Path, piece: Piece, names: dict[str, Any]) -> Output:
 
 
 def commands(code: str) -> list[str]:
-    """The commands of a shell block, continued lines joined, without comments."""
+    """Return the commands of a shell block, with continued lines joined and without comments."""
     lines = re.sub(r"\\\n\s*", "", code).splitlines()
     bare = [shlex.join(shlex.split(line, comments=True)) for line in lines]
     return [line for line in bare if line]
 
 
 def _python(page: Path, piece: Piece, names: dict[str, Any]) -> Output:
-    said = io.StringIO()
+    printed = io.StringIO()
     code = compile("\n" * piece.line + piece.code, str(page), "exec")
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(printed):
         exec(code, names)
-    return Output(said.getvalue(), _figures())
+    return Output(printed.getvalue(), _figures())
 
 
 def _figures() -> list[tuple[str, bytes]]:
-    """Figures that pyplot holds, which are then closed."""
+    """Return the open figures of pyplot, and close them."""
     if "matplotlib.pyplot" not in sys.modules:
         return []
     from matplotlib import pyplot
@@ -203,7 +201,7 @@ def _command(page: Path, piece: Piece, line: str) -> str:
     if result.exit_code:
         raise RuntimeError(
             FAILED.format(
-                where=where, line=line, code=result.exit_code, said=result.stderr
+                where=where, line=line, code=result.exit_code, printed=result.stderr
             )
         )
     return result.stdout

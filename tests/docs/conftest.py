@@ -1,4 +1,4 @@
-"""What the documentation is run and checked with."""
+"""Paths of the pages and of the tools that run and check them."""
 
 from __future__ import annotations
 

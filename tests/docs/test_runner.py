@@ -1,4 +1,4 @@
-"""What runs the pages runs all of a page, and says where it fails."""
+"""The runner of the pages runs all blocks of a page, and its errors name the place."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ def test_a_command_that_fails_is_an_error(tmp_path: Path) -> None:
 
 
 def test_other_commands_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no deepjive command"):
+    with pytest.raises(ValueError, match="not a deepjive command"):
         pages.run(Path("page.md"), "```sh\nrm everything\n```\n", tmp_path)
 
 
 @pytest.mark.parametrize("comment", ["<!-- not run: why -->", "<!-- run with: a -> b -->"])
 def test_a_comment_without_its_block_is_an_error(comment: str) -> None:
-    with pytest.raises(ValueError, match="stands before no block"):
+    with pytest.raises(ValueError, match="is not followed by a block"):
         pages.pieces(f"{comment}\n\nno block\n")
 
 
 def test_a_change_of_what_is_not_there_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'absent', which the next block does not have"):
+    with pytest.raises(ValueError, match="'absent', which is not in the next block"):
         pages.pieces("<!-- run with: absent -> there -->\n```python\nvalue = 1\n```\n")
 
 

@@ -1,4 +1,4 @@
-"""The site builds without a warning, its links lead somewhere, and it loads nothing from elsewhere."""
+"""The site builds without a warning, its links are valid, and it loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXTRAS = ("sphinx", "furo", "myst_parser", "numpydoc", "latex2mathml", "nilearn"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built with its pages unrun, which other tests run."""
+    """The site, built without running its pages, which other tests run."""
     for module in EXTRAS:
         pytest.importorskip(module, reason="needs the extra docs")
     out = tmp_path_factory.mktemp("site")
