@@ -1,7 +1,7 @@
 """Cost of training steps on a GPU: captured as a CUDA graph and one by one, beside the least possible time.
 
     python benchmarks/gpu.py                       # an NVIDIA device, about two minutes
-    python benchmarks/gpu.py --case tables --accelerator cpu
+    python benchmarks/gpu.py --case tables --device cpu
 
 The steps are of the refinement phase, the longest phase, on random data in the memory of the device. What the phase
 renews every 50 steps is computed once, from 64 samples. The baseline runs the same steps one by one, as a plain PyTorch
@@ -71,11 +71,11 @@ CASES = {
 }
 
 
-def prepared(case: Case, precision: str, accelerator: str, recorded: bool) -> tuple[Any, Callable[[], None]]:
+def prepared(case: Case, precision: str, device: str, recorded: bool) -> tuple[Any, Callable[[], None]]:
     """The modules that the refinement phase trains, and what takes a step of it."""
-    settings = deep_settings({**case.settings, "runtime": Runtime(precision=precision), "device": accelerator})
+    settings = deep_settings({**case.settings, "runtime": Runtime(precision=precision), "device": device})
     model = DeepJIVE(joint_rank=case.joint, individual_ranks=case.individual, random_state=0, **settings)
-    fabric = launched(accelerator, Runtime(precision=precision))
+    fabric = launched(device, Runtime(precision=precision))
     torch.manual_seed(0)
     shapes = {"first": case.shape, "second": case.shape}
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
@@ -132,14 +132,14 @@ def measure(
     name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float, table: ResultTable
 ) -> str:
     """Measure one case, add its row to the table, and return the row as text."""
-    case, wait = CASES[name], waiting(options.accelerator)
-    modules, step = prepared(case, precision, options.accelerator, recorded)
+    case, wait = CASES[name], waiting(options.device)
+    modules, step = prepared(case, precision, options.device, recorded)
     with FlopCounterMode(display=False) as counter:
         step()
     for _ in range(EAGER_STEPS + 2):
         step()
     took = statistics.median(seconds(step, options.steps, wait) for _ in range(options.repeats))
-    activity = ProfilerActivity.CUDA if options.accelerator == "cuda" else ProfilerActivity.CPU
+    activity = ProfilerActivity.CUDA if options.device == "cuda" else ProfilerActivity.CPU
     with profile(activities=[activity]) as seen:
         for _ in range(PROFILED):
             step()
@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", choices=list(CASES), help="all by default; may be repeated")
     parser.add_argument("--precision", action="append", choices=PRECISIONS, help="both by default")
-    parser.add_argument("--accelerator", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
     add_json_option(parser)
@@ -172,10 +172,10 @@ def main() -> None:
     table = ResultTable("gpu", "Training steps on a GPU", (*columns, "limit", "time over floor"))
     warnings.simplefilter("ignore")
     torch.backends.cudnn.deterministic = True  # as fits have it
-    on_device = options.accelerator == "cuda"
+    on_device = options.device == "cuda"
     print(torch.cuda.get_device_name() if on_device else "processor", f"torch {torch.__version__}", flush=True)
     for precision in options.precision or PRECISIONS:
-        peak, copy = ceilings(options.accelerator, precision)
+        peak, copy = ceilings(options.device, precision)
         print(f"{precision}: a large product reaches {peak / 1e12:.1f} TFLOP/s, a copy {copy / 1e12:.2f} TB/s")
         print(
             f"{'':25}{'':12}{'steps':12}{'ms':>8}{'samples/s':>11}{'TFLOP/s':>9}{'of peak':>9}{'kernels':>8}{'busy':>7}"

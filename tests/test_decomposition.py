@@ -92,7 +92,7 @@ def test_scores_shapes_and_representations_render_nothing(parts, model):
     assert parts.joint_scores.shape == (N, 2)
     assert parts.individual_scores["image"].shape == (N, 1)
     assert "joint rank 2, individual ranks {'image': 1, 'vector': 1}" in repr(parts)
-    assert repr(parts.joint) == "<joint part of image, vector: computed when asked for>"
+    assert repr(parts.joint) == "<joint part of image, vector: computed on access>"
     assert list(parts.residual) == ["image", "vector"]
     assert len(parts.residual) == 2
     assert model.calls == []

@@ -46,7 +46,7 @@ def round_trip(monkeypatch, data, tmp_path):
     monkeypatch.setitem(persistence.CLASSES, "Exotic", __name__)
 
     def through_a_folder(value=None, **parameters):
-        exotic = Exotic(1, joint_rank=1, n_wedin=0, n_random=0, **parameters).fit(data)
+        exotic = Exotic(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0, **parameters).fit(data)
         exotic.exotic_ = value
         exotic.save(tmp_path / "exotic")
         return load(tmp_path / "exotic")
@@ -116,14 +116,14 @@ def test_a_model_that_is_not_fitted_is_not_saved(tmp_path):
 
 
 def test_a_class_that_could_not_be_loaded_is_not_saved(data, tmp_path):
-    exotic = Exotic(1, joint_rank=1, n_wedin=0, n_random=0).fit(data)
+    exotic = Exotic(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0).fit(data)
     with pytest.raises(TypeError, match=r"Exotic cannot be saved, because load\(\) knows only AJIVE"):
         exotic.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_a_class_that_only_has_a_known_name_is_not_saved(data, tmp_path):
-    pretender = type("AJIVE", (AJIVE,), {"__module__": __name__})(1, joint_rank=1, n_wedin=0, n_random=0)
+    pretender = type("AJIVE", (AJIVE,), {"__module__": __name__})(signal_ranks=1, joint_rank=1, n_wedin=0, n_random=0)
     with pytest.raises(TypeError, match="cannot be saved"):
         pretender.fit(data).save(tmp_path / "model")
 

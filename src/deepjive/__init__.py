@@ -1,4 +1,4 @@
-"""deepjive: what varies together and what varies alone in multimodal data.
+"""deepjive: joint and individual variation in multimodal data.
 
 >>> import numpy as np
 >>> import deepjive as dj

@@ -1,9 +1,9 @@
-"""Decomposition: the one thing that flows out of every estimator.
+"""Decomposition: the result of every estimator.
 
     X_k = J_k + S_k + E_k        for each modality k
 
-`joint`, `individual` and `residual` are computed when asked for, from the scores, so that a decomposition of large
-volumes costs no more memory than its scores until a part is looked at.
+`joint`, `individual` and `residual` are computed from the scores on access. A decomposition of large volumes therefore
+needs only the memory of its scores.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Render = Callable[[Literal["joint", "individual"], str, NDArray, NDArray], NDArr
 class Part(Mapping[str, NDArray]):
     """One part of all modalities: a mapping from names to arrays in the shape and units of the input.
 
-    Every look-up computes the array anew; `rows` computes some samples only.
+    Each access computes the array again; `rows` computes some samples only.
     """
 
     def __init__(self, decomposition: Decomposition, part: PartName) -> None:
         self._decomposition, self._part = decomposition, part
 
     def rows(self, name: str, indices: Any) -> NDArray:
-        """Some samples of one modality's part.
+        """Compute the part of some samples of one modality.
 
         Parameters
         ----------
@@ -63,29 +63,29 @@ class Part(Mapping[str, NDArray]):
         return len(self._decomposition.data.names)
 
     def __repr__(self) -> str:
-        return f"<{self._part} part of {', '.join(self)}: computed when asked for>"
+        return f"<{self._part} part of {', '.join(self)}: computed on access>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
-    """Modalities split into what varies together, what varies alone, and the rest.
+    """Modalities split into a joint part, an individual part and a residual.
 
-    For each modality ``joint + individual + residual`` is the input. The joint part carries the modality's mean, so
-    that it is an image where the input is one; ``joint[name] - mean[name]`` is the variation alone. With joint
-    rank 0 the joint part does not vary: it is the mean for every sample.
+    For each modality, ``joint + individual + residual`` is the input. The joint part includes the mean of the modality,
+    so that it is an image if the input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint
+    rank 0 the joint part of every sample is the mean.
 
     Attributes
     ----------
     data : Modalities
         The input.
     joint_scores : array, shape (n_samples, joint_rank)
-        A sample's coordinates in the joint part; mean 0 and variance 1 over the samples the model was fitted to.
+        Coordinates of the samples in the joint part, with mean 0 and variance 1 over the fitted samples.
     individual_scores : dict of str to array, shape (n_samples, individual_rank)
-        The same for each modality's individual part.
+        Coordinates of the samples in the individual part of each modality, with the same scaling.
     mean : dict of str to array
-        Mean sample of each modality over the samples the model was fitted to, in data units.
+        Mean sample of each modality over the fitted samples, in data units.
     joint, individual, residual : Part
-        Mappings from names to arrays of the input's shape and units, computed when asked for.
+        Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
         For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1.
     """
@@ -98,28 +98,29 @@ class Decomposition:
 
     @property
     def joint(self) -> Part:
-        """What varies together, with the mean; see the class."""
+        """The variation common to the modalities, including the mean of each modality."""
         return Part(self, "joint")
 
     @property
     def individual(self) -> Part:
-        """What varies in one modality alone."""
+        """The variation of one modality alone."""
         return Part(self, "individual")
 
     @property
     def residual(self) -> Part:
-        """What neither part explains; not a number where a value is missing or a sample lacks the modality."""
+        """The input minus both parts; NaN if a value is missing or a sample lacks the modality."""
         return Part(self, "residual")
 
     @cached_property
     def variance_explained(self) -> dict[str, dict[str, float]]:
-        """Fractions of each modality's variance.
+        """Fractions of the variance of each modality.
 
-        With ``|.|^2`` the sum of squares over the samples that have the modality and ``X`` measured from the mean:
-        joint is ``1 - |X - J|^2 / |X|^2``, residual ``|X - J - S|^2 / |X|^2`` and individual what is left, that is
-        what the individual part explains beyond the joint one. For the linear estimators, whose parts are
-        orthogonal, these are the usual ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A part that makes things worse,
-        as can happen on new samples, has a negative fraction. Values that are missing (NaN) do not count.
+        Let ``X`` and ``J`` be measured from the mean, and ``|.|^2`` be the sum of squares over the samples that have
+        the modality. The joint fraction is ``1 - |X - J|^2 / |X|^2`` and the residual fraction is
+        ``|X - J - S|^2 / |X|^2``. The individual fraction is the remainder: the variance that the individual part
+        explains beyond the joint part. The parts of linear estimators are orthogonal on the fitted samples, so that the
+        fractions are ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A fraction is negative if the part increases the error,
+        which is possible on new samples. Missing values (NaN) do not count.
         """
         return {name: self._fractions(name) for name in self.data.names}
 
@@ -132,9 +133,9 @@ class Decomposition:
             raise KeyError(NO_MODALITY.format(name=name, names=list(self.data.names)))
         if part == "residual":
             x = self.data.rows(name, indices).astype(self.mean[name].dtype, copy=False)
-            rest = x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
-            rest[~self.data.present[indices, self.data.names.index(name)]] = np.nan
-            return rest
+            residual = x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
+            residual[~self.data.present[indices, self.data.names.index(name)]] = np.nan
+            return residual
         return self._rendered(part, name, indices)
 
     def _rendered(self, part: Literal["joint", "individual"], name: str, indices: Any) -> NDArray:
@@ -146,10 +147,12 @@ class Decomposition:
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
             known = ~np.isnan(x)
-            rest = x - self._rendered("joint", name, batch)
+            beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
-            without_joint = math.hypot(without_joint, length_of(rest[known]))
-            residual = math.hypot(residual, length_of((rest - self._rendered("individual", name, batch))[known]))
+            without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))
+            residual = math.hypot(
+                residual, length_of((beyond_joint - self._rendered("individual", name, batch))[known])
+            )
         if total == 0.0:
             return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
         without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2

@@ -1,6 +1,6 @@
-"""Values as JSON: plain ones as they are, and in the place of each array the name of a tensor.
+"""Conversion of values to JSON: plain values stay as they are, and arrays are replaced by names of tensors.
 
-JSON knows neither tuples nor numbers that are not finite: `{"$tuple": [...]}` and `{"$float": "nan"}` stand for them.
+JSON has neither tuples nor NaN and infinity: `{"$tuple": [...]}` and `{"$float": "nan"}` stand for them.
 A settings object, such as `deepjive.Runtime`, becomes `{"$settings": {"class": "Runtime", "values": {...}}}`.
 """
 
@@ -21,7 +21,7 @@ UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, ar
 
 
 def packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """A parameter of an estimator for JSON; code, which is not saved, becomes ``{"$custom": its repr}``."""
+    """Convert a parameter of an estimator to JSON; code is not saved and becomes ``{"$custom": its repr}``."""
     if callable(value) or isinstance(value, (np.random.RandomState, np.random.Generator)):
         return {CUSTOM: repr(value)} if callable(value) else None
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
@@ -46,7 +46,7 @@ def is_custom(value: Any) -> bool:
 
 
 def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Replace each array by the name of a tensor, which goes to `arrays`; an array of text becomes a list."""
+    """Convert a value to JSON; arrays go to `arrays` and are replaced by their names, arrays of text become lists."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         arrays[key] = np.asarray(value, order="C")
         return {ARRAY: key}
@@ -66,7 +66,7 @@ def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """What `pack` was given."""
+    """Restore the value that `pack` converted."""
     if isinstance(value, dict):
         if set(value) == {ARRAY}:
             return arrays[value[ARRAY]]
@@ -83,7 +83,7 @@ def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 
 
 def _plain(value: Any, otherwise: Any) -> Any:
-    """A value that JSON has, or `otherwise`."""
+    """Return a value that JSON can hold, or `otherwise`."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not math.isfinite(value):
         return {FLOAT: repr(value)}

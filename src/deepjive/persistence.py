@@ -1,8 +1,12 @@
-"""Models on disk: a folder of `config.json` and `model.safetensors`, without pickle.
+"""Saved models: a folder with `config.json` and `model.safetensors`, without pickle.
 
-The config holds the class, its parameters and everything learned that is not an array; in the place of each array it
-names a tensor of the weights file. It is written last and holds the digest of the weights and of itself, so that a
-changed file, and a folder whose two files do not belong together, are recognised.
+The config holds the class, its parameters and the learned state. Arrays of the learned state are tensors of the
+weights file, and the config holds their names. The config is written last. It holds digests of the weights and of
+itself, so that `load` detects a changed file, and two files that do not belong together.
+
+An estimator that can be saved is listed in `CLASSES` and has two methods. `_learned()` returns its learned state:
+numbers, text, arrays, and dicts and lists of these, with at least ``shapes_``, ``mean_``, ``joint_rank_`` and
+``individual_ranks_``, which `load` compares with the weights. `_restore(learned)` sets this state.
 """
 
 from __future__ import annotations
@@ -65,14 +69,14 @@ NOT_FITTING = (
 
 
 class ModelFolderError(ValueError):
-    """A model folder that is missing, damaged, or of another version."""
+    """Error: a model folder is missing, damaged, or of another version."""
 
 
 def save(model: Any, path: str | Path, run: Mapping[str, Any] | None = None) -> None:
-    """Write a fitted estimator to a folder, which at any moment holds one whole model: the old one or the new.
+    """Write a fitted estimator to a folder, which at any moment holds one complete model: the old one or the new one.
 
-    The new weights are written beside the old ones under a name of their own. The config, which is replaced in one
-    step and holds their digest, makes them the ones that count; then they take the old ones' place.
+    The new weights are first written to a separate file. Then the config is replaced in one step; its digest selects
+    the new weights. Last, the new weights replace the old file.
 
     Parameters
     ----------
@@ -80,8 +84,8 @@ def save(model: Any, path: str | Path, run: Mapping[str, Any] | None = None) -> 
         A fitted estimator of this library.
     path : path
         The folder.
-    run : mapping, optional
-        How the model came about, kept in the config: text, numbers, and dicts and lists of these.
+    run : mapping, default=None
+        Description of the run that is stored in the config: text, numbers, and dicts and lists of these.
     """
     from deepjive._version import __version__
 
@@ -124,20 +128,20 @@ def load(path: str | Path, **custom: Any) -> Any:
     path : path
         The folder.
     **custom
-        Parameters that are code, such as ``networks``, where the model was fitted with the user's own; also others
-        that are to differ from those saved, such as ``device``.
+        Parameters that are code and were not saved, such as ``networks`` of the user's own. Other parameters replace
+        those saved, such as ``device``.
 
     Returns
     -------
     estimator
-        Its `transform` gives the same as before, bit by bit.
+        The fitted estimator. Its `transform` gives the same scores as before saving, bit for bit.
 
     Raises
     ------
     ModelFolderError
-        If there is no model, it is damaged, or it was written in a format this version does not know.
+        If there is no model, the model is damaged, or this version does not know its format.
     TypeError
-        If `custom` names what is no parameter of the estimator.
+        If `custom` has a name that is not a parameter of the estimator.
     """
     folder = Path(path)
     config = read_config(folder)
@@ -147,7 +151,7 @@ def load(path: str | Path, **custom: Any) -> Any:
         learned = unpack(config["learned"], arrays)
         if not (isinstance(parameters, dict) and isinstance(learned, dict)):
             raise TypeError("an array in the place of all parameters, or of all that was learned")
-    except Exception as error:  # a config that someone made up can be wrong in any way
+    except Exception as error:  # a config that was tampered with can be wrong in any way
         raise ModelFolderError(DAMAGED.format(path=folder, reason=f"{CONFIG} and {WEIGHTS} disagree")) from error
     for key in custom:
         if key not in parameters:
@@ -170,12 +174,12 @@ def load(path: str | Path, **custom: Any) -> Any:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays of a safetensors file, and the text in its header.
+    """Read the arrays of a safetensors file, and the text in its header.
 
     Raises
     ------
     ValueError, OSError
-        If the file is a link, or what it claims is not what arrays are.
+        If the file is a link, or its header is not that of arrays.
     """
     with open(path, "rb", opener=_open_no_link) as file:
         content = file.read()
@@ -184,7 +188,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is whole: the old content or the new; the umask says who may read it."""
+    """Write a file that at any moment has its complete old or new content; the umask determines who may read it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     file = temporary.open("xb")
     try:
@@ -209,7 +213,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        With "class", "parameters" and "learned" as they were packed, and "run" where `save` was given one.
+        With "class", "parameters" and "learned" in packed form, and "run" if `save` was given a run.
 
     Raises
     ------
@@ -241,7 +245,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_file(folder: Path, name: str, largest: int | None = None) -> bytes:
-    """Read a file of a model folder, if it is a plain file there and not larger than it may be."""
+    """Read a file of a model folder; raise ModelFolderError for a link, and for a file larger than `largest` bytes."""
 
     def refuse(reason: str) -> ModelFolderError:
         return ModelFolderError(NOT_A_MODEL.format(path=folder, reason=reason, config=CONFIG, weights=WEIGHTS))
@@ -262,18 +266,18 @@ def _read_file(folder: Path, name: str, largest: int | None = None) -> bytes:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    """Open a file that was not replaced by a link since it was looked at."""
+    """Open a file, but fail if it was replaced by a link since it was checked."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _digest(config: dict[str, Any]) -> str:
-    """Digest of all of a config but the digest itself, however it is indented."""
+    """Return the digest of a config without its own digest; indentation does not matter."""
     content = {key: value for key, value in config.items() if key != "config_sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _staged_name(config: Mapping[str, Any]) -> str:
-    """The weights' own name; the digest may come from a file that someone made up."""
+    """Return the name of the separate weights file; the digest may come from a file that was tampered with."""
     return f"model-{str(config['weights_sha256'])[:16]}.safetensors"
 
 
@@ -292,7 +296,7 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, np.ndarr
 
 
 def _check_header(content: bytes) -> dict[str, str]:
-    """Refuse a header, which says where each tensor is, that is larger than any or names other types than NumPy's."""
+    """Raise ValueError if the header of a safetensors file is too large, or has a data type that NumPy lacks."""
     length = int.from_bytes(content[:8], "little")
     if length > min(LARGEST_HEADER, len(content) - 8):
         raise ValueError(f"its header claims {length} bytes")
@@ -304,16 +308,16 @@ def _check_header(content: bytes) -> dict[str, str]:
 
 
 def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -> None:
-    """Refuse learned state that is none, or whose sizes ask for more memory than the weights themselves.
+    """Raise ValueError if the learned state has wrong names, or sizes that need more memory than the weights.
 
     Parameters
     ----------
     cls : type
         The estimator.
     learned : mapping
-        State as given by `_learned`.
+        State as returned by `_learned`.
     numbers : int or None
-        Numbers in the weights; every score has a weight for each feature. None where networks are the user's own.
+        Number of values in the weights; every score has a weight for each feature. None for networks of the user's own.
     """
     for key in learned:
         if not LEARNED.fullmatch(key) or hasattr(cls, key):

@@ -1,4 +1,4 @@
-"""What an estimator may be given: checks whose errors name the modality, the value, the expectation and the remedy."""
+"""Checks of the input of estimators. Errors name the modality, the value, the expectation and the remedy."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ NOTHING_MEASURED = (
     "{count} samples lack every modality, the first is sample {sample}; drop them: data[data.present.any(axis=1)]."
 )
 NO_OVERLAP = (
-    "Modality {name!r} was measured together with another in {count} samples, but what it has in common with others is "
-    "learnt from at least {needed}. Drop the modality, or add samples that have two."
+    "Modality {name!r} was measured together with another in {count} samples, but joint variation is learned from at "
+    "least {needed} such samples. Drop the modality, or add samples that have two modalities."
 )
 RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
 RANK_TOO_LARGE = (
@@ -83,16 +83,16 @@ def check_for_fit(
     allow_nan: bool = False,
     visit: Visit | None = None,
 ) -> Modalities:
-    """Check data that a model is to be fitted to.
+    """Check the data for a fit.
 
     Parameters
     ----------
     X : Modalities, mapping or sequence
         The data.
     estimator : str
-        Name of the estimator, for the errors.
+        Name of the estimator, for error messages.
     min_samples : int
-        Fewest samples that can be fitted.
+        Smallest number of samples.
     allow_missing : bool
         Whether samples may lack modalities.
     allow_nan : bool
@@ -108,7 +108,8 @@ def check_for_fit(
     Raises
     ------
     ValueError
-        For one modality, no samples, values that are not finite, a constant modality, or missing samples.
+        If there is only one modality, no sample, a value that is not finite, a constant modality, or a missing
+        modality of a sample.
     """
     data = as_modalities(X)
     if len(data.names) < 2:
@@ -135,7 +136,7 @@ def check_for_fit(
 
 
 def check_overlap(data: Modalities, needed: int) -> None:
-    """Raise for a modality that fewer than `needed` samples have together with another.
+    """Raise if fewer than `needed` samples have a modality together with another modality.
 
     Raises
     ------
@@ -155,28 +156,28 @@ def check_for_use(
     allow_nan: bool = False,
     features: Mapping[str, Sequence[str] | None] | None = None,
 ) -> Modalities:
-    """Check data that a fitted model is applied to: some or all of its modalities, with the shapes it was fitted to.
+    """Check the data for the use of a fitted model: some or all fitted modalities, with the fitted shapes.
 
     Parameters
     ----------
     X : Modalities, mapping or sequence
         The data.
     shapes : mapping of str to tuple
-        Names and sample shapes that the model was fitted to.
+        Names of the fitted modalities and shapes of one sample.
     allow_nan : bool
         Whether single values may be NaN.
     features : mapping of str to sequence of str or None, optional
-        Names of the features that the model was fitted to; compared where the data have names as well.
+        Names of the fitted features; compared if the data have feature names as well.
 
     Returns
     -------
     Modalities
-        In the model's order of modalities.
+        The modalities in the order of the model.
 
     Raises
     ------
     ValueError
-        For names, features or shapes that differ from those fitted, or values that are not finite.
+        If names, features or shapes differ from those of the fit, or values are not finite.
     """
     data = check_known(as_modalities(X), shapes, features)
     check_values(data, varying=False, allow_nan=allow_nan)
@@ -186,24 +187,24 @@ def check_for_use(
 def check_known(
     data: Modalities, shapes: Mapping[str, tuple[int, ...]], features: Mapping[str, Sequence[str] | None] | None = None
 ) -> Modalities:
-    """Check that the modalities of data, with their features, are some or all of those that a model was fitted to.
+    """Check that modalities and features are some or all of those of the fit, without reading values.
 
     Parameters
     ----------
     data : Modalities
-        The data; their values are not read.
+        The data.
     shapes, features
         As for `check_for_use`.
 
     Returns
     -------
     Modalities
-        In the model's order of modalities.
+        The modalities in the order of the model.
 
     Raises
     ------
     ValueError
-        For names, features or shapes that differ from those fitted.
+        If names, features or shapes differ from those of the fit.
     """
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
@@ -216,12 +217,12 @@ def check_known(
 
 
 def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fitted: Sequence[str] | None) -> None:
-    """Compare the names of a modality's features with those of a fit, where both have names; 0, 1, 2 ... are numbers.
+    """Compare the feature names of a modality with those of the fit; the names 0, 1, 2, ... are ignored.
 
     Raises
     ------
     ValueError
-        For other names, or another order.
+        If the names, or their order, differ.
     """
     if given is None or fitted is None:
         return
@@ -237,7 +238,7 @@ def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fi
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit: Visit | None = None) -> None:
-    """Raise for values that are not finite and, if `varying`, for a modality that is the same in every sample.
+    """Raise ValueError for values that are not finite and, if `varying`, for a modality without variation.
 
     `visit` is called with each block that was checked, as by `check_for_fit`.
     """
@@ -267,7 +268,7 @@ def _first_of(names: Mapping[str, int]) -> str:
 
 
 def _as_slice(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
-    """Consecutive rows as a slice, which copies nothing of an array in memory."""
+    """Convert consecutive row numbers to a slice, which copies nothing of an array in memory."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
@@ -280,7 +281,7 @@ def _is_not_finite(block: NDArray) -> NDArray[np.bool_]:
 def _count(
     data: Modalities, name: str, rows: NDArray[np.intp], is_bad: Callable[[NDArray], NDArray[np.bool_]]
 ) -> dict[str, int | str]:
-    """Number of bad values, and the first sample that has one, with its name."""
+    """Count bad values, and find the first sample that has a bad value, with its name."""
     count, sample = 0, -1
     for batch in row_batches(rows, data.shapes[name]):
         bad = is_bad(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
@@ -290,7 +291,7 @@ def _count(
 
 
 def _is_finite(block: NDArray) -> bool:
-    """Whether all values are finite; their sum tells at once unless it overflows."""
+    """Return whether all values are finite; a finite sum proves it without a second look at the values."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(block.sum())) or bool(np.isfinite(block).all())
 
@@ -298,7 +299,7 @@ def _is_finite(block: NDArray) -> bool:
 def check_ranks(
     data: Modalities, joint_rank: Any, individual_ranks: Any, auto: str | None = "auto"
 ) -> tuple[int | None, dict[str, int] | None]:
-    """Check the numbers of components that were asked for.
+    """Check joint and individual ranks.
 
     Parameters
     ----------
@@ -309,7 +310,7 @@ def check_ranks(
     individual_ranks : int, mapping of str to int, or "auto"
         Number of individual components, for all modalities or for each.
     auto : str or None
-        The word that stands for a rank found from the data, or None where there is none.
+        The word for a rank that is chosen from the data, or None if ranks must be given.
 
     Returns
     -------
@@ -321,7 +322,7 @@ def check_ranks(
     Raises
     ------
     TypeError, ValueError
-        For ranks that are not integers of at least 0, larger than the data allow, or names that are not modalities.
+        If a rank is not an integer of at least 0, is larger than the data allow, or belongs to an unknown modality.
     """
     joint = None if auto is not None and _is(joint_rank, auto) else _check_rank("joint_rank", joint_rank, auto)
     if joint is not None:
@@ -331,18 +332,18 @@ def check_ranks(
 
 
 def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | None = "auto") -> dict[str, int] | None:
-    """Check a number of components that every modality has its own of.
+    """Check the ranks of the modalities.
 
     Parameters
     ----------
     label : str
-        Name of the parameter, for the errors.
+        Name of the parameter, for error messages.
     data : Modalities
         The data to be fitted.
     ranks : int, mapping of str to int, or "auto"
         Number of components, for all modalities or for each.
     auto : str or None
-        The word that stands for a rank found from the data, or None where there is none.
+        The word for a rank that is chosen from the data, or None if ranks must be given.
 
     Returns
     -------
@@ -368,7 +369,7 @@ def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | N
 
 
 def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> dict[str, NDArray]:
-    """Labels of `n` samples by name; one array alone is called "label", and None is none.
+    """Return labels of `n` samples by name; a single array gets the name "label", and None gives no labels.
 
     Raises
     ------
@@ -377,8 +378,8 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     """
     if labels is None:
         return {}
-    given = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): np.asarray(values) for name, values in given.items()}
+    by_name = labels if isinstance(labels, Mapping) else {"label": labels}
+    named = {str(name): np.asarray(values) for name, values in by_name.items()}
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))

@@ -73,7 +73,7 @@ def test_report_holds_out_whole_participants(fit, invoke, files):
     words = ["report", files / "run", *modalities(files), "--evidence", "--groups"]
     refused = invoke(*words, f"{files}/few.csv:participant")
     assert refused.exit_code != 0
-    assert "Of 3 participants, 3 can, in 6 orders" in " ".join(refused.stderr.split())
+    assert "Of 3 participants, 3 can be permuted, in 6 orders" in " ".join(refused.stderr.split())
     result = invoke(*words, f"{files}/enough.csv:participant")
     assert result.exit_code == 0, result.stderr
     saved = json.loads((files / "run" / "evidence.json").read_text())
@@ -97,7 +97,7 @@ def test_too_few_participants_to_look_for_failures_are_told_and_stop_no_fit(fit,
     result = fit("--groups", files / "who.npy")
     assert result.exit_code == 0, result.stderr
     said = " ".join(result.stderr.split())
-    assert "Only failures of training were looked for, not failures that samples show. " in said
+    assert "Failures that samples would show were not looked for. Participants are permuted" in said
 
 
 def test_a_runs_participants_hold_for_its_evidence_and_features(fit, invoke, files):

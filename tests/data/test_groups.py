@@ -195,9 +195,13 @@ def test_a_sample_of_nobody_is_refused(nobody):
 def test_too_few_participants_and_groups_of_another_length_are_named():
     model, held_out, who = unrelated(0)
     few = SESSIONS * 4
-    with pytest.raises(ValueError, match=r"Of 4 participants, 4 can, in 24 orders, but at least 120 are needed"):
+    with pytest.raises(
+        ValueError, match=r"Of 4 participants, 4 can be permuted, in 24 orders, but at least 120 orders"
+    ):
         joint_structure_test(model, held_out[:few], groups=who[:few])
-    with pytest.raises(ValueError, match=r"Of 4 participants, 4 can, in 24 orders, but at least 120 are needed"):
+    with pytest.raises(
+        ValueError, match=r"Of 4 participants, 4 can be permuted, in 24 orders, but at least 120 orders"
+    ):
         covariation(model, held_out[:few], 0, groups=who[:few])
     for test in (joint_structure_test, lambda *args, **more: covariation(*args, 0, **more)):
         with pytest.raises(ValueError, match="groups has 5 entries, but there are 90 samples"):
@@ -388,7 +392,7 @@ def test_failures_are_looked_for_in_whole_participants(monkeypatch):
 
 def test_failures_are_looked_for_among_enough_participants():
     model, held_out, who = unrelated(0)
-    with pytest.raises(ValueError, match="Of 4 participants, 4 can, in 24 orders"):
+    with pytest.raises(ValueError, match="Of 4 participants, 4 can be permuted, in 24 orders"):
         diagnostics.diagnose(model, held_out[:24], groups=who[:24] // 2)
     with pytest.raises(ValueError, match="groups has 5 entries, but there are 90 samples"):
         diagnostics.diagnose(model, held_out, groups=who[:5])

@@ -131,7 +131,9 @@ def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted
     ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_steps, "refitted", lambda *_, **__: pytest.fail("fitted"))
-    with pytest.raises(ValueError, match=r"Among the samples held out: .* Of 4 participants, 4 can, in 24 orders"):
+    with pytest.raises(
+        ValueError, match=r"Among the samples held out: .* Of 4 participants, 4 can be permuted, in 24 orders"
+    ):
         evidence(ajive, made.data, groups=np.arange(240) // 20)
     with pytest.raises(ValueError, match=r"Among the samples that are fitted: .* Of 4 participants"):
         evidence(ajive, made.data, held_out=np.arange(40, 240), groups=np.minimum(np.arange(240) // 10, 4 + VISITS))

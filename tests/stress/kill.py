@@ -23,7 +23,7 @@ import warnings
 from pathlib import Path
 
 from deepjive import DeepJIVE
-from deepjive.datasets.synthetic import make_synthetic
+from deepjive.datasets import make_synthetic
 from deepjive.deep.training import checkpoint
 
 EPOCHS = 8
@@ -38,7 +38,9 @@ def fit(folder: Path, result: Path) -> None:
     warnings.simplefilter("ignore")
     checkpoint.SECONDS = 0.0
     data = make_synthetic(300, (60, 40), noise=0.5, random_state=0).data
-    model = DeepJIVE(2, 2, identity="explicit", dropout=0.1, max_epochs=EPOCHS, random_state=0)
+    model = DeepJIVE(
+        joint_rank=2, individual_ranks=2, identity="explicit", dropout=0.1, max_epochs=EPOCHS, random_state=0
+    )
     model.fit(data, resume=folder)
     digest = hashlib.sha256(model.transform(data).tobytes())
     for tensor in model.network_.state_dict().values():

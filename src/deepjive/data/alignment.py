@@ -1,4 +1,4 @@
-"""What may be given as a modality: frames, tensors, lists and files become arrays whose rows are the same samples."""
+"""Conversion of data frames, tensors, lists and files to arrays whose rows are the same samples."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TOO_FEW_AXES = (
 
 
 def named_sources(data: Any) -> dict[str, Any]:
-    """Arrays, frames, tensors or lists by name; paths are read, and the entries of a sequence are named by number."""
+    """Return the sources by name; paths are read, and entries of a sequence are named by their number."""
     if isinstance(data, Mapping):
         named = {str(name): source for name, source in data.items()}
     elif isinstance(data, (list, tuple)):
@@ -86,7 +86,7 @@ def _describe(data: Any) -> str:
 
 
 def _read(source: Any) -> Any:
-    """Read what is a path, or a list of paths of images, and what is not pandas' but becomes a frame of it."""
+    """Read paths and lists of image paths, and convert polars data frames to pandas."""
     if isinstance(source, (str, Path)):
         return read_array(source)
     if isinstance(source, (list, tuple, np.ndarray)) and len(source) and is_nifti(source[0]):
@@ -108,7 +108,7 @@ def _has_default_index(frame: Any) -> bool:
 
 
 def _labelled(frames: dict[str, Any]) -> list[str]:
-    """Data frames whose index names samples; 0, 1, 2 ... does only where another frame's index holds numbers too."""
+    """Return the data frames whose index names samples; 0, 1, 2, ... does only if another index has numbers."""
     tables = [name for name, frame in frames.items() if _is_labelled(frame)]
     labelled = [name for name in tables if not _has_default_index(frames[name])]
     numbered = any(getattr(frames[name].index.dtype, "kind", "O") in "iu" for name in labelled)
@@ -118,23 +118,23 @@ def _labelled(frames: dict[str, Any]) -> list[str]:
 def align(
     frames: dict[str, Any], unmatched: str = "error"
 ) -> tuple[dict[str, Any], NDArray[np.str_] | None, NDArray[np.bool_] | None]:
-    """Bring the rows of labelled data frames into the first one's order.
+    """Reorder the rows of labelled data frames to the order of the first frame.
 
     Parameters
     ----------
     frames : dict of str to source
-        As given by `named_sources`.
+        Sources as returned by `named_sources`.
     unmatched : {"error", "drop", "keep"}
-        What is done about samples that not all labelled frames have.
+        Treatment of samples that some labelled frames lack; see `Modalities`.
 
     Returns
     -------
     frames : dict of str to source
-        With the same samples in the same order.
+        The sources, with the same samples in the same order.
     samples : array of str or None
-        Their names, None where no frame has any.
+        Names of the samples, None if no frame names its samples.
     present : array of bool, shape (n_samples, n_modalities), or None
-        Which sample has which modality; None where all have all.
+        Which sample has which modality; None if every sample has every modality.
     """
     if unmatched not in UNMATCHED:
         raise ValueError(WRONG_UNMATCHED.format(given=unmatched, known=list(UNMATCHED)))
@@ -157,7 +157,7 @@ def align(
 
 
 def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
-    """Names of the samples that are kept: the first frame's in its order, then those that only others have."""
+    """Return the names of the kept samples: those of the first frame in its order, then those of other frames alone."""
     (first, index), *others = indices.items()
     for name, other in others:
         in_both = index.isin(other)
@@ -181,14 +181,14 @@ def _reordered(source: Any, index: Any) -> Any:
 
 
 def feature_names(frame: Any) -> NDArray[np.str_] | None:
-    """Columns of a data frame as text; None for what has none."""
+    """Return the columns of a data frame as text; None for a source without columns."""
     if isinstance(frame, LabelledRows):
         return frame.features
     return np.asarray([str(column) for column in frame.columns]) if _is_frame(frame) else None
 
 
 def as_array(name: str, source: Any) -> Any:
-    """The array of a source; what has `shape`, `dtype` and rows already, in memory or on disk, is left as it is."""
+    """Convert a source to an array; arrays in memory or on disk stay as they are."""
     try:
         source = _converted(source)
     except (TypeError, ValueError) as error:
@@ -204,7 +204,7 @@ def as_array(name: str, source: Any) -> Any:
 
 
 def _converted(source: Any) -> Any:
-    """Take frames, tensors and lists into memory as arrays; leave arrays where they are."""
+    """Convert frames, tensors and lists to arrays in memory; leave arrays unchanged."""
     if isinstance(source, LabelledRows):
         return source.array
     if _is_frame(source):
@@ -215,13 +215,13 @@ def _converted(source: Any) -> Any:
         return source.to_numpy()
     if hasattr(source, "detach"):
         return source.detach().cpu().numpy()
-    if isinstance(source, np.ma.MaskedArray):  # its masked values would come back as data in the first computation
+    if isinstance(source, np.ma.MaskedArray):  # a computation would turn masked values into data
         return np.ma.filled(source.astype(np.float64), np.nan) if np.ma.is_masked(source) else source.data
     return source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)
 
 
 def _frame_values(frame: Any) -> NDArray:
-    """Values of a data frame; columns of numbers of several kinds, or of pandas' own, become floats."""
+    """Return the values of a data frame; numbers of several kinds, or of pandas' own types, become floats."""
     from pandas.api.types import is_numeric_dtype
 
     values = frame.to_numpy()

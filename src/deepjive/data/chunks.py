@@ -1,4 +1,4 @@
-"""Samples a few at a time: as many as fit a fixed piece of memory, however large one sample is."""
+"""Batches of samples that need a fixed amount of memory, however large one sample is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH_NUMBERS = 2**22
 
 
 def row_batches(rows: NDArray[np.intp], shape: tuple[int, ...]) -> Iterator[NDArray[np.intp]]:
-    """Cut row numbers into batches of at most `BATCH_NUMBERS` numbers, but at least one row.
+    """Split row numbers into batches of at most `BATCH_NUMBERS` values, but at least one row.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Files in: from a path to an array, a data frame or labels, never through pickle.
+"""Reading of arrays, data frames and labels from files, never through pickle.
 
-A file may hold several things; ``"file.npz:key"`` and ``"file.csv:column"`` say which one is meant.
+If a file holds several arrays or columns, ``"file.npz:key"`` and ``"file.csv:column"`` choose one.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def read_array(source: str | Path) -> Any:
     Parameters
     ----------
     source : path
-        One of these; ``:key`` is needed where the file holds several arrays.
+        A file of one of these kinds; ``:key`` is needed if the file holds several arrays.
 
         - ``.npy`` (mapped, not loaded), ``.npz`` (``"file.npz:key"``)
         - ``.csv``, ``.tsv`` or ``.parquet``: a table with a header row, one sample a row. A first column that holds
           text, has no header or is called "id", "sample", "subject_id", "RID" or the like names the samples; any
           other column of numbers is a feature, with a warning where it could be names.
-        - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when asked for
+        - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when needed
         - ``.nii``, ``.nii.gz`` of four dimensions, the last one being the samples; or a ``.txt`` file with the path
           of an image a line, or a table whose only column (after the samples' names) holds such paths; relative
-          paths start at the folder of that file. Images are read when asked for.
+          paths start at the folder of that file. Images are read when needed.
         - ``.h5ad``: the matrix ``X`` with the names of its observations and variables
 
     Returns
@@ -65,7 +65,7 @@ def read_array(source: str | Path) -> Any:
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If it cannot be read, holds text or Python objects, or does not say which array is meant.
+        If it cannot be read, holds text or Python objects, or holds several arrays and no key is given.
     ImportError
         If the file needs an optional library; the error names the extra that brings it.
     """
@@ -90,21 +90,21 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     source : path
         A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table (``"file.csv:column"``).
     samples : sequence of str or None
-        Names of the samples. Where both these and the table's rows are named, rows are found by name: they may be in
-        any order, and with a warning each, some samples may have none and rows of other samples are ignored. Otherwise
-        labels are taken in order.
+        Names of the samples. If the rows of the table are named too, labels are matched by name. Rows may then be in
+        any order. Samples without a row, and rows of other samples, each give a warning. Otherwise labels are taken in
+        order.
     n : int
         Number of samples.
 
     Returns
     -------
     array, shape (n,)
-        Text or numbers; where there is no row, or its cell is empty, the empty text or not a number.
+        Text or numbers. A sample without a row, or with an empty cell, has the empty text or NaN.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_array`; if labels taken in order are not one for each sample, or none is found by name.
+        As `read_array`; also if the number of labels in order is not `n`, or no label is found by name.
     """
     path, key = _split(str(source), (*KEYED, *TABLES))
     suffix = _suffix(path)
@@ -122,20 +122,20 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     Parameters
     ----------
     source : path
-        A ``.txt`` file with a name a line, a ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table, whose
-        first column holds the names unless another is chosen (``"file.csv:column"``).
+        A ``.txt`` file with one name in each line, a ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table.
+        The first column of a table holds the names unless another column is chosen (``"file.csv:column"``).
     n : int
         Number of samples.
 
     Returns
     -------
     array of str, shape (n,)
-        Names as they stand in the file, such as ``"0031"``.
+        Names as written in the file, such as ``"0031"``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_array`, and if there is not one name for each sample, different from all others.
+        As `read_array`; also if the number of names is not `n`, or two names are the same.
     """
     path, key = _split(str(source), (*KEYED, *TABLES))
     suffix = _suffix(path)
@@ -173,7 +173,7 @@ def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:
 
 
 def _suffix(path: Path) -> str:
-    """The suffix, one of `READERS`, of a file that exists."""
+    """Return the suffix of an existing file, which is one of `READERS`."""
     suffix = next((known for known in READERS if path.name.lower().endswith(known)), None)
     exists = path.is_dir() if suffix == ZARR else path.is_file()
     if not exists:
@@ -202,14 +202,14 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of a text file that are not blank."""
+    """Return the lines of a text file that are not blank."""
     with reading(path):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [line for line in lines if line.strip()]
 
 
 def _listed_images(path: Path) -> list[Path]:
-    """Paths of images listed in a text file."""
+    """Return the image paths that a text file lists."""
     lines = _lines(path)
     wrong = [(number, line) for number, line in enumerate(lines, start=1) if not is_nifti(line.strip())]
     if wrong or not lines:
@@ -219,7 +219,7 @@ def _listed_images(path: Path) -> list[Path]:
 
 
 def _images_of(path: Path, table: pd.DataFrame) -> Any:
-    """The images that a table lists in its only column, named by its index; None if it lists none."""
+    """Return the images that a table lists in its only column, named by its index; None if it lists no images."""
     column = table.iloc[:, 0] if table.shape[1] == 1 else table.index.to_series() if table.shape[1] == 0 else None
     if column is None or not len(column) or not all(is_nifti(cell) for cell in column):
         return None

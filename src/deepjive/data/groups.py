@@ -1,10 +1,12 @@
-"""Samples that belong together: sessions of one participant are drawn, held out and permuted as one.
+"""Groups of samples: all samples of one participant are drawn, held out and permuted together.
 
-Sessions of a participant are alike in every modality, whether or not the modalities have anything in common. Permuting
-single sessions takes them apart, so that chance looks smaller than it is; so whole participants change places, those
-with equally many samples among each other. If participants are exchangeable, which asks nothing of the sessions within
-one, permutation tests are exact for these orders as well (Winkler, Webster, Vidaurre, Nichols, Smith 2015, Multi-level
-block permutation, NeuroImage 123: whole-block exchangeability). Who shares its number of samples with nobody stays.
+Samples of one participant resemble each other in every modality, even if the modalities have nothing in common. A
+permutation of single samples destroys this resemblance, so that the null distribution is too narrow. Whole participants
+are therefore permuted, within the participants that have the same number of samples. A participant with a number of
+samples that no other participant has keeps its place. The permutation tests are exact if the participants are
+exchangeable; the samples within a participant need not be (whole-block exchangeability).
+
+Winkler, Webster, Vidaurre, Nichols, Smith 2015, Multi-level block permutation, NeuroImage 123.
 """
 
 from __future__ import annotations
@@ -21,46 +23,46 @@ FEWEST_DRAWN = 20
 GROUPS = "groups has {given} entries, but there are {n} samples; give the participant of every sample."
 UNKNOWN = (
     "groups does not say the participant of {count} of {n} samples, the first of which is number {first}; name the "
-    "participant of every sample, or leave those samples out."
+    "participant of every sample, or leave these samples out."
 )
 BOTH_SIDES = (
-    "Participants {names} have samples both among those fitted and among those held out ({count} in all); all samples "
-    "of a participant must be on one side. Hold out whole participants."
+    "Participants {names} have samples both among those fitted and among those held out ({count} in all). Hold out "
+    "whole participants: all samples of a participant must be either fitted or held out."
 )
 TOO_FEW_FOR_FOLDS = (
     "Cross-validation in {n_folds} folds by participant needs at least {n_folds} participants, but there are {given}. "
     "Take more participants."
 )
 SEVERAL_EACH = (
-    "{purpose} takes each sample for one of its own, but the {n} samples are of {participants} participants. Fit to "
-    "one sample of each, or use `deepjive.evaluation`, which draws and permutes whole participants."
+    "{purpose} treats all samples as independent, but the {n} samples belong to {participants} participants. Fit to "
+    "one sample of each participant, or use `deepjive.evaluation`, which draws and permutes whole participants."
 )
 TOO_FEW_ORDERS = (
-    "Participants change places with those that have equally many samples. Of {participants} participants, {count} "
-    "can, in {orders} orders, but at least {needed} are needed, which 5 participants with one sample each have. Take "
-    "more participants, or the same number of samples of each."
+    "Participants are permuted only with others that have the same number of samples. Of {participants} participants, "
+    "{count} can be permuted, in {orders} orders, but at least {needed} orders are needed, as of 5 participants with "
+    "one sample each. Use more participants, or the same number of samples of each."
 )
 
 
 class TooFewOrdersError(ValueError):
-    """Participants that can change places in too few orders for a permutation test."""
+    """Error: the participants can be permuted in too few orders for a permutation test."""
 
 
 def members_of(n: int, groups: ArrayLike | None) -> list[NDArray[np.intp]]:
-    """The rows of each participant."""
+    """Return the rows of each participant."""
     if groups is None:
         return [np.array([row]) for row in range(n)]
     named = named_groups(n, groups)
-    return [np.flatnonzero(named == one) for one in np.unique(named)]
+    return [np.flatnonzero(named == participant) for participant in np.unique(named)]
 
 
 def named_groups(n: int, groups: ArrayLike) -> NDArray:
-    """The participant of each of `n` samples.
+    """Return the participant of each of `n` samples.
 
     Raises
     ------
     ValueError
-        For groups of another length, or a sample whose participant is not known: empty text, or not a number.
+        If `groups` has another length, or a sample has no participant (empty text or NaN).
     """
     import pandas as pd
 
@@ -74,35 +76,36 @@ def named_groups(n: int, groups: ArrayLike) -> NDArray:
 
 
 def check_one_each(n: int, participants: int, purpose: str) -> None:
-    """Refuse more samples than participants, for what takes each sample for one of its own."""
+    """Raise ValueError if a participant has several samples; for methods that treat samples as independent."""
     if participants < n:
         raise ValueError(SEVERAL_EACH.format(purpose=purpose, n=n, participants=participants))
 
 
 def check_apart(groups: NDArray | None, held_out_groups: NDArray | None) -> None:
-    """Refuse participants that have samples both among those fitted and among those held out."""
+    """Raise ValueError if a participant has fitted as well as held-out samples."""
     if groups is None or held_out_groups is None:
         return
     both = np.intersect1d(groups, held_out_groups)
     if len(both):
-        raise ValueError(BOTH_SIDES.format(names=[str(one) for one in both[:3]], count=len(both)))
+        raise ValueError(BOTH_SIDES.format(names=[str(participant) for participant in both[:3]], count=len(both)))
 
 
 def in_random_order(n: int, groups: ArrayLike | None, rng: np.random.RandomState) -> list[NDArray[np.intp]]:
-    """The rows of each participant, participants in random order: the first of them are a draw."""
+    """Return the rows of each participant, with the participants in random order."""
     members = members_of(n, groups)
-    return [members[one] for one in rng.permutation(len(members))]
+    return [members[participant] for participant in rng.permutation(len(members))]
 
 
 def rows_of(members: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
-    """The rows of some participants, participant by participant."""
+    """Return the rows of some participants, participant by participant."""
     return np.concatenate(members) if members else np.zeros(0, dtype=np.intp)
 
 
 def rows_of_at_most(most: int, members: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
-    """The rows of the first participants, no more than so many in all.
+    """Return the rows of the first participants, at most `most` rows.
 
-    Where that is too few for 20 participants with all their samples, of those with many only the first are taken.
+    If all samples together are more than `most`, only the first samples of participants with many samples are used, so
+    that at least 20 participants are drawn from.
     """
     if sum(map(len, members)) > most:
         members = [rows[: max(1, most // FEWEST_DRAWN)] for rows in members]
@@ -112,12 +115,12 @@ def rows_of_at_most(most: int, members: Sequence[NDArray[np.intp]]) -> NDArray[n
 def folds_of(
     n: int, groups: ArrayLike | None, n_folds: int, random_state: int | None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows to learn from and rows to test on, for each fold; no participant is on both sides.
+    """Return the training rows and the test rows of each fold; all rows of a participant are on the same side.
 
     Raises
     ------
     ValueError
-        As `named_groups`, and for fewer participants than folds.
+        As `named_groups`, and if there are fewer participants than folds.
     """
     from sklearn.model_selection import KFold
 
@@ -129,26 +132,27 @@ def folds_of(
 
 
 def orders_of(n: int, groups: ArrayLike | None, rng: np.random.RandomState) -> Callable[[], NDArray[np.intp]]:
-    """A function that draws an order of the samples in which participants have changed places.
+    """Return a function that draws a random order of the samples in which participants are permuted.
 
     Parameters
     ----------
     n : int
         Number of samples.
     groups : array, shape (n,), or None
-        The participant of each sample; None where each sample is a participant of its own.
+        The participant of each sample; None if each participant has one sample.
     rng : RandomState
-        What orders are drawn from. For one sample each they are those without groups.
+        The random numbers. If each participant has one sample, the orders are the same as without groups.
 
     Returns
     -------
     callable
-        Of no arguments; gives an array of int, shape (n,). The order of a participant's samples is kept.
+        A function without arguments that returns an array of int, shape (n,). The samples of a participant keep their
+        order.
 
     Raises
     ------
     ValueError
-        For groups of another length, or if fewer than 120 orders are possible.
+        If `groups` has another length, or fewer than 120 orders are possible.
 
     Examples
     --------
@@ -170,7 +174,9 @@ def orders_of(n: int, groups: ArrayLike | None, rng: np.random.RandomState) -> C
 
 
 def exchangeable(n: int, groups: ArrayLike) -> list[NDArray[np.intp]]:
-    """For each number of samples the rows of the participants that have it, shape (participants, samples).
+    """Return the participants that can be permuted with each other, as one array of rows for each number of samples.
+
+    Each array has shape (n_participants, n_samples_of_each).
 
     Raises
     ------

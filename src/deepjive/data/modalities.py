@@ -1,8 +1,7 @@
-"""Modalities: what was measured, on which samples.
+"""Modalities: the arrays of all modalities of the same samples.
 
-One object carries the arrays of all modalities through the library. It is a mapping from names to arrays whose
-length is the number of *samples*, so that scikit-learn splits it by sample; selecting rows of an array that lives on
-disk gives another array that lives on disk.
+Modalities are a mapping from names to arrays. Their length is the number of *samples*, so that scikit-learn splits them
+by sample. A selection of samples of an array on disk is read from disk when its values are needed.
 """
 
 from __future__ import annotations
@@ -44,25 +43,25 @@ class Modalities:
         or a list of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
         ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
     samples : sequence of str, optional
-        Names of the samples. Taken from the index of data frames when not given.
+        Names of the samples. By default the index of data frames.
     present : array of bool, shape (n_samples, n_modalities), optional
-        False where a sample lacks a modality; its row in that array is ignored. All present by default.
+        False if a sample lacks a modality; its row of that array is ignored. By default all are present.
     features : mapping of str to sequence of str, optional
-        Names of the features of some modalities. Taken from the columns of data frames when not given.
+        Names of the features of some modalities. By default the columns of data frames.
     groups : array, shape (n_samples,), optional
-        The participant of each sample, where some have several, such as visits: they are then held out, drawn and
-        permuted together.
-    unmatched : {"error", "drop", "keep"}
-        What is done about samples that not all data frames and tables have: an error, leave them out, or keep them,
-        missing in `present` where they are not.
+        The participant of each sample, if some participants have several samples, such as visits. All samples of a
+        participant are held out, drawn and permuted together.
+    unmatched : {"error", "drop", "keep"}, default="error"
+        Treatment of samples that some data frames or tables lack: raise an error, drop them, or keep them with missing
+        modalities in `present`.
 
     Raises
     ------
     TypeError
         If `data` is not a collection of arrays, or an array does not hold numbers.
     ValueError
-        If the modalities differ in their number of samples, or data frames in their samples; for groups of another
-        length, or a sample whose participant is not known.
+        If the modalities have different numbers of samples, data frames have different samples, `groups` has another
+        length, or a sample has no participant.
 
     Examples
     --------
@@ -114,7 +113,7 @@ class Modalities:
         layer: str | Mapping[str, str] | None = None,
         use_rep: str | Mapping[str, str] | None = None,
     ) -> Modalities:
-        """Take the modalities of a MuData.
+        """Create Modalities from a MuData.
 
         Parameters
         ----------
@@ -122,7 +121,7 @@ class Modalities:
             Its observations become the samples, its variables the features. An observation that a modality lacks is
             missing there in `present`. Sparse matrices stay sparse, and backed ones on disk, until rows are read.
         modalities : sequence of str, optional
-            Those that are wanted; all by default.
+            Names of the modalities to take; all by default.
         layer : str or mapping of str to str, optional
             Layer to take instead of ``X``, of all modalities or of some.
         use_rep : str or mapping of str to str, optional
@@ -139,20 +138,20 @@ class Modalities:
         """
         from deepjive.data.readers.annotated import collect
 
-        found = collect(mdata, modalities, layer, use_rep)
-        return cls(found.arrays, samples=found.samples, present=found.present, features=found.features)
+        source = collect(mdata, modalities, layer, use_rep)
+        return cls(source.arrays, samples=source.samples, present=source.present, features=source.features)
 
     @classmethod
     def from_dataset(cls, dataset: Any, names: Sequence[str | None] | None = None) -> Modalities:
-        """Take the items of a map-style torch ``Dataset`` as samples, which are read when they are needed.
+        """Create Modalities from a map-style torch ``Dataset``, whose items are the samples and are read when needed.
 
         Parameters
         ----------
         dataset : torch.utils.data.Dataset
             Its items are dicts of names to arrays or tensors, or tuples of them.
         names : sequence of str or None, optional
-            Of a dict, the modalities that are wanted; of a tuple, a name for each entry, None for an entry that is
-            no modality, such as a label.
+            For dicts, the modalities to take. For tuples, a name for each entry, or None for an entry that is not a
+            modality, such as a label.
 
         Returns
         -------
@@ -184,12 +183,12 @@ class Modalities:
 
     @property
     def samples(self) -> NDArray[np.str_] | None:
-        """Names of the samples, shape (n_samples,), or None where they have none."""
+        """Names of the samples, shape (n_samples,), or None if they have no names."""
         return self._samples
 
     @property
     def features(self) -> dict[str, NDArray[np.str_] | None]:
-        """Names of each modality's features, shape (n_features,), or None where they have none."""
+        """Names of each modality's features, shape (n_features,), or None if they have no names."""
         return self._features
 
     @property
@@ -199,12 +198,12 @@ class Modalities:
 
     @property
     def groups(self) -> NDArray | None:
-        """The participant of each sample, shape (n_samples,), or None where each sample is one of its own."""
+        """The participant of each sample, shape (n_samples,), or None if each participant has one sample."""
         return self._groups
 
     @property
     def n_participants(self) -> int:
-        """How many participants the samples are of."""
+        """Number of participants."""
         return len(self) if self._groups is None else len(np.unique(self._groups))
 
     def rows(self, name: str, indices: Any) -> NDArray:
@@ -225,7 +224,7 @@ class Modalities:
         return read_rows(self._arrays[name], indices)
 
     def select(self, names: Sequence[str]) -> Modalities:
-        """Keep some modalities, in the order given."""
+        """Return some modalities, in the order of `names`."""
         names = list(dict.fromkeys(names))
         for name in names:
             self._check_name(name)
@@ -234,15 +233,15 @@ class Modalities:
         return self._like(arrays, self._samples, self._present[:, columns], self._groups)
 
     def keys(self) -> tuple[str, ...]:
-        """Names of the modalities, as of a dict."""
+        """Names of the modalities, as for a dict."""
         return self.names
 
     def values(self) -> list[Any]:
-        """Arrays of the modalities, as of a dict."""
+        """Arrays of the modalities, as for a dict."""
         return list(self._arrays.values())
 
     def items(self) -> list[tuple[str, Any]]:
-        """Pairs of name and array, as of a dict."""
+        """Pairs of name and array, as for a dict."""
         return list(self._arrays.items())
 
     def __len__(self) -> int:
@@ -255,7 +254,7 @@ class Modalities:
         return name in self._arrays
 
     def __getitem__(self, key: Any) -> Any:
-        """An array for a name; the Modalities of some samples for an index, a slice or an array."""
+        """Return an array for a name, or the Modalities of some samples for an index, a slice or an array."""
         if isinstance(key, str):
             self._check_name(key)
             return self._arrays[key]

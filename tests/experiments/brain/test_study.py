@@ -87,5 +87,5 @@ def test_models_of_shuffled_modalities_are_fitted_to_whole_participants(monkeypa
 
 def test_too_few_participants_are_told_before_anything_is_fitted(monkeypatch):
     monkeypatch.setattr(module, "fit_models", lambda *_, **__: pytest.fail("fitted"))
-    with pytest.raises(ValueError, match="but at least 120 are needed"):
+    with pytest.raises(ValueError, match="but at least 120 orders are needed"):
         run((np.arange(N) // 5).astype(str))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
-from deepjive.evaluation.cross_prediction import cross_prediction
 from deepjive.evaluation.recovery import r2
+from deepjive.evaluation.score_prediction import cross_prediction
 from deepjive.experiments.digits.classes import LINEAR_SAMPLES, cluster_error, linear_svm_accuracy, svm_error
 from deepjive.experiments.digits.data.mnist import LabelledImages
 from deepjive.experiments.digits.data.pairs import PairedSplits, Pairs
