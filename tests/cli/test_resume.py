@@ -17,7 +17,7 @@ from deepjive import load
 from deepjive.cli import runs
 from deepjive.deep.training import checkpoint
 from deepjive.deep.training.checkpoint import FILE, Checkpoint
-from deepjive.deep.training.steps import Steps
+from deepjive.deep.training.steps import EagerSteps
 
 # The command shows warnings as lines: that training ended at its budget, or was interrupted.
 pytestmark = pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
@@ -110,7 +110,7 @@ def test_an_error_says_what_is_kept(invoke, words, files, monkeypatch):
 
 
 def test_an_error_before_the_first_checkpoint_leaves_nothing_behind(invoke, words, files, monkeypatch):
-    monkeypatch.setattr(Steps, "update", lambda steps: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(EagerSteps, "update", lambda steps: (_ for _ in ()).throw(ValueError("no")))
     assert invoke(*words, "--out", files / "run").exit_code == 2
     assert not list((files / "run").iterdir())
 

@@ -28,7 +28,7 @@ from deepjive.deep.training import checkpoint, training
 from deepjive.deep.training.batches import Batches, Scaling
 from deepjive.deep.training.objective import PublishedPhase, RefinementPhase
 from deepjive.deep.training.settings import Job, TrainingSettings
-from deepjive.deep.training.steps import Steps
+from deepjive.deep.training.steps import EagerSteps
 from deepjive.deep.training.training import evaluate, rows_of_process
 
 IDENTITIES = ("explicit", "exchange", "merged")
@@ -152,15 +152,15 @@ def expectations() -> dict[str, np.ndarray]:
 
 def die(folder: Path) -> None:
     """Train in two processes, the second of which is killed."""
-    checkpoint.SECONDS, update, seen = 0.0, Steps.update, []
+    checkpoint.SECONDS, update, seen = 0.0, EagerSteps.update, []
 
-    def update_or_die(steps: Steps) -> None:
+    def update_or_die(steps: EagerSteps) -> None:
         seen.append(1)
         if len(seen) == 10 and number() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         update(steps)
 
-    Steps.update = update_or_die
+    EagerSteps.update = update_or_die
     DeepJIVE(
         joint_rank=1, individual_ranks=1, runtime=Runtime(devices=2), batch_size=40, max_epochs=4, random_state=0
     ).fit(data(), resume=folder)
