@@ -35,10 +35,11 @@ from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.objective import ObjectiveName, phases_of
 from deepjive.deep.training.phases import train_in_turn
-from deepjive.deep.training.progress import progress_of, steps_of
+from deepjive.deep.training.progress import progress_of
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.progress import progress_bar
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -278,13 +279,13 @@ class DeepJIVE(JointIndividualModel):
         found = len(candidates(data, np.random.default_rng(0)))
         if found < MIN_SAMPLES:
             raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=found))
-        with steps_of(self.verbose) as on_step:
+        with progress_bar(bool(self.verbose)) as progress:
             return select_ranks(
                 data,
                 joint_rank=joint_rank,
                 individual_ranks=individual_ranks,
                 seed=_seed(self.random_state),
-                on_step=on_step,
+                progress=progress,
             )
 
     def _checked_for_fit(self, X: Any) -> Modalities:

@@ -149,8 +149,8 @@ class JointPhase(Phase):
         return self.network.joint_modules
 
     def start(self, sample: Batch, held_out: Batch) -> None:
-        (x, present), (other, there) = sample, held_out
-        start_joint(self.network, x, Presence.of(present), (other, Presence.of(there)))
+        x, present = sample
+        start_joint(self.network, x, Presence.of(present))
 
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
         presence = Presence.of(present)
