@@ -25,7 +25,9 @@ from deepjive.deep.choices import IdentityName, IndividualDecoderName, Objective
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
 from deepjive.deep.constraints.orthogonality import make_orthogonality
 from deepjive.deep.diagnostics import findings_of_history
+from deepjive.deep.geometry.nonlinearity import NonlinearGain
 from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
+from deepjive.deep.geometry.start import Start
 from deepjive.deep.model import Network
 from deepjive.deep.networks import NetworkChoice, network_builders
 from deepjive.deep.parameters import check_parameters, weight_of
@@ -39,6 +41,7 @@ from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tenso
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.first_pass import FirstPass
+from deepjive.deep.training.gain import gain_of_network
 from deepjive.deep.training.objective import phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.plan import Plan
@@ -436,10 +439,20 @@ class DeepJIVE(JointIndividualModel):
         phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
         with progress_bar(bool(self.verbose and is_first())) as progress, threads_for(narrowed.shapes):
-            trained = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
-        self.history_, self.interrupted_ = trained
+            outcome = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
+            self.history_, self.interrupted_, starts = outcome
+            self.nonlinear_gain_ = self._nonlinear_gain(job, starts)
         widen(self.network_)
         return train_rows
+
+    def _nonlinear_gain(self, job: Job, starts: Mapping[str, Start]) -> NonlinearGain | None:
+        """What the networks add to linear joint scores: measured on validation samples, or estimated beforehand."""
+        if not self.network_.joint_rank:
+            return None
+        epochs = zip(self.history_["phase"], self.history_["epoch"], strict=True)
+        if any(epoch and phase != "individual" for phase, epoch in epochs):
+            return gain_of_network(self.network_, job.batches, job.train_rows, job.validation_rows)
+        return starts["joint"].gain if "joint" in starts else None
 
     def _standardize(self, batches: Batches, train_rows: Tensor) -> None:
         """Standardize the scores over the training samples, and score all fitted samples."""

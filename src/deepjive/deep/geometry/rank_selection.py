@@ -1,25 +1,30 @@
-"""How many joint and individual scores there are: as many as help to predict what was not seen.
+"""How many joint and individual scores there are: as many as predict held-out samples about as well as the best number.
 
-1. AJIVE finds the linear joint dimensions. A curve takes several of them: a joint score that every feature is a
-   sinusoid of makes seven or eight.
-2. The samples' places in these dimensions may lie on a bent sheet. Its own dimension
-   (`deepjive.deep.geometry.dimension`), which counts a curve as the one dimension it is, is the largest number there can be.
-3. The places are unrolled (`deepjive.deep.geometry.unrolling`) to 1, 2, ... coordinates. Made of the other modalities,
-   they predict a modality on held-out samples. One after another is allowed as long as that gets better, by two standard
-   errors (over samples, paired) and by a twentieth of what is then predicted.
+1. Linear scores. One reduced-rank ridge regression per fold (`deepjive.deep.geometry.joint_ridge`) gives the held-out
+   prediction of every modality from the others by 0, 1, 2, ... scores. The rank is the smallest that reaches 99% of
+   the best prediction, or that lies within one standard error of it. It is 0 where the best prediction is not three
+   standard errors above 0.
+2. Unrolled coordinates. A joint score of which every feature is a sinusoid fills seven or eight linear dimensions,
+   although one coordinate describes it. The dimension of the manifold on which samples lie
+   (`deepjive.deep.geometry.dimension`) says how many coordinates to try; unrolling (`deepjive.deep.geometry.unrolling`)
+   gives them, and a kernel regression on them predicts held-out samples. They replace the linear scores only where
+   fewer of them predict at least as well.
+3. Individual ranks follow in the same way from what the joint scores leave of a modality, as if two random halves of
+   its features were modalities: what the halves predict of each other is signal, and noise of single features is not.
 
-Individual ranks follow in the same way from what the joint coordinates leave of a modality, as if two random halves of
-its features were modalities: what the halves have in common is signal, and noise of single features is not.
-
-Sources: AJIVE on scores as in DeepJIVE (arXiv 2507.19682), section 2.3.5, as summarised publicly; bi-cross-validation
-of ranks, Owen and Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix factorization".
+References
+----------
+Owen and Perry (2009), Bi-cross-validation of the SVD and the nonnegative matrix factorization, Annals of Applied
+Statistics 3.
+Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees: the one-standard-error rule.
+DeepJIVE (arXiv 2507.19682), section 2.3.5, as summarised publicly: AJIVE on scores of separate autoencoders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,58 +33,85 @@ from sklearn.model_selection import KFold
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
-from deepjive.deep.geometry.unrolling import KernelRegression, sheets_of
+from deepjive.deep.geometry.joint_ridge import HeldOut, cross_validate, fit_joint_ridge
+from deepjive.deep.geometry.nonlinearity import nonlinear_gain
+from deepjive.deep.geometry.unrolling import KernelRegression, is_clustered, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
 
+ENOUGH = 0.99  # of the best prediction
+CLEAR = 3.0  # standard errors above no prediction
+AT_LEAST_AS_WELL = 0.94  # of the best linear prediction; unrolling loses a few percent
+STRAIGHT, CLOSED = 0.5, 0.55  # several coordinates: see `_replaces`
+REPEATS = 2  # of the folds, and of the halves of a modality
+LARGEST = 40  # linear scores
+SAMPLES_A_SCORE = 4
+FEWEST_UNROLLED = 50  # samples
 STANDARD_ERRORS = 2.0
 LEAST_SHARE = 0.05
 FOLDS = 4
 ENOUGH_HELD_OUT, ENOUGH_TO_LEARN = 250, 500
-LARGEST = 10
-MOST_SAMPLES, MOST_FEATURES = 1500, 20_000
+MOST_UNROLLED = 10
+MOST_SAMPLES, MOST_FEATURES = 1000, 20_000
+DRAWS = 100
 
-REASON = (
-    "{name}: {rank}, since {steps}. Linear dimensions in common, by AJIVE: {linear}. "
-    "Dimensions of the sheet on which samples lie: {dimension}; no more scores were tried."
-)
-STEP = "{rank} predicts {r2:.1%} of held-out variance"
+Coordinates = Literal["linear", "unrolled"]
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """Prediction by 0, 1, 2, ... scores.
+class RankCurve:
+    """Held-out prediction by 0, 1, 2, ... scores, and the chosen number.
 
     Attributes
     ----------
     rank : int
-        The chosen number.
+        The chosen number of scores.
+    coordinates : {"linear", "unrolled"}
+        The kind of scores by which it was chosen.
     linear_rank : int
-        AJIVE's number, of linear dimensions.
-    dimension : int
-        Dimension of the sheet on which samples lie, at most 10; no more scores were tried.
-    r2 : list of float
-        Held-out variance predicted by 0, 1, ... scores, as a fraction.
-    standard_error : list of float
-        Standard error of each step's gain, in the same units.
+        The number of linear scores that predict about as well as the best number of them.
+    ajive_rank : int or None
+        AJIVE's number of joint components, for comparison; None where it was not needed.
+    dimension : int or None
+        Dimension of the manifold on which samples lie; None where no unrolled coordinates could replace linear scores.
+    r2 : dict of str to list of float
+        For each kind of scores the held-out variance predicted by 0, 1, ... of them, as a fraction.
+    standard_error : dict of str to list of float
+        Standard errors of the same, over samples.
     """
 
     rank: int
+    coordinates: Coordinates
     linear_rank: int
-    dimension: int
-    r2: list[float]
-    standard_error: list[float]
+    ajive_rank: int | None
+    dimension: int | None
+    r2: dict[str, list[float]]
+    standard_error: dict[str, list[float]]
 
     def reason(self, name: str) -> str:
-        """The choice in words."""
-        steps = ", ".join(STEP.format(rank=rank, r2=r2) for rank, r2 in enumerate(self.r2))
-        dimension = f"{self.dimension} or more" if self.dimension == LARGEST else str(self.dimension)
-        return REASON.format(name=name, rank=self.rank, steps=steps, linear=self.linear_rank, dimension=dimension)
+        """Explain the choice in words."""
+        linear = self.r2["linear"]
+        best = int(np.argmax(linear))
+        words = [f"{name}: {self.rank}."]
+        if self.linear_rank:
+            words.append(
+                f"{_count(self.linear_rank, 'linear score')} predict {linear[self.linear_rank]:.1%} of held-out variance;"
+                f" the best number, {best}, predicts {linear[best]:.1%}."
+            )
+        else:
+            words.append("No number of linear scores clearly predicts held-out samples.")
+        if unrolled := self.r2.get("unrolled"):
+            words.append(
+                f"The samples lie on a manifold of dimension {self.dimension}; "
+                f"{_count(len(unrolled) - 1, 'unrolled coordinate')} predict {unrolled[-1]:.1%}, so that "
+                f"{'they replace' if self.coordinates == 'unrolled' else 'they do not replace'} the linear scores."
+            )
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
 class RankSelection:
-    """Ranks and what they were chosen by.
+    """Ranks, and what they were chosen by.
 
     Attributes
     ----------
@@ -87,31 +119,32 @@ class RankSelection:
         Number of joint scores.
     individual_ranks : dict of str to int
         Number of individual scores of each modality.
-    ladders : dict of str to Ladder
-        "joint", and each modality's individual ladder.
+    curves : dict of str to RankCurve
+        "joint", and one for each modality's individual rank.
     """
 
     joint_rank: int
     individual_ranks: dict[str, int]
-    ladders: dict[str, Ladder]
+    curves: dict[str, RankCurve]
 
     def table(self) -> dict[str, list[Any]]:
-        """One row a candidate: ladder, AJIVE's rank, the sheet's, rank, R2, standard error of the gain, if chosen."""
-        rows: dict[str, list[Any]] = {
-            key: [] for key in ("ladder", "linear_rank", "dimension", "rank", "r2", "standard_error", "chosen")
-        }
-        for name, ladder in self.ladders.items():
-            for rank, (r2, error) in enumerate(zip(ladder.r2, ladder.standard_error, strict=True)):
-                row = (name, ladder.linear_rank, ladder.dimension, rank, r2, error, rank == ladder.rank)
-                for key, value in zip(rows, row, strict=True):
-                    rows[key].append(value)
+        """One row for each number of scores that was tried."""
+        columns = ("part", "coordinates", "rank", "r2", "standard_error", "chosen", "ajive_rank", "dimension")
+        rows: dict[str, list[Any]] = {key: [] for key in columns}
+        for name, curve in self.curves.items():
+            for kind, r2 in curve.r2.items():
+                for rank, (value, error) in enumerate(zip(r2, curve.standard_error[kind], strict=True)):
+                    chosen = kind == curve.coordinates and rank == curve.rank
+                    row = (name, kind, rank, value, error, chosen, curve.ajive_rank, curve.dimension)
+                    for key, cell in zip(columns, row, strict=True):
+                        rows[key].append(cell)
         return rows
 
     def reason(self) -> str:
-        """The choice in words, one line a ladder."""
+        """Explain the choice in words, one line for each part."""
         return "\n".join(
-            ladder.reason("joint rank" if name == "joint" else f"individual rank of {name}")
-            for name, ladder in self.ladders.items()
+            curve.reason("Joint rank" if name == "joint" else f"Individual rank of {name}")
+            for name, curve in self.curves.items()
         )
 
 
@@ -128,54 +161,158 @@ def select_ranks(
     Parameters
     ----------
     data : Modalities
-        The data. Of more than 1500 complete samples and of more than 20,000 features, so many are drawn; of a
-        participant with several samples one, since predicting a visit from another of the same person tells nothing.
-    joint_rank : int or None
+        The data. More than 1000 complete samples or 20,000 features are reduced to so many by chance. Of a participant
+        with several samples one is used, since a visit is easily predicted from another visit of the same participant.
+    joint_rank : int or None, default=None
         None to choose it.
-    individual_ranks : mapping of str to int, or None
+    individual_ranks : mapping of str to int, or None, default=None
         None to choose them.
-    seed : int
+    seed : int, default=0
         Draws samples, features, folds and halves.
     progress : callable, default=silent
-        ``progress(done, total, message)``, called after every rank that was tried.
+        ``progress(done, total, message)``, called for every part.
 
     Returns
     -------
     RankSelection
+
+    See Also
+    --------
+    deepjive.DeepJIVE.select_ranks : The same for an estimator's parameters.
     """
-    small, ladders = _sampled(data, seed), {}
+    small, curves = _sampled(data, seed), {}
+    total = (joint_rank is None) + len(data.names) * (individual_ranks is None)
     if joint_rank is None:
-        ladders["joint"] = climb("joint", small, seed, progress)
-        joint_rank = ladders["joint"].rank
+        progress(0, total, "joint rank")
+        curves["joint"] = rank_curve([small], seed)
+        joint_rank = curves["joint"].rank
     if individual_ranks is None:
-        rest = without_joint(small, joint_rank, seed)
-        wide = [name for name in data.names if small.shapes[name][0] > 1]
-        ladders |= {name: climb(name, halved(rest, name, seed), seed, progress) for name in wide}
-        individual_ranks = {name: ladders[name].rank if name in wide else max(0, 1 - joint_rank) for name in data.names}
-    return RankSelection(joint_rank, dict(individual_ranks), ladders)
+        unrolled = "joint" in curves and curves["joint"].coordinates == "unrolled"
+        remainder = (without_unrolled if unrolled else without_joint)(small, joint_rank, seed)
+        chosen = {}
+        for name in data.names:
+            progress(len(curves), total, f"individual rank of {name}")
+            if small.shapes[name][0] < 2:
+                chosen[name] = max(0, 1 - joint_rank)
+                continue
+            curves[name] = rank_curve([halved(remainder, name, seed + i) for i in range(REPEATS)], seed)
+            chosen[name] = min(curves[name].rank, max(0, small.shapes[name][0] - joint_rank))
+        individual_ranks = chosen
+    progress(total, total, "ranks chosen")
+    return RankSelection(joint_rank, dict(individual_ranks), curves)
 
 
-def climb(name: str, data: Modalities, seed: int, progress: Progress) -> Ladder:
-    """Allow one score after another until one is not worth having, or the sheet on which samples lie has no more."""
-    linear = linear_fit(data, seed)
-    largest = min(LARGEST, sheet_dimension(_points(linear, data), seed))
-    folds = [_Fold(data, train, test, _like(linear), largest) for train, test in _folds(len(data), seed)]
+def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
+    """Choose the number of scores that modalities have in common.
+
+    Parameters
+    ----------
+    versions : sequence of Modalities
+        The same samples: one set of modalities, or several random halvings of one modality.
+    seed : int
+        Draws folds.
+    """
+    first = versions[0]
+    r2, errors, linear_rank = linear_curve(versions, seed)
+    curves, standard_errors = {"linear": r2}, {"linear": errors}
+    rank, ajive_rank, dimension = linear_rank, None, None
+    kind: Coordinates = "linear"
+    if linear_rank != 1 and len(first) >= FEWEST_UNROLLED and (linear_rank or _is_curved(first, seed)):
+        linear = linear_fit(first, seed, DRAWS)
+        ajive_rank = linear.joint_rank_
+        points = _points(linear, first)
+        dimension = min(MOST_UNROLLED, sheet_dimension(points, seed))
+        most = min(dimension, linear_rank - 1) if linear_rank else dimension
+        if most > 0 and (dimension < points.shape[1] or not linear_rank) and not is_clustered(points):
+            climbed = climb(first, linear, most, seed)
+            curves["unrolled"], standard_errors["unrolled"] = climbed
+            if _replaces(climbed[0], r2, linear_rank):
+                rank, kind = len(climbed[0]) - 1, "unrolled"
+    return RankCurve(rank, kind, linear_rank, ajive_rank, dimension, curves, standard_errors)
+
+
+def linear_curve(versions: Sequence[Modalities], seed: int) -> tuple[list[float], list[float], int]:
+    """Held-out prediction by 0, 1, ... linear scores, its standard errors, and the rank that predicts enough."""
+    n = len(versions[0])
+    widths = sorted((min(n, version.shapes[name][0]) for version in versions for name in version.names), reverse=True)
+    most = max(1, min(LARGEST, n // SAMPLES_A_SCORE, widths[1] if len(widths) > 1 else widths[0]))
+    runs: list[HeldOut] = []
+    for repeat in range(REPEATS):
+        version = versions[repeat % len(versions)]
+        arrays = [np.asarray(version[name], dtype=np.float64) for name in version.names]
+        runs.append(cross_validate(arrays, most, seed + repeat))
+    errors = np.mean([run.errors for run in runs], axis=0)  # (n_penalties, rank, n_samples)
+    none = np.mean([run.error_of_mean for run in runs], axis=0)
+    penalty, best = np.unravel_index(errors.mean(axis=-1).argmin(), errors.shape[:2])
+    curve = np.concatenate([none[None], errors[penalty]])
+    gains = none - curve
+    r2 = [float(value) for value in gains.mean(axis=1) / none.mean()]
+    standard_errors = [float(value) for value in gains.std(axis=1, ddof=1) / np.sqrt(n) / none.mean()]
+    best += 1
+    if r2[best] <= CLEAR * standard_errors[best]:
+        return r2, standard_errors, 0
+    lost = (curve - curve[best]) / none.mean()
+    allowed = np.maximum((1 - ENOUGH) * r2[best], lost.std(axis=1, ddof=1) / np.sqrt(n))
+    return r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1
+
+
+def _is_curved(data: Modalities, seed: int) -> bool:
+    """Whether a kernel regression predicts held-out samples where no linear scores do."""
+    gain = nonlinear_gain([np.asarray(data[name], dtype=np.float64) for name in data.names], 1, seed)
+    return gain.pays
+
+
+def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
+    """Whether unrolled coordinates predict at least as well as the larger number of linear scores.
+
+    A thousand samples tell only roughly how a manifold of two and more dimensions is unrolled. Several coordinates are
+    therefore also accepted where as many linear scores predict less than half of what is predictable, and the unrolled
+    coordinates predict most of the difference.
+    """
+    count = len(unrolled) - 1
+    if not count:
+        return False
+    best = linear[linear_rank]
+    if not linear_rank or unrolled[-1] >= AT_LEAST_AS_WELL * best:
+        return True
+    same_number = linear[min(count, len(linear) - 1)]
+    return count > 1 and same_number <= STRAIGHT * best and unrolled[-1] - same_number >= CLOSED * (best - same_number)
+
+
+def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[float], list[float]]:
+    """Held-out prediction by 0, 1, ... unrolled coordinates, until one more is not worth having.
+
+    A coordinate is worth having if it lowers the error by two standard errors and by a twentieth of what is predicted.
+    """
+    folds = [_Fold(data, train, test, _like(linear), most) for train, test in _folds(len(data), seed)]
     errors = [np.concatenate([fold.error_of_mean for fold in folds])]
-    r2, standard_errors, rank = [0.0], [0.0], 0
-    for candidate in range(1, largest + 1):
+    r2, standard_errors = [0.0], [0.0]
+    for candidate in range(1, most + 1):
         by_sheet = np.concatenate([fold.errors(candidate) for fold in folds], axis=1)
-        errors.append(by_sheet[by_sheet.mean(axis=1).argmin()])
-        gain = errors[-2] - errors[-1]
-        r2.append(float(1 - errors[-1].mean() / errors[0].mean()))
-        standard_errors.append(float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean()))
-        progress(candidate, largest, f"{name} rank: " + STEP.format(rank=candidate, r2=r2[-1]))
-        if r2[-1] - r2[-2] <= max(STANDARD_ERRORS * standard_errors[-1], LEAST_SHARE * r2[-1]):
+        error = by_sheet[by_sheet.mean(axis=1).argmin()]
+        gain = errors[-1] - error
+        reached = float(1 - error.mean() / errors[0].mean())
+        uncertain = float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean())
+        if reached - r2[-1] <= max(STANDARD_ERRORS * uncertain, LEAST_SHARE * reached):
             break
-        rank = candidate
-    return Ladder(rank, linear.joint_rank_, largest, r2, standard_errors)
+        errors.append(error)
+        r2.append(reached)
+        standard_errors.append(uncertain)
+    return r2, standard_errors
 
 
 def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
+    """What linear joint scores of all modalities leave of each modality, flat and centred."""
+    arrays = [np.asarray(data[name], dtype=np.float64).reshape(len(data), -1) for name in data.names]
+    centred = [x - x.mean(axis=0) for x in arrays]
+    if joint_rank:
+        scores = fit_joint_ridge(centred, joint_rank, seed).joint_scores
+        basis = np.linalg.qr(scores - scores.mean(axis=0))[0]
+        centred = [x - basis @ (basis.T @ x) for x in centred]
+    return Modalities(dict(zip(data.names, centred, strict=True)))
+
+
+def without_unrolled(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     """What `joint_rank` coordinates of all modalities, without a sample's own share in them, leave of each sample."""
     linear = linear_fit(data, seed)
     if joint_rank > linear.joint_rank_ > 0:
@@ -362,3 +499,7 @@ def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
         if held_out < min(ENOUGH_HELD_OUT, n):
             held_out += len(test)
             yield train, test
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

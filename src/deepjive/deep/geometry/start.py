@@ -1,26 +1,27 @@
-"""Where training starts: at a linear solution, or along the sheet on which curved data lie.
+"""Where training starts: at a linear solution, or along the manifold on which curved data lie.
 
-- joint       Each modality is projected on the signal of the others, `P_-k X_k`; the joint scores are the leading left
-              singular vectors of these predictions side by side: the linear scores that best predict every modality
-              from those that have not seen it (reduced-rank regression).
-- individual  the leading singular vectors of what the joint part leaves of a modality.
+- joint       The joint ridge regression of `deepjive.deep.geometry.joint_ridge`: linear scores that best predict every
+              modality from the others, with a penalty that cross-validation chooses.
+- individual  The leading singular vectors of what the joint part leaves of a modality, among the directions that are
+              uncorrelated with the joint scores.
 
-Encoders are the regression of the scores on a modality's signal, decoders the regression of the modality on the
-scores. The signal of a modality is what lies above the optimal hard threshold for singular values.
+Joint scores beyond the number that predicts held-out samples best reflect chance. Decoders start without these scores;
+training may use them nevertheless.
 
-A score too many finds relations that are chance; training would undo them, and bring noise into the others. So decoders
-start without joint scores that do not clearly predict held-out samples; nothing keeps them from learning to use them.
+Where AJIVE finds more joint dimensions than scores are asked for, the samples are unrolled
+(`deepjive.deep.geometry.unrolling`), and likewise what the joint part leaves. If the unrolled coordinates predict clearly
+more than as many linear scores, they are the scores, and encoders and decoders learn them. Gradient descent from a
+straight line seldom finds one coordinate along a curve that bends through many dimensions.
 
-Where AJIVE finds more joint dimensions than scores are asked for, the samples' places in these dimensions are unrolled
-(`deepjive.deep.geometry.unrolling`), and likewise the dimensions of what the joint part leaves. If the unrolled
-coordinates tell clearly more than straight ones, they are the scores, and encoders and decoders then learn them: one coordinate along a
-curve that bends through many dimensions is what gradient descent from a straight line seldom finds.
+`nonlinear_gain` says whether training can pay at all (`deepjive.deep.geometry.nonlinearity`).
 
-Of samples that lack modalities those that lack least are taken, and made whole (`deepjive.deep.geometry.filling`) to find
-the scores; encoders and decoders are then regressions over what was measured.
+Of samples that lack modalities those that lack fewest are used. Their missing modalities are filled in
+(`deepjive.deep.geometry.filling`) to find the scores.
 
-Sources: Izenman (1975), "Reduced-rank regression for the multivariate linear model"; Gavish and Donoho (2014), "The
-optimal hard threshold for singular values is 4/sqrt(3)".
+References
+----------
+Izenman (1975), Reduced-rank regression for the multivariate linear model, Journal of Multivariate Analysis 5.
+Gavish and Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Trans. Information Theory 60.
 """
 
 from __future__ import annotations
@@ -31,21 +32,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from deepjive.data.modalities import Modalities
 from deepjive.deep.constraints.presence import Presence, rows_of
 from deepjive.deep.geometry.filling import filled
+from deepjive.deep.geometry.joint_ridge import JointRidge, fit_joint_ridge
+from deepjive.deep.geometry.nonlinearity import NonlinearGain, nonlinear_gain
 from deepjive.deep.geometry.rank_selection import linear_fit, places, signal_of
-from deepjive.deep.geometry.unrolling import unrolled_scores
+from deepjive.deep.geometry.unrolling import MOST_DIMENSIONS, is_clustered, unrolled_scores
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
 from deepjive.linear.signal_ranks import optimal_hard_threshold
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
-FEWEST_HELD_OUT, CLEARLY = 20, 3.0  # samples; standard errors
+FEW_SAMPLES = 100  # of which nonlinear networks learn nothing that is not chance
+PIECE = 4096  # features
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
@@ -94,13 +99,24 @@ class ScaledSignal:
         return ((scores.T @ self.u) / self.s.square() @ self.u.T).to(self.x.dtype) @ self.x
 
 
+@dataclass(frozen=True)
+class Start:
+    """What is known of a phase before it is trained.
+
+    Attributes
+    ----------
+    pays : bool
+        Whether training nonlinear networks can be worth its time.
+    gain : NonlinearGain or None
+        Held-out variance that kernel regression adds to linear scores; None where it was not estimated.
+    """
+
+    pays: bool = True
+    gain: NonlinearGain | None = None
+
+
 @torch.no_grad()
-def start_joint(
-    network: Network,
-    x: Sequence[Tensor],
-    presence: Presence | None = None,
-    held_out: tuple[Sequence[Tensor], Presence | None] | None = None,
-) -> None:
+def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None, seed: int = 0) -> Start:
     """Set joint encoders and decoders, and the identity constraint, from some samples.
 
     Parameters
@@ -109,79 +125,186 @@ def start_joint(
         Changed in place; networks of the user's own are left as they are.
     x : sequence of Tensor, each (n, *shape)
         Scaled training samples.
-    presence : Presence or None
+    presence : Presence or None, default=None
         Which sample has which modality.
-    held_out : (x, presence), optional
-        Other samples, by which to leave joint scores that predict nothing out of linear decoders.
+    seed : int, default=0
+        Draws the folds of the cross-validation.
+
+    Returns
+    -------
+    Start
+        Whether training can pay.
     """
-    encoders = [encoder for encoder in network.joint_encoders if isinstance(encoder, Encoder)]
-    decoders = [decoder for decoder in network.joint_decoders if isinstance(decoder, Decoder)]
+    encoders, decoders = _joint_modules(network)
     if not len(encoders) == len(decoders) == len(x):
-        return
+        return Start()
     rank, rows = network.joint_rank, [rows_of(presence, k) for k in range(len(x))]
-    measured = [one[here] for one, here in zip(x, rows, strict=True)]
-    signals = [
-        ScaledSignal.of(one, rank + own, varying=_varying(network, k))
-        for k, (one, own) in enumerate(zip(measured, network.individual_ranks, strict=True))
-    ]
-    whole = list(x) if presence is None else _whole(signals, presence)
-    ranks = None if presence is None else [len(signal.s) for signal in signals]
-    unrolled = _unrolled_joint(network, whole, ranks) if _curves([*encoders, *decoders]) else None
-    if unrolled is None:
-        among = signals if ranks is None else [ScaledSignal.of(one, r, r) for one, r in zip(whole, ranks, strict=True)]
-        scores = _predictable(among, rank)
+    measured = [samples[here] for samples, here in zip(x, rows, strict=True)]
+    if presence is None:
+        whole, signal_ranks = list(x), None
     else:
-        scores = unrolled
-    for encoder, signal, here in zip(encoders, signals, rows, strict=True):
-        encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores[here])
-        encoder.linear.bias.zero_()
+        signals = _signals(network, measured)
+        whole, signal_ranks = _whole(signals, presence), [len(signal.s) for signal in signals]
+    nonlinear = _curves([*encoders, *decoders])
+    unrolled = _unrolled_joint(network, whole, signal_ranks) if nonlinear else None
     if unrolled is not None:
-        target = unrolled.to(x[0].dtype)
-        _learn([(encoder, one, target[here]) for encoder, one, here in zip(encoders, measured, rows, strict=True)])
-    network.identity.start([encoder(one) for encoder, one in zip(encoders, measured, strict=True)])
+        _start_unrolled(network, x, measured, unrolled, presence)
+        return Start()
+    centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
+    coordinates = [_coordinates(samples) for samples in centred]
+    _start_linear(network, fit_joint_ridge(coordinates, rank, seed), centred, x, presence)
+    return _worth(nonlinear, [*encoders, *decoders], coordinates, rank, seed)
+
+
+def _joint_modules(network: Network) -> tuple[list[Encoder], list[Decoder]]:
+    """The joint encoders and decoders that are not the user's own."""
+    encoders = [encoder for encoder in network.joint_encoders if isinstance(encoder, Encoder)]
+    return encoders, [decoder for decoder in network.joint_decoders if isinstance(decoder, Decoder)]
+
+
+def _start_linear(
+    network: Network, ridge: JointRidge, centred: Sequence[Tensor], x: Sequence[Tensor], presence: Presence | None
+) -> None:
+    """Set linear encoders and decoders to a joint ridge regression of centred samples, each (n, p)."""
+    like = centred[0]
+    encoders, decoders = _joint_modules(network)
+    for encoder, weights, samples in zip(encoders, ridge.encoders, centred, strict=True):
+        width = weights.shape[1]
+        encoder.linear.weight[:width] = torch.from_numpy(weights.T).to(like) @ samples
+        encoder.linear.bias.zero_()
+    measured = [samples[rows_of(presence, k)] for k, samples in enumerate(x)]
+    network.identity.start([encoder(samples) for encoder, samples in zip(encoders, measured, strict=True)])
+    latents = network.latents(x, presence)
+    total = np.sum(ridge.latents, axis=0)
+    for k, (decoder, weights, samples) in enumerate(zip(decoders, ridge.decoders, centred, strict=True)):
+        expected = (total - ridge.latents[k]) / (len(centred) - 1)
+        prepared = network.identity.mean_without(latents, k, presence).double().cpu().numpy()
+        rows = slice(None) if presence is None else (presence.with_another(k) > 0).cpu().numpy()
+        turned = np.linalg.lstsq(prepared[rows], expected[rows], rcond=1e-9)[0]  # the unit matrix but for whitening
+        kept = weights * (np.arange(weights.shape[1]) < ridge.predicted)
+        decoder.linear.weight.zero_()
+        decoder.linear.weight[:, : prepared.shape[1]] = (torch.from_numpy(turned @ kept.T).to(like) @ samples).T
+        decoder.linear.bias.zero_()
+
+
+def _start_unrolled(
+    network: Network, x: Sequence[Tensor], measured: Sequence[Tensor], unrolled: Tensor, presence: Presence | None
+) -> None:
+    """Let encoders learn unrolled scores (n, rank), and decoders the modalities from them."""
+    rows = [rows_of(presence, k) for k in range(len(x))]
+    signals = _signals(network, measured)
+    encoders, decoders = _joint_modules(network)
+    for encoder, signal, here in zip(encoders, signals, rows, strict=True):
+        encoder.linear.weight[: unrolled.shape[1]] = signal.regression_of(unrolled[here])
+        encoder.linear.bias.zero_()
+    target = unrolled.to(x[0].dtype)
+    _learn([(encoder, samples, target[here]) for encoder, samples, here in zip(encoders, measured, rows, strict=True)])
+    network.identity.start([encoder(samples) for encoder, samples in zip(encoders, measured, strict=True)])
     latents = network.latents(x, presence)
     joint = network.identity.joint(latents, presence)
     for k, (decoder, signal, here) in enumerate(zip(decoders, signals, rows, strict=True)):
         sources = [*network.identity.without(latents, k, presence), joint]
-        seen = _seen(network, presence, k, len(sources))
-        inputs = torch.cat([source[here][told] for source, told in zip(sources, seen, strict=True)])
-        target = torch.cat([signal.x[told] for told in seen])
-        checked_on = _unseen(network, k, *held_out) if held_out is not None and unrolled is None else None
-        _regress(decoder, inputs, target, checked_on)
-    if unrolled is not None:
-        _learn([(decoder, joint[here], one) for decoder, one, here in zip(decoders, measured, rows, strict=True)])
+        having = _having(network, presence, k, len(sources))
+        inputs = torch.cat([source[here][those] for source, those in zip(sources, having, strict=True)])
+        _regress(decoder, inputs, torch.cat([signal.x[those] for those in having]))
+    _learn([(decoder, joint[here], samples) for decoder, samples, here in zip(decoders, measured, rows, strict=True)])
+
+
+def _signals(network: Network, measured: Sequence[Tensor]) -> list[ScaledSignal]:
+    ranks = network.individual_ranks
+    return [
+        ScaledSignal.of(samples, network.joint_rank + rank, varying=_varying(network, k))
+        for k, (samples, rank) in enumerate(zip(measured, ranks, strict=True))
+    ]
+
+
+def _coordinates(x: Tensor) -> NDArray:
+    """Centred samples (n, p) as at most n coordinates with the same inner products, in double precision."""
+    n, p = x.shape
+    if p <= n:
+        return x.double().cpu().numpy()
+    pieces = (piece.double() for piece in x.split(PIECE, dim=1))
+    gram = sum((piece @ piece.T for piece in pieces), torch.zeros(n, n, dtype=torch.float64, device=x.device))
+    squares, vectors = torch.linalg.eigh(gram)
+    return (vectors * squares.clamp_min(0).sqrt()).cpu().numpy()
 
 
 @torch.no_grad()
-def start_individual(network: Network, x: Sequence[Tensor], presence: Presence | None = None) -> None:
-    """Set individual encoders and decoders; parameters as of `start_joint`."""
+def start_individual(network: Network, x: Sequence[Tensor], presence: Presence | None = None, seed: int = 0) -> Start:
+    """Set individual encoders and decoders; parameters and result as of `start_joint`."""
     all_joint = network.joint_scores(x, presence)
     encoding: list[Task] = []
     decoding: list[tuple[Encoder, Decoder, Tensor, Tensor, Tensor]] = []
-    for k, one in enumerate(x):
+    starts: list[Start] = []
+    for k, all_samples in enumerate(x):
         encoder, decoder = network.individual_encoders[k], network.individual_decoders[k]
-        if not isinstance(encoder, Encoder) or not isinstance(decoder, Decoder):
-            continue
         rank, here = network.individual_ranks[k], rows_of(presence, k)
-        one, joint = one[here], all_joint[here]
-        signal = ScaledSignal.of(one, network.joint_rank + rank, varying=_varying(network, k))
-        rest = signal.x - network.joint_part(k, joint).flatten(1)
-        squares, vectors = torch.linalg.eigh(signal.u.T @ (rest @ rest.T).double() @ signal.u)
-        points = signal.u @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
-        unrolled = _unrolled(points, rank) if _curves([encoder, decoder]) else None
-        scores = signal.u @ vectors.flip(1)[:, :rank] * len(one) ** 0.5 if unrolled is None else unrolled
+        if not rank:
+            continue
+        if not isinstance(encoder, Encoder) or not isinstance(decoder, Decoder):
+            starts.append(Start())
+            continue
+        samples, joint = all_samples[here], all_joint[here]
+        signal = ScaledSignal.of(samples, network.joint_rank + rank, varying=_varying(network, k))
+        remainder = signal.x - network.joint_part(k, joint).flatten(1)
+        free = _uncorrelated(signal.u, joint, rank)
+        squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
+        points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
+        nonlinear = _curves([encoder, decoder])
+        unrolled = _unrolled(points, rank) if nonlinear else None
+        scores = free @ vectors.flip(1)[:, :rank] * len(samples) ** 0.5 if unrolled is None else unrolled
         encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores)
         encoder.linear.bias.zero_()
-        _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, rest)
-        if unrolled is not None:
-            encoding.append((encoder, one, unrolled.to(one.dtype)))
-            decoding.append((encoder, decoder, one, joint, rest.reshape(one.shape)))
+        _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
+        if unrolled is None:
+            starts.append(_worth(nonlinear, [encoder, decoder], _halves(remainder, seed), rank, seed))
+        else:
+            encoding.append((encoder, samples, unrolled.to(samples.dtype)))
+            decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
+            starts.append(Start())
     _learn(encoding)
-    seen = [
-        torch.cat([encoder(one), joint], dim=1) if network.conditioned else encoder(one)
-        for encoder, _, one, joint, _ in decoding
+    inputs = [
+        torch.cat([encoder(samples), joint], dim=1) if network.conditioned else encoder(samples)
+        for encoder, _, samples, joint, _ in decoding
     ]
-    _learn([(decoder, scores, rest) for (_, decoder, _, _, rest), scores in zip(decoding, seen, strict=True)])
+    _learn([(decoder, z, remainder) for (_, decoder, _, _, remainder), z in zip(decoding, inputs, strict=True)])
+    paying = [start for start in starts if start.pays]
+    return paying[0] if paying else Start(pays=False, gain=starts[0].gain if starts else None)
+
+
+def _worth(
+    nonlinear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
+) -> Start:
+    """Whether training can pay after a linear start."""
+    if not nonlinear:
+        return Start(pays=False)
+    if any(not module.sample_layers for module in modules):  # convolutions see what kernels do not
+        return Start()
+    if len(coordinates) < 2 or len(coordinates[0]) < FEW_SAMPLES:
+        return Start(pays=False)
+    gain = nonlinear_gain(coordinates, rank, seed)
+    return Start(gain.pays, gain)
+
+
+def _halves(x: Tensor, seed: int) -> list[NDArray]:
+    """Two random halves of the features of samples (n, p) as coordinates; none where there is one feature."""
+    if x.shape[1] < 2:
+        return []
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(x.shape[1])).to(x.device)
+    return [_coordinates(x[:, half]) for half in order.tensor_split(2)]
+
+
+def _uncorrelated(u: Tensor, joint: Tensor, rank: int) -> Tensor:
+    """Orthonormal directions (n, m) in the span of `u` that are orthogonal to joint scores (n, joint_rank).
+
+    Where fewer than `rank` directions are left, all of `u` is returned.
+    """
+    if not joint.shape[1]:
+        return u
+    joint = joint.double()
+    left, values, _ = torch.linalg.svd(u.T @ (joint - joint.mean(0)), full_matrices=True)
+    taken = int((values > 1e-8 * values.max().clamp_min(1e-300)).sum())
+    return u @ left[:, taken:] if left.shape[1] - taken >= rank else u
 
 
 def _whole(signals: Sequence[ScaledSignal], presence: Presence) -> list[Tensor]:
@@ -196,7 +319,7 @@ def _whole(signals: Sequence[ScaledSignal], presence: Presence) -> list[Tensor]:
     return whole
 
 
-def _seen(network: Network, presence: Presence | None, k: int, n_sources: int) -> list[Tensor | slice]:
+def _having(network: Network, presence: Presence | None, k: int, n_sources: int) -> list[Tensor | slice]:
     """Of the samples that have modality `k`, those that have what it takes to make each source; the last all have."""
     if presence is None:
         return [slice(None)] * n_sources
@@ -223,11 +346,14 @@ def _unrolled_joint(network: Network, x: Sequence[Tensor], ranks: Sequence[int] 
 
     `ranks` are those of the signals; None to find them, which samples that were made whole do not allow.
     """
-    rank, features = network.joint_rank, [_features(network, k, one) for k, one in enumerate(x)]
+    rank = network.joint_rank
+    if rank > MOST_DIMENSIONS:
+        return None
+    features = [_features(network, k, one) for k, one in enumerate(x)]
     arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(features)})
     known = None if ranks is None else dict(zip(arrays.names, ranks, strict=True))
     linear = linear_fit(arrays, seed=0, draws=DRAWS, signal_ranks=known)
-    if linear.joint_rank_ <= rank:
+    if linear.joint_rank_ <= rank or is_clustered(places(linear, arrays)):
         return None
     signals = [signal_of(linear, arrays, name)[0] for name in arrays.names]
     targets = [signal / np.linalg.norm(signal) for signal in signals]
@@ -275,54 +401,10 @@ def _learn(tasks: Sequence[Task]) -> None:
     optimizer.zero_grad()
 
 
-def _predictable(signals: Sequence[ScaledSignal], rank: int) -> Tensor:
-    """Scores (n, rank), of variance 1, that best predict each modality from the signal of the others."""
-    gram: Tensor | float = 0.0
-    for k, signal in enumerate(signals):
-        q, _ = torch.linalg.qr(torch.cat([other.u for i, other in enumerate(signals) if i != k], dim=1))
-        within = (signal.x @ signal.x.T).double() / signal.x.square().mean()
-        gram = gram + q @ (q.T @ within @ q) @ q.T
-    _, vectors = torch.linalg.eigh(torch.as_tensor(gram))
-    return vectors.flip(1)[:, :rank] * len(vectors) ** 0.5
-
-
-def _unseen(network: Network, k: int, x: Sequence[Tensor], presence: Presence | None) -> tuple[Tensor, Tensor] | None:
-    """Of samples that have modality `k` and another: scores (n, rank) made without it, and it (n, p); None if few."""
-    rows = slice(None) if presence is None else presence.with_another(k) > 0
-    scores = network.identity.mean_without(network.latents(x, presence), k, presence)[rows]
-    return (scores, x[k][rows].flatten(1)) if len(scores) >= FEWEST_HELD_OUT else None
-
-
-def _regress(decoder: Decoder, scores: Tensor, target: Tensor, held_out: tuple[Tensor, Tensor] | None = None) -> None:
-    """Set a decoder's linear map to the regression of `target` (n, p) on `scores` (n, rank).
-
-    One score after another, from the last, is left out unless what it adds clearly predicts what the others leave of
-    held-out samples (scores, target).
-    """
+def _regress(decoder: Decoder, scores: Tensor, target: Tensor) -> None:
+    """Set a decoder's linear map to the regression of `target` (n, p) on `scores` (n, rank)."""
     scores = scores.double()
     gram, products = scores.T @ scores, scores.to(target.dtype).T @ target
     gram = gram + 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-
-    def weights(kept: list[int]) -> Tensor:
-        return torch.linalg.solve(gram[kept][:, kept], products[kept].double()).to(target.dtype)
-
-    kept = list(range(len(gram)))
-    if held_out is not None:
-        held_scores, held_target = (one - one.mean(0) for one in held_out)
-        told = held_scores @ weights(kept)
-        for score in reversed(range(len(gram))):
-            fewer = [other for other in kept if other != score]
-            without = held_scores[:, fewer] @ weights(fewer)
-            if not _clear(told - without, held_target - without):
-                kept, told = fewer, without
-    decoder.linear.weight[:, : len(gram)] = 0.0
-    decoder.linear.weight[:, kept] = weights(kept).T
+    decoder.linear.weight[:, : len(gram)] = torch.linalg.solve(gram, products.double()).to(target.dtype).T
     decoder.linear.bias.zero_()
-
-
-def _clear(told: Tensor, truth: Tensor) -> bool:
-    """Whether the regression of `truth` on `told`, both (n, p), has a slope three standard errors above 0."""
-    products, squares = (told * truth).sum(1), told.square().sum(1)
-    slope = products.sum() / squares.sum().clamp_min(1e-12)
-    uncertain = (products - slope * squares).std() * len(told) ** 0.5 / squares.sum().clamp_min(1e-12)
-    return bool(slope > CLEARLY * uncertain)

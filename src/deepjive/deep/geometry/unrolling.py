@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree, shortest_path
 from scipy.spatial.distance import cdist
 
 NEIGHBOURS = 8
 LIMITS = (0.3, 0.5)
 LEAST_GAIN = 0.05
+CLUSTER = 0.03  # share of the samples
 ENOUGH_TO_CHOOSE = 500
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -77,6 +78,21 @@ class Unrolled:
         steps[:, 1:][steps[:, 1:] > self.limit] = np.inf
         ways = np.min([step[:, None] + self.ways[sample] for step, sample in zip(steps.T, near.T, strict=True)], axis=0)
         return _centred(ways, self.ways) @ self.axes
+
+
+def is_clustered(points: NDArray) -> bool:
+    """Whether points (n_samples, n_dimensions) form separate clusters rather than one manifold.
+
+    The graph of near neighbours then has several components, of which the second has at least 3% of the samples.
+    """
+    distances = cdist(points, points)
+    limit = LIMITS[-1] * float(np.median(distances[np.triu_indices(len(points), 1)]))
+    near = np.argsort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
+    rows = np.repeat(np.arange(len(points)), near.shape[1])
+    close = distances[rows, near.ravel()] <= limit
+    graph = csr_matrix((np.ones(close.sum()), (rows[close], near.ravel()[close])), shape=distances.shape)
+    sizes = np.sort(np.bincount(connected_components(graph, directed=False)[1]))[::-1]
+    return len(sizes) > 1 and sizes[1] >= CLUSTER * len(points)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from deepjive.deep.choices import ObjectiveName
 from deepjive.deep.constraints.expectation import Expectation, expected_of
 from deepjive.deep.constraints.identity import Latents
 from deepjive.deep.constraints.presence import Presence, mean_square, squared_error
-from deepjive.deep.geometry.start import start_individual, start_joint
+from deepjive.deep.geometry.start import Start, start_individual, start_joint
 from deepjive.deep.model import Network
 from deepjive.deep.runtime.distributed import of_all_processes
 from deepjive.deep.training.batches import Batch
@@ -78,6 +78,8 @@ class Phase(nn.Module, ABC):
         Number of steps after which `renew` is called again within an epoch; None if it need not be called.
     orthogonality_weight : float
         Weight of the penalty at the end of its rise.
+    refines : bool
+        Whether the phase only continues what earlier phases trained, and has nothing to do where none was trained.
     progress : Tensor, scalar
         Fraction of the epochs that are over, as a tensor that captured steps can read.
     """
@@ -91,6 +93,7 @@ class Phase(nn.Module, ABC):
     margin = 1e-4
     renewed_every: int | None = None
     orthogonality_weight = 0.0
+    refines = False
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -103,15 +106,13 @@ class Phase(nn.Module, ABC):
         """The modules that this phase trains."""
 
     @abstractmethod
-    def start(self, sample: Batch, held_out: Batch) -> None:
-        """Set the trained modules to a solution that is computed directly.
+    def start(self, sample: Batch) -> Start:
+        """Set the trained modules to a solution that is computed directly, and say whether training can pay.
 
         Parameters
         ----------
         sample : Batch
             Training samples.
-        held_out : Batch
-            Validation samples.
         """
 
     @abstractmethod
@@ -225,9 +226,9 @@ class JointPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.joint_modules
 
-    def start(self, sample: Batch, held_out: Batch) -> None:
-        (x, present), (held_out_x, held_out_present) = sample, held_out
-        start_joint(self.network, x, Presence.of(present), (held_out_x, Presence.of(held_out_present)))
+    def start(self, sample: Batch) -> Start:
+        x, present = sample
+        return start_joint(self.network, x, Presence.of(present))
 
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Do nothing: the loss has no such quantities."""
@@ -265,9 +266,12 @@ class IndividualPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.individual_modules
 
-    def start(self, sample: Batch, held_out: Batch) -> None:
+    def start(self, sample: Batch) -> Start:
         x, present = sample
-        start_individual(self.network, x, Presence.of(present))
+        start = start_individual(self.network, x, Presence.of(present))
+        constraint = self.network.orthogonality
+        is_learned = constraint is not None and constraint.is_learned  # its networks have learned nothing yet
+        return Start() if is_learned else start
 
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Do nothing: the loss has no such quantities."""
@@ -304,8 +308,9 @@ class BothParts(Phase):
     def trained(self) -> list[nn.Module]:
         return [*self.network.joint_modules, *self.network.individual_modules]
 
-    def start(self, sample: Batch, held_out: Batch) -> None:
-        """Do nothing: the phase starts from the weights as they are."""
+    def start(self, sample: Batch) -> Start:
+        """Change nothing: the phase starts from the weights as they are."""
+        return Start()
 
     def _with_constraints(
         self,
@@ -333,7 +338,7 @@ class RefinementPhase(BothParts):
     """
 
     name, monitored, renewed_every = "refinement", ("prediction", "reconstruction"), 50
-    starts_orthogonality = False
+    starts_orthogonality, refines = False, True
 
     def __init__(self, network: Network, identity_weight: float, orthogonality_weight: float) -> None:
         super().__init__(network, identity_weight, orthogonality_weight)

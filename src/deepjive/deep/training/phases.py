@@ -11,6 +11,7 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.deep.geometry.start import Start
 from deepjive.deep.runtime.distributed import is_lost
 from deepjive.deep.training.checkpoint import Checkpoint
 from deepjive.deep.training.objective import Phase
@@ -38,8 +39,8 @@ def train_in_turn(
     saved: Mapping[str, Any] | None = None,
     *,
     progress: Progress = silent,
-) -> tuple[History, bool]:
-    """Train all phases, and return their history.
+) -> tuple[History, bool, dict[str, Start]]:
+    """Train all phases that can pay, and return their history.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def train_in_turn(
         One entry for each epoch of all phases.
     interrupted : bool
         Whether a KeyboardInterrupt ended training. The later phases were then only started.
+    starts : dict of str to Start
+        What was known of each phase before it was trained; not of phases that a checkpoint had completed.
 
     Raises
     ------
@@ -73,18 +76,20 @@ def train_in_turn(
     if saved is not None:
         history, last = saved["history"], saved["phase"]
         phases = list(itertools.dropwhile(lambda phase: phase.name != last, phases))
-    interrupted = False
+    interrupted, starts = False, {}
     for phase in phases:
+        if phase.refines and not any(history.get("epoch", [])):
+            break  # nothing was trained that could be refined
         report = _reporter(phase, job, history, checkpoint, begun, progress)
         state = _train_or_explain(phase, job, report, None if saved is None else saved["training"])
-        saved, history = None, _joined(history, state.history)
+        saved, history, starts[phase.name] = None, _joined(history, state.history), state.start
         if state.interrupted:
             interrupted = True
             job = replace(job, settings=replace(job.settings, max_epochs=0))
             advice = NO_CHECKPOINT if checkpoint is None else checkpoint.last()
             message = INTERRUPTED.format(epoch=state.epoch, phase=phase.name, advice=advice)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
-    return history, interrupted
+    return history, interrupted, starts
 
 
 def _reporter(

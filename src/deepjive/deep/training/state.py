@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.geometry.start import Start
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.plateau import Plateau
 
@@ -49,6 +50,8 @@ class PhaseState:
         Whether the plateau has stopped training.
     interrupted : bool
         Whether a KeyboardInterrupt ended training.
+    start : Start
+        Whether training can pay, and why.
     history : dict of str to list
         One entry for each epoch.
     best : dict of str to Tensor
@@ -70,6 +73,7 @@ class PhaseState:
         self.average, self.plateau, self.generator = average, plateau, generator
         self.precision, self.device = precision, device
         self.epoch, self.error, self.ended, self.interrupted = 0, math.nan, False, False
+        self.start = Start()
         self.history: History = {}
         self.best: dict[str, Tensor] = {}
 

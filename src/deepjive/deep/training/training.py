@@ -18,7 +18,16 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from deepjive.deep.runtime.distributed import as_in_first, buffers_as_in_first, is_first, number, processes, summed
+from deepjive.deep.geometry.start import Start
+from deepjive.deep.runtime.distributed import (
+    as_in_first,
+    buffers_as_in_first,
+    is_first,
+    number,
+    of_first,
+    processes,
+    summed,
+)
 from deepjive.deep.runtime.randomness import own_random_numbers
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import Batch, Batches
@@ -110,9 +119,11 @@ class _Training:
         self.phase, self.job, settings, fabric = phase, job, job.settings, job.fabric
         self.modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
         module, *optimizers = fabric.setup(phase, *optimizers_of(phase, self.modules, settings))
+        start = Start()
         if is_new:
-            phase.start(job.batches.sample(job.train_rows), job.batches.sample(job.validation_rows))
+            start = phase.start(job.batches.sample(job.train_rows))
             as_in_first(phase.network)
+            start = of_first(lambda: start)
         self.state = PhaseState(
             phase.network,
             self.modules,
@@ -123,13 +134,14 @@ class _Training:
             fabric.strategy.precision,
             job.batches.device,
         )
+        self.state.start = start
         self.renew = _renewal(phase, job)
         self.steps = make_steps(phase, module, optimizers, fabric, settings, job.batches.whole)
 
     @property
     def is_over(self) -> bool:
-        """Whether training has ended, by the validation error or by the number of epochs."""
-        return self.state.ended or self.state.epoch >= self.job.settings.max_epochs
+        """Whether training has ended, by the validation error or by the number of epochs, or cannot pay."""
+        return self.state.ended or not self.state.start.pays or self.state.epoch >= self.job.settings.max_epochs
 
     def judge_the_start(self) -> None:
         """Take the weights before training for the best, and their error where the phase says that it competes."""
@@ -137,6 +149,18 @@ class _Training:
         if self.phase.judges_the_start:
             self.state.plateau.verdict(0, self.phase.error(self._evaluate()))
         self.state.keep_best()
+        if not self.state.start.pays and self.job.settings.max_epochs:
+            self._record_start()
+
+    def _record_start(self) -> None:
+        """Record the errors of a phase that is not trained, as epoch 0."""
+        job, size = self.job, self.job.settings.batch_size
+        rows = {"train": job.train_rows[: len(job.validation_rows)], "validation": job.validation_rows}
+        row: dict[str, Any] = {"phase": self.phase.name, "epoch": 0}
+        for name, chosen in rows.items():
+            terms = evaluate(self.phase, job.batches, chosen, size)
+            row |= {f"{name}_{term}": value for term, value in terms.items()}
+        self.state.record(row | {"learning_rate": 0.0, "seconds": 0.0})
 
     def epoch(self) -> None:
         """Train on every sample once, validate, and record both."""
@@ -155,7 +179,7 @@ class _Training:
         self.modules.eval()
         self.steps.end()
         max_epochs, state = self.job.settings.max_epochs, self.state
-        if not state.interrupted and max_epochs and state.plateau.improving(max_epochs) and is_first():
+        if not state.interrupted and state.epoch and max_epochs and state.plateau.improving(max_epochs) and is_first():
             message = NOT_CONVERGED.format(phase=self.phase.name, max_epochs=max_epochs)
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         self.modules.load_state_dict(state.best)

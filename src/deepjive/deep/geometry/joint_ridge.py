@@ -1,0 +1,302 @@
+"""Linear joint scores that predict every modality from the others: a reduced-rank regression with a ridge penalty.
+
+Modality k, centred and of unit variance per sample, is X_k (n, p_k); there are K modalities.
+
+1. Targets. Each modality is predicted from all others by ridge regression, `H_-k X_k`. The target scores V (n, rank)
+   are the leading left singular vectors of these predictions side by side, scaled to variance 1: what the modalities
+   predict of each other. The penalty of each `H_-k` minimizes the generalized cross-validation error.
+2. Encoders. The joint scores made without modality k are the mean of the other modalities' scores X_l E_l. The
+   encoders minimize
+
+       sum_k |V - 1/(K-1) sum_{l != k} X_l E_l|^2  +  penalty / (K-1)^2  sum_l |E_l|^2.
+
+   With the smoothers H_l = X_l (X_l' X_l + penalty)^-1 X_l' and H = sum_l H_l, the sum S of all X_l E_l solves
+   (1 + (K-2) H) S = (K-1)^2 H V, and each encoder is a ridge regression of (K-1)^2 V - (K-2) S on X_l. For two
+   modalities this is a ridge regression of V on each.
+3. Decoders. J_k = a_k z V' X_k / n, where the gain a_k corrects the mean size of held-out predictions.
+
+The scores are nested: the first r of them are the solution of rank r, so that one fit per fold gives the held-out
+prediction at every rank and penalty.
+
+References
+----------
+Izenman (1975), Reduced-rank regression for the multivariate linear model, Journal of Multivariate Analysis 5.
+Mukherjee and Zhu (2011), Reduced rank ridge regression and its kernel extensions, Statistical Analysis and Data
+Mining 4.
+Golub, Heath and Wahba (1979), Generalized cross-validation as a method for choosing a good ridge parameter,
+Technometrics 21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold
+
+FOLDS = 4
+PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # relative to the modality's variance per sample, times n
+TARGET_PENALTIES = np.logspace(-4, 1, 21)
+SMALLEST = 1e-10  # relative to the largest eigenvalue; smaller ones are rounding
+LEAST_GAIN, LARGEST_GAIN = 0.5, 2.0
+MOST_ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Left singular vectors and singular values of one centred modality.
+
+    Attributes
+    ----------
+    u : array, shape (n_samples, rank)
+        Left singular vectors.
+    s : array, shape (rank,)
+        Singular values, in decreasing order.
+    """
+
+    u: NDArray
+    s: NDArray
+
+    @classmethod
+    def of(cls, x: NDArray) -> Spectrum:
+        """Decompose samples (n, p) by the eigenvectors of the smaller of the two Gram matrices."""
+        wide = x.shape[1] > len(x)
+        squares, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+        kept = squares > SMALLEST * max(float(squares[-1]), 1e-300)
+        s, vectors = np.sqrt(squares[kept])[::-1], vectors[:, kept][:, ::-1]
+        return cls(vectors if wide else x @ (vectors / s), s)
+
+    def smoothed(self, target: NDArray, penalty: float) -> NDArray:
+        """Ridge predictions of a target (n, m) for the samples themselves."""
+        return self.u @ (self.shrinkage(penalty)[:, None] * (self.u.T @ target))
+
+    def shrinkage(self, penalty: float) -> NDArray:
+        """Factors (rank,) by which a ridge regression shrinks each singular direction."""
+        return self.s**2 / (self.s**2 + penalty)
+
+    def dual(self, target: NDArray, penalty: float) -> NDArray:
+        """Ridge weights as combinations (n, m) of the samples: encoder = x' dual."""
+        return self.u @ ((self.u.T @ target) / (self.s**2 + penalty)[:, None])
+
+
+def reduced(x: NDArray) -> NDArray:
+    """Samples (n, p) as at most n coordinates with the same inner products; unchanged where p is at most n."""
+    if x.shape[1] <= len(x):
+        return x
+    squares, vectors = np.linalg.eigh(x @ x.T)
+    return vectors * np.sqrt(np.maximum(squares, 0.0))
+
+
+def target_scores(xs: Sequence[NDArray], spectra: Sequence[Spectrum], rank: int) -> NDArray:
+    """Joint scores (n, at most rank), of variance 1, that all modalities' ridge predictions have most in common.
+
+    Parameters
+    ----------
+    xs : sequence of array, each (n, p)
+        Centred modalities of equal total variance.
+    spectra : sequence of Spectrum
+        Their decompositions.
+    rank : int
+        Largest number of scores.
+    """
+    n, predictions = len(xs[0]), []
+    for k, x in enumerate(xs):
+        others = [other for j, other in enumerate(xs) if j != k]
+        spectrum = spectra[1 - k] if len(xs) == 2 else Spectrum.of(np.concatenate(others, axis=1))
+        along = spectrum.u.T @ x
+        energies, total = np.square(along).sum(axis=1), float(np.square(x).sum())
+        errors = []
+        for penalty in TARGET_PENALTIES * n:
+            shrunk = spectrum.shrinkage(penalty)
+            residual = total - energies.sum() + float(np.square(1 - shrunk) @ energies)
+            errors.append(residual / max(1 - (shrunk.sum() + 1) / n, 1e-3) ** 2)
+        best = TARGET_PENALTIES[int(np.argmin(errors))] * n
+        predictions.append(spectrum.u @ (spectrum.shrinkage(best)[:, None] * along))
+    stacked = np.concatenate(predictions, axis=1)
+    return Spectrum.of(stacked).u[:, :rank] * np.sqrt(n)
+
+
+def encoder_targets(spectra: Sequence[Spectrum], scores: NDArray, penalty: float) -> NDArray:
+    """The target (n, rank) on which every modality is regressed: see step 2 of the module.
+
+    The linear system is solved by conjugate gradients; its eigenvalues lie between 1 and 1 + K (K - 2).
+    """
+    count = len(spectra)
+    if count == 2:
+        return scores
+
+    def smoothed(x: NDArray) -> NDArray:
+        return np.sum([spectrum.smoothed(x, penalty) for spectrum in spectra], axis=0)
+
+    right = (count - 1) ** 2 * smoothed(scores)
+    solution, residual = np.zeros_like(right), right.copy()
+    direction, squares = residual.copy(), np.square(residual).sum(axis=0)
+    enough = 1e-16 * max(float(squares.max(initial=0.0)), 1e-300)
+    for _ in range(MOST_ITERATIONS):
+        if squares.max(initial=0.0) <= enough:
+            break
+        image = direction + (count - 2) * smoothed(direction)
+        step = squares / np.maximum((direction * image).sum(axis=0), 1e-300)
+        solution, residual = solution + step * direction, residual - step * image
+        squares, before = np.square(residual).sum(axis=0), squares
+        direction = residual + squares / np.maximum(before, 1e-300) * direction
+    return (count - 1) ** 2 * scores - (count - 2) * solution
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out prediction of every modality from the others, at every penalty and rank.
+
+    Attributes
+    ----------
+    variance : array, shape (n_modalities, n_samples)
+        Squared distance of each sample from the training mean, relative to the modality's variance.
+    products : array, shape (n_penalties, n_modalities, max_rank, n_samples)
+        Inner product of each sample with its prediction.
+    squares : array, shape (n_penalties, n_modalities, max_rank, n_samples)
+        Squared length of each prediction.
+    """
+
+    variance: NDArray
+    products: NDArray
+    squares: NDArray
+
+    @property
+    def error_of_mean(self) -> NDArray:
+        """Squared errors (n_samples,) of predicting the mean: relative to the modality's, the mean over modalities."""
+        return (self.variance / self.variance.mean(axis=1, keepdims=True)).mean(axis=0)
+
+    @property
+    def gains(self) -> NDArray:
+        """Gains (n_penalties, n_modalities, max_rank) that minimize the held-out error, between .5 and 2."""
+        products, squares = self.products.sum(axis=-1), self.squares.sum(axis=-1)
+        return np.clip(products / np.maximum(squares, 1e-300), LEAST_GAIN, LARGEST_GAIN)
+
+    @property
+    def errors(self) -> NDArray:
+        """Squared errors (n_penalties, max_rank, n_samples), the mean over modalities of relative errors."""
+        gains = self.gains[..., None]
+        total = self.variance.mean(axis=1)[:, None]
+        each = self.variance[:, None] - 2 * gains * self.products + gains**2 * self.squares
+        return (each / total[:, None]).mean(axis=1)
+
+
+def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
+    """Predict each modality of held-out samples from the others, at every penalty and rank.
+
+    Parameters
+    ----------
+    xs : sequence of array, each (n, p)
+        Modalities, not centred.
+    max_rank : int
+        Largest rank; smaller where the training folds have fewer dimensions.
+    seed : int
+        Draws the folds.
+
+    Returns
+    -------
+    HeldOut
+    """
+    xs = [reduced(x - x.mean(axis=0)) for x in xs]
+    n = len(xs[0])
+    shape = (len(PENALTIES), len(xs), max_rank, n)
+    variance, products, squares = np.zeros(shape[1::2]), np.zeros(shape), np.zeros(shape)
+    for train, test in folds(n, seed):
+        means = [x[train].mean(axis=0) for x in xs]
+        sizes = [
+            float(np.sqrt(np.square(x[train] - mean).sum() / len(train))) or 1.0
+            for x, mean in zip(xs, means, strict=True)
+        ]
+        seen, unseen = (
+            [(x[rows] - mean) / size for x, mean, size in zip(xs, means, sizes, strict=True)] for rows in (train, test)
+        )
+        spectra = [Spectrum.of(x) for x in seen]
+        scores = target_scores(seen, spectra, max_rank)
+        rank = scores.shape[1]
+        crossed = [held_out @ x.T for held_out, x in zip(unseen, seen, strict=True)]
+        decoders = [scores.T @ x / len(train) for x in seen]
+        variance[:, test] = [np.square(x).sum(axis=1) for x in unseen]
+        for row, penalty in enumerate(PENALTIES):
+            target = encoder_targets(spectra, scores, penalty * len(train))
+            latents = [
+                cross @ spectrum.dual(target, penalty * len(train))
+                for cross, spectrum in zip(crossed, spectra, strict=True)
+            ]
+            total = np.sum(latents, axis=0)
+            for k, decoder in enumerate(decoders):
+                z = (total - latents[k]) / (len(xs) - 1)
+                gram = decoder @ decoder.T
+                step = z * (2 * (z @ np.triu(gram, 1)) + z * gram.diagonal())
+                products[row, k, :rank, test] = np.cumsum(z * (unseen[k] @ decoder.T), axis=1)
+                squares[row, k, :rank, test] = np.cumsum(step, axis=1)
+        for array in (products, squares):
+            array[:, :, rank:, test] = array[:, :, rank - 1 : rank, test]
+    return HeldOut(variance, products, squares)
+
+
+def folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
+    """Training and held-out rows of each fold."""
+    yield from KFold(min(FOLDS, n), shuffle=True, random_state=seed).split(np.zeros(n))
+
+
+@dataclass(frozen=True)
+class JointRidge:
+    """Linear joint scores of some samples, with the encoders and decoders that belong to them.
+
+    Attributes
+    ----------
+    latents : list of array, each (n_samples, rank)
+        What each modality's encoder says of the joint scores.
+    encoders : list of array, each (n_samples, rank)
+        Encoders as combinations of the samples: encoder of modality k = x_k' encoders[k].
+    decoders : list of array, each (n_samples, rank)
+        Decoders as combinations of the samples: decoder of modality k = decoders[k]' x_k.
+    predicted : int
+        Number of leading scores that predict held-out samples; later ones predict nothing more.
+    """
+
+    latents: list[NDArray]
+    encoders: list[NDArray]
+    decoders: list[NDArray]
+    predicted: int
+
+    @property
+    def joint_scores(self) -> NDArray:
+        """The mean (n_samples, rank) of all modalities' latents."""
+        return np.mean(self.latents, axis=0)
+
+
+def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int) -> JointRidge:
+    """Fit joint scores of a given rank; penalty and gains are chosen by cross-validation.
+
+    Parameters
+    ----------
+    xs : sequence of array, each (n, p)
+        Centred modalities, or coordinates of their samples with the same inner products.
+    rank : int
+        Number of joint scores, at least 1.
+    seed : int
+        Draws the folds.
+    """
+    n = len(xs[0])
+    xs = [reduced(x) for x in xs]
+    held_out = cross_validate(xs, rank, seed)
+    mean_errors = held_out.errors.mean(axis=-1)
+    row, last = np.unravel_index(mean_errors.argmin(), mean_errors.shape)
+    sizes = [float(np.sqrt(np.square(x).sum() / n)) or 1.0 for x in xs]
+    scaled = [x / size for x, size in zip(xs, sizes, strict=True)]
+    spectra = [Spectrum.of(x) for x in scaled]
+    scores = target_scores(scaled, spectra, rank)
+    penalty = PENALTIES[row] * n
+    target = encoder_targets(spectra, scores, penalty)
+    duals = [spectrum.dual(target, penalty) for spectrum in spectra]
+    latents = [spectrum.smoothed(target, penalty) for spectrum in spectra]
+    gains = held_out.gains[row, :, last]
+    return JointRidge(
+        latents,
+        [dual / size for dual, size in zip(duals, sizes, strict=True)],
+        [gain * scores / n for gain in gains],
+        int(last) + 1,
+    )
