@@ -107,7 +107,7 @@ def test_a_runs_participants_hold_for_its_evidence_and_features(fit, invoke, fil
     assert result.exit_code == 0, result.stderr
     assert json.loads((files / "run" / "evidence.json").read_text())["n_held_out"] == 25
     refused = invoke("features", files / "run", *modalities(files), "--out", files / "features")
-    assert "the 80 samples are of 16 participants" in " ".join(refused.stderr.split())
+    assert "the 80 samples belong to 16 participants" in " ".join(refused.stderr.split())
 
 
 def test_gaps_that_leave_participants_uneven_lose_no_run(fit, files):

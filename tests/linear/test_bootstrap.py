@@ -216,7 +216,7 @@ def test_several_samples_of_a_participant_are_refused(tmp_path):
         lambda: JIVE().fit(visits),
     )
     for test in tests:
-        with pytest.raises(ValueError, match="100 samples are of 50 participants"):
+        with pytest.raises(ValueError, match="100 samples belong to 50 participants"):
             test()
     bootstrap(model, Modalities(data, groups=np.arange(len(data))), n_draws=2)
 
