@@ -76,7 +76,7 @@ class Scaling:
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
-        """Return scaled data in single precision, after computing in double precision in pieces that fit the CPU cache."""
+        """Return scaled single-precision data, computed in double precision in pieces that fit into the CPU cache."""
         scaled = np.empty(x.shape, dtype=np.float32)
         step = max(1, IN_CACHE // max(math.prod(x.shape[1:]), 1))
         for start in range(0, len(x), step):
