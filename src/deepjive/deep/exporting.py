@@ -1,10 +1,10 @@
-"""Encoders for use elsewhere: a fitted DeepJIVE as a program that needs torch alone.
+"""Export of encoders: a fitted DeepJIVE as a program that needs only torch.
 
     program = torch.export.load("encoders.pt2").module()
     scores = program({"mri": x, "pet": y})  # float32 tensors (n, ...), in data units, any n of at least 2
     scores["joint"], scores["individual"]["pet"]  # float64 tensors (n, rank), as `decompose` gives
 
-Scaling and the scores' standard form are part of the program; all modalities of every sample are needed.
+The program includes scaling and the standard form of the scores. It needs all modalities of every sample.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch import Tensor, nn
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
 SUFFIX = "An exported program is a file that ends in .pt2, but the path is {path}."
 NOT_EQUAL = (
-    "The exported encoders differ from the model by {difference:.2g}, so nothing was written. Networks of your own may "
-    "do what torch.export does not follow."
+    "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
+    "Custom networks may use operations that torch.export cannot represent."
 )
 TOLERANCE = 1e-4  # of scores of variance 1, in single precision
 
 
 class Encoders(nn.Module):
-    """From samples to scores: scaling, encoders, and the scores' standard form.
+    """Module from samples to scores: scaling, encoders, and the standard form of the scores.
 
     Parameters
     ----------
     model : DeepJIVE
-        Fitted.
+        The fitted model.
     """
 
     def __init__(self, model: Any) -> None:
@@ -44,7 +44,7 @@ class Encoders(nn.Module):
             self.register_buffer(f"scale_{k}", torch.tensor(float(model.scale_[name]), dtype=torch.float64))
 
     def forward(self, data: dict[str, Tensor]) -> dict[str, Any]:
-        """Scores (n, rank) of samples (n, ...), joint ones and by modality."""
+        """Return joint scores, and individual scores by modality, each (n, rank), of samples (n, ...)."""
         x = [
             ((data[name].double() - getattr(self, f"mean_{k}")) / getattr(self, f"scale_{k}")).float()
             for k, name in enumerate(self.names)
@@ -59,19 +59,19 @@ class Encoders(nn.Module):
 
 
 def export(model: Any, path: str | Path) -> None:
-    """Write the encoders of a fitted DeepJIVE as a program of torch.export, after checking it against the model.
+    """Write the encoders of a fitted DeepJIVE as a torch.export program, after comparing it with the model.
 
     Parameters
     ----------
     model : DeepJIVE
-        Fitted.
+        The fitted model.
     path : path
-        File that ends in ``.pt2``.
+        Path of the file, which must end in ``.pt2``.
 
     Raises
     ------
     TypeError, ValueError
-        For another model or suffix, or if the program does not give the model's scores.
+        For another kind of model, another suffix, or if the scores of the program differ from those of the model.
     """
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))

@@ -132,8 +132,8 @@ model.fit(data, resume={str(tmp_path / "run")!r})
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_epochs": 9}, "max_epochs=4, but this one has max_epochs=9"),
-        ({"identity": "merged"}, "identity=exchange, but this one has identity=merged"),
+        ({"max_epochs": 9}, "max_epochs=4, but this model has max_epochs=9"),
+        ({"identity": "merged"}, "identity=exchange, but this model has identity=merged"),
     ],
 )
 def test_a_checkpoint_of_another_model_is_refused(

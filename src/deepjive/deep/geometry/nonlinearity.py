@@ -22,7 +22,7 @@ from deepjive.deep.geometry.joint_ridge import cross_validate, folds, reduced
 MOST_SAMPLES = 500
 LENGTHS = (0.7, 1.5, 3.0)  # of the kernel, relative to the median distance of samples
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-LEAST_SHARE, CLEAR = 0.05, 3.0
+LEAST_SHARE, CLEAR = 0.1, 3.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NonlinearGain:
 
     @property
     def pays(self) -> bool:
-        """Whether the gain is clear: three standard errors, and a twentieth of what is predicted."""
+        """Whether the gain is clear: three standard errors, and a tenth of what is predicted."""
         return self.value > max(CLEAR * self.standard_error, LEAST_SHARE * (self.linear + self.value))
 
 

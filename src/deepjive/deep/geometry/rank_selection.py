@@ -35,7 +35,7 @@ from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.joint_ridge import HeldOut, cross_validate, fit_joint_ridge
 from deepjive.deep.geometry.nonlinearity import nonlinear_gain
-from deepjive.deep.geometry.unrolling import KernelRegression, is_clustered, sheets_of
+from deepjive.deep.geometry.unrolling import MOST_DIMENSIONS, KernelRegression, is_clustered, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
 
@@ -223,7 +223,8 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
         points = _points(linear, first)
         dimension = min(MOST_UNROLLED, sheet_dimension(points, seed))
         most = min(dimension, linear_rank - 1) if linear_rank else dimension
-        if most > 0 and (dimension < points.shape[1] or not linear_rank) and not is_clustered(points):
+        bends = dimension < points.shape[1] or not linear_rank
+        if 0 < dimension <= MOST_DIMENSIONS and most > 0 and bends and not is_clustered(points):
             climbed = climb(first, linear, most, seed)
             curves["unrolled"], standard_errors["unrolled"] = climbed
             if _replaces(climbed[0], r2, linear_rank):

@@ -49,7 +49,7 @@ from deepjive.linear.signal_ranks import optimal_hard_threshold
 
 STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
-FEW_SAMPLES = 100  # of which nonlinear networks learn nothing that is not chance
+FEW_SAMPLES = 150  # of which nonlinear networks learn nothing that is not chance
 PIECE = 4096  # features
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 

@@ -1,11 +1,11 @@
-"""Several processes: each takes its share of every batch, and the losses are those of the whole batch.
+"""Training in several processes: each process takes an equal share of every batch.
 
-A process computes on its own samples. What a loss needs of the batch as a whole (moments to whiten by, the regression
-that measures orthogonality) it computes from the latents of all processes, which are small; gradients flow back to
-the process whose samples they belong to. With equal shares the mean of the processes' gradients, which is what
-DistributedDataParallel takes, then is the gradient of the whole batch.
+Losses are those of the whole batch. Some terms need the whole batch: the moments for whitening, and the regression that
+measures orthogonality. These terms are computed from the latents of all processes, which are small, and gradients flow
+back to the process that holds the samples. Because the shares are equal, the mean of the gradients of all processes,
+which DistributedDataParallel takes, is the gradient of the whole batch.
 
-Everything here does nothing where there is one process.
+With one process, all functions of this module return their input.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
 def processes() -> int:
-    """Number of processes that train together."""
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if together() else 1
 
 
 def number() -> int:
-    """Number of this process, from 0."""
+    """Return the number of this process, starting from 0."""
     return distributed.get_rank() if together() else 0
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and prints, asked also before the processes have met."""
+    """Return whether this process writes and prints; works before the process group exists as well."""
     if together():
         return number() == 0
     return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), "0") == "0"
 
 
 def of_all_processes(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Rows of all processes in training; the rows of this one alone where no gradients are wanted.
+    """Return the rows of all processes in training, or the rows of this process if gradients are disabled.
 
     Parameters
     ----------
     tensors : sequence of Tensor, each (rows, features)
-        As many rows in every process.
+        The rows of this process; every process has the same number.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def of_all_processes(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def summed(x: Tensor) -> Tensor:
-    """The sum of a tensor over the processes, the same in all of them; no gradients flow."""
+    """Return the sum of a tensor over the processes, without gradients."""
     if processes() == 1:
         return x
     total = x.detach().clone().to(_place(x.device))
@@ -66,28 +66,28 @@ def summed(x: Tensor) -> Tensor:
 
 
 def as_in_first(module: nn.Module) -> None:
-    """Give every process the weights that the first one has."""
+    """Copy the weights of the first process to all processes."""
     if processes() > 1:
         for tensor in module.state_dict().values():
             distributed.broadcast(tensor, 0)
 
 
 def buffers_as_in_first(module: nn.Module) -> None:
-    """Give every process the buffers that the first one has, such as running means that each took of its own share."""
+    """Copy the buffers of the first process to all processes, such as running means of its share of the samples."""
     if processes() > 1:
         for buffer in module.buffers():
             distributed.broadcast(buffer, 0)
 
 
 def of_first_tensor(x: Tensor) -> Tensor:
-    """A tensor of the same shape in all processes, as the first one has it."""
+    """Return the tensor of the first process; it must have the same shape in all processes."""
     if processes() > 1:
         distributed.broadcast(x, 0)
     return x
 
 
 def of_first(make: Callable[[], Any]) -> Any:
-    """What `make` returns in the first process, the only one where it is called: anything that JSON can hold."""
+    """Call `make` in the first process only, and return its result, which JSON can hold, in all processes."""
     if processes() == 1:
         return make()
     content = json.dumps(make()).encode() if is_first() else b""
@@ -101,12 +101,12 @@ def of_first(make: Callable[[], Any]) -> Any:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error says that another process is no longer there."""
+    """Return whether an error means that another process has ended."""
     return processes() > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error))
 
 
 class _Gather(torch.autograd.Function):
-    """Rows (n, p) of all processes, in order; the gradient of each goes back to its process, summed over the losses."""
+    """Rows (n, p) of all processes, in order; gradients, summed over the losses, go back to the process of each row."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -125,10 +125,10 @@ class _Gather(torch.autograd.Function):
 
 
 def _place(device: torch.device | str = "cpu") -> torch.device | str:
-    """Where the processes can exchange what is on a device: NCCL knows no processor memory."""
+    """The device through which processes exchange tensors: NCCL cannot send CPU memory."""
     return "cuda" if distributed.get_backend() == "nccl" else device
 
 
 def together() -> bool:
-    """Whether this is one of the processes that Fabric made a group of, be it the only one."""
+    """Return whether Fabric has made a group of processes, possibly of a single process."""
     return distributed.is_available() and distributed.is_initialized()

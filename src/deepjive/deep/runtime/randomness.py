@@ -1,4 +1,4 @@
-"""Random numbers of a computation's own, which leave the program's generators as they were."""
+"""Random numbers that leave the random generators of the program unchanged."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 @contextmanager
 def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from generators seeded for the context, on the processor and on the device.
+    """Seed the generators of the CPU and of the device in the context, and restore their states afterwards.
 
     Parameters
     ----------
     seed : int
-        Where they begin.
+        Seed of the generators.
     device : torch.device
-        What is computed on.
+        Device of the computation.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -26,7 +26,7 @@ def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def same_every_time() -> Iterator[None]:
-    """Convolutions on a GPU by algorithms that add up in the same order every time."""
+    """Use deterministic algorithms for convolutions on a GPU in the context."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
     try:

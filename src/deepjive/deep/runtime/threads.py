@@ -1,4 +1,4 @@
-"""Processor threads: few for small samples, whose operations are too short to share out."""
+"""Number of CPU threads: one for small samples, whose operations are too short to be shared among threads."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ LARGE = 20_000
 
 @contextmanager
 def threads_for(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[None]:
-    """Compute with one thread where all samples together have fewer than `LARGE` features.
+    """Compute with one thread if a sample has fewer than `LARGE` features in all modalities together.
 
-    A step on small samples is a row of operations of microseconds each; handing them to several threads costs more
-    than it saves, and many times more where other programs want the processor too.
+    A training step on small samples consists of operations that take microseconds each. Distributing them among threads
+    costs more time than it saves, and many times more if other programs use the CPU as well.
 
     Parameters
     ----------
     shapes : mapping of str to tuple of int
-        Sample shape of each modality.
+        Shape of one sample of each modality.
     """
     before = torch.get_num_threads()
     if sum(math.prod(shape) for shape in shapes.values()) < LARGE:

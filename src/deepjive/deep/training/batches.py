@@ -1,12 +1,13 @@
-"""Batches: centred and scaled data on the device, by row number.
+"""Batches of centred and scaled data on the device.
 
-Data up to a limit are put on the device once and batched by index. Larger data are read from where they are: while a
-batch is computed with, a thread reads the next `AHEAD`, so that memory holds a few batches whatever the size of the
-data. The samples of a batch are the same either way, and so are the weights that come of them
-(but for wide tables, see `deepjive.deep.training.coordinates`).
+Data up to the memory limit are copied to the device once, and batches are selected by index. Larger data are read from
+disk: while one batch is computed, a thread reads the next `AHEAD` batches, so that memory holds a few batches only.
+Both ways give the same batches and therefore the same weights. There are two exceptions. Wide tables in memory are
+trained in coordinates (`deepjive.deep.training.coordinates`). And the scale of data that are read in several blocks may
+differ in the last bits (`deepjive.deep.training.first_pass`).
 
-A thread rather than worker processes: reading, decompressing and scaling release Python's lock, stores opened in one
-process need not be opened again in others, which HDF5 does not survive in a fork, and there is no process to die.
+A thread reads the data rather than worker processes. Reading, decompressing and scaling release Python's lock, HDF5
+files cannot be used after a fork, and a thread cannot be killed on its own.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centring by the mean of each feature, and one scale for each modality.
+    """Mean of each feature and scale of each modality.
 
     Attributes
     ----------
-    mean : dict of str to array, shape of a sample
+    mean : dict of str to array, shape of one sample
         Mean over the samples, in data units.
     scale : dict of str to float
-        Root mean square of the centred data, so that the scaled modality has variance 1 per feature on average.
+        Root mean square of the centred data, in data units. A scaled modality has variance 1 per feature on average.
     """
 
     mean: dict[str, NDArray]
@@ -61,7 +62,7 @@ class Scaling:
 
     @classmethod
     def of(cls, data: Modalities) -> Scaling:
-        """Measure mean and scale, some samples at a time, in double precision; several processes share the samples."""
+        """Compute mean and scale in two passes, block by block, in double precision; processes share the blocks."""
         mean, scale = {}, {}
         for column, name in enumerate(data.names):
             rows, shape = np.flatnonzero(data.present[:, column]), data.shapes[name]
@@ -75,7 +76,7 @@ class Scaling:
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
-        """Data units to scaled single precision; computed in double, in pieces that the processor's cache holds."""
+        """Return scaled single-precision data, computed in double precision in pieces that fit into the CPU cache."""
         scaled = np.empty(x.shape, dtype=np.float32)
         step = max(1, IN_CACHE // max(math.prod(x.shape[1:]), 1))
         for start in range(0, len(x), step):
@@ -93,9 +94,9 @@ class Batches:
     data : Modalities
         The data.
     scaling : Scaling
-        How they are scaled.
+        Their mean and scale.
     device : torch.device
-        Where batches are needed.
+        Device of the batches.
     memory_limit : float, default=4.0
         GiB up to which all data are kept on the device.
     loaded : Modalities or None, default=None
@@ -118,14 +119,14 @@ class Batches:
         self._present = None if data.present.all() else torch.from_numpy(data.present)
 
     def __call__(self, rows: Tensor, batch_size: int, drop_last: bool = False) -> Iterator[Batch]:
-        """Batches of the rows, in the order given.
+        """Yield batches of the rows, in the given order.
 
         Yields
         ------
         x : list of Tensor, each (batch, *shape)
-            One a modality; zeros where a sample lacks it.
+            The samples of each modality; 0 where a sample lacks the modality.
         present : Tensor of bool, (batch, n_modalities), or None
-            Which sample has which; None where no sample of the data lacks any.
+            Whether each sample has each modality; None if all samples of the data have all modalities.
         """
         stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
         pieces = [slice(start, start + batch_size) for start in range(0, stop, batch_size)]
@@ -139,13 +140,13 @@ class Batches:
                 yield [tensor.to(self.device, non_blocking=True) for tensor in batch], self._present_in(rows[piece])
 
     def coordinates(self, network: Network) -> dict[int, Coordinates]:
-        """Coordinates of wide modalities, as the samples span them; of none if not all data are on the device."""
+        """Return the coordinates of wide modalities; none if the data are not on the device."""
         rows = torch.arange(len(self.data))
         measured = [rows if self._present is None else rows[self._present[:, k]] for k in range(len(self._tensors))]
         return coordinates_of(network, self._tensors, measured)
 
     def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
-        """The same samples, some modalities in coordinates."""
+        """Return batches of the same samples, with some modalities in coordinates."""
         other = copy.copy(self)
         other._tensors = [coordinates[k].into(x) if k in coordinates else x for k, x in enumerate(self._tensors)]
         if coordinates:
@@ -155,17 +156,17 @@ class Batches:
 
     @property
     def whole(self) -> bool:
-        """Whether no sample lacks a modality."""
+        """Whether every sample has every modality."""
         return self._present is None
 
     def sample(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> Batch:
-        """One batch of the first rows, as many as can be computed with at once."""
+        """Return one batch of the first rows, as many as can be computed at once."""
         rows = self.first(rows, most)
         x, present = next(self(rows, len(rows)))
         return x, present if present is not None and not present.all() else None
 
     def first(self, rows: Tensor, most: int) -> Tensor:
-        """The first rows, as many as fit in memory beside the data; those that lack least first, mixed."""
+        """Return as many rows as fit in memory beside the data; rows with the most modalities first, in mixed order."""
         count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))
         if self._present is None:
             return rows[:count]
@@ -173,16 +174,16 @@ class Batches:
         return rows[self._present[rows].sum(1).argsort(descending=True, stable=True)][:count]
 
     def having(self, k: int, rows: Tensor) -> Tensor | slice:
-        """Which of some rows have modality `k`."""
+        """Return which of the rows have modality `k`."""
         return slice(None) if self._present is None else self._present[rows, k].to(self.device)
 
     def at_once(self, most: int) -> int:
-        """A number of rows, at most `most`, that takes little memory to compute with."""
+        """Return a number of rows, at most `most`, that needs little memory to compute."""
         return rows_at_once(self.shapes, most)
 
     @property
     def sample_size(self) -> int:
-        """Bytes of a sample."""
+        """Bytes of one sample of all modalities."""
         return _bytes_of_sample(self.shapes)
 
     def _read(self, piece: Tensor) -> list[Tensor]:
@@ -219,19 +220,19 @@ def fits_in_memory(data: Modalities, memory_limit: float) -> bool:
 
 
 def rows_at_once(shapes: Mapping[str, tuple[int, ...]], most: int) -> int:
-    """A number of rows of all modalities, at most `most`, that takes little memory to compute with."""
+    """Return a number of rows of all modalities, at most `most`, that needs little memory to compute."""
     return max(2, min(most, BATCH_NUMBERS // sum(math.prod(shape) for shape in shapes.values())))
 
 
 def read_ahead(read: Callable[[Piece], Read], pieces: Sequence[Piece]) -> Iterator[Read]:
-    """What `read` gives for each piece, in order; the next few are read by a thread in the meantime.
+    """Yield ``read(piece)`` for each piece, in order, while a thread reads the next few pieces.
 
     Parameters
     ----------
     read : callable
-        From a piece to what is wanted; its errors come up here.
+        Function of a piece. Its errors are raised where the result is taken.
     pieces : sequence
-        What to read.
+        The pieces to read.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="deepjive-reader") as pool:
         waiting: deque[Future[Read]] = deque()
@@ -248,7 +249,7 @@ def read_ahead(read: Callable[[Piece], Read], pieces: Sequence[Piece]) -> Iterat
 
 
 def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str, Any]) -> list[Tensor | None]:
-    """Some samples as a list with one tensor for each of `names`, None for a modality that `data` lacks."""
+    """Return some samples as one tensor for each of `names`, and None for a modality that `data` lacks."""
     return [torch.from_numpy(scaling.scaled(name, data.rows(name, rows))) if name in data else None for name in names]
 
 
@@ -258,7 +259,7 @@ def _bytes_of_sample(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def _blocks(data: Modalities, name: str, pieces: Sequence[NDArray]) -> Iterator[NDArray]:
-    """Rows of a modality, one piece after another in memory."""
+    """Yield rows of a modality, one piece after another."""
     for piece in pieces:
         yield data.rows(name, piece)
         forget(data[name])

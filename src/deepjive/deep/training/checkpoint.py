@@ -1,8 +1,9 @@
-"""Training on disk: what lets a fit that was cut off go on to the same weights.
+"""Checkpoints: an interrupted fit continues from a checkpoint to the same weights as without the interruption.
 
-A checkpoint is a folder with one file, `checkpoint.safetensors`: arrays, and all else as JSON in the header; no
-pickle. It is replaced in one step at the end of an epoch, when the last one is `SECONDS` old, so that at any moment it
-is whole. It also says which parameters and which data it belongs to, and is refused for others.
+A checkpoint is a folder with one file, `checkpoint.safetensors`. The file holds arrays, and everything else as JSON in
+its header; it contains no pickle. The file is replaced in one step at the end of an epoch if it is at least `SECONDS`
+old, so that it is complete at any moment. It also records the parameters and the data it belongs to, and is refused
+for others.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ UNREADABLE = (
     "The checkpoint {path} cannot be read: {reason}. Restore it from a copy, or remove it to train from the start."
 )
 OTHER_PARAMETERS = (
-    "The checkpoint {path} is of a model with {name}={kept}, but this one has {name}={given}. Go on with the "
+    "The checkpoint {path} is of a model with {name}={kept}, but this model has {name}={given}. Continue with the "
     "parameters that training began with, or name another folder to train anew."
 )
 OTHER_DATA = (
-    "The checkpoint {path} is of other data: {what} differ. Go on with the data that training began with, or name "
+    "The checkpoint {path} is of other data: {what} differ. Continue with the data that training began with, or name "
     "another folder to train anew."
 )
 OTHER_FEATURES = "The checkpoint {path} is of other data. {reason}"
@@ -54,7 +55,7 @@ NONE_YET = "There is no checkpoint yet."
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or that is of another model or of other data."""
+    """Raised for a checkpoint that cannot be read, or that belongs to another model or to other data."""
 
 
 class Checkpoint:
@@ -63,11 +64,11 @@ class Checkpoint:
     Parameters
     ----------
     folder : path
-        Where it is kept; made if it does not exist.
+        Folder of the checkpoint; it is made if it does not exist.
     parameters : mapping of str to object
-        The estimator's.
+        Parameters of the estimator.
     data : Modalities
-        What is fitted to.
+        The data of the fit.
     """
 
     def __init__(self, folder: str | Path, parameters: Mapping[str, Any], data: Modalities) -> None:
@@ -81,12 +82,12 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> dict[str, Any] | None:
-        """The state that was kept last; None where nothing is kept yet.
+        """Return the last state that was written, or None if there is none.
 
         Raises
         ------
         CheckpointError
-            If it is damaged, or of other parameters or data.
+            If the checkpoint is damaged, or belongs to other parameters or data.
         """
         if not self.path.exists():
             return None
@@ -105,7 +106,7 @@ class Checkpoint:
         return state
 
     def offer(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Keep a state, if the last was kept long enough ago and this is the process that writes."""
+        """Write a state if the last one is old enough and this is the process that writes."""
         if time.monotonic() - self._written < SECONDS or not is_first():
             return
         kept = state()
@@ -123,7 +124,7 @@ class Checkpoint:
         self._last = kept["phase"], kept["training"]["epoch"]
 
     def last(self) -> str:
-        """In words, where training can go on from."""
+        """Return a sentence on where training can continue."""
         if self._last is None:
             return NONE_YET
         phase, epoch = self._last
@@ -146,11 +147,11 @@ class Checkpoint:
 
 
 def fingerprint(data: Modalities) -> dict[str, Any]:
-    """What tells data from other data: shapes, which samples have what and are whose, and values of some of them."""
+    """Return what identifies the data: shapes, missing modalities, participants, and values of some samples."""
     rows = np.unique(np.linspace(0, len(data) - 1, SAMPLES_COMPARED).astype(int))
     digest = hashlib.sha256()
     for column, name in enumerate(data.names):
-        measured = rows[data.present[rows, column]]  # what stands in the other rows is nobody's concern
+        measured = rows[data.present[rows, column]]  # other rows hold arbitrary values
         digest.update(np.ascontiguousarray(data.rows(name, measured), dtype=np.float64).tobytes())
     return {
         "numbers of samples": len(data),
@@ -163,7 +164,7 @@ def fingerprint(data: Modalities) -> dict[str, Any]:
 
 
 def _numbered(groups: NDArray) -> bytes:
-    """Which samples are of one participant, whatever participants are called: their numbers by first appearance."""
+    """Numbers of the participants by first appearance, which do not depend on the names of the participants."""
     _, first, codes = np.unique(groups, return_index=True, return_inverse=True)
     return first.argsort().argsort()[codes].astype("<i8").tobytes()
 

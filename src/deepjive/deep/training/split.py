@@ -1,4 +1,4 @@
-"""Samples to learn from, and samples by which training stops: of whole participants."""
+"""Split of the samples into training and validation samples, by whole participants."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TOO_FEW_TO_LEARN = (
     "learn from, but at least {needed} are needed. Use a smaller validation_fraction, such as 0.1."
 )
 TOO_FEW_PARTICIPANTS = (
-    "The {n} samples are of {participants} participants, of whom {held_out} would be held out whole for validation, "
-    "which leaves {left} samples to learn from. Take more participants, or build the data without groups."
+    "The {n} samples are of {participants} participants, of whom {held_out} would be held out for validation with all "
+    "their samples. That leaves {left} samples to learn from. Take more participants, or build the data without groups."
 )
 
 
 def held_out_of(n: int, fraction: float) -> int:
-    """How many of `n` samples to stop by: a fraction of them, at least two.
+    """Return the number of validation samples: a fraction of `n`, at least two.
 
     Raises
     ------
     ValueError
-        Where fewer are left than there are processes, or than two.
+        If fewer samples are left than there are processes, or fewer than two.
     """
     held_out, needed = max(2, round(n * fraction)), max(2, processes())
     if n - held_out < needed:
@@ -37,22 +37,22 @@ def held_out_of(n: int, fraction: float) -> int:
 
 
 def split(data: Modalities, held_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rows to learn from, and rows to stop by.
+    """Return the rows of the training samples and of the validation samples.
 
     Parameters
     ----------
     data : Modalities
-        The samples. Those that lack the same modalities are split alike.
+        The samples. Samples that lack the same modalities are split in the same proportion.
     held_out : int
-        How many samples to stop by. Participants are held out one after another, as long as each brings their samples
-        nearer to so many; where none does, the one that has fewest.
+        Intended number of validation samples. Participants are held out one after another as long as each brings the
+        number of held-out samples nearer to it. If none does, the participant with the fewest samples is held out.
     generator : torch.Generator
-        Draws the participants.
+        Random generator that draws the participants.
 
     Raises
     ------
     ValueError
-        Where no participant is left to learn from, or too few samples of them.
+        If no participant, or too few samples, are left for training.
     """
     members = sorted(members_of(len(data), data.groups), key=lambda rows: int(rows[0]))
     n = len(members)
