@@ -20,7 +20,7 @@ from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
-from deepjive.report.rank_curves import ladder_table, ladders
+from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
@@ -113,8 +113,8 @@ def write_report(
         evidence_lead=lead,
         failures=failures,
         ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
-        ladders=gallery(ladders(rank_table or {})),
-        ladder_table=ladder_table(rank_table) if rank_table else None,
+        rank_curves=gallery(rank_pictures(rank_table or {})),
+        rank_table=rank_rows(rank_table) if rank_table else None,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=gallery(_curves(history)),
         settings={str(key): _shown(value) for key, value in settings.items()},

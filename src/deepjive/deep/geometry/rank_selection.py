@@ -95,7 +95,7 @@ class RankCurve:
         words = [f"{name}: {self.rank}."]
         if self.linear_rank:
             words.append(
-                f"{_count(self.linear_rank, 'linear score')} predict {linear[self.linear_rank]:.1%} of held-out variance;"
+                f"{_count(self.linear_rank, 'linear score')} predict{'s' if self.linear_rank == 1 else ''} {linear[self.linear_rank]:.1%} of held-out variance;"
                 f" the best number, {best}, predicts {linear[best]:.1%}."
             )
         else:
@@ -103,8 +103,8 @@ class RankCurve:
         if unrolled := self.r2.get("unrolled"):
             words.append(
                 f"The samples lie on a manifold of dimension {self.dimension}; "
-                f"{_count(len(unrolled) - 1, 'unrolled coordinate')} predict {unrolled[-1]:.1%}, so that "
-                f"{'they replace' if self.coordinates == 'unrolled' else 'they do not replace'} the linear scores."
+                f"unrolled coordinates ({len(unrolled) - 1}) predict {unrolled[-1]:.1%}, so that they "
+                f"{'replace' if self.coordinates == 'unrolled' else 'do not replace'} the linear scores."
             )
         return " ".join(words)
 
