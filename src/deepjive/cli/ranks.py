@@ -1,4 +1,4 @@
-"""`deepjive ranks`: the joint rank by held-out prediction, by AJIVE's bounds and by permutation, and which one to use."""
+"""`deepjive ranks`: the joint rank by held-out prediction, by AJIVE's bounds and by permutation, with advice."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ BY_PREDICTION = (
 SAME = "Both methods count {rank}. Use {rank}."
 NONE = "Nothing joint was found by held-out prediction{and_ajive}. Shuffled samples would look the same."
 MORE = (
-    "its bounds ask whether a direction agrees more than noise, not whether the direction predicts held-out samples, so "
-    "that it also counts directions that predict almost nothing."
+    "its bounds ask whether a direction agrees more than noise, not whether the direction predicts held-out samples. "
+    "So AJIVE also counts directions that predict almost nothing."
 )
 FEWER = "its bounds are strict for weak directions, which nevertheless improve the prediction of held-out samples."
 CURVED = "it counts linear dimensions, and one curved score fills several of them."

@@ -94,9 +94,10 @@ class RankCurve:
         best = int(np.argmax(linear))
         words = [f"{name}: {self.rank}."]
         if self.linear_rank:
+            predict = "linear score predicts" if self.linear_rank == 1 else "linear scores predict"
             words.append(
-                f"{_count(self.linear_rank, 'linear score')} predict{'s' if self.linear_rank == 1 else ''} {linear[self.linear_rank]:.1%} of held-out variance;"
-                f" the best number, {best}, predicts {linear[best]:.1%}."
+                f"{self.linear_rank} {predict} {linear[self.linear_rank]:.1%} of held-out variance; "
+                f"the best number, {best}, predicts {linear[best]:.1%}."
             )
         else:
             words.append("No number of linear scores clearly predicts held-out samples.")
@@ -500,7 +501,3 @@ def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
         if held_out < min(ENOUGH_HELD_OUT, n):
             held_out += len(test)
             yield train, test
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

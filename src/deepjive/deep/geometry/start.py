@@ -9,11 +9,11 @@ Joint scores beyond the number that predicts held-out samples best reflect chanc
 training may use them nevertheless.
 
 Where AJIVE finds more joint dimensions than scores are asked for, the samples are unrolled
-(`deepjive.deep.geometry.unrolling`), and likewise what the joint part leaves. If the unrolled coordinates predict clearly
-more than as many linear scores, they are the scores, and encoders and decoders learn them. Gradient descent from a
-straight line seldom finds one coordinate along a curve that bends through many dimensions.
+(`deepjive.deep.geometry.unrolling`), and likewise what the joint part leaves. If the unrolled coordinates predict
+clearly more than as many linear scores, they are the scores, and encoders and decoders learn them. Gradient descent
+from a straight line seldom finds one coordinate along a curve that bends through many dimensions.
 
-`nonlinear_gain` says whether training can pay at all (`deepjive.deep.geometry.nonlinearity`).
+A kernel regression says whether training can pay at all (`deepjive.deep.geometry.nonlinearity`).
 
 Of samples that lack modalities those that lack fewest are used. Their missing modalities are filled in
 (`deepjive.deep.geometry.filling`) to find the scores.
@@ -21,14 +21,16 @@ Of samples that lack modalities those that lack fewest are used. Their missing m
 References
 ----------
 Izenman (1975), Reduced-rank regression for the multivariate linear model, Journal of Multivariate Analysis 5.
-Gavish and Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Trans. Information Theory 60.
+Gavish and Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Transactions on
+Information Theory 60.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,10 +111,23 @@ class Start:
         Whether training nonlinear networks can be worth its time.
     gain : NonlinearGain or None
         Held-out variance that kernel regression adds to linear scores; None where it was not estimated.
+    is_fallback : bool
+        Whether the linear start is the model if training does not clearly improve on it.
     """
 
     pays: bool = True
     gain: NonlinearGain | None = None
+    is_fallback: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The start as plain values, for checkpoints."""
+        return {"pays": self.pays, "is_fallback": self.is_fallback, "gain": asdict(self.gain) if self.gain else {}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Start:
+        """The start that `as_dict` gave."""
+        gain = NonlinearGain(**values["gain"]) if values["gain"] else None
+        return cls(bool(values["pays"]), gain, bool(values["is_fallback"]))
 
 
 @torch.no_grad()
@@ -283,7 +298,7 @@ def _worth(
     if len(coordinates) < 2 or len(coordinates[0]) < FEW_SAMPLES:
         return Start(pays=False)
     gain = nonlinear_gain(coordinates, rank, seed)
-    return Start(gain.pays, gain)
+    return Start(gain.pays, gain, is_fallback=gain.pays)
 
 
 def _halves(x: Tensor, seed: int) -> list[NDArray]:
