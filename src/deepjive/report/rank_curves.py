@@ -12,8 +12,9 @@ from deepjive.report.pieces import Picture, Table, picture
 from deepjive.report.style import FONT, INDIVIDUAL, JOINT, MUTED, PAPER, new_figure, quiet
 
 READ_CURVE = (
-    "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. The bar is "
-    "its standard error. The filled dot was chosen: the smallest number that predicts about as well as the best number. "
+    "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. The "
+    "bar is its standard error. The filled dot was chosen: the smallest number that predicts about as well as the best "
+    "number. "
     "Squares are coordinates along a curved manifold; they are used only where fewer of them predict as well."
 )
 READ_TABLE = (
