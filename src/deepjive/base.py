@@ -382,7 +382,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         return parts
 
     def report_facts(self) -> dict[str, Any]:
-        """What the fit recorded for its report, as arguments of `deepjive.report.write_report`.
+        """What the fit recorded for its report, as arguments of ``deepjive.report.write_report``.
 
         Returns
         -------

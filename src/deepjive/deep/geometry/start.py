@@ -168,7 +168,7 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
     centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
     coordinates = [_coordinates(samples) for samples in centred]
     _start_linear(network, fit_joint_ridge(coordinates, rank, seed), centred, x, presence)
-    return _worth(nonlinear, [*encoders, *decoders], coordinates, rank, seed)
+    return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed)
 
 
 def _joint_modules(network: Network) -> tuple[list[Encoder], list[Decoder]]:
@@ -272,7 +272,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         encoder.linear.bias.zero_()
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
         if unrolled is None:
-            starts.append(_worth(nonlinear, [encoder, decoder], _halves(remainder, seed), rank, seed))
+            starts.append(_worth(network.may_stay_linear, [encoder, decoder], _halves(remainder, seed), rank, seed))
         else:
             encoding.append((encoder, samples, unrolled.to(samples.dtype)))
             decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
@@ -288,11 +288,11 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
 
 
 def _worth(
-    nonlinear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
+    may_stay_linear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
 ) -> Start:
     """Whether training can pay after a linear start."""
-    if not nonlinear:
-        return Start(pays=False)
+    if not may_stay_linear:
+        return Start()
     if any(not module.sample_layers for module in modules):  # convolutions see what kernels do not
         return Start()
     if len(coordinates) < 2 or len(coordinates[0]) < FEW_SAMPLES:
