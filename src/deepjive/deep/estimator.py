@@ -8,7 +8,7 @@ the summary leaves open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -545,12 +545,15 @@ class DeepJIVE(JointIndividualModel):
 
     def _learned(self) -> dict[str, Any]:
         learned = super()._learned()
+        learned["nonlinear_gain_"] = {} if self.nonlinear_gain_ is None else asdict(self.nonlinear_gain_)
         for key in ("network_", "standardizers_"):
             learned[key] = {name: tensor.numpy() for name, tensor in learned[key].state_dict().items()}
         return learned
 
     def _restore(self, learned: dict[str, Any]) -> None:
         learned = dict(learned)
+        gain = learned.pop("nonlinear_gain_")
+        learned["nonlinear_gain_"] = NonlinearGain(**gain) if gain else None
         states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
         scaling = Scaling(learned["mean_"], learned["scale_"])
         is_own = is_custom(packed_parameter(self.networks, "networks", {}))

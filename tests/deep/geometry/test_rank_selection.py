@@ -129,3 +129,30 @@ def test_halves_share_no_feature_and_lose_none() -> None:
     halves = halved(Modalities({"a": x, "b": x}), "a", seed=0)
     both = np.concatenate([halves["first"], halves["second"]], axis=1)
     assert sorted(both[0]) == list(range(12))
+
+
+def test_clusters_are_not_taken_for_a_curve() -> None:
+    """Six groups of samples span five dimensions, although each sample is near one of six points."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(6, 5))[rng.integers(6, size=400)]
+    data = {name: centres @ rng.normal(size=(5, 40)) + 0.7 * rng.normal(size=(400, 40)) for name in ("a", "b")}
+    curve = select_ranks(Modalities(data), individual_ranks={}).curves["joint"]
+    assert curve.coordinates == "linear"
+    assert curve.rank in (4, 5)  # the fifth direction predicts about a percent
+
+
+def test_slowly_falling_spectra_have_as_many_scores_as_predict() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 30)) / np.sqrt(np.arange(1, 31))
+    data = {name: z @ rng.normal(size=(30, 80)) + rng.normal(size=(500, 80)) for name in ("a", "b", "c")}
+    curve = select_ranks(Modalities(data), individual_ranks={}).curves["joint"]
+    assert curve.rank >= 8
+    assert curve.r2["linear"][curve.rank] >= 0.98 * max(curve.r2["linear"])
+
+
+def test_shuffled_modalities_have_joint_rank_zero() -> None:
+    rng = np.random.default_rng(0)
+    made = make_synthetic(200, (60, 50), joint_rank=3, random_state=0).data
+    for seed in range(5):
+        apart = Modalities({name: made[name][rng.permutation(200)] for name in made.names})
+        assert select_ranks(apart, individual_ranks={}, seed=seed).joint_rank == 0
