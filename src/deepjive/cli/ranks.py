@@ -46,7 +46,8 @@ def ranks(
 ) -> None:
     """Find the numbers of joint and individual components, and show the reasons.
 
-    By default the ranks are those of AJIVE, which count a curve as several dimensions. With --deep it counts as one.
+    By default AJIVE chooses the ranks and counts a curve as several linear dimensions. With --deep a curve counts as
+    one dimension.
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """

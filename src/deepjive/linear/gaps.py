@@ -1,6 +1,6 @@
 """Missing values and missing modalities, filled in from a linear model.
 
-The model is read as one of normal scores and noise,
+The model is read as a model with normal scores and normal noise,
 
     x_k = mean_k + s M_k + e_k,        s of variance 1,  e_k of variance sigma_k^2 in every feature,
 

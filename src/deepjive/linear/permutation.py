@@ -104,7 +104,7 @@ class FeatureTest(Result):
     permuted : array, shape (n_permuted,)
         The same fraction of the permuted features, in increasing order.
     counted : array of bool, shape of one sample
-        Features that were tested: those inside the mask.
+        Features that were tested: all features inside the mask.
     """
 
     p_values: NDArray

@@ -1,4 +1,4 @@
-"""Fit a linear model again, with the same ranks, to data that differ a little."""
+"""Fit a linear model again with the same ranks, to resampled, permuted or filled-in data."""
 
 from __future__ import annotations
 

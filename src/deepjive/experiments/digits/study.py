@@ -299,7 +299,7 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
 
 
 def _placed(model: dict[str, Any], sources: Sources) -> dict[str, Any]:
-    """The settings of a model; those of a model with networks also name the device."""
+    """The settings of a model; for a model with networks they include the device."""
     return model | {"device": sources.accelerator} if "networks" in model else model
 
 
