@@ -66,7 +66,7 @@ def write_report(
     evidence : Evidence or sequence of Table, optional
         Results on held-out samples with their baselines.
     failures : sequence of Finding, optional
-        Known failures that were found. If `evidence` is an `Evidence`, its failures are shown as well.
+        Known failures that were found. If `evidence` is an `Evidence`, its failures are shown instead.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
