@@ -70,8 +70,8 @@ class JointStructureTest(Result):
     Attributes
     ----------
     p_value : float
-        P-value of the hypothesis that nothing is joint. For two modalities: they are independent. For more modalities:
-        at least one modality is independent of the others.
+        P-value of the hypothesis that there is no joint structure. For two modalities: the modalities are independent.
+        For more modalities: at least one modality is independent of the others.
     explained : dict of str to float
         Fraction of each modality's held-out variance that `measure` explains.
     chance : dict of str to float

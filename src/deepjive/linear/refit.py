@@ -31,7 +31,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     X : Modalities, mapping or sequence
         The data.
     purpose : str
-        What needs the data, for the errors.
+        Purpose of the data, for the errors.
 
     Returns
     -------

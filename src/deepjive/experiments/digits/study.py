@@ -53,7 +53,7 @@ Rows = list[tuple[str, str, dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is computed.
+    """Numbers of pairs, epochs and seeds.
 
     Attributes
     ----------
@@ -101,12 +101,12 @@ def images_of(sources: Sources) -> str:
 def cells_of(
     budget: Budget, sources: Sources, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = (*METHODS, LABELS)
 ) -> list[Cell]:
-    """All fits of some studies by some methods, seed by seed, so that an early end leaves whole tables of fewer seeds.
+    """All fits of some studies by some methods, seed by seed; an interruption leaves complete tables of fewer seeds.
 
     Parameters
     ----------
     budget : Budget
-        How much is computed.
+        Numbers of pairs, epochs and seeds.
     sources : Sources
         Where the data are.
     studies : tuple of str, default=STUDIES

@@ -219,7 +219,7 @@ def _linear(method: str, joint_rank: int, individual_ranks: int, **settings: Any
 
 
 def _rows(part: str, rows: list[tuple[str, dict[str, Any], dict[str, Any]]], seeds: int) -> list[Cell]:
-    """The cells, seed by seed, so that an early end leaves whole tables of fewer seeds."""
+    """The cells, seed by seed; an interruption leaves complete tables of fewer seeds."""
     return [Cell(part, row, seed, data, model) for seed in range(seeds) for row, data, model in rows]
 
 
