@@ -70,7 +70,7 @@ def main() -> None:
         cohorts[voxel] = make_phantom(options.subjects, voxel)
         spent = (time.process_time() - start) / options.subjects
         grey = millilitres(np.asarray(cohorts[voxel].data["mri"], dtype=np.float32), voxel) / options.subjects
-        print(f"{voxel:g} mm: {cohorts[voxel].grid.shape}, {spent:.3f} CPU s a subject, {grey:.0f} ml of grey matter")
+        print(f"{voxel:g} mm: {cohorts[voxel].grid.shape}, {spent:.3f} CPU s a participant, {grey:.0f} ml grey matter")
     print("composite SUVR")
     for voxel, phantom in cohorts.items():
         composites(phantom, voxel, suvr_table)

@@ -45,7 +45,7 @@ def fitted(made: Synthetic, **settings) -> tuple[DeepJIVE, float]:
 
 
 def pass_seconds(model: DeepJIVE) -> float:
-    """Seconds of a pass, summed over the phases."""
+    """Seconds of an epoch, summed over the phases."""
     rows = zip(model.history_["phase"], model.history_["seconds"], strict=True)
     seconds: dict[str, list[float]] = {}
     for phase, took in rows:
@@ -79,7 +79,7 @@ def main() -> None:
             coordinates.FEWEST_FEATURES = fewest
             narrow, wide = pass_seconds(short), pass_seconds(plain)
             print(
-                f"seconds a pass: {wide:.2f} on features, {narrow:.2f} in coordinates, {wide / narrow:.0f} times",
+                f"seconds an epoch: {wide:.2f} on features, {narrow:.2f} in coordinates, {wide / narrow:.0f} times",
                 flush=True,
             )
         model, seconds = fitted(made)
@@ -92,7 +92,7 @@ def main() -> None:
         found["AJIVE"].append(max((recovered(fit, made, new) for fit in fits), key=lambda r2s: sum(r2s[:2])))
         passes = len(model.history_["epoch"])
         words = (f"{name} {np.round(r2s[-1], 4)}" for name, r2s in found.items())
-        print(f"seed {seed}: {seconds:.0f} CPU s, {passes} passes", *words, flush=True)
+        print(f"seed {seed}: {seconds:.0f} CPU s, {passes} epochs", *words, flush=True)
     for name, r2s in found.items():
         which = " (best rank in hindsight)" if name == "AJIVE" and options.nonlinear else ""
         words = (f"{mean:.3f} +- {spread:.3f}" for mean, spread in zip(np.mean(r2s, 0), np.std(r2s, 0), strict=True))

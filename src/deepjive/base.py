@@ -101,7 +101,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _scores(self, data: Modalities) -> Scores:
-        """Compute the scores of samples that have all modalities of `data`, which are some or all of those fitted."""
+        """Compute scores of samples that have all modalities of `data`: some or all of the fitted modalities."""
 
     @abstractmethod
     def _render(

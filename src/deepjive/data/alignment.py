@@ -35,8 +35,9 @@ NOTHING_IN_COMMON = (
     "whose columns are the samples."
 )
 UNNAMED_ROWS = (
-    "Modality {name!r} does not name its samples, so that its rows cannot be matched where the tables of others do not "
-    "hold the same ones. Give it as a table whose first column, or a data frame whose index, names them."
+    "Modality {name!r} does not name its samples, and the tables of other modalities do not have the same samples, so "
+    "that rows cannot be matched. Give the modality as a table whose first column, or a data frame whose index, names "
+    "the samples."
 )
 WRONG_UNMATCHED = "unmatched is {given!r}, but must be one of {known}."
 REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
@@ -157,7 +158,7 @@ def align(
 
 
 def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
-    """Return the names of the kept samples: those of the first frame in its order, then those of other frames alone."""
+    """Return the names of the kept samples: all names of the first frame, then names that only other frames have."""
     (first, index), *others = indices.items()
     for name, other in others:
         in_both = index.isin(other)

@@ -4,7 +4,7 @@
     z_S,k = ES_k(x_k)                                         S_k = DS_k(z_S,k)   or, conditioned, DS_k(z_S,k, z_J)
 
 Here x_k is modality k, z_J and z_S,k are the joint and the individual scores, and J_k and S_k are the joint and the
-individual part. All tensors are centred and scaled data, and each list has one entry for every modality.
+individual part. Data and parts are centred and scaled. Each list of tensors has one entry for every modality.
 
 References
 ----------

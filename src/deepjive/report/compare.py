@@ -68,9 +68,9 @@ class Run:
     Attributes
     ----------
     name : str
-        A name of its own.
+        A name that no other run has.
     settings : mapping of str to str
-        What it was fitted with, and the ranks it has.
+        Settings of the fit, and the ranks of the model.
     samples : array of str, shape (n_samples,)
         Names of its samples.
     joint_scores : array, shape (n_samples, joint_rank)
@@ -78,7 +78,7 @@ class Run:
     variance_explained : mapping of str to mapping of str to float
         For each modality the fractions "joint", "individual" and "residual"; empty where they are not known.
     evidence : Evidence or None
-        What was measured of it.
+        Evidence for the model, if it was measured.
     """
 
     name: str
@@ -95,7 +95,7 @@ def common_samples(runs: Sequence[Run]) -> NDArray:
     Raises
     ------
     ValueError
-        If they have none in common.
+        If the runs have no sample in common.
     """
     shared = set.intersection(*(set(run.samples) for run in runs))
     if not shared:

@@ -62,7 +62,7 @@ def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequenc
     Parameters
     ----------
     evidence : Evidence
-        What was measured.
+        Results on held-out samples with their baselines.
 
     Returns
     -------

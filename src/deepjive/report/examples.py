@@ -20,20 +20,20 @@ GAP, ROW_GAP, TITLE, LINE_HEIGHT = 0.26, 0.12, 0.26, 0.36  # in widths of a cell
 
 
 def examples(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
-    """Samples of one modality, a row each: input, joint, individual and residual part.
+    """Figure with one row for each sample of a modality: input, joint, individual and residual part.
 
-    Images, and volumes as three mid-slices, show the joint part with the mean; input and joint part have one grey
-    scale, the individual and residual parts one that is white at zero. Everything else is drawn as lines of the
-    difference from the mean, all on one scale, of at most 120 features.
+    Images, and volumes as three mid-slices, show the joint part with the mean. Input and joint part share a grey scale.
+    The individual and residual parts share a second scale, which is white at zero. Other modalities are drawn as lines:
+    the difference of at most 120 features from the mean, all on the same scale.
 
     Parameters
     ----------
     decomposition : Decomposition
-        What the samples come from.
+        The decomposition of the samples.
     name : str
         The modality.
     samples : array of int, shape (n_shown,)
-        Which samples, at least one.
+        Rows of the samples to show; at least one.
     """
     if kind_of(decomposition.data.shapes[name]) == "line":
         return _lines(decomposition, name, samples)

@@ -1,4 +1,4 @@
-"""The explorer's data: what every score does to every modality, for sliders that move pictures in the page."""
+"""Data for the explorer of the page, whose sliders change scores and show the effect on every modality."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ INTERPOLATED = (
 
 
 def page_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> dict[str, Any]:
-    """Scores, names and labels of the samples, and what scores do to each modality, for the page's scripts.
+    """Scores, names and labels of the samples, and the effect of scores on each modality, for the page's scripts.
 
     Parameters
     ----------
     decomposition : Decomposition
-        What to explore.
+        The decomposition to explore.
     labels : mapping of str to array, each of shape (n_samples,)
         Labels of the samples.
 
     Returns
     -------
     dict
-        Of JSON's types; arrays as base64.
+        The data in JSON's types; arrays are encoded as base64.
     """
     return {**score_data(decomposition, labels), "modalities": _modalities(decomposition)}
 
@@ -116,7 +116,7 @@ def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
 
 
 class _View:
-    """What is shown of a modality's parts at any scores: flat pictures or lines, some of their values."""
+    """The parts of a modality at given scores, as flat pictures or lines of some of the values."""
 
     def __init__(self, decomposition: Decomposition, name: str, kind: str, kept: NDArray) -> None:
         self.decomposition, self.name, self.kind, self.kept = decomposition, name, kind, kept
@@ -136,7 +136,7 @@ class _View:
 
 
 def _responses(view: _View, z: NDArray, own: NDArray, rows: NDArray, size: int) -> list[dict[str, Any]]:
-    """The joint part by the joint scores, and the individual part by its own, or by both where it depends on both."""
+    """Responses: the joint part to the joint scores; the individual part to individual scores or, if needed, to all."""
     responses = []
     r, s = z.shape[1], own.shape[1]
 
@@ -185,13 +185,13 @@ def part_data(
     Parameters
     ----------
     word, name : str
-        "joint" or "individual", and whose scores these are.
+        "joint" or "individual", and the modality that has these scores.
     axis : str
-        Words before the number of a score.
+        Name of the axis, before the number of the score.
     scores : array, shape (n_samples, rank)
         The scores.
     present : array of bool, shape (n_samples,), optional
-        Which samples have them.
+        Whether each sample has these scores.
     """
     scores = np.asarray(scores, dtype=np.float64)
     there = np.ones(len(scores), dtype=bool) if present is None else np.asarray(present)

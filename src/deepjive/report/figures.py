@@ -43,7 +43,7 @@ NO_LABEL = ("None", "nan", "NaT", "<NA>")  # what Python, NumPy and pandas write
 def variance_explained(decomposition: Decomposition) -> Figure:
     """One bar per modality, cut into its joint, individual and residual fractions.
 
-    A negative fraction, which new samples can have, takes no room in the bar; its number is written below.
+    New samples can have a negative fraction. It has no segment in the bar; its number is written below.
     """
     return variance_bars(decomposition.variance_explained)
 
@@ -69,12 +69,12 @@ def scores_scatter(
     scores : array, shape (n_samples, rank)
         Joint or individual scores; the rank is at least 1.
     labels : array, shape (n_samples,), optional
-        Text or few numbers give a colour and a marker each, many different numbers a colour scale
-        or, with one score, the height.
+        Text, or a few different numbers, give each label a colour and a marker. Many different numbers give a colour
+        scale or, with one score, the height.
     word : str
         "joint" or "individual", for the axes.
     legend : bool
-        Whether to say which colour is which; a figure without is a small one.
+        Whether the figure has a legend. A figure without a legend is small.
     """
     if scores.shape[1] == 0:
         raise ValueError("With rank 0 there are no scores to show.")
@@ -96,7 +96,7 @@ def scores_scatter(
 
 
 def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
-    """One figure per loss term: training and, where there are, validation values by epoch.
+    """One figure for each loss term: training and, if they exist, validation values by epoch.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        By term, the total last; without terms that have no finite value.
+        Figures by term, with the total last. Terms without a finite value have no figure.
     """
     terms: dict[str, dict[str, NDArray]] = {}
     for key, values in history.items():
@@ -125,14 +125,14 @@ def ajive_diagnostic(
     joint_rank: int,
     rejected: Sequence[int] = (),
 ) -> Figure:
-    """What AJIVE chooses the joint rank by (Feng, Jiang, Hannig and Marron, 2018).
+    """Singular values and cutoffs from which AJIVE chooses the joint rank (Feng, Jiang, Hannig and Marron, 2018).
 
-    Components that are not joint are drawn up to twelve.
+    At most twelve components that are not joint are drawn.
 
     Parameters
     ----------
     squared_singular_values : array, shape (n_components,)
-        Of the modalities' stacked score bases; between 0 and the number of modalities.
+        Squared singular values of the modalities' stacked score bases; between 0 and the number of modalities.
     wedin_samples : array, shape (n_draws,)
         Lower bounds for a component that is joint; their 5th percentile is the cutoff.
     random_samples : array, shape (n_draws,)

@@ -1,4 +1,4 @@
-"""Grids of images: what a score does, and what one modality says of another."""
+"""Grids of images: the effects of scores, and one modality predicted from another."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ GAP = 0.08
 
 
 def traversals(decomposition: Decomposition, name: str, part: str = "joint") -> Figure:
-    """What each score of a part does to a modality of images: a row a score, from -2 to 2, the others at 0.
+    """Effects of the scores of a part on a modality of images; in each row one score goes from -2 to 2.
 
-    At most the first ten scores are shown.
+    The other scores are 0. At most the first ten scores are shown.
 
     Parameters
     ----------
     decomposition : Decomposition
-        What the scores are of.
+        The decomposition that has the scores.
     name : str
         The modality.
     part : {"joint", "individual"}
-        Which scores are moved. Individual ones are shown on the mean image.
+        The part whose scores change. Effects of individual scores are added to the mean image.
     """
     joint, own = decomposition.joint_scores.shape[1], decomposition.individual_scores[name].shape[1]
     rows, labels = [], []
@@ -50,9 +50,9 @@ def grid(rows: Sequence[NDArray], row_labels: Sequence[str], column_labels: Sequ
     Parameters
     ----------
     rows : sequence of array, each (n_columns, height, width)
-        Images, a row each.
+        The images of each row.
     row_labels, column_labels : sequence of str
-        What stands beside and above them.
+        Labels beside the rows and above the columns.
     """
     pictures = [[picture(image) for image in row] for row in rows]
     columns = max(len(row) for row in pictures)

@@ -1,4 +1,4 @@
-"""What pages are made of: tables, pictures, and the templates they are put into."""
+"""Elements of pages: tables, figures, and the templates that contain them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 
 
 class Table(NamedTuple):
-    """A table of evidence: what it is, its columns, its rows, and a sentence on what it says."""
+    """A table of evidence: caption, column names, rows, and a sentence on how to read it."""
 
     caption: str
     header: Sequence[str]
@@ -37,7 +37,7 @@ class Picture(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Pictures side by side and, where the same holds for all of them, how to read them."""
+    """Figures side by side, and how to read them if one text holds for all figures."""
 
     reading: str
     pictures: list[Picture]
@@ -49,7 +49,7 @@ def picture(heading: str, figure: Figure, reading: str) -> Picture:
 
 
 def gallery(pictures: list[Picture]) -> Gallery:
-    """Pictures side by side; what holds for all is said once."""
+    """Figures side by side; a text that all figures share is shown once."""
     readings = {picture.reading for picture in pictures}
     if len(readings) != 1:
         return Gallery("", pictures)
@@ -59,21 +59,21 @@ def gallery(pictures: list[Picture]) -> Gallery:
 def rendered(
     template: str, *, scripts: Sequence[str] = (), data: Any = None, allowed: Sequence[str] = (), **content: Any
 ) -> str:
-    """A page from a template of this folder and what it shows, all of it escaped unless it is `Markup`.
+    """A page from a template of this folder and its content; content is escaped unless it is `Markup`.
 
     Parameters
     ----------
     template : str
         File of the template.
     scripts : sequence of str
-        Files of this folder that run in the page after `page.js`; nothing else can, as the page allows only what has
-        their hash.
+        Scripts in this folder that run in the page after `page.js`. The page's security policy allows only scripts with
+        known hashes.
     data : JSON's types, optional
-        What these scripts read.
+        Data that these scripts read.
     allowed : sequence of str
-        Hashes of further scripts: of the page's frames, which its policy holds for as well.
+        Hashes of the scripts in the page's frames, to which the page's policy also applies.
     **content
-        What the template shows.
+        Values of the variables of the template.
     """
     here = Path(__file__).parent
     script = "\n".join((here / name).read_text(encoding="utf-8") for name in ("page.js", *scripts))
@@ -95,12 +95,12 @@ def rendered(
 
 
 def json_text(data: Any) -> str:
-    """JSON that can stand in a page: no text in it ends the element that holds it."""
+    """JSON that can be embedded in a page: it contains no text that would end its HTML element."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def write_page(path: str | Path, content: str) -> Path:
-    """Write a page whole or not at all, and make its folder."""
+    """Write a complete page or none, and make its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.encode())

@@ -1,16 +1,16 @@
-"""What scores do to a modality, as arrays small enough for a page that computes it anew at every move of a slider.
+"""Effects of scores on a modality, as arrays so small that a page can compute the effects while a slider moves.
 
-A part of a modality is a function f of scores z. Where f is linear, which is seen by looking, not asked of the model,
+A part of a modality is a function f of scores z. If f is linear, which is tested numerically,
 
     f(z) = f(0) + z L
 
-is kept with its loadings L, and the page is exact. Otherwise f is rendered at some hundred places and interpolated,
+is stored with its loadings L, and the page is exact. Otherwise f is computed at some hundred points z and interpolated,
 
     f(z) = (a + z A + sum_i |z - c_i|^3 W_i) B
 
-with the leading principal directions B of what was rendered, as a cubic radial basis function with a linear tail
-(Duchon 1977, Splines minimizing rotation-invariant semi-norms). How much of f this reproduces is measured at places
-that were not used, and said on the page.
+by a cubic radial basis function with a linear tail (Duchon 1977, Splines minimizing rotation-invariant semi-norms). B
+are the leading principal directions of the computed values. The fraction of f that the interpolation reproduces is
+measured at held-out points and shown on the page.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Response:
     basis : array, shape (n_directions, n_values)
         B
     reproduced : float
-        Fraction of the function's variation that this reproduces at other places; 1 where it is exact.
+        Fraction of the function's variation that the response reproduces at held-out points; 1 if it is exact.
     """
 
     scale: NDArray
@@ -75,18 +75,18 @@ class Response:
 
 
 def respond(function: Function, scores: NDArray, size: int, seed: int = 0) -> Response:
-    """Learn what a function of scores does.
+    """Approximate a function of scores.
 
     Parameters
     ----------
     function : callable
         From scores (n_places, n_scores) to values (n_places, n_values); 0 at scores of 0.
     scores : array, shape (n_samples, n_scores)
-        Those of samples; places are drawn among and around them.
+        Scores of samples. Points are drawn among and around these scores.
     size : int
-        Numbers that one place costs to compute; fewer places are rendered where it is large.
+        Number of values that are computed for one point. If it is large, the function is computed at fewer points.
     seed : int
-        Draws the places.
+        Seed of the points.
 
     Returns
     -------
@@ -113,13 +113,13 @@ def respond(function: Function, scores: NDArray, size: int, seed: int = 0) -> Re
 
 
 def reproduced(values: NDArray, approximation: NDArray) -> float:
-    """Fraction of the values' squares that an approximation reproduces; 1 where there is nothing to reproduce."""
+    """Fraction of the sum of squares that an approximation reproduces; 1 if all values are 0."""
     total = float(np.square(values).sum())
     return 1.0 if total == 0 else 1 - float(np.square(values - approximation).sum()) / total
 
 
 def _places(scores: NDArray, count: int, rng: np.random.Generator) -> NDArray:
-    """A third at samples, a third at samples of which one score was moved, a third on the axes; in random order."""
+    """Points in random order: a third at samples, a third at samples with one score changed, a third on the axes."""
     low, high = scores.min(axis=0), scores.max(axis=0)
     margin = 0.15 * (high - low)
     places = np.array(scores[rng.integers(len(scores), size=count)], dtype=np.float64)
@@ -133,7 +133,7 @@ def _places(scores: NDArray, count: int, rng: np.random.Generator) -> NDArray:
 
 
 def _directions(values: NDArray) -> NDArray:
-    """Principal directions (through 0) of the values, so many that little is lost."""
+    """Leading principal directions (through 0) that keep the fraction `ENERGY` of the sum of squares."""
     squares, left = np.linalg.eigh(values @ values.T)
     squares, left = squares[::-1].clip(0), left[:, ::-1]
     kept = int(np.searchsorted(np.cumsum(squares) / max(squares.sum(), 1e-300), ENERGY)) + 1

@@ -16,7 +16,9 @@ Kind = Literal["line", "image", "volume"]
 
 
 def kind_of(shape: tuple[int, ...]) -> Kind:
-    """How a sample of this shape is shown; an axis of at most 4 at either end, beside longer ones, holds channels.
+    """How a sample of this shape is shown.
+
+    A first or last axis of length 4 or less holds channels if other axes are longer.
 
     Examples
     --------
@@ -29,14 +31,14 @@ def kind_of(shape: tuple[int, ...]) -> Kind:
 
 
 def choose(decomposition: Decomposition, number: int) -> NDArray[np.intp]:
-    """Samples from the lowest to the highest first joint score, in even steps; all modalities are there.
+    """Samples with all modalities, in even steps from the lowest to the highest first joint score.
 
     Parameters
     ----------
     decomposition : Decomposition
-        What the samples come from.
+        The decomposition of the samples.
     number : int
-        How many samples to choose at most.
+        Largest number of samples.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def picture(sample: NDArray) -> NDArray:
     Returns
     -------
     array, shape (height, width)
-        Not a number around slices that are narrower than the widest.
+        NaN around slices that are narrower than the widest slice.
     """
     sample = _without_channels(np.asarray(sample, dtype=np.float64))
     if sample.ndim == 2:
@@ -79,14 +81,14 @@ def line(sample: NDArray) -> NDArray:
 
 
 def most_varying(lines: NDArray, limit: int = MAX_FEATURES) -> NDArray[np.intp]:
-    """The features that vary most, in their order; all of them where they are few.
+    """The features that vary most, in their order; all features if there are at most `limit`.
 
     Parameters
     ----------
     lines : array, shape (n_samples, n_features)
-        Samples to judge by.
+        Samples from which the variance is computed.
     limit : int
-        How many features to keep at most.
+        Largest number of features.
     """
     if lines.shape[1] <= limit:
         return np.arange(lines.shape[1])

@@ -1,4 +1,4 @@
-"""A page with slices of all preprocessed participants; conspicuous ones come first."""
+"""A page with slices of all preprocessed participants; failed and flagged participants come first."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ LIMIT_TABLE = "The limits are wide defaults of the library. Its documentation ex
 
 
 class Strip(NamedTuple):
-    """A picture of one map: what it is, and the PNG as the address of an image."""
+    """A picture of one map: its name, and the PNG as a data URL."""
 
     caption: str
     address: str
 
 
 class Shown(NamedTuple):
-    """A subject on the page.
+    """A participant on the page.
 
     Attributes
     ----------
     name : str
         Participant and session.
     remarks : sequence of str
-        What stands out, or failed.
+        Failures, and quality measures outside their limits.
     failed : bool
         Whether something failed.
     figures : mapping of str to float
-        Figures of quality.
+        Quality measures.
     strips : sequence of Strip
         Its maps.
     """
@@ -79,11 +79,11 @@ def write_quality(
     path : path
         The file.
     subjects : sequence of Shown
-        All subjects; those that failed or are flagged are shown first.
+        All participants. Failed and flagged participants are shown first.
     protocol : sequence of (step, parameters, seconds)
-        What was done.
+        Steps of the preprocessing.
     command : str
-        The command that does it again.
+        The command that repeats the preprocessing.
     """
     names = list(dict.fromkeys(name for subject in subjects for name in subject.figures))
     rows = [(subject.name, *(_number(subject.figures.get(name)) for name in names)) for subject in subjects]

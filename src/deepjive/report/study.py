@@ -18,11 +18,11 @@ class Section(NamedTuple):
     Attributes
     ----------
     heading, words : str
-        What it is called, and what was done.
+        Heading of the part, and a description of its method.
     tables : sequence of Table
-        What was measured.
+        Tables of results.
     figures : sequence of (heading, Figure, sentence on how to read it)
-        What it looks like.
+        Figures, each with a heading and a text.
     scatter : str
         How to read the scores of the page's data, drawn by axes that the reader chooses; empty for none.
     viewers : sequence of Viewer

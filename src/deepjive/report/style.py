@@ -74,7 +74,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 
 def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
-    """Take the frame from axes and set their type; labels are the library's own words, not the user's."""
+    """Remove the frame of axes and set their labels, which must not contain text of the user."""
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom")
         axes.spines[side].set_color(LINE)
@@ -87,7 +87,7 @@ def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
 
 
 def plain(text: Any, limit: int = 28) -> str:
-    """A user's text as a figure can show it: one short line, in which a dollar sign starts no mathematics."""
+    """A user's text for a figure: one short line, in which a dollar sign does not start mathematics."""
     line = " ".join(str(text).split()) or "(empty)"
     line = line if len(line) <= limit else line[: limit - 1] + "…"
     return line.replace("\\", "⧵").replace("$", r"\$")  # noqa: RUF001 - the look-alike has no meaning to matplotlib
@@ -105,7 +105,7 @@ def number(value: float) -> str:
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """A figure as SVG to be put into a page.
+    """A figure as SVG for a page.
 
     Parameters
     ----------

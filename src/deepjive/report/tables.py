@@ -1,4 +1,4 @@
-"""Tables out: CSV files that a spreadsheet cannot be tricked by, and file names that any system takes.
+"""CSV files whose text cannot run as a formula in a spreadsheet, and file names that every system accepts.
 
 A cell that starts with = + - @ or a tab is run as a formula by spreadsheets; such text gets an apostrophe in front.
 """
@@ -20,7 +20,7 @@ NAME_LENGTH = 60
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as the text of a CSV file; numbers in full precision, empty cells where not a number."""
+    """A table as the text of a CSV file; numbers in full precision, empty cells for NaN."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_cell(name) for name in header])
@@ -57,7 +57,7 @@ def history_text(history: Mapping[str, Sequence[Any]]) -> str:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A different, harmless file name for each name, also where letters' case does not count.
+    """A different file name for each name, valid on every system, also where letter case is ignored.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""An interactive viewer of a brain map: nilearn's (brainsprite), in a frame of the page that can do nothing else.
+"""An interactive viewer of a brain map: nilearn's brainsprite viewer, in an isolated frame of the page.
 
-The frame holds nilearn's page as text (``srcdoc``). Its sandbox allows scripts but gives them an origin of their own,
-and the page's policy names the hash of each of them, so that nothing but nilearn's own scripts can run there and
-nothing is loaded from a network. Text of the user's never goes into the frame: headings stand on the page.
+The frame holds nilearn's page as text (``srcdoc``). Its sandbox allows scripts but gives them a separate origin. The
+page's policy names the hash of each script, so that only nilearn's scripts run in the frame and nothing is loaded from
+a network. The user's text is never in the frame: headings are outside it, on the page.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ OWN_STYLE = (
 
 
 class Viewer(NamedTuple):
-    """A map to look through.
+    """A map in an interactive viewer.
 
     Attributes
     ----------
     heading, reading : str
-        What it is, and how to use it.
+        Heading of the viewer, and how to use it.
     content : str
-        The frame's page.
+        HTML page inside the frame.
     ratio : float
         Its width over its height, without the line of controls.
     """
@@ -56,11 +56,11 @@ def viewer(heading: str, values: NDArray, grid: Grid, reading: str) -> Viewer:
     Parameters
     ----------
     heading : str
-        What the map is, with its unit.
+        Name and unit of the map.
     values : array, shape ``grid.shape``
         The map, 0 where there is nothing to show.
     grid : Grid
-        Where the voxels are.
+        Grid of the voxels.
     reading : str
         How to read and use it.
 

@@ -113,7 +113,7 @@ class Identity(nn.Module, ABC):
         """
 
     def mean_without(self, latents: Latents, k: int, presence: Presence | None = None) -> Tensor:
-        """Mean (batch, rank) of the scores of `without`, over those scores that are available for a sample."""
+        """Mean (batch, rank) of the scores of `without`, over the scores that are available for a sample."""
         scores = torch.stack(self.without(latents, k, presence))
         return scores.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * scores).sum(0)
 
@@ -254,7 +254,7 @@ class Merged(Identity):
 class Whitening(nn.Module):
     """Make scores uncorrelated with variance 1.
 
-    In training the moments are those of the batch, of all processes together. Afterwards they are running moments.
+    In training the moments are computed from the batch of all processes. Afterwards running moments are used.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ IDENTITIES: dict[IdentityName, type[Identity]] = {"explicit": Explicit, "exchang
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
-    """The constraint called `name`; *exchange*, which has no weights, where there are no joint scores.
+    """The constraint called `name`; *exchange*, which has no weights, if the joint rank is 0.
 
     Parameters
     ----------
