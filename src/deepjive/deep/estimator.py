@@ -458,8 +458,8 @@ class DeepJIVE(JointIndividualModel):
 
     def _is_behind_its_start(self, starts: Mapping[str, Start]) -> bool:
         """Whether the networks were trained from a linear start on which they do not clearly improve."""
-        gain = self.nonlinear_gain_
-        return gain is not None and gain.trained and starts["joint"].is_fallback and gain.value <= gain.standard_error
+        gain, start = self.nonlinear_gain_, starts.get("joint", Start())
+        return gain is not None and gain.trained and start.is_fallback and gain.value <= gain.standard_error
 
     def _nonlinear_gain(self, job: Job, starts: Mapping[str, Start]) -> NonlinearGain | None:
         """What the networks add to linear joint scores: measured on validation samples, or estimated beforehand."""

@@ -267,9 +267,9 @@ def _is_curved(data: Modalities, seed: int) -> bool:
 def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
     """Whether unrolled coordinates predict at least as well as the larger number of linear scores.
 
-    A thousand samples tell only roughly how a manifold is unrolled, all the more one of several dimensions. Where as many
-    linear scores predict less than half of what is predictable, the manifold is clearly curved. One coordinate is then
-    accepted from 85% of the linear prediction on, and several coordinates if they predict a third of the difference.
+    A thousand samples tell only roughly how a manifold is unrolled. Where as many linear scores predict less than half
+    of what is predictable, the manifold is clearly curved. One coordinate is then accepted from 85% of the linear
+    prediction on, and several coordinates if they predict a third of the difference.
     """
     count = len(unrolled) - 1
     if not count:
