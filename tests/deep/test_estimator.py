@@ -237,7 +237,7 @@ def test_three_modalities_work() -> None:
 
 def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
     label = small.joint_scores[:, 0] > 0
-    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=20, random_state=0)
+    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", max_epochs=20, random_state=0)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.warns(UserWarning, match="max_epochs"):
         scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)

@@ -83,3 +83,10 @@ def test_scores_beyond_those_that_predict_are_known(rank: int) -> None:
     counts = [fit_joint_ridge(scaled(modalities(400, rank=rank, seed=seed)), 8, seed).predicted for seed in range(5)]
     assert min(counts) >= rank
     assert np.median(counts) == rank
+
+
+def test_encoders_give_the_latents_whatever_the_units_of_the_modalities() -> None:
+    xs = [1000.0 * (x - x.mean(axis=0)) if k == 1 else x - x.mean(axis=0) for k, x in enumerate(modalities())]
+    ridge = fit_joint_ridge(xs, 2, 0)
+    for x, weights, latents in zip(xs, ridge.encoders, ridge.latents, strict=True):
+        np.testing.assert_allclose(x @ (x.T @ weights), latents, atol=1e-8)  # rounding

@@ -53,6 +53,7 @@ STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
 FEW_SAMPLES = 150  # of which nonlinear networks learn nothing that is not chance
 PIECE = 4096  # features
+LARGEST_SCALE = 3.0  # of complete samples' joint scores
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
@@ -190,16 +191,24 @@ def _start_linear(
     measured = [samples[rows_of(presence, k)] for k, samples in enumerate(x)]
     network.identity.start([encoder(samples) for encoder, samples in zip(encoders, measured, strict=True)])
     latents = network.latents(x, presence)
-    total = np.sum(ridge.latents, axis=0)
+    joint = network.identity.joint(latents, presence).double().cpu().numpy()
+    complete = slice(None) if presence is None else presence.own.all(1).cpu().numpy()
+    total, products, squares = np.sum(ridge.latents, axis=0), 0.0, 0.0
     for k, (decoder, weights, samples) in enumerate(zip(decoders, ridge.decoders, centred, strict=True)):
         expected = (total - ridge.latents[k]) / (len(centred) - 1)
         prepared = network.identity.mean_without(latents, k, presence).double().cpu().numpy()
         rows = slice(None) if presence is None else (presence.with_another(k) > 0).cpu().numpy()
         turned = np.linalg.lstsq(prepared[rows], expected[rows], rcond=1e-9)[0]  # the unit matrix but for whitening
+        decoded = joint[complete] @ turned
+        products = products + (decoded * ridge.targets[complete]).sum(axis=0)
+        squares = squares + np.square(decoded).sum(axis=0)
         kept = weights * (np.arange(weights.shape[1]) < ridge.predicted)
         decoder.linear.weight.zero_()
-        decoder.linear.weight[:, : prepared.shape[1]] = (torch.from_numpy(turned @ kept.T).to(like) @ samples).T
+        predicted = ridge.predicted  # later columns are 0 also after whitening, which is triangular
+        decoder.linear.weight[:, :predicted] = (torch.from_numpy(turned @ kept.T)[:predicted].to(like) @ samples).T
         decoder.linear.bias.zero_()
+    scale = np.clip(products / np.maximum(squares, 1e-300), 1.0, LARGEST_SCALE)
+    network.identity.complete_scale.copy_(torch.from_numpy(np.where(np.isfinite(scale), scale, 1.0)))
 
 
 def _start_unrolled(
@@ -262,7 +271,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         samples, joint = all_samples[here], all_joint[here]
         signal = ScaledSignal.of(samples, network.joint_rank + rank, varying=_varying(network, k))
         remainder = signal.x - network.joint_part(k, joint).flatten(1)
-        free = _uncorrelated(signal.u, joint, rank)
+        free = _uncorrelated(signal.u, joint[:, _used(network.joint_decoders[k], joint)], rank)
         squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
         points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
         nonlinear = _curves([encoder, decoder])
@@ -307,6 +316,15 @@ def _halves(x: Tensor, seed: int) -> list[NDArray]:
         return []
     order = torch.from_numpy(np.random.default_rng(seed).permutation(x.shape[1])).to(x.device)
     return [_coordinates(x[:, half]) for half in order.tensor_split(2)]
+
+
+def _used(decoder: nn.Module, joint: Tensor) -> Tensor:
+    """Which joint scores (n, joint_rank) a decoder uses: a linear one may ignore those that predict nothing."""
+    everything = torch.ones(joint.shape[1], dtype=torch.bool, device=joint.device)
+    if not isinstance(decoder, Decoder):
+        return everything
+    corrects = decoder.correction is not None and bool(decoder.correction(joint[:2]).any())
+    return everything if corrects else (decoder.linear.weight[:, : joint.shape[1]] != 0).any(0)
 
 
 def _uncorrelated(u: Tensor, joint: Tensor, rank: int) -> Tensor:
