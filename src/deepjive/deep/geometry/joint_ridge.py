@@ -183,7 +183,7 @@ class HeldOut:
         return (each / total[:, None]).mean(axis=1)
 
 
-def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
+def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDArray | None = None) -> HeldOut:
     """Predict each modality of held-out samples from the others, at every penalty and rank.
 
     Parameters
@@ -194,6 +194,8 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
         Largest rank; smaller where the training folds have fewer dimensions.
     seed : int
         Draws the folds.
+    groups : array, shape (n,), optional
+        The participant of each sample; participants are held out as a whole.
 
     Returns
     -------
@@ -203,7 +205,7 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
     n = len(xs[0])
     shape = (len(PENALTIES), len(xs), max_rank, n)
     variance, products, squares = np.zeros(shape[1::2]), np.zeros(shape), np.zeros(shape)
-    for train, test in folds(n, seed):
+    for train, test in folds(n, seed, groups):
         means = [x[train].mean(axis=0) for x in xs]
         sizes = [
             float(np.sqrt(np.square(x[train] - mean).sum() / len(train))) or 1.0
@@ -238,9 +240,14 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
     return HeldOut(variance, products, squares)
 
 
-def folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
-    """Training and held-out rows of each fold."""
-    yield from KFold(min(FOLDS, n), shuffle=True, random_state=seed).split(np.zeros(n))
+def folds(n: int, seed: int, groups: NDArray | None = None) -> Iterator[tuple[NDArray, NDArray]]:
+    """Training and held-out rows of each fold; participants, if they are given, are never split."""
+    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(units.max(initial=0)) + 1
+    if count < 2:  # one participant cannot be held out as a whole
+        units, count = np.arange(n), n
+    for train, test in KFold(min(FOLDS, count), shuffle=True, random_state=seed).split(np.zeros(count)):
+        yield np.flatnonzero(np.isin(units, train)), np.flatnonzero(np.isin(units, test))
 
 
 @dataclass(frozen=True)
@@ -273,7 +280,7 @@ class JointRidge:
         return np.mean(self.latents, axis=0)
 
 
-def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int) -> JointRidge:
+def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray | None = None) -> JointRidge:
     """Fit joint scores of a given rank; penalty and gains are chosen by cross-validation.
 
     Parameters
@@ -284,10 +291,12 @@ def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int) -> JointRidge:
         Number of joint scores, at least 1.
     seed : int
         Draws the folds.
+    groups : array, shape (n,), optional
+        The participant of each sample.
     """
     n = len(xs[0])
     xs = [reduced(x) for x in xs]
-    held_out = cross_validate(xs, rank, seed)
+    held_out = cross_validate(xs, rank, seed, groups)
     mean_errors = held_out.errors.mean(axis=-1)
     row, last = np.unravel_index(mean_errors.argmin(), mean_errors.shape)
     sizes = [float(np.sqrt(np.square(x).sum() / n)) or 1.0 for x in xs]

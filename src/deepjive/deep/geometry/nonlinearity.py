@@ -63,7 +63,7 @@ class NonlinearGain:
         return self.value > max(CLEAR * self.standard_error, LEAST_SHARE * (self.linear + self.value))
 
 
-def nonlinear_gain(xs: Sequence[NDArray], rank: int, seed: int) -> NonlinearGain:
+def nonlinear_gain(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray | None = None) -> NonlinearGain:
     """Estimate the gain of kernel regression over `rank` linear joint scores.
 
     Parameters
@@ -74,25 +74,29 @@ def nonlinear_gain(xs: Sequence[NDArray], rank: int, seed: int) -> NonlinearGain
         Number of joint scores.
     seed : int
         Draws samples and folds.
+    groups : array, shape (n,), optional
+        The participant of each sample; participants are held out as a whole.
     """
     n = len(xs[0])
     if n > MOST_SAMPLES:
         rows = np.random.default_rng(seed).choice(n, MOST_SAMPLES, replace=False)
-        xs = [x[rows] for x in xs]
-    held_out = cross_validate(xs, rank, seed)
+        xs, groups = [x[rows] for x in xs], None if groups is None else groups[rows]
+    held_out = cross_validate(xs, rank, seed, groups)
     penalty, last = np.unravel_index(held_out.errors.mean(axis=-1).argmin(), held_out.errors.shape[:2])
     none, linear = held_out.error_of_mean, held_out.errors[penalty, last]
-    nonlinear = _kernel_errors(xs, rank, RIDGE_PENALTIES[penalty], seed) / held_out.variance.mean(axis=1, keepdims=True)
+    nonlinear = _kernel_errors(xs, rank, RIDGE_PENALTIES[penalty], seed, groups) / held_out.variance.mean(
+        axis=1, keepdims=True
+    )
     gains = (linear - nonlinear.mean(axis=0)) / none.mean()
     uncertain = float(gains.std(ddof=1) / np.sqrt(len(gains)))
     return NonlinearGain(float(gains.mean()), uncertain, float(1 - linear.mean() / none.mean()))
 
 
-def _kernel_errors(xs: Sequence[NDArray], rank: int, penalty: float, seed: int) -> NDArray:
+def _kernel_errors(xs: Sequence[NDArray], rank: int, penalty: float, seed: int, groups: NDArray | None) -> NDArray:
     """Squared errors (n_modalities, n_samples) of held-out predictions by kernel regression on joint scores."""
     xs = [reduced(x - x.mean(axis=0)) for x in xs]
     errors = np.zeros((len(xs), len(xs[0])))
-    for train, test in folds(len(xs[0]), seed):
+    for train, test in folds(len(xs[0]), seed, groups):
         means = [x[train].mean(axis=0) for x in xs]
         sizes = [np.sqrt(np.square(x[train] - m).sum() / len(train)) or 1.0 for x, m in zip(xs, means, strict=True)]
         near, far = ([(x[rows] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)] for rows in (train, test))

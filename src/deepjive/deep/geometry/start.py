@@ -132,7 +132,13 @@ class Start:
 
 
 @torch.no_grad()
-def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None = None, seed: int = 0) -> Start:
+def start_joint(
+    network: Network,
+    x: Sequence[Tensor],
+    presence: Presence | None = None,
+    groups: NDArray | None = None,
+    seed: int = 0,
+) -> Start:
     """Set joint encoders and decoders, and the identity constraint, from some samples.
 
     Parameters
@@ -143,6 +149,8 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
         Scaled training samples.
     presence : Presence or None, default=None
         Which sample has which modality.
+    groups : array, shape (n,), optional
+        The participant of each sample; participants are held out as a whole.
     seed : int, default=0
         Draws the folds of the cross-validation.
 
@@ -168,8 +176,8 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
         return Start()
     centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
     coordinates = [_coordinates(samples) for samples in centred]
-    _start_linear(network, fit_joint_ridge(coordinates, rank, seed), centred, x, presence)
-    return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed)
+    _start_linear(network, fit_joint_ridge(coordinates, rank, seed, groups), centred, x, presence)
+    return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed, groups)
 
 
 def _joint_modules(network: Network) -> tuple[list[Encoder], list[Decoder]]:
@@ -254,7 +262,13 @@ def _coordinates(x: Tensor) -> NDArray:
 
 
 @torch.no_grad()
-def start_individual(network: Network, x: Sequence[Tensor], presence: Presence | None = None, seed: int = 0) -> Start:
+def start_individual(
+    network: Network,
+    x: Sequence[Tensor],
+    presence: Presence | None = None,
+    groups: NDArray | None = None,
+    seed: int = 0,
+) -> Start:
     """Set individual encoders and decoders; parameters and result as of `start_joint`."""
     all_joint = network.joint_scores(x, presence)
     encoding: list[Task] = []
@@ -274,6 +288,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         free = _uncorrelated(signal.u, joint[:, _used(network.joint_decoders[k], joint)], rank)
         squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
         points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
+        own_groups = None if groups is None else groups[_as_index(here)]
         nonlinear = _curves([encoder, decoder])
         unrolled = _unrolled(points, rank) if nonlinear else None
         scores = free @ vectors.flip(1)[:, :rank] * len(samples) ** 0.5 if unrolled is None else unrolled
@@ -281,7 +296,9 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         encoder.linear.bias.zero_()
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
         if unrolled is None:
-            starts.append(_worth(network.may_stay_linear, [encoder, decoder], _halves(remainder, seed), rank, seed))
+            starts.append(
+                _worth(network.may_stay_linear, [encoder, decoder], _halves(remainder, seed), rank, seed, own_groups)
+            )
         else:
             encoding.append((encoder, samples, unrolled.to(samples.dtype)))
             decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
@@ -297,7 +314,12 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
 
 
 def _worth(
-    may_stay_linear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
+    may_stay_linear: bool,
+    modules: Sequence[Encoder | Decoder],
+    coordinates: Sequence[NDArray],
+    rank: int,
+    seed: int,
+    groups: NDArray | None,
 ) -> Start:
     """Whether training can pay after a linear start."""
     if not may_stay_linear:
@@ -306,8 +328,13 @@ def _worth(
         return Start()
     if len(coordinates) < 2 or len(coordinates[0]) < FEW_SAMPLES:
         return Start(pays=False)
-    gain = nonlinear_gain(coordinates, rank, seed)
+    gain = nonlinear_gain(coordinates, rank, seed, groups)
     return Start(gain.pays, gain, is_fallback=gain.pays)
+
+
+def _as_index(rows: Tensor | slice) -> Any:
+    """Rows as an index of an array."""
+    return rows if isinstance(rows, slice) else rows.cpu().numpy()
 
 
 def _halves(x: Tensor, seed: int) -> list[NDArray]:

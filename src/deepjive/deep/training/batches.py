@@ -165,6 +165,11 @@ class Batches:
         x, present = next(self(rows, len(rows)))
         return x, present if present is not None and not present.all() else None
 
+    def groups(self, rows: Tensor, most: int = LARGEST_SAMPLE) -> NDArray | None:
+        """The participants of the samples that `sample` gives; None where every sample has a participant of its own."""
+        groups = self.data.groups
+        return None if groups is None else np.asarray(groups)[self.first(rows, most).numpy()]
+
     def first(self, rows: Tensor, most: int) -> Tensor:
         """Return as many rows as fit in memory beside the data; rows with the most modalities first, in mixed order."""
         count = min(len(rows), most, max(2, LARGEST_BYTES // self.sample_size))

@@ -46,20 +46,23 @@ def gain_of_network(
     means = [samples.flatten(1).mean(0) for samples in x]
     centred = [samples.flatten(1) - mean for samples, mean in zip(x, means, strict=True)]
     new = [samples.flatten(1) - mean for samples, mean in zip(held_out, means, strict=True)]
-    linear = _linear_errors(centred, new, network.joint_rank)
+    groups = batches.groups(train_rows)
+    if groups is not None and len(groups) != len(x[0]):  # samples without a modality are left out
+        groups = None
+    linear = _linear_errors(centred, new, network.joint_rank, groups)
     variance = np.stack([_lengths(samples) for samples in new]).mean(axis=1, keepdims=True)
     gains = ((linear - nonlinear) / variance).mean(axis=0)
     uncertain = float(gains.std(ddof=1) / np.sqrt(len(gains)))
     return NonlinearGain(float(gains.mean()), uncertain, float(1 - (linear / variance).mean()), trained=True)
 
 
-def _linear_errors(x: Sequence[Tensor], new: Sequence[Tensor], rank: int) -> NDArray:
+def _linear_errors(x: Sequence[Tensor], new: Sequence[Tensor], rank: int, groups: NDArray | None) -> NDArray:
     """Squared errors (n_modalities, n_new) of a joint ridge regression on centred samples (n, p)."""
     coordinates = []
     for samples in x:
         squares, vectors = np.linalg.eigh((samples @ samples.T).double().cpu().numpy())
         coordinates.append(vectors * np.sqrt(np.maximum(squares, 0.0)))
-    ridge = fit_joint_ridge(coordinates, rank, 0)
+    ridge = fit_joint_ridge(coordinates, rank, 0, groups)
     crossed = [(others @ samples.T).double().cpu().numpy() for samples, others in zip(x, new, strict=True)]
     latents = [cross @ weights for cross, weights in zip(crossed, ridge.encoders, strict=True)]
     total, errors = np.sum(latents, axis=0), []

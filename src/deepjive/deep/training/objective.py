@@ -37,6 +37,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepjive.deep.choices import ObjectiveName
@@ -106,13 +107,15 @@ class Phase(nn.Module, ABC):
         """The modules that this phase trains."""
 
     @abstractmethod
-    def start(self, sample: Batch) -> Start:
+    def start(self, sample: Batch, groups: NDArray | None = None) -> Start:
         """Set the trained modules to a solution that is computed directly, and say whether training can pay.
 
         Parameters
         ----------
         sample : Batch
             Training samples.
+        groups : array, shape (n,), optional
+            The participant of each sample.
         """
 
     @abstractmethod
@@ -226,9 +229,9 @@ class JointPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.joint_modules
 
-    def start(self, sample: Batch) -> Start:
+    def start(self, sample: Batch, groups: NDArray | None = None) -> Start:
         x, present = sample
-        return start_joint(self.network, x, Presence.of(present))
+        return start_joint(self.network, x, Presence.of(present), groups)
 
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Do nothing: the loss has no such quantities."""
@@ -266,9 +269,9 @@ class IndividualPhase(Phase):
     def trained(self) -> list[nn.Module]:
         return self.network.individual_modules
 
-    def start(self, sample: Batch) -> Start:
+    def start(self, sample: Batch, groups: NDArray | None = None) -> Start:
         x, present = sample
-        start = start_individual(self.network, x, Presence.of(present))
+        start = start_individual(self.network, x, Presence.of(present), groups)
         constraint = self.network.orthogonality
         is_learned = constraint is not None and constraint.is_learned  # its networks have learned nothing yet
         return Start() if is_learned else start
@@ -308,7 +311,7 @@ class BothParts(Phase):
     def trained(self) -> list[nn.Module]:
         return [*self.network.joint_modules, *self.network.individual_modules]
 
-    def start(self, sample: Batch) -> Start:
+    def start(self, sample: Batch, groups: NDArray | None = None) -> Start:
         """Change nothing: the phase starts from the weights as they are."""
         return Start()
 

@@ -121,7 +121,7 @@ class _Training:
         module, *optimizers = fabric.setup(phase, *optimizers_of(phase, self.modules, settings))
         start = Start()
         if is_new:
-            start = phase.start(job.batches.sample(job.train_rows))
+            start = phase.start(job.batches.sample(job.train_rows), job.batches.groups(job.train_rows))
             as_in_first(phase.network)
             start = Start.from_dict(of_first(start.as_dict))
         self.state = PhaseState(
