@@ -114,7 +114,7 @@ def fit_regularized_cca(
         for number, penalty in enumerate(penalties):
             errors[number] += _errors_by_rank(_of_factors(factors, max_rank, penalty), held_out, max_rank)
     best, rank = np.unravel_index(np.argmin(errors), errors.shape)
-    return regularized_cca(arrays, int(rank) + 1, penalties[best])
+    return regularized_cca(arrays, int(rank) + 1, penalties[int(best)])
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def fit_mofa(arrays: Arrays, seed: int, n_factors: int = FACTORS) -> MofaModel:
         np.fill_diagonal(squares, noise @ expected["E2"])
         weights[name], precision[name], information[name] = w * scale, noise / np.square(scale), squares
         explained.append(_explained(x, scores, weights[name]))
-    return MofaModel(weights, precision, information, (np.array(explained) >= LEAST).all(axis=0))
+    return MofaModel(weights, precision, information, np.min(explained, axis=0) >= LEAST)
 
 
 def _explained(x: NDArray, scores: NDArray, weights: NDArray) -> NDArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.omics.data import Tables
+from deepjive.experiments.omics.methods import METHODS
 from deepjive.experiments.omics.mofa import NOT_INSTALLED
 from deepjive.experiments.omics.study import REFERENCE, SEED, Measures, seed_agreement
 from deepjive.experiments.results import TableCell, mean_and_sd, write_results
@@ -29,10 +30,10 @@ READ = (
     "training mean. Labels: accuracy of a logistic regression from joint, individual and all scores. Differences "
     "from DeepJIVE (exchange) are paired by fold. Entries are the mean ± standard deviation over {folds} folds; "
     "training folds overlap, so the standard deviation is no standard error. Seeds: sum of the canonical correlations "
-    "of the scores of two seeds divided by the larger rank, on the first fold; 1 is the same space. CPU seconds and "
-    "peak memory are of one fit; the memory is of the whole process. Individual rank: of all modalities together; for "
-    "PCA, PLS and separate autoencoders the number of all scores. The time of PCA and of separate autoencoders leaves "
-    "out the choice of their sizes by DeepJIVE."
+    "of the scores of two seeds divided by the larger rank, on the first fold; 1 is the same space, and large ranks "
+    "give high values by chance. CPU seconds and peak memory are of one fit; the memory is of the whole process. "
+    "Individual rank: of all modalities together; for PCA, PLS and separate autoencoders the number of all scores. The "
+    "time of PCA and of separate autoencoders leaves out the choice of their sizes by DeepJIVE."
 )
 READ_SUMMARY = (
     "For each data set the mean R2 over modalities and the accuracy of the labels from all scores. "
@@ -155,7 +156,7 @@ def _table(table: Tables, rows: Mapping[str, ByFold], agreement: Mapping[str, fl
     columns += ["seeds", "CPU s", "MiB"]
     body: Rows = []
     for row, folds in rows.items():
-        reference = {} if row == REFERENCE else rows.get(REFERENCE, {})
+        reference = {} if row == REFERENCE or row not in METHODS else rows.get(REFERENCE, {})
         cells: list[TableCell] = [_label(row)]
         cells += [_cell(folds, "joint rank", 1), _cell(folds, "individual rank", 1)]
         cells += [_cell(folds, name) for name in (*predicted, "R2")]

@@ -15,8 +15,10 @@ import contextlib
 import hashlib
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ from deepjive.experiments.omics.methods import (
 )
 
 FOLD, SEED, SHUFFLED = "fold", "seed", "shuffled"
+NETWORKS = (*IDENTITIES, "separate")
 SHUFFLED_METHODS = ("exchange", "AJIVE")
 REFERENCE = "exchange"
 PENALTIES = tuple(np.logspace(-3, 2, 6))
@@ -103,7 +106,7 @@ def cells_of(budget: Budget, tables: Mapping[str, Tables], methods: Sequence[str
 
 def _cell(name: str, method: str, data: dict[str, Any], fold: int, kind: str, seed: int, budget: Budget) -> Cell:
     settings: dict[str, Any] = {}
-    if budget.max_epochs is not None and method in (*IDENTITIES, "separate"):
+    if budget.max_epochs is not None and method in NETWORKS:
         settings = {"max_epochs": budget.max_epochs}
     row = f"{method}, {kind} pairs" if kind == SHUFFLED else method
     model = {"method": method, "kind": kind, "seed": seed, "settings": settings}
@@ -130,7 +133,7 @@ def run_cell(cell: Cell, tables: Mapping[str, Tables], scores_folder: Path | Non
     tables : mapping of str to Tables
         The data sets.
     scores_folder : Path, optional
-        A folder for the held-out scores of fits to the first fold, from which `seed_agreement` is computed.
+        A folder for the scores of fits to the first fold, from which `seed_agreement` is computed.
 
     Returns
     -------
@@ -152,6 +155,8 @@ def run_cell(cell: Cell, tables: Mapping[str, Tables], scores_folder: Path | Non
     if kind == SHUFFLED:
         train, test = shuffled(train, cell.data["fold"]), shuffled(test, 1000 + cell.data["fold"])
     sizes = sizes_of(train, seed) if method in SIZED else None
+    if method in NETWORKS:
+        _load_networks()
     reset_peak_memory()
     started = time.process_time()
     fitted = silent_fit(method, train, seed=seed, sizes=sizes, settings=cell.model["settings"])
@@ -161,7 +166,7 @@ def run_cell(cell: Cell, tables: Mapping[str, Tables], scores_folder: Path | Non
     if kind == FOLD:
         measures |= label_measures(fitted.scores(train), held_out, fold)
     if scores_folder is not None and cell.data["fold"] == 0 and kind in (FOLD, SEED):
-        _write_scores(scores_folder / f"{cell.key}.npy", held_out)
+        _write_scores(scores_folder / f"{cell.key}.npz", fitted.scores(train), held_out)
     return measures
 
 
@@ -238,33 +243,34 @@ def label_accuracy(
 
 
 def seed_agreement(cells: Sequence[Cell], scores_folder: Path) -> dict[tuple[str, str], float]:
-    """Return how similar the held-out scores of fits with different seeds are, by data set and method.
+    """Return how similar the scores of fits with different seeds are, by data set and method.
 
     Parameters
     ----------
     cells : sequence of Cell
         Cells that were run with `scores_folder`.
     scores_folder : Path
-        The folder of their scores.
+        The folder of their scores, of the fitted and the held-out samples of the first fold.
 
     Returns
     -------
     dict of (str, str) to float
         Sum of the canonical correlations of the scores of two seeds, divided by the larger rank; the mean over pairs
-        of the first seed and another seed. 1 if both seeds give the same space. Methods with joint scores are compared
-        by these, others by all their scores. Pairs of rank 0 are left out.
+        of the first seed and another seed. 1 if both seeds give the same space. The larger the rank is for the number
+        of samples, the higher is the value by chance. Methods with joint scores are compared by these, others by the
+        scores of each modality. Pairs of rank 0 are left out.
     """
-    scores: dict[tuple[str, str], dict[int, NDArray]] = {}
+    scores: dict[tuple[str, str], dict[int, dict[str, NDArray]]] = {}
     for cell in cells:
-        path = scores_folder / f"{cell.key}.npy"
+        path = scores_folder / f"{cell.key}.npz"
         if cell.data["fold"] == 0 and cell.model["kind"] in (FOLD, SEED) and path.is_file():
-            by_seed = scores.setdefault((cell.part, cell.model["method"]), {})
-            by_seed[cell.model["seed"]] = np.load(path, allow_pickle=False)
+            with np.load(path, allow_pickle=False) as file:
+                scores.setdefault((cell.part, cell.model["method"]), {})[cell.model["seed"]] = dict(file)
     agreement = {}
     for key, by_seed in scores.items():
-        others = [other for seed, other in sorted(by_seed.items()) if seed]
-        pairs = [(by_seed[0], other) for other in others] if 0 in by_seed else []
-        values = [_agreement(first, other) for first, other in pairs if first.shape[1] or other.shape[1]]
+        first = by_seed.pop(0, {})
+        pairs = [(first[name], other[name]) for other in by_seed.values() for name in first]
+        values = [_agreement(a, b) for a, b in pairs if a.shape[1] or b.shape[1]]
         if values:
             agreement[key] = float(np.mean(values))
     return agreement
@@ -285,11 +291,23 @@ def _width(scores: Mapping[str, NDArray]) -> int:
     return sum(array.shape[1] for array in scores.values())
 
 
-def _write_scores(path: Path, scores: MethodScores) -> None:
-    compared = scores.everything() if scores.joint is None else scores.joint
-    if compared is not None:
+def _write_scores(path: Path, train: MethodScores, test: MethodScores) -> None:
+    parts = [scores.other if scores.joint is None else {"joint": scores.joint} for scores in (train, test)]
+    if parts[0]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, compared)
+        np.savez(path, **{name: np.concatenate([parts[0][name], parts[1][name]]) for name in parts[0]})
+
+
+@cache
+def _load_networks() -> None:
+    """Fit tiny networks once in a process, so that loading libraries does not count as time of the first fit."""
+    from deepjive.deep.estimator import DeepJIVE
+
+    random = np.random.default_rng(0)
+    data = Modalities({name: random.normal(size=(40, 3)) for name in ("first", "second")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=1, random_state=0).fit(data)
 
 
 def reset_peak_memory() -> None:
