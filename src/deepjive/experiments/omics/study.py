@@ -295,7 +295,8 @@ def _write_scores(path: Path, train: MethodScores, test: MethodScores) -> None:
     parts = [scores.other if scores.joint is None else {"joint": scores.joint} for scores in (train, test)]
     if parts[0]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{name: np.concatenate([parts[0][name], parts[1][name]]) for name in parts[0]})
+        whole: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        np.savez(path, **whole)
 
 
 @cache
