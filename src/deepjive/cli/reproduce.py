@@ -11,7 +11,14 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.help import PlainCommand, PlainGroup
-from deepjive.cli.options import command_of
+from deepjive.cli.options import (
+    GroupsOption,
+    SamplesOption,
+    UnmatchedOption,
+    command_of,
+    read_modalities,
+    read_named_labels,
+)
 from deepjive.progress import progress_bar
 
 app = typer.Typer(
@@ -33,6 +40,15 @@ NO_FIT = (
     "None of the studies ({studies}) uses the methods ({methods}). The study leakage uses explicit and separate, "
     "rotated uses explicit and AJIVE, overlay uses the identities and AJIVE; only noisy uses labels."
 )
+
+TABLES_WITHOUT_MODALITY = (
+    "--labels, --samples, --groups and --standardize describe tables given with -m, but no table was given. Give "
+    "-m NAME=FILE for each modality, or leave these options out."
+)
+DATA_AND_TABLES = (
+    "Both data sets (--dataset, --data) and tables (-m) were given. Give the tables alone, or the data sets alone."
+)
+ALONE = "MOFA was asked for alone, but it is {why}."
 
 
 class Part(StrEnum):
@@ -65,6 +81,35 @@ class Method(StrEnum):
     PCA = "PCA"
     separate = "separate"
     labels = "labels"
+
+
+class OmicsMethod(StrEnum):
+    """The methods for tables of several modalities: identities of DeepJIVE, and other methods."""
+
+    exchange = "exchange"
+    explicit = "explicit"
+    merged = "merged"
+    AJIVE = "AJIVE"
+    HeteroJIVE = "HeteroJIVE"
+    JIVE = "JIVE"
+    separate = "separate"
+    PCA = "PCA"
+    CCA = "CCA"
+    PLS = "PLS"
+    ridge = "ridge"
+    kernel_ridge = "kernel-ridge"
+    MOFA = "MOFA"
+
+
+class DataSet(StrEnum):
+    """The data sets of the experiment with omics."""
+
+    tcga_breast = "tcga_breast"
+    rosmap = "rosmap"
+    covid_su = "covid_su"
+    tcga_brca = "tcga_brca"
+    bmmc_cite = "bmmc_cite"
+    uci_mfeat = "uci_mfeat"
 
 
 @app.command(cls=PlainCommand)
@@ -179,6 +224,99 @@ def mnist(
     )
     tables, page = write_page(out, cells, measures, sources, command_of(context), note)
     for table in tables:
+        show.table(table.caption, table.header, table.rows)
+        show.line(table.sentence + "\n")
+    show.line(f"Report: {page}")
+
+
+@app.command(cls=PlainCommand)
+def omics(
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to write; an interrupted run continues there.")
+    ] = Path("runs/omics"),
+    dataset: Annotated[list[DataSet] | None, typer.Option(help="A data set (repeatable).", show_default="all")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder with the folders of the data sets.", show_default="$DEEPJIVE_DATA"),
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--modality",
+            "-m",
+            metavar="NAME=PATH",
+            help="Your own tables instead of the data sets, read as by deepjive fit. Repeat for each modality.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Classes of your samples: .npy, file.npz:key or file.csv:column."),
+    ] = None,
+    samples: SamplesOption = None,
+    groups: GroupsOption = None,
+    unmatched: UnmatchedOption = "error",
+    standardize: Annotated[
+        bool, typer.Option("--standardize", help="Divide each feature of your tables by its standard deviation.")
+    ] = False,
+    method: Annotated[list[OmicsMethod] | None, typer.Option(help="A method (repeatable).", show_default="all")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two of the five folds, and the two smallest data sets.")
+    ] = False,
+    folds: Annotated[
+        int | None, typer.Option(min=1, max=5, help="How many of the five folds are measured.", show_default="5")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds that are compared on the first fold.", show_default="3")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="500")
+    ] = None,
+    jobs: JobsOption = 1,
+) -> None:
+    """Tables of several modalities: missing modalities and labels predicted by DeepJIVE and by other methods.
+
+    All methods have the same five folds. Every fit is saved at once, so that an interrupted run continues.
+
+    Example: deepjive reproduce omics -m rna=rna.csv -m protein=protein.csv --labels samples.csv:diagnosis
+    """
+    from dataclasses import replace
+
+    from deepjive.experiments.cells import measure_cells
+    from deepjive.experiments.omics.data import NAMES, QUICK_NAMES, own_tables, read_data_sets
+    from deepjive.experiments.omics.mofa import NOT_INSTALLED, is_installed
+    from deepjive.experiments.omics.page import write_page
+    from deepjive.experiments.omics.study import QUICK, Budget, cells_of, run_cell
+
+    options = {"folds": folds, "extra_seeds": None if seeds is None else seeds - 1, "max_epochs": max_epochs}
+    changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    budget = replace(QUICK if quick else Budget(), **changed)
+    methods = [chosen.value for chosen in method or OmicsMethod]
+    missing = ["MOFA"] if "MOFA" in methods and not is_installed() else []
+    methods = [name for name in methods if name not in missing]
+    if not methods:
+        raise typer.BadParameter(ALONE.format(why=NOT_INSTALLED))
+    if modality:
+        if dataset or data:
+            raise typer.BadParameter(DATA_AND_TABLES)
+        own = read_modalities(modality, samples, unmatched, groups)
+        classes = list(read_named_labels([labels] if labels else [], own).values())
+        tables = {"tables": own_tables(own, classes[0] if classes else None, standardize=standardize)}
+    elif labels or samples or groups or standardize:
+        raise typer.BadParameter(TABLES_WITHOUT_MODALITY)
+    else:
+        asked = [chosen.value for chosen in dataset or []] or (QUICK_NAMES if quick else NAMES)
+        tables = read_data_sets([name for name in NAMES if name in asked], data)
+    cells = cells_of(budget, tables, methods)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as progress:
+        measures = measure_cells(
+            cells, lambda cell: run_cell(cell, tables, out / "scores"), out / "cells", jobs=jobs, progress=progress
+        )
+    note = f"A quick run with {budget.folds} of 5 folds; its figures are not results." if quick else ""
+    shown, page = write_page(out, cells, measures, tables, command_of(context), missing_methods=missing, note=note)
+    for table in shown:
         show.table(table.caption, table.header, table.rows)
         show.line(table.sentence + "\n")
     show.line(f"Report: {page}")

@@ -1,0 +1,1 @@
+"""Real tables of several modalities: missing modalities and labels predicted by DeepJIVE and by other methods."""
