@@ -218,8 +218,8 @@ def check_known(
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
         raise ValueError(
-            f"The model was fitted to the modalities {list(shapes)}, but was given {list(data.names)}; {unknown} are not "
-            "among those fitted. Use the names of `fit`."
+            f"The model was fitted to the modalities {list(shapes)}, but was given {list(data.names)}; {unknown} are "
+            "unknown. Use the names of `fit`."
         )
     for name, shape in data.shapes.items():
         check_features(name, data.features[name], (features or {}).get(name))
