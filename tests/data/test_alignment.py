@@ -56,7 +56,7 @@ def test_rows_of_data_frames_are_reordered_like_the_first():
     np.testing.assert_array_equal(data["b"], tables["b"].to_numpy())
 
 
-def test_a_shuffled_frame_is_aligned_to_one_that_kept_its_default_index():
+def test_a_shuffled_frame_is_aligned_to_a_frame_with_the_default_index():
     tables = frames(range(N), range(N))
     data = Modalities({"a": tables["a"], "b": tables["b"].sample(frac=1.0, random_state=0)})
     np.testing.assert_array_equal(data["b"], tables["b"].to_numpy())
@@ -130,7 +130,7 @@ def test_a_sample_named_twice_is_refused(which):
         Modalities(frames(names["a"], names["b"]))
 
 
-def test_pandas_own_and_mixed_columns_of_numbers_become_floats():
+def test_pandas_dtypes_and_mixed_columns_of_numbers_become_floats():
     table = pd.DataFrame({"x": pd.array([1, None, 3], dtype="Int64"), "y": [True, False, True], "z": [0.5, 1.5, 2.5]})
     values = Modalities({"a": table, "b": A[:3]})["a"]
     np.testing.assert_array_equal(values, [[1, 1, 0.5], [np.nan, 0, 1.5], [3, 1, 2.5]])
