@@ -67,7 +67,13 @@ def model(epochs: int):
     from deepjive import DeepJIVE
 
     return DeepJIVE(
-        RANK, RANK, identity="explicit", networks="dense", batch_size=BATCH, max_epochs=epochs, random_state=0
+        joint_rank=RANK,
+        individual_ranks=RANK,
+        identity="explicit",
+        networks="dense",
+        batch_size=BATCH,
+        max_epochs=epochs,
+        random_state=0,
     )
 
 
