@@ -21,9 +21,13 @@ def test_a_log_file_gets_nothing_of_a_step_without_a_total(capsys):
 
 
 def test_an_error_is_not_preceded_by_a_report(capsys):
-    with pytest.raises(ValueError, match="wrong"), progress_bar() as progress:
-        progress(1, 2, "first")
-        raise ValueError("wrong")
+    def fail() -> None:
+        with progress_bar() as progress:
+            progress(1, 2, "first")
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        fail()
     assert capsys.readouterr().err == ""
 
 

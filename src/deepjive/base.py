@@ -101,7 +101,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _scores(self, data: Modalities) -> Scores:
-        """Compute the scores of samples that have all modalities of `data`, which are some or all of those fitted."""
+        """Compute scores of samples that have all modalities of `data`: some or all of the fitted modalities."""
 
     @abstractmethod
     def _render(
@@ -382,7 +382,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         return parts
 
     def report_facts(self) -> dict[str, Any]:
-        """What the fit recorded for its report, as arguments of `deepjive.report.write_report`.
+        """What the fit recorded for its report, as arguments of ``deepjive.report.write_report``.
 
         Returns
         -------

@@ -31,7 +31,7 @@ def silent(done: int, total: int | None, message: str) -> None:
 def progress_bar(visible: bool = True) -> Iterator[Progress]:
     """A progress bar on stderr, with the time left.
 
-    If stderr is not a terminal, only the last report is written, as one line, provided that the number of steps is known.
+    If stderr is not a terminal, only the last report is written, as one line, and only if the number of steps is known.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ def check_for_use(
 def check_known(
     data: Modalities, shapes: Mapping[str, tuple[int, ...]], features: Mapping[str, Sequence[str] | None] | None = None
 ) -> Modalities:
-    """Check that modalities and features are some or all of those of the fit, without reading values.
+    """Check that modalities are some or all of the fitted modalities, with the same features; values are not read.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def check_known(
 
 
 def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fitted: Sequence[str] | None) -> None:
-    """Compare the feature names of a modality with those of the fit; the names 0, 1, 2, ... are ignored.
+    """Compare the feature names of a modality with the names at the fit; the names 0, 1, 2, ... are ignored.
 
     Raises
     ------

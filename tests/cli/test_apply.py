@@ -72,26 +72,19 @@ def test_report_is_written_again_with_labels(fit, invoke, files):
     assert "deepjive fit --config" in (files / "second.html").read_text()
 
 
-def test_ranks_are_shown_with_their_bounds(invoke, files):
+def test_ranks_of_all_methods_are_shown_side_by_side_with_advice(invoke, files):
     words = ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
     result = invoke("ranks", *words)
     assert result.exit_code == 0, result.stderr
-    assert "Joint rank 1" in result.stdout
-    assert "squared singular value" in result.stdout
-    assert result.stdout == invoke("ranks", *words).stdout
-
-
-def test_ranks_by_prediction_are_shown_with_what_each_number_predicts(invoke, files):
-    words = ("-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv")
-    result = invoke("ranks", "--deep", *words)
-    assert result.exit_code == 0, result.stderr
-    assert "Joint rank 1" in result.stdout
+    for said in (
+        "80 samples",
+        "Joint rank 1",
+        "held-out prediction, linear scores",
+        "AJIVE, bounds",
+        "squared singular",
+    ):
+        assert said in result.stdout
     assert "Predicted variance of held-out samples" in result.stdout
     assert result.stdout.count("chosen") == 3
-
-
-def test_options_of_the_linear_ranks_are_refused_beside_deep(invoke, files):
-    modalities = ("-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv")
-    result = invoke("ranks", "--deep", "--permutations", 9, *modalities)
-    assert result.exit_code == 2
-    assert "--permutations" in result.stderr
+    assert "Both methods count 1. Use 1." in result.stdout
+    assert result.stdout == invoke("ranks", *words).stdout

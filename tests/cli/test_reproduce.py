@@ -55,7 +55,7 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
     page = (tmp_path / "run" / "report.html").read_text()
     for words_on_page in (
         "More individual scores than needed",
-        "these figures are not results",
+        "its figures are not results",
         "effect of each joint",
     ):
         assert words_on_page in page

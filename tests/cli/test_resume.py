@@ -34,7 +34,8 @@ def quick(monkeypatch):
 def words(files):
     modalities = [f"expression={files}/expression.csv", f"methylation={files}/methylation.csv"]
     ranks = ("--joint-rank", "1", "--individual-rank", "1", "--max-epochs", "3", "--seed", "4", "--quiet")
-    return ["fit", *(word for modality in modalities for word in ("-m", modality)), *ranks, "--title", "Again"]
+    dense = ("--set", "networks=dense")  # linear data would not be trained on otherwise
+    return ["fit", *(word for modality in modalities for word in ("-m", modality)), *ranks, *dense, "--title", "Again"]
 
 
 def cut_after(monkeypatch, epochs, error):
@@ -77,7 +78,7 @@ main()
     assert done.returncode == -signal.SIGKILL, done.stderr
     refused = invoke(*words, "--out", files / "cut")
     assert refused.exit_code == 2
-    assert "holds a run that was cut off" in refused.stderr
+    assert "holds an interrupted run" in refused.stderr
     resumed = invoke("fit", "--resume", files / "cut", "--quiet")
     assert resumed.exit_code == 0, resumed.stderr
     assert invoke(*words, "--out", files / "whole").exit_code == 0
@@ -105,7 +106,7 @@ def test_an_error_says_what_is_kept(invoke, words, files, monkeypatch):
     result = invoke(*words, "--out", files / "run")
     assert result.exit_code == 2
     assert "No space left on device: /data/x.h5" in result.stderr
-    assert f"is kept: deepjive fit --resume {files}/run" in result.stderr.replace("\n", "")
+    assert f"To continue from it: deepjive fit --resume {files}/run" in result.stderr.replace("\n", "")
     assert (files / "run" / "checkpoint" / FILE).is_file()
 
 
@@ -138,7 +139,7 @@ def test_overwrite_begins_again(invoke, words, files, monkeypatch):
 def test_what_cannot_be_resumed_says_so(invoke, files):
     result = invoke("fit", "--resume", files / "nothing")
     assert result.exit_code == 2
-    assert "holds no run that was cut off" in result.stderr
+    assert "holds no interrupted run" in result.stderr
     (files / "run" / "checkpoint").mkdir(parents=True)
     (files / "run" / "checkpoint" / "run.json").write_text("[")
     result = invoke("fit", "--resume", files / "run")

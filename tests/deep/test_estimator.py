@@ -83,7 +83,7 @@ def test_scores_draw_the_joint_part_and_the_individual_part_asked_for(model: Dee
     np.testing.assert_allclose(drawn["modality_1"], whole, atol=1e-5)
     np.testing.assert_allclose(drawn["modality_2"], parts.joint["modality_2"], atol=1e-5)
     wrong = {"modality_1": parts.individual_scores["modality_1"][:3]}
-    with pytest.raises(ValueError, match=r"Individual scores of 'modality_1' of shape \(n_samples, \d\) are expected"):
+    with pytest.raises(ValueError, match=r"Individual scores of 'modality_1' must have shape \(n_samples, \d\)"):
         model.inverse_transform(parts.joint_scores, wrong)
     with pytest.raises(ValueError, match="There is no modality 'pet'"):
         model.inverse_transform(parts.joint_scores, {"pet": parts.joint_scores})
@@ -237,7 +237,7 @@ def test_three_modalities_work() -> None:
 
 def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
     label = small.joint_scores[:, 0] > 0
-    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=20, random_state=0)
+    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", max_epochs=20, random_state=0)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.warns(UserWarning, match="max_epochs"):
         scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)
@@ -282,7 +282,7 @@ def test_parameters_that_make_no_sense_are_refused(small: Synthetic, settings: d
 
 
 def test_fewer_samples_than_can_be_fitted_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has 4"):
+    with pytest.raises(ValueError, match=r"at least 8 samples, but modality 'a' has n_samples=4"):
         DeepJIVE(joint_rank=1, individual_ranks=1).fit({"a": np.eye(4), "b": np.eye(4)})
 
 

@@ -136,7 +136,7 @@ def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(m
 
 def test_refits_detect_what_three_modalities_share_with_equal_numbers_of_fits() -> None:
     made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
-    model, reports = AJIVE(2, 1, 1, n_wedin=0, n_random=0).fit(made[:160]), []
+    model, reports = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(made[:160]), []
     found = refit_test(
         model, made[:160], made[160:], 19, random_state=0, progress=lambda *report: reports.append(report[:2])
     )

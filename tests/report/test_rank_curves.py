@@ -6,25 +6,27 @@ import numpy as np
 import pytest
 
 from deepjive.report import words, write_report
-from deepjive.report.rank_curves import ladder_table, ladders
+from deepjive.report.rank_curves import rank_pictures, rank_rows
 
 from .test_page import FOREIGN, Page
 
 TABLE = {
-    "ladder": ["joint"] * 3 + [FOREIGN] * 2,
-    "linear_rank": [4, 4, 4, 1, 1],
-    "rank": [0, 1, 2, 0, 1],
-    "r2": [0.0, 0.4, 0.41, 0.0, 0.2],
-    "standard_error": [0.0, 0.02, 0.02, 0.0, 0.01],
-    "chosen": [False, True, False, False, True],
+    "part": ["joint"] * 5 + [FOREIGN] * 2,
+    "coordinates": ["linear"] * 3 + ["unrolled"] * 2 + ["linear"] * 2,
+    "rank": [0, 1, 2, 0, 1, 0, 1],
+    "r2": [0.0, 0.2, 0.4, 0.0, 0.41, 0.0, 0.2],
+    "standard_error": [0.0, 0.02, 0.02, 0.0, 0.02, 0.0, 0.01],
+    "chosen": [False, False, False, False, True, False, True],
+    "ajive_rank": [2, 2, 2, 2, 2, None, None],
+    "dimension": [1, 1, 1, 1, 1, None, None],
 }
 
 
-def test_each_ladder_has_a_figure_and_each_candidate_a_row():
-    assert [picture.heading for picture in ladders(TABLE)] == ["Joint rank", f"Individual rank of {FOREIGN}"]
-    table = ladder_table(TABLE)
-    assert table.rows[1] == ("joint", 1, "40.0%", "2.0%", 4, "chosen")
-    assert ladders({}) == []
+def test_each_part_has_a_figure_and_each_number_of_scores_a_row():
+    assert [picture.heading for picture in rank_pictures(TABLE)] == ["Joint rank", f"Individual rank of {FOREIGN}"]
+    table = rank_rows(TABLE)
+    assert table.rows[4] == ("joint", "unrolled", 1, "41.0%", "2.0%", "chosen")
+    assert rank_pictures({}) == []
 
 
 def test_the_page_shows_them(tmp_path, make_decomposition):
@@ -53,7 +55,7 @@ def test_the_page_shows_them(tmp_path, make_decomposition):
             {"joint_rank": "auto", "individual_ranks": "auto"},
             TABLE,
             False,
-            "improved the prediction of held-out samples",
+            "predicts held-out samples about as well as the best number",
         ),
     ],
 )

@@ -48,7 +48,7 @@ def compare(
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """Read from the folder of a run what is compared.
+    """Read the compared results from the folder of a run.
 
     Raises
     ------

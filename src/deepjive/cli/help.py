@@ -1,4 +1,4 @@
-"""Help with a word for the value of each option, and no word for options without a value."""
+"""Help that shows a placeholder (NUMBER, PATH, TEXT) after each option that takes a value."""
 
 from __future__ import annotations
 

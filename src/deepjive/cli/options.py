@@ -220,7 +220,7 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
     """
     single = [text for text in texts if "=" not in text]
     if single and len(single) < len(texts):
-        raise ValueError(f"{option} was given both for all modalities and for single ones. Use only one of the two.")
+        raise ValueError(f"{option} was given for all modalities and for single modalities. Use only one of the two.")
     if len(single) > 1:
         raise ValueError(
             f"{option} was given {len(single)} times for all modalities. Give it once, or name=number for each "

@@ -172,14 +172,14 @@ def _parameter(method: str, name: str, parameters: Mapping[str, Parameter]) -> P
 
 
 def settable(method: str) -> list[Parameter]:
-    """The parameters of a method that ``--set`` sets: those without an option of their own."""
+    """The parameters of a method that ``--set`` sets: all parameters without a separate option."""
     return [
         parameter for name, parameter in parameters_of(method).items() if name not in OPTIONS and parameter.has_text
     ]
 
 
 def completions(method: str, incomplete: str) -> list[tuple[str, str]]:
-    """What the shell may complete after ``--set``: names, or the choices of a name that is written out.
+    """Shell completions after ``--set``: parameter names, or the choices of a complete parameter name.
 
     Returns
     -------
@@ -292,7 +292,7 @@ class _Values:
             self._add(module, annotation)
 
     def plain(self) -> tuple[tuple[type, ...], tuple[Any, ...]]:
-        """Types in the order in which a text is tried as one, and choices with None last."""
+        """Types in the order in which they are tried for a text, and choices with None last."""
         types = tuple(kind for kind in WORDS if kind in self.types)
         choices = dict.fromkeys(self.choices)
         return types, (*(choice for choice in choices if choice is not None), *([None] if None in choices else []))
@@ -330,7 +330,7 @@ class _Values:
 
 @functools.cache
 def _definitions(module: str) -> dict[str, ast.ClassDef | ast.expr | tuple[str, str]]:
-    """What the names of a module stand for: a class, an assigned expression, or a name of another module."""
+    """The meaning of each name in a module: a class, an assigned expression, or a name of another module."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         return {}
@@ -405,7 +405,7 @@ def _documented(docstring: str) -> Iterator[tuple[str, str]]:
 
 
 def same_parameters(methods: Iterable[str]) -> dict[tuple[str, ...], list[Parameter]]:
-    """What ``--set`` sets, by the methods that have exactly these parameters."""
+    """The parameters that ``--set`` sets, by the methods that have exactly these parameters."""
     groups: dict[tuple[Parameter, ...], list[str]] = {}
     for method in methods:
         groups.setdefault(tuple(settable(method)), []).append(method)

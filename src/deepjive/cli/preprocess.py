@@ -65,8 +65,8 @@ def preprocess(
 ) -> None:
     """Compute grey matter from T1 and SUVR from amyloid PET, in MNI space, within the brain, as a BIDS derivative.
 
-    Finished participants are skipped and interrupted ones continue at their last step. If some fail, the others still
-    run; the failed ones are listed at the end, and the exit code is 1.
+    Finished participants are skipped. Interrupted participants continue at their last step. If some participants fail,
+    the others still run; failures are listed at the end, and the exit code is 1.
     """
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.derivative import describe

@@ -1,8 +1,9 @@
-"""`deepjive ranks`: the joint and individual ranks of the data, and the reasons for them."""
+"""`deepjive ranks`: the joint rank by held-out prediction, by AJIVE's bounds and by permutation, with advice."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,12 +18,26 @@ from deepjive.cli.options import (
 )
 from deepjive.progress import progress_bar
 
-MORE_ROWS = 3
+if TYPE_CHECKING:
+    from deepjive.data.modalities import Modalities
+    from deepjive.deep.geometry.rank_selection import RankSelection
 
-ONLY_WITH_DEEP = (
-    "--groups can be used only with --deep, because the bounds and permutations of AJIVE treat each sample as a "
-    "participant of its own."
+MORE_ROWS = 3
+SIGNIFICANT = 0.05
+SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 20, 25, 30, 35, 40)
+
+BY_PREDICTION = (
+    "Use {rank}, the number by held-out prediction, with DeepJIVE: `deepjive fit` chooses it by default. AJIVE counts "
+    "{ajive}: {why} For AJIVE itself use its own number: `deepjive fit --method ajive`."
 )
+SAME = "Both methods count {rank}. Use {rank}."
+NONE = "Nothing joint was found by held-out prediction{and_ajive}. Shuffled samples would look the same."
+MORE = (
+    "its bounds ask whether a direction agrees more than noise, not whether the direction predicts held-out samples. "
+    "So AJIVE also counts directions that predict almost nothing."
+)
+FEWER = "its bounds are strict for weak directions, which nevertheless improve the prediction of held-out samples."
+CURVED = "it counts linear dimensions, and one curved score fills several of them."
 
 
 def ranks(
@@ -30,79 +45,67 @@ def ranks(
     signal_rank: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]NUMBER", help="Components of each modality before the split.", show_default="auto"
+            metavar="[NAME=]NUMBER", help="AJIVE's components of each modality before the split.", show_default="auto"
         ),
     ] = None,
     missing: MissingOption = None,
     groups: GroupsOption = None,
     unmatched: UnmatchedOption = "error",
     permutations: Annotated[
-        int, typer.Option(min=0, help="Permutations for a test of each component; 0 for no test.")
+        int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Choose ranks as DeepJIVE does, by the prediction of held-out samples.")
-    ] = False,
 ) -> None:
-    """Find the numbers of joint and individual components, and show the reasons.
-
-    By default the ranks are those of AJIVE, which count a curve as several dimensions. With --deep it counts as one.
+    """Find the numbers of joint and individual scores by several methods, and say which numbers to use.
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    if deep:
-        linear_options = {"--signal-rank": signal_rank, "--missing": missing, "--permutations": permutations}
-        if unused := [option for option, value in linear_options.items() if value]:
-            raise typer.BadParameter(f"{unused[0]} applies to the ranks of AJIVE and cannot be used with --deep.")
-        by_prediction(read_modalities(modality, unmatched=unmatched, groups=groups), seed)
-        return
-    if groups is not None:
-        raise typer.BadParameter(ONLY_WITH_DEEP)
-    from deepjive import AJIVE
-
+    data = read_modalities(modality, unmatched=unmatched, groups=groups)
+    show.line(read_as(data))
+    chosen = None if missing else _by_prediction(data, seed)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
     parameters |= {"missing": missing} if missing else {}
-    with progress_bar() as progress:
-        progress(0, None, "Computing the ranks of AJIVE")
-        model = AJIVE(random_state=seed, **parameters).fit(read_modalities(modality, unmatched=unmatched))
-    rows = [(name, model.signal_ranks_[name], rank) for name, rank in model.individual_ranks_.items()]
-    show.table(f"Joint rank {model.joint_rank_}", ("modality", "signal rank", "individual rank"), rows)
-    header: tuple[str, ...] = ("component", "squared singular value", "verdict")
-    verdict_rows = verdicts(model)
-    if permutations:
-        header, verdict_rows = (*header, "permutation p"), with_p_values(model, verdict_rows, permutations, seed)
-    show.table(
-        f"Joint components exceed both cutoffs: {model.wedin_cutoff_:.3f} (noise), {model.random_cutoff_:.3f} (chance)",
-        header,
-        verdict_rows,
-    )
+    linear = None if not missing and not data.present.all() else _ajive(data, seed, parameters)
+    p_values = None
+    if permutations and linear is not None:
+        p_values = _p_values(linear, permutations, seed)
+    _show_joint(chosen, linear, p_values, permutations)
+    _show_individual(data, chosen, linear)
+    if chosen is not None:
+        _show_curves(chosen)
+    if linear is not None:
+        _show_bounds(linear, p_values)
+    if chosen is not None:
+        show.line(advice(chosen, linear))
+    if linear is None:
+        show.line(
+            "AJIVE was left out because samples lack modalities. Give --missing impute to fill them in for AJIVE."
+        )
+    if missing:
+        show.line("Held-out prediction was left out because --missing fills values in for AJIVE only.")
+    if groups is not None and linear is not None:
+        show.line("AJIVE's bounds and permutations treat every sample as a participant of its own.")
 
 
-def by_prediction(data: Any, seed: int) -> None:
-    """Show the ranks that DeepJIVE chooses, and the R2 of every number of scores that was tried."""
-    from deepjive import DeepJIVE
-
-    chosen = DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
-    show.table(f"Joint rank {chosen.joint_rank}", ("modality", "individual rank"), [*chosen.individual_ranks.items()])
-    rows = [
-        (name if rank == 0 else "", rank, f"{r2:.3f}", "chosen" if rank == ladder.rank else "")
-        for name, ladder in chosen.ladders.items()
-        for rank, r2 in enumerate(ladder.r2)
-    ]
-    show.table("Predicted variance of held-out samples by number of scores", ("part", "scores", "R2", ""), rows)
+def read_as(data: Modalities) -> str:
+    """Describe the data as they were read: samples, participants, and features of each modality."""
+    widths = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in data.shapes.items())
+    participants = f" of {data.n_participants} participants" if data.groups is not None else ""
+    return f"{len(data)} samples{participants}; features: {widths}"
 
 
-def with_p_values(model: Any, rows: list[tuple], permutations: int, seed: int) -> list[tuple]:
-    """The rows with p-values of their components, up to the smallest signal rank."""
-    from deepjive.linear.permutation import permutation_test
-
-    count = min(len(rows), *model.signal_ranks_.values())
-    with progress_bar() as progress:
-        p_values = permutation_test(
-            model, permutations, n_components=count, random_state=seed, progress=progress
-        ).p_values
-    texts = [f"{p:.4f}" for p in p_values] + [""] * (len(rows) - count)
-    return [(*row, text) for row, text in zip(rows, texts, strict=True)]
+def advice(chosen: RankSelection, linear: Any) -> str:
+    """Say which joint rank to use, and why the methods differ."""
+    rank, curve = chosen.joint_rank, chosen.curves["joint"]
+    if linear is None:
+        return f"Use {rank}, the number by held-out prediction: `deepjive fit` chooses it by default."
+    ajive = linear.joint_rank_
+    if not rank:
+        return NONE.format(and_ajive="" if ajive else " or by AJIVE")
+    if rank == ajive:
+        return SAME.format(rank=rank)
+    why = CURVED if curve.coordinates == "unrolled" else MORE if ajive > rank else FEWER
+    return BY_PREDICTION.format(rank=rank, ajive=ajive, why=why)
 
 
 def verdicts(model: Any) -> list[tuple]:
@@ -116,6 +119,88 @@ def verdicts(model: Any) -> list[tuple]:
         verdict = f"too weak in {too_weak[0]}" if too_weak else verdict
         rows.append((component + 1, f"{squares[component]:.3f}", verdict))
     return rows
+
+
+def _by_prediction(data: Modalities, seed: int) -> RankSelection:
+    from deepjive import DeepJIVE
+
+    return DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
+
+
+def _ajive(data: Modalities, seed: int, parameters: Mapping[str, Any]) -> Any:
+    from deepjive import AJIVE
+
+    with progress_bar() as progress:
+        progress(0, None, "Computing the ranks of AJIVE")
+        return AJIVE(random_state=seed, **parameters).fit(data)
+
+
+def _p_values(model: Any, permutations: int, seed: int) -> list[float]:
+    """P-values of AJIVE's leading components, up to the smallest signal rank."""
+    from deepjive.linear.permutation import permutation_test
+
+    count = min(len(verdicts(model)), *model.signal_ranks_.values())
+    with progress_bar() as progress:
+        test = permutation_test(model, permutations, n_components=count, random_state=seed, progress=progress)
+    return [float(p) for p in test.p_values]
+
+
+def _show_joint(chosen: RankSelection | None, linear: Any, p_values: list[float] | None, permutations: int) -> None:
+    rows: list[tuple[Any, ...]] = []
+    if chosen is not None:
+        curve = chosen.curves["joint"]
+        predicted = {kind: f"{100 * values[-1]:.1f}%" for kind, values in curve.r2.items()}
+        predicted["linear"] = f"{100 * curve.r2['linear'][curve.linear_rank]:.1f}%"
+        rows.append(("held-out prediction, linear scores", curve.linear_rank, predicted["linear"]))
+        if "unrolled" in predicted:
+            count = len(curve.r2["unrolled"]) - 1
+            rows.append(("held-out prediction, unrolled coordinates", count, predicted["unrolled"]))
+    if linear is not None:
+        rows.append(("AJIVE, bounds of noise and chance", linear.joint_rank_, ""))
+    if p_values is not None:
+        significant = next((i for i, p in enumerate(p_values) if p > SIGNIFICANT), len(p_values))
+        rows.append((f"AJIVE, {permutations} permutations, p at most {SIGNIFICANT}", significant, ""))
+    rank = chosen.joint_rank if chosen is not None else linear.joint_rank_
+    show.table(f"Joint rank {rank}", ("method", "joint rank", "predicted"), rows)
+
+
+def _show_individual(data: Modalities, chosen: RankSelection | None, linear: Any) -> None:
+    header = ["modality"]
+    columns: list[Mapping[str, int]] = []
+    if chosen is not None:
+        header.append("by prediction")
+        columns.append(chosen.individual_ranks)
+    if linear is not None:
+        header += ["by AJIVE", "AJIVE's signal rank"]
+        columns += [linear.individual_ranks_, linear.signal_ranks_]
+    rows = [(name, *(column[name] for column in columns)) for name in data.names]
+    show.table("Individual ranks", tuple(header), rows)
+
+
+def _show_curves(chosen: RankSelection) -> None:
+    rows = []
+    for name, curve in chosen.curves.items():
+        for kind, values in curve.r2.items():
+            numbers = [
+                rank for rank in range(1, len(values)) if rank in SHOWN or rank in (curve.rank, curve.linear_rank)
+            ]
+            for i, rank in enumerate(numbers):
+                is_chosen = kind == curve.coordinates and rank == curve.rank
+                cells = (rank, f"{100 * values[rank]:.1f}%", "chosen" if is_chosen else "")
+                rows.append((name if i == 0 else "", kind if i == 0 else "", *cells))
+    header = ("part", "kind of scores", "scores", "predicted", "")
+    show.table("Predicted variance of held-out samples by number of scores", header, rows)
+
+
+def _show_bounds(model: Any, p_values: list[float] | None) -> None:
+    header: tuple[str, ...] = ("component", "squared singular value", "verdict")
+    rows = verdicts(model)
+    if p_values is not None:
+        header = (*header, "permutation p")
+        texts = [f"{p:.4f}" for p in p_values] + [""] * (len(rows) - len(p_values))
+        rows = [(*row, text) for row, text in zip(rows, texts, strict=True)]
+    cutoffs = f"{model.wedin_cutoff_:.3f} (noise), {model.random_cutoff_:.3f} (chance)"
+    show.table(f"AJIVE's joint components exceed both cutoffs: {cutoffs}", header, rows)
 
 
 def _below(square: float, model: Any) -> str:

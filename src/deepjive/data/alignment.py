@@ -159,7 +159,7 @@ def align(
 
 
 def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
-    """Return the names of the kept samples: those of the first frame in its order, then those of other frames alone."""
+    """Return the names of the kept samples: all names of the first frame, then names that only other frames have."""
     (first, index), *others = indices.items()
     for name, other in others:
         in_both = index.isin(other)

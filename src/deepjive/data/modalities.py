@@ -119,7 +119,8 @@ class Modalities:
         ----------
         mdata : mudata.MuData or mapping of str to anndata.AnnData
             Its observations become the samples, its variables the features. An observation that a modality lacks is
-            missing there in `present`. Sparse matrices stay sparse, and backed ones on disk, until rows are read.
+            missing there in `present`. Sparse matrices stay sparse, and backed matrices stay on disk, until rows are
+            read.
         modalities : sequence of str, optional
             Names of the modalities to take; all by default.
         layer : str or mapping of str to str, optional
@@ -134,7 +135,8 @@ class Modalities:
         Raises
         ------
         TypeError, ValueError
-            If `mdata` holds no AnnData, names an observation twice, or lacks what is asked for.
+            If `mdata` holds no AnnData, names an observation twice, or lacks the requested entry of ``layers`` or
+            ``obsm``.
         """
         from deepjive.data.readers.annotated import collect
 

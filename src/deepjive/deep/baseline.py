@@ -142,7 +142,8 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
         Returns
         -------
         Decomposition
-            The individual parts are the reconstructions; the joint part is the mean.
+            The individual part of a modality is its reconstruction, minus the mean. The joint part is the mean of the
+            training samples.
         """
         check_is_fitted(self)
         return self.model_.decompose(X)

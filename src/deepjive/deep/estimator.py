@@ -8,7 +8,7 @@ the summary leaves open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -42,7 +42,7 @@ from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.first_pass import FirstPass
 from deepjive.deep.training.gain import gain_of_network
-from deepjive.deep.training.objective import phases_of
+from deepjive.deep.training.objective import Phase, phases_of
 from deepjive.deep.training.phases import train_in_turn
 from deepjive.deep.training.plan import Plan
 from deepjive.deep.training.settings import Job, TrainingSettings
@@ -153,6 +153,11 @@ class DeepJIVE(JointIndividualModel):
         Weight of the orthogonality penalty that was used.
     mean_, scale_ : dict of str to array, dict of str to float
         Mean of each feature and scale of each modality, in data units.
+    nonlinear_gain_ : NonlinearGain or None
+        Held-out variance that nonlinear networks add to linear joint scores, with its standard error. If the networks
+        were trained (`trained`), it is measured on the validation samples; otherwise it is that of a kernel regression,
+        which was too small for training to pay, and the networks stayed linear. None without joint scores, for fewer
+        than 150 samples, and for convolutions before they are trained.
     history_ : dict of str to list
         For each epoch its phase, its loss terms on training and validation data (mean squares of scaled data: 1 is
         the error of predicting the mean), learning rate and seconds.
@@ -436,14 +441,25 @@ class DeepJIVE(JointIndividualModel):
         plan = _with_coordinates(plan, [data.names[k] for k in coordinates])
         narrow(self.network_, coordinates)
         narrowed = batches.in_coordinates(coordinates)
-        phases = phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
+        phases = self._phases()
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
         with progress_bar(bool(self.verbose and is_first())) as progress, threads_for(narrowed.shapes):
             outcome = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
             self.history_, self.interrupted_, starts = outcome
             self.nonlinear_gain_ = self._nonlinear_gain(job, starts)
+            if self._is_behind_its_start(starts):
+                start_only = replace(job, settings=replace(settings, max_epochs=0))
+                train_in_turn(self._phases(), start_only)
         widen(self.network_)
         return train_rows
+
+    def _phases(self) -> list[Phase]:
+        return phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
+
+    def _is_behind_its_start(self, starts: Mapping[str, Start]) -> bool:
+        """Whether the networks were trained from a linear start on which they do not clearly improve."""
+        gain, start = self.nonlinear_gain_, starts.get("joint", Start())
+        return gain is not None and gain.trained and start.is_fallback and gain.value <= gain.standard_error
 
     def _nonlinear_gain(self, job: Job, starts: Mapping[str, Start]) -> NonlinearGain | None:
         """What the networks add to linear joint scores: measured on validation samples, or estimated beforehand."""
@@ -529,12 +545,15 @@ class DeepJIVE(JointIndividualModel):
 
     def _learned(self) -> dict[str, Any]:
         learned = super()._learned()
+        learned["nonlinear_gain_"] = {} if self.nonlinear_gain_ is None else asdict(self.nonlinear_gain_)
         for key in ("network_", "standardizers_"):
             learned[key] = {name: tensor.numpy() for name, tensor in learned[key].state_dict().items()}
         return learned
 
     def _restore(self, learned: dict[str, Any]) -> None:
         learned = dict(learned)
+        gain = learned.pop("nonlinear_gain_")
+        learned["nonlinear_gain_"] = NonlinearGain(**gain) if gain else None
         states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
         scaling = Scaling(learned["mean_"], learned["scale_"])
         is_own = is_custom(packed_parameter(self.networks, "networks", {}))

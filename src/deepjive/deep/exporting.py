@@ -71,7 +71,7 @@ def export(model: Any, path: str | Path) -> None:
     Raises
     ------
     TypeError, ValueError
-        For another kind of model, another suffix, or if the scores of the program differ from those of the model.
+        For another kind of model, another suffix, or if the scores of the program differ from the scores of the model.
     """
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))

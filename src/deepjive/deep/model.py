@@ -4,7 +4,7 @@
     z_S,k = ES_k(x_k)                                         S_k = DS_k(z_S,k)   or, conditioned, DS_k(z_S,k, z_J)
 
 Here x_k is modality k, z_J and z_S,k are the joint and the individual scores, and J_k and S_k are the joint and the
-individual part. All tensors are centred and scaled data, and each list has one entry for every modality.
+individual part. Data and parts are centred and scaled. Each list of tensors has one entry for every modality.
 
 References
 ----------
@@ -47,6 +47,8 @@ class Network(nn.Module):
     ----------
     coordinates : dict of int to Coordinates
         Coordinates of the modalities that are in coordinates during training; empty for a fitted network.
+    may_stay_linear : bool
+        Whether all networks were chosen automatically, so that they are trained only where training can pay.
     built : tuple of bool
         Whether the networks of each modality are deepjive's, rather than the user's own.
     frozen : frozenset of str
@@ -79,6 +81,7 @@ class Network(nn.Module):
         self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
         self.conditioned = conditioned
         self.coordinates: dict[int, Coordinates] = {}
+        self.may_stay_linear = all(builder.is_automatic for builder in builders)
         self.built = tuple(builder.factories is None for builder in builders)
         self.frozen = frozenset(name for name, weight in self.named_parameters() if not weight.requires_grad)
 

@@ -289,6 +289,7 @@ class NetworkBuilder:
 
     def __init__(self, name: str, shape: tuple[int, ...], choice: NetworkChoice, dropout: float) -> None:
         self.name, self.shape, self.dropout = name, shape, dropout
+        self.is_automatic = isinstance(choice, str) and choice == "auto"
         self.factories: tuple[Factory, Factory] | None = None
         self.kind: Kind = "linear"
         if isinstance(choice, str) and choice in get_args(NetworkName):

@@ -1,6 +1,6 @@
 """Diagnostics: recognise how a decomposition failed, and say what to change.
 
-The failures are those that the paper reports and those that autoencoders have in general. Each check looks at one sign
+The failures are failures that the paper reports, and failures of autoencoders in general. Each check looks at one sign
 and gives a `Finding` or nothing. A finding names the sign, with figures, and the recommended change. The limits were
 measured on runs that failed and on runs that did not: docs/decisions.md.
 

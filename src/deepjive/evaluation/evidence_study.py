@@ -188,7 +188,7 @@ def evidence(
     random_state: int | None = 0,
     progress: Progress = silent,
 ) -> Evidence:
-    """Measure how far a decomposition can be believed.
+    """Measure the evidence for a decomposition on held-out samples.
 
     Parameters
     ----------

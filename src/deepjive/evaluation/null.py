@@ -70,8 +70,8 @@ class JointStructureTest(Result):
     Attributes
     ----------
     p_value : float
-        P-value of the hypothesis that nothing is joint. For two modalities: they are independent. For more modalities:
-        at least one modality is independent of the others.
+        P-value of the hypothesis that there is no joint structure. For two modalities: the modalities are independent.
+        For more modalities: at least one modality is independent of the others.
     explained : dict of str to float
         Fraction of each modality's held-out variance that `measure` explains.
     chance : dict of str to float
@@ -270,7 +270,7 @@ def explained_by(model: Any, data: Any) -> dict[str, float]:
 
 
 def measure_of(model: Any) -> str:
-    """Return what is measured of a model: a model that needs all modalities cannot predict one from the others."""
+    """Return the name of the measure: the joint part for a model that needs all modalities, else the prediction."""
     return JOINT_PART if model.needs_all_modalities else PREDICTION
 
 
@@ -337,7 +337,7 @@ def _test(
 
 
 def _explained_when_permuted(model: Any, data: Modalities) -> Callable[[str, NDArray[np.intp]], dict[str, float]]:
-    """Return a function of a modality and an order of its samples that gives what is explained of each modality."""
+    """Return a function of a modality and an order of its samples; it gives the variance explained of each modality."""
     if measure_of(model) == JOINT_PART:
         return lambda moved, order: explained_by(model, _with_order(data, moved, order))
     products = {name: _Products.of(data[name][:], model.impute(data, name)) for name in data.names}

@@ -170,7 +170,7 @@ def cross_predictions(
     Parameters
     ----------
     parts : Decomposition
-        Decomposition of samples that the model was not fitted to, if there are any. Samples that lack a modality are
+        Decomposition, preferably of samples to which the model was not fitted. Samples that lack a modality are
         left out.
     n_permutations : int, default=999
         Number of permutations of the test of independence.

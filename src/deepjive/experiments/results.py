@@ -55,7 +55,7 @@ def write_results(
     name : str
         Name of the table. A page of the documentation shows the table where it says `<!-- results: NAME -->`.
     title : str
-        What the table shows, in one line of Markdown.
+        Title of the table, in one line of Markdown.
     columns : sequence of str
         Names of the columns.
     rows : sequence of sequence

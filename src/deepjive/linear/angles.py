@@ -310,7 +310,7 @@ def _left_svd(matrix: NDArray) -> LeftSVD:
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:
-    """Left singular vectors of ``(1 - U_J U_J') X_k``: those above the threshold, or a given number of them."""
+    """Left singular vectors of ``(1 - U_J U_J') X_k``: above the threshold, or a given number of vectors."""
     reduced, largest = signal.reduced, float(signal.svd.values[0])
     svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):

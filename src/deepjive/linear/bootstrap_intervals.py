@@ -241,7 +241,7 @@ def _as_draw(model: Any, rows: NDArray[np.intp]) -> _Draw:
 
 
 def _aligned(draw: _Draw, original: _Draw, factors: Sequence[Factor]) -> _Draw:
-    """Rotate a draw's components so that its loadings are nearest to the original ones."""
+    """Rotate a draw's components so that its loadings are nearest to the original loadings."""
     r = original.joint.shape[1]
     joint, individual = np.zeros((r, r)), {}
     for factor in factors:

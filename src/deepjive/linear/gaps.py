@@ -1,6 +1,6 @@
 """Missing values and missing modalities, filled in from a linear model.
 
-The model is read as one of normal scores and noise,
+The model is read as a model with normal scores and normal noise,
 
     x_k = mean_k + s M_k + e_k,        s of variance 1,  e_k of variance sigma_k^2 in every feature,
 
@@ -89,7 +89,7 @@ def has_gaps(data: Modalities) -> bool:
 
 
 def fill_from(model: Any, data: Modalities, *, absent: bool = False) -> Modalities:
-    """Replace missing values by those expected from the measured values; see the module's docstring.
+    """Replace missing values by their expectation given the measured values; see the module's docstring.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def _measure(model: Any, data: Modalities) -> None:
 
 
 def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
-    """Replace a modality's fractions and residual by those of a decomposition of its measured values."""
+    """Recompute a modality's fractions and residual from its measured values."""
     fractions, components = parts.variance_explained[name], model.component_variance_[name]
     for part in ("joint", "individual"):
         filled = model.variance_explained_[name][part]

@@ -2,8 +2,8 @@
 
     minimize  sum_k |X_k - J_k - I_k|^2 / |X_k|^2     with  J = [J_1 .. J_K] of rank r,  I_k of rank r_k,
 
-where the scores of ``J`` are orthogonal to those of every ``I_k``, and by default the scores of different ``I_k`` are
-orthogonal to one another; see `deepjive.linear.alternation`. Modalities are centred and divided by their length
+where the scores of ``J`` are orthogonal to the scores of every ``I_k``, and by default the scores of different ``I_k``
+are orthogonal to one another; see `deepjive.linear.alternation`. Modalities are centred and divided by their length
 (Frobenius norm), so that a wide modality does not decide what is joint. Ranks are given by the user, or chosen by
 permutation tests or BIC; see `deepjive.linear.jive_ranks`.
 

@@ -1,9 +1,10 @@
 """Ranks for JIVE: permutation tests or BIC.
 
-- ``"permutation"``: a rank is the number of leading singular values that exceed the ``1 - alpha`` quantile of those of
-  permuted data. Joint rank: in ``[X_1 - I_1 .. X_K - I_K]`` the samples of the modalities are permuted against each
-  other. Individual ranks: in ``X_k - J_k`` the samples of every feature are permuted separately. The parts are then
-  estimated with these ranks, and the tests are repeated until the ranks stay the same. The joint rank never falls.
+- ``"permutation"``: a rank is the number of leading singular values that exceed the ``1 - alpha`` quantile of the
+  singular values of permuted data. Joint rank: in ``[X_1 - I_1 .. X_K - I_K]`` the samples of the modalities are
+  permuted against each other. Individual ranks: in ``X_k - J_k`` the samples of every feature are permuted separately.
+  The parts are then estimated with these ranks, and the tests are repeated until the ranks stay the same. The joint
+  rank never falls.
 - ``"bic"``: all ranks start at 0. In each step the rank whose increase by one lowers
 
       sum_k n d_k log(|E_k|^2 / (n d_k)) + p log(sum_k n d_k)

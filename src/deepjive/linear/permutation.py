@@ -104,7 +104,7 @@ class FeatureTest(Result):
     permuted : array, shape (n_permuted,)
         The same fraction of the permuted features, in increasing order.
     counted : array of bool, shape of one sample
-        Features that were tested: those inside the mask.
+        Features that were tested: all features inside the mask.
     """
 
     p_values: NDArray
@@ -308,7 +308,7 @@ def _stacked_directions(bases: Sequence[NDArray], roots: NDArray) -> NDArray:
 
 
 def _without_directions(basis: NDArray, directions: NDArray) -> NDArray:
-    """Orthonormal basis of a subspace after removing its directions closest to the given ones."""
+    """Orthonormal basis of a subspace without its directions that are closest to the given directions."""
     if directions.shape[1] == 0:
         return basis
     full = linalg.qr(basis.T @ directions)[0]

@@ -1,4 +1,4 @@
-"""Fit a linear model again, with the same ranks, to data that differ a little."""
+"""Fit a linear model again with the same ranks, to resampled, permuted or filled-in data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
     X : Modalities, mapping or sequence
         The data.
     purpose : str
-        What needs the data, for the errors.
+        Purpose of the data, for the errors.
 
     Returns
     -------

@@ -5,8 +5,8 @@ orthonormal basis of a part's loadings, and let the noise be independent between
 feature j. A part that is fitted alone explains the sum ``sum_j (QQ')_jj v_j`` of the noise, which is the fraction ``q``
 of the modality's variance. For the individual part, ``f = q``.
 
-Joint scores are a weighted average over the modalities. The weights ``a_k`` are those of AJIVE and HeteroJIVE or, in
-JIVE, the sums of squares of the joint parts. Modality k's own noise enters the joint scores with weight ``a_k``. The
+Joint scores are a weighted average over the modalities. The weights ``a_k`` are the weights of AJIVE and HeteroJIVE or,
+in JIVE, the sums of squares of the joint parts. Modality k's own noise enters the joint scores with weight ``a_k``. The
 noise of other modalities in the joint scores reduces what they explain in modality k. With the joint fractions ``r_k``,
 to first order in the noise,
 

@@ -1,4 +1,4 @@
-"""The page: one self-contained `report.html`, which needs no network and is whole, if still, without scripts."""
+"""The report page: one self-contained HTML file that needs no network; without scripts only interaction is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
-from deepjive.report.rank_curves import ladder_table, ladders
+from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
@@ -66,7 +66,7 @@ def write_report(
     evidence : Evidence or sequence of Table, optional
         Results on held-out samples with their baselines.
     failures : sequence of Finding, optional
-        Known failures that were found; `Evidence` has failures of its own.
+        Known failures that were found. If `evidence` is an `Evidence`, its failures are shown instead.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -113,8 +113,8 @@ def write_report(
         evidence_lead=lead,
         failures=failures,
         ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
-        ladders=gallery(ladders(rank_table or {})),
-        ladder_table=ladder_table(rank_table) if rank_table else None,
+        rank_curves=gallery(rank_pictures(rank_table or {})),
+        rank_table=rank_rows(rank_table) if rank_table else None,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=gallery(_curves(history)),
         settings={str(key): _shown(value) for key, value in settings.items()},
@@ -127,7 +127,7 @@ def write_report(
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
-    """Number, what it counts, and which part it belongs to."""
+    """A number, its meaning, and the part to which it belongs."""
     data, ranks = decomposition.data, decomposition.individual_scores
     facts = [(f"{len(data):,}", "samples", ""), (str(decomposition.joint_scores.shape[1]), "joint components", "joint")]
     return facts + [(str(ranks[name].shape[1]), f"individual in {name}", "individual") for name in data.names]
@@ -136,7 +136,7 @@ def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
 def _evidence(
     evidence: Evidence | Sequence[Any] | None, failures: Sequence[Finding] | None
 ) -> tuple[list[Table], Sequence[Finding] | None, str]:
-    """Tables, failures, and the sentence that stands above the tables."""
+    """Tables, failures, and the sentence above the tables."""
     from deepjive.evaluation.evidence_study import Evidence
 
     if not isinstance(evidence, Evidence):
@@ -200,11 +200,11 @@ def _curves(history: Mapping[str, Sequence[Any]] | None) -> list[Picture]:
 
 
 def _versions() -> str:
-    """What the page was made with."""
+    """Settings and versions with which the page was made."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "torch"))
     return f"deepjive {__version__}, Python {platform.python_version()}, {libraries}"
 
 
 def _shown(value: Any) -> str:
-    """A setting as text; what JSON has no word for is shown as Python writes it."""
+    """A setting as text: as JSON, or as Python's `repr` if JSON has no such type."""
     return value if isinstance(value, str) else json.dumps(value, default=repr, ensure_ascii=False)

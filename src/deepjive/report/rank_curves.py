@@ -11,57 +11,63 @@ from matplotlib.figure import Figure
 from deepjive.report.pieces import Picture, Table, picture
 from deepjive.report.style import FONT, INDIVIDUAL, JOINT, MUTED, PAPER, new_figure, quiet
 
-READ_LADDER = (
-    "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. A "
-    "further score is added only if the line rises by clearly more than chance. The filled dot was chosen."
+READ_CURVE = (
+    "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. The "
+    "bar is its standard error. The filled dot was chosen: the smallest number that predicts about as well as the best "
+    "number. "
+    "Squares are coordinates along a curved manifold; they are used only where fewer of them predict as well."
 )
 READ_TABLE = (
-    "How to read it: each row is a number of scores, with the predicted variance of held-out samples and the standard "
-    "error of the gain over the row above. AJIVE counts linear dimensions; a curve takes several of them. The maximum "
-    "number of scores is the dimension of the manifold on which the samples lie."
+    "How to read it: each row is a number of scores, with the predicted variance of held-out samples and its standard "
+    "error. AJIVE counts linear dimensions; a curve takes several of them."
 )
-HEADER = ("rank of", "scores", "predicted", "standard error of the gain", "dimensions by AJIVE", "chosen")
-JOINT_LADDER = "joint"
+HEADER = ("rank of", "kind of scores", "scores", "predicted", "standard error", "chosen")
+JOINT_PART = "joint"
+MARKERS = {"linear": "o", "unrolled": "s"}
+MOST_TICKS = 8
 
 
-def ladders(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
+def rank_pictures(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
     """A figure for each rank that was chosen.
 
     Parameters
     ----------
     table : mapping of str to list
-        `rank_table_` of a DeepJIVE: columns "ladder", "linear_rank", "rank", "r2", "standard_error" and "chosen".
+        `rank_table_` of a DeepJIVE: columns "part", "coordinates", "rank", "r2", "standard_error" and "chosen".
     """
-    names = list(dict.fromkeys(table.get("ladder", [])))
-    return [picture(_heading(name), _ladder(name, table), READ_LADDER) for name in names]
+    names = list(dict.fromkeys(table.get("part", [])))
+    return [picture(_heading(name), _curves(name, table), READ_CURVE) for name in names]
 
 
-def ladder_table(table: Mapping[str, Sequence[Any]]) -> Table:
+def rank_rows(table: Mapping[str, Sequence[Any]]) -> Table:
     """The same numbers as a table."""
-    columns = (table[key] for key in ("ladder", "rank", "r2", "standard_error", "linear_rank", "chosen"))
+    columns = (table[key] for key in ("part", "coordinates", "rank", "r2", "standard_error", "chosen"))
     rows = [
-        (name, rank, f"{100 * r2:.1f}%", f"{100 * error:.1f}%", linear, "chosen" if chosen else "")
-        for name, rank, r2, error, linear, chosen in zip(*columns, strict=True)
+        (name, kind, rank, f"{100 * r2:.1f}%", f"{100 * error:.1f}%", "chosen" if chosen else "")
+        for name, kind, rank, r2, error, chosen in zip(*columns, strict=True)
     ]
     return Table("Ranks that were tried", HEADER, rows, READ_TABLE)
 
 
 def _heading(name: str) -> str:
-    return "Joint rank" if name == JOINT_LADDER else f"Individual rank of {name}"
+    return "Joint rank" if name == JOINT_PART else f"Individual rank of {name}"
 
 
-def _ladder(name: str, table: Mapping[str, Sequence[Any]]) -> Figure:
-    own = [row for row, ladder in enumerate(table["ladder"]) if ladder == name]
-    rank, r2, error = (np.array([table[key][row] for row in own], float) for key in ("rank", "r2", "standard_error"))
-    chosen = np.array([bool(table["chosen"][row]) for row in own])
-    color = JOINT if name == JOINT_LADDER else INDIVIDUAL
+def _curves(name: str, table: Mapping[str, Sequence[Any]]) -> Figure:
+    color = JOINT if name == JOINT_PART else INDIVIDUAL
     figure = new_figure(1.75, width=2.9)
     axes = figure.subplots()
     quiet(axes, "scores", "predicted (%)")
-    axes.errorbar(rank, 100 * r2, yerr=100 * error, color=MUTED, linewidth=1.0, elinewidth=0.8, zorder=1)
-    axes.scatter(
-        rank, 100 * r2, s=16, facecolors=[color if one else PAPER for one in chosen], edgecolors=color, zorder=3
-    )
-    axes.set_xticks(rank)
+    for kind, marker in MARKERS.items():
+        rows = [i for i, part in enumerate(table["part"]) if part == name and table["coordinates"][i] == kind]
+        if not rows:
+            continue
+        rank, r2, error = (
+            np.array([table[key][row] for row in rows], float) for key in ("rank", "r2", "standard_error")
+        )
+        fills = [color if table["chosen"][row] else PAPER for row in rows]
+        axes.errorbar(rank, 100 * r2, yerr=100 * error, color=MUTED, linewidth=1.0, elinewidth=0.8, zorder=1)
+        axes.scatter(rank, 100 * r2, s=16, marker=marker, facecolors=fills, edgecolors=color, zorder=3)
+    axes.locator_params(axis="x", integer=True, nbins=MOST_TICKS)
     axes.tick_params(labelsize=FONT - 0.5)
     return figure

@@ -61,8 +61,8 @@ READ_DIAGNOSTIC = (
 )
 GIVEN = "The {which} set by the user, not chosen from the data. Other ranks would give other parts."
 CHOSEN = (
-    "The {which} chosen from the data: a further score was added only if it improved the prediction of held-out "
-    "samples."
+    "The {which} chosen from the data: the smallest number of scores that predicts held-out samples about as well as "
+    "the best number."
 )
 BOUNDED = "The {which} chosen from the data: components are joint if the modalities agree more than by chance."
 BY_RULE = "The {which} chosen from the data, by the rule in the settings below."
@@ -136,14 +136,14 @@ def ranks(
     keys = [key for key in ("joint_rank", "individual_ranks") if key in settings]
     if not keys:
         return [numbers]
-    ladder = set((rank_table or {}).get("ladder", []))
+    by_prediction = bool((rank_table or {}).get("part"))
     chosen = [key for key in keys if settings[key] in ("auto", None)]
     set_by_user = [key for key in keys if key not in chosen]
     sentences = [numbers]
     if set_by_user:
         sentences.append(GIVEN.format(which=_which(set_by_user)))
     if chosen:
-        reason = CHOSEN if ladder else BOUNDED if bounds and chosen == ["joint_rank"] else BY_RULE
+        reason = CHOSEN if by_prediction else BOUNDED if bounds and chosen == ["joint_rank"] else BY_RULE
         sentences.append(reason.format(which=_which(chosen)))
     return sentences
 

@@ -125,7 +125,7 @@ def test_refinement_gives_the_expectation_of_individual_parts_back_to_the_joint_
     network = model.network_
     batches = Batches(made.data, scaling, device)
     x, _ = sample = batches.sample(torch.arange(600))
-    JointPhase(network, 1.0).start(sample, sample)  # linear: individual encoders can copy its weights
+    JointPhase(network, 1.0).start(sample)  # linear: individual encoders can copy its weights
     for k in range(2):
         network.individual_encoders[k].linear.load_state_dict(network.joint_encoders[k].linear.state_dict())
         decoder = network.joint_decoders[k].linear.state_dict()

@@ -10,7 +10,7 @@ import pytest
 import deepjive
 from deepjive import DeepJIVE, Modalities
 from deepjive.datasets import make_synthetic
-from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks, without_joint
+from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks, without_unrolled
 from deepjive.evaluation import r2
 
 from ..fitting import fitted
@@ -30,21 +30,21 @@ def test_a_curve_through_many_dimensions_counts_as_one() -> None:
     made = make_synthetic(400, (60, 60), noise=0.3, nonlinear=True, random_state=0)
     chosen = DeepJIVE(random_state=0).select_ranks(made.data)
     assert (chosen.joint_rank, *chosen.individual_ranks.values()) == (1, 1, 1)
-    assert all(ladder.linear_rank > 2 for ladder in chosen.ladders.values())
+    assert all(curve.linear_rank > 2 and curve.coordinates == "unrolled" for curve in chosen.curves.values())
 
 
 @pytest.mark.parametrize(("joint", "noise"), [(2, 0.5), (1, 1.0)])
-def test_scores_on_a_sheet_that_closes_on_itself_are_counted(joint: int, noise: float) -> None:
+def test_scores_on_a_manifold_that_closes_on_itself_are_counted(joint: int, noise: float) -> None:
     """No two coordinates describe the first of them, no single one the second: prediction alone counts one more."""
     made = make_synthetic(500, (60, 60), joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
     chosen = select_ranks(made.data, individual_ranks={})
-    assert chosen.joint_rank == chosen.ladders["joint"].dimension == joint
-    assert f"Dimensions of the sheet on which samples lie: {joint}; no more" in chosen.reason()
+    assert chosen.joint_rank == chosen.curves["joint"].dimension == joint
+    assert f"The samples lie on a manifold of dimension {joint}" in chosen.reason()
 
 
-def test_a_joint_sheet_is_taken_away_whole() -> None:
+def test_a_joint_manifold_is_removed_as_a_whole() -> None:
     made = make_synthetic(600, joint_rank=2, nonlinear=True, random_state=100)
-    rest, name = without_joint(made.data, 2, seed=0), "modality_1"
+    rest, name = without_unrolled(made.data, 2, seed=0), "modality_1"
     assert r2(made.individual[name], rest[name]) > 0.12  # two unrolled coordinates leave so much that it is .03
 
 
@@ -54,7 +54,7 @@ def test_a_relation_without_correlation_is_found_and_is_gone_when_samples_are_sh
     parts = {"line": z, "parabola": (z**2 - 1) / np.sqrt(2)}
     arrays = {name: part @ rng.normal(size=(1, 20)) + 0.5 * rng.normal(size=(300, 20)) for name, part in parts.items()}
     chosen = select_ranks(Modalities(arrays))
-    assert chosen.ladders["joint"].linear_rank == 0
+    assert chosen.curves["joint"].linear_rank == 0
     assert chosen.joint_rank == 1
     arrays["parabola"] = arrays["parabola"][rng.permutation(300)]
     assert select_ranks(Modalities(arrays), individual_ranks={}).joint_rank == 0
@@ -65,7 +65,7 @@ def test_ranks_that_are_given_are_kept_and_the_others_follow_from_them() -> None
     model = fitted(made.data, **{**AUTO, "joint_rank": 1})
     assert model.joint_rank_ == 1
     assert model.individual_ranks_ == {"modality_1": 2, "modality_2": 2}
-    assert set(model.rank_table_["ladder"]) == {"modality_1", "modality_2"}
+    assert set(model.rank_table_["part"]) == {"modality_1", "modality_2"}
 
 
 def test_the_table_says_what_every_number_of_scores_predicts_and_is_saved(tmp_path: Path) -> None:
@@ -73,18 +73,18 @@ def test_the_table_says_what_every_number_of_scores_predicts_and_is_saved(tmp_pa
     model = fitted(made.data, **AUTO)
     table = model.rank_table_
     chosen = [
-        (name, rank) for name, rank, yes in zip(table["ladder"], table["rank"], table["chosen"], strict=True) if yes
+        (name, rank) for name, rank, yes in zip(table["part"], table["rank"], table["chosen"], strict=True) if yes
     ]
     assert chosen == [("joint", 1), ("modality_1", 1), ("modality_2", 1)]
     assert table["r2"][table["rank"].index(1)] > 0.2
-    assert "joint rank: 1, since 0 predicts 0.0%" in model.rank_reason_
+    assert "Joint rank: 1. 1 linear score predicts" in model.rank_reason_
     model.save(tmp_path / "model")
     assert deepjive.load(tmp_path / "model").rank_table_ == table
 
 
 def test_noise_alone_has_nothing_to_fit_and_the_error_says_what_was_tried() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"nothing to fit.*joint rank: 0, since 0 predicts 0\.0%"):
+    with pytest.raises(ValueError, match=r"nothing to fit.*Joint rank: 0\. No number of linear scores"):
         fitted(Modalities({"a": rng.normal(size=(200, 20)), "b": rng.normal(size=(200, 20))}), **AUTO)
 
 
@@ -119,7 +119,7 @@ def test_wide_modalities_are_read_in_part_and_incomplete_samples_left_out() -> N
 
 def test_what_the_joint_part_leaves_is_individual() -> None:
     made = make_synthetic(400, (60, 60), noise=0.3, nonlinear=True, random_state=0)
-    rest = without_joint(made.data, 1, seed=0)
+    rest = without_unrolled(made.data, 1, seed=0)
     name = "modality_1"
     assert r2(made.individual[name], rest[name]) > r2(made.individual[name], made.data[name]) + 0.8
 
@@ -129,3 +129,30 @@ def test_halves_share_no_feature_and_lose_none() -> None:
     halves = halved(Modalities({"a": x, "b": x}), "a", seed=0)
     both = np.concatenate([halves["first"], halves["second"]], axis=1)
     assert sorted(both[0]) == list(range(12))
+
+
+def test_clusters_are_not_taken_for_a_curve() -> None:
+    """Six groups of samples span five dimensions, although each sample is near one of six points."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(6, 5))[rng.integers(6, size=400)]
+    data = {name: centres @ rng.normal(size=(5, 40)) + 0.7 * rng.normal(size=(400, 40)) for name in ("a", "b")}
+    curve = select_ranks(Modalities(data), individual_ranks={}).curves["joint"]
+    assert curve.coordinates == "linear"
+    assert curve.rank in (4, 5)  # the fifth direction predicts about a percent
+
+
+def test_slowly_falling_spectra_have_as_many_scores_as_predict() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 30)) / np.sqrt(np.arange(1, 31))
+    data = {name: z @ rng.normal(size=(30, 80)) + rng.normal(size=(500, 80)) for name in ("a", "b", "c")}
+    curve = select_ranks(Modalities(data), individual_ranks={}).curves["joint"]
+    assert curve.rank >= 8
+    assert curve.r2["linear"][curve.rank] >= 0.98 * max(curve.r2["linear"])
+
+
+def test_shuffled_modalities_have_joint_rank_zero() -> None:
+    rng = np.random.default_rng(0)
+    made = make_synthetic(200, (60, 50), joint_rank=3, random_state=0).data
+    for seed in range(5):
+        apart = Modalities({name: made[name][rng.permutation(200)] for name in made.names})
+        assert select_ranks(apart, individual_ranks={}, seed=seed).joint_rank == 0

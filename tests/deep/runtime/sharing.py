@@ -97,7 +97,9 @@ def fit_with_gaps() -> dict[str, np.ndarray]:
     samples = data_with_gaps()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = DeepJIVE(joint_rank=1, individual_ranks=1, batch_size=40, max_epochs=2, random_state=0).fit(samples)
+        model = DeepJIVE(
+            joint_rank=1, individual_ranks=1, networks="dense", batch_size=40, max_epochs=2, random_state=0
+        ).fit(samples)
     parts = model.decompose(samples)
     return {"joint": parts.joint_scores, **parts.individual_scores}
 
@@ -106,7 +108,9 @@ def fit(folder: Path) -> dict[str, np.ndarray]:
     """Scores of a model fitted for a few epochs, with ranks found from the data and a checkpoint kept."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = DeepJIVE(batch_size=40, max_epochs=4, random_state=0).fit(data(), resume=folder / "checkpoint")
+        model = DeepJIVE(networks="dense", batch_size=40, max_epochs=4, random_state=0).fit(
+            data(), resume=folder / "checkpoint"
+        )
         drawn = DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=1).fit(data()).transform(data())
     parts = model.decompose(data())
     told = [str(warning.message) for warning in caught if "max_epochs=4" in str(warning.message)]
@@ -162,7 +166,13 @@ def die(folder: Path) -> None:
 
     EagerSteps.update = update_or_die
     DeepJIVE(
-        joint_rank=1, individual_ranks=1, runtime=Runtime(devices=2), batch_size=40, max_epochs=4, random_state=0
+        joint_rank=1,
+        individual_ranks=1,
+        networks="dense",
+        runtime=Runtime(devices=2),
+        batch_size=40,
+        max_epochs=4,
+        random_state=0,
     ).fit(data(), resume=folder)
 
 

@@ -32,7 +32,9 @@ def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(**settings: Any) -> DeepJIVE:
-    return DeepJIVE(**{"joint_rank": 1, "individual_ranks": 1, "max_epochs": EPOCHS, "dropout": 0.1} | settings)
+    return DeepJIVE(
+        **{"joint_rank": 1, "individual_ranks": 1, "max_epochs": EPOCHS, "dropout": 0.1, "networks": "dense"} | settings
+    )
 
 
 def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
@@ -121,7 +123,7 @@ def write_and_die(path, content):
     write(path, content)
 checkpoint.write_atomically = write_and_die
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
-model = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs={EPOCHS}, dropout=0.1, random_state=0)
+model = DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs={EPOCHS}, dropout=0.1, networks="dense", random_state=0)
 model.fit(data, resume={str(tmp_path / "run")!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -230,7 +232,7 @@ def update_and_interrupt(steps):
 EagerSteps.update = update_and_interrupt
 data = dict(np.load({str(tmp_path / "data.npz")!r}))
 with warnings.catch_warnings(record=True) as caught:
-    model = DeepJIVE(joint_rank=1, individual_ranks=1, random_state=0).fit(data)
+    model = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", random_state=0).fit(data)
 print(caught[-1].message)
 model.save({str(tmp_path / "model")!r})
 """

@@ -43,7 +43,8 @@ def fitted(made: Synthetic) -> DeepJIVE:
 def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        chosen = {"joint_rank": 1, "individual_ranks": 1, "random_state": 0, "max_epochs": 30} | settings
+        ranks = {"joint_rank": 1, "individual_ranks": 1}
+        chosen = {**ranks, "networks": "dense", "random_state": 0, "max_epochs": 30} | settings
         return DeepJIVE(**chosen).fit(data, resume=resume)
 
 

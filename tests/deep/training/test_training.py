@@ -106,7 +106,7 @@ def test_history_has_a_row_for_every_epoch_and_names_its_terms(model: DeepJIVE) 
 
 def test_a_warning_says_that_max_epochs_ended_training_too_early(small: Synthetic) -> None:
     with pytest.warns(ConvergenceWarning, match="max_epochs=2"):
-        DeepJIVE(joint_rank=1, individual_ranks=1, max_epochs=2, random_state=0).fit(small.data)
+        DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", max_epochs=2, random_state=0).fit(small.data)
 
 
 def test_the_error_of_a_loss_that_is_not_finite_names_modality_and_epoch(small: Synthetic) -> None:

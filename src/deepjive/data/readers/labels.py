@@ -146,7 +146,7 @@ def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple
 
 
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:
-    """Rows in the order of the samples, matched by name and empty where there is none, and warnings."""
+    """Rows in the order of the samples, matched by name and empty for samples without a row, and warnings."""
     n, series = len(samples), series.set_axis(series.index.astype(str))
     is_of_sample = series.index.isin(samples)
     other_names, matched = series.index[~is_of_sample].unique(), series[is_of_sample]

@@ -138,7 +138,7 @@ def image_shape(image: Any) -> tuple[int, ...]:
 
 
 def _check_same_grid(path: Path, image: Any, first_path: Path, first: Any) -> None:
-    """Raise an error if shape or affine of an image differ from those of the first image."""
+    """Raise an error if shape or affine of an image differ from the shape or affine of the first image."""
     shape, expected_shape = image_shape(image), image_shape(first)
     for what, given, expected, is_same in (
         ("the shape", shape, expected_shape, shape == expected_shape),

@@ -127,8 +127,9 @@ def expected_of(
     """The expectation of each modality's individual part in a batch.
 
     Parts change with every training step, while the expectation was estimated some steps ago. An outdated expectation
-    would be given back again and again. So each modality's expectation is also multiplied by the share, from 0 to 1,
-    of it that the parts of this batch still contain. A batch is large enough to estimate this one number.
+    would be given back again and again. Each modality's expectation is therefore multiplied by the fraction of the
+    expectation, from 0 to 1, that the parts of this batch still contain. A batch is large enough to estimate this one
+    number.
 
     Parameters
     ----------

@@ -74,9 +74,25 @@ class Identity(nn.Module, ABC):
     has_term: bool
     decodes_each_latent: bool
 
+    complete_scale: Tensor
+
     def __init__(self, n_modalities: int, rank: int) -> None:
         super().__init__()
         self.n_modalities, self.rank = n_modalities, rank
+        self.register_buffer("complete_scale", torch.ones(rank))
+
+    def scaled(self, z: Tensor, latents: Latents, presence: Presence | None = None) -> Tensor:
+        """Joint scores (batch, rank), with those of samples that have every modality multiplied by `complete_scale`.
+
+        Latents are regressions of the joint scores on one modality, which shrink them. The mean of all latents is more
+        certain than each of them, and must be shrunk less.
+        """
+        if any(latent is None for latent in latents):
+            return z
+        if presence is None:
+            return z * self.complete_scale
+        complete = presence.own.all(1, keepdim=True).to(z.dtype)
+        return z * (1.0 + complete * (self.complete_scale - 1.0))
 
     @property
     @abstractmethod
@@ -113,7 +129,7 @@ class Identity(nn.Module, ABC):
         """
 
     def mean_without(self, latents: Latents, k: int, presence: Presence | None = None) -> Tensor:
-        """Mean (batch, rank) of the scores of `without`, over those scores that are available for a sample."""
+        """Mean (batch, rank) of the scores of `without`, over the scores that are available for a sample."""
         scores = torch.stack(self.without(latents, k, presence))
         return scores.mean(0) if presence is None else (self.shares(presence, k)[:, :, None] * scores).sum(0)
 
@@ -164,7 +180,7 @@ class Explicit(Identity):
         return [None if z is None else w(z, p) for z, w, p in zip(latents, self.whitening, present, strict=True)]
 
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
-        return _mean(latents, presence)
+        return self.scaled(_mean(latents, presence), latents, presence)
 
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return [_mean(latents, presence, k)]
@@ -190,7 +206,7 @@ class Exchange(Identity):
         return list(latents)
 
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
-        return _mean(latents, presence)
+        return self.scaled(_mean(latents, presence), latents, presence)
 
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return _not_none(latents, k)
@@ -225,7 +241,7 @@ class Merged(Identity):
         return list(latents)
 
     def joint(self, latents: Latents, presence: Presence | None = None) -> Tensor:
-        return self._merge(latents, left_out=None)
+        return self.scaled(self._merge(latents, left_out=None), latents, presence)
 
     def without(self, latents: Latents, k: int, presence: Presence | None = None) -> list[Tensor]:
         return [self._merge(latents, left_out=k)]
@@ -254,7 +270,7 @@ class Merged(Identity):
 class Whitening(nn.Module):
     """Make scores uncorrelated with variance 1.
 
-    In training the moments are those of the batch, of all processes together. Afterwards they are running moments.
+    In training the moments are computed from the batch of all processes. Afterwards running moments are used.
 
     Parameters
     ----------
@@ -312,7 +328,7 @@ IDENTITIES: dict[IdentityName, type[Identity]] = {"explicit": Explicit, "exchang
 
 
 def make_identity(name: IdentityName, n_modalities: int, rank: int, whiten: bool = True) -> Identity:
-    """The constraint called `name`; *exchange*, which has no weights, where there are no joint scores.
+    """The constraint called `name`; *exchange*, which has no weights, if the joint rank is 0.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Orthogonality(nn.Module, ABC):
     Attributes
     ----------
     is_learned : bool
-        Whether the constraint has networks of its own, which are trained by an optimizer of their own.
+        Whether the constraint has networks, which are trained by a separate optimizer.
     penalty_is_monitored : bool
         Whether the penalty counts in the validation error that decides when training stops. It must where the penalty
         is small before the constraint has learned: the reconstruction error alone is lowest then.
@@ -71,7 +71,7 @@ class Orthogonality(nn.Module, ABC):
 
     @abstractmethod
     def decoded(self, k: int, z: Tensor, joint: Tensor) -> Tensor:
-        """What the individual decoder of modality k receives, shape (batch, individual_rank).
+        """Input of the individual decoder of modality k, shape (batch, individual_rank).
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class Orthogonality(nn.Module, ABC):
 
 
 class Learned(Orthogonality):
-    """Orthogonality by networks that have an optimizer of their own.
+    """Orthogonality by networks with a separate optimizer.
 
     Attributes
     ----------

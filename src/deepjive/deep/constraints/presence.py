@@ -1,4 +1,4 @@
-"""Samples that lack modalities: which terms of the loss a sample takes part in.
+"""Samples that lack modalities: the terms of the loss to which a sample contributes.
 
 A batch has one row for every sample in every modality, and the row is zero where the sample lacks the modality. Each
 mean in the loss is a mean over the samples that have what the term needs, in the batches of all processes together:
@@ -22,7 +22,7 @@ from deepjive.deep.runtime.distributed import of_all_processes
 
 
 class Presence:
-    """Which samples of a batch have which modality.
+    """The modalities that each sample of a batch has.
 
     Parameters
     ----------

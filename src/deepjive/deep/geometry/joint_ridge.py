@@ -214,10 +214,12 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int) -> HeldOut:
         )
         spectra = [Spectrum.of(x) for x in seen]
         scores = target_scores(seen, spectra, max_rank)
+        variance[:, test] = [np.square(x).sum(axis=1) for x in unseen]
         rank = scores.shape[1]
+        if not rank:  # the training samples have nothing in common that varies
+            continue
         crossed = [held_out @ x.T for held_out, x in zip(unseen, seen, strict=True)]
         decoders = [scores.T @ x / len(train) for x in seen]
-        variance[:, test] = [np.square(x).sum(axis=1) for x in unseen]
         for row, penalty in enumerate(PENALTIES):
             target = encoder_targets(spectra, scores, penalty * len(train))
             latents = [
@@ -247,6 +249,8 @@ class JointRidge:
 
     Attributes
     ----------
+    targets : array, shape (n_samples, rank)
+        The target scores, of variance 1.
     latents : list of array, each (n_samples, rank)
         What each modality's encoder says of the joint scores.
     encoders : list of array, each (n_samples, rank)
@@ -257,6 +261,7 @@ class JointRidge:
         Number of leading scores that predict held-out samples; later ones predict nothing more.
     """
 
+    targets: NDArray
     latents: list[NDArray]
     encoders: list[NDArray]
     decoders: list[NDArray]
@@ -295,8 +300,9 @@ def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int) -> JointRidge:
     latents = [spectrum.smoothed(target, penalty) for spectrum in spectra]
     gains = held_out.gains[row, :, last]
     return JointRidge(
+        scores,
         latents,
-        [dual / size for dual, size in zip(duals, sizes, strict=True)],
+        [dual / size**2 for dual, size in zip(duals, sizes, strict=True)],
         [gain * scores / n for gain in gains],
         int(last) + 1,
     )

@@ -1,8 +1,8 @@
 """What a nonlinear model could gain over a linear one: held-out prediction by kernel regression, in a second.
 
-Every modality is predicted from the others on held-out folds, once by the linear joint scores
-(`deepjive.deep.geometry.joint_ridge`) and once by ridge regression with a Gaussian kernel. The difference says whether
-training nonlinear networks can pay, before any network is trained.
+Every modality is predicted from the joint scores that the other modalities give (`deepjive.deep.geometry.joint_ridge`),
+on held-out folds: once by linear decoders, and once by ridge regression with a Gaussian kernel on the same scores. The
+difference says whether training nonlinear networks can pay, before any network is trained.
 
 References
 ----------
@@ -17,7 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.deep.geometry.joint_ridge import cross_validate, folds, reduced
+from deepjive.deep.geometry.joint_ridge import (
+    PENALTIES as RIDGE_PENALTIES,
+)
+from deepjive.deep.geometry.joint_ridge import (
+    Spectrum,
+    cross_validate,
+    encoder_targets,
+    folds,
+    reduced,
+    target_scores,
+)
 
 MOST_SAMPLES = 500
 LENGTHS = (0.7, 1.5, 3.0)  # of the kernel, relative to the median distance of samples
@@ -72,23 +82,29 @@ def nonlinear_gain(xs: Sequence[NDArray], rank: int, seed: int) -> NonlinearGain
     held_out = cross_validate(xs, rank, seed)
     penalty, last = np.unravel_index(held_out.errors.mean(axis=-1).argmin(), held_out.errors.shape[:2])
     none, linear = held_out.error_of_mean, held_out.errors[penalty, last]
-    nonlinear = _kernel_errors(xs, seed) / held_out.variance.mean(axis=1, keepdims=True)
+    nonlinear = _kernel_errors(xs, rank, RIDGE_PENALTIES[penalty], seed) / held_out.variance.mean(axis=1, keepdims=True)
     gains = (linear - nonlinear.mean(axis=0)) / none.mean()
     uncertain = float(gains.std(ddof=1) / np.sqrt(len(gains)))
     return NonlinearGain(float(gains.mean()), uncertain, float(1 - linear.mean() / none.mean()))
 
 
-def _kernel_errors(xs: Sequence[NDArray], seed: int) -> NDArray:
-    """Squared errors (n_modalities, n_samples) of held-out predictions by kernel regression."""
+def _kernel_errors(xs: Sequence[NDArray], rank: int, penalty: float, seed: int) -> NDArray:
+    """Squared errors (n_modalities, n_samples) of held-out predictions by kernel regression on joint scores."""
     xs = [reduced(x - x.mean(axis=0)) for x in xs]
     errors = np.zeros((len(xs), len(xs[0])))
     for train, test in folds(len(xs[0]), seed):
         means = [x[train].mean(axis=0) for x in xs]
         sizes = [np.sqrt(np.square(x[train] - m).sum() / len(train)) or 1.0 for x, m in zip(xs, means, strict=True)]
         near, far = ([(x[rows] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)] for rows in (train, test))
+        spectra = [Spectrum.of(x) for x in near]
+        target = encoder_targets(spectra, target_scores(near, spectra, rank), penalty * len(train))
+        encoders = [
+            x.T @ spectrum.dual(target, penalty * len(train)) for x, spectrum in zip(near, spectra, strict=True)
+        ]
+        seen, new = ([x @ encoder for x, encoder in zip(of, encoders, strict=True)] for of in (near, far))
         for k in range(len(xs)):
-            inputs, new = (np.concatenate([x for j, x in enumerate(of) if j != k], axis=1) for of in (near, far))
-            errors[k, test] = np.square(far[k] - _predicted(inputs, near[k], new)).sum(axis=1)
+            inputs, held_out = (sum(z for j, z in enumerate(of) if j != k) for of in (seen, new))
+            errors[k, test] = np.square(far[k] - _predicted(inputs, near[k], held_out)).sum(axis=1)
     return errors
 
 

@@ -42,7 +42,7 @@ from deepjive.progress import Progress, silent
 ENOUGH = 0.99  # of the best prediction
 CLEAR = 3.0  # standard errors above no prediction
 AT_LEAST_AS_WELL = 0.94  # of the best linear prediction; unrolling loses a few percent
-STRAIGHT, CLOSED = 0.5, 0.55  # several coordinates: see `_replaces`
+STRAIGHT, ALMOST, CLOSED = 0.5, 0.85, 0.35  # of a clearly curved manifold: see `_replaces`
 REPEATS = 2  # of the folds, and of the halves of a modality
 LARGEST = 40  # linear scores
 SAMPLES_A_SCORE = 4
@@ -94,17 +94,18 @@ class RankCurve:
         best = int(np.argmax(linear))
         words = [f"{name}: {self.rank}."]
         if self.linear_rank:
+            predict = "linear score predicts" if self.linear_rank == 1 else "linear scores predict"
             words.append(
-                f"{_count(self.linear_rank, 'linear score')} predict {linear[self.linear_rank]:.1%} of held-out variance;"
-                f" the best number, {best}, predicts {linear[best]:.1%}."
+                f"{self.linear_rank} {predict} {linear[self.linear_rank]:.1%} of held-out variance; "
+                f"the best number, {best}, predicts {linear[best]:.1%}."
             )
         else:
             words.append("No number of linear scores clearly predicts held-out samples.")
         if unrolled := self.r2.get("unrolled"):
             words.append(
                 f"The samples lie on a manifold of dimension {self.dimension}; "
-                f"{_count(len(unrolled) - 1, 'unrolled coordinate')} predict {unrolled[-1]:.1%}, so that "
-                f"{'they replace' if self.coordinates == 'unrolled' else 'they do not replace'} the linear scores."
+                f"unrolled coordinates ({len(unrolled) - 1}) predict {unrolled[-1]:.1%}, so that they "
+                f"{'replace' if self.coordinates == 'unrolled' else 'do not replace'} the linear scores."
             )
         return " ".join(words)
 
@@ -266,9 +267,9 @@ def _is_curved(data: Modalities, seed: int) -> bool:
 def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
     """Whether unrolled coordinates predict at least as well as the larger number of linear scores.
 
-    A thousand samples tell only roughly how a manifold of two and more dimensions is unrolled. Several coordinates are
-    therefore also accepted where as many linear scores predict less than half of what is predictable, and the unrolled
-    coordinates predict most of the difference.
+    A thousand samples tell only roughly how a manifold is unrolled. Where as many linear scores predict less than half
+    of what is predictable, the manifold is clearly curved. One coordinate is then accepted from 85% of the linear
+    prediction on, and several coordinates if they predict a third of the difference.
     """
     count = len(unrolled) - 1
     if not count:
@@ -277,7 +278,10 @@ def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: i
     if not linear_rank or unrolled[-1] >= AT_LEAST_AS_WELL * best:
         return True
     same_number = linear[min(count, len(linear) - 1)]
-    return count > 1 and same_number <= STRAIGHT * best and unrolled[-1] - same_number >= CLOSED * (best - same_number)
+    if same_number > STRAIGHT * best:
+        return False
+    enough = ALMOST * best if count == 1 else same_number + CLOSED * (best - same_number)
+    return unrolled[-1] >= enough
 
 
 def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[float], list[float]]:
@@ -303,13 +307,14 @@ def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[f
 
 
 def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
-    """What linear joint scores of all modalities leave of each modality, flat and centred."""
+    """What linear joint scores, of all modalities and of its own, leave of each modality, flat and centred."""
     arrays = [np.asarray(data[name], dtype=np.float64).reshape(len(data), -1) for name in data.names]
     centred = [x - x.mean(axis=0) for x in arrays]
     if joint_rank:
-        scores = fit_joint_ridge(centred, joint_rank, seed).joint_scores
-        basis = np.linalg.qr(scores - scores.mean(axis=0))[0]
-        centred = [x - basis @ (basis.T @ x) for x in centred]
+        ridge = fit_joint_ridge(centred, joint_rank, seed)
+        both = [np.concatenate([ridge.joint_scores, latent], axis=1) for latent in ridge.latents]
+        bases = [np.linalg.qr(scores - scores.mean(axis=0))[0] for scores in both]
+        centred = [x - basis @ (basis.T @ x) for x, basis in zip(centred, bases, strict=True)]
     return Modalities(dict(zip(data.names, centred, strict=True)))
 
 
@@ -500,7 +505,3 @@ def _folds(n: int, seed: int) -> Iterator[tuple[NDArray, NDArray]]:
         if held_out < min(ENOUGH_HELD_OUT, n):
             held_out += len(test)
             yield train, test
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -9,11 +9,11 @@ Joint scores beyond the number that predicts held-out samples best reflect chanc
 training may use them nevertheless.
 
 Where AJIVE finds more joint dimensions than scores are asked for, the samples are unrolled
-(`deepjive.deep.geometry.unrolling`), and likewise what the joint part leaves. If the unrolled coordinates predict clearly
-more than as many linear scores, they are the scores, and encoders and decoders learn them. Gradient descent from a
-straight line seldom finds one coordinate along a curve that bends through many dimensions.
+(`deepjive.deep.geometry.unrolling`), and likewise what the joint part leaves. If the unrolled coordinates predict
+clearly more than as many linear scores, they are the scores, and encoders and decoders learn them. Gradient descent
+from a straight line seldom finds one coordinate along a curve that bends through many dimensions.
 
-`nonlinear_gain` says whether training can pay at all (`deepjive.deep.geometry.nonlinearity`).
+A kernel regression says whether training can pay at all (`deepjive.deep.geometry.nonlinearity`).
 
 Of samples that lack modalities those that lack fewest are used. Their missing modalities are filled in
 (`deepjive.deep.geometry.filling`) to find the scores.
@@ -21,14 +21,16 @@ Of samples that lack modalities those that lack fewest are used. Their missing m
 References
 ----------
 Izenman (1975), Reduced-rank regression for the multivariate linear model, Journal of Multivariate Analysis 5.
-Gavish and Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Trans. Information Theory 60.
+Gavish and Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Transactions on
+Information Theory 60.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +53,7 @@ STEPS, BATCH, LEARNING_RATE = 600, 128, 3e-3
 CHECK_EVERY, PATIENCE = 25, 3
 FEW_SAMPLES = 150  # of which nonlinear networks learn nothing that is not chance
 PIECE = 4096  # features
+LARGEST_SCALE = 3.0  # of complete samples' joint scores
 DRAWS = 100  # of AJIVE's bounds; with the usual 1000, images of wide signal took half a minute and 2.4 GB
 
 Task = tuple[nn.Module, Tensor, Tensor]
@@ -109,10 +112,23 @@ class Start:
         Whether training nonlinear networks can be worth its time.
     gain : NonlinearGain or None
         Held-out variance that kernel regression adds to linear scores; None where it was not estimated.
+    is_fallback : bool
+        Whether the linear start is the model if training does not clearly improve on it.
     """
 
     pays: bool = True
     gain: NonlinearGain | None = None
+    is_fallback: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The start as plain values, for checkpoints."""
+        return {"pays": self.pays, "is_fallback": self.is_fallback, "gain": asdict(self.gain) if self.gain else {}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Start:
+        """The start that `as_dict` gave."""
+        gain = NonlinearGain(**values["gain"]) if values["gain"] else None
+        return cls(bool(values["pays"]), gain, bool(values["is_fallback"]))
 
 
 @torch.no_grad()
@@ -153,7 +169,7 @@ def start_joint(network: Network, x: Sequence[Tensor], presence: Presence | None
     centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
     coordinates = [_coordinates(samples) for samples in centred]
     _start_linear(network, fit_joint_ridge(coordinates, rank, seed), centred, x, presence)
-    return _worth(nonlinear, [*encoders, *decoders], coordinates, rank, seed)
+    return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed)
 
 
 def _joint_modules(network: Network) -> tuple[list[Encoder], list[Decoder]]:
@@ -175,16 +191,24 @@ def _start_linear(
     measured = [samples[rows_of(presence, k)] for k, samples in enumerate(x)]
     network.identity.start([encoder(samples) for encoder, samples in zip(encoders, measured, strict=True)])
     latents = network.latents(x, presence)
-    total = np.sum(ridge.latents, axis=0)
+    joint = network.identity.joint(latents, presence).double().cpu().numpy()
+    complete = slice(None) if presence is None else presence.own.all(1).cpu().numpy()
+    total, products, squares = np.sum(ridge.latents, axis=0), 0.0, 0.0
     for k, (decoder, weights, samples) in enumerate(zip(decoders, ridge.decoders, centred, strict=True)):
         expected = (total - ridge.latents[k]) / (len(centred) - 1)
         prepared = network.identity.mean_without(latents, k, presence).double().cpu().numpy()
         rows = slice(None) if presence is None else (presence.with_another(k) > 0).cpu().numpy()
         turned = np.linalg.lstsq(prepared[rows], expected[rows], rcond=1e-9)[0]  # the unit matrix but for whitening
+        decoded = joint[complete] @ turned
+        products = products + (decoded * ridge.targets[complete]).sum(axis=0)
+        squares = squares + np.square(decoded).sum(axis=0)
         kept = weights * (np.arange(weights.shape[1]) < ridge.predicted)
         decoder.linear.weight.zero_()
-        decoder.linear.weight[:, : prepared.shape[1]] = (torch.from_numpy(turned @ kept.T).to(like) @ samples).T
+        predicted = ridge.predicted  # later columns are 0 also after whitening, which is triangular
+        decoder.linear.weight[:, :predicted] = (torch.from_numpy(turned @ kept.T)[:predicted].to(like) @ samples).T
         decoder.linear.bias.zero_()
+    scale = np.clip(products / np.maximum(squares, 1e-300), 1.0, LARGEST_SCALE)
+    network.identity.complete_scale.copy_(torch.from_numpy(np.where(np.isfinite(scale), scale, 1.0)))
 
 
 def _start_unrolled(
@@ -247,7 +271,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         samples, joint = all_samples[here], all_joint[here]
         signal = ScaledSignal.of(samples, network.joint_rank + rank, varying=_varying(network, k))
         remainder = signal.x - network.joint_part(k, joint).flatten(1)
-        free = _uncorrelated(signal.u, joint, rank)
+        free = _uncorrelated(signal.u, joint[:, _used(network.joint_decoders[k], joint)], rank)
         squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
         points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
         nonlinear = _curves([encoder, decoder])
@@ -257,7 +281,7 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
         encoder.linear.bias.zero_()
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
         if unrolled is None:
-            starts.append(_worth(nonlinear, [encoder, decoder], _halves(remainder, seed), rank, seed))
+            starts.append(_worth(network.may_stay_linear, [encoder, decoder], _halves(remainder, seed), rank, seed))
         else:
             encoding.append((encoder, samples, unrolled.to(samples.dtype)))
             decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
@@ -273,17 +297,17 @@ def start_individual(network: Network, x: Sequence[Tensor], presence: Presence |
 
 
 def _worth(
-    nonlinear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
+    may_stay_linear: bool, modules: Sequence[Encoder | Decoder], coordinates: Sequence[NDArray], rank: int, seed: int
 ) -> Start:
     """Whether training can pay after a linear start."""
-    if not nonlinear:
-        return Start(pays=False)
+    if not may_stay_linear:
+        return Start()
     if any(not module.sample_layers for module in modules):  # convolutions see what kernels do not
         return Start()
     if len(coordinates) < 2 or len(coordinates[0]) < FEW_SAMPLES:
         return Start(pays=False)
     gain = nonlinear_gain(coordinates, rank, seed)
-    return Start(gain.pays, gain)
+    return Start(gain.pays, gain, is_fallback=gain.pays)
 
 
 def _halves(x: Tensor, seed: int) -> list[NDArray]:
@@ -292,6 +316,15 @@ def _halves(x: Tensor, seed: int) -> list[NDArray]:
         return []
     order = torch.from_numpy(np.random.default_rng(seed).permutation(x.shape[1])).to(x.device)
     return [_coordinates(x[:, half]) for half in order.tensor_split(2)]
+
+
+def _used(decoder: nn.Module, joint: Tensor) -> Tensor:
+    """Which joint scores (n, joint_rank) a decoder uses: a linear one may ignore those that predict nothing."""
+    everything = torch.ones(joint.shape[1], dtype=torch.bool, device=joint.device)
+    if not isinstance(decoder, Decoder):
+        return everything
+    corrects = decoder.correction is not None and bool(decoder.correction(joint[:2]).any())
+    return everything if corrects else (decoder.linear.weight[:, : joint.shape[1]] != 0).any(0)
 
 
 def _uncorrelated(u: Tensor, joint: Tensor, rank: int) -> Tensor:

@@ -26,7 +26,7 @@ from scipy.spatial.distance import cdist
 NEIGHBOURS = 8
 LIMITS = (0.3, 0.5)
 LEAST_GAIN = 0.05
-CLUSTER = 0.03  # share of the samples
+CLUSTER = 0.12  # share of the samples in the second largest component
 ENOUGH_TO_CHOOSE = 500
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -83,7 +83,7 @@ class Unrolled:
 def is_clustered(points: NDArray) -> bool:
     """Whether points (n_samples, n_dimensions) form separate clusters rather than one manifold.
 
-    The graph of near neighbours then has several components, of which the second has at least 3% of the samples.
+    The graph of near neighbours then has several components, of which the second has at least 12% of the samples.
     """
     distances = cdist(points, points)
     limit = LIMITS[-1] * float(np.median(distances[np.triu_indices(len(points), 1)]))

@@ -1,9 +1,9 @@
 """Training in several processes: each process takes an equal share of every batch.
 
-Losses are those of the whole batch. Some terms need the whole batch: the moments for whitening, and the regression that
-measures orthogonality. These terms are computed from the latents of all processes, which are small, and gradients flow
-back to the process that holds the samples. Because the shares are equal, the mean of the gradients of all processes,
-which DistributedDataParallel takes, is the gradient of the whole batch.
+Losses are computed over the whole batch. Some terms need the whole batch: the moments for whitening, and the regression
+that measures orthogonality. These terms are computed from the latents of all processes, which are small, and gradients
+flow back to the process that holds the samples. Because the shares are equal, the mean of the gradients of all
+processes, which DistributedDataParallel takes, is the gradient of the whole batch.
 
 With one process, all functions of this module return their input.
 """

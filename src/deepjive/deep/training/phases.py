@@ -65,7 +65,7 @@ def train_in_turn(
     interrupted : bool
         Whether a KeyboardInterrupt ended training. The later phases were then only started.
     starts : dict of str to Start
-        What was known of each phase before it was trained; not of phases that a checkpoint had completed.
+        What was known of each phase before it was trained.
 
     Raises
     ------
@@ -77,12 +77,17 @@ def train_in_turn(
         history, last = saved["history"], saved["phase"]
         phases = list(itertools.dropwhile(lambda phase: phase.name != last, phases))
     interrupted, starts = False, {}
+    if saved is not None:
+        starts = {name: Start.from_dict(values) for name, values in saved["starts"].items()}
     for phase in phases:
         if phase.refines and not any(history.get("epoch", [])):
             break  # nothing was trained that could be refined
-        report = _reporter(phase, job, history, checkpoint, begun, progress)
+        report = _reporter(phase, job, history, starts, checkpoint, begun, progress)
         state = _train_or_explain(phase, job, report, None if saved is None else saved["training"])
-        saved, history, starts[phase.name] = None, _joined(history, state.history), state.start
+        history = _joined(history, state.history)
+        if saved is None:
+            starts[phase.name] = state.start
+        saved = None
         if state.interrupted:
             interrupted = True
             job = replace(job, settings=replace(job.settings, max_epochs=0))
@@ -96,6 +101,7 @@ def _reporter(
     phase: Phase,
     job: Job,
     earlier: History,
+    starts: Mapping[str, Start],
     checkpoint: Checkpoint | None,
     begun: Mapping[str, Any] | None,
     progress: Progress,
@@ -110,6 +116,8 @@ def _reporter(
         Data and settings; the Fabric writes the log.
     earlier : dict of str to list
         History of the phases before.
+    starts : dict of str to Start
+        What was known of these phases before they were trained.
     checkpoint, begun, progress
         As of `train_in_turn`.
     """
@@ -122,7 +130,9 @@ def _reporter(
         terms = {f"{phase.name}/{name}": value for name, value in row.items()}
         job.fabric.log_dict(terms, step=epochs_before + state.epoch)
         if checkpoint is not None:
-            content = {"begun": begun, "history": earlier, "phase": phase.name}
+            known = starts if phase.name in starts else {**starts, phase.name: state.start}
+            as_values = {name: start.as_dict() for name, start in known.items()}
+            content = {"begun": begun, "history": earlier, "phase": phase.name, "starts": as_values}
             checkpoint.offer(lambda: {**content, "training": state.as_dict()})
 
     return report

@@ -123,7 +123,7 @@ class _Training:
         if is_new:
             start = phase.start(job.batches.sample(job.train_rows))
             as_in_first(phase.network)
-            start = of_first(lambda: start)
+            start = Start.from_dict(of_first(start.as_dict))
         self.state = PhaseState(
             phase.network,
             self.modules,

@@ -120,7 +120,7 @@ def write_brain_page(out: Path, study: BrainStudy, voxel: float, lead: str, comm
         sections.append(_section("Over refits", words, refit_maps, grid, refit_tables))
         map_tables = map_tables + refit_tables
     _write_tables(out / "tables", [*evidence, *map_tables])
-    sections.append(Section("Evidence", "All measures, with those of the baselines.", evidence))
+    sections.append(Section("Evidence", "All measures of the model and of the baselines.", evidence))
     return write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command), evidence
 
 
@@ -193,7 +193,7 @@ def _region_table(study: BrainStudy) -> Table:
 
 
 def _evidence(study: BrainStudy) -> list[Table]:
-    """All tables of measures beside those of the baselines."""
+    """All tables of measures, for the model and the baselines."""
     tables = [_classification_table(study), _recovery_table(study)]
     if study.probes:
         tables.append(_probe_table(study))

@@ -290,7 +290,7 @@ def _classify(scores: Scores, samples: Samples, study: BrainStudy, seed: int) ->
 
 
 def _test_pairing(models: dict[str, Any], samples: Samples, study: BrainStudy, seed: int) -> None:
-    """Test the joint structure of the held-out samples, and of shuffled ones by a model of shuffled modalities."""
+    """Test the joint structure of held-out samples; also with shuffled modalities, as a control."""
     tests: dict[str, Any] = {"random_state": seed}
     study.pairing = joint_structure_test(models["DeepJIVE"], samples.test, N_TEST_PERMUTATIONS, **tests)
     shuffled_test = shuffled(samples.test, np.random.RandomState(seed))

@@ -102,7 +102,7 @@ def sound_measures(fitted: Fitted, pairs: PairedSplits, classifier: Callable[[],
 
 
 def rotation_measures(fitted: Fitted, pairs: PairedSplits) -> Measures:
-    """What the individual scores of rotated images contain: the digit, and the angle of rotation.
+    """Digit and angle of rotation predicted from the individual scores of rotated images.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def _predicted_digit_accuracy(model: Any, test: Pairs, classify: ImageClassifier
 def _offset_angle_measures(
     model: Any, individual_scores: Callable[[Modalities], NDArray], test: Pairs, test_scores: NDArray
 ) -> Measures:
-    """Variance of individual scores explained by the angle, where each image has an angle offset of its own."""
+    """Variance of individual scores explained by the angle, with a separate angle offset for each image."""
     images = np.asarray(test.data["original"])[:ANGLE_IMAGES]
     sine, cosine = (test.factors[name][:ANGLE_IMAGES] for name in ("sine", "cosine"))
     degrees = np.rad2deg(np.arctan2(sine, cosine)) % 360

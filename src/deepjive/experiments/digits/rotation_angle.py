@@ -88,7 +88,7 @@ def variance_explained_in_windows(
 ) -> float:
     """The measure of SPLICE's notebook: 1 minus the variance of scores within half a degree, relative to the whole.
 
-    Parameters and scaling are those of `variance_explained_by_angle`. The measure is larger. With m images in half a
+    Parameters and scaling are as in `variance_explained_by_angle`. The measure is larger. With m images in half a
     degree it is a little more than 1 / m for scores that are independent of the angle.
 
     Examples

@@ -53,7 +53,7 @@ Rows = list[tuple[str, str, dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is computed.
+    """Numbers of pairs, epochs and seeds.
 
     Attributes
     ----------
@@ -101,12 +101,12 @@ def images_of(sources: Sources) -> str:
 def cells_of(
     budget: Budget, sources: Sources, studies: tuple[str, ...] = STUDIES, methods: tuple[str, ...] = (*METHODS, LABELS)
 ) -> list[Cell]:
-    """All fits of some studies by some methods, seed by seed, so that an early end leaves whole tables of fewer seeds.
+    """All fits of some studies by some methods, seed by seed; an interruption leaves complete tables of fewer seeds.
 
     Parameters
     ----------
     budget : Budget
-        How much is computed.
+        Numbers of pairs, epochs and seeds.
     sources : Sources
         Where the data are.
     studies : tuple of str, default=STUDIES
@@ -299,7 +299,7 @@ def _deep(budget: Budget, method: str) -> dict[str, Any]:
 
 
 def _placed(model: dict[str, Any], sources: Sources) -> dict[str, Any]:
-    """The settings of a model; those of a model with networks also name the device."""
+    """The settings of a model; for a model with networks they include the device."""
     return model | {"device": sources.accelerator} if "networks" in model else model
 
 

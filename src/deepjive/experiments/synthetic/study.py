@@ -40,7 +40,7 @@ Measures = dict[str, float]
 
 
 def plan(parts: tuple[str, ...] = PARTS, quick: bool = False, seeds: int | None = None) -> list[Cell]:
-    """The cells of some parts of the experiment.
+    """The cells of some parts of the experiment: one cell for each combination of model, data and seed.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def tables(
     Parameters
     ----------
     cells : sequence of Cell
-        The cells.
+        Combinations of model, data and seed, from `plan`.
     measures : sequence of dict of str to float
         The measures of each cell.
     columns : sequence of str, default=COLUMNS
@@ -219,7 +219,7 @@ def _linear(method: str, joint_rank: int, individual_ranks: int, **settings: Any
 
 
 def _rows(part: str, rows: list[tuple[str, dict[str, Any], dict[str, Any]]], seeds: int) -> list[Cell]:
-    """The cells, seed by seed, so that an early end leaves whole tables of fewer seeds."""
+    """The cells, seed by seed; an interruption leaves complete tables of fewer seeds."""
     return [Cell(part, row, seed, data, model) for seed in range(seeds) for row, data, model in rows]
 
 

@@ -8,7 +8,7 @@ known. Individual digits are rotated by 90 degrees, to the left in the first mod
 For "sum" the linear model with these ranks is exact. For "inverted" the second modality is a negative image, rotated by
 90 degrees.
 
-Where parts do not add up, the true parts are those of the functional analysis of variance (Hoeffding 1948; Sobol 1993).
+If the parts do not add up, the functional analysis of variance defines the true parts (Hoeffding 1948; Sobol 1993).
 For a modality x(s, i) of independent s and i they are the best approximations by a function of s or i alone:
 
     J = E[x | s]        S = E[x | i] - E[x]        The interaction x - J - S belongs to neither part.

@@ -118,7 +118,7 @@ def rotated(images: DigitImages, sizes: Sizes | None = None, *, random_state: in
 
 
 def shuffled_pairs(splits: PairedSplits, random_state: int = 0) -> PairedSplits:
-    """Pairs with the second modality permuted, so that nothing is joint: the null of what a method finds by chance.
+    """Pairs with a permuted second modality, so that there is no joint structure: the null distribution of a method.
 
     The attribute `digit` is the digit of the first modality.
 
@@ -152,7 +152,7 @@ def in_splits(
 ) -> PairedSplits:
     """Pairs of each split, made by ``paired(images, rows, rng)``; `rows` are of the first image of each pair.
 
-    Each split has a random generator of its own.
+    Each split has a separate random generator.
     """
     seeds = np.random.SeedSequence(random_state).spawn(len(SPLITS))
     pairs = []
