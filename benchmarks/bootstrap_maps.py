@@ -41,7 +41,7 @@ NIL = 0.01
 
 
 def pool(folder: Path, seed: int, participants: int, voxel: float) -> dict[str, NDArray]:
-    """A phantom and its true joint part, drawn once."""
+    """Return a phantom and its true joint part, from a file if it was simulated before."""
     path = folder / f"phantom-{seed}-{participants}-{voxel:g}.npz"
     if not path.exists():
         phantom = make_phantom(3 * participants, voxel, random_state=seed)
@@ -52,10 +52,10 @@ def pool(folder: Path, seed: int, participants: int, voxel: float) -> dict[str, 
 
 
 def population(cell: Cell, folder: Path) -> dict[str, NDArray]:
-    """The phantom of a cell, or those of all seeds together."""
+    """Return the phantom of a cell, or the phantoms of all seeds together."""
     size = cell.data["participants"], cell.data["voxel"]
     pools = [pool(folder, seed, *size) for seed in cell.data.get("pool", [cell.seed])]
-    joined = {key: np.concatenate([one[key] for one in pools]) for key in pools[0] if key != "mask"}
+    joined = {key: np.concatenate([phantom[key] for phantom in pools]) for key in pools[0] if key != "mask"}
     return joined | {"mask": pools[0]["mask"]}
 
 
@@ -64,117 +64,124 @@ def estimator(method: str, max_epochs: int) -> Any:
         return AJIVE(signal_ranks=6, joint_rank=2, individual_ranks=4, n_wedin=0, n_random=0, random_state=0)
     return DeepJIVE(
         2, 4, max_epochs=max_epochs, batch_size=16, learning_rate=1e-3, dropout=0.2, random_state=0
-    )  # as of Budget
+    )  # the settings of deepjive.experiments.brain.study.Budget
 
 
-def fitted(cell: Cell, known: dict[str, NDArray]) -> tuple[Any, Modalities, NDArray[np.intp], int]:
-    """The model of a cohort, the cohort, those that were not fitted, and which score is the stage."""
+def fitted(cell: Cell, phantom: dict[str, NDArray]) -> tuple[Any, Modalities, NDArray[np.intp], int]:
+    """Return the model of a cohort, the cohort, the rows outside the cohort, and the score most like the stage."""
     n = cell.data["participants"]
-    rows = np.arange(len(known["stage"]))
-    here = rows // n == cell.data["third"]
+    rows = np.arange(len(phantom["stage"]))
+    in_cohort = rows // n == cell.data["third"]
     if "pool" in cell.data:
-        here = np.isin(rows, np.random.default_rng(cell.seed).permutation(rows)[:n])
-    data = Modalities({name: known[name][here].astype(np.float32) for name in NAMES})
+        in_cohort = np.isin(rows, np.random.default_rng(cell.seed).permutation(rows)[:n])
+    data = Modalities({name: phantom[name][in_cohort].astype(np.float32) for name in NAMES})
     if cell.data["shuffled"]:
         data = shuffled(data, np.random.RandomState(cell.seed))
     with quietly():
         model = estimator(cell.model["method"], cell.model["max_epochs"]).fit(data)
-    likeness = [abs(np.corrcoef(score, known["stage"][here])[0, 1]) for score in model.transform(data).T]
-    return model, data, rows[~here], int(np.argmax(likeness))
+    stage = phantom["stage"][in_cohort]
+    correlations = [abs(np.corrcoef(score, stage)[0, 1]) for score in model.transform(data).T]
+    return model, data, rows[~in_cohort], int(np.argmax(correlations))
 
 
 def measure(cell: Cell, folder: Path) -> dict[str, float]:
-    known = population(cell, folder)
-    model, data, others, component = fitted(cell, known)
+    """Return coverage, errors and significance of the bootstrap maps of one cohort."""
+    phantom = population(cell, folder)
+    model, data, others, component = fitted(cell, phantom)
     started = time.process_time()
-    found = bootstrap_maps(model, data, component, cell.model["draws"], random_state=1, folder=folder / "draws")
-    figures = {
-        "seconds a draw (processor, of draws not kept)": (time.process_time() - started) / len(found.match),
-        "match": float(found.match.mean()),
-        "match, smallest": float(found.match.min()),
+    maps = bootstrap_maps(model, data, component, cell.model["draws"], random_state=1, folder=folder / "draws")
+    measures = {
+        "CPU seconds of a new draw": (time.process_time() - started) / len(maps.match),
+        "match": float(maps.match.mean()),
+        "match, smallest": float(maps.match.min()),
     }
-    unseen = Modalities({name: known[name][others].astype(np.float32) for name in NAMES})
-    scores = model.transform(unseen)
+    new_data = Modalities({name: phantom[name][others].astype(np.float32) for name in NAMES})
+    scores = model.transform(new_data)
     scores = scores - scores.mean(axis=0)
     for name in NAMES:
-        truth = known[f"true {name}"][others].astype(np.float64)
+        truth = phantom[f"true {name}"][others].astype(np.float64)
         slopes = np.tensordot(np.linalg.pinv(scores)[component], truth - truth.mean(axis=0), axes=1)
-        figures |= against(found, name, slopes, truth.std(axis=0), known["mask"], cell.data["voxel"])
-    return figures
+        measures |= compared(maps, name, slopes, truth.std(axis=0), phantom["mask"], cell.data["voxel"])
+    return measures
 
 
-def against(
-    found: BootstrapMaps, name: str, truth: NDArray, varies: NDArray, mask: NDArray[np.bool_], voxel: float
+def compared(
+    all_maps: BootstrapMaps, name: str, truth: NDArray, true_sd: NDArray, mask: NDArray[np.bool_], voxel: float
 ) -> dict[str, float]:
-    maps = found.of(name)
-    nil = mask & (varies < NIL * varies[mask].max())
+    """Compare the maps of one modality with the true effect."""
+    maps = all_maps.of(name)
+    nil = mask & (true_sd < NIL * true_sd[mask].max())
     significant = maps.q_value < 0.05
     error = maps.effect - truth
-    limits = np.quantile(found.draws[name], (0.05, 0.95), axis=0)
-    within = [
+    limits = np.quantile(all_maps.draws[name], (0.05, 0.95), axis=0)
+    spheres = [
         (sphere_distance(mni_grid(voxel), centre) < 10) & mask
         for region in REGIONS.values()
         for centre in (region.left, region.right)
     ]
-    regions = [(found.within(name, here), float(truth[here].mean())) for here in within if here.any()]
+    regions = [(all_maps.within(name, sphere), float(truth[sphere].mean())) for sphere in spheres if sphere.any()]
     covered = (maps.lower <= truth) & (truth <= maps.upper)
-    figures = {
+    true_energy = truth[mask] @ truth[mask]
+    projections = all_maps.draws[name][:, mask] @ truth[mask]
+    measures = {
         "coverage of 90% intervals": covered[mask].mean(),
-        "the same of percentile intervals": ((limits[0] <= truth) & (truth <= limits[1]))[mask].mean(),
+        "coverage of percentile intervals": ((limits[0] <= truth) & (truth <= limits[1]))[mask].mean(),
         "coverage, regions": np.mean([low <= value <= high for (_, low, high), value in regions]),
         "coverage where nil": covered[nil].mean(),
-        "bootstrap ratio alone, share significant": float(np.mean(_by_ratio(maps, len(found.match))[mask] < 0.05)),
+        "significant by the bootstrap ratio": float(np.mean(_by_ratio(maps, len(all_maps.match))[mask] < 0.05)),
         "significant": significant[mask].mean(),
         "significant where nil": significant[nil].mean(),
-        "nil, share of the brain": nil[mask].mean(),
-        "wrong sign or nil, of significant": (significant & (nil | (truth * maps.effect < 0)))[mask].sum()
+        "share of the brain where nil": nil[mask].mean(),
+        "share of significant voxels with the wrong sign or nil": (significant & (nil | (truth * maps.effect < 0)))[
+            mask
+        ].sum()
         / max(1, significant[mask].sum()),
         "error over standard error (rms)": np.sqrt(
             np.square(error[mask]).mean() / np.square(maps.standard_error[mask]).mean()
         ),
-        "error along the truth": error[mask] @ truth[mask] / (truth[mask] @ truth[mask]),
-        "its standard error": (found.draws[name][:, mask] @ truth[mask]).std(ddof=1) / (truth[mask] @ truth[mask]),
-        "effect over truth (slope)": (maps.effect[mask] @ truth[mask]) / (truth[mask] @ truth[mask]),
+        "error along the truth": error[mask] @ truth[mask] / true_energy,
+        "standard error along the truth": projections.std(ddof=1) / true_energy,
+        "slope of the effect on the truth": (maps.effect[mask] @ truth[mask]) / true_energy,
     }
-    return {f"{name}: {key}": float(value) for key, value in figures.items()}
+    return {f"{name}: {key}": float(value) for key, value in measures.items()}
 
 
 def _by_ratio(maps: BootstrapMap, draws: int) -> NDArray:
-    """What q-values would be if the bootstrap ratio were tested."""
+    """Return the q-values of a test of the bootstrap ratio."""
     p_value = np.where(maps.ratio == 0.0, 1.0, 2.0 * student.sf(np.abs(maps.ratio), draws - 1))
     return false_discovery(p_value.ravel()).reshape(p_value.shape)
 
 
 @contextmanager
 def from_the_weights_of(model: Any) -> Iterator[None]:
-    """Refits begin with the weights of a fitted network instead of at a linear solution."""
+    """Make refits start from the weights of a fitted network instead of a linear solution."""
     state = {name: values.clone() for name, values in model.network_.state_dict().items()}
-    here = "deepjive.deep.training.objective"
-    joint = mock.patch(f"{here}.start_joint", lambda network, *_: network.load_state_dict(state))
-    with joint, mock.patch(f"{here}.start_individual"):
+    module = "deepjive.deep.training.objective"
+    joint = mock.patch(f"{module}.start_joint", lambda network, *_: network.load_state_dict(state))
+    with joint, mock.patch(f"{module}.start_individual"):
         yield
 
 
 def spread(cell: Cell, folder: Path) -> dict[str, float]:
-    """Standard errors of the maps with other ways of refitting, over those of a whole refit; medians over voxels."""
-    known = population(cell, folder)
-    model, data, _, component = fitted(cell, known)
-    mask, draws = known["mask"], cell.model["draws"]
+    """Return standard errors of the maps with shorter refits, relative to whole refits, as medians over voxels."""
+    phantom = population(cell, folder)
+    model, data, _, component = fitted(cell, phantom)
+    mask, draws = phantom["mask"], cell.model["draws"]
     whole = bootstrap_maps(model, data, component, draws, random_state=1, folder=folder / "draws")
-    ways = {"linear start, 1 epoch a phase": {"max_epochs": 1}}
-    found = {key: bootstrap_maps(model, data, component, draws, random_state=1, **way) for key, way in ways.items()}
+    linear_start = bootstrap_maps(model, data, component, draws, random_state=1, max_epochs=1)
+    shorter = {"linear start, 1 epoch a phase": linear_start}
     with from_the_weights_of(model):
-        for few in (1, 2):
-            found[f"fitted weights, {few} epochs a phase"] = bootstrap_maps(
-                model, data, component, draws, random_state=1, max_epochs=few
+        for epochs in (1, 2):
+            shorter[f"fitted weights, {epochs} epochs a phase"] = bootstrap_maps(
+                model, data, component, draws, random_state=1, max_epochs=epochs
             )
-    figures = {"whole: seconds": float(whole.seconds.mean()), "whole: match": float(whole.match.mean())}
-    for key, one in found.items():
-        figures |= {f"{key}: seconds": float(one.seconds.mean()), f"{key}: match": float(one.match.mean())}
+    measures = {"whole: seconds": float(whole.seconds.mean()), "whole: match": float(whole.match.mean())}
+    for key, maps in shorter.items():
+        measures |= {f"{key}: seconds": float(maps.seconds.mean()), f"{key}: match": float(maps.match.mean())}
         for name in NAMES:
-            errors = [maps.draws[name][:, mask].std(axis=0, ddof=1) for maps in (one, whole)]
-            figures[f"{key}: standard errors over whole, {name}"] = float(np.median(errors[0] / errors[1]))
-    return figures
+            errors, whole_errors = (refits.draws[name][:, mask].std(axis=0, ddof=1) for refits in (maps, whole))
+            measures[f"{key}: standard errors over whole, {name}"] = float(np.median(errors / whole_errors))
+    return measures
 
 
 def main() -> None:
@@ -193,7 +200,7 @@ def main() -> None:
     add_json_option(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    how, row = (spread, "spread") if options.spread else (measure, "coverage")
+    function, row = (spread, "spread") if options.spread else (measure, "coverage")
     model = {"method": options.method, "max_epochs": options.max_epochs, "draws": options.draws}
     data = {"participants": options.participants, "voxel": options.voxel, "shuffled": options.shuffled}
     cells = [
@@ -206,7 +213,7 @@ def main() -> None:
         cells = [Cell(row, options.method, seed, pooled, {**model, "what": row}) for seed in range(options.cohorts)]
     results = measure_cells(
         cells,
-        lambda cell: how(cell, options.out),
+        lambda cell: function(cell, options.out),
         options.out,
         progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
     )

@@ -27,6 +27,7 @@ from result_tables import ResultTable, add_json_option, write_tables
 
 
 def measure(cell: Cell) -> dict[str, float]:
+    """Simulate a cohort, write it to files, read it and run the study."""
     settings: dict[str, Any] = dict(cell.model)
     identity = settings.pop("identity")
     phantom = make_phantom(cell.data["subjects"], cell.data["voxel"], random_state=cell.seed)
@@ -43,20 +44,21 @@ def measure(cell: Cell) -> dict[str, float]:
 
 
 def figures_of(study: BrainStudy) -> dict[str, float]:
-    found = {}
+    """Return all measures of a study by name."""
+    measures = {}
     for name, _, figures in study.classification:
-        found |= {f"{name}: {key}": figure.value for key, figure in figures.items()}
-    found["labels dealt at random: accuracy"] = study.shuffled_labels["accuracy"].value
+        measures |= {f"{name}: {key}": figure.value for key, figure in figures.items()}
+    measures["permuted labels: accuracy"] = study.shuffled_labels["accuracy"].value
     for name, probes in study.probes:
-        found |= {f"{name}: R2 of {factor}": value for factor, value in probes.items()}
+        measures |= {f"{name}: R2 of {factor}": value for factor, value in probes.items()}
     for method, modality, joint, individual, *_ in study.recovery:
-        found[f"{method}: R2 of joint part, {modality}"] = joint
-        found[f"{method}: R2 of individual part, {modality}"] = individual
+        measures[f"{method}: R2 of joint part, {modality}"] = joint
+        measures[f"{method}: R2 of individual part, {modality}"] = individual
     for words, test in (("paired", study.pairing), ("shuffled modalities", study.unpaired)):
-        found |= {f"{words}: predicted of {name}": value for name, value in test.explained.items()}
-        found[f"{words}: p"] = test.p_value
-    found |= {f"Dice with the true map, {name}": value for name, value in study.dice.items()}
-    return found | {f"wall seconds of {name}": value for name, value in study.seconds.items()}
+        measures |= {f"{words}: predicted of {name}": value for name, value in test.explained.items()}
+        measures[f"{words}: p"] = test.p_value
+    measures |= {f"Dice with the true map, {name}": value for name, value in study.dice.items()}
+    return measures | {f"wall seconds of {name}": value for name, value in study.seconds.items()}
 
 
 def main() -> None:

@@ -31,35 +31,37 @@ BUDGET = {"max_epochs": 10, "batch_size": 60, "learning_rate": 0.02}
 
 
 def modalities(n: int, strength: float, seed: int) -> Modalities:
-    """Individual variation, noise, and a joint part that is a fraction `strength` of all variance."""
-    made = make_synthetic(n, (40, 30), noise=0.0, random_state=seed)
+    """Simulate modalities with individual variation, noise, and a fraction `strength` of joint variance."""
+    simulated = make_synthetic(n, (40, 30), noise=0.0, random_state=seed)
     rng, arrays = np.random.default_rng(seed), {}
-    for name in made.data.names:
-        noise = rng.normal(size=made.joint[name].shape)
+    for name in simulated.data.names:
+        noise = rng.normal(size=simulated.joint[name].shape)
         weights = np.sqrt([strength, (1 - strength) / 2, (1 - strength) / 2])
-        arrays[name] = weights[0] * made.joint[name] + weights[1] * made.individual[name] + weights[2] * noise
+        joint, individual = simulated.joint[name], simulated.individual[name]
+        arrays[name] = weights[0] * joint + weights[1] * individual + weights[2] * noise
     return Modalities(arrays)
 
 
 def p_values(method: str, strength: float, sets: int, seed: int) -> list[float]:
-    """One p-value for each held-out set of one fit."""
+    """Return the p-values of one fit, one for each held-out set."""
     data = modalities(N_FITTED + sets * N_HELD_OUT, strength, seed)
     if method == "AJIVE":
         model = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0, random_state=seed)
     else:
         model = DeepJIVE(joint_rank=1, individual_ranks=1, identity=method, **BUDGET, random_state=seed)  # type: ignore[arg-type]
     model.fit(data[:N_FITTED])
-    found, count = [], 99 if method == "merged" else 999
+    values, n_permutations = [], 99 if method == "merged" else 999
     for start in range(N_FITTED, len(data), N_HELD_OUT):
         held_out = data[start : start + N_HELD_OUT]
-        found.append(joint_structure_test(model, held_out, count, random_state=10_000 + seed + start).p_value)
-    return found
+        test = joint_structure_test(model, held_out, n_permutations, random_state=10_000 + seed + start)
+        values.append(test.p_value)
+    return values
 
 
 def calibration(runs: int, sets: int) -> ResultTable:
     columns = ("method", "joint", "fits", "tests", "p <= .05", "p <= .5", "median p", "seconds a fit")
     table = ResultTable("joint-structure-test", "p-values of the test of joint structure", columns)
-    print("p-values of the pairing test, by the fraction of the variance that is joint (0: nothing is)")
+    print("p-values of the test of joint structure, by the joint fraction of the variance (0: no joint variation)")
     print(f"{'method':12}{'joint':>7}{'fits':>6}{'tests':>7}{'p <= .05':>10}{'p <= .5':>9}{'median p':>10}{'s/fit':>7}")
     for method in ("AJIVE", *IDENTITIES):
         for strength in STRENGTHS:
@@ -77,19 +79,19 @@ def healthy(runs: int, first: int) -> ResultTable:
         "diagnostics-of-healthy-runs", "Diagnostics of healthy runs", ("seed", "identity", "data", "findings")
     )
     print("\ndiagnostics on healthy runs")
-    loud = 0
+    with_findings = 0
     for seed in range(first, first + runs):
         nonlinear, identity = seed % 2 == 1, IDENTITIES[seed % 3]
-        made = make_synthetic(700, (40, 30), noise=0.4, nonlinear=nonlinear, random_state=seed)
+        simulated = make_synthetic(700, (40, 30), noise=0.4, nonlinear=nonlinear, random_state=seed)
         model = DeepJIVE(joint_rank=1, individual_ranks=1, identity=identity, max_epochs=120, random_state=seed).fit(
-            made.data[:500]
+            simulated.data[:500]
         )  # type: ignore[arg-type]
-        findings = diagnose(model, made.data[500:])
-        loud += bool(findings)
+        findings = diagnose(model, simulated.data[500:])
+        with_findings += bool(findings)
         names = "; ".join(f"{finding.name}: {finding.seen}" for finding in findings) or "nothing"
         print(f"{seed:3d}  {identity:9} {'nonlinear' if nonlinear else 'linear':10} {names}", flush=True)
         table.add(seed, identity, "nonlinear" if nonlinear else "linear", names)
-    print(f"silent on {runs - loud} of {runs}")
+    print(f"no findings in {runs - with_findings} of {runs} runs")
     return table
 
 

@@ -71,8 +71,8 @@ CASES = {
 }
 
 
-def prepared(case: Case, precision: str, device: str, recorded: bool) -> tuple[Any, Callable[[], None]]:
-    """The modules that the refinement phase trains, and what takes a step of it."""
+def prepared(case: Case, precision: str, device: str, captured: bool) -> tuple[Any, Callable[[], None]]:
+    """Return the modules that the refinement phase trains, and a function that takes one step of this phase."""
     settings = deep_settings({**case.settings, "runtime": Runtime(precision=precision), "device": device})
     model = DeepJIVE(joint_rank=case.joint, individual_ranks=case.individual, random_state=0, **settings)
     fabric = launched(device, Runtime(precision=precision))
@@ -81,17 +81,17 @@ def prepared(case: Case, precision: str, device: str, recorded: bool) -> tuple[A
     model._set_up(shapes, Scaling({}, {}), case.joint, dict.fromkeys(shapes, case.individual))
     phase = RefinementPhase(model.network_, model.identity_weight, model.orthogonality_weight_)
     modules = torch.nn.ModuleList([torch.nn.ModuleList(phase.trained()), torch.nn.ModuleList(phase.auxiliary())])
-    chosen = TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
-    module, *optimizers = fabric.setup(phase, *optimizers_of(phase, modules, chosen))
-    pieces = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
-    many = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]
-    phase.renew([(many, None)], [(many, None)])
-    eager, average = EagerSteps(module, optimizers, fabric, chosen.max_norm), MovingAverage(modules, 0.98)
-    steps: Steps = CapturedSteps(eager) if recorded else eager
+    training = TrainingSettings(1, case.batch, model.learning_rate, model.weight_decay)
+    module, *optimizers = fabric.setup(phase, *optimizers_of(phase, modules, training))
+    batch = [torch.randn(case.batch, *case.shape, device=fabric.device) for _ in shapes]
+    renewal_samples = [torch.randn(64, *case.shape, device=fabric.device) for _ in shapes]
+    phase.renew([(renewal_samples, None)], [(renewal_samples, None)])
+    eager, average = EagerSteps(module, optimizers, fabric, training.max_norm), MovingAverage(modules, 0.98)
+    steps: Steps = CapturedSteps(eager) if captured else eager
     modules.train()
 
     def step() -> None:
-        terms = steps.gradients(pieces, None)
+        terms = steps.gradients(batch, None)
         if not torch.isfinite(terms["total"]):
             raise SystemExit("the loss is not finite")
         steps.update()
@@ -101,6 +101,7 @@ def prepared(case: Case, precision: str, device: str, recorded: bool) -> tuple[A
 
 
 def seconds(step: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
+    """Return the mean seconds of a step over `count` steps."""
     wait()
     started = time.perf_counter()
     for _ in range(count):
@@ -110,10 +111,10 @@ def seconds(step: Callable[[], None], count: int, wait: Callable[[], None]) -> f
 
 
 def ceilings(device: str, precision: str) -> tuple[float, float]:
-    """FLOP/s of a large product, and bytes/s of a copy, read and written."""
+    """Return FLOP/s of a large matrix product, and bytes/s of a copy (read and written)."""
     size = 8192 if device == "cuda" else 2048
-    kind = torch.bfloat16 if precision.startswith("bf16") else torch.float32
-    a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+    dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     source = torch.randn(size, size * 4, device=device)
     target, wait = torch.empty_like(source), waiting(device)
     for _ in range(3):
@@ -129,33 +130,33 @@ def waiting(device: str) -> Callable[[], None]:
 
 
 def measure(
-    name: str, precision: str, recorded: bool, options: argparse.Namespace, peak: float, copy: float, table: ResultTable
+    name: str, precision: str, captured: bool, options: argparse.Namespace, peak: float, copy: float, table: ResultTable
 ) -> str:
     """Measure one case, add its row to the table, and return the row as text."""
     case, wait = CASES[name], waiting(options.device)
-    modules, step = prepared(case, precision, options.device, recorded)
+    modules, step = prepared(case, precision, options.device, captured)
     with FlopCounterMode(display=False) as counter:
         step()
     for _ in range(EAGER_STEPS + 2):
         step()
-    took = statistics.median(seconds(step, options.steps, wait) for _ in range(options.repeats))
+    step_seconds = statistics.median(seconds(step, options.steps, wait) for _ in range(options.repeats))
     activity = ProfilerActivity.CUDA if options.device == "cuda" else ProfilerActivity.CPU
-    with profile(activities=[activity]) as seen:
+    with profile(activities=[activity]) as profiled:
         for _ in range(PROFILED):
             step()
         wait()
-    kernels = [event for event in seen.events() if event.device_type == torch.autograd.DeviceType.CUDA]
-    busy = sum(event.device_time for event in kernels) / PROFILED / 1e6 / took
+    kernels = [event for event in profiled.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(event.device_time for event in kernels) / PROFILED / 1e6 / step_seconds
     flops, weights = counter.get_total_flops(), sum(weight.numel() for weight in modules.parameters())
     floor = max(flops / peak, BYTES_A_WEIGHT * weights / copy)
     limit = "arithmetic" if flops / peak > BYTES_A_WEIGHT * weights / copy else "memory"
-    way = "captured" if recorded else "one by one"
-    speeds = 1e3 * took, case.batch / took, flops / took / 1e12, flops / took / peak
-    table.add(name, precision, way, *speeds, len(kernels) / PROFILED, busy, 1e3 * floor, limit, took / floor)
+    steps = "captured" if captured else "one by one"
+    speeds = 1e3 * step_seconds, case.batch / step_seconds, flops / step_seconds / 1e12, flops / step_seconds / peak
+    table.add(name, precision, steps, *speeds, len(kernels) / PROFILED, busy, 1e3 * floor, limit, step_seconds / floor)
     return (
-        f"{name:25}{precision:12}{way:12}{1e3 * took:8.2f}{case.batch / took:11.0f}{flops / took / 1e12:9.2f}"
-        f"{100 * flops / took / peak:8.2f}%{len(kernels) / PROFILED:8.0f}{busy:7.2f}"
-        f"{1e3 * floor:9.3f} ms ({limit}) x{took / floor:.1f}"
+        f"{name:25}{precision:12}{steps:12}{speeds[0]:8.2f}{speeds[1]:11.0f}{speeds[2]:9.2f}"
+        f"{100 * speeds[3]:8.2f}%{len(kernels) / PROFILED:8.0f}{busy:7.2f}"
+        f"{1e3 * floor:9.3f} ms ({limit}) x{step_seconds / floor:.1f}"
     )
 
 
@@ -171,9 +172,9 @@ def main() -> None:
     columns = ("case", "precision", "steps", "ms", "samples/s", "TFLOP/s", "of peak", "kernels", "busy", "floor, ms")
     table = ResultTable("gpu", "Training steps on a GPU", (*columns, "limit", "time over floor"))
     warnings.simplefilter("ignore")
-    torch.backends.cudnn.deterministic = True  # as fits have it
+    torch.backends.cudnn.deterministic = True  # as in fits
     on_device = options.device == "cuda"
-    print(torch.cuda.get_device_name() if on_device else "processor", f"torch {torch.__version__}", flush=True)
+    print(torch.cuda.get_device_name() if on_device else "CPU", f"torch {torch.__version__}", flush=True)
     for precision in options.precision or PRECISIONS:
         peak, copy = ceilings(options.device, precision)
         print(f"{precision}: a large product reaches {peak / 1e12:.1f} TFLOP/s, a copy {copy / 1e12:.2f} TB/s")
@@ -182,8 +183,8 @@ def main() -> None:
             f"{'floor':>9}"
         )
         for name in options.case or CASES:
-            for recorded in (False, True)[: 1 + on_device]:
-                print(measure(name, precision, recorded, options, peak, copy, table), flush=True)
+            for captured in (False, True)[: 1 + on_device]:
+                print(measure(name, precision, captured, options, peak, copy, table), flush=True)
     write_tables(options.json, [table], sources=["deepjive.deep"])
 
 

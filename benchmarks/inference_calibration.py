@@ -44,7 +44,10 @@ SETTINGS = [
 def simulate(
     seed: int, n: int, widths: tuple[int, ...], joint: int, individual: int, noise: float, kind: str = "plain"
 ):
-    """Scores of variance 1, loadings the same for every seed; the data, and the loadings and the noise's size."""
+    """Simulate data; return them with the joint loadings, the individual loadings and the sd of the noise.
+
+    Scores have variance 1. Loadings are the same for every seed.
+    """
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(0)
 
     def draw(*size: int) -> np.ndarray:
@@ -53,10 +56,10 @@ def simulate(
     z = draw(n, joint)
     data, truth = {}, {}
     for k, width in enumerate(widths):
-        together, alone = fixed.normal(size=(joint, width)), fixed.normal(size=(individual, width))
+        joint_loadings, loadings = fixed.normal(size=(joint, width)), fixed.normal(size=(individual, width))
         units = np.exp(0.5 * fixed.normal(size=width)) if kind == "units" else np.ones(width)
-        data[f"m{k}"] = (z @ together + draw(n, individual) @ alone + noise * draw(n, width)) * units
-        truth[f"m{k}"] = together * units, alone * units, noise * units
+        data[f"m{k}"] = (z @ joint_loadings + draw(n, individual) @ loadings + noise * draw(n, width)) * units
+        truth[f"m{k}"] = joint_loadings * units, loadings * units, noise * units
     return data, truth
 
 
@@ -71,19 +74,19 @@ def fitted(method: str, data: dict, joint: int, individual: int):
     ).fit(data)
 
 
-def uniform_row(title: str, p_values: np.ndarray, step: float, of: int, table: ResultTable) -> None:
-    """One row; discrete p-values are spread evenly over their steps, so that they may be exactly uniform."""
+def uniform_row(title: str, p_values: np.ndarray, step: float, simulations: int, table: ResultTable) -> None:
+    """Add a row. Discrete p-values are spread evenly over their steps before the test of uniformity."""
     spread = p_values - np.random.default_rng(0).uniform(0.0, step, p_values.shape)
     below = [(p_values <= level).mean() for level in (0.05, 0.01)]
     uniformity = stats.kstest(spread, "uniform").pvalue
-    table.add(title, of, *below, uniformity)
-    print(f"{title:42} {of:5d} {below[0]:7.3f} {below[1]:7.3f} {uniformity:7.3f}", flush=True)
+    table.add(title, simulations, *below, uniformity)
+    print(f"{title:42} {simulations:5d} {below[0]:7.3f} {below[1]:7.3f} {uniformity:7.3f}", flush=True)
 
 
 def p_value_table(simulations: int) -> ResultTable:
     columns = ("test", "simulations", "p <= .05", "p <= .01", "KS p")
     table = ResultTable("linear-p-values", "p-values where the null hypothesis is true", columns)
-    print("p-values under the hypothesis")
+    print("p-values under the null hypothesis")
     print(f"{'test':42} {'of':>5} {'<= .05':>7} {'<= .01':>7} {'KS p':>7}")
     for joint in (0, 1):
         p_values = []
@@ -104,6 +107,7 @@ def p_value_table(simulations: int) -> ResultTable:
 
 
 def truth_of(parts: dict) -> dict:
+    """Return the fractions of variance in the population."""
     fractions = {}
     for name, loadings_and_noise in parts.items():
         sizes = np.array([np.sum(size**2) for size in loadings_and_noise])
@@ -136,24 +140,29 @@ def coverage_table(simulations: int, draws: int) -> ResultTable:
 
 
 def one_coverage(seed: int, setting: tuple, draws: int):
-    """For each modality (2, 4): the library's and percentile intervals; the three parts and the joint loadings."""
+    """Return coverage for each modality, shape (2, 4).
+
+    The rows are the intervals of the library and percentile intervals. The columns are the three parts and the joint
+    loadings.
+    """
     method, kind, n, widths, joint, noise = setting
     data, loadings = simulate(seed, n, widths, joint, 1, noise, kind)
     model = fitted(method, data, joint, 1)
-    found, truth = bootstrap(model, data, n_draws=draws, random_state=seed), truth_of(loadings)
+    intervals, truth = bootstrap(model, data, n_draws=draws, random_state=seed), truth_of(loadings)
     rows = []
     for name, fractions in truth.items():
-        ours = [inside(fractions[part], found.variance_explained[name][part]) for part in PARTS]
-        limits = [np.quantile(found.variance_draws[name][part], [0.05, 0.95]) for part in PARTS]
+        fraction_coverage = [inside(fractions[part], intervals.variance_explained[name][part]) for part in PARTS]
+        limits = [np.quantile(intervals.variance_draws[name][part], [0.05, 0.95]) for part in PARTS]
         percentile = [inside(fractions[part], limit) for part, limit in zip(PARTS, limits, strict=True)]
         left, _, right = np.linalg.svd(loadings[name][0] @ model.joint_loadings_[name].T)
         rotated = (left @ right).T @ loadings[name][0]
-        covered = inside(rotated, found.joint_loadings[name]).mean()
-        rows.append([[*ours, covered], [*percentile, np.nan]])
+        covered = inside(rotated, intervals.joint_loadings[name]).mean()
+        rows.append([[*fraction_coverage, covered], [*percentile, np.nan]])
     return np.array(rows)
 
 
 def inside(value, limits):
+    """Return whether a value is inside an interval."""
     return (limits[0] <= value) & (value <= limits[1])
 
 
@@ -161,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--draws", type=int, default=100)
-    parser.add_argument("--only", choices=("p-values", "coverage"), help="one of the two tables alone")
+    parser.add_argument("--only", choices=("p-values", "coverage"), help="only one of the two tables")
     add_json_option(parser)
     arguments = parser.parse_args()
     tables = []

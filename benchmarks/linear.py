@@ -49,6 +49,7 @@ def simulated(n: int, widths: tuple[int, ...], joint: int = 4, rank: int = RANK,
 
 
 def floor(data: dict, joint: int, individual: int) -> None:
+    """Run the least arithmetic of a fit: Gram matrices, eigendecompositions and loadings."""
     for x in data.values():
         _, vectors = linalg.eigh(x @ x.T, driver="evd")
         for rank in (joint, individual):
@@ -56,7 +57,7 @@ def floor(data: dict, joint: int, individual: int) -> None:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """CPU seconds, which other programs on the machine disturb less than the clock on the wall."""
+    """Return CPU seconds, which depend less on other programs than wall time does."""
     start = time.process_time()
     run()
     return time.process_time() - start
@@ -74,48 +75,51 @@ def compare(repeats: int, peer_python: str | None) -> ResultTable:
     model = fit()
     individual = max(model.individual_ranks_.values())
     pairs = [(seconds(fit), seconds(lambda: floor(centred, model.joint_rank_, individual))) for _ in range(repeats)]
-    ours, least = (min(column) for column in zip(*pairs, strict=True))
-    middle = statistics.median(a / b for a, b in pairs)
-    print(f"n = {N}, d = {WIDTHS}, ranks {RANK}, {DRAWS} + {DRAWS} draws, one thread, best of {repeats} in turns")
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print(f"{'floor':>10}: {least:8.3f} CPU s")
-    table.add("floor", least, None, None, None, None)
+    fit_seconds, floor_seconds = (min(column) for column in zip(*pairs, strict=True))
+    median_ratio = statistics.median(a / b for a, b in pairs)
+    print(
+        f"n = {N}, d = {WIDTHS}, ranks {RANK}, {DRAWS} + {DRAWS} draws, one thread, least of {repeats} alternating runs"
+    )
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPU cores")
+    print(f"{'floor':>10}: {floor_seconds:8.3f} CPU s")
+    table.add("floor", floor_seconds, None, None, None, None)
     joint = [round(fractions["joint"], 4) for fractions in model.variance_explained_.values()]
     cutoffs = f"cutoffs {model.wedin_cutoff_:.4f} / {model.random_cutoff_:.4f}"
     ranks = f"joint rank {model.joint_rank_}, individual {list(model.individual_ranks_.values())}"
     print(
-        f"{'deepjive':>10}: {ours:8.3f} CPU s, {ours / least:.2f} times the floor (median of the turns {middle:.2f}); "
+        f"{'deepjive':>10}: {fit_seconds:8.3f} CPU s, {fit_seconds / floor_seconds:.2f} times the floor "
+        f"(median of the runs {median_ratio:.2f}); "
         f"{ranks}, {cutoffs}, joint variance {joint}"
     )
-    found_ranks = model.joint_rank_, str(list(model.individual_ranks_.values()))
-    table.add("deepjive", ours, *found_ranks, model.wedin_cutoff_, model.random_cutoff_)
+    rank_cells = model.joint_rank_, str(list(model.individual_ranks_.values()))
+    table.add("deepjive", fit_seconds, *rank_cells, model.wedin_cutoff_, model.random_cutoff_)
     peer = run_peer(data, peer_python)
     if peer is not None:
         joint = [round(value, 4) for value in peer["joint_variance"]]
         cutoffs = f"cutoffs {peer['wedin_cutoff']:.4f} / {peer['random_cutoff']:.4f}"
         ranks = f"joint rank {peer['joint_rank']}, individual {peer['individual_ranks']}"
-        times = f"{peer['cpu_s']:8.3f} CPU s, {peer['cpu_s'] / ours:.0f} times ours"
+        times = f"{peer['cpu_s']:8.3f} CPU s, {peer['cpu_s'] / fit_seconds:.0f} times deepjive"
         print(f"{'mvlearn':>10}: {times}; {ranks}, {cutoffs}, joint variance {joint}")
-        found_ranks = peer["joint_rank"], str(peer["individual_ranks"])
-        table.add("mvlearn", peer["cpu_s"], *found_ranks, peer["wedin_cutoff"], peer["random_cutoff"])
+        rank_cells = peer["joint_rank"], str(peer["individual_ranks"])
+        table.add("mvlearn", peer["cpu_s"], *rank_cells, peer["wedin_cutoff"], peer["random_cutoff"])
     return table
 
 
 def run_peer(data: dict, python: str | None) -> dict | None:
-    """Mvlearn's result, or None, with the reason printed, where it cannot be had."""
+    """Return the result of mvlearn; print the reason and return None if mvlearn cannot run."""
     with tempfile.TemporaryDirectory() as folder:
         python = python or install_mvlearn(Path(folder) / "environment")
         if python is None:
             return None
         path = Path(folder) / "data.npz"
         np.savez(path, **data)
-        done = subprocess.run(
+        process = subprocess.run(
             [python, "-W", "ignore", str(PEER), str(path), str(RANK), str(DRAWS)], capture_output=True, text=True
         )
-    if done.returncode:
-        print(f"{'mvlearn':>10}: did not run: {done.stderr.strip().splitlines()[-1]}")
+    if process.returncode:
+        print(f"{'mvlearn':>10}: did not run: {process.stderr.strip().splitlines()[-1]}")
         return None
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(process.stdout.strip().splitlines()[-1])
 
 
 def install_mvlearn(folder: Path) -> str | None:
@@ -124,15 +128,15 @@ def install_mvlearn(folder: Path) -> str | None:
     # mvlearn 0.5.0 pins matplotlib <= 3.3.4, which no longer builds; it runs with a current one
     steps = (["--no-deps", "mvlearn==0.5.0"], ["numpy<2", "scipy", "scikit-learn", "joblib", "matplotlib", "seaborn"])
     for step in steps:
-        done = subprocess.run([python, "-m", "pip", "install", "-q", *step], capture_output=True, text=True)
-        if done.returncode:
-            print(f"{'mvlearn':>10}: could not be installed: {done.stderr.strip().splitlines()[-1]}")
+        process = subprocess.run([python, "-m", "pip", "install", "-q", *step], capture_output=True, text=True)
+        if process.returncode:
+            print(f"{'mvlearn':>10}: could not be installed: {process.stderr.strip().splitlines()[-1]}")
             return None
     return python
 
 
 def measure(data: dict, rank: int = 5, draws: int = 200) -> tuple[float, float, float]:
-    """CPU seconds of a fit, MiB of its working memory beyond what it has learned, and MiB learned."""
+    """Return CPU seconds of a fit, MiB of working memory beyond the learned arrays, and MiB of the learned arrays."""
 
     def fit() -> AJIVE:
         return AJIVE(signal_ranks=rank, n_wedin=draws, n_random=draws, random_state=0).fit(data)
@@ -150,7 +154,7 @@ def measure(data: dict, rank: int = 5, draws: int = 200) -> tuple[float, float, 
 
 
 def on_disk(folder: str, n: int, d: int, modalities: int = 2) -> dict:
-    """Modalities in float32 on disk, written a few features at a time."""
+    """Write modalities in float32 to disk, in blocks of features, and return them as mapped arrays."""
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(n, 5)).astype(np.float32)
     data = {}
@@ -197,7 +201,7 @@ def scaling(figure: str) -> ResultTable:
         axes[0, column].loglog(x, elapsed, "o-", label="measured")
         axes[0, column].loglog(x, elapsed[-1] * np.array(x) / x[-1], "k:", label="linear")
         axes[1, column].loglog(x, working, "o-", label="working memory")
-        axes[1, column].loglog(x, learned, "s--", label="what is learned (loadings)")
+        axes[1, column].loglog(x, learned, "s--", label="learned (loadings)")
         axes[1, column].set_xlabel(title)
     axes[0, 0].set_ylabel("CPU seconds of a fit")
     axes[1, 0].set_ylabel("MiB")
@@ -209,8 +213,8 @@ def scaling(figure: str) -> ResultTable:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7, help="fits that the medians are of")
-    parser.add_argument("--peer-python", help="a Python that has mvlearn, to save the installation")
+    parser.add_argument("--repeats", type=int, default=7, help="number of fits")
+    parser.add_argument("--peer-python", help="a Python with mvlearn, instead of a new installation")
     parser.add_argument("--scaling", metavar="FIGURE", help="measure time and memory against d, n and K instead")
     add_json_option(parser)
     arguments = parser.parse_args()

@@ -27,7 +27,7 @@ DRAWS = 300
 
 
 def modalities(rng: np.random.Generator, n: int, widths: list[int], joint: int, individual: int, noise: list[float]):
-    """Scores and loadings standard normal, noise of the given standard deviations; the data and the joint scores."""
+    """Simulate modalities with standard normal scores and loadings; return them with the joint scores."""
     z = rng.normal(size=(n, joint))
     data = {}
     for k, (width, size) in enumerate(zip(widths, noise, strict=True)):
@@ -38,23 +38,25 @@ def modalities(rng: np.random.Generator, n: int, widths: list[int], joint: int, 
 
 
 def paper_toy(seed: int, joint: bool) -> tuple[dict, dict[str, int]]:
-    """After the toy of Feng et al. 2018, section 1.1: 100 x 100 and 100 x 10000, one joint, one and two individual.
+    """Simulate the toy example of Feng et al. 2018, section 1.1.
 
-    Each component is a pattern of -1 and 1 over samples and over a part of the features, noise is standard normal in
-    both; with `joint` False, the joint pattern is another one in the second modality.
+    The modalities are 100 x 100 and 100 x 10000, with one joint component, and one and two individual components. Each
+    component is a pattern of -1 and 1 over samples and over a part of the features. Noise is standard normal. With
+    `joint` False, the second modality has another pattern instead of the joint one.
     """
     rng = np.random.default_rng(seed)
 
     def pattern() -> np.ndarray:
         return rng.permutation(np.repeat([-1.0, 1.0], 50))[:, None]
 
-    def on(width: int, share: float) -> np.ndarray:
+    def feature_pattern(width: int, share: float) -> np.ndarray:
         return (rng.permutation(width) < share * width) * rng.choice([-1.0, 1.0], width)[None]
 
-    together = pattern()
-    x = together * on(100, 0.5) + pattern() * on(100, 0.5)
-    second = together if joint else pattern()
-    y = second * on(10_000, 0.2) + pattern() * on(10_000, 0.2) + pattern() * on(10_000, 0.2)
+    first = pattern()
+    x = first * feature_pattern(100, 0.5) + pattern() * feature_pattern(100, 0.5)
+    second = first if joint else pattern()
+    y = second * feature_pattern(10_000, 0.2)
+    y = y + pattern() * feature_pattern(10_000, 0.2) + pattern() * feature_pattern(10_000, 0.2)
     data = {"x": x + rng.normal(size=x.shape), "y": y + rng.normal(size=y.shape)}
     return data, {"x": 2, "y": 3}
 
@@ -65,7 +67,7 @@ def rank_table(simulations: int) -> ResultTable:
     print(f"joint rank of AJIVE over {simulations} simulations, signal ranks given and by Gavish and Donoho's rule")
     print(f"{'data':42} {'truth':>5} {'exact, given':>13} {'exact, rule':>12}")
     settings = [
-        ("toy of the paper, nothing joint", 0, lambda s: paper_toy(s, False)),
+        ("toy of the paper, no joint structure", 0, lambda s: paper_toy(s, False)),
         ("toy of the paper", 1, lambda s: paper_toy(s, True)),
         ("n 100, d (100, 300, 500), noise 1, none", 0, lambda s: plain(s, 0, 1.0)),
         ("n 100, d (100, 300, 500), noise 1", 2, lambda s: plain(s, 2, 1.0)),
@@ -79,9 +81,9 @@ def rank_table(simulations: int) -> ResultTable:
             for column, signal in enumerate((ranks, "auto")):
                 model = AJIVE(signal_ranks=signal, n_wedin=DRAWS, n_random=DRAWS, random_state=seed).fit(data)
                 exact[seed, column] = model.joint_rank_ == truth
-        given, rule = exact.mean(axis=0)
-        print(f"{title:42} {truth:5d} {given:13.1%} {rule:12.1%}", flush=True)
-        table.add(title, truth, given, rule)
+        with_ranks, by_rule = exact.mean(axis=0)
+        print(f"{title:42} {truth:5d} {with_ranks:13.1%} {by_rule:12.1%}", flush=True)
+        table.add(title, truth, with_ranks, by_rule)
     return table
 
 
@@ -110,6 +112,7 @@ def hetero_table(simulations: int) -> ResultTable:
 
 
 def paired_errors(seed: int, noise: list[float]) -> list[float]:
+    """Return the mean squared sine to the true joint scores of AJIVE and of HeteroJIVE on the same data."""
     data, z = modalities(np.random.default_rng(seed), 100, [200] * 8, 2, 2, noise)
     truth = np.linalg.qr(z - z.mean(axis=0))[0]
     models = [cls(signal_ranks=4, joint_rank=2, n_wedin=0, n_random=0).fit(data) for cls in (AJIVE, HeteroJIVE)]

@@ -38,15 +38,17 @@ SETTINGS = [
 
 
 def simulate(rng: np.random.Generator, loadings: dict, n: int, noise: float) -> tuple[dict, np.ndarray]:
+    """Return simulated modalities and their joint scores."""
     z = rng.normal(size=(n, JOINT))
     data = {}
-    for name, (together, alone) in loadings.items():
-        signal = z @ together + rng.normal(size=(n, INDIVIDUAL)) @ alone
+    for name, (joint, individual) in loadings.items():
+        signal = z @ joint + rng.normal(size=(n, INDIVIDUAL)) @ individual
         data[name] = signal + noise * rng.normal(size=signal.shape)
     return data, z
 
 
 def with_gaps(rng: np.random.Generator, data: dict, lacking: float, missing: float) -> Modalities:
+    """Remove modalities of some samples, and single values, at random."""
     n = len(data["m0"])
     present = np.ones((n, 2), dtype=bool)
     incomplete = np.flatnonzero(rng.random(n) < lacking)
@@ -54,29 +56,32 @@ def with_gaps(rng: np.random.Generator, data: dict, lacking: float, missing: flo
     return Modalities({k: np.where(rng.random(x.shape) < missing, np.nan, x) for k, x in data.items()}, present=present)
 
 
-def answers(whole: dict, gappy: Modalities, method: Callable) -> dict[str, object]:
+def fits(whole: dict, gappy: Modalities, method: Callable) -> dict[str, object]:
+    """Return the models of the three ways to fit."""
     ranks = {"joint_rank": JOINT, "individual_ranks": INDIVIDUAL, "n_wedin": 0, "n_random": 0}
-    complete = gappy.present.all(axis=1)
+    complete, filled = gappy.present.all(axis=1), fill_missing(gappy, JOINT + INDIVIDUAL)
     return {
         "without gaps": method(**ranks).fit(whole),
-        "complete samples, own filling": method(**ranks).fit(fill_missing(gappy, JOINT + INDIVIDUAL)[complete]),
+        "complete samples, filled from the same modality": method(**ranks).fit(filled[complete]),
         "missing='impute'": method(**ranks, missing="impute").fit(gappy),
     }
 
 
 def errors(model, loadings: dict, new: dict, z: np.ndarray, noise: float) -> list[float]:
+    """Return angle of the joint loadings, error of the predicted joint part, and error of the joint variance."""
     angles, predictions, variances = [], [], []
-    for name, (together, alone) in loadings.items():
-        angles.append(np.degrees(subspace_angles(model.joint_loadings_[name].T, together.T).max()))
+    for name, (joint, individual) in loadings.items():
+        angles.append(np.degrees(subspace_angles(model.joint_loadings_[name].T, joint.T).max()))
         other = {key: x for key, x in new.items() if key != name}
-        truth = z @ together
+        truth = z @ joint
         predictions.append(np.sum((model.impute(other, name) - truth) ** 2) / np.sum(truth**2))
-        sizes = np.sum(together**2), np.sum(alone**2), together.shape[1] * noise**2
+        sizes = np.sum(joint**2), np.sum(individual**2), joint.shape[1] * noise**2
         variances.append(model.variance_explained_[name]["joint"] - sizes[0] / sum(sizes))
     return [float(np.mean(values)) for values in (angles, predictions, variances)]
 
 
-def one(seed: int, setting: tuple, method: Callable) -> dict[str, list[float]]:
+def one_simulation(seed: int, setting: tuple, method: Callable) -> dict[str, list[float]]:
+    """Return the errors of every way to fit, for one simulation."""
     n, widths, noise, lacking, missing = setting
     rng = np.random.default_rng(seed)
     loadings = {
@@ -86,7 +91,7 @@ def one(seed: int, setting: tuple, method: Callable) -> dict[str, list[float]]:
     whole, _ = simulate(rng, loadings, n, noise)
     gappy = with_gaps(rng, whole, lacking, missing)
     new, z = simulate(rng, loadings, NEW, noise)
-    return {title: errors(model, loadings, new, z, noise) for title, model in answers(whole, gappy, method).items()}
+    return {title: errors(model, loadings, new, z, noise) for title, model in fits(whole, gappy, method).items()}
 
 
 def main() -> None:
@@ -94,7 +99,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=50)
     add_json_option(parser)
     arguments = parser.parse_args()
-    columns = ("method", "n", "d", "noise", "samples lacking a modality", "values missing", "answer")
+    columns = ("method", "n", "d", "noise", "samples lacking a modality", "values missing", "fit")
     measures = ("angle, degrees", "prediction error", "joint variance less the truth")
     table = ResultTable("linear-missing", "AJIVE and HeteroJIVE with missing data", (*columns, *measures))
     for method in (AJIVE, HeteroJIVE):
@@ -102,13 +107,13 @@ def main() -> None:
         for setting in SETTINGS:
             n, widths, noise, lacking, missing = setting
             print(f"n {n}, d {widths}, noise {noise}; {lacking:.0%} lack a modality, {missing:.0%} of values missing")
-            found = [one(seed, setting, method) for seed in range(arguments.simulations)]
-            for title in found[0]:
-                angle, prediction, variance = np.mean([result[title] for result in found], axis=0)
+            results = [one_simulation(seed, setting, method) for seed in range(arguments.simulations)]
+            for title in results[0]:
+                angle, prediction, variance = np.mean([result[title] for result in results], axis=0)
                 data = n, str(widths), noise, lacking, missing
                 table.add(method.__name__, *data, title, angle, prediction, variance)
                 print(
-                    f"  {title:30} angle {angle:5.1f}  prediction {prediction:.3f}  joint variance {variance:+.3f}",
+                    f"  {title:48} angle {angle:5.1f}  prediction {prediction:.3f}  joint variance {variance:+.3f}",
                     flush=True,
                 )
     write_tables(arguments.json, [table], sources=["deepjive.linear"], seeds=range(arguments.simulations))

@@ -53,27 +53,27 @@ KINDS = ("complete", "incomplete")
 
 
 def drawn(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
-    """Which entries are there, drawn again for samples that would lack all."""
+    """Draw which entries are present; samples that lack all modalities are drawn again."""
     present = rng.random((n, len(WIDTHS))) >= share
-    while (nothing := ~present.any(axis=1)).any():
-        present[nothing] = rng.random((int(nothing.sum()), len(WIDTHS))) >= share
+    while (empty := ~present.any(axis=1)).any():
+        present[empty] = rng.random((int(empty.sum()), len(WIDTHS))) >= share
     return present
 
 
-def told(model, train: Modalities, truth: np.ndarray, new: Modalities, new_truth: np.ndarray) -> float:
-    """R2 of the true joint score of new samples, expected from the model's joint scores."""
+def predicted_r2(model, train: Modalities, truth: np.ndarray, new: Modalities, new_truth: np.ndarray) -> float:
+    """Return the R2 of the true joint score of new samples, predicted from the joint scores of the model."""
     regression = KernelRegression.of(model.transform(train), truth)
     return float(r2_score(new_truth, regression(model.transform(new))))
 
 
 def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[Modalities], list]]:
-    """For each method the models fitted to data with gaps."""
+    """Return for each method a function that fits its models to data with gaps."""
     settings = {"networks": "linear" if kind == "linear" else "dense", "max_epochs": max_epochs, "random_state": seed}
 
     def ajive(data: Modalities, ranks=AJIVE_RANKS[kind], **missing) -> list:
         models = []
         for rank in ranks:
-            with contextlib.suppress(ValueError):  # of few complete samples a large rank cannot be found
+            with contextlib.suppress(ValueError):  # few complete samples do not allow a large rank
                 models.append(
                     AJIVE(
                         signal_ranks=2 * rank,
@@ -98,36 +98,27 @@ def curve_methods(kind: str, seed: int, max_epochs: int) -> dict[str, Callable[[
     }
 
 
-def curve_point(made: Synthetic, method: Callable, share: float, seed: int) -> dict[str, float]:
+def curve_point(simulated: Synthetic, method: Callable, share: float, seed: int) -> dict[str, float]:
+    """Return the R2 of complete and of incomplete new samples, for the best of a method's models."""
     rng = np.random.default_rng(seed)
-    train = Modalities(made.data[:N], present=drawn(rng, N, share))
+    train = Modalities(simulated.data[:N], present=drawn(rng, N, share))
     present = drawn(rng, NEW, 0.5)
     present[present.all(axis=1), seed % 3] = False
-    new = {"complete": made.data[N:], "incomplete": Modalities(made.data[N:], present=present)}
-    truth, new_truth = made.joint_scores[:N], made.joint_scores[N:]
+    new = {"complete": simulated.data[N:], "incomplete": Modalities(simulated.data[N:], present=present)}
+    truth, new_truth = simulated.joint_scores[:N], simulated.joint_scores[N:]
     models = method(train)
     return {
-        kind: max((told(model, train, truth, some, new_truth) for model in models), default=0.0)
-        for kind, some in new.items()
+        kind: max((predicted_r2(model, train, truth, samples, new_truth) for model in models), default=0.0)
+        for kind, samples in new.items()
     }
 
 
 def curves(arguments: argparse.Namespace) -> ResultTable:
-    path = Path(arguments.keep) if arguments.keep else None
-    points = json.loads(path.read_text()) if path is not None and path.exists() else {}
-    for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
-        for name, method in curve_methods(kind, seed, arguments.max_epochs).items():
-            key = f"{kind} {name} {share:.0%} {seed}"
-            if key not in points:
-                shape = {"noise": NOISE[kind], "nonlinear": kind == "nonlinear"}
-                made = make_synthetic(N + NEW, WIDTHS, random_state=seed, **shape)
-                points[key] = curve_point(made, method, share, seed)
-                print(key, points[key], file=sys.stderr, flush=True)
-                if path is not None:
-                    path.write_text(json.dumps(points))
-    found: dict[str, dict[str, list[list[float]]]] = {}
+    """Measure the points of the curves, and return, print and draw their means over seeds."""
+    points = curve_points(arguments)
+    r2s: dict[str, dict[str, list[list[float]]]] = {}
     for kind, new in itertools.product(arguments.kinds, KINDS):
-        found[f"{kind}, {new}"] = {
+        r2s[f"{kind}, {new}"] = {
             name: [
                 [points[f"{kind} {name} {share:.0%} {seed}"][new] for seed in range(arguments.seeds)]
                 for share in SHARES
@@ -136,61 +127,80 @@ def curves(arguments: argparse.Namespace) -> ResultTable:
         }
     columns = ("new samples", "method", *(f"{share:.0%} missing" for share in SHARES))
     table = ResultTable("missing-curves", "R2 of the true joint score of new samples", columns)
-    for title, methods in found.items():
+    for title, methods in r2s.items():
         print(f"\nR2 of the true joint score, {title} new samples; mean and worst of {arguments.seeds} seeds")
         print("| method | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
         for name, values in methods.items():
             print(f"| {name} | " + " | ".join(f"{np.mean(v):.2f} ({np.min(v):.2f})" for v in values) + " |")
             table.add(title, name, *(np.mean(seeds) for seeds in values))
     if arguments.figure:
-        save_figure(found, Path(arguments.figure))
+        save_figure(r2s, Path(arguments.figure))
     return table
 
 
-def save_figure(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
-    """One panel for each kind of data and of new samples: mean and standard deviation over seeds."""
-    rows = (len(found) + 1) // 2
+def curve_points(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return the points of the curves; points in the file of ``--keep`` are not measured again."""
+    path = Path(arguments.keep) if arguments.keep else None
+    points = json.loads(path.read_text()) if path is not None and path.exists() else {}
+    for kind, seed, share in itertools.product(arguments.kinds, range(arguments.seeds), SHARES):
+        for name, method in curve_methods(kind, seed, arguments.max_epochs).items():
+            key = f"{kind} {name} {share:.0%} {seed}"
+            if key not in points:
+                shape = {"noise": NOISE[kind], "nonlinear": kind == "nonlinear"}
+                simulated = make_synthetic(N + NEW, WIDTHS, random_state=seed, **shape)
+                points[key] = curve_point(simulated, method, share, seed)
+                print(key, points[key], file=sys.stderr, flush=True)
+                if path is not None:
+                    path.write_text(json.dumps(points))
+    return points
+
+
+def save_figure(r2s: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
+    """Draw mean and standard deviation over seeds, in a panel for each kind of data and of new samples."""
+    rows = (len(r2s) + 1) // 2
     figure = new_figure(2.1 * rows + 0.4, 6.4)
     panels = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False).ravel()
-    for place, (axes, (title, methods)) in enumerate(zip(panels, found.items(), strict=False)):
-        last, first = place // 2 == rows - 1, place % 2 == 0
+    for panel, (axes, (title, methods)) in enumerate(zip(panels, r2s.items(), strict=False)):
+        last, first = panel // 2 == rows - 1, panel % 2 == 0
         quiet(axes, "entries missing, %" if last else "", "R2 of the true joint score" if first else "")
         axes.set_title(f"{title} new samples", fontsize=FONT, color=MUTED)
         for number, (name, values) in enumerate(methods.items()):
             means, spreads = np.mean(values, axis=1), np.std(values, axis=1)
             style = {"color": LABELS[number], "marker": MARKERS[number], "markersize": 3.5, "linewidth": 1.1}
             axes.errorbar([100 * share for share in SHARES], means, spreads, label=name, capsize=2, **style)
-    shown = panels[0].get_legend_handles_labels()
-    figure.legend(*shown, loc="outside lower center", ncols=3, fontsize=FONT, frameon=False, labelcolor=MUTED)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=FONT, frameon=False, labelcolor=MUTED)
     figure.savefig(path, dpi=160)
 
 
 def tumours() -> tuple[Modalities, Modalities]:
-    """The samples that have protein, and those that lack it."""
+    """Return the samples with protein, and the samples without protein."""
     folder = Path(os.environ.get("DEEPJIVE_DATA", Path(__file__).parents[2] / "shared" / "data"))
     with np.load(folder / "tcga_breast" / "tcga_breast.npz", allow_pickle=False) as file:
         whole = {name: file[f"{name}_train"] for name in ("mrna", "mirna", "protein")}
-        rest = {name: file[f"{name}_test"] for name in ("mrna", "mirna")}
-    rest["protein"] = np.full((len(rest["mrna"]), whole["protein"].shape[1]), np.nan)
-    present = np.ones((len(rest["mrna"]), 3), dtype=bool)
+        partial = {name: file[f"{name}_test"] for name in ("mrna", "mirna")}
+    partial["protein"] = np.full((len(partial["mrna"]), whole["protein"].shape[1]), np.nan)
+    present = np.ones((len(partial["mrna"]), 3), dtype=bool)
     present[:, 2] = False
-    return Modalities(whole), Modalities(rest, present=present)
+    return Modalities(whole), Modalities(partial, present=present)
 
 
-def joined(one: Modalities, other: Modalities) -> Modalities:
-    arrays = {name: np.concatenate([one[name], other[name]]) for name in one.names}
-    return Modalities(arrays, present=np.concatenate([one.present, other.present]))
+def joined(first: Modalities, second: Modalities) -> Modalities:
+    arrays = {name: np.concatenate([first[name], second[name]]) for name in first.names}
+    return Modalities(arrays, present=np.concatenate([first.present, second.present]))
 
 
-def by_ridge(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
+def by_ridge(train: Modalities, partial: Modalities, test: Modalities, seed: int) -> np.ndarray:
     flat = [np.concatenate([data["mrna"], data["mirna"]], axis=1) for data in (train, test)]
     ridge = RidgeCV(np.logspace(0, 5, 21), alpha_per_target=True)
     return make_pipeline(StandardScaler(), ridge).fit(flat[0], train["protein"]).predict(flat[1])
 
 
-def by_model(make: Callable[[int], object], more: bool) -> Callable:
-    def predict(train: Modalities, rest: Modalities, test: Modalities, seed: int) -> np.ndarray:
-        model = make(seed).fit(joined(train, rest) if more else train)
+def by_model(make: Callable[[int], object], use_partial: bool) -> Callable:
+    """Return a function that predicts proteins by a model, fitted with or without the samples that lack protein."""
+
+    def predict(train: Modalities, partial: Modalities, test: Modalities, seed: int) -> np.ndarray:
+        model = make(seed).fit(joined(train, partial) if use_partial else train)
         return model.impute(test.select(["mrna", "mirna"]), "protein")
 
     return predict
@@ -198,18 +208,19 @@ def by_model(make: Callable[[int], object], more: bool) -> Callable:
 
 PROTEIN_METHODS = {
     "ridge regression": by_ridge,
-    "AJIVE, complete samples": by_model(lambda seed: AJIVE(random_state=seed), more=False),
-    "AJIVE, impute": by_model(lambda seed: AJIVE(missing="impute", random_state=seed), more=True),
-    "DeepJIVE exchange": by_model(lambda seed: DeepJIVE(random_state=seed), more=True),
-    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), more=False),
-    "DeepJIVE explicit": by_model(lambda seed: DeepJIVE(identity="explicit", random_state=seed), more=True),
+    "AJIVE, complete samples": by_model(lambda seed: AJIVE(random_state=seed), use_partial=False),
+    "AJIVE, impute": by_model(lambda seed: AJIVE(missing="impute", random_state=seed), use_partial=True),
+    "DeepJIVE exchange": by_model(lambda seed: DeepJIVE(random_state=seed), use_partial=True),
+    "DeepJIVE exchange, complete samples": by_model(lambda seed: DeepJIVE(random_state=seed), use_partial=False),
+    "DeepJIVE explicit": by_model(lambda seed: DeepJIVE(identity="explicit", random_state=seed), use_partial=True),
 }
 
 
 def protein(arguments: argparse.Namespace) -> ResultTable:
+    """Return and print the R2 of the proteins by each method, cross-validated."""
     columns = ("method", "median", "lower quartile", "upper quartile", "above 0", "best")
     table = ResultTable("missing-proteins", "R2 of predicted proteins", columns)
-    whole, rest = tumours()
+    whole, partial = tumours()
     print(f"R2 of {whole.shapes['protein'][0]} proteins, each the mean of {arguments.seeds} seeds")
     print("| method | median | quartiles | above 0 | best | median of each seed |")
     reference = None
@@ -220,7 +231,7 @@ def protein(arguments: argparse.Namespace) -> ResultTable:
         for seed in range(arguments.seeds):
             predicted = np.empty_like(whole["protein"])
             for train, test in KFold(5, shuffle=True, random_state=seed).split(whole["protein"]):
-                predicted[test] = predict(whole[train], rest, whole[test], seed)
+                predicted[test] = predict(whole[train], partial, whole[test], seed)
             r2.append(r2_score(whole["protein"], predicted, multioutput="raw_values"))
             print(f"{name} seed {seed}: {np.median(r2[-1]):.3f}", file=sys.stderr, flush=True)
         each = np.mean(r2, axis=0)
@@ -234,6 +245,7 @@ def protein(arguments: argparse.Namespace) -> ResultTable:
             f" {(time.perf_counter() - started) / (5 * arguments.seeds):.0f} s a fit",
             flush=True,
         )
+    return table
 
 
 def main() -> None:
@@ -242,9 +254,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kinds", nargs="*", default=["linear", "nonlinear"], choices=("linear", "nonlinear"))
     parser.add_argument("--max-epochs", type=int, default=40)
-    parser.add_argument("--methods", nargs="*", default=[""], help="parts of names")
-    parser.add_argument("--keep", help="file of the curves' points, to which a run that was cut off adds the rest")
-    parser.add_argument("--figure", help="where to write the curves' figure")
+    parser.add_argument(
+        "--methods", nargs="*", default=[""], help="methods of the proteins whose name contains one of these texts"
+    )
+    parser.add_argument("--keep", help="file of finished points, from which an interrupted run continues")
+    parser.add_argument("--figure", help="file of the figure of the curves")
     add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")

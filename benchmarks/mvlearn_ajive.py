@@ -29,7 +29,7 @@ def main(path: str, rank: int, draws: int) -> None:
 
 
 def joint_parts(model, data):
-    """The joint part of each modality as a fraction's root: ``U U' X / |X|``."""
+    """Yield for each modality ``U' X / |X|``, whose sum of squares is the joint fraction of its variance."""
     scores = np.linalg.qr(model.joint_scores_)[0]
     for x in data:
         centred = x - x.mean(axis=0)

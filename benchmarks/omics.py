@@ -32,7 +32,7 @@ NAMES = ("expression", "methylation", "mirna")
 
 
 class Concatenation(PCA):
-    """Principal components of modalities side by side, each scaled to the same total variance."""
+    """Principal components of the concatenated modalities, each scaled to the same total variance."""
 
     def __init__(self, n_components=None, *, names=NAMES, svd_solver="full"):
         super().__init__(n_components, svd_solver=svd_solver)
@@ -95,7 +95,7 @@ def main() -> None:
     started = time.perf_counter()
     models(*sizes, 0, arguments.identities)[names[0]].fit(data)
     print(f"one fit of {names[0]} to all samples: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    accuracies: dict[str, list[float]] = {name: [] for name in names}
     seconds = dict.fromkeys(names, 0.0)
     for seed in range(arguments.seeds):
         folds = list(StratifiedKFold(5, shuffle=True, random_state=seed).split(np.zeros(len(data)), labels))
@@ -104,14 +104,14 @@ def main() -> None:
             for train, test in folds:
                 model = models(*sizes, seed, arguments.identities)[name]
                 values.append(accuracy(model, data[train], labels[train], data[test], labels[test]))
-            found[name].append(float(np.mean(values)))
+            accuracies[name].append(float(np.mean(values)))
             seconds[name] += (time.perf_counter() - started) / (5 * arguments.seeds)
-            print(f"seed {seed}  {name:34} {found[name][-1]:.3f}", file=sys.stderr, flush=True)
+            print(f"seed {seed}  {name:34} {accuracies[name][-1]:.3f}", file=sys.stderr, flush=True)
     print(f"majority class {np.bincount(labels).max() / len(labels):.3f}; {arguments.seeds} seeds of 5 folds")
     for name in names:
-        spread = f"± {np.std(found[name]):.3f}, worst seed {min(found[name]):.3f}"
-        print(f"{name:34} {np.mean(found[name]):.3f} {spread}   {seconds[name]:.1f} s a fit")
-        table.add(name, np.mean(found[name]), np.std(found[name]), min(found[name]), seconds[name])
+        spread = f"± {np.std(accuracies[name]):.3f}, worst seed {min(accuracies[name]):.3f}"
+        print(f"{name:34} {np.mean(accuracies[name]):.3f} {spread}   {seconds[name]:.1f} s a fit")
+        table.add(name, np.mean(accuracies[name]), np.std(accuracies[name]), min(accuracies[name]), seconds[name])
     write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=range(arguments.seeds))
 
 

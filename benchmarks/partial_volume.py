@@ -40,41 +40,42 @@ WEIGHTS = (0.25, 0.0)
 
 
 def participants(folder: Path, seed: int) -> list[dict[str, Any]]:
-    """Those of 40 whose stages are nearest to `STAGES`, with their scans."""
+    """Write the scans of the participants, among 40, whose stages are nearest to `STAGES`, and return their factors."""
     table = make_phantom(40, 12.0, random_state=seed).subjects
     stage, rows = table["stage"].to_numpy(), []
-    for wanted in STAGES:
-        rows.append(next(row for row in np.argsort(np.abs(stage - wanted)) if row not in rows))
+    for target in STAGES:
+        rows.append(next(row for row in np.argsort(np.abs(stage - target)) if row not in rows))
     write_native(table.iloc[rows], folder)
     return table.iloc[rows].to_dict(orient="records")
 
 
 def segmented(factors: dict[str, Any], bids: Path) -> dict[str, np.ndarray]:
-    """The T1 without bias, its tissues by Atropos at both weights (fluid, grey, white), and the truth."""
+    """Return the bias-corrected T1, its tissues by Atropos at both weights (fluid, grey, white), and the truth."""
     name = factors["participant_id"]
     path = next((bids / name).rglob("*_T1w.nii.gz"))
     move = np.array(json.loads((bids / name / "moves.json").read_text())["t1"])
     brain, healthy, white = (_padded(template(kind, NATIVE)) for kind in ("brain", "grey", "white"))
-    there = [_scanned(volume, move, T1_VOXEL)[0] for volume in (brain, _fluid(brain, healthy, white), healthy, white)]
-    mask, priors = there[0] > 0.5, there[1:]
+    volumes = (brain, _fluid(brain, healthy, white), healthy, white)
+    native_brain, *priors = (_scanned(volume, move, T1_VOXEL)[0] for volume in volumes)
+    mask = native_brain > 0.5
     ants = quiet_ants()
     scan = ants.image_read(str(path))
-    inside = scan.new_image_like(mask.astype(np.float32))
-    corrected = ants.n4_bias_field_correction(scan, mask=inside, shrink_factor=3) * inside
+    brain_image = scan.new_image_like(mask.astype(np.float32))
+    corrected = ants.n4_bias_field_correction(scan, mask=brain_image, shrink_factor=3) * brain_image
     images = [scan.new_image_like(prior) for prior in priors]
-    found = {}
+    probabilities = {}
     for weight in WEIGHTS:
         atropos = ants.atropos(
-            a=corrected, x=inside, i=images, m="[0.1,1x1x1]", c="[5,0]", priorweight=weight, r=0, verbose=0
+            a=corrected, x=brain_image, i=images, m="[0.1,1x1x1]", c="[5,0]", priorweight=weight, r=0, verbose=0
         )
-        found[f"weight {weight}"] = np.stack([image.numpy() for image in atropos["probabilityimages"]])
+        probabilities[f"weight {weight}"] = np.stack([image.numpy() for image in atropos["probabilityimages"]])
     true = _scanned(_padded(grey_of(factors, NATIVE)), move, T1_VOXEL)[0]
     to_mni = np.linalg.inv(move) @ nibabel.load(path).affine
-    return {"t1": corrected.numpy(), "mask": mask, "true": true, "to_mni": to_mni, **found}
+    return {"t1": corrected.numpy(), "mask": mask, "true": true, "to_mni": to_mni, **probabilities}
 
 
 def fractions(subject: dict[str, np.ndarray], probabilities: np.ndarray) -> np.ndarray:
-    """Grey matter by the step `partial_volume`."""
+    """Return the fraction of grey matter by the step `partial_volume`."""
     settings, mask = partial_volume().parameters, subject["mask"]
     means, deviations = pure_tissues(subject["t1"], probabilities, mask, settings["sure"])
     around = proportions_around(probabilities, mask, [sd_of(settings["around_mm"], edge) for edge in T1_VOXEL])
@@ -84,13 +85,14 @@ def fractions(subject: dict[str, np.ndarray], probabilities: np.ndarray) -> np.n
 
 
 def score(subject: dict[str, np.ndarray], grey: np.ndarray) -> dict[str, float]:
+    """Return the measures of a map of grey matter."""
     brain = subject["mask"] | (subject["true"] > 0.0)
-    found, true = grey[brain], subject["true"][brain]
-    both = ((found > 0.5) & (true > 0.5)).sum()
+    estimated, true = grey[brain], subject["true"][brain]
+    overlap = ((estimated > 0.5) & (true > 0.5)).sum()
     return {
-        "volume": found.sum() / true.sum() - 1.0,
-        "R2": 1.0 - np.square(found - true).sum() / np.square(true - true.mean()).sum(),
-        "Dice": 2.0 * both / ((found > 0.5).sum() + (true > 0.5).sum()),
+        "volume": estimated.sum() / true.sum() - 1.0,
+        "R2": 1.0 - np.square(estimated - true).sum() / np.square(true - true.mean()).sum(),
+        "Dice": 2.0 * overlap / ((estimated > 0.5).sum() + (true > 0.5).sum()),
         "loss": hippocampal_loss(resampled(grey, subject["to_mni"], mni_grid(VOXEL))),
     }
 
@@ -98,17 +100,19 @@ def score(subject: dict[str, np.ndarray], grey: np.ndarray) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=21, help="Of the phantom; choices were made on that of 11.")
+    parser.add_argument(
+        "--seed", type=int, default=21, help="seed of the phantom; the parameters were chosen with seed 11"
+    )
     add_json_option(parser)
     options = parser.parse_args()
     table = ResultTable("partial-volume", "Grey matter of phantom participants", ("method", "measure", "mean", "sd"))
     scores: dict[str, list[dict[str, float]]] = {}
     lost, seconds = [], 0.0
     for factors in participants(options.out / "bids", options.seed):
-        kept = options.out / f"{factors['participant_id']}.npz"
-        if not kept.is_file():
-            np.savez_compressed(kept, **segmented(factors, options.out / "bids"))
-        subject = dict(np.load(kept))
+        file = options.out / f"{factors['participant_id']}.npz"
+        if not file.is_file():
+            np.savez_compressed(file, **segmented(factors, options.out / "bids"))
+        subject = dict(np.load(file))
         lost.append(hippocampal_loss(grey_of(factors, VOXEL)))
         for weight in WEIGHTS:
             probabilities, started = subject[f"weight {weight}"], time.process_time()
@@ -117,14 +121,15 @@ def main() -> None:
             scores.setdefault(f"Atropos {weight}", []).append(score(subject, probabilities[1]))
             scores.setdefault(f"partial volume {weight}", []).append(score(subject, grey))
     print("loss, true", *(f"{value:.2f}" for value in lost), sep="\t")
-    for way, rows in scores.items():
+    for method, rows in scores.items():
         for name in rows[0]:
-            print(way, name, *(f"{row[name]:.2f}" for row in rows), sep="\t")
-            table.add(way, name, np.mean([row[name] for row in rows]), np.std([row[name] for row in rows]))
-        found = [row["loss"] for row in rows]
-        slope, start = np.polyfit(lost, found, 1)
-        print(way, f"slope {slope:.2f} from {start:.2f}, r {np.corrcoef(lost, found)[0, 1]:.3f}", sep="\t")
-        print(way, f"mean error of the loss {np.abs(np.subtract(found, lost)).mean():.3f}", sep="\t")
+            print(method, name, *(f"{row[name]:.2f}" for row in rows), sep="\t")
+            table.add(method, name, np.mean([row[name] for row in rows]), np.std([row[name] for row in rows]))
+        measured = [row["loss"] for row in rows]
+        slope, intercept = np.polyfit(lost, measured, 1)
+        correlation = np.corrcoef(lost, measured)[0, 1]
+        print(method, f"slope {slope:.2f}, intercept {intercept:.2f}, r {correlation:.3f}", sep="\t")
+        print(method, f"mean error of the loss {np.abs(np.subtract(measured, lost)).mean():.3f}", sep="\t")
     print(f"CPU seconds of the estimate: {seconds:.1f}")
     write_tables(options.json, [table], sources=["deepjive.imaging.preprocessing"], seeds=[options.seed])
 

@@ -21,22 +21,25 @@ from result_tables import ResultTable, add_json_option, write_tables
 
 
 def energy(volumes: np.ndarray) -> float:
+    """Return the sum of squares around the mean volume."""
     return float(np.square(volumes - volumes.mean(axis=0), dtype=np.float64).sum())
 
 
 def composites(phantom: Phantom, voxel: float, table: ResultTable) -> None:
+    """Print and add the composite SUVR of both groups."""
     values = composite_suvr(phantom.data["pet"], voxel)
-    for diagnosis, wanted in (("CN", "0.95-1.25"), ("AD", "1.4-2.0")):
-        own = values[(phantom.subjects["diagnosis"] == diagnosis).to_numpy()]
-        low, high = np.percentile(own, [10, 90])
+    for diagnosis, published in (("CN", "0.95-1.25"), ("AD", "1.4-2.0")):
+        group = values[(phantom.subjects["diagnosis"] == diagnosis).to_numpy()]
+        low, high = np.percentile(group, [10, 90])
         print(
-            f"  {voxel:g} mm  {diagnosis}  mean {own.mean():.3f} (wanted {wanted}), sd {own.std():.3f}, "
-            f"80% in {low:.2f}-{high:.2f}, above 1.3: {np.mean(own > 1.3):.0%}"
+            f"  {voxel:g} mm  {diagnosis}  mean {group.mean():.3f} (published {published}), sd {group.std():.3f}, "
+            f"80% in {low:.2f}-{high:.2f}, above 1.3: {np.mean(group > 1.3):.0%}"
         )
-        table.add(voxel, diagnosis, wanted, own.mean(), own.std(), low, high, np.mean(own > 1.3))
+        table.add(voxel, diagnosis, published, group.mean(), group.std(), low, high, np.mean(group > 1.3))
 
 
 def shares(phantom: Phantom, voxel: float, table: ResultTable) -> None:
+    """Print and add the share of each part of the energy of each modality."""
     for name in ("mri", "pet"):
         x = np.asarray(phantom.data[name], dtype=np.float32)
         joint, individual, both = (phantom.truth(part, name) for part in ("joint", "individual", "both"))
@@ -68,9 +71,12 @@ def main() -> None:
     for voxel in options.voxels:
         start = time.process_time()
         cohorts[voxel] = make_phantom(options.subjects, voxel)
-        spent = (time.process_time() - start) / options.subjects
+        cpu_seconds = (time.process_time() - start) / options.subjects
         grey = millilitres(np.asarray(cohorts[voxel].data["mri"], dtype=np.float32), voxel) / options.subjects
-        print(f"{voxel:g} mm: {cohorts[voxel].grid.shape}, {spent:.3f} CPU s a participant, {grey:.0f} ml grey matter")
+        print(
+            f"{voxel:g} mm: {cohorts[voxel].grid.shape}, {cpu_seconds:.3f} CPU s a participant, "
+            f"{grey:.0f} ml of grey matter"
+        )
     print("composite SUVR")
     for voxel, phantom in cohorts.items():
         composites(phantom, voxel, suvr_table)

@@ -45,7 +45,7 @@ LPS = np.array([[-1.0], [-1.0], [1.0]])
 
 
 def phantom_subjects(folder: Path) -> list[Subject]:
-    """The phantom participants of the lowest, a middle and the highest stage among 40, as scans."""
+    """Write scans of the participants with the lowest, a middle and the highest stage among 40."""
     table = make_phantom(40, 12.0, random_state=0).subjects
     stage = table["stage"].to_numpy()
     chosen = table.iloc[[stage.argmin(), np.abs(stage - 0.5).argmin(), stage.argmax()]]
@@ -58,85 +58,86 @@ def phantom_subjects(folder: Path) -> list[Subject]:
 
 
 def real_subject(folder: Path) -> list[Subject]:
-    """The single-subject T1 and the PET template of SPM12, as one subject."""
+    """Return the single-subject T1 and the PET template of SPM12 as one participant, if the files exist."""
     data = Path(os.environ.get("DEEPJIVE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "brain"
     scans = [data / f"spm_{name}_2mm.nii.gz" for name in ("single_subj_T1", "PET_template")]
     return [Subject("sub-real", "", *scans)] if all(path.is_file() for path in scans) else []
 
 
-def moved(transform: Path, places: np.ndarray) -> np.ndarray:
-    """Places in mm through an affine of ITK, which counts left and front as negative."""
+def through_affine(transform: Path, points: np.ndarray) -> np.ndarray:
+    """Map points in mm through an affine of ITK, whose x and y axes are reversed."""
     content = loadmat(transform)
     (values,) = (value.ravel() for name, value in content.items() if "Transform" in name)
     matrix, shift, centre = values[:9].reshape(3, 3), values[9:, None], content["fixed"].ravel()[:, None]
-    return LPS * (matrix @ (LPS * places - centre) + centre + shift)
+    return LPS * (matrix @ (LPS * points - centre) + centre + shift)
 
 
-def warped(field: Path, places: np.ndarray) -> np.ndarray:
-    """Places in mm through a displacement field of ITK."""
+def through_warp(field: Path, points: np.ndarray) -> np.ndarray:
+    """Map points in mm through a displacement field of ITK."""
     image = nibabel.load(field)
     values = np.asarray(image.dataobj, np.float32).reshape(*image.shape[:3], 3)
-    numbers = np.linalg.inv(image.affine) @ np.vstack([places, np.ones(places.shape[1])])
-    shifts = [map_coordinates(values[..., axis], numbers[:3], order=1) for axis in range(3)]
-    return places + LPS * np.stack(shifts)
+    indices = np.linalg.inv(image.affine) @ np.vstack([points, np.ones(points.shape[1])])
+    shifts = [map_coordinates(values[..., axis], indices[:3], order=1) for axis in range(3)]
+    return points + LPS * np.stack(shifts)
 
 
-def against_truth(subject: Subject, out: Path, bids: Path) -> dict[str, float]:
-    """Registrations, volume and ratios beside what is known of the phantom."""
+def compared_with_truth(subject: Subject, out: Path, bids: Path) -> dict[str, float]:
+    """Compare registrations, volume and ratios with the truth of the phantom."""
     import pandas as pd
 
     moves = json.loads((bids / subject.participant / "moves.json").read_text())
     factors = pd.read_csv(bids / "factors.csv").set_index("participant_id").loc[subject.participant]
     folder = out / subject.participant / subject.session
     affine, warp, rigid = (next(folder.glob(f"*/*{name}_xfm*")) for name in ("desc-affine", "desc-warp", "mode-image"))
-    inside = template("brain", VOXEL) > 0
-    places = mni_grid(VOXEL).points()[:, inside].astype(float)
-    homogeneous = np.vstack([places, np.ones(places.shape[1])])
+    brain = template("brain", VOXEL) > 0
+    points = mni_grid(VOXEL).points()[:, brain].astype(float)
+    homogeneous = np.vstack([points, np.ones(points.shape[1])])
     t1, pet = ((np.array(moves[name]) @ homogeneous)[:3] for name in ("t1", "pet"))
-    found = moved(affine, warped(warp, places))
+    registered = through_affine(affine, through_warp(warp, points))
     grey = millilitres(grey_of(factors, NATIVE), NATIVE) * np.linalg.det(np.array(moves["t1"])[:3, :3])
     unmodulated = np.asarray(nibabel.load(next(folder.glob("anat/*desc-unmodulated_probseg.nii.gz"))).dataobj)
     image = nibabel.load(subject.pet)
-    numbers = np.linalg.inv(image.affine) @ np.vstack([pet, np.ones(pet.shape[1])])
-    uptake = np.zeros(inside.shape)
-    uptake[inside] = map_coordinates(np.asarray(image.dataobj, float), numbers[:3], order=1)
+    indices = np.linalg.inv(image.affine) @ np.vstack([pet, np.ones(pet.shape[1])])
+    uptake = np.zeros(brain.shape)
+    uptake[brain] = map_coordinates(np.asarray(image.dataobj, float), indices[:3], order=1)
     return {
         "stage": float(factors["stage"]),
-        "T1 to MNI mm": float(np.linalg.norm(found - t1, axis=0).mean()),
-        "PET to T1 mm": float(np.linalg.norm(moved(rigid, t1) - pet, axis=0).mean()),
+        "T1 to MNI mm": float(np.linalg.norm(registered - t1, axis=0).mean()),
+        "PET to T1 mm": float(np.linalg.norm(through_affine(rigid, t1) - pet, axis=0).mean()),
         "grey true ml": grey,
         "hippocampal loss true": hippocampal_loss(grey_of(factors, VOXEL)),
-        "hippocampal loss found": hippocampal_loss(unmodulated),
+        "hippocampal loss measured": hippocampal_loss(unmodulated),
         "SUVR true": composite(uptake),
     }
 
 
 def grey_of(factors: Any, voxel: float) -> np.ndarray:
-    """The true grey matter in MNI space."""
-    lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(voxel).points()[0] / 20.0)
-    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", voxel) * lopsided, 0.0, 0.8)
+    """Return the true grey matter in MNI space."""
+    asymmetry = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(voxel).points()[0] / 20.0)
+    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", voxel) * asymmetry, 0.0, 0.8)
     return template("grey", voxel) * (1.0 - lost)
 
 
 def hippocampal_loss(grey: np.ndarray) -> float:
-    """What is missing of the template's grey matter within 10 mm of the hippocampi's centres."""
+    """Return the loss of grey matter within 10 mm of the centres of the hippocampi, relative to the template."""
     sides = (REGIONS["hippocampus"].left, REGIONS["hippocampus"].right)
     near = np.min([sphere_distance(mni_grid(VOXEL), centre) for centre in sides], axis=0) < 10.0
     return float(1.0 - grey[near].mean() / template("grey", VOXEL)[near].mean())
 
 
 def composite(uptake: np.ndarray) -> float:
-    """Mean uptake of the composite region over that of the reference region."""
+    """Return the mean uptake of the composite region divided by that of the reference region."""
     return float(uptake[composite_region(VOXEL)].mean() / uptake[reference_region(REFERENCE, VOXEL)].mean())
 
 
 def of_real(subject: Subject) -> dict[str, float]:
-    """The ratio in the PET template as it is, which is in MNI space already."""
+    """Return the ratio in the PET template, which is in MNI space already."""
     image = nibabel.load(subject.pet)
     return {"SUVR true": composite(resampled(np.asarray(image.dataobj), image.affine, mni_grid(VOXEL)))}
 
 
-def row(outcome: Outcome, known: dict[str, float]) -> dict[str, float]:
+def row(outcome: Outcome, truth: dict[str, float]) -> dict[str, float]:
+    """Return the truth and the measures of a participant."""
     sidecar = json.loads(sidecar_of(Path(outcome.maps["anat"])).read_text())["Measured"]
     suvr = np.asarray(nibabel.load(outcome.maps["pet"]).dataobj)
     measured = {
@@ -144,36 +145,38 @@ def row(outcome: Outcome, known: dict[str, float]) -> dict[str, float]:
         "grey modulated ml": sidecar["modulated_ml"],
         "SUVR": composite(suvr),
     }
-    return {**known, **measured, **outcome.quality}
+    return {**truth, **measured, **outcome.quality}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--twice", action="store_true", help="Run the first subject again, and compare bytes.")
+    parser.add_argument(
+        "--twice", action="store_true", help="preprocess the first participant again, and compare the files"
+    )
     add_json_option(parser)
     options = parser.parse_args()
     phantoms = phantom_subjects(options.out / "bids")
     subjects = [*phantoms, *real_subject(options.out)]
     out, settings = options.out / "derivative", PreprocessingSettings(REFERENCE, VOXEL)
-    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_subject=lambda now: None)
+    outcomes = preprocess_cohort(subjects, AntsEngine(), settings, out, on_subject=lambda outcome: None)
     columns = {}
     for subject, outcome in zip(subjects, outcomes, strict=True):
         if outcome.problems:
             print(*outcome.problems, sep="\n")
             continue
-        known = against_truth(subject, out, options.out / "bids") if subject in phantoms else of_real(subject)
-        columns[subject.name] = row(outcome, known)
+        truth = compared_with_truth(subject, out, options.out / "bids") if subject in phantoms else of_real(subject)
+        columns[subject.name] = row(outcome, truth)
     print_table(columns)
     write_tables(options.json, [measure_table(columns)], sources=["deepjive.imaging.preprocessing"])
     print_steps(outcomes)
     if options.twice:
         shutil.rmtree(options.out / "again", ignore_errors=True)
         (again,) = preprocess_cohort(subjects[:1], AntsEngine(), settings, options.out / "again")
-        same = [
+        identical = [
             Path(again.maps[stage]).read_bytes() == Path(outcomes[0].maps[stage]).read_bytes() for stage in again.maps
         ]
-        print("the same to the byte when run again:", same)
+        print("maps of the second run are identical:", identical)
 
 
 def measure_table(columns: dict[str, dict[str, float]]) -> ResultTable:
@@ -198,7 +201,7 @@ def print_steps(outcomes: list[Outcome]) -> None:
             if stage in outcome.maps
         ]
         for number, step in enumerate(steps[0]):
-            print(step["name"], *(f"{of[number]['cpu_seconds']:.1f}" for of in steps), sep="\t")
+            print(step["name"], *(f"{row[number]['cpu_seconds']:.1f}" for row in steps), sep="\t")
 
 
 if __name__ == "__main__":

@@ -40,58 +40,59 @@ CELLS = {
 HIDDEN = 20
 
 
-def made_of(kind: str, joint: int, individual: int, n: int, noise: float, seed: int) -> dict[str, NDArray]:
-    """Two modalities of a kind and of true ranks."""
+def simulated(kind: str, joint: int, individual: int, n: int, noise: float, seed: int) -> dict[str, NDArray]:
+    """Simulate two modalities of a kind with true ranks."""
     if kind in ("linear", "nonlinear"):
         ranks: Any = {"joint_rank": joint, "individual_rank": individual}
-        made = make_synthetic(n, noise=noise, nonlinear=kind == "nonlinear", random_state=seed, **ranks)
-        return {name: np.asarray(made.data[name]) for name in made.data.names}
+        data = make_synthetic(n, noise=noise, nonlinear=kind == "nonlinear", random_state=seed, **ranks).data
+        return {name: np.asarray(data[name]) for name in data.names}
     rng = np.random.default_rng(seed)
-    hidden = bent(kind, rng.normal(size=(n, joint)), rng)
+    hidden = nonlinear_functions(kind, rng.normal(size=(n, joint)), rng)
     arrays = {}
     for name in ("modality_1", "modality_2"):
-        parts = [hidden, bent(kind, rng.normal(size=(n, individual)), rng)]
+        parts = [hidden, nonlinear_functions(kind, rng.normal(size=(n, individual)), rng)]
         signal = np.sum([mixed(part, rng) for part in parts], axis=0)
         arrays[name] = signal + noise * signal.std() * rng.normal(size=signal.shape)
     return arrays
 
 
-def bent(kind: str, scores: NDArray, rng: np.random.Generator) -> NDArray:
-    """Curved functions of scores: hidden units of a network, or all powers and products up to the third order."""
+def nonlinear_functions(kind: str, scores: NDArray, rng: np.random.Generator) -> NDArray:
+    """Compute hidden units of a network, or all powers and products of scores up to the third order."""
     if kind == "network":
         return np.tanh(1.5 * scores @ rng.normal(size=(scores.shape[1], HIDDEN)) + rng.normal(size=HIDDEN))
     return PolynomialFeatures(3, include_bias=False).fit_transform(scores) if scores.shape[1] else scores
 
 
 def mixed(hidden: NDArray, rng: np.random.Generator) -> NDArray:
-    """A hundred features, random mixtures of centred and scaled functions, with variance 1 over all entries."""
+    """Mix centred and scaled functions at random to 100 features with variance 1 over all entries."""
     hidden = hidden - hidden.mean(axis=0)
     part = hidden / np.maximum(hidden.std(axis=0), 1e-12) @ rng.normal(size=(hidden.shape[1], 100))
     return part / max(float(part.std()), 1e-12)
 
 
-def found_by(method: str, made: Modalities, seed: int) -> tuple[int, ...]:
-    """The joint rank and every modality's individual rank."""
-    found: Any
-    if method != "DeepJIVE":
-        data = made if method == "AJIVE" else latents(made, seed)
-        found = AJIVE(random_state=seed).fit(data)
-        return (found.joint_rank_, *found.individual_ranks_.values())
-    found = DeepJIVE(random_state=seed).select_ranks(made)
-    return (found.joint_rank, *found.individual_ranks.values())
+def selected_ranks(method: str, data: Modalities, seed: int) -> tuple[int, ...]:
+    """Return the joint rank and the individual rank of every modality, as a method selects them."""
+    if method == "DeepJIVE":
+        selection = DeepJIVE(random_state=seed).select_ranks(data)
+        return (selection.joint_rank, *selection.individual_ranks.values())
+    model = AJIVE(random_state=seed).fit(data if method == "AJIVE" else latents(data, seed))
+    return (model.joint_rank_, *model.individual_ranks_.values())
 
 
-def latents(made: Modalities, seed: int) -> dict[str, Any]:
-    """Scores, each with the standard deviation of what it alone draws, as the latents of a linear autoencoder have."""
-    parts = SeparateAutoencoders(ranks=LATENTS, random_state=seed).fit(made).decompose(made)
+def latents(data: Modalities, seed: int) -> dict[str, Any]:
+    """Return the latents of separate autoencoders, each scaled to the size of its effect on the data.
+
+    Latents of a linear autoencoder have this scale.
+    """
+    parts = SeparateAutoencoders(ranks=LATENTS, random_state=seed).fit(data).decompose(data)
     scaled = {}
     for name, scores in parts.individual_scores.items():
-        nothing = parts.render("individual", name, parts.joint_scores, 0.0 * scores)
-        alone = [
-            parts.render("individual", name, parts.joint_scores, scores * (np.arange(LATENTS) == i)) - nothing
+        at_zero = parts.render("individual", name, parts.joint_scores, 0.0 * scores)
+        effects = [
+            parts.render("individual", name, parts.joint_scores, scores * (np.arange(LATENTS) == i)) - at_zero
             for i in range(LATENTS)
         ]
-        scaled[name] = scores * np.sqrt([np.square(one).sum(axis=1).mean() for one in alone])
+        scaled[name] = scores * np.sqrt([np.square(effect).sum(axis=1).mean() for effect in effects])
     return scaled
 
 
@@ -104,28 +105,30 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=["AJIVE", "DeepJIVE"])
     parser.add_argument("--ranks", nargs="*", metavar="JOINT,INDIVIDUAL", help="only these true ranks")
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--noise", type=float, default=0.5, help="standard deviation, relative to the signal's")
+    parser.add_argument("--noise", type=float, default=0.5, help="standard deviation, relative to that of the signal")
     add_json_option(parser)
     arguments = parser.parse_args()
     columns = ("data", "true ranks", "method", "right", "runs", "CPU seconds", "ranks")
     table = ResultTable("ranks", "Ranks selected from the data", columns)
     size = {"n_samples": arguments.samples, "noise": arguments.noise}
-    print(f"{size}; found: (joint rank, individual ranks) and in how many runs")
+    print(f"{size}; selected ranks: (joint rank, individual ranks) x number of runs")
     for kind in arguments.cells:
         for joint, individual in CELLS[kind]:
             if arguments.ranks and f"{joint},{individual}" not in arguments.ranks:
                 continue
             for method in arguments.methods:
-                started, found = time.process_time(), []
+                started, selections = time.process_time(), []
                 for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-                    made = made_of(kind, joint, individual, arguments.samples, arguments.noise, seed)
-                    found.append(found_by(method, Modalities(made), seed))
-                right = found.count((joint, individual, individual))
-                seconds = (time.process_time() - started) / len(found)
+                    arrays = simulated(kind, joint, individual, arguments.samples, arguments.noise, seed)
+                    selections.append(selected_ranks(method, Modalities(arrays), seed))
+                right = selections.count((joint, individual, individual))
+                seconds = (time.process_time() - started) / len(selections)
                 label = f"{kind}, true ({joint}, {individual}, {individual}), {method}"
-                words = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(found).most_common())
-                print(f"{label:46} right {right}/{len(found)}   {seconds:5.1f} CPU s   {words}", flush=True)
-                table.add(kind, f"({joint}, {individual}, {individual})", method, right, len(found), seconds, words)
+                words = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(selections).most_common())
+                print(f"{label:46} right {right}/{len(selections)}   {seconds:5.1f} CPU s   {words}", flush=True)
+                table.add(
+                    kind, f"({joint}, {individual}, {individual})", method, right, len(selections), seconds, words
+                )
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=seeds)
 

@@ -28,22 +28,23 @@ WORDS: dict[Over, str] = {None: "automatic ranks", 0: "true ranks", 1: "ranks ov
 CELLS: list[tuple[bool, Over]] = [(nonlinear, over) for nonlinear in (False, True) for over in (None, 0, 1)]
 
 
-def scores(made: Synthetic, model) -> list[float]:
-    """R2 of the joint and the individual part of each modality."""
-    parts = model.decompose(made.data)
-    return [r2(made.joint[name], parts.joint[name]) for name in made.joint] + [
-        r2(made.individual[name], parts.individual[name]) for name in made.joint
+def scores(simulated: Synthetic, model) -> list[float]:
+    """Return the R2 of the joint and the individual part of each modality."""
+    parts = model.decompose(simulated.data)
+    return [r2(simulated.joint[name], parts.joint[name]) for name in simulated.joint] + [
+        r2(simulated.individual[name], parts.individual[name]) for name in simulated.joint
     ]
 
 
-def ajive(made: Synthetic, nonlinear: bool, over: Over) -> list[float]:
+def ajive(simulated: Synthetic, nonlinear: bool, over: Over) -> list[float]:
+    """Return the R2 of AJIVE; for nonlinear data those of the joint rank that is best in hindsight."""
     if over is None:
-        return scores(made, AJIVE(random_state=0).fit(made.data))
+        return scores(simulated, AJIVE(random_state=0).fit(simulated.data))
     ranks = [1 + over] if not nonlinear else [1 + over, *range(3, 11)]
     fits = []
     for joint_rank in ranks:
         model = AJIVE(signal_ranks=2 * joint_rank, joint_rank=joint_rank, individual_ranks=joint_rank, n_wedin=1)
-        fits.append(scores(made, model.set_params(n_random=1, random_state=0).fit(made.data)))
+        fits.append(scores(simulated, model.set_params(n_random=1, random_state=0).fit(simulated.data)))
     return max(fits, key=sum)
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--cells", choices=("all", "linear", "nonlinear"), default="all")
     parser.add_argument("--identities", nargs="*", default=["explicit", "exchange", "merged"])
     parser.add_argument("--over", type=int, nargs="*", default=[0, 1])
-    parser.add_argument("--auto", action="store_true", help="also with ranks found from the data")
+    parser.add_argument("--auto", action="store_true", help="also with ranks selected from the data")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE")
     add_json_option(parser)
     arguments = parser.parse_args()
@@ -92,18 +93,18 @@ def main() -> None:
         kind = "nonlinear" if nonlinear else "linear"
         if arguments.cells not in ("all", kind) or over not in [*arguments.over, *([None] * arguments.auto)]:
             continue
-        made = [make_synthetic(nonlinear=nonlinear, random_state=seed) for seed in range(arguments.seeds)]
+        data_sets = [make_synthetic(nonlinear=nonlinear, random_state=seed) for seed in range(arguments.seeds)]
         label = f"{kind}, {WORDS[over]}"
         started = time.perf_counter()
-        values = [ajive(one, nonlinear, over) for one in made]
+        values = [ajive(simulated, nonlinear, over) for simulated in data_sets]
         print(row(f"{label}, AJIVE", values, time.perf_counter() - started, result))
         for identity in arguments.identities:
             started, values = time.perf_counter(), []
-            for seed, one in enumerate(made):
+            for seed, simulated in enumerate(data_sets):
                 model = deep(over, identity=identity, random_state=seed, **settings)
-                values.append(scores(one, model.fit(one.data)))
-            spent = (time.perf_counter() - started) / len(made)
-            print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, spent, result), flush=True)
+                values.append(scores(simulated, model.fit(simulated.data)))
+            seconds = (time.perf_counter() - started) / len(data_sets)
+            print(row(f"{label}, {identity} {' '.join(arguments.settings)}", values, seconds, result), flush=True)
     write_tables(arguments.json, [result], sources=["deepjive.deep", "deepjive.linear"], seeds=range(arguments.seeds))
 
 

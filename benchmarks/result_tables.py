@@ -89,13 +89,13 @@ def write_tables(
 
 
 def command() -> str:
-    """The command that was called, without ``--json PATH``."""
+    """Return the command that was called, without ``--json PATH``."""
     words = list(sys.argv[1:])
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         if word == "--json":
-            del words[place : place + 2]
+            del words[position : position + 2]
             break
         if word.startswith("--json="):
-            del words[place]
+            del words[position]
             break
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])

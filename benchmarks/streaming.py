@@ -37,7 +37,7 @@ NAMES = ("first", "second")
 
 
 def make(folder: Path, store: str, n: int) -> None:
-    """Two modalities that share scores, written a few samples at a time."""
+    """Write two modalities that share scores to disk, in blocks of samples."""
     rng = np.random.default_rng(0)
     loadings = {name: rng.standard_normal((RANK, WIDTH), dtype=np.float32) for name in NAMES}
     arrays = {name: opened(folder, store, name, n) for name in NAMES}
@@ -63,7 +63,7 @@ def opened(folder: Path, store: str, name: str, n: int):
 
 
 def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
-    """One fit, in a process of its own: its numbers as JSON."""
+    """Run one fit in this process, and print its measures as JSON."""
     import torch
 
     from deepjive import DeepJIVE, Modalities, Runtime
@@ -83,27 +83,28 @@ def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
     model.set_params(networks=networks)
     model.set_params(max_epochs=1).fit(data[: 2 * BATCH])
     before = peak()
-    spent: list[float] = []
-    keep = PhaseState.record
-    PhaseState.record = lambda state, row: (spent.append(time.process_time()), keep(state, row))[1]
+    cpu_times: list[float] = []
+    record = PhaseState.record
+    PhaseState.record = lambda state, row: (cpu_times.append(time.process_time()), record(state, row))[1]
     model.set_params(max_epochs=epochs).fit(data)
     digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in model.network_.state_dict().values()))
     seconds = statistics.median(model.history_["seconds"][1:])
-    processor = len(data) / statistics.median(np.diff(spent))
-    found = {"memory": peak() - before, "speed": len(data) / seconds, "processor": processor}
-    print(json.dumps(found | {"before": before, "weights": digest.hexdigest()[:12]}))
+    cpu_speed = len(data) / statistics.median(np.diff(cpu_times))
+    measures = {"memory": peak() - before, "speed": len(data) / seconds, "cpu_speed": cpu_speed}
+    print(json.dumps(measures | {"before": before, "weights": digest.hexdigest()[:12]}))
 
 
 def peak() -> float:
-    """Largest resident memory so far, MB."""
+    """Return the largest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 / (1024 if sys.platform == "darwin" else 1)
 
 
 def spawned(*words: str) -> dict:
+    """Run this script in a new process, and return the measures that it prints."""
     command = [sys.executable, __file__, *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+    process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1]) if process.stdout else {}
 
 
 def main() -> None:
@@ -111,9 +112,14 @@ def main() -> None:
     parser.add_argument("--store", choices=("npy", "hdf5", "zarr"), default="npy")
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[1.5], help="sizes of the data")
     parser.add_argument("--in-memory", type=float, default=2.0, help="largest size that is also fitted in memory")
-    parser.add_argument("--budget", type=float, default=300, help="MB of memory that training from disk may take")
+    parser.add_argument("--budget", type=float, default=300, help="limit of the memory of training from disk, MB")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--networks", choices=("auto", "linear"), default="auto", help="linear: least work a sample")
+    parser.add_argument(
+        "--networks",
+        choices=("auto", "linear"),
+        default="auto",
+        help="linear networks need the least time for a sample",
+    )
     parser.add_argument("--work", nargs=2, metavar=("FOLDER", "LIMIT"), help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, metavar=("FOLDER", "N"), help=argparse.SUPPRESS)
     add_json_option(parser)
@@ -133,28 +139,28 @@ def main() -> None:
 def compare(arguments: argparse.Namespace, gigabytes: float, table: ResultTable) -> int:
     n = int(gigabytes * 1e9 / (4 * WIDTH * len(NAMES)))
     folder = tempfile.mkdtemp()
-    ways = {"from disk": "0"} | ({"in memory": "1000"} if gigabytes <= arguments.in_memory else {})
+    limits = {"from disk": "0"} | ({"in memory": "1000"} if gigabytes <= arguments.in_memory else {})
     try:
         spawned("--make", folder, str(n), "--store", arguments.store)
         print(f"{n} samples, {gigabytes:.2f} GB, {arguments.store}, budget {arguments.budget:.0f} MB", flush=True)
         runs = {}
-        for way, limit in ways.items():
+        for data, limit in limits.items():
             words = ("--epochs", str(arguments.epochs), "--networks", arguments.networks)
-            runs[way] = run = spawned("--work", folder, limit, *words)
-            speeds = f"{run['speed']:7.0f} samples/s, {run['processor']:7.0f} a CPU second"
+            runs[data] = run = spawned("--work", folder, limit, *words)
+            speeds = f"{run['speed']:7.0f} samples/s, {run['cpu_speed']:7.0f} samples/CPU s"
             memory = f"peak {run['memory']:6.0f} MB above {run['before']:.0f}"
-            print(f"{way}: {memory}, {speeds}, weights {run['weights']}", flush=True)
+            print(f"{data}: {memory}, {speeds}, weights {run['weights']}", flush=True)
     finally:
         shutil.rmtree(folder)
     disk, memory = runs["from disk"], runs.get("in memory", runs["from disk"])
     within, same = disk["memory"] <= arguments.budget, disk["weights"] == memory["weights"]
-    for way, run in runs.items():
-        table.add(gigabytes, arguments.store, way, run["memory"], run["speed"], run["processor"], str(same))
+    for data, run in runs.items():
+        table.add(gigabytes, arguments.store, data, run["memory"], run["speed"], run["cpu_speed"], str(same))
     share = 1000 * gigabytes / disk["memory"]
     print(f"data are {share:.1f} times the peak from disk, {'within' if within else 'OVER'} the budget")
     if len(runs) > 1:
-        ratios = (disk[speed] / memory[speed] for speed in ("speed", "processor"))
-        print("throughput {:.2f} of in memory by the clock, {:.2f} by CPU time;".format(*ratios), end=" ")
+        ratios = (disk[speed] / memory[speed] for speed in ("speed", "cpu_speed"))
+        print("throughput relative to in memory: {:.2f} by wall time, {:.2f} by CPU time;".format(*ratios), end=" ")
         print(f"weights {'the same' if same else 'DIFFER'}")
     return 0 if within and same else 1
 

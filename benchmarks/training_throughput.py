@@ -37,19 +37,19 @@ from result_tables import ResultTable, add_json_option, write_tables
 N, WIDTH, RANK, BATCH = 10_000, 784, 10, 256
 VARIANTS = ("fit", "bare")
 Clock = dict[str, tuple[float, float]]
-Passes = dict[str, int]
+Epochs = dict[str, int]
 
 
 @contextmanager
 def timed(clock: Clock, key: str) -> Iterator[None]:
-    """CPU and wall seconds of what is done inside, under `key`."""
+    """Store the CPU and wall seconds of the context under `key`."""
     cpu, wall = time.process_time(), time.perf_counter()
     yield
     clock[key] = (time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def simulated(n: int):
-    """Two modalities that share scores, made in small pieces that do not raise the peak of memory themselves."""
+    """Simulate two modalities that share scores, in small blocks that do not raise the peak of memory."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -67,21 +67,27 @@ def model(epochs: int):
     from deepjive import DeepJIVE
 
     return DeepJIVE(
-        RANK, RANK, identity="explicit", networks="dense", batch_size=BATCH, max_epochs=epochs, random_state=0
+        joint_rank=RANK,
+        individual_ranks=RANK,
+        identity="explicit",
+        networks="dense",
+        batch_size=BATCH,
+        max_epochs=epochs,
+        random_state=0,
     )
 
 
-def fit(data, epochs: int, clock: Clock, passes: Passes) -> int:
-    """Fit, with the phases timed and their epochs counted on the way; gives the number of training samples."""
+def fit(data, epochs: int, clock: Clock, epochs_of: Epochs) -> int:
+    """Fit the model, time its phases and count their epochs; return the number of training samples."""
     from deepjive.deep.training import phases
 
     train, rows = phases.train, []
 
-    def timed_train(phase, job, *rest):
+    def timed_train(phase, job, *more):
         rows.append(len(job.train_rows))
         with timed(clock, phase.name):
-            state = train(phase, job, *rest)
-        passes[phase.name] = state.epoch
+            state = train(phase, job, *more)
+        epochs_of[phase.name] = state.epoch
         return state
 
     phases.train = timed_train
@@ -93,8 +99,8 @@ def fit(data, epochs: int, clock: Clock, passes: Passes) -> int:
     return rows[0]
 
 
-def bare(data, epochs: int, clock: Clock, passes: Passes) -> int:
-    """The same phases over as many training samples, in plain PyTorch; gives the number of training samples."""
+def bare(data, epochs: int, clock: Clock, epochs_of: Epochs) -> int:
+    """Run the same phases in plain PyTorch; return the number of training samples."""
     import torch
 
     from deepjive.data.modalities import Modalities
@@ -109,7 +115,7 @@ def bare(data, epochs: int, clock: Clock, passes: Passes) -> int:
         settings._set_up(modalities.shapes, scaling, RANK, dict.fromkeys(modalities.names, RANK))
         weights = settings.identity_weight, settings.orthogonality_weight_
         for phase in phases_of(settings.objective, settings.network_, *weights):
-            passes[phase.name] = epochs
+            epochs_of[phase.name] = epochs
             with timed(clock, phase.name):
                 bare_phase(phase, tensors, epochs, settings.learning_rate, settings.weight_decay)
     return len(tensors[0])
@@ -136,24 +142,24 @@ def bare_phase(phase, tensors, epochs: int, learning_rate: float, weight_decay: 
 
 
 def work(variant: str, epochs: int, threads: int) -> None:
-    """One run, in a process of its own: its numbers as JSON."""
+    """Run one variant in this process, and print its measures as JSON."""
     import torch
 
     run: Callable[..., int] = {"fit": fit, "bare": bare}[variant]
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
-    data, clock, passes = simulated(N), {}, {}
+    data, clock, epochs_of = simulated(N), {}, {}
     before = peak()
     run({name: x[: 4 * BATCH] for name, x in data.items()}, 1, {}, {})
-    samples = run(data, epochs, clock, passes)
-    passes["all"] = sum(passes.values())
+    samples = run(data, epochs, clock, epochs_of)
+    epochs_of["all"] = sum(epochs_of.values())
     samples -= samples % BATCH
-    done = {key: samples * count for key, count in passes.items()}
-    print(json.dumps({"samples": done, "clock": clock, "peak": peak(), "before": before}))
+    trained = {key: samples * count for key, count in epochs_of.items()}
+    print(json.dumps({"samples": trained, "clock": clock, "peak": peak(), "before": before}))
 
 
 def peak() -> float:
-    """Peak resident memory so far, MiB."""
+    """Return the largest resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
@@ -161,8 +167,8 @@ def spawned(variant: str, arguments: argparse.Namespace) -> dict:
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
     command = [sys.executable, __file__, "--variant", variant]
     command += ["--epochs", str(arguments.epochs), "--threads", str(arguments.threads)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def compare(arguments: argparse.Namespace) -> ResultTable:
@@ -182,22 +188,23 @@ def compare(arguments: argparse.Namespace) -> ResultTable:
         cpu = {variant: [speed for speed, _ in pairs[variant]] for variant in VARIANTS}
         ratio = statistics.median(a / b for a, b in zip(cpu["fit"], cpu["bare"], strict=True))
         table.add(key, statistics.median(cpu["fit"]), statistics.median(cpu["bare"]), ratio)
-    around = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
-    print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(around):.2f} CPU s")
+    outside = [run["clock"]["all"][0] - sum(run["clock"][key][0] for key in phases) for run in runs["fit"]]
+    print(f"of fit, outside the phases (checks, scaling, standard scores): {statistics.median(outside):.2f} CPU s")
     for variant in VARIANTS:
-        most, before = (statistics.median(run[key] for run in runs[variant]) for key in ("peak", "before"))
-        print(f"peak memory, {variant}: {most:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
+        largest, before = (statistics.median(run[key] for run in runs[variant]) for key in ("peak", "before"))
+        print(f"peak memory, {variant}: {largest:.0f} MiB, of which {before:.0f} before training (PyTorch, data)")
     return table
 
 
 def speeds(runs: list[dict], key: str) -> list[tuple[float, float]]:
-    """Samples per CPU second and per second, of every run."""
+    """Return the samples per CPU second and per wall second of every run."""
     return [tuple(run["samples"][key] / seconds for seconds in run["clock"][key]) for run in runs]
 
 
-def line(key: str, found: dict[str, list[tuple[float, float]]]) -> str:
-    pairs = sorted(a[0] / b[0] for a, b in zip(found["fit"], found["bare"], strict=True))
-    (cpu, wall), (bare_cpu, bare_wall) = (map(statistics.median, zip(*found[v], strict=True)) for v in VARIANTS)
+def line(key: str, speeds_of: dict[str, list[tuple[float, float]]]) -> str:
+    """Return the row of a phase as text."""
+    pairs = sorted(a[0] / b[0] for a, b in zip(speeds_of["fit"], speeds_of["bare"], strict=True))
+    (cpu, wall), (bare_cpu, bare_wall) = (map(statistics.median, zip(*speeds_of[v], strict=True)) for v in VARIANTS)
     numbers = f"{cpu:10.0f}{bare_cpu:11.0f}{statistics.median(pairs):8.3f}{wall:12.0f}{bare_wall:12.0f}"
     return f"{key:24}{numbers}   ratio {pairs[0]:.3f} to {pairs[-1]:.3f}"
 
@@ -207,7 +214,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="epochs of every phase")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each, alternating")
-    parser.add_argument("--variant", choices=VARIANTS, help="one run alone, as JSON")
+    parser.add_argument("--variant", choices=VARIANTS, help="run only this variant, and print JSON")
     add_json_option(parser)
     arguments = parser.parse_args()
     if arguments.variant:

@@ -44,19 +44,19 @@ def main() -> None:
             joint_rank=2, individual_ranks=4, max_epochs=1, batch_size=options.batch, learning_rate=1e-5, random_state=0
         )
         model.fit(phantom.data)
-        spent = time.process_time() - start
+        cpu_seconds = time.process_time() - start
     steps = (options.subjects - max(2, round(0.1 * options.subjects))) // options.batch
-    wanted = 450 // options.batch
+    steps_of_500 = 450 // options.batch
     voxels = int(np.prod(phantom.grid.shape))
     stored = 2 * 2 * 500 * voxels / 1e9
     weights = model.n_parameters_ / 1e6
     print(f"{options.voxel:g} mm {phantom.grid.shape}, {voxels} voxels, {weights:.1f} million weights")
     for phase in PHASES:
         step = model.history_["seconds"][model.history_["phase"].index(phase)] / steps
-        print(f"  {phase}: {step:.2f} s a step, {step * wanted / 60:.1f} min an epoch of 500 participants")
-        table.add(options.voxel, phase, step, step * wanted / 60)
+        print(f"  {phase}: {step:.2f} s a step, {step * steps_of_500 / 60:.1f} min an epoch of 500 participants")
+        table.add(options.voxel, phase, step, step * steps_of_500 / 60)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"  peak memory {after:.2f} GB ({before:.2f} before), CPU {spent:.0f} s")
+    print(f"  peak memory {after:.2f} GB ({before:.2f} before), {cpu_seconds:.0f} CPU seconds")
     print(f"  500 participants take {stored:.2f} GB on disk")
     write_tables(options.json, [table], sources=["deepjive.deep"], seeds=[0])
 

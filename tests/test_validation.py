@@ -36,7 +36,7 @@ BAD_DATA = {
     "no features": (
         {"mri": MRI, "pet": PET[:, :0]},
         ValueError,
-        r"'pet' has samples of shape \(0,\), that is, no feat",
+        r"'pet' has samples of shape \(0,\), so it has no feat",
     ),
     "NaN": ({"mri": MRI, "pet": with_value(PET, (7, 1), np.nan)}, ValueError, "'pet' contains 1 .* first in sample 7"),
     "infinity": ({"mri": with_value(MRI, 3, np.inf), "pet": PET}, ValueError, "'mri' contains 6 .* first in sample 3"),

@@ -19,24 +19,20 @@ ONE_MODALITY = (
     "Joint variation needs at least two modalities, but only {name!r} was given. "
     "Pass every modality in one dict; scikit-learn splits deepjive.Modalities by sample, but a list by modality."
 )
-NO_SAMPLES = "There are no samples to fit to: modality {name!r} has shape {shape}. Check how the data were selected."
-TOO_FEW_SAMPLES = "Fitting needs at least {needed} samples, but modality {name!r} has n_samples={given}."
-NO_FEATURES = "Modality {name!r} has samples of shape {shape}, that is, no features. Drop the modality."
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
     "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute' "
-    "(--missing impute); a sample that lacks the whole modality is marked in `present`, or its row left out of the "
-    "table and unmatched='keep' given (--unmatched keep)."
+    "(--missing impute). If a sample lacks the whole modality, mark it in `present`, or leave its row out of the table "
+    "and use unmatched='keep' (--unmatched keep)."
 )
 INFINITE = (
-    "Modality {name!r} contains {count} values that are infinite, the first in sample {sample}. NaN stands for a value "
-    "that is missing; check where infinity comes from, or replace it by NaN."
+    "Modality {name!r} contains {count} infinite values, the first in sample {sample}. Find out where they come from, "
+    "or replace them by NaN, which stands for a missing value."
 )
 CONSTANT = (
     "Modality {name!r} is constant: every sample is the same, so it has no variation to explain. "
     "Drop it, or check how it was loaded."
 )
-UNKNOWN_NAMES = "The model was fitted to the modalities {fitted}, but was given {given}; {unknown} is not known to it."
 WRONG_SHAPE = (
     "Modality {name!r} has samples of shape {given}, but the model was fitted to samples of shape {fitted}. "
     "Use the same features, in the same order, as in `fit`."
@@ -48,7 +44,7 @@ OTHER_FEATURES = (
 )
 OTHER_ORDER = (
     "Modality {name!r} has the features that the model was fitted to in another order: feature {number} is {given!r}, "
-    "but was {fitted!r} in `fit`. Put them into that order; of a data frame: frame[model.features_[{name!r}]]."
+    "but was {fitted!r} in `fit`. Use the order of `fit`; for a data frame: frame[model.features_[{name!r}]]."
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
@@ -59,9 +55,6 @@ TOO_FEW_MEASURED = (
     "Modality {name!r} was measured in {count} of {n} samples, but at least {needed} are needed. Drop the modality, or "
     "add samples that have it."
 )
-NOTHING_MEASURED = (
-    "{count} samples lack every modality, the first is sample {sample}; drop them: data[data.present.any(axis=1)]."
-)
 NO_OVERLAP = (
     "Modality {name!r} was measured together with another in {count} samples, but joint variation is learned from at "
     "least {needed} such samples. Drop the modality, or add samples that have two modalities."
@@ -71,8 +64,6 @@ RANK_TOO_LARGE = (
     "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
     "of modality {modality!r}. Choose a smaller rank."
 )
-LABELS_LENGTH = "There are {n} samples, but the labels {name!r} have shape {shape}. Give one label for each sample."
-RANKS_NAMES = "{label} names {given}, but the modalities are {expected}. Give one rank for each, or one int."
 
 
 def check_for_fit(
@@ -91,11 +82,11 @@ def check_for_fit(
         The data.
     estimator : str
         Name of the estimator, for error messages.
-    min_samples : int
+    min_samples : int, default=2
         Smallest number of samples.
-    allow_missing : bool
+    allow_missing : bool, default=False
         Whether samples may lack modalities.
-    allow_nan : bool
+    allow_nan : bool, default=False
         Whether single values may be NaN.
     visit : callable, default=None
         Called as ``visit(name, rows, values)`` with each block of rows that was read and checked, so that the caller
@@ -114,25 +105,43 @@ def check_for_fit(
     data = as_modalities(X)
     if len(data.names) < 2:
         raise ValueError(ONE_MODALITY.format(name=data.names[0]))
-    for column, (name, array) in enumerate(data.items()):
-        if array.shape[0] == 0:
-            raise ValueError(NO_SAMPLES.format(name=name, shape=tuple(array.shape)))
-        if array.shape[0] < min_samples:
-            raise ValueError(TOO_FEW_SAMPLES.format(name=name, needed=min_samples, given=array.shape[0]))
-        if 0 in array.shape[1:]:
-            raise ValueError(NO_FEATURES.format(name=name, shape=tuple(array.shape[1:])))
-        missing = int((~data.present[:, column]).sum())
-        if missing and not allow_missing:
-            raise ValueError(MISSING_SAMPLES.format(name=name, count=missing, n=len(data), estimator=estimator))
-        if len(data) - missing < min_samples:
-            raise ValueError(
-                TOO_FEW_MEASURED.format(name=name, count=len(data) - missing, n=len(data), needed=min_samples)
-            )
-    nothing = np.flatnonzero(~data.present.any(axis=1))
-    if len(nothing):
-        raise ValueError(NOTHING_MEASURED.format(count=len(nothing), sample=nothing[0]))
+    for name, array in data.items():
+        _check_size(name, tuple(array.shape), min_samples)
+        _check_presence(data, name, estimator, min_samples, allow_missing)
+    without_data = np.flatnonzero(~data.present.any(axis=1))
+    if len(without_data):
+        raise ValueError(
+            f"{len(without_data)} samples lack every modality, the first is sample {without_data[0]}. Drop them: "
+            "data[data.present.any(axis=1)]."
+        )
     check_values(data, varying=True, allow_nan=allow_nan, visit=visit)
     return data
+
+
+def _check_size(name: str, shape: tuple[int, ...], min_samples: int) -> None:
+    """Raise if a modality has too few samples, or no features."""
+    if shape[0] == 0:
+        raise ValueError(
+            f"There are no samples to fit to: modality {name!r} has shape {shape}. Check how the data were selected."
+        )
+    if shape[0] < min_samples:
+        raise ValueError(
+            f"Fitting needs at least {min_samples} samples, but modality {name!r} has n_samples={shape[0]}."
+        )
+    if 0 in shape[1:]:
+        raise ValueError(
+            f"Modality {name!r} has samples of shape {shape[1:]}, so it has no features. Drop the modality."
+        )
+
+
+def _check_presence(data: Modalities, name: str, estimator: str, min_samples: int, allow_missing: bool) -> None:
+    """Raise if a modality is missing in some samples although this is not allowed, or is missing in too many."""
+    n = len(data)
+    missing = int((~data.present[:, data.names.index(name)]).sum())
+    if missing and not allow_missing:
+        raise ValueError(MISSING_SAMPLES.format(name=name, count=missing, n=n, estimator=estimator))
+    if n - missing < min_samples:
+        raise ValueError(TOO_FEW_MEASURED.format(name=name, count=n - missing, n=n, needed=min_samples))
 
 
 def check_overlap(data: Modalities, needed: int) -> None:
@@ -164,7 +173,7 @@ def check_for_use(
         The data.
     shapes : mapping of str to tuple
         Names of the fitted modalities and shapes of one sample.
-    allow_nan : bool
+    allow_nan : bool, default=False
         Whether single values may be NaN.
     features : mapping of str to sequence of str or None, optional
         Names of the fitted features; compared if the data have feature names as well.
@@ -208,7 +217,10 @@ def check_known(
     """
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
-        raise ValueError(UNKNOWN_NAMES.format(fitted=list(shapes), given=list(data.names), unknown=unknown))
+        raise ValueError(
+            f"The model was fitted to the modalities {list(shapes)}, but was given {list(data.names)}; {unknown} are "
+            "unknown. Use the names of `fit`."
+        )
     for name, shape in data.shapes.items():
         check_features(name, data.features[name], (features or {}).get(name))
         if shape != tuple(shapes[name]):
@@ -226,15 +238,15 @@ def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fi
     """
     if given is None or fitted is None:
         return
-    there, wanted = np.ravel(given).tolist(), np.ravel(fitted).tolist()
-    if there == wanted or _are_numbers(there) or _are_numbers(wanted):
+    names, fitted_names = np.ravel(given).tolist(), np.ravel(fitted).tolist()
+    if names == fitted_names or _are_numbers(names) or _are_numbers(fitted_names):
         return
-    lacking, new = Counter(wanted) - Counter(there), Counter(there) - Counter(wanted)
+    lacking, new = Counter(fitted_names) - Counter(names), Counter(names) - Counter(fitted_names)
     if not (lacking or new):
-        number = next(i for i, pair in enumerate(zip(there, wanted, strict=True)) if pair[0] != pair[1])
-        raise ValueError(OTHER_ORDER.format(name=name, number=number, given=there[number], fitted=wanted[number]))
-    shown = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
-    raise ValueError(OTHER_FEATURES.format(name=name, **shown, new=new.total(), first_new=_first_of(new)))
+        number = next(i for i, (a, b) in enumerate(zip(names, fitted_names, strict=True)) if a != b)
+        raise ValueError(OTHER_ORDER.format(name=name, number=number, given=names[number], fitted=fitted_names[number]))
+    counts = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
+    raise ValueError(OTHER_FEATURES.format(name=name, **counts, new=new.total(), first_new=_first_of(new)))
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit: Visit | None = None) -> None:
@@ -309,7 +321,7 @@ def check_ranks(
         Number of joint components.
     individual_ranks : int, mapping of str to int, or "auto"
         Number of individual components, for all modalities or for each.
-    auto : str or None
+    auto : str or None, default="auto"
         The word for a rank that is chosen from the data, or None if ranks must be given.
 
     Returns
@@ -342,7 +354,7 @@ def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | N
         The data to be fitted.
     ranks : int, mapping of str to int, or "auto"
         Number of components, for all modalities or for each.
-    auto : str or None
+    auto : str or None, default="auto"
         The word for a rank that is chosen from the data, or None if ranks must be given.
 
     Returns
@@ -360,7 +372,10 @@ def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | N
     if not isinstance(ranks, Mapping):
         ranks = dict.fromkeys(data.names, ranks)
     if set(ranks) != set(data.names):
-        raise ValueError(RANKS_NAMES.format(label=label, given=list(ranks), expected=list(data.names)))
+        raise ValueError(
+            f"{label} names {list(ranks)}, but the modalities are {list(data.names)}. Give one rank for each, or one "
+            "int."
+        )
     checked = {}
     for name in data.names:
         checked[name] = _check_rank(f"{label}[{name!r}]", ranks[name], auto)
@@ -382,7 +397,10 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     named = {str(name): np.asarray(values) for name, values in by_name.items()}
     for name, values in named.items():
         if values.shape != (n,):
-            raise ValueError(LABELS_LENGTH.format(n=n, name=name, shape=values.shape))
+            raise ValueError(
+                f"There are {n} samples, but the labels {name!r} have shape {values.shape}. Give one label for each "
+                "sample."
+            )
     return named
 
 

@@ -48,7 +48,7 @@ def test_arrays_have_names_neither_of_samples_nor_of_features():
     assert data.features == {"a": None, "b": None}
 
 
-def test_rows_of_data_frames_are_brought_into_the_first_ones_order():
+def test_rows_of_data_frames_are_reordered_like_the_first():
     order = np.random.default_rng(0).permutation(N)
     names = np.array([f"s{i}" for i in range(N)])
     tables = frames(names, names)
@@ -56,7 +56,7 @@ def test_rows_of_data_frames_are_brought_into_the_first_ones_order():
     np.testing.assert_array_equal(data["b"], tables["b"].to_numpy())
 
 
-def test_a_shuffled_frame_is_aligned_to_one_that_kept_its_default_index():
+def test_a_shuffled_frame_is_aligned_to_a_frame_with_the_default_index():
     tables = frames(range(N), range(N))
     data = Modalities({"a": tables["a"], "b": tables["b"].sample(frac=1.0, random_state=0)})
     np.testing.assert_array_equal(data["b"], tables["b"].to_numpy())
@@ -84,7 +84,7 @@ def test_data_frames_of_different_samples_are_refused(first, second, only_first,
         Modalities(frames(first, second))
 
 
-def test_samples_that_not_all_tables_have_are_left_out_or_kept_as_missing(tmp_path):
+def test_samples_that_some_tables_lack_are_left_out_or_kept_as_missing(tmp_path):
     tables = {
         "a": pd.DataFrame({"x": [1, 2, 3]}, index=["p", "q", "r"]),
         "b": pd.DataFrame({"x": [4.0, 5.0, 6.0]}, index=["s", "r", "p"]),
@@ -116,10 +116,10 @@ def test_rows_without_names_are_not_matched_to_other_samples_than_those_of_the_f
     assert Modalities({"a": all_of_them, "b": some, "c": A[:3]}, unmatched="keep").present.sum() == 8
 
 
-def test_tables_without_a_common_sample_are_told_to_be_transposed():
-    with pytest.raises(ValueError, match=r"None is in both .the first are 'p' and 'gene 1'.*transpose"):
+def test_the_error_for_tables_without_a_common_sample_suggests_to_transpose():
+    with pytest.raises(ValueError, match=r"No sample is in both .the first samples are 'p' and 'gene 1'.*transpose"):
         Modalities(frames(["p", "q"], ["gene 1", "gene 2"]), unmatched="keep")
-    with pytest.raises(ValueError, match=r"unmatched='drop', or keep .*--unmatched keep"):
+    with pytest.raises(ValueError, match=r"unmatched='drop' .*--unmatched keep"):
         Modalities(frames(["p", "q"], ["p", "t"]))
 
 
@@ -130,7 +130,7 @@ def test_a_sample_named_twice_is_refused(which):
         Modalities(frames(names["a"], names["b"]))
 
 
-def test_pandas_own_and_mixed_columns_of_numbers_become_floats():
+def test_pandas_dtypes_and_mixed_columns_of_numbers_become_floats():
     table = pd.DataFrame({"x": pd.array([1, None, 3], dtype="Int64"), "y": [True, False, True], "z": [0.5, 1.5, 2.5]})
     values = Modalities({"a": table, "b": A[:3]})["a"]
     np.testing.assert_array_equal(values, [[1, 1, 0.5], [np.nan, 0, 1.5], [3, 1, 2.5]])

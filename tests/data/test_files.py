@@ -42,7 +42,7 @@ def test_missing_file_is_named(tmp_path):
         read_array(f"{tmp_path}/absent.npz:key")
 
 
-def test_unknown_suffix_says_what_can_be_read(write):
+def test_the_error_for_an_unknown_suffix_lists_the_readable_kinds(write):
     with pytest.raises(ValueError, match=r"x\.xlsx is not of a kind that can be read \(\.npy, \.npz, \.csv, .*\)"):
         read_array(write("x.xlsx", "a"))
 
@@ -81,7 +81,7 @@ def test_damaged_compressed_content_is_reported_by_name(tmp_path):
         read_array(path)
 
 
-def test_content_that_is_not_what_the_suffix_says_is_reported(tmp_path):
+def test_content_that_contradicts_the_suffix_is_reported(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
     (tmp_path / "x.npy").rename(tmp_path / "x.npz")
     with pytest.raises(ValueError, match=r"x\.npz is not what its name says"):
@@ -99,7 +99,7 @@ def test_csv_keeps_sample_and_feature_names(write):
 
 
 @pytest.mark.parametrize("header", ["", "sample_id", "ID"])
-def test_numeric_sample_names_are_not_taken_for_a_feature(write, header):
+def test_numeric_sample_names_are_not_read_as_a_feature(write, header):
     table = read_array(write("x.csv", f"{header},a,b\n1001,1,2\n1002,3,4\n"))
     assert list(table.index) == ["1001", "1002"]
     assert table.shape == (2, 2)
@@ -202,7 +202,7 @@ def test_rows_of_other_samples_are_ignored_and_counted_also_where_they_repeat(wr
         assert read_labels(path, ["b", "a"], 2).tolist() == [4, 2]
 
 
-def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
+def test_labels_of_other_samples_only_are_refused(write):
     path = write("labels.csv", "sample,group\nA-01,case\nA-02,control\n")
     with pytest.raises(
         ValueError, match=r"no label for any of the 2 samples: its first row is of sample 'A-01', but .* 'A1'"
@@ -210,7 +210,7 @@ def test_labels_none_of_whose_samples_are_at_hand_are_refused(write):
         read_labels(path, ["A1", "A2"], 2)
 
 
-def test_rows_are_not_found_by_number_where_these_do_not_agree(write):
+def test_rows_are_not_matched_by_numbers_that_differ(write):
     path = write("labels.csv", "sample,group\n1,case\n2,control\n3,case\n")
     with pytest.raises(
         ValueError, match=r"no row for 1 of 3 samples, the first being '0'.* numbered from 0 and have no names"

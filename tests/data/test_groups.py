@@ -63,7 +63,7 @@ def test_p_values_of_pairs_are_uniform_where_participants_have_several_sessions(
     assert np.mean(np.array(apart) <= 0.05) > 0.11  # what sessions give that are permuted one by one
 
 
-def test_unrelated_modalities_have_a_map_in_few_of_the_cases():
+def test_unrelated_modalities_seldom_have_a_significant_map():
     found = []
     for seed in range(60):
         model, held_out, who = unrelated(seed)
@@ -72,7 +72,7 @@ def test_unrelated_modalities_have_a_map_in_few_of_the_cases():
     assert np.mean(found) < 0.2  # at most .10 for two modalities, and 2.6 standard errors
 
 
-def test_participants_with_as_many_samples_change_places_and_keep_their_order():
+def test_participants_with_equal_numbers_of_samples_are_permuted_and_keep_their_order():
     who = np.array(list("cadbacebadcebdghghf"))
     draw, stayed = orders_of(len(who), who, np.random.RandomState(0)), 0
     for _ in range(20):
@@ -88,7 +88,7 @@ def test_participants_with_as_many_samples_change_places_and_keep_their_order():
     assert stayed < 20
 
 
-def test_with_one_sample_each_orders_are_those_without_groups():
+def test_with_one_sample_for_each_participant_orders_are_those_without_groups():
     named = np.random.default_rng(0).permutation(30)
     orders = [orders_of(30, groups, np.random.RandomState(5))() for groups in (None, named)]
     np.testing.assert_array_equal(*orders)
@@ -103,7 +103,7 @@ def test_groups_are_those_of_the_complete_samples():
     assert found == joint_structure_test(model, held_out[SESSIONS:], 19, groups=who[SESSIONS:], random_state=0)
 
 
-def test_whole_participants_with_as_many_samples_are_shuffled_in_each_modality():
+def test_whole_participants_with_equal_numbers_of_samples_are_shuffled_in_each_modality():
     who = np.array(list("cadbacebadcebdghghf"))
     rows = Modalities({name: np.arange(len(who))[:, None] for name in "ab"})
     mixed = shuffled(rows, np.random.RandomState(0), who)
@@ -158,7 +158,7 @@ def test_refits_take_participants_of_both_sides_and_none_on_both():
         )
 
 
-def test_no_fold_tears_a_participant_apart_and_each_is_held_out_once():
+def test_no_fold_splits_a_participant_and_each_is_held_out_once():
     who = np.array(list("cadbacebadcebdghghf"))
     folds = folds_of(len(who), who, 4, 0)
     assert all(not set(who[train]) & set(who[test]) for train, test in folds)
@@ -174,7 +174,7 @@ def test_folds_of_samples_are_those_of_scikit_learn():
             np.testing.assert_array_equal(rows, those)
 
 
-def test_of_many_samples_whole_participants_are_drawn_and_of_very_many_enough_of_them():
+def test_subsets_of_many_samples_have_whole_and_enough_participants():
     who = np.repeat(np.arange(50), SESSIONS)
     drawn = rows_of_at_most(100, in_random_order(len(who), who, np.random.RandomState(0)))
     assert len(drawn) == 33 * SESSIONS
@@ -186,7 +186,7 @@ def test_of_many_samples_whole_participants_are_drawn_and_of_very_many_enough_of
 
 
 @pytest.mark.parametrize("nobody", ["", None, np.nan])
-def test_a_sample_of_nobody_is_refused(nobody):
+def test_a_sample_without_a_participant_is_refused(nobody):
     who = np.array([*"abcdef", nobody, *"ab"], dtype=object)
     with pytest.raises(ValueError, match=r"the participant of 1 of 9 samples, the first of which is number 7"):
         members_of(9, who)
@@ -222,7 +222,7 @@ def test_p_values_of_probes_are_uniform_where_participants_have_several_sessions
     assert np.mean(np.array(apart) <= 0.05) > 0.13  # what sessions give that are permuted one by one
 
 
-def test_cross_validated_probes_do_not_know_participants_again():
+def test_cross_validated_probes_do_not_recognize_participants():
     rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
     scores, group = alike(rng, rank=8, noise=0.1), np.repeat(rng.permutation(30) % 2, SESSIONS)
     age = np.repeat(rng.normal(size=30), SESSIONS)
@@ -231,7 +231,7 @@ def test_cross_validated_probes_do_not_know_participants_again():
         assert probe(scores, labels, n_permutations=1, groups=who).network < chance + 0.15
 
 
-def test_cross_validated_labels_are_dealt_by_participant(monkeypatch):
+def test_labels_are_permuted_by_participant_in_cross_validation(monkeypatch):
     dealt = []
 
     class Recorded(LinearRegression):
@@ -271,7 +271,7 @@ def test_p_values_of_dependence_are_uniform_where_participants_have_several_sess
     assert np.mean(np.array(apart) <= 0.05) > 0.8  # what sessions give that are permuted one by one
 
 
-def test_of_many_scores_dependence_takes_whole_participants(monkeypatch):
+def test_dependence_of_many_scores_uses_whole_participants(monkeypatch):
     rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
     scores, others = alike(rng), alike(rng)
     monkeypatch.setattr(dependence, "MAX_SAMPLES", 40)
@@ -281,7 +281,7 @@ def test_of_many_scores_dependence_takes_whole_participants(monkeypatch):
     assert hsic(scores, others, 0, groups=who, random_state=2) == expected
 
 
-def test_scores_that_only_know_the_participant_predict_nothing():
+def test_scores_that_only_identify_the_participant_predict_nothing():
     who = np.repeat(np.arange(30), SESSIONS)
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -293,7 +293,7 @@ def test_scores_that_only_know_the_participant_predict_nothing():
         assert cross_prediction(source, curved, groups=who) > 0.6
 
 
-def test_other_regressors_are_tested_on_participants_that_they_have_not_seen():
+def test_other_regressors_are_tested_on_unseen_participants():
     rng, who = np.random.default_rng(0), np.repeat(np.arange(30), SESSIONS)
     source, target = alike(rng, rank=2, noise=0.01), alike(rng, rank=2, noise=0.01)
     nearest = KNeighborsRegressor(1)
@@ -341,7 +341,7 @@ def test_other_samples_of_stability_are_whole_participants(monkeypatch):
     assert len({tuple(participants) for participants in drawn}) == 3
 
 
-def test_scores_that_only_know_the_participant_do_not_leak(monkeypatch):
+def test_scores_that_only_identify_the_participant_do_not_leak(monkeypatch):
     who, empty = np.repeat(np.arange(30), SESSIONS), {name: np.zeros((30 * SESSIONS, 1)) for name in "ab"}
     dependent = {"apart": 0, "together": 0}
     for seed in range(3):
@@ -365,7 +365,7 @@ def test_scores_that_only_know_the_participant_do_not_leak(monkeypatch):
     assert dependent["together"] <= 2  # both directions of one of nine pairs, at p at most .01
 
 
-def test_failures_are_looked_for_in_whole_participants(monkeypatch):
+def test_diagnostics_use_whole_participants(monkeypatch):
     model, held_out, who = unrelated(0)
     halves, drawn = [], []
 
@@ -390,7 +390,7 @@ def test_failures_are_looked_for_in_whole_participants(monkeypatch):
     assert np.unique(drawn[0], return_counts=True)[1].tolist() == [2] * 20  # cut, so that there are 20 of them
 
 
-def test_failures_are_looked_for_among_enough_participants():
+def test_diagnostics_use_enough_participants():
     model, held_out, who = unrelated(0)
     with pytest.raises(ValueError, match="Of 4 participants, 4 can be permuted, in 24 orders"):
         diagnostics.diagnose(model, held_out[:24], groups=who[:24] // 2)

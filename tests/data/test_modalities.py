@@ -150,7 +150,7 @@ def test_scikit_learns_spelling_of_an_index_is_understood(data):
         ([True, False], IndexError),
     ],
 )
-def test_what_is_no_index_of_samples_is_refused(data, index, error):
+def test_an_invalid_index_of_samples_is_refused(data, index, error):
     with pytest.raises(error):
         data[index]
 
@@ -169,13 +169,13 @@ def test_select_keeps_modalities_in_the_order_given_with_their_presence():
     np.testing.assert_array_equal(data.present, present[:, [2, 0]])
 
 
-def test_everything_is_present_unless_said_otherwise(data):
+def test_every_modality_is_present_by_default(data):
     assert data.present.shape == (N, 2)
     assert data.present.dtype == bool
     assert data.present.all()
 
 
-def test_present_is_the_callers_no_more():
+def test_present_is_a_copy():
     present = np.ones((N, 2), dtype=bool)
     data = Modalities({"a": A, "b": B}, present=present)
     present[:] = False
@@ -189,7 +189,7 @@ def test_present_and_samples_must_fit_the_data():
         Modalities({"a": A, "b": B}, samples=["p", "q", "r"])
 
 
-def test_participants_go_with_their_samples(data):
+def test_indexing_keeps_participants_with_their_samples(data):
     who = np.arange(len(data)) // 2
     known = Modalities(data, groups=who)
     assert data.groups is None
@@ -211,7 +211,7 @@ def test_participants_go_with_their_samples(data):
         Modalities(data, groups=["", *"abcdefghijklmnop"[: len(data) - 1]])
 
 
-def test_repr_tells_samples_shapes_and_missing(data):
+def test_repr_shows_samples_shapes_and_missing_modalities(data):
     assert repr(data) == "Modalities(12 samples: a (4,), b (2, 3))"
     present = np.ones((N, 2), dtype=bool)
     present[:3, 1] = False

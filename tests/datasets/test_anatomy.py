@@ -11,7 +11,7 @@ nibabel = pytest.importorskip("nibabel")
 FURTHEST = 8.0  # mm: centroids of the two atlases' regions differ by about half a region's width
 
 
-def test_the_centres_lie_in_the_desikan_killiany_regions_they_are_named_after(shared_data):
+def test_the_centres_lie_in_the_desikan_killiany_regions_of_their_names(shared_data):
     image = nibabel.load(shared_data("brain/desikan_killiany.nii.gz"))
     with open(shared_data("brain/desikan_killiany_labels.csv")) as file:
         names = {int(row["index"]): row["name"] for row in csv.DictReader(file)}

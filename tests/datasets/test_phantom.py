@@ -26,13 +26,13 @@ def energy(volumes):
     return float(np.square(volumes - volumes.mean(axis=0)).sum())
 
 
-def test_amyloid_leads_atrophy_from_nothing_to_all():
+def test_amyloid_precedes_atrophy_and_both_rise_from_0_to_1():
     stage = np.linspace(0.15, 1, 18)  # below, both are less than a fiftieth
     assert np.allclose([amyloid_curve(0), atrophy_curve(0), amyloid_curve(1), atrophy_curve(1)], [0, 0, 1, 1])
     assert (amyloid_curve(stage)[:-1] > atrophy_curve(stage)[:-1]).all()
 
 
-def test_the_composite_is_that_of_the_literature_at_any_resolution(phantom):
+def test_the_composite_suvr_is_in_the_published_range_at_every_resolution(phantom):
     impaired = (phantom.subjects["diagnosis"] == "AD").to_numpy()
     coarse = composite_suvr(phantom.data["pet"], 6)
     assert 0.95 < coarse[~impaired].mean() < 1.25
@@ -52,7 +52,7 @@ def test_parts_add_up_and_the_joint_part_is_a_fifth_of_mri(phantom):
         assert energy(noise) < 0.1 * energy(both)
 
 
-def test_joint_truth_knows_nothing_of_individual_factors(phantom):
+def test_the_true_joint_part_does_not_depend_on_individual_factors(phantom):
     changed = phantom.subjects.copy()
     for factor in {factor for name in ("mri", "pet") for factor in FACTORS[name]} & set(changed):
         changed[factor] = changed[factor].to_numpy()[::-1]
@@ -84,7 +84,7 @@ def test_maps_written_as_clinica_does_are_read_back(tmp_path):
         assert difference.max() < 1e-4  # 16-bit integers
 
 
-def test_native_scans_hold_a_whole_head_elsewhere(tmp_path):
+def test_native_scans_show_the_whole_head_in_another_position(tmp_path):
     folder = write_native(make_phantom(4, 12.0, random_state=1).subjects[:1], tmp_path)
     t1, pet = (volume_of(next(folder.glob(f"sub-*/ses-*/*/*_{kind}.nii.gz"))) for kind in ("T1w", "pet"))
     assert t1.header.get_zooms() != pet.header.get_zooms()

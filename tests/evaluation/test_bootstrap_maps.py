@@ -22,7 +22,7 @@ def fit(data):
     return AJIVE(signal_ranks=2, joint_rank=2, individual_ranks=0, n_wedin=0, n_random=0, random_state=0).fit(data)
 
 
-def test_scores_that_were_turned_and_reflected_are_matched():
+def test_rotated_and_reflected_scores_are_matched():
     data, _, _ = cohort(0)
     model = fit(data)
     scores = model.transform(data)
@@ -48,7 +48,7 @@ def test_intervals_cover_the_true_slopes_as_often_as_they_say():
     assert 0.84 < np.mean(covered) < 0.95  # of 480 intervals of 90%, by which 40 draws and 6 cohorts are as good as 150
 
 
-def test_what_follows_the_score_is_significant_and_nothing_else():
+def test_only_features_that_depend_on_the_score_are_significant():
     data, _, _ = cohort(0)
     found = bootstrap_maps(fit(data), data, 0, 40)
     for maps in map(found.of, data.names):
@@ -60,14 +60,14 @@ def test_what_follows_the_score_is_significant_and_nothing_else():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_of_shuffled_modalities_nothing_survives(seed):
+def test_shuffled_modalities_have_no_significant_features(seed):
     data = shuffled(cohort(seed)[0], np.random.RandomState(seed))
     found = bootstrap_maps(fit(data), data, 0, 40)
     assert sum((found.of(name).q_value < 0.05).sum() for name in data.names) == 0
     assert max(np.abs(found.of(name).ratio).max() for name in data.names) > 5  # of a direction in one modality alone
 
 
-def test_a_run_that_was_cut_off_goes_on_to_the_same_maps(tmp_path, monkeypatch):
+def test_an_interrupted_run_continues_to_the_same_maps(tmp_path, monkeypatch):
     data, _, _ = cohort(0, 40)
     model = fit(data)
 
@@ -109,7 +109,7 @@ def test_participants_are_drawn_with_all_their_sessions(monkeypatch):
         assert max(times) > 1
 
 
-def test_copies_of_a_sample_are_known_to_be_of_one(monkeypatch):
+def test_copies_of_a_sample_count_as_one_participant(monkeypatch):
     data, _, _ = cohort(0, 20)
     drawn, again = [], bootstrap_draws.refitted
 
@@ -137,7 +137,7 @@ def test_a_network_is_fitted_again_with_its_own_settings():
     assert turned.within("mri", SLOPES > 0)[0] == -found.within("mri", SLOPES > 0)[0]
 
 
-def test_an_interrupted_training_is_no_draw(monkeypatch, tmp_path):
+def test_an_interrupted_training_does_not_count_as_a_draw(monkeypatch, tmp_path):
     data, _, _ = cohort(0, 40)
     model = fit(data)
     stopped = fit(data)
@@ -148,7 +148,7 @@ def test_an_interrupted_training_is_no_draw(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_makes_no_sense_is_refused(monkeypatch):
+def test_invalid_arguments_are_refused(monkeypatch):
     data, _, _ = cohort(0, 40)
     model = fit(data)
     with pytest.raises(ValueError, match="n_draws must be at least 2"):

@@ -24,7 +24,7 @@ def test_effects_are_the_change_for_one_standard_deviation(planted):
         assert np.abs(found.ravel()[20:]).max() < 0.3
 
 
-def test_what_follows_the_score_is_significant_and_little_else(planted):
+def test_features_that_depend_on_the_score_are_significant_and_few_others(planted):
     for found in covariation(*planted, 0, n_permutations=500).values():
         q = found.q_value.ravel()
         assert (q[:20] < 0.05).all()
@@ -32,7 +32,7 @@ def test_what_follows_the_score_is_significant_and_little_else(planted):
     assert covariation(*planted, 0, n_permutations=50)["mri"].p_value[4, 7] == 1.0
 
 
-def test_pairs_at_random_have_no_map(planted):
+def test_random_pairs_have_no_significant_map(planted):
     model, held_out = planted
     unpaired = Modalities({"mri": held_out["mri"], "pet": held_out["pet"][np.random.default_rng(1).permutation(100)]})
     for found in covariation(model, unpaired, 0, n_permutations=500).values():
@@ -55,7 +55,7 @@ def test_the_unit_of_the_data_changes_no_p_value(planted, size):
         np.testing.assert_array_equal(found.p_value, expected[name].p_value)
 
 
-def test_a_value_that_is_missing_does_not_hide_its_feature(planted):
+def test_a_missing_value_does_not_remove_its_feature(planted):
     held_out = planted[1]
     arrays = {name: held_out[name].copy() for name in held_out.names}
     arrays["mri"][7, 0, 0] = np.nan
@@ -68,7 +68,7 @@ def test_a_value_that_is_missing_does_not_hide_its_feature(planted):
     assert found.correlation[0, 0] == pytest.approx(whole.correlation[0, 0], abs=0.03)
 
 
-def test_a_constant_feature_does_not_vary_by_rounding(planted):
+def test_rounding_does_not_make_a_constant_feature_vary(planted):
     model, held_out = planted
     arrays = {name: held_out[name].copy() for name in held_out.names}
     arrays["mri"][:, 4, 6] = 1e9 / 3
@@ -82,7 +82,7 @@ def test_adjusted_p_values_never_fall():
     assert (q >= p - 1e-12).all()  # the largest is p times 50 over 50
 
 
-def test_overlap_of_the_strongest():
+def test_overlap_is_that_of_the_strongest_features():
     first = np.arange(10.0)
     mask = np.ones(10, dtype=bool)
     assert dice_of_strongest(first, -first, mask) == 1.0

@@ -8,7 +8,7 @@ import pytest
 from deepjive.evaluation import hsic
 
 
-def test_a_circle_is_dependence_although_nothing_correlates() -> None:
+def test_scores_on_a_circle_are_dependent_although_uncorrelated() -> None:
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 150)
     x, y = np.cos(angle), np.sin(angle)
     assert abs(np.corrcoef(x, y)[0, 1]) < 0.15
@@ -23,7 +23,7 @@ def test_p_values_of_independent_scores_are_uniform() -> None:
     assert abs(np.mean(np.array(p) <= 0.5) - 0.5) < 0.14
 
 
-def test_value_is_the_trace_of_the_definition() -> None:
+def test_the_statistic_is_the_trace_of_the_definition() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 3))
 

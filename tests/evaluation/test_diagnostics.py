@@ -32,11 +32,11 @@ def found(made: Synthetic, *ranks: Any, **settings: Any) -> dict[str, Finding]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
-def test_healthy_runs_are_met_with_silence(seed: int) -> None:
+def test_healthy_runs_have_no_findings(seed: int) -> None:
     assert found(drawn(random_state=seed), identity=IDENTITIES[seed % 3], random_state=seed) == {}
 
 
-def test_a_healthy_linear_model_is_met_with_silence(ajive: AJIVE, test: Any) -> None:
+def test_a_healthy_linear_model_has_no_findings(ajive: AJIVE, test: Any) -> None:
     assert diagnose(ajive, test) == []
 
 
@@ -60,7 +60,7 @@ def test_agreement_without_prediction_has_no_meaning(ajive: AJIVE, test: Any) ->
     assert "correlate 0.9" in finding.seen
 
 
-def test_ranks_that_leave_no_room_are_worse_than_separate_autoencoders() -> None:
+def test_ranks_that_are_too_small_are_worse_than_separate_autoencoders() -> None:
     findings = found(drawn(individual_rank=3), 3, 1)
     assert "principal components of the same size" in findings[WRONG_RANKS].seen
 
@@ -79,7 +79,7 @@ def test_steps_too_large_for_the_penalty_diverge() -> None:
     assert "on the training samples" in findings[DIVERGENCE].seen
 
 
-def test_individual_scores_that_know_the_joint_ones_leak() -> None:
+def test_individual_scores_that_predict_joint_scores_are_a_leak() -> None:
     made = drawn()
     model = fitted(made.data[:N_FITTED], 1, 2, orthogonality=None, objective="published")
     leaks = [finding.seen for finding in diagnose(model, made.data[N_FITTED:]) if finding.name == LEAK]
@@ -87,7 +87,7 @@ def test_individual_scores_that_know_the_joint_ones_leak() -> None:
     assert any("of the variance of the joint scores" in seen for seen in leaks)
 
 
-def test_a_score_with_nothing_left_to_explain_is_dead() -> None:
+def test_a_score_without_effect_is_dead() -> None:
     findings = found(drawn(noise=0.0), 2, 1)
     assert "Lower joint_rank by one" in findings[DEAD].change
 
@@ -101,17 +101,17 @@ def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIV
     assert finding.change.startswith("Lower individual_ranks['modality_2'] by one")
 
 
-def test_memorizing_is_a_gap() -> None:
+def test_overfitting_is_a_gap_between_training_and_validation() -> None:
     made = drawn(n_samples=100, n_features=(60, 60), noise=3.0)
     model = fitted(made.data[:60], 1, 6, networks="dense", learning_rate=0.01, batch_size=27, max_epochs=40)
     assert GAP in {finding.name for finding in diagnose(model, made.data[60:])}
 
 
-def test_few_samples_say_only_how_training_went(ajive: AJIVE, test: Any) -> None:
+def test_few_samples_have_findings_of_training_only(ajive: AJIVE, test: Any) -> None:
     shuffled = np.random.default_rng(0).permutation(19)
     assert diagnose(ajive, test[shuffled]) == []
 
 
-def test_every_kind_of_finding_has_its_words() -> None:
+def test_every_kind_of_finding_has_a_text() -> None:
     kinds = {BLURRY, MEANINGLESS, WRONG_RANKS, LEAK, DEAD}
     assert set(diagnostics.SEEN) == set(diagnostics.CHANGE) == kinds

@@ -26,7 +26,7 @@ def deep(made: Synthetic) -> Evidence:
     return evidence(model, made.data, labels, held_out=held_out, refit=False, n_permutations=99, n_refits=1, n_fits=1)
 
 
-def test_joint_signal_is_found_and_stands_beside_its_baselines(deep: Evidence) -> None:
+def test_joint_signal_is_detected_and_compared_with_baselines(deep: Evidence) -> None:
     assert deep.joint_structure.p_value == pytest.approx(0.01)
     assert list(deep.predicted) == ["DeepJIVE", "AJIVE", SHUFFLED]
     assert list(deep.explained) == ["DeepJIVE", "AJIVE", "SeparateAutoencoders"]
@@ -37,14 +37,14 @@ def test_joint_signal_is_found_and_stands_beside_its_baselines(deep: Evidence) -
     assert deep.findings == []
 
 
-def test_labels_are_told_from_joint_scores_and_not_from_individual_ones(deep: Evidence) -> None:
+def test_labels_are_predicted_from_joint_scores_and_not_from_individual_scores(deep: Evidence) -> None:
     group = deep.probes["group"]
     assert group["DeepJIVE"]["joint"].linear > 0.9 > 0.65 > group["DeepJIVE"]["individual modality_1"].linear
     assert list(group["SeparateAutoencoders"]) == ["all scores"]
     assert deep.probes["age"]["AJIVE"]["joint"].linear > 0.9
 
 
-def test_what_was_saved_is_what_is_read(deep: Evidence, tmp_path: Path) -> None:
+def test_saved_evidence_is_read_back_unchanged(deep: Evidence, tmp_path: Path) -> None:
     deep.save(tmp_path / "evidence.json")
     assert Evidence.load(tmp_path / "evidence.json") == deep
 
@@ -73,7 +73,7 @@ def test_samples_that_lack_a_modality_are_left_out(ajive: AJIVE, made: Synthetic
     assert (found.n_fitted, found.n_held_out) == (147, 63)
 
 
-def test_baselines_fill_in_what_is_missing_where_the_model_does(made: Synthetic) -> None:
+def test_baselines_impute_missing_values_if_the_model_does(made: Synthetic) -> None:
     arrays = {name: np.array(made.data[name]) for name in made.data.names}
     for x in arrays.values():
         x[::40, 2] = np.nan
@@ -92,7 +92,7 @@ def test_a_label_that_is_always_the_same_is_left_out(ajive: AJIVE, made: Synthet
 VISITS = np.repeat(np.arange(60), 4)
 
 
-def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_uses_the_participants(ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
     def recorded(name: str) -> Any:
@@ -127,7 +127,7 @@ def test_every_step_knows_the_participants(ajive: AJIVE, made: Synthetic, monkey
             np.testing.assert_array_equal(known[0], held_out)
 
 
-def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted(
+def test_the_error_for_participants_that_cannot_be_permuted_comes_before_any_fit(
     ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_steps, "refitted", lambda *_, **__: pytest.fail("fitted"))
@@ -147,7 +147,7 @@ def test_participants_that_cannot_be_permuted_are_told_before_anything_is_fitted
         evidence(ajive, made.data, groups=VISITS[:5])
 
 
-def test_participants_that_gaps_make_uneven_lose_nothing_that_was_measured(
+def test_gaps_that_make_participants_uneven_discard_no_measured_sample(
     ajive: AJIVE, made: Synthetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def uneven(*_: Any, **__: Any) -> None:

@@ -12,7 +12,7 @@ ROOMS = ["deepjive.evaluation", "deepjive.datasets", "deepjive.imaging"]
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_name_of_a_room_is_defined_and_listed(room):
+def test_every_name_of_a_package_is_defined_and_listed(room):
     door = importlib.import_module(room)
     assert sorted(door.__all__) == dir(door)
     for name in door.__all__:
@@ -20,7 +20,7 @@ def test_every_name_of_a_room_is_defined_and_listed(room):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_no_name_of_a_room_is_the_name_of_a_submodule(room):
+def test_no_name_of_a_package_is_the_name_of_a_submodule(room):
     door = importlib.import_module(room)
     submodules = {module.name for module in pkgutil.iter_modules(door.__path__)}
     assert not submodules & set(door.__all__)
@@ -37,6 +37,6 @@ def test_unknown_name_is_an_attribute_error(room):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_importing_a_room_loads_neither_torch_nor_nilearn(room):
+def test_importing_a_package_loads_neither_torch_nor_nilearn(room):
     code = f"import sys, {room}; sys.exit(any(name in sys.modules for name in ('torch', 'nilearn', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -51,7 +51,7 @@ def test_merged_is_tested_by_its_joint_part(train: Modalities, test: Modalities)
     assert (found.measure, found.p_value) == (JOINT_PART, pytest.approx(1 / 60))
 
 
-def test_a_modality_that_shares_nothing_makes_nothing_joint() -> None:
+def test_a_modality_without_shared_variation_makes_the_test_insignificant() -> None:
     data = make_synthetic(240, (12, 10), noise=0.3, random_state=0).data
     alone = np.random.default_rng(0).normal(size=(240, 8))
     three = Modalities({**dict(data.items()), "alone": alone})
@@ -72,7 +72,7 @@ def filling(data: Modalities) -> AJIVE:
     ).fit(data)
 
 
-def test_a_value_that_is_missing_does_not_hide_what_is_joint(train: Modalities, test: Modalities) -> None:
+def test_a_missing_value_does_not_hide_joint_structure(train: Modalities, test: Modalities) -> None:
     one = Modalities({name: test[name].copy() for name in test.names})
     one["modality_1"][5, 3] = np.nan
     model, whole = filling(train), joint_structure_test(filling(train), test, 99, random_state=0)
@@ -83,9 +83,7 @@ def test_a_value_that_is_missing_does_not_hide_what_is_joint(train: Modalities, 
     assert refit_test(model, train, one, 19, random_state=0).p_value == pytest.approx(0.05)
 
 
-def test_permuted_values_are_those_of_permuted_samples_also_where_values_are_missing(
-    train: Modalities, test: Modalities
-) -> None:
+def test_permuted_values_are_those_of_permuted_samples_with_missing_values(train: Modalities, test: Modalities) -> None:
     model, gapped = filling(train), with_gaps(test, 0.15)
     found = joint_structure_test(model, gapped, 1, random_state=3)
     order = np.random.RandomState(3).permutation(len(test))
@@ -114,7 +112,7 @@ def test_joint_rank_0_is_no_joint_structure(train: Modalities, test: Modalities)
     assert joint_structure_test(model, test, 99).p_value == 1.0
 
 
-def test_refits_tell_signal_from_none(ajive: AJIVE, train: Modalities, test: Modalities) -> None:
+def test_refits_distinguish_signal_from_no_signal(ajive: AJIVE, train: Modalities, test: Modalities) -> None:
     found = refit_test(ajive, train, test, 19, random_state=0)
     assert (found.p_value, found.refits, found.n_permutations) == (pytest.approx(0.05), True, 19)
     rng = np.random.RandomState(1)
@@ -136,7 +134,7 @@ def test_refits_shuffle_one_of_three_modalities_while_the_others_stay_together(m
     assert apart == [[], [], *[["a"]] * 4, *[["b"]] * 4, *[["c"]] * 4]
 
 
-def test_refits_find_what_three_modalities_share_for_as_many_fits_of_each() -> None:
+def test_refits_detect_what_three_modalities_share_with_equal_numbers_of_fits() -> None:
     made = make_synthetic(240, (12, 10, 8), noise=0.3, random_state=0).data
     model, reports = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(made[:160]), []
     found = refit_test(

@@ -16,7 +16,7 @@ def inside(x: np.ndarray) -> np.ndarray:
     return np.where((x**2).sum(axis=1) < 1.4, "inside", "outside")
 
 
-def test_a_curved_border_is_seen_by_the_network_alone() -> None:
+def test_only_the_network_learns_a_curved_class_border() -> None:
     found = probe(X, inside(X), NEW, inside(NEW), n_permutations=199)
     assert found.task == "classification"
     assert found.network > 0.9 > 0.65 > found.linear
@@ -39,7 +39,7 @@ def test_p_values_of_labels_without_relation_are_uniform() -> None:
     assert abs(np.mean(np.array(p) <= 0.5) - 0.5) < 4 * 0.5 / np.sqrt(60)
 
 
-def test_chance_is_that_of_balanced_classes_however_rare_one_is() -> None:
+def test_chance_is_that_of_balanced_classes_even_with_a_rare_class() -> None:
     labels = RNG.random(260) < 0.1
     found = probe(X, labels[:160], NEW, labels[160:], n_permutations=99)
     assert found.chance == pytest.approx(0.5, abs=0.03)

@@ -8,7 +8,7 @@ import pytest
 from deepjive.evaluation import canonical_correlations, matched, principal_angles, r2
 
 
-def test_a_part_found_exactly_has_r2_1_wherever_its_mean_is() -> None:
+def test_an_exactly_recovered_part_has_r2_1_whatever_its_mean() -> None:
     truth = np.random.default_rng(0).normal(size=(30, 4))
     assert r2(truth, truth + 7.0) == pytest.approx(1.0)
     assert r2(truth, np.zeros_like(truth)) == 0.0

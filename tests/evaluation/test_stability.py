@@ -14,7 +14,7 @@ from deepjive.evaluation.refit_stability import SAMPLES, SEEDS
 from .fitting import fitted
 
 
-def test_scores_of_a_clear_signal_come_back_in_other_samples(ajive: AJIVE, train: Any, test: Any) -> None:
+def test_scores_of_a_clear_signal_are_stable_in_other_samples(ajive: AJIVE, train: Any, test: Any) -> None:
     rows = stability(ajive, train, test, 3)
     assert {(row.part, row.varied) for row in rows} == {
         ("joint", SAMPLES),
@@ -27,7 +27,7 @@ def test_scores_of_a_clear_signal_come_back_in_other_samples(ajive: AJIVE, train
         assert min(row.canonical) > 0.9
 
 
-def test_scores_of_noise_do_not_come_back(train: Any, test: Any) -> None:
+def test_scores_of_noise_are_not_stable(train: Any, test: Any) -> None:
     rng = np.random.default_rng(0)
     noise, new = ({name: rng.normal(size=(n, 15)) for name in "ab"} for n in (100, 200))
     model = AJIVE(signal_ranks=3, joint_rank=1, individual_ranks=2, n_wedin=0, n_random=0).fit(noise)
@@ -65,5 +65,5 @@ def test_baselines_have_the_same_sizes(train: Any) -> None:
         (JIVE(joint_rank=1, individual_ranks=1), ["AJIVE"]),
     ],
 )
-def test_linear_models_stand_beside_ajive_alone(model: Any, names: list[str], train: Any) -> None:
+def test_linear_models_are_compared_with_ajive_only(model: Any, names: list[str], train: Any) -> None:
     assert list(baselines(model.fit(train), train)) == names

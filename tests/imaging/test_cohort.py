@@ -36,7 +36,7 @@ def test_entities_are_read_from_names():
     assert entities("x/sub-1_ses-M00_trc-11CPIB_pet.nii.gz") == {"sub": "1", "ses": "M00", "trc": "11CPIB"}
 
 
-def test_the_t1_nearest_the_pet_is_joined_and_missing_stays_missing(sources):
+def test_the_t1_nearest_to_the_pet_is_joined_and_missing_stays_missing(sources):
     cohort = read_cohort(sources, max_months=12)
     rows = cohort.table.set_index("participant_id")
     assert cohort.samples == ["sub-A_ses-M06", "sub-C_ses-M00", "sub-B_ses-M00"]
@@ -52,7 +52,7 @@ def test_the_t1_nearest_the_pet_is_joined_and_missing_stays_missing(sources):
     assert any("no mri within 3 months of the pet" in problem.reason for problem in near.problems)
 
 
-def test_dates_count_more_than_names_of_sessions(sources, tmp_path):
+def test_dates_take_precedence_over_names_of_sessions(sources, tmp_path):
     bids = tmp_path / "bids"
     (bids / "sub-A").mkdir(parents=True)
     (bids / "participants.tsv").write_text("participant_id\tsex\tdiagnosis_sc\nsub-A\tF\tCN\nsub-B\tn/a\tAD\n")
@@ -67,7 +67,7 @@ def test_dates_count_more_than_names_of_sessions(sources, tmp_path):
     assert rows["sex"].isna().tolist() == [False, True, True]
 
 
-def test_a_scan_of_the_same_session_is_joined_whatever_is_known_of_its_time(tmp_path, write_nifti):
+def test_scans_of_the_same_session_are_joined_even_without_a_date(tmp_path, write_nifti):
     for session in ("ses-01", "ses-02"):
         for kind, folder in (("T1w", "anat"), ("trc-X_pet", "pet")):
             write_nifti(tmp_path / "sub-A" / session / folder / f"sub-A_{session}_{kind}.nii.gz")
@@ -91,7 +91,7 @@ def test_dates_are_not_compared_with_names_and_may_have_time_zones(sources, tmp_
     assert "ses-M24" in str(rows.at["sub-A", "mri"])
 
 
-def test_a_scan_without_session_belongs_to_all_visits_if_it_is_the_only_one(tmp_path, write_nifti):
+def test_a_single_scan_without_session_belongs_to_all_visits(tmp_path, write_nifti):
     write_nifti(tmp_path / "sub-A" / "anat" / "sub-A_T1w.nii.gz")
     for session in ("ses-1", "ses-2"):
         write_nifti(tmp_path / "sub-A" / session / "pet" / f"sub-A_{session}_pet.nii.gz")
@@ -99,7 +99,7 @@ def test_a_scan_without_session_belongs_to_all_visits_if_it_is_the_only_one(tmp_
     assert [path.name for path in cohort.table["t1"]] == ["sub-A_T1w.nii.gz"] * 2
 
 
-def test_pet_that_is_no_ratio_is_not_taken_for_one(caps, write_nifti):
+def test_pet_files_without_suvr_are_not_read_as_ratios(caps, write_nifti):
     folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
     write_nifti(folder / "sub-C_ses-M00_trc-18FAV45_pet_space-Ixi549Space_pet.nii.gz")
     scans = find_scans(caps, "pet-volume")
@@ -107,7 +107,7 @@ def test_pet_that_is_no_ratio_is_not_taken_for_one(caps, write_nifti):
     assert all("suvr-pons" in path.name for path in scans.table["path"])
 
 
-def test_entities_are_chosen_by_where_there_are_some_and_by_no_others(tmp_path, write_nifti):
+def test_choices_apply_to_files_with_the_entity_and_unknown_values_are_errors(tmp_path, write_nifti):
     for name in ("sub-1_run-01_T1w", "sub-1_run-02_T1w", "sub-2_T1w"):
         write_nifti(tmp_path / name[:5] / "anat" / f"{name}.nii.gz")
     for name in ("sub-1_acq-fdg_pet", "sub-1_acq-av45_pet", "sub-2_acq-av45_pet"):
@@ -130,7 +130,7 @@ def test_maps_of_two_spaces_are_not_mixed(tmp_path, write_nifti):
     assert chosen.table["participant_id"].tolist() == ["sub-1", "sub-2"]
 
 
-def test_without_diagnoses_it_is_said_where_they_are_looked_for(sources, tmp_path):
+def test_the_error_without_diagnoses_lists_the_searched_tables(sources, tmp_path):
     with pytest.raises(ValueError, match="Nothing says what the participants' diagnoses are"):
         read_cohort(sources).diagnosed("CN", "AD")
     (tmp_path / "participants.tsv").write_text("id\tdiagnosis\nsub-A\tCN\n")
@@ -138,7 +138,7 @@ def test_without_diagnoses_it_is_said_where_they_are_looked_for(sources, tmp_pat
     assert any("participants.tsv has no column 'participant_id'" in problem.reason for problem in cohort.problems)
 
 
-def test_a_table_takes_what_it_does_not_say_from_a_bids_folder(tmp_path, write_nifti):
+def test_columns_that_a_table_lacks_come_from_the_bids_folder(tmp_path, write_nifti):
     write_nifti(tmp_path / "a.nii.gz")
     (tmp_path / "t.csv").write_text("participant_id,age,mri\nsub-1,70,a.nii.gz\nsub-2,,a.nii.gz\n,,a.nii.gz\n")
     (tmp_path / "participants.tsv").write_text("participant_id\tage\tdiagnosis\nsub-1\t1\tCN\nsub-2\t65\tAD\n")
@@ -148,7 +148,7 @@ def test_a_table_takes_what_it_does_not_say_from_a_bids_folder(tmp_path, write_n
     assert [problem.reason for problem in cohort.problems] == ["row 4 has no participant_id and was left out"]
 
 
-def test_values_that_half_precision_does_not_hold_are_a_problem(tmp_path, write_nifti):
+def test_values_beyond_half_precision_are_a_problem(tmp_path, write_nifti):
     write_nifti(tmp_path / "good.nii.gz")
     write_nifti(tmp_path / "counts.nii.gz", 1e6 * template("grey", 12.0))
     (tmp_path / "t.csv").write_text("participant_id,pet\n1,good.nii.gz\n2,counts.nii.gz\n")
@@ -158,7 +158,7 @@ def test_values_that_half_precision_does_not_hold_are_a_problem(tmp_path, write_
     assert len(read_cohort_table(tmp_path / "t.csv").read(12)[1]) == 2
 
 
-def test_files_that_differ_in_more_than_smoothing_must_be_chosen_from(caps, sources, write_nifti):
+def test_files_that_differ_in_more_than_smoothing_need_a_choice(caps, sources, write_nifti):
     folder = caps / "subjects" / "sub-C" / "ses-M00" / "pet" / "preprocessing" / "group-AD"
     write_nifti(folder / "sub-C_ses-M00_trc-18FFDG_pet_space-Ixi549Space_suvr-pons_pet.nii.gz")
     scans = find_scans(caps, "pet-volume")
@@ -194,13 +194,13 @@ def test_files_that_differ_in_more_than_smoothing_must_be_chosen_from(caps, sour
         ("deepjive-mri", "sub-1/anat/sub-1_space-MNI152NLin2009aSym_res-3_label-GM_desc-modulated_probseg.nii.gz"),
     ],
 )
-def test_names_of_other_pipelines_are_known(tmp_path, write_nifti, layout, name):
+def test_file_names_of_other_pipelines_are_recognized(tmp_path, write_nifti, layout, name):
     path = write_nifti(tmp_path / name)
     write_nifti(path.with_name("sub-1_something_else.nii.gz"))
     assert find_scans(tmp_path, layout).table["path"].tolist() == [path]
 
 
-def test_a_table_of_paths_goes_on_without_what_is_bad(tmp_path, write_nifti):
+def test_bad_rows_of_a_table_of_paths_are_problems_and_the_others_are_read(tmp_path, write_nifti):
     for subject in ("1", "2", "3"):
         write_nifti(tmp_path / f"mri{subject}.nii.gz")
         write_nifti(tmp_path / f"pet{subject}.nii.gz")
@@ -233,7 +233,7 @@ def test_splits_keep_a_participant_together(tmp_path, write_nifti):
     np.testing.assert_array_equal(data.groups, cohort.groups)
 
 
-def test_nothing_to_read_says_why(tmp_path, caps):
+def test_the_error_without_usable_scans_has_the_reasons(tmp_path, caps):
     (tmp_path / "bad.csv").write_text("participant_id,mri\n1,gone.nii.gz\n")
     with pytest.raises(ValueError, match=r"No usable scan was found\. 1: .*There is no file"):
         read_cohort_table(tmp_path / "bad.csv").read(12)

@@ -19,13 +19,13 @@ def mask():
     return template("brain", VOXEL) > 0
 
 
-def test_a_volume_on_the_grid_is_read_as_it_is_and_masked(write_nifti, tmp_path, grid, mask):
+def test_a_volume_on_the_grid_is_masked_but_not_resampled(write_nifti, tmp_path, grid, mask):
     values = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
     rows = VolumeRows([write_nifti(tmp_path / "a.nii.gz", values), None], grid, mask)
     np.testing.assert_allclose(rows[:], np.stack([values * mask, np.zeros(grid.shape)]), atol=1e-6)
 
 
-def test_left_and_right_come_from_the_affine(write_nifti, tmp_path, grid, mask):
+def test_left_and_right_are_taken_from_the_affine(write_nifti, tmp_path, grid, mask):
     values = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
     flipped = grid.affine @ np.array([[-1, 0, 0, grid.shape[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     path = write_nifti(tmp_path / "radiological.nii", values[::-1], flipped)
@@ -38,7 +38,7 @@ def test_a_coarser_map_keeps_the_volume():
     assert millilitres(coarse, 6) == pytest.approx(millilitres(fine, 3), rel=0.01)
 
 
-def test_a_background_of_nan_is_zero_but_a_brain_of_nan_is_refused(write_nifti, tmp_path, grid, mask):
+def test_nan_becomes_zero_outside_the_brain_and_is_refused_inside(write_nifti, tmp_path, grid, mask):
     values = np.where(mask, template("grey", VOXEL) + 0.1, np.nan)
     placed = on_grid(write_nifti(tmp_path / "a.nii", values), grid, mask)
     np.testing.assert_allclose(placed, np.where(mask, values, 0), atol=1e-6)
@@ -57,13 +57,13 @@ def shifted(affine, by):
     ("changes", "message"),
     [
         ({"values": np.ones((4, 4, 4, 5))}, r"it has the shape \(4, 4, 4, 5\), but one volume of three axes"),
-        ({"sform": 0, "qform": 0}, "says nothing of where it is in space"),
-        ({"affine": np.diag([100.0, 3, 3, 1])}, r"its affine is no map of voxels to mm: .* with voxels of \[100"),
+        ({"sform": 0, "qform": 0}, "does not say where the volume is in space"),
+        ({"affine": np.diag([100.0, 3, 3, 1])}, r"its affine does not map voxels to mm: .* with voxels of \[100"),
         ({"affine": shifted(mni_grid(VOXEL).affine, 150)}, "it covers only .* of the brain mask"),
         ({"values": np.ones(mni_grid(VOXEL).shape)}, "the same value everywhere in the brain"),
     ],
 )
-def test_a_bad_volume_is_refused_with_its_name_and_the_reason(write_nifti, tmp_path, grid, mask, changes, message):
+def test_the_error_for_a_bad_volume_has_its_name_and_the_reason(write_nifti, tmp_path, grid, mask, changes, message):
     path = write_nifti(tmp_path / "bad.nii.gz", **changes)
     with pytest.raises(UnreadableError, match=rf"bad\.nii\.gz could not be read: .*{message}"):
         on_grid(path, grid, mask)

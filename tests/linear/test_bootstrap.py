@@ -38,7 +38,7 @@ def inside(value, limits):
     return (limits[0] <= value) & (value <= limits[1])
 
 
-def test_intervals_cover_the_truth_where_the_fit_takes_up_noise_and_percentiles_do_not():
+def test_intervals_cover_the_truth_of_an_overfitted_model_and_percentile_intervals_do_not():
     ours, percentile, carried = [], [], []
     for seed in range(10):
         data, truth = simulated(seed, n=60, sizes=(100, 120), noise=2.0)
@@ -163,7 +163,7 @@ def test_draws_on_the_factors_are_those_on_the_data():
             assert intervals.variance_draws[name]["joint"][i] == pytest.approx(again.variance_explained_[name]["joint"])
 
 
-def test_equal_components_that_change_places_do_not_widen_the_intervals():
+def test_permuted_equal_components_do_not_widen_the_intervals():
     rng = np.random.default_rng(0)
     z, loadings = rng.normal(size=(150, 2)), np.repeat(np.eye(2), 20, axis=1)
     data = {name: z @ loadings + 0.3 * rng.normal(size=(150, 40)) for name in "ab"}

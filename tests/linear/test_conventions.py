@@ -68,7 +68,7 @@ def test_repr_shows_the_parameters_that_were_set(estimator):
 
 
 @ESTIMATORS
-def test_fit_again_forgets_the_fit_before(estimator, labelled):
+def test_a_second_fit_does_not_depend_on_the_first(estimator, labelled):
     data, _ = labelled
     fresh = estimator(**RANKS, random_state=0).fit(data[:40])
     again = estimator(**RANKS, random_state=0).fit(data).fit(data[:40])
@@ -77,7 +77,7 @@ def test_fit_again_forgets_the_fit_before(estimator, labelled):
 
 
 @ESTIMATORS
-def test_an_unfitted_model_says_so(estimator, labelled):
+def test_an_unfitted_model_raises_not_fitted_error(estimator, labelled):
     for use in ("transform", "decompose"):
         with pytest.raises(NotFittedError, match="is not fitted yet"):
             getattr(estimator(), use)(labelled[0])

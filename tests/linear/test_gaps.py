@@ -96,7 +96,7 @@ def test_a_fit_with_missing_values_is_near_the_fit_without(estimator):
 
 
 @ESTIMATORS
-def test_filled_values_do_not_count_as_explained(estimator):
+def test_filled_values_do_not_increase_the_variance_explained(estimator):
     data, _ = simulated(n=150)
     gappy = with_gaps(data, lacking=0.6, missing=0.1)
     model, whole = fitted(estimator, gappy), fitted(estimator, data)
@@ -173,7 +173,7 @@ def test_a_missing_modality_is_imputed_from_one_with_missing_values():
 
 
 @ESTIMATORS
-def test_where_there_are_no_components_gaps_are_filled_with_the_mean(estimator):
+def test_without_components_gaps_are_filled_with_the_mean(estimator):
     data, _ = simulated()
     gappy = with_gaps(data, lacking=0.2, missing=0.1)
     model = estimator(joint_rank=0, individual_ranks=0, missing="impute").fit(gappy)
@@ -226,7 +226,7 @@ def test_a_model_fitted_to_gaps_is_the_same_after_loading(tmp_path):
 
 
 @ESTIMATORS
-def test_gaps_are_an_error_unless_filling_is_asked_for(estimator):
+def test_gaps_are_an_error_unless_missing_is_impute(estimator):
     data, _ = simulated()
     with pytest.raises(ValueError, match="NaN or infinite"):
         fitted(estimator, with_gaps(data, missing=0.1), missing="error")
@@ -238,10 +238,10 @@ def test_gaps_are_an_error_unless_filling_is_asked_for(estimator):
         fitted(estimator, data, missing="error").transform(with_gaps(data, missing=0.1))
 
 
-def test_what_cannot_be_filled_in_is_named():
+def test_the_error_names_the_modality_that_cannot_be_filled_in():
     data, _ = simulated()
     data["b"][3, 2] = np.inf
-    with pytest.raises(ValueError, match="'b' contains 1 values that are infinite, the first in sample 3"):
+    with pytest.raises(ValueError, match="'b' contains 1 infinite values, the first in sample 3"):
         fitted(AJIVE, data)
     data["b"][3] = np.nan
     with pytest.raises(ValueError, match="Modality 'b' has no value at all in sample 3"):

@@ -84,13 +84,13 @@ def test_weights_are_inverse_to_the_errors_and_add_up_to_the_number_of_modalitie
     assert (np.diff(model.weights_) < 0).all()
 
 
-def test_noisy_modality_has_no_veto():
+def test_a_noisy_modality_does_not_prevent_joint_components():
     data, _ = modalities(0, [0.5, 0.5, 0.5, 8.0])
     ranks = {cls: cls(signal_ranks=3, random_state=0).fit(data).joint_rank_ for cls in (AJIVE, HeteroJIVE)}
     assert ranks == {AJIVE: 0, HeteroJIVE: 2}
 
 
-def test_nothing_joint_is_found_where_nothing_is():
+def test_joint_rank_is_0_without_joint_structure():
     rng = np.random.default_rng(0)
     data = {
         f"m{k}": rng.normal(size=(80, 2)) @ rng.normal(size=(2, 100)) + size * rng.normal(size=(80, 100))

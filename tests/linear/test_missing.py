@@ -47,7 +47,7 @@ def test_many_missing_values_do_not_confirm_themselves():
         assert np.mean((filled[name] - x)[gaps] ** 2) < np.mean((means - x)[gaps] ** 2)
 
 
-def test_samples_that_lack_a_modality_are_left_alone():
+def test_filling_in_leaves_samples_that_lack_a_modality_unchanged():
     _, gappy = simulated()
     present = np.ones((80, 2), dtype=bool)
     present[3, 0] = False
@@ -65,13 +65,13 @@ def test_features_and_samples_without_any_value_are_named():
         fill_missing(gappy, 2)
 
 
-def test_unfilled_data_are_still_refused_by_the_estimators():
+def test_estimators_refuse_data_with_gaps():
     _, gappy = simulated()
     with pytest.raises(ValueError, match="NaN or infinite"):
         AJIVE(signal_ranks=2).fit(gappy)
 
 
-def test_features_that_do_not_vary_change_nothing_of_what_is_filled_in():
+def test_constant_features_do_not_change_the_filled_values():
     _, gappy = simulated()
     constant = np.where(np.random.default_rng(1).random((80, 300)) < 0.1, np.nan, 0.1)
     padded = {name: np.hstack([x, constant]) for name, x in gappy.items()}

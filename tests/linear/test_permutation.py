@@ -71,7 +71,7 @@ def sharing(seed, shared, n=80):
     return data
 
 
-def test_what_two_of_three_modalities_share_is_not_joint():
+def test_a_component_of_two_of_three_modalities_is_not_joint():
     p_values = []
     for seed in range(60):
         test = permutation_test(fitted(sharing(seed, "ab"), 1, 1), 49, n_components=1, random_state=seed)
@@ -82,7 +82,7 @@ def test_what_two_of_three_modalities_share_is_not_joint():
     assert stats.kstest(spread, "uniform").pvalue > LEAST_P
 
 
-def test_what_pairs_of_three_modalities_share_is_not_joint():
+def test_components_of_pairs_of_three_modalities_are_not_joint():
     rng = np.random.default_rng(0)
     z = dict(zip(("ab", "ac", "bc"), rng.normal(size=(3, 100, 1)), strict=True))
     data = {
@@ -94,7 +94,7 @@ def test_what_pairs_of_three_modalities_share_is_not_joint():
 
 
 @pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
-def test_what_all_of_three_modalities_share_is_joint(estimator):
+def test_a_component_of_all_three_modalities_is_joint(estimator):
     for seed in range(5):
         model = estimator(joint_rank=1, individual_ranks=1).fit(sharing(seed, "abc"))
         test = permutation_test(model, 99, n_components=2, random_state=0)
@@ -132,7 +132,7 @@ def carried(seed, n=60):
 
 
 @pytest.mark.parametrize("estimator", [AJIVE, JIVE])
-def test_features_that_carry_the_joint_component_are_told_from_those_that_do_not(estimator):
+def test_features_with_the_joint_component_have_smaller_p_values_than_features_without(estimator):
     data = carried(0)
     model = estimator(joint_rank=1, individual_ranks=0).fit(data)
     test = jackstraw(model, data, "a", n_repeats=20, random_state=0)
@@ -141,7 +141,7 @@ def test_features_that_carry_the_joint_component_are_told_from_those_that_do_not
     assert (test.q_values[30:] < 0.1).mean() < 0.1
 
 
-def test_p_values_of_features_that_carry_nothing_are_uniform():
+def test_p_values_of_noise_features_are_uniform():
     p_values = []
     for seed in range(6):
         data = carried(seed)
@@ -149,7 +149,7 @@ def test_p_values_of_features_that_carry_nothing_are_uniform():
     assert stats.kstest(np.concatenate(p_values), "uniform").pvalue > LEAST_P
 
 
-def test_a_feature_of_the_modality_that_makes_the_joint_scores_is_not_called_joint_for_that():
+def test_a_feature_is_not_significant_only_because_the_joint_scores_are_made_from_it():
     # with two features, each makes half of its modality's scores, and explains itself whatever the other modality is
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=(60, 2)), "b": rng.normal(size=(60, 40))}
@@ -173,7 +173,7 @@ def test_single_components_are_tested_and_shapes_and_masks_kept():
     assert np.median(test.p_values[:3][mask[:3]]) < 0.05
 
 
-def test_features_and_samples_other_than_those_fitted_are_not_tested():
+def test_other_features_and_samples_than_those_fitted_are_refused():
     tables = {name: pd.DataFrame(x).add_prefix(f"{name} ") for name, x in carried(0).items()}
     model = fitted(tables, 1, 0)
     with pytest.raises(ValueError, match=r"lacks 1 of them .'a 0' first. and has 1 that are new .'age' first."):

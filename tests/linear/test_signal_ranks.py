@@ -68,7 +68,7 @@ def test_unknown_rule_is_named():
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("shape", [(200, 40), (30, 80)])
-def test_width_counts_features_that_vary_however_the_modality_is_read(monkeypatch, shape, exact, center):
+def test_width_is_the_number_of_varying_features_in_memory_and_on_disk(monkeypatch, shape, exact, center):
     monkeypatch.setattr(streaming, "PIECE_NUMBERS", 600)
     x = with_constants(noisy(*shape, 2, 1.0, 0))
     x[-1, 1] = x[0, 1]  # varies all the same
@@ -88,7 +88,7 @@ def with_constants(x, count=60):
 
 @pytest.mark.parametrize(("rule", "center"), [("gavish_donoho", True), ("gavish_donoho", False), ("parallel", True)])
 @pytest.mark.parametrize("shape", [(200, 40), (60, 20)])
-def test_features_that_do_not_vary_leave_the_rank_as_it_is(shape, rule, center):
+def test_constant_features_do_not_change_the_rank(shape, rule, center):
     x = noisy(*shape, 1, 1.0, 0)
     both = [Pieces(x), Pieces(with_constants(x), center=center)]
     ranks = [signal_svd(pieces, SignalRank(pieces, rule, seed=0))[1].vectors.shape[1] for pieces in both]
@@ -96,7 +96,7 @@ def test_features_that_do_not_vary_leave_the_rank_as_it_is(shape, rule, center):
 
 
 @pytest.mark.parametrize("model", [AJIVE, HeteroJIVE])
-def test_features_that_do_not_vary_change_nothing_of_a_fit(tmp_path, monkeypatch, model):
+def test_constant_features_do_not_change_a_fit(tmp_path, monkeypatch, model):
     rng = np.random.default_rng(0)
     joint = rng.normal(size=(200, 1))
     data = {name: joint @ rng.normal(size=(1, 40)) + rng.normal(size=(200, 40)) for name in "ab"}
@@ -118,7 +118,7 @@ def test_features_that_do_not_vary_change_nothing_of_a_fit(tmp_path, monkeypatch
         np.testing.assert_allclose(fitted.joint_scores_, alone.joint_scores_, rtol=0, atol=TWO_ROUTES)
 
 
-def test_features_that_do_not_vary_change_no_rank_by_bic():
+def test_constant_features_do_not_change_the_rank_by_bic():
     rng = np.random.default_rng(0)
     joint = rng.normal(size=(60, 1))
     data = {name: 0.5 * joint @ rng.normal(size=(1, 20)) + rng.normal(size=(60, 20)) for name in "ab"}

@@ -40,12 +40,12 @@ def test_left_vectors_have_a_fixed_sign(exact):
         assert (vectors[np.abs(vectors).argmax(axis=0), range(3)] > 0).all()
 
 
-def test_gram_route_is_kept_where_it_is_accurate():
+def test_gram_route_is_used_where_it_is_accurate():
     x, _ = matrix(50, 200, [10.0, 2.0, 1.0])
     assert signal_svd(Pieces(x), three)[0].route == "gram"
 
 
-def test_factor_route_finds_what_the_gram_route_loses():
+def test_factor_route_keeps_small_components_that_the_gram_route_loses():
     x, u = matrix(50, 200, [1.0, 1e-4, 1e-8])
     reduced, svd = signal_svd(Pieces(x), three)
     lost = reduce(Pieces(x)).svd().first(3)
@@ -114,7 +114,7 @@ def test_projection_and_mean_are_those_of_the_whole(center):
     np.testing.assert_allclose(mean, x.mean(axis=0) if center else 0.0, rtol=SUMS)
 
 
-def test_device_that_is_not_there_is_an_error_that_says_so():
+def test_a_missing_device_is_an_error_with_a_message():
     with pytest.raises(ValueError, match="device='nowhere' is not there"):
         reduce(Pieces(np.eye(3, 5)), "nowhere")
 

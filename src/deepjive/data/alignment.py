@@ -27,28 +27,21 @@ UNEQUAL_INDEX = (
     "{only_second} only in {second!r}. {advice}"
 )
 UNMATCHED_ADVICE = (
-    "Leave out samples that not all have with unmatched='drop', or keep them as samples that lack a modality with "
-    "unmatched='keep'; on the command line --unmatched drop or --unmatched keep."
+    "Use unmatched='drop' (--unmatched drop) to leave out these samples, or unmatched='keep' (--unmatched keep) to "
+    "keep them as samples that lack a modality."
 )
 NOTHING_IN_COMMON = (
-    "None is in both (the first are {one!r} and {other!r}): name samples alike, one sample in a row; transpose a table "
-    "whose columns are the samples."
+    "No sample is in both (the first samples are {first!r} and {second!r}). Use the same names in both tables, with "
+    "one sample in each row; transpose a table whose columns are the samples."
 )
 UNNAMED_ROWS = (
-    "Modality {name!r} does not name its samples, and the tables of other modalities do not have the same samples, so "
-    "that rows cannot be matched. Give the modality as a table whose first column, or a data frame whose index, names "
-    "the samples."
+    "Modality {name!r} does not name its samples, so its rows cannot be matched to the other tables, which do not all "
+    "have the same samples. Use a table whose first column names the samples, or a data frame whose index names them."
 )
-WRONG_UNMATCHED = "unmatched is {given!r}, but must be one of {known}."
-REPEATED_SAMPLE = "The data frame of modality {name!r} names a sample more than once; keep one row of each sample."
 WRONG_DTYPE = (
     "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
     "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
 )
-SAME_NAME = (
-    "The names of the modalities must differ as text, but {given} become {names}. Give every modality its own name."
-)
-NOT_AN_ARRAY = "Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
 UNMATCHED = ("error", "drop", "keep")
 HINTS = {
     "MuData": "Write Modalities.from_mudata(mdata).",
@@ -56,7 +49,7 @@ HINTS = {
     "Dataset": "Write Modalities.from_dataset(dataset).",
 }
 UNKNOWN_LENGTH = (
-    "Modality {name!r} has shape {shape}: how many samples it has is not known before it is computed. Call its "
+    "Modality {name!r} has shape {shape}: its number of samples is not known before it is computed. Call its "
     "compute_chunk_sizes() first."
 )
 TOO_FEW_AXES = (
@@ -77,7 +70,10 @@ def named_sources(data: Any) -> dict[str, Any]:
     if not named:
         raise ValueError(NO_MODALITIES.format(kind=type(data).__name__))
     if len(named) < len(data):
-        raise ValueError(SAME_NAME.format(given=list(data), names=list(named)))
+        raise ValueError(
+            f"The names of the modalities must differ as text, but {list(data)} become {list(named)}. Give every "
+            "modality its own name."
+        )
     return {name: _read(source) for name, source in named.items()}
 
 
@@ -109,11 +105,14 @@ def _has_default_index(frame: Any) -> bool:
 
 
 def _labelled(frames: dict[str, Any]) -> list[str]:
-    """Return the data frames whose index names samples; 0, 1, 2, ... does only if another index has numbers."""
+    """Return the names of the sources whose index names samples.
+
+    The default index 0, 1, 2, ... names samples only if another index has numbers.
+    """
     tables = [name for name, frame in frames.items() if _is_labelled(frame)]
     labelled = [name for name in tables if not _has_default_index(frames[name])]
-    numbered = any(getattr(frames[name].index.dtype, "kind", "O") in "iu" for name in labelled)
-    return tables if numbered else labelled
+    has_numbers = any(getattr(frames[name].index.dtype, "kind", "O") in "iu" for name in labelled)
+    return tables if has_numbers else labelled
 
 
 def align(
@@ -125,7 +124,7 @@ def align(
     ----------
     frames : dict of str to source
         Sources as returned by `named_sources`.
-    unmatched : {"error", "drop", "keep"}
+    unmatched : {"error", "drop", "keep"}, default="error"
         Treatment of samples that some labelled frames lack; see `Modalities`.
 
     Returns
@@ -138,13 +137,15 @@ def align(
         Which sample has which modality; None if every sample has every modality.
     """
     if unmatched not in UNMATCHED:
-        raise ValueError(WRONG_UNMATCHED.format(given=unmatched, known=list(UNMATCHED)))
+        raise ValueError(f"unmatched is {unmatched!r}, but must be one of {list(UNMATCHED)}.")
     labelled = _labelled(frames)
     if not labelled:
         return frames, None, None
     for name in labelled:
         if not frames[name].index.is_unique:
-            raise ValueError(REPEATED_SAMPLE.format(name=name))
+            raise ValueError(
+                f"The data frame of modality {name!r} names a sample more than once. Keep one row of each sample."
+            )
     index = _common_index({name: frames[name].index for name in labelled}, unmatched)
     unnamed = [name for name in frames if name not in labelled]
     if unnamed and not index.equals(frames[labelled[0]].index):
@@ -168,7 +169,7 @@ def _common_index(indices: dict[str, Any], unmatched: str) -> Any:
         if unmatched == "error" or not in_both.any():
             advice = UNMATCHED_ADVICE
             if len(index) and len(other) and not in_both.any():
-                advice = NOTHING_IN_COMMON.format(one=str(index[0]), other=str(other[0]))
+                advice = NOTHING_IN_COMMON.format(first=str(index[0]), second=str(other[0]))
             counts = {"only_first": only_first, "only_second": only_second}
             raise ValueError(UNEQUAL_INDEX.format(first=first, second=name, **counts, advice=advice))
         index = index[in_both] if unmatched == "drop" else index.append(other[~other.isin(index)])
@@ -194,7 +195,10 @@ def as_array(name: str, source: Any) -> Any:
         source = _converted(source)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(NOT_AN_ARRAY.format(name=name, reason=str(error).rstrip("."))) from error
+        reason = str(error).rstrip(".")
+        raise kind(
+            f"Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
+        ) from error
     if np.dtype(source.dtype).kind not in "fiub":
         raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
     if any(length != length for length in source.shape):  # dask writes NaN

@@ -26,14 +26,10 @@ if TYPE_CHECKING:
 KEYED = (".npz", ZARR, *HDF5)
 READERS = (".npy", ".npz", *TABLES, ZARR, *HDF5, *NIFTI, ".txt", ".h5ad")
 
-NO_FILE = "There is no file {path}."
-UNKNOWN_SUFFIX = "{path} is not of a kind that can be read ({readers}); convert it to one of these."
 NOT_A_LIST = "{path} must list the path of a NIfTI image (.nii or .nii.gz) in every line, but line {line} is {text!r}."
-LABELS_SHAPE = "Labels and names must be one value for each sample, but {source} has shape {shape}."
-NAMES_LENGTH = "There are {n} samples, but {source} holds {given} names. Name each sample, in order."
 NAMES_REPEATED = (
-    "{source} names sample {sample!r} more than once. Give each sample a name of its own; another column than the "
-    "first is chosen by FILE:COLUMN."
+    "{source} names sample {sample!r} more than once. Give each sample a different name; FILE:COLUMN selects another "
+    "column than the first."
 )
 
 
@@ -148,10 +144,12 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     else:
         names = _vector(source, path, suffix, key).astype(str)
     if len(names) != n:
-        raise UnreadableError(NAMES_LENGTH.format(source=source, n=n, given=len(names)))
-    different, times = np.unique(names, return_counts=True)
-    if len(different) < n:
-        raise UnreadableError(NAMES_REPEATED.format(source=source, sample=str(different[times > 1][0])))
+        raise UnreadableError(
+            f"There are {n} samples, but {source} holds {len(names)} names. Name each sample, in order."
+        )
+    unique_names, counts = np.unique(names, return_counts=True)
+    if len(unique_names) < n:
+        raise UnreadableError(NAMES_REPEATED.format(source=source, sample=str(unique_names[counts > 1][0])))
     return names
 
 
@@ -161,7 +159,9 @@ def _vector(source: str | Path, path: Path, suffix: str, key: str | None) -> NDA
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise UnreadableError(LABELS_SHAPE.format(source=source, shape=values.shape))
+        raise UnreadableError(
+            f"Labels and names must be one value for each sample, but {source} has shape {values.shape}."
+        )
     return values
 
 
@@ -174,12 +174,14 @@ def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:
 
 def _suffix(path: Path) -> str:
     """Return the suffix of an existing file, which is one of `READERS`."""
-    suffix = next((known for known in READERS if path.name.lower().endswith(known)), None)
+    suffix = next((reader for reader in READERS if path.name.lower().endswith(reader)), None)
     exists = path.is_dir() if suffix == ZARR else path.is_file()
     if not exists:
-        raise FileNotFoundError(NO_FILE.format(path=path))
+        raise FileNotFoundError(f"There is no file {path}.")
     if suffix is None:
-        raise UnreadableError(UNKNOWN_SUFFIX.format(path=path, readers=", ".join(READERS)))
+        raise UnreadableError(
+            f"{path} is not of a kind that can be read ({', '.join(READERS)}). Convert it to one of these."
+        )
     return suffix
 
 

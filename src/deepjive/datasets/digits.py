@@ -98,7 +98,7 @@ def _same_digit(digits: NDArray, first: NDArray, rng: np.random.RandomState) -> 
     second = np.empty_like(first)
     for digit in np.unique(digits):
         members = np.flatnonzero(digits == digit)
-        wanted = np.flatnonzero(digits[first] == digit)
-        shift = rng.randint(1, len(members), size=len(wanted))
-        second[wanted] = members[(np.searchsorted(members, first[wanted]) + shift) % len(members)]
+        pairs = np.flatnonzero(digits[first] == digit)
+        shift = rng.randint(1, len(members), size=len(pairs))
+        second[pairs] = members[(np.searchsorted(members, first[pairs]) + shift) % len(members)]
     return second

@@ -66,8 +66,6 @@ FACTORS = {
 }
 REFERENCE = {"stage": 0.0, "asymmetry": 0.0, "age": 0.0, "size": 0.0, "white": 0.0, "scale": 0.0, "resolution": 7.0}
 
-TOO_FEW = "n_subjects is {given}, but at least 4 are needed: half CN, half AD."
-
 
 @dataclass(frozen=True)
 class Phantom:
@@ -100,15 +98,15 @@ class Phantom:
             The part that varies.
         name : {"mri", "pet"}
             The modality.
-        rows : slice or array of int
-            The participants.
+        rows : slice or array of int, default=slice(None)
+            The participants; all by default.
 
         Returns
         -------
         array, shape (n_rows, x, y, z)
         """
-        chosen = self.subjects.iloc[rows]
-        return np.stack([self._on_grid(_draw(name, factors, part)) for factors in chosen.to_dict(orient="records")])
+        factors_of_rows = self.subjects.iloc[rows].to_dict(orient="records")
+        return np.stack([self._on_grid(_draw(name, factors, part)) for factors in factors_of_rows])
 
     def _on_grid(self, volume: NDArray) -> NDArray[np.float32]:
         return _sampled(volume, self.grid) * self.mask
@@ -146,7 +144,7 @@ def make_phantom(
         Without nilearn, which brings the templates (extra ``imaging``).
     """
     if n_subjects < 4:
-        raise ValueError(TOO_FEW.format(given=n_subjects))
+        raise ValueError(f"n_subjects is {n_subjects}, but at least 4 are needed: half CN, half AD.")
     grid = mni_grid(voxel)
     mask = template("brain", voxel) > 0
     subjects = _subjects(n_subjects, check_random_state(random_state))
@@ -192,8 +190,8 @@ def atrophy_curve(stage: Any) -> Any:
 
 def _logistic(stage: Any, middle: float, width: float) -> Any:
     """Return a logistic curve that is scaled to 0 at stage 0 and to 1 at stage 1."""
-    at = [1.0 / (1.0 + np.exp(-(np.asarray(value) - middle) / width)) for value in (stage, 0.0, 1.0)]
-    return (at[0] - at[1]) / (at[2] - at[1])
+    value, lowest, highest = (1.0 / (1.0 + np.exp(-(np.asarray(s) - middle) / width)) for s in (stage, 0.0, 1.0))
+    return (value - lowest) / (highest - lowest)
 
 
 def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
@@ -218,33 +216,33 @@ def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
 
 def _draw(name: str, factors: dict[Any, Any], part: str) -> NDArray[np.float32]:
     """Compute one modality of one participant at 3 mm; factors of the part that does not vary have reference values."""
-    held = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
-    factors = factors | {factor: REFERENCE[factor] for factor in held if factor in REFERENCE}
+    constant = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
+    factors = factors | {factor: REFERENCE[factor] for factor in constant if factor in REFERENCE}
     rng = np.random.default_rng(int(factors["seed"])) if part != "joint" else None
     return _mri(factors, rng) if name == "mri" else _pet(factors, rng)
 
 
 def _mri(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
     grey = _grey(factors) * (1.0 - 0.06 * factors["age"]) * (1.0 + 0.03 * factors["size"])
-    places = _numbers() + _ventricles() * np.float32(factors["age"])
+    coordinates = _voxel_indices() + _ventricles() * np.float32(factors["age"])
     if rng is not None:
-        places = places + np.stack([_smooth_noise(rng, FOLDING_FWHM) for _ in range(3)]) * FOLDING_MM / FINEST
+        coordinates = coordinates + np.stack([_smooth_noise(rng, FOLDING_FWHM) for _ in range(3)]) * FOLDING_MM / FINEST
         grey = grey * (1.0 + 0.03 * _smooth_noise(rng, 80.0))
-    warped = map_coordinates(grey, places, order=1, output=np.float32)
+    warped = map_coordinates(grey, coordinates, order=1, output=np.float32)
     return gaussian_filter(warped, sd_of(MRI_FWHM, FINEST))
 
 
 def _pet(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
-    amyloid = amyloid_curve(factors["stage"]) * pattern("amyloid", FINEST) * _lopsided(factors)
+    amyloid = amyloid_curve(factors["stage"]) * pattern("amyloid", FINEST) * _asymmetric(factors)
     uptake = (
         _grey(factors) * (CORTEX + AMYLOID * amyloid) + _white() * (WHITE + 0.25 * factors["white"]) + FLUID * _fluid()
     )
-    seen = gaussian_filter(uptake, sd_of(factors["resolution"], FINEST)) * (1.0 + 0.06 * factors["scale"])
-    return seen if rng is None else seen * (1.0 + 0.05 * _smooth_noise(rng, 60.0))
+    blurred = gaussian_filter(uptake, sd_of(factors["resolution"], FINEST)) * (1.0 + 0.06 * factors["scale"])
+    return blurred if rng is None else blurred * (1.0 + 0.05 * _smooth_noise(rng, 60.0))
 
 
 def _grey(factors: dict[Any, Any]) -> NDArray[np.float32]:
-    lost = atrophy_curve(factors["stage"]) * pattern("atrophy", FINEST) * _lopsided(factors)
+    lost = atrophy_curve(factors["stage"]) * pattern("atrophy", FINEST) * _asymmetric(factors)
     return (template("grey", FINEST) * (1.0 - np.clip(lost, 0.0, 0.8))).astype(np.float32)
 
 
@@ -254,11 +252,11 @@ def _white() -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _fluid() -> NDArray[np.float32]:
-    rest = template("brain", FINEST) - template("grey", FINEST) - template("white", FINEST)
-    return np.clip(rest, 0.0, 1.0)
+    fluid = template("brain", FINEST) - template("grey", FINEST) - template("white", FINEST)
+    return np.clip(fluid, 0.0, 1.0)
 
 
-def _lopsided(factors: dict[Any, Any]) -> NDArray[np.float32]:
+def _asymmetric(factors: dict[Any, Any]) -> NDArray[np.float32]:
     return 1.0 + ASYMMETRY * np.float32(factors["asymmetry"]) * _side()
 
 
@@ -269,7 +267,7 @@ def _side() -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _numbers() -> NDArray[np.float32]:
+def _voxel_indices() -> NDArray[np.float32]:
     return np.indices(mni_grid(FINEST).shape, dtype=np.float32)
 
 
@@ -290,8 +288,8 @@ def _smooth_noise(rng: np.random.Generator, fwhm: float) -> NDArray[np.float32]:
     padded = tuple(length + 2 * int(np.ceil(2 * sd)) for length in coarse)
     noise = gaussian_filter(rng.standard_normal(padded), sd, mode="wrap")
     noise = noise / noise.std()
-    inner = tuple(slice(int(np.ceil(2 * sd)), int(np.ceil(2 * sd)) + length) for length in coarse)
-    fine = zoom(noise[inner], step, order=1)
+    unpadded = tuple(slice(int(np.ceil(2 * sd)), int(np.ceil(2 * sd)) + length) for length in coarse)
+    fine = zoom(noise[unpadded], step, order=1)
     return fine[: shape[0], : shape[1], : shape[2]].astype(np.float32)
 
 
@@ -299,10 +297,10 @@ def _sampled(volume: NDArray, grid: Grid) -> NDArray[np.float32]:
     """Sample a volume of 3 mm on another grid, without averaging because the volume is smooth."""
     step = grid.voxel / FINEST
     if abs(step - round(step)) < 1e-6:
-        every = slice(None, None, round(step))
-        return np.ascontiguousarray(volume[every, every, every])
-    numbers = np.indices(grid.shape, dtype=np.float32) * step
-    return map_coordinates(volume, numbers, order=1, output=np.float32)
+        stride = slice(None, None, round(step))
+        return np.ascontiguousarray(volume[stride, stride, stride])
+    coordinates = np.indices(grid.shape, dtype=np.float32) * step
+    return map_coordinates(volume, coordinates, order=1, output=np.float32)
 
 
 def _empty(folder: str | Path | None, name: str, shape: tuple[int, ...]) -> Any:

@@ -5,6 +5,7 @@ With these files the same readers, preprocessing and commands run on the phantom
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
     caps, bids = Path(folder) / "caps", Path(folder) / "bids"
     for row, subject in enumerate(phantom.subjects["participant_id"]):
         session = caps / "subjects" / subject / "ses-M00"
-        for modality, pattern_of_name in (("mri", MRI_NAME), ("pet", PET_NAME)):
-            path = session / pattern_of_name.format(name=f"{subject}_ses-M00")
+        for modality, file_name in (("mri", MRI_NAME), ("pet", PET_NAME)):
+            path = session / file_name.format(name=f"{subject}_ses-M00")
             _write(path, phantom.data.rows(modality, [row])[0], phantom.grid.affine)
     bids.mkdir(parents=True, exist_ok=True)
     columns = ["participant_id", "diagnosis", "age"]
@@ -84,24 +85,9 @@ def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:
     Path
         The folder.
     """
-    import json
-
     folder = Path(folder)
     for factors in subjects.to_dict(orient="records"):
-        name, rng = str(factors["participant_id"]), np.random.default_rng(int(factors["seed"]))
-        t1, pet = _head(factors)
-        stretch = np.diag([*(1.0 + rng.uniform(-1, 1, 3) * LARGEST_STRETCH), 1.0])
-        moves = {"t1": _moved(rng) @ stretch, "pet": _moved(rng) @ stretch}
-        session = folder / name / "ses-M00"
-        scan, affine = _scanned(t1, moves["t1"], T1_VOXEL)
-        bias = np.exp(0.2 * _slow(scan.shape, rng))
-        noisy = np.abs(scan * bias + 0.015 * rng.standard_normal(scan.shape)) * 1000.0
-        _write(session / "anat" / f"{name}_ses-M00_T1w.nii.gz", noisy, affine)
-        scan, affine = _scanned(pet, moves["pet"], PET_VOXEL)
-        counts = np.maximum(scan + 0.04 * rng.standard_normal(scan.shape), 0.0) * BECQUEREL
-        _write(session / "pet" / f"{name}_ses-M00_trc-18FAV45_pet.nii.gz", counts, affine)
-        text = json.dumps({key: move.tolist() for key, move in moves.items()}, indent=1)
-        (folder / name / "moves.json").write_text(text)
+        _write_scans(factors, folder / str(factors["participant_id"]))
     description = {"Name": "Phantom", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (folder / "dataset_description.json").write_text(json.dumps(description, indent=1))
     table = subjects[["participant_id", "diagnosis", "age"]]
@@ -109,16 +95,32 @@ def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:
     return folder
 
 
+def _write_scans(factors: dict[Any, Any], folder: Path) -> None:
+    """Write the T1 and the PET of one participant, and the rotation, shift and stretch of each."""
+    name, rng = folder.name, np.random.default_rng(int(factors["seed"]))
+    t1, pet = _head(factors)
+    stretch = np.diag([*(1.0 + rng.uniform(-1, 1, 3) * LARGEST_STRETCH), 1.0])
+    moves = {"t1": _rigid_motion(rng) @ stretch, "pet": _rigid_motion(rng) @ stretch}
+    scan, affine = _scanned(t1, moves["t1"], T1_VOXEL)
+    bias = np.exp(0.2 * _slow(scan.shape, rng))
+    noisy = np.abs(scan * bias + 0.015 * rng.standard_normal(scan.shape)) * 1000.0
+    _write(folder / "ses-M00" / "anat" / f"{name}_ses-M00_T1w.nii.gz", noisy, affine)
+    scan, affine = _scanned(pet, moves["pet"], PET_VOXEL)
+    counts = np.maximum(scan + 0.04 * rng.standard_normal(scan.shape), 0.0) * BECQUEREL
+    _write(folder / "ses-M00" / "pet" / f"{name}_ses-M00_trc-18FAV45_pet.nii.gz", counts, affine)
+    (folder / "moves.json").write_text(json.dumps({key: move.tolist() for key, move in moves.items()}, indent=1))
+
+
 def _head(factors: dict[Any, Any]) -> tuple[NDArray, NDArray]:
     """Return T1 intensity (white matter 1) and PET uptake of a head in MNI space, with a margin around the brain."""
     brain, white = (_padded(template(name, NATIVE)) for name in ("brain", "white"))
-    lopsided = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(NATIVE).points()[0] / 20.0)
-    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", NATIVE) * lopsided, 0.0, 0.8)
+    asymmetry = 1.0 + 0.5 * factors["asymmetry"] * np.tanh(mni_grid(NATIVE).points()[0] / 20.0)
+    lost = np.clip(atrophy_curve(factors["stage"]) * pattern("atrophy", NATIVE) * asymmetry, 0.0, 0.8)
     grey = _padded(template("grey", NATIVE) * (1.0 - lost))
-    amyloid = _padded(amyloid_curve(factors["stage"]) * pattern("amyloid", NATIVE) * lopsided)
+    amyloid = _padded(amyloid_curve(factors["stage"]) * pattern("amyloid", NATIVE) * asymmetry)
     fluid = np.clip(brain - grey - white, 0.0, 1.0)
-    beyond = distance_transform_edt(brain < 0.5) * NATIVE
-    inner, skull, scalp = ((beyond > low) & (beyond <= high) for low, high in ((0, 3), (3, 8), (8, 14)))
+    distance = distance_transform_edt(brain < 0.5) * NATIVE
+    inner, skull, scalp = ((distance > low) & (distance <= high) for low, high in ((0, 3), (3, 8), (8, 14)))
     t1 = 0.65 * grey + white + 0.2 * fluid + 0.2 * inner + 0.08 * skull + 0.85 * scalp
     pet = grey * (CORTEX + AMYLOID * amyloid) + white * WHITE + FLUID * (fluid + inner) + 0.3 * skull + 0.5 * scalp
     return gaussian_filter(t1, 0.4), gaussian_filter(pet, sd_of(6.0, NATIVE))
@@ -128,7 +130,7 @@ def _padded(volume: NDArray) -> NDArray[np.float32]:
     return np.pad(volume, MARGIN).astype(np.float32)
 
 
-def _moved(rng: np.random.Generator) -> NDArray:
+def _rigid_motion(rng: np.random.Generator) -> NDArray:
     """Draw a random rigid motion."""
     move = np.eye(4)
     move[:3, :3] = Rotation.from_euler("xyz", rng.uniform(-1, 1, 3) * LARGEST_TURN, degrees=True).as_matrix()
@@ -138,17 +140,16 @@ def _moved(rng: np.random.Generator) -> NDArray:
 
 def _scanned(volume: NDArray, move: NDArray, voxel: tuple[float, float, float]) -> tuple[NDArray, NDArray]:
     """Sample a moved head on a scanner's grid that surrounds the head."""
-    inner = mni_grid(NATIVE)
-    affine = inner.affine.copy()
+    affine = mni_grid(NATIVE).affine.copy()
     affine[:3, 3] -= MARGIN * NATIVE
     extent = np.array(volume.shape) * NATIVE
     shape = tuple(int(length) for length in np.ceil((extent + 16.0) / voxel))
     scanner = np.diag([*voxel, 1.0])
     scanner[:3, 3] = affine[:3, 3] - 8.0
     to_voxels = np.linalg.inv(affine) @ np.linalg.inv(move) @ scanner
-    numbers = np.indices(shape, dtype=np.float32).reshape(3, -1)
-    places = (to_voxels[:3, :3] @ numbers + to_voxels[:3, 3:]).reshape(3, *shape)
-    return map_coordinates(volume, places, order=1, output=np.float32), scanner
+    indices = np.indices(shape, dtype=np.float32).reshape(3, -1)
+    coordinates = (to_voxels[:3, :3] @ indices + to_voxels[:3, 3:]).reshape(3, *shape)
+    return map_coordinates(volume, coordinates, order=1, output=np.float32), scanner
 
 
 def _slow(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:

@@ -89,8 +89,8 @@ def make_synthetic(
 
     Examples
     --------
-    >>> made = make_synthetic(50, (8, 6), random_state=0)
-    >>> made.data.shapes
+    >>> simulated = make_synthetic(50, (8, 6), random_state=0)
+    >>> simulated.data.shapes
     {'modality_1': (8,), 'modality_2': (6,)}
     """
     rng = check_random_state(random_state)

@@ -1,7 +1,11 @@
-"""Grids: places in millimetres at which volumes are sampled, and the MNI152 templates on them.
+"""Grids on which volumes are sampled, and the MNI152 templates on these grids.
 
-All standard grids cover the same box around the MNI152 brain (ICBM 152 2009a symmetric, as nilearn ships it), so that
-maps of different resolution show the same anatomy.
+All standard grids cover the same box around the MNI152 brain (ICBM 152 2009a symmetric, in nilearn's version), so maps
+of different resolution show the same anatomy.
+
+References
+----------
+Fonov et al. 2011, NeuroImage 54:313.
 """
 
 from __future__ import annotations
@@ -22,8 +26,6 @@ FWHM_PER_SD = 2.354820045
 
 TemplateName = Literal["t1", "grey", "white", "brain"]
 
-WRONG_VOXEL = "voxel is {given}, but must be the edge of a voxel in mm, between 1 and 12."
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -32,9 +34,9 @@ class Grid:
     Attributes
     ----------
     shape : tuple of int
-        Numbers of voxels along x (left to right), y (back to front) and z (bottom to top).
+        Number of voxels along x (left to right), y (back to front) and z (bottom to top).
     affine : array, shape (4, 4)
-        From voxel numbers to millimetres.
+        Affine from voxel indices to mm.
     """
 
     shape: tuple[int, int, int]
@@ -42,23 +44,32 @@ class Grid:
 
     @property
     def voxel(self) -> float:
-        """Edge of a voxel in mm; the geometric mean where edges differ."""
+        """Edge of a voxel in mm; the geometric mean if the edges differ."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) ** (1 / 3))
 
     def points(self) -> NDArray[np.float32]:
-        """Where the voxels are, in mm: an array of shape ``(3, *shape)``."""
-        numbers = np.indices(self.shape, dtype=np.float32).reshape(3, -1)
-        places = self.affine[:3, :3] @ numbers + self.affine[:3, 3:]
-        return places.reshape(3, *self.shape).astype(np.float32)
+        """Coordinates of the voxel centres in mm, shape ``(3, *shape)``."""
+        indices = np.indices(self.shape, dtype=np.float32).reshape(3, -1)
+        coordinates = self.affine[:3, :3] @ indices + self.affine[:3, 3:]
+        return coordinates.reshape(3, *self.shape).astype(np.float32)
 
 
 def mni_grid(voxel: float = 3.0) -> Grid:
-    """The standard grid of cubic voxels around the MNI152 brain.
+    """Return the standard grid of cubic voxels around the MNI152 brain.
 
     Parameters
     ----------
-    voxel : float
-        Edge of a voxel in mm.
+    voxel : float, default=3.0
+        Edge of a voxel in mm, between 1 and 12.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    ValueError
+        If `voxel` is outside 1 to 12 mm.
 
     Examples
     --------
@@ -66,7 +77,7 @@ def mni_grid(voxel: float = 3.0) -> Grid:
     ((51, 65, 53), (26, 33, 27))
     """
     if not 1.0 <= voxel <= 12.0:
-        raise ValueError(WRONG_VOXEL.format(given=voxel))
+        raise ValueError(f"voxel is {voxel}, but must be the edge of a voxel in mm, between 1 and 12.")
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = [low for low, _ in BOX]
     shape = [int((high - low) / voxel + 1e-6) + 1 for low, high in BOX]
@@ -74,20 +85,22 @@ def mni_grid(voxel: float = 3.0) -> Grid:
 
 
 def resampled(volume: ArrayLike, affine: ArrayLike, grid: Grid, order: int = 1, outside: float = 0.0) -> NDArray:
-    """Sample a volume at the places of a grid; finer volumes are first smoothed to the grid's resolution.
+    """Sample a volume at the voxels of a grid.
+
+    A volume that is finer than the grid is smoothed to the grid's resolution first.
 
     Parameters
     ----------
     volume : array, shape (x, y, z)
-        Values.
+        The values.
     affine : array, shape (4, 4)
-        From its voxel numbers to millimetres.
+        Affine from voxel indices of the volume to mm.
     grid : Grid
-        Where to sample.
-    order : {0, 1, 3}
-        Nearest neighbour (for labels, never smoothed), linear, cubic spline.
-    outside : float
-        Value outside the volume.
+        The grid.
+    order : {0, 1, 3}, default=1
+        Interpolation: nearest neighbour (for labels; without smoothing), linear, or cubic spline.
+    outside : float, default=0.0
+        Value at grid voxels outside the volume.
 
     Returns
     -------
@@ -99,25 +112,31 @@ def resampled(volume: ArrayLike, affine: ArrayLike, grid: Grid, order: int = 1, 
         step = np.linalg.norm(to_voxels[:3, :3], axis=1)
         sd = np.sqrt(np.maximum(step**2 - 1.0, 0.0)) / FWHM_PER_SD
         volume = gaussian_filter(volume, sd) if sd.max() > 0.1 else volume
-    numbers = np.indices(grid.shape, dtype=np.float32).reshape(3, -1)
-    places = (to_voxels[:3, :3] @ numbers + to_voxels[:3, 3:]).reshape(3, *grid.shape)
-    return map_coordinates(volume, places, order=order, cval=outside, output=np.float32)
+    grid_indices = np.indices(grid.shape, dtype=np.float32).reshape(3, -1)
+    volume_indices = (to_voxels[:3, :3] @ grid_indices + to_voxels[:3, 3:]).reshape(3, *grid.shape)
+    return map_coordinates(volume, volume_indices, order=order, cval=outside, output=np.float32)
 
 
 @lru_cache(maxsize=16)
 def template(name: TemplateName, voxel: float = 3.0) -> NDArray[np.float32]:
-    """An MNI152 template on the standard grid, values from 0 to 1.
+    """Return an MNI152 template on the standard grid, with values from 0 to 1.
 
     Parameters
     ----------
     name : {"t1", "grey", "white", "brain"}
-        Skull-stripped T1; probability of grey and of white matter; brain mask (0 or 1).
-    voxel : float
+        Skull-stripped T1, probability of grey matter, probability of white matter, or brain mask (0 or 1).
+    voxel : float, default=3.0
         Edge of a voxel in mm.
 
     Returns
     -------
-    array, shape ``mni_grid(voxel).shape``; read-only
+    array, shape ``mni_grid(voxel).shape``, single precision
+        The array is read-only, as later calls return the same array.
+
+    Raises
+    ------
+    deepjive.data.readers.guard.MissingExtraError
+        Without nilearn (extra ``imaging``).
     """
     datasets = optional("nilearn.datasets", "The MNI152 template")
     loaders = {
@@ -134,17 +153,17 @@ def template(name: TemplateName, voxel: float = 3.0) -> NDArray[np.float32]:
 
 
 def sd_of(fwhm: float, voxel: float) -> float:
-    """Standard deviation in voxels of a Gaussian of some full width at half maximum in mm."""
+    """Return the standard deviation, in voxels, of a Gaussian whose full width at half maximum is `fwhm` mm."""
     return fwhm / FWHM_PER_SD / voxel
 
 
 def sphere_distance(grid: Grid, centre: ArrayLike) -> NDArray[np.float32]:
-    """Distance of every voxel from a place, in mm, shape ``grid.shape``."""
+    """Return the distance of every voxel from a point, in mm, shape ``grid.shape``."""
     offsets = grid.points() - np.asarray(centre, dtype=np.float32).reshape(3, 1, 1, 1)
     distance: NDArray[np.float32] = np.sqrt(np.square(offsets).sum(axis=0))
     return distance
 
 
 def millilitres(probability: ArrayLike, voxel: float) -> float:
-    """Volume of a tissue of which each voxel holds some fraction."""
+    """Return the volume of a tissue in millilitres from its fraction in each voxel."""
     return float(np.sum(probability)) * math.pow(voxel, 3) / 1000.0

@@ -1,9 +1,14 @@
 """Reference regions for uptake ratios, in MNI space.
 
-Spheres at published coordinates, cut with the templates' tissues: the cerebellum is all within 24 mm of five centres of
-the automated anatomical labels (Tzourio-Mazoyer et al. 2002, NeuroImage 15:273: crus 1 and lobule 8 of both sides, and
-the vermis), below z = -22 mm; the pons a sphere of 10 mm. They stand for the regions of the Centiloid project
-(Klunk et al. 2015, Alzheimers Dement 11:1), which cannot be shipped; a mask of one's own can be given instead.
+Each region consists of spheres at published coordinates, intersected with the tissues of the templates. The cerebellum
+consists of the voxels below z = -22 mm within 24 mm of five centres of the automated anatomical labels (crus 1 and
+lobule 8 of both sides, and the vermis). The pons is a sphere with a radius of 10 mm. The regions approximate those of
+the Centiloid project, which cannot be distributed with the library. A mask file can be used instead.
+
+References
+----------
+Tzourio-Mazoyer et al. 2002, NeuroImage 15:273.
+Klunk et al. 2015, Alzheimers Dement 11:1.
 """
 
 from __future__ import annotations
@@ -27,26 +32,34 @@ UNKNOWN_REFERENCE = "reference is {given!r}, but must be one of {known}, or the 
 
 @lru_cache(maxsize=8)
 def cerebellum(voxel: float) -> NDArray[np.bool_]:
-    """The cerebellum and what lies close to it: all within 24 mm of five centres."""
+    """Return the mask of all voxels within 24 mm of the five centres: the cerebellum and its surroundings."""
     grid = mni_grid(voxel)
     return np.min([sphere_distance(grid, centre) for centre in CEREBELLUM], axis=0) < CEREBELLAR_RADIUS
 
 
 @lru_cache(maxsize=8)
 def reference_region(name: str, voxel: float) -> NDArray[np.bool_]:
-    """A reference region on the standard grid.
+    """Return the mask of a reference region on the standard grid.
 
     Parameters
     ----------
     name : {"cerebellar-grey", "cerebellum", "pons", "cerebellum-pons"}
-        Which; "cerebellum" is grey and white matter.
+        The region; "cerebellum" is grey and white matter.
     voxel : float
         Edge of a voxel in mm.
+
+    Returns
+    -------
+    array of bool, shape ``mni_grid(voxel).shape``
 
     Raises
     ------
     ValueError
-        For an unknown name.
+        If the name is unknown.
+
+    See Also
+    --------
+    deepjive.imaging.preprocessing.maps.region_of : The same for a name or a mask file.
     """
     if name not in REFERENCES:
         raise ValueError(UNKNOWN_REFERENCE.format(given=name, known=REFERENCES))

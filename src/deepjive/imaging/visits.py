@@ -1,7 +1,8 @@
-"""When visits were, and which scans of a participant belong together.
+"""Times of visits, and matching of a participant's scans by time.
 
-A visit has a date, in ``sub-*/sub-*_sessions.tsv``, or months in the name of its session (``ses-M06``), or neither.
-Dates are compared with dates and names with names. Scans of one session belong together, whatever is known of its time.
+A visit has a date (in ``sub-*/sub-*_sessions.tsv``), or a month in the name of its session (``ses-M06``), or neither.
+Dates are compared with dates, and months with months. Scans of the same session belong together even if the time of
+the session is unknown.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class Visit(NamedTuple):
     Attributes
     ----------
     session : str
-        ``ses-..``, empty where scans have none.
+        ``ses-..``; empty for scans without a session.
     date : Timestamp or None
-        When it was.
+        Date of the visit.
     named : float or None
-        Months in the session's name.
+        Month in the name of the session.
     """
 
     session: str
@@ -34,7 +35,7 @@ class Visit(NamedTuple):
     named: float | None = None
 
     def months_from(self, other: Visit) -> float | None:
-        """Months between two visits, None where that is not known.
+        """Return the months between two visits, or None if the time is unknown.
 
         Examples
         --------
@@ -51,14 +52,18 @@ class Visit(NamedTuple):
 
 
 def visit_of(session: str, known: Mapping[str, Any]) -> Visit:
-    """A visit from the name of its session and what is known of it.
+    """Return a visit from the name of its session and its row in the table of sessions.
 
     Parameters
     ----------
     session : str
         ``ses-..`` or empty.
     known : mapping
-        Its row in the table of sessions; dates may have a time zone, and "n/a" is none.
+        The row of the session in the table of sessions. Dates may have a time zone; "n/a" means that there is no date.
+
+    Returns
+    -------
+    Visit
     """
     dates = (pd.to_datetime(known[key], errors="coerce", utc=True) for key in DATES if isinstance(known.get(key), str))
     date = next((date for date in dates if pd.notna(date)), None)
@@ -67,24 +72,24 @@ def visit_of(session: str, known: Mapping[str, Any]) -> Visit:
 
 
 def nearest(visit: Visit, others: Sequence[Visit]) -> tuple[int, float] | None:
-    """Which of a participant's other scans is nearest in time.
+    """Find the scan that is nearest in time among other scans of the same participant.
 
     Parameters
     ----------
     visit : Visit
-        Of one scan.
+        Visit of one scan.
     others : sequence of Visit
-        Of the scans to choose from.
+        Visits of the scans to choose from.
 
     Returns
     -------
     (int, float) or None
-        Place of the nearest, and the months between; None where no time between is known. A scan without session is of
-        the participant as a whole, and belongs to all visits if it is the only one.
+        Index of the nearest scan, and the months between the two scans. None if no time difference is known. A scan
+        without a session belongs to every visit if it is the only candidate.
     """
-    apart = [(visit.months_from(other), place) for place, other in enumerate(others)]
-    known = [(months, place) for months, place in apart if months is not None]
-    if known:
-        months, place = min(known)
-        return place, months
+    differences = [(visit.months_from(other), index) for index, other in enumerate(others)]
+    known_differences = [(months, index) for months, index in differences if months is not None]
+    if known_differences:
+        months, index = min(known_differences)
+        return index, months
     return (0, 0.0) if len(others) == 1 and "" in (visit.session, others[0].session) else None

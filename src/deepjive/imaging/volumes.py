@@ -1,4 +1,4 @@
-"""Volumes of many subjects, read from NIfTI files when asked for, resampled to one grid and masked on the way."""
+"""Volumes of many participants, read from NIfTI files on demand, resampled to one grid and masked."""
 
 from __future__ import annotations
 
@@ -17,23 +17,20 @@ from deepjive.imaging.grid import Grid, resampled
 VOXEL_RANGE = 0.2, 20.0
 LEAST_COVERED, MOST_MISSING = 0.7, 0.1
 
-NOT_THREE = "it has the shape {shape}, but one volume of three axes is expected; average the frames of a series first"
 NO_AFFINE = (
-    "its header says nothing of where it is in space (neither sform nor qform is set); write it again from the "
+    "its header does not say where the volume is in space (neither sform nor qform is set); write it again with the "
     "program that made it"
 )
-WRONG_AFFINE = "its affine is no map of voxels to mm: {affine}, with voxels of {voxels} mm"
+WRONG_AFFINE = "its affine does not map voxels to mm: {affine}, with voxels of {voxels} mm; correct the header"
 FLIPPED = (
-    "its sform and qform disagree on which side is left, so that one of them is flipped; find out which is right, and "
+    "its sform and qform disagree on which side is left, so one of them is flipped; find out which is right, and "
     "correct the header"
 )
 ELSEWHERE = "it covers only {covered:.0%} of the brain mask, so it is not in MNI space, or its affine is wrong"
-MANY_MISSING = "{missing:.0%} of the values in the brain are NaN or infinite"
-CONSTANT = "it has the same value everywhere in the brain"
 
 
 def volume_of(path: str | Path) -> Any:
-    """Open a NIfTI file of one volume whose header can be believed.
+    """Open a NIfTI file of one volume, and check its header.
 
     Parameters
     ----------
@@ -43,83 +40,86 @@ def volume_of(path: str | Path) -> Any:
     Returns
     -------
     nibabel image
-        Only its header is read.
+        Only the header is read.
 
     Raises
     ------
-    FileNotFoundError, UnreadableError
-        If there is no such file, it is damaged, has more than three axes, lacks an affine or has an impossible one,
-        or its two affines contradict each other about left and right.
+    FileNotFoundError
+        If the file does not exist.
+    UnreadableError
+        If the file is damaged, the volume does not have three axes, the affine is missing or impossible, or the two
+        affines of the header disagree on left and right.
     """
     path = Path(path)
     image = opened(path)
     shape = image_shape(image)
     if len(shape) != 3:
-        raise _unreadable(path, NOT_THREE.format(shape=tuple(image.shape)))
+        shape_text = f"it has the shape {tuple(image.shape)}, but one volume of three axes is expected"
+        raise _unreadable(path, f"{shape_text}; average the frames of a series first")
     check_piece(path, shape, np.dtype(np.float32), "a volume")
-    sform, qform = (image.header.get_sform(coded=True), image.header.get_qform(coded=True))
-    if not sform[1] and not qform[1]:
+    sform, sform_code = image.header.get_sform(coded=True)
+    qform, qform_code = image.header.get_qform(coded=True)
+    if not sform_code and not qform_code:
         raise _unreadable(path, NO_AFFINE)
-    affine = np.asarray(image.affine, dtype=float)
-    with np.errstate(all="ignore"):
-        voxels = np.linalg.norm(affine[:3, :3], axis=0)
-        good = np.isfinite(affine).all() and bool(((voxels > VOXEL_RANGE[0]) & (voxels < VOXEL_RANGE[1])).all())
-        good = good and abs(np.linalg.det(affine[:3, :3])) > 0.05 * float(voxels.prod())
-    if not good:
-        text = WRONG_AFFINE.format(affine=np.round(affine, 2).tolist(), voxels=np.round(voxels, 2).tolist())
-        raise _unreadable(path, text)
-    if sform[1] and qform[1] and np.linalg.det(sform[0][:3, :3]) * np.linalg.det(qform[0][:3, :3]) < 0:
+    _check_affine(path, np.asarray(image.affine, dtype=float))
+    if sform_code and qform_code and np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
         raise _unreadable(path, FLIPPED)
     return image
 
 
 def on_grid(path: str | Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """One volume on a grid, zero outside the mask and where it has no value.
+    """Read a volume and sample it on a grid.
 
     Parameters
     ----------
     path : path
         A NIfTI file in the space of the grid.
     grid : Grid
-        Where to sample it.
+        The grid.
     mask : array of bool, shape ``grid.shape``
-        The brain.
+        The brain mask.
+
+    Returns
+    -------
+    array, shape ``grid.shape``, single precision
+        Zero outside the mask, and at voxels without a finite value.
 
     Raises
     ------
-    UnreadableError
-        As `volume_of`, and if the volume covers little of the mask, is not finite or constant there.
+    FileNotFoundError, UnreadableError
+        As `volume_of`; also if the volume covers less than 70% of the mask, or if more than 10% of its values in the
+        mask are not finite, or if it is constant in the mask.
     """
     path = Path(path)
     image = volume_of(path)
     with reading(path):
         values = np.asarray(image.dataobj, dtype=np.float32).reshape(image_shape(image))
     finite = np.isfinite(values)
-    clean = values if finite.all() else np.where(finite, values, 0.0)
-    placed = resampled(clean, image.affine, grid)
-    covered = resampled(np.ones_like(clean), image.affine, grid, order=0)[mask].mean()
+    finite_values = values if finite.all() else np.where(finite, values, 0.0)
+    on_grid_values = resampled(finite_values, image.affine, grid)
+    covered = resampled(np.ones_like(finite_values), image.affine, grid, order=0)[mask].mean()
     if covered < LEAST_COVERED:
         raise _unreadable(path, ELSEWHERE.format(covered=covered))
     if not finite.all():
         missing = 1.0 - resampled(finite, image.affine, grid, order=0)[mask].mean() / covered
         if missing > MOST_MISSING:
-            raise _unreadable(path, MANY_MISSING.format(missing=missing))
-    if np.ptp(placed[mask]) == 0.0:
-        raise _unreadable(path, CONSTANT)
-    return placed * mask
+            raise _unreadable(path, f"{missing:.0%} of the values in the brain are NaN or infinite")
+    if np.ptp(on_grid_values[mask]) == 0.0:
+        raise _unreadable(path, "it has the same value everywhere in the brain")
+    return on_grid_values * mask
 
 
 class VolumeRows(RowReader):
-    """Volumes of many subjects as the rows of an array, read and resampled when they are asked for.
+    """Volumes of many participants as the rows of an array, which are read and resampled on demand.
 
     Parameters
     ----------
     paths : sequence of path or None
-        A NIfTI file for each subject; None gives zeros, for a subject that lacks it.
+        A NIfTI file for each participant. None stands for a missing volume, and gives zeros.
     grid : Grid
-        Where to sample them.
+        The grid on which volumes are sampled.
     mask : array of bool, shape ``grid.shape``
-        The brain.
+        The brain mask.
     """
 
     def __init__(self, paths: Sequence[str | Path | None], grid: Grid, mask: NDArray[np.bool_]) -> None:
@@ -134,16 +134,21 @@ class VolumeRows(RowReader):
 
 
 def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
-    """Write a map as a NIfTI file in MNI space, single precision, atomically.
+    """Write a map as a NIfTI file in MNI space, in single precision. The file appears whole or not at all.
 
     Parameters
     ----------
     path : path
-        A ``.nii`` or ``.nii.gz`` file; its folder is made.
+        A ``.nii`` or ``.nii.gz`` file. Its folder is created if needed.
     values : array, shape ``grid.shape``
         The map.
     grid : Grid
-        Where its voxels are.
+        The grid of the map.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     import os
 
@@ -159,6 +164,18 @@ def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
     nibabel.save(image, partial)
     os.replace(partial, path)
     return path
+
+
+def _check_affine(path: Path, affine: NDArray) -> None:
+    """Raise if an affine is not finite, is nearly singular, or has voxels of an impossible size."""
+    smallest, largest = VOXEL_RANGE
+    with np.errstate(all="ignore"):
+        voxels = np.linalg.norm(affine[:3, :3], axis=0)
+        is_possible = np.isfinite(affine).all() and bool(((voxels > smallest) & (voxels < largest)).all())
+        is_possible = is_possible and abs(np.linalg.det(affine[:3, :3])) > 0.05 * float(voxels.prod())
+    if not is_possible:
+        reason = WRONG_AFFINE.format(affine=np.round(affine, 2).tolist(), voxels=np.round(voxels, 2).tolist())
+        raise _unreadable(path, reason)
 
 
 def _unreadable(path: Path, reason: str) -> UnreadableError:

@@ -49,6 +49,7 @@ READ_CHOSEN = (
     "How to read it: choose a score of one run for the horizontal axis and a score of another run for the vertical "
     "axis. If both runs agree, the dots lie along a line. Move the mouse over a dot to see its name."
 )
+EVIDENCE_HEADING = "Evidence for joint variation"
 EVIDENCE = "Results on held-out samples, measured with `deepjive report RUN --evidence`."
 NO_EVIDENCE = "No run was tested against chance yet. Use `deepjive report RUN --evidence` for that."
 READ_EVIDENCE = (
@@ -68,17 +69,17 @@ class Run:
     Attributes
     ----------
     name : str
-        A name that no other run has.
+        Name of the run, different from those of the other runs.
     settings : mapping of str to str
-        Settings of the fit, and the ranks of the model.
+        Settings of the fit, and its ranks.
     samples : array of str, shape (n_samples,)
-        Names of its samples.
+        Names of the samples.
     joint_scores : array, shape (n_samples, joint_rank)
-        Its joint scores.
-    variance_explained : mapping of str to mapping of str to float
-        For each modality the fractions "joint", "individual" and "residual"; empty where they are not known.
-    evidence : Evidence or None
-        Evidence for the model, if it was measured.
+        Joint scores.
+    variance_explained : mapping of str to mapping of str to float, default={}
+        For each modality the fractions "joint", "individual" and "residual"; empty if they are unknown.
+    evidence : Evidence or None, default=None
+        Results on held-out samples.
     """
 
     name: str
@@ -90,19 +91,19 @@ class Run:
 
 
 def common_samples(runs: Sequence[Run]) -> NDArray:
-    """Names of the samples that all runs have, in the order of the first run.
+    """Return the names of the samples that all runs have, in the order of the first run.
 
     Raises
     ------
     ValueError
         If the runs have no sample in common.
     """
-    shared = set.intersection(*(set(run.samples) for run in runs))
-    if not shared:
+    common = set.intersection(*(set(run.samples) for run in runs))
+    if not common:
         raise ValueError(
             f"{enumeration([run.name for run in runs])} have no sample in common. Compare runs of the same samples."
         )
-    return np.array([sample for sample in runs[0].samples if sample in shared])
+    return np.array([sample for sample in runs[0].samples if sample in common])
 
 
 def write_comparison(
@@ -115,10 +116,10 @@ def write_comparison(
     path : path
         The file.
     runs : sequence of Run
-        Two or more.
+        Two or more runs.
     labels : mapping of str to array, each of shape (n_common,), optional
-        Labels of the samples that `common_samples` gives.
-    command : str
+        Labels of the samples of `common_samples`.
+    command : str, default=""
         The command that makes the page again.
 
     Returns
@@ -130,8 +131,9 @@ def write_comparison(
     samples = common_samples(runs)
     scores = {run.name: run.joint_scores[_rows(run, samples)] for run in runs}
     names = list(scores)
+    settings = Table("Settings", ["setting", *names], _settings(runs), READ_SETTINGS)
     sections = [
-        Section("What differs", SETTINGS, [Table("Settings", ["setting", *names], _settings(runs), READ_SETTINGS)]),
+        Section("Different settings", SETTINGS, [settings]),
         Section("Variance explained", READ_BARS, [], list(_bars(runs))),
         Section("Agreement of the runs", AGREEMENT, [_agreement(scores)]),
         Section("Joint scores", f"{SCORES} {READ_SCORES}", [], list(_scatters(scores, labels)), READ_CHOSEN),
@@ -141,15 +143,15 @@ def write_comparison(
     shown = thinned(len(samples))
     data = {
         "samples": [str(sample) for sample in samples[shown]],
-        "parts": [part_data("joint", name, f"{name}, joint score", own[shown]) for name, own in scores.items()],
+        "parts": [part_data("joint", name, f"{name}, joint score", values[shown]) for name, values in scores.items()],
         "labels": [label_data(name, np.asarray(values)[shown]) for name, values in labels.items()],
     }
     return write_study(path, title=TITLE, lead=lead, sections=sections, command=command, data=data)
 
 
 def _rows(run: Run, samples: NDArray) -> list[int]:
-    where = {sample: row for row, sample in enumerate(run.samples)}
-    return [where[sample] for sample in samples]
+    row_of = {sample: row for row, sample in enumerate(run.samples)}
+    return [row_of[sample] for sample in samples]
 
 
 def _settings(runs: Sequence[Run]) -> list[list[str]]:
@@ -160,8 +162,8 @@ def _settings(runs: Sequence[Run]) -> list[list[str]]:
 
 def _bars(runs: Sequence[Run]) -> Iterator[tuple[str, Figure, str]]:
     for name in dict.fromkeys(name for run in runs for name in run.variance_explained):
-        own = {run.name: run.variance_explained[name] for run in runs if name in run.variance_explained}
-        yield name, variance_bars(own), ""
+        fractions = {run.name: run.variance_explained[name] for run in runs if name in run.variance_explained}
+        yield name, variance_bars(fractions), ""
 
 
 def _agreement(scores: Mapping[str, NDArray]) -> Table:
@@ -178,28 +180,33 @@ def _agreement(scores: Mapping[str, NDArray]) -> Table:
 
 def _scatters(scores: Mapping[str, NDArray], labels: Mapping[str, NDArray]) -> Iterator[tuple[str, Figure, str]]:
     for label, values in labels.items() or [("", None)]:
-        for name, own in scores.items():
-            if own.shape[1]:
-                yield f"{name}, coloured by {label}" if label else name, scores_scatter(own, values), ""
+        for name, joint_scores in scores.items():
+            if joint_scores.shape[1]:
+                yield f"{name}, coloured by {label}" if label else name, scores_scatter(joint_scores, values), ""
 
 
 def _evidence(runs: Sequence[Run]) -> Section:
     tested = {run.name: run.evidence for run in runs if run.evidence is not None}
     if not tested:
-        return Section("Can I believe them?", NO_EVIDENCE)
+        return Section(EVIDENCE_HEADING, NO_EVIDENCE)
     structure = [
-        (name, modality, percent(found.predicted[found.method][modality]), p(found.joint_structure.p_values[modality]))
-        for name, found in tested.items()
-        for modality in found.individual_ranks
+        (
+            name,
+            modality,
+            percent(evidence.predicted[evidence.method][modality]),
+            p(evidence.joint_structure.p_values[modality]),
+        )
+        for name, evidence in tested.items()
+        for modality in evidence.individual_ranks
     ]
     probes = [
-        (name, label, percent(one.linear), percent(one.network), percent(one.chance))
-        for name, found in tested.items()
-        for label, methods in found.probes.items()
-        if (one := methods.get(found.method, {}).get("joint")) is not None
+        (name, label, percent(probe.linear), percent(probe.network), percent(probe.chance))
+        for name, evidence in tested.items()
+        for label, methods in evidence.probes.items()
+        if (probe := methods.get(evidence.method, {}).get("joint")) is not None
     ]
     tables = [Table("Joint structure", ("run", "modality", "predicted", "p"), structure, READ_EVIDENCE)]
     if probes:
         header = ("run", "label", "linear", "network", "chance")
         tables.append(Table("Labels predicted from joint scores", header, probes, READ_PROBES))
-    return Section("Can I believe them?", EVIDENCE, tables)
+    return Section(EVIDENCE_HEADING, EVIDENCE, tables)

@@ -29,7 +29,7 @@ HEADER = ("score", "feature", "change")
 
 
 def effect_pictures(decomposition: Decomposition) -> list[Picture]:
-    """Pictures of the effects of joint and individual scores, for each modality of images or volumes."""
+    """Return pictures of the effects of joint and individual scores, for each modality of images or volumes."""
     pictures = []
     for name, shape in decomposition.data.shapes.items():
         ranks = {
@@ -44,7 +44,7 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
 
 
 def effect_tables(decomposition: Decomposition) -> list[Table]:
-    """Tables of the features that change most with the scores, for each modality of features."""
+    """Return tables of the features that change most with the scores, for each modality of features."""
     names = [name for name, shape in decomposition.data.shapes.items() if kind_of(shape) == "line"]
     tables = [(name, list(_rows(decomposition, name))) for name in names]
     reading = READ_TABLE.format(top=TOP)
@@ -55,33 +55,45 @@ def _rows(decomposition: Decomposition, name: str) -> Iterator[tuple[str, Any, s
     present = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
     if not len(present):
         return
-    some = present[:: max(1, len(present) // LOOKED_AT)]
-    spread = feature_spread(np.stack([line(sample) for sample in decomposition.data.rows(name, some)]))
+    sampled_rows = present[:: max(1, len(present) // LOOKED_AT)]
+    spread = feature_spread(np.stack([line(sample) for sample in decomposition.data.rows(name, sampled_rows)]))
     features = decomposition.data.features[name]
     scores = {"joint": decomposition.joint_scores, "individual": decomposition.individual_scores[name]}
-    for word, own in scores.items():
-        for k in range(own.shape[1]):
-            ends = {part: np.zeros((2, values.shape[1])) for part, values in scores.items()}
-            ends[word][:, k] = np.percentile(own[present, k], [LOW, HIGH])
-            low, high = (
-                line(sample)
-                for sample in decomposition.render("joint", name, ends["joint"], ends["individual"])
-                + decomposition.render("individual", name, ends["joint"], ends["individual"])
-            )
-            change = (high - low) / spread
-            named = features is not None and len(features) == len(change)
+    for part, part_scores in scores.items():
+        for k in range(part_scores.shape[1]):
+            limits = np.percentile(part_scores[present, k], [LOW, HIGH])
+            change = _change(decomposition, name, scores, part, k, limits) / spread
+            has_names = features is not None and len(features) == len(change)
             for i in np.argsort(-np.abs(change), kind="stable")[:TOP]:
-                shown = f"{change[i]:+.2f}".replace("-", "−")  # noqa: RUF001
-                yield f"{word} {k + 1}", features[i] if named and features is not None else int(i), shown
+                change_text = f"{change[i]:+.2f}".replace("-", "−")  # noqa: RUF001
+                yield f"{part} {k + 1}", features[i] if has_names and features is not None else int(i), change_text
+
+
+def _change(
+    decomposition: Decomposition, name: str, scores: dict[str, NDArray], part: str, k: int, limits: NDArray
+) -> NDArray:
+    """Return the change of every feature when one score goes from its low to its high limit, the others at 0."""
+    ends = {key: np.zeros((2, values.shape[1])) for key, values in scores.items()}
+    ends[part][:, k] = limits
+    low, high = (
+        line(sample)
+        for sample in decomposition.render("joint", name, ends["joint"], ends["individual"])
+        + decomposition.render("individual", name, ends["joint"], ends["individual"])
+    )
+    return high - low
 
 
 def feature_spread(values: NDArray) -> NDArray:
-    """Standard deviation of each feature among samples that have it; 1 where it does not vary.
+    """Return the standard deviation of each feature, or 1 for a constant feature.
 
     Parameters
     ----------
     values : array, shape (n_samples, n_features)
-        Not a number where missing.
+        The features; missing values are NaN and are left out.
+
+    Returns
+    -------
+    array, shape (n_features,)
 
     Examples
     --------
@@ -89,8 +101,8 @@ def feature_spread(values: NDArray) -> NDArray:
     >>> feature_spread(np.array([[0.0, 5.0, np.nan], [2.0, 5.0, np.nan]]))
     array([1., 1., 1.])
     """
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(known, np.square(values - mean), 0.0).sum(axis=0) / count)
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = np.where(finite, values, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(finite, np.square(values - mean), 0.0).sum(axis=0) / count)
     return np.where(spread > 0, spread, 1.0)

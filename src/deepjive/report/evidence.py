@@ -57,17 +57,17 @@ READ_STABILITY = (
 
 
 def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequence[Any]], str]]:
-    """Evidence as tables for `write_report`.
+    """Return evidence as tables for `write_report`.
 
     Parameters
     ----------
     evidence : Evidence
-        Results on held-out samples with their baselines.
+        Results on held-out samples.
 
     Returns
     -------
     list of (caption, header, rows, sentence)
-        Without tables that would be empty.
+        The tables that have rows.
     """
     tables = [_structure("Test of joint variation", evidence.joint_structure)]
     if evidence.refit_structure is not None:
@@ -96,7 +96,9 @@ def _structure(caption: str, test: JointStructureTest) -> Any:
 
 def _predicted(evidence: Evidence) -> Any:
     methods = list(evidence.predicted)
-    rows = [(name, *(percent(evidence.predicted[one][name]) for one in methods)) for name in evidence.individual_ranks]
+    rows = [
+        (name, *(percent(evidence.predicted[method][name]) for method in methods)) for name in evidence.individual_ranks
+    ]
     header = ("modality", *methods)
     return "Predicted variance and baselines", header, rows, READ_PREDICTED.format(method=evidence.method)
 
@@ -104,18 +106,18 @@ def _predicted(evidence: Evidence) -> Any:
 def _explained(evidence: Evidence) -> Any:
     parts = ("joint", "individual", "residual")
     rows = [
-        (f"{name}, {method}", *(percent(found[name][part]) for part in parts))
+        (f"{name}, {method}", *(percent(explained[name][part]) for part in parts))
         for name in evidence.individual_ranks
-        for method, found in evidence.explained.items()
+        for method, explained in evidence.explained.items()
     ]
     return "Variance explained in held-out samples", ("modality, method", *parts), rows, READ_EXPLAINED
 
 
 def _agreement(evidence: Evidence) -> Any:
     methods = [method for method, rows in evidence.agreement.items() if rows]
-    found = {method: {_pair(row): row.correlation for row in evidence.agreement[method]} for method in methods}
-    pairs = list(dict.fromkeys(pair for method in methods for pair in found[method]))
-    rows = [(pair, *(decimal(found[method].get(pair)) for method in methods)) for pair in pairs]
+    correlations = {method: {_pair(row): row.correlation for row in evidence.agreement[method]} for method in methods}
+    pairs = list(dict.fromkeys(pair for method in methods for pair in correlations[method]))
+    rows = [(pair, *(decimal(correlations[method].get(pair)) for method in methods)) for pair in pairs]
     return "Agreement of the modalities", ("joint score", *methods), rows, READ_AGREEMENT
 
 
@@ -169,15 +171,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def percent(value: float) -> str:
-    """A fraction in percent, with one decimal."""
+    """Return a fraction in percent with one decimal; empty for NaN."""
     return f"{100 * value:.1f}%" if np.isfinite(value) else ""
 
 
 def decimal(value: float | None) -> str:
-    """A correlation."""
+    """Return a correlation with two decimals; empty for None or NaN."""
     return "" if value is None or not np.isfinite(value) else f"{value:.2f}"
 
 
 def p(value: float) -> str:
-    """A p-value."""
+    """Return a p-value with three decimals."""
     return f"{value:.3f}"

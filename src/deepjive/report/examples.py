@@ -20,20 +20,24 @@ GAP, ROW_GAP, TITLE, LINE_HEIGHT = 0.26, 0.12, 0.26, 0.36  # in widths of a cell
 
 
 def examples(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
-    """Figure with one row for each sample of a modality: input, joint, individual and residual part.
+    """Draw samples of one modality in rows: input, joint, individual and residual part.
 
-    Images, and volumes as three mid-slices, show the joint part with the mean. Input and joint part share a grey scale.
-    The individual and residual parts share a second scale, which is white at zero. Other modalities are drawn as lines:
-    the difference of at most 120 features from the mean, all on the same scale.
+    For images, and for volumes as three mid-slices, the joint part includes the mean. Input and joint part have the
+    same grey scale. Individual part and residual have the same scale of colours, which is white at zero. Other
+    modalities are drawn as lines of the difference from the mean, all on one scale, with at most 120 features.
 
     Parameters
     ----------
     decomposition : Decomposition
-        The decomposition of the samples.
+        The decomposition.
     name : str
         The modality.
     samples : array of int, shape (n_shown,)
-        Rows of the samples to show; at least one.
+        Row numbers of the samples, at least one.
+
+    Returns
+    -------
+    matplotlib Figure
     """
     if kind_of(decomposition.data.shapes[name]) == "line":
         return _lines(decomposition, name, samples)
@@ -41,7 +45,7 @@ def examples(decomposition: Decomposition, name: str, samples: NDArray[np.intp])
 
 
 def parts_of(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> list[NDArray]:
-    """Input, joint, individual and residual of some samples, each of shape (n_selected, ...)."""
+    """Return the input, joint, individual and residual part of some samples, each of shape (n_selected, ...)."""
     parts = (decomposition.joint, decomposition.individual, decomposition.residual)
     return [decomposition.data.rows(name, samples), *(part.rows(name, samples) for part in parts)]
 
@@ -65,15 +69,15 @@ def _pictures(decomposition: Decomposition, name: str, samples: NDArray[np.intp]
 def _lines(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -> Figure:
     x, joint, individual, residual = parts_of(decomposition, name, samples)
     mean = decomposition.mean[name]
-    kept = most_varying(_some_lines(decomposition, name))
-    columns = [[line(sample)[kept] for sample in part] for part in (x - mean, joint - mean, individual, residual)]
+    features = most_varying(_first_lines(decomposition, name))
+    columns = [[line(sample)[features] for sample in part] for part in (x - mean, joint - mean, individual, residual)]
     largest = float(np.nanmax(np.abs([values for column in columns for values in column]))) or 1.0
     axes = _canvas(len(samples), LINE_HEIGHT)
-    marker = "o" if len(kept) == 1 else ""
+    marker = "o" if len(features) == 1 else ""
     for row, column in np.ndindex(len(samples), 4):
         left, top = _corner(row, column, LINE_HEIGHT)
         zero, color = top + LINE_HEIGHT / 2, COLUMNS[column][1]
-        along = left + (np.linspace(0, 1, len(kept)) if len(kept) > 1 else np.array([0.5]))
+        along = left + (np.linspace(0, 1, len(features)) if len(features) > 1 else np.array([0.5]))
         heights = zero - columns[column][row] / largest * LINE_HEIGHT / 2
         axes.plot([left, left + 1], [zero, zero], color=MUTED, linewidth=0.3)
         axes.fill_between(along, heights, zero, color=color, alpha=0.25, linewidth=0)
@@ -82,7 +86,7 @@ def _lines(decomposition: Decomposition, name: str, samples: NDArray[np.intp]) -
 
 
 def _canvas(rows: int, height: float, below: float = 0.0) -> Axes:
-    """Axes whose unit is the width of a cell, with the titles of the columns and the signs between them."""
+    """Return axes in units of the width of a cell, with the titles of the columns and the signs between them."""
     width, bottom = 4 + 3 * GAP, _corner(rows, 0, height)[1] + below
     figure = Figure(figsize=(WIDTH, WIDTH * (bottom + TITLE) / width))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -98,7 +102,7 @@ def _canvas(rows: int, height: float, below: float = 0.0) -> Axes:
 
 
 def _corner(row: int, column: int, height: float) -> tuple[float, float]:
-    """Left and top of a cell."""
+    """Return the left and the top of a cell."""
     return column * (1 + GAP), row * (height + ROW_GAP)
 
 
@@ -113,11 +117,12 @@ def _scale(axes: Axes, left: float, top: float, scale: tuple[str, float, float])
     gradient = np.linspace(scale[1], scale[2], 64)[None]
     _image(axes, gradient, (left + 0.3 * width, left + 0.7 * width, top + 0.19, top + 0.12), *scale)
     for limit, position, side in ((scale[1], 0.28, "right"), (scale[2], 0.72, "left")):
-        where = (left + position * width, top + 0.155)
-        axes.text(*where, number(limit), fontsize=FONT - 0.5, color=MUTED, ha=side, va="center")
+        xy = (left + position * width, top + 0.155)
+        axes.text(*xy, number(limit), fontsize=FONT - 0.5, color=MUTED, ha=side, va="center")
 
 
-def _some_lines(decomposition: Decomposition, name: str) -> NDArray:
+def _first_lines(decomposition: Decomposition, name: str) -> NDArray:
+    """Return the first samples that have the modality as lines."""
     present = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
     rows = decomposition.data.rows(name, present[:BATCH])
     return np.stack([line(sample) for sample in rows])

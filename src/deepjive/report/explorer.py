@@ -1,4 +1,4 @@
-"""Data for the explorer of the page, whose sliders change scores and show the effect on every modality."""
+"""Data of the explorer: effects of all scores on all modalities, for the sliders of the page."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ INTERPOLATED = (
 
 
 def page_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> dict[str, Any]:
-    """Scores, names and labels of the samples, and the effect of scores on each modality, for the page's scripts.
+    """Return scores, names and labels of the samples, and the effects of scores, for the scripts of the page.
 
     Parameters
     ----------
     decomposition : Decomposition
-        The decomposition to explore.
+        The decomposition.
     labels : mapping of str to array, each of shape (n_samples,)
         Labels of the samples.
 
     Returns
     -------
     dict
-        The data in JSON's types; arrays are encoded as base64.
+        JSON types, with arrays as base64.
     """
     return {**score_data(decomposition, labels), "modalities": _modalities(decomposition)}
 
 
 def score_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> dict[str, Any]:
-    """Scores, names and labels of the samples, for the page's scripts."""
+    """Return scores, names and labels of the samples, for the scripts of the page."""
     data = decomposition.data
     rows = thinned(len(data))
     names = np.arange(len(data)) if data.samples is None else data.samples
     present: NDArray = data.present[rows].T
     joint = decomposition.joint_scores[rows]
     parts = [part_data("joint", "joint", "joint score", joint, np.any(present, axis=0))]
-    for name, there in zip(data.names, present, strict=True):
-        own = decomposition.individual_scores[name][rows]
-        parts.append(part_data("individual", name, f"{name}, individual score", own, there))
+    for name, has_modality in zip(data.names, present, strict=True):
+        scores = decomposition.individual_scores[name][rows]
+        parts.append(part_data("individual", name, f"{name}, individual score", scores, has_modality))
     return {
         "samples": [_text(names[row]) for row in rows],
         "parts": parts,
@@ -65,7 +65,7 @@ def score_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> d
 
 
 def honesty(explored: Mapping[str, Any]) -> str:
-    """Sentences on how close the explorer is to the model."""
+    """Return sentences on the accuracy of the explorer."""
     modalities = explored["modalities"]
     exact = [modality["name"] for modality in modalities if modality["reproduced"] is None]
     sentences = [f"The model of {enumeration(exact)} is linear, so the pictures are exact."] if exact else []
@@ -78,11 +78,11 @@ def honesty(explored: Mapping[str, Any]) -> str:
 
 def _modalities(decomposition: Decomposition) -> list[dict[str, Any]]:
     joint_rank = decomposition.joint_scores.shape[1]
-    present = np.any(np.asarray(decomposition.data.present), axis=0).tolist()
+    has_samples = np.any(np.asarray(decomposition.data.present), axis=0).tolist()
     return [
         _modality(decomposition, name)
-        for name, there in zip(decomposition.data.names, present, strict=True)
-        if there and joint_rank + decomposition.individual_scores[name].shape[1] > 0
+        for name, measured in zip(decomposition.data.names, has_samples, strict=True)
+        if measured and joint_rank + decomposition.individual_scores[name].shape[1] > 0
     ]
 
 
@@ -92,81 +92,105 @@ def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
     rows = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
     rows = rows[:: max(1, len(rows) // int(np.clip(RENDERED / size, FEWEST, LOOKED_AT)))]
     shown = np.stack([_shown(sample, kind) for sample in decomposition.data.rows(name, rows)])
-    z, own = decomposition.joint_scores, decomposition.individual_scores[name]
+    joint, individual = decomposition.joint_scores, decomposition.individual_scores[name]
     view = _View(decomposition, name, kind, np.arange(shown[0].size))
     if kind == "line":
-        view.kept = most_varying(view.both(z[rows], own[rows]), MOST_FEATURES)
-    base = view.both(np.zeros((1, z.shape[1])), np.zeros((1, own.shape[1])))[0]
-    values = shown.reshape(len(rows), -1)[:, view.kept]
-    responses = _responses(view, z, own, rows, size)
+        view.pixels = most_varying(view.both(joint[rows], individual[rows]), MOST_FEATURES)
+    base = view.both(np.zeros((1, joint.shape[1])), np.zeros((1, individual.shape[1])))[0]
+    values = shown.reshape(len(rows), -1)[:, view.pixels]
+    responses = _responses(view, joint, individual, rows, size)
     content: dict[str, Any] = {"name": _text(name), "kind": kind, "base": _floats(base), "responses": responses}
     content |= {"reproduced": _reproduced(responses), "places": _count(responses)}
     if kind == "line":
         features = decomposition.data.features[name]
-        names = view.kept if features is None or len(shape) > 1 else features[view.kept]
-        spread = feature_spread(values)
-        content |= {"features": [_text(one) for one in names], "named": features is not None, "spread": _floats(spread)}
-        return content
-    known = values[np.isfinite(values)]
-    low, high = (float(one) for one in np.percentile(known if len(known) else [0.0], [0.5, 99.5]))
-    moved = _finite(np.abs(view.both(z[rows], own[rows]) - base))
-    largest = float(np.percentile(moved, 99.5)) or 1.0
-    height, width = shown[0].shape
-    return {**content, "height": height, "width": width, "low": low, "high": high, "largest": largest}
+        names = view.pixels if features is None or len(shape) > 1 else features[view.pixels]
+        texts = [_text(feature) for feature in names]
+        return {**content, "features": texts, "named": features is not None, "spread": _floats(feature_spread(values))}
+    differences = _finite(np.abs(view.both(joint[rows], individual[rows]) - base))
+    return {**content, **_picture_scales(values, differences, shown[0].shape)}
+
+
+def _picture_scales(values: NDArray, differences: NDArray, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the size of the pictures, and the ranges of their grey values and of their differences from the mean."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite if len(finite) else [0.0], [0.5, 99.5]).tolist()
+    largest = float(np.percentile(differences, 99.5)) or 1.0
+    height, width = shape
+    return {"height": height, "width": width, "low": low, "high": high, "largest": largest}
 
 
 class _View:
-    """The parts of a modality at given scores, as flat pictures or lines of some of the values."""
+    """Pictures or lines of a modality's parts at any scores, reduced to some of their values.
 
-    def __init__(self, decomposition: Decomposition, name: str, kind: str, kept: NDArray) -> None:
-        self.decomposition, self.name, self.kind, self.kept = decomposition, name, kind, kept
+    Parameters
+    ----------
+    decomposition : Decomposition
+        The decomposition.
+    name : str
+        The modality.
+    kind : {"line", "image", "volume"}
+        How samples are shown.
+    pixels : array of int
+        Indices of the values that are shown, in the flattened picture or line.
+    """
 
-    def part(self, part: Any, joint: NDArray, own: NDArray) -> NDArray:
-        """One part at some scores, shape (n_places, n_values)."""
-        pieces = []
+    def __init__(self, decomposition: Decomposition, name: str, kind: str, pixels: NDArray) -> None:
+        self.decomposition, self.name, self.kind, self.pixels = decomposition, name, kind, pixels
+
+    def part(self, part: Any, joint: NDArray, individual: NDArray) -> NDArray:
+        """Return one part at some scores, shape (n_points, n_values)."""
+        batches = []
         for start in range(0, len(joint), BATCH_SIZE):
             rows = slice(start, start + BATCH_SIZE)
-            drawn = self.decomposition.render(part, self.name, joint[rows], own[rows])
-            pieces.append(np.stack([_shown(sample, self.kind).reshape(-1)[self.kept] for sample in drawn]))
-        return np.concatenate(pieces)
+            samples = self.decomposition.render(part, self.name, joint[rows], individual[rows])
+            batches.append(np.stack([_shown(sample, self.kind).reshape(-1)[self.pixels] for sample in samples]))
+        return np.concatenate(batches)
 
-    def both(self, joint: NDArray, own: NDArray) -> NDArray:
-        """Joint and individual part, with the mean."""
-        return self.part("joint", joint, own) + self.part("individual", joint, own)
+    def both(self, joint: NDArray, individual: NDArray) -> NDArray:
+        """Return the sum of joint part, individual part and mean."""
+        return self.part("joint", joint, individual) + self.part("individual", joint, individual)
 
 
-def _responses(view: _View, z: NDArray, own: NDArray, rows: NDArray, size: int) -> list[dict[str, Any]]:
-    """Responses: the joint part to the joint scores; the individual part to individual scores or, if needed, to all."""
+def _responses(view: _View, joint: NDArray, individual: NDArray, rows: NDArray, size: int) -> list[dict[str, Any]]:
+    """Return the responses of the parts to scores.
+
+    The joint part is a function of the joint scores. The individual part is a function of the individual scores, or of
+    all scores if it also depends on the joint scores.
+    """
     responses = []
-    r, s = z.shape[1], own.shape[1]
+    r, s = joint.shape[1], individual.shape[1]
 
-    def no(places: NDArray, rank: int) -> NDArray:
-        return np.zeros((len(places), rank))
+    def zeros(points: NDArray, rank: int) -> NDArray:
+        return np.zeros((len(points), rank))
 
-    def joint_part(places: NDArray) -> NDArray:
-        return _finite(
-            view.part("joint", places, no(places, s)) - view.part("joint", no(places[:1], r), no(places[:1], s))
-        )
+    def joint_part(points: NDArray) -> NDArray:
+        at_zero = view.part("joint", zeros(points[:1], r), zeros(points[:1], s))
+        return _finite(view.part("joint", points, zeros(points, s)) - at_zero)
 
-    def individual_part(places: NDArray) -> NDArray:
-        at = np.hstack([no(places, r), places]) if places.shape[1] == s else places
-        zero = view.part("individual", no(places[:1], r), no(places[:1], s))
-        return _finite(view.part("individual", at[:, :r], at[:, r:]) - zero)
+    def individual_part(points: NDArray) -> NDArray:
+        scores = np.hstack([zeros(points, r), points]) if points.shape[1] == s else points
+        at_zero = view.part("individual", zeros(points[:1], r), zeros(points[:1], s))
+        return _finite(view.part("individual", scores[:, :r], scores[:, r:]) - at_zero)
 
     if r:
-        responses.append({"inputs": "joint", **_packed(respond(joint_part, z[rows], size))})
+        responses.append({"inputs": "joint", **_packed(respond(joint_part, joint[rows], size))})
     if s:
-        few = rows[:8]
-        with_joint = view.part("individual", z[few], own[few])
-        without = view.part("individual", no(z[few], r), own[few])
-        with_joint, without = np.nan_to_num(with_joint), np.nan_to_num(without)
-        alone = bool(np.abs(with_joint - without).max() <= SAME * np.abs(without).max())
-        scores = own[rows] if alone else np.hstack([z[rows], own[rows]])
-        responses.append({"inputs": "own" if alone else "both", **_packed(respond(individual_part, scores, size))})
+        independent = _is_independent_of_joint_scores(view, joint[rows[:8]], individual[rows[:8]])
+        scores = individual[rows] if independent else np.hstack([joint[rows], individual[rows]])
+        inputs = "own" if independent else "both"
+        responses.append({"inputs": inputs, **_packed(respond(individual_part, scores, size))})
     return responses
 
 
+def _is_independent_of_joint_scores(view: _View, joint: NDArray, individual: NDArray) -> bool:
+    """Return whether the individual part stays the same when the joint scores become 0."""
+    with_joint = np.nan_to_num(view.part("individual", joint, individual))
+    without_joint = np.nan_to_num(view.part("individual", np.zeros(joint.shape), individual))
+    return bool(np.abs(with_joint - without_joint).max() <= SAME * np.abs(without_joint).max())
+
+
 def _shown(sample: NDArray, kind: str) -> NDArray:
+    """Return a sample as a line, or as a picture of at most 128 pixels across."""
     if kind == "line":
         return line(sample)
     flat = picture(sample)
@@ -180,30 +204,36 @@ def _shown(sample: NDArray, kind: str) -> NDArray:
 def part_data(
     word: str, name: str, axis: str, scores: NDArray, present: NDArray[np.bool_] | None = None
 ) -> dict[str, Any]:
-    """Scores of one part for the page's scripts, with their smallest, 5%, 95% and largest values.
+    """Return the scores of one part for the scripts of the page, with their smallest, 5%, 95% and largest values.
 
     Parameters
     ----------
-    word, name : str
-        "joint" or "individual", and the modality that has these scores.
+    word : {"joint", "individual"}
+        The part.
+    name : str
+        The modality, or the run.
     axis : str
-        Name of the axis, before the number of the score.
+        Text before the number of a score in the title of an axis.
     scores : array, shape (n_samples, rank)
         The scores.
     present : array of bool, shape (n_samples,), optional
-        Whether each sample has these scores.
+        Which samples have the scores; all by default.
+
+    Returns
+    -------
+    dict
     """
     scores = np.asarray(scores, dtype=np.float64)
-    there = np.ones(len(scores), dtype=bool) if present is None else np.asarray(present)
-    known = scores[there] if there.any() else np.zeros((1, scores.shape[1]))
-    ranges = np.percentile(known, [0, 5, 95, 100], axis=0).T.tolist()
-    shown = _floats(np.where(there[:, None], scores, np.nan))
+    has_scores = np.ones(len(scores), dtype=bool) if present is None else np.asarray(present)
+    present_scores = scores[has_scores] if has_scores.any() else np.zeros((1, scores.shape[1]))
+    ranges = np.percentile(present_scores, [0, 5, 95, 100], axis=0).T.tolist()
+    packed_scores = _floats(np.where(has_scores[:, None], scores, np.nan))
     words = {"word": word, "name": _text(name), "axis": _text(axis)}
-    return {**words, "rank": scores.shape[1], "scores": shown, "ranges": ranges}
+    return {**words, "rank": scores.shape[1], "scores": packed_scores, "ranges": ranges}
 
 
 def label_data(name: str, values: NDArray) -> dict[str, Any]:
-    """A label of the samples for the page's scripts: groups and their codes, or numbers."""
+    """Return a label of the samples for the scripts of the page: groups and their codes, or numbers."""
     groups = groups_of(values)
     if groups is None:
         numbers = [value if np.isfinite(value) else None for value in values.tolist()]
@@ -215,7 +245,7 @@ def label_data(name: str, values: NDArray) -> dict[str, Any]:
 
 
 def _packed(response: Response) -> dict[str, Any]:
-    """A response in JSON's types; its directions in 16 bits."""
+    """Return a response as JSON types, with its directions in 16 bits."""
     step = np.maximum(np.abs(response.basis).max(axis=1), 1e-300) / 32767
     basis = np.round(response.basis / step[:, None]).astype("<i2")
     packed = {key: _floats(getattr(response, key)) for key in ("scale", "constant", "linear", "centers", "weights")}
@@ -224,15 +254,17 @@ def _packed(response: Response) -> dict[str, Any]:
 
 
 def _reproduced(responses: list[dict[str, Any]]) -> float | None:
-    return None if all(one["exact"] for one in responses) else min(one["reproduced"] for one in responses)
+    if all(response["exact"] for response in responses):
+        return None
+    return min(response["reproduced"] for response in responses)
 
 
 def _count(responses: list[dict[str, Any]]) -> int:
-    return max((one["places"] for one in responses), default=0)
+    return max((response["places"] for response in responses), default=0)
 
 
 def _finite(values: NDArray) -> NDArray:
-    """Zero in the gaps between the slices of a volume."""
+    """Replace NaN, as in the gaps between the slices of a volume, by 0."""
     return np.nan_to_num(values)
 
 

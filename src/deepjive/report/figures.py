@@ -1,7 +1,7 @@
-"""Figures of a decomposition; each takes a Decomposition or plain arrays and returns a matplotlib Figure.
+"""Figures of a decomposition. Each function takes a Decomposition or arrays, and returns a matplotlib Figure.
 
-They are drawn through matplotlib's objects, without its global state, so they can be saved by
-``figure.savefig("name.png")`` as well as put into a report.
+Figures do not use the global state of matplotlib. They are for reports, and can be saved by
+``figure.savefig("name.png")``.
 """
 
 from __future__ import annotations
@@ -37,19 +37,28 @@ MORE_COMPONENTS = 12
 PART_COLORS = {"joint": JOINT, "individual": INDIVIDUAL, "residual": RESIDUAL}
 NOT_TERMS = ("phase", "epoch", "learning_rate", "seconds")
 OTHER, UNKNOWN = "other", "unknown"
-NO_LABEL = ("None", "nan", "NaT", "<NA>")  # what Python, NumPy and pandas write where there is none
+NO_LABEL = ("None", "nan", "NaT", "<NA>")  # the texts of missing values in Python, NumPy and pandas
 
 
 def variance_explained(decomposition: Decomposition) -> Figure:
-    """One bar per modality, cut into its joint, individual and residual fractions.
+    """Draw a bar for each modality, divided into joint, individual and residual fraction.
 
-    New samples can have a negative fraction. It has no segment in the bar; its number is written below.
+    A negative fraction, which is possible for new samples, has no width in the bar. Its number is below the bar.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        The decomposition.
+
+    Returns
+    -------
+    matplotlib Figure
     """
     return variance_bars(decomposition.variance_explained)
 
 
 def variance_bars(fractions: Mapping[str, Mapping[str, float]]) -> Figure:
-    """One bar per name, cut into the fractions "joint", "individual" and "residual"."""
+    """Draw a bar for each name, divided into the fractions "joint", "individual" and "residual"."""
     figure = new_figure(0.15 + 0.52 * len(fractions))
     axes = figure.subplots()
     for row, (name, parts) in enumerate(fractions.items()):
@@ -62,25 +71,36 @@ def variance_bars(fractions: Mapping[str, Mapping[str, float]]) -> Figure:
 def scores_scatter(
     scores: NDArray, labels: ArrayLike | None = None, word: str = "joint", legend: bool = True
 ) -> Figure:
-    """Samples by their first two scores, coloured by label; with one score, a strip per label or a histogram.
+    """Draw samples by their first two scores, coloured by label.
+
+    With one score, the figure is a strip for each label, or a histogram without labels.
 
     Parameters
     ----------
     scores : array, shape (n_samples, rank)
         Joint or individual scores; the rank is at least 1.
     labels : array, shape (n_samples,), optional
-        Text, or a few different numbers, give each label a colour and a marker. Many different numbers give a colour
-        scale or, with one score, the height.
-    word : str
-        "joint" or "individual", for the axes.
-    legend : bool
-        Whether the figure has a legend. A figure without a legend is small.
+        Labels of the samples. Each text, or each number if there are few, has a colour and a marker. Many different
+        numbers have a colour scale or, with one score, are the vertical axis.
+    word : {"joint", "individual"}, default="joint"
+        The part, for the titles of the axes.
+    legend : bool, default=True
+        Whether to draw a legend of the colours. A figure without a legend is smaller.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    ValueError
+        If the rank is 0.
     """
     if scores.shape[1] == 0:
         raise ValueError("With rank 0 there are no scores to show.")
-    keep = thinned(len(scores))
-    scores = np.asarray(scores)[keep]
-    values = None if labels is None else np.asarray(labels)[keep]
+    rows = thinned(len(scores))
+    scores = np.asarray(scores)[rows]
+    values = None if labels is None else np.asarray(labels)[rows]
     if scores.shape[1] == 1:
         return _strip(scores[:, 0], values, word)
     figure = new_figure(3.1) if legend else new_figure(2.4, width=2.9)
@@ -96,18 +116,18 @@ def scores_scatter(
 
 
 def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
-    """One figure for each loss term: training and, if they exist, validation values by epoch.
+    """Draw the training and validation values of each loss term by epoch.
 
     Parameters
     ----------
     history : mapping of str to list
-        As `history_` of a deep model: ``"train_<term>"`` and ``"validation_<term>"`` of equal lengths, not a number
-        where a phase does not have the term, and ``"phase"``.
+        The `history_` of a deep model: lists ``"train_<term>"`` and ``"validation_<term>"`` of equal lengths, with NaN
+        in phases without the term, and ``"phase"``.
 
     Returns
     -------
     dict of str to Figure
-        Figures by term, with the total last. Terms without a finite value have no figure.
+        A figure for each term with a finite value; the total is last.
     """
     terms: dict[str, dict[str, NDArray]] = {}
     for key, values in history.items():
@@ -125,22 +145,30 @@ def ajive_diagnostic(
     joint_rank: int,
     rejected: Sequence[int] = (),
 ) -> Figure:
-    """Singular values and cutoffs from which AJIVE chooses the joint rank (Feng, Jiang, Hannig and Marron, 2018).
+    """Draw the singular values and bounds from which AJIVE selects the joint rank.
 
     At most twelve components that are not joint are drawn.
 
     Parameters
     ----------
     squared_singular_values : array, shape (n_components,)
-        Squared singular values of the modalities' stacked score bases; between 0 and the number of modalities.
+        Squared singular values of the stacked score bases of the modalities, between 0 and the number of modalities.
     wedin_samples : array, shape (n_draws,)
-        Lower bounds for a component that is joint; their 5th percentile is the cutoff.
+        Lower bounds for joint components; the cutoff is their 5th percentile.
     random_samples : array, shape (n_draws,)
-        Largest squared singular values of random directions; their 95th percentile is the cutoff.
+        Largest squared singular values of random directions; the cutoff is their 95th percentile.
     joint_rank : int
-        Number of components that were kept as joint.
-    rejected : sequence of int
-        Components, counted from 0, that were not kept although they exceed both cutoffs; drawn as rings.
+        Number of joint components.
+    rejected : sequence of int, default=()
+        Components, counted from 0, that are not joint although they exceed both cutoffs. They are drawn as rings.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    References
+    ----------
+    Feng, Jiang, Hannig and Marron 2018, Angle-based joint and individual variation explained.
     """
     bounds = {"wedin": np.asarray(wedin_samples, dtype=float), "random": np.asarray(random_samples, dtype=float)}
     values = np.sort(np.asarray(squared_singular_values, dtype=float))[::-1]
@@ -178,7 +206,7 @@ def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) ->
 
 
 def percent(fraction: float) -> str:
-    """A fraction as a percentage with a proper minus sign; a dash where it is not a number.
+    """Return a fraction as a percentage with a typographic minus sign, or a dash for NaN.
 
     Examples
     --------
@@ -192,18 +220,30 @@ def percent(fraction: float) -> str:
 
 
 def thinned(n: int) -> NDArray[np.intp]:
-    """At most `MAX_POINTS` row numbers, the same each time."""
+    """Return at most `MAX_POINTS` row numbers, which are the same in every call."""
     if n <= MAX_POINTS:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).choice(n, MAX_POINTS, replace=False))
 
 
 def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
-    """Samples by label, the largest groups first and the rest as "other"; None where labels are a scale of numbers."""
+    """Return the mask of the samples of each label; None if the labels are many different numbers.
+
+    Parameters
+    ----------
+    labels : array, shape (n_samples,)
+        Text or numbers.
+
+    Returns
+    -------
+    dict of str to array of bool, or None
+        The largest groups. Samples of smaller groups are in the group "other", and samples without a label in the group
+        "unknown".
+    """
     numeric = labels.dtype.kind in "fiu"
     known = np.isfinite(labels.astype(float)) if numeric else np.array([_is_known(label) for label in labels])
     words = labels[known].astype(str)
-    if numeric:  # whole numbers are floats where some are missing
+    if numeric:  # whole numbers are floats if some are missing
         words = np.array([word.removesuffix(".0") for word in words], dtype=str)
     names, inverse, counts = np.unique(words, return_inverse=True, return_counts=True)
     if numeric and len(names) > len(LABELS):
@@ -213,9 +253,9 @@ def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:
     largest = np.argsort(-counts, kind="stable")[: len(LABELS) if len(names) <= len(LABELS) else len(LABELS) - 1]
     order = sorted(largest, key=lambda code: float(names[code]) if numeric else 0.0) if numeric else sorted(largest)
     groups = {str(names[code]): codes == code for code in order}
-    rest = known & ~np.isin(codes, largest)
-    if rest.any():
-        groups[OTHER] = groups.pop(OTHER, False) | rest
+    in_small_group = known & ~np.isin(codes, largest)
+    if in_small_group.any():
+        groups[OTHER] = groups.pop(OTHER, False) | in_small_group
     if not known.all():
         groups[UNKNOWN] = groups.pop(UNKNOWN, False) | ~known
     return groups
@@ -226,7 +266,7 @@ def _is_known(label: Any) -> bool:
 
 
 def group_color(name: str, position: int) -> str:
-    """Colour of a group of samples."""
+    """Return the colour of a group of samples."""
     return RESIDUAL if name in (OTHER, UNKNOWN) else LABELS[position % len(LABELS)]
 
 
@@ -240,8 +280,8 @@ def _points(figure: Figure, axes: Axes, scores: NDArray, labels: NDArray | None,
     if groups is None:
         known = np.isfinite(labels.astype(float))
         axes.scatter(x[~known], y[~known], s=size, color=RESIDUAL, linewidths=0)
-        drawn = axes.scatter(x[known], y[known], s=size, c=labels[known].astype(float), cmap="viridis", linewidths=0)
-        bar = figure.colorbar(drawn, ax=axes, location="bottom", aspect=40, pad=0.02)
+        dots = axes.scatter(x[known], y[known], s=size, c=labels[known].astype(float), cmap="viridis", linewidths=0)
+        bar = figure.colorbar(dots, ax=axes, location="bottom", aspect=40, pad=0.02)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=FONT - 0.5, labelcolor=MUTED, color=LINE, length=2)
         return

@@ -1,10 +1,11 @@
-"""Grids of images: the effects of scores, and one modality predicted from another."""
+"""Grids of images: effects of scores, and predictions of one modality from another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,41 +19,49 @@ GAP = 0.08
 
 
 def traversals(decomposition: Decomposition, name: str, part: str = "joint") -> Figure:
-    """Effects of the scores of a part on a modality of images; in each row one score goes from -2 to 2.
+    """Draw the effect of each score of a part on a modality of images.
 
-    The other scores are 0. At most the first ten scores are shown.
+    Each row is one score from -2 to 2, with all other scores at 0. At most the first ten scores are shown.
 
     Parameters
     ----------
     decomposition : Decomposition
-        The decomposition that has the scores.
+        The decomposition.
     name : str
         The modality.
-    part : {"joint", "individual"}
-        The part whose scores change. Effects of individual scores are added to the mean image.
+    part : {"joint", "individual"}, default="joint"
+        The part whose scores vary. Effects of individual scores are shown on the mean image.
+
+    Returns
+    -------
+    matplotlib Figure
     """
-    joint, own = decomposition.joint_scores.shape[1], decomposition.individual_scores[name].shape[1]
+    ranks = {"joint": decomposition.joint_scores.shape[1], "individual": decomposition.individual_scores[name].shape[1]}
     rows, labels = [], []
-    for score in range(min(MOST, joint if part == "joint" else own)):
-        scores = {"joint": np.zeros((len(STEPS), joint)), "individual": np.zeros((len(STEPS), own))}
+    for score in range(min(MOST, ranks[part])):
+        scores = {key: np.zeros((len(STEPS), rank)) for key, rank in ranks.items()}
         scores[part][:, score] = STEPS
-        drawn = decomposition.render("joint", name, scores["joint"], scores["individual"])
+        images = decomposition.render("joint", name, scores["joint"], scores["individual"])
         if part == "individual":
-            drawn = drawn + decomposition.render("individual", name, scores["joint"], scores["individual"])
-        rows.append(drawn)
+            images = images + decomposition.render("individual", name, scores["joint"], scores["individual"])
+        rows.append(images)
         labels.append(f"{score + 1}")
     return grid(rows, labels, [f"{step:+g}".replace("-", "−") if step else "0" for step in STEPS])  # noqa: RUF001
 
 
 def grid(rows: Sequence[NDArray], row_labels: Sequence[str], column_labels: Sequence[str] = ()) -> Figure:
-    """Images in rows and columns; each row has its own grey scale.
+    """Draw images in rows and columns. Each row has a separate grey scale.
 
     Parameters
     ----------
     rows : sequence of array, each (n_columns, height, width)
         The images of each row.
     row_labels, column_labels : sequence of str
-        Labels beside the rows and above the columns.
+        Labels beside the rows, and above the columns. By default columns have no labels.
+
+    Returns
+    -------
+    matplotlib Figure
     """
     pictures = [[picture(image) for image in row] for row in rows]
     columns = max(len(row) for row in pictures)
@@ -67,28 +76,34 @@ def grid(rows: Sequence[NDArray], row_labels: Sequence[str], column_labels: Sequ
         axes.text(
             margin + column * (1 + GAP) + 0.5, top / 2, label, fontsize=FONT, color=MUTED, ha="center", va="center"
         )
-    down = top
+    row_top = top
     for row, label, height in zip(pictures, row_labels, heights, strict=True):
-        low, high = map(float, np.nanpercentile(np.concatenate([image.ravel() for image in row]), [0.5, 99.5]))
-        axes.text(margin - 0.12, down + height / 2, plain(label), fontsize=FONT, color=MUTED, ha="right", va="center")
-        for column, image in enumerate(row):
-            left = margin + column * (1 + GAP)
-            axes.imshow(
-                image,
-                cmap="gray",
-                vmin=low,
-                vmax=high,
-                extent=(left, left + 1, down + height, down),
-                interpolation="none",
-                aspect="auto",
-            )
-        down += height + GAP
+        middle = row_top + height / 2
+        axes.text(margin - 0.12, middle, plain(label), fontsize=FONT, color=MUTED, ha="right", va="center")
+        _draw_row(axes, row, margin, row_top, height)
+        row_top += height + GAP
     axes.set(xlim=(0, width), ylim=(total, 0), autoscale_on=False)
     return figure
 
 
+def _draw_row(axes: Axes, images: Sequence[NDArray], margin: float, top: float, height: float) -> None:
+    """Draw the images of one row on the same grey scale."""
+    low, high = map(float, np.nanpercentile(np.concatenate([image.ravel() for image in images]), [0.5, 99.5]))
+    for column, image in enumerate(images):
+        left = margin + column * (1 + GAP)
+        axes.imshow(
+            image,
+            cmap="gray",
+            vmin=low,
+            vmax=high,
+            extent=(left, left + 1, top + height, top),
+            interpolation="none",
+            aspect="auto",
+        )
+
+
 def one_of_each(labels: ArrayLike) -> NDArray[np.intp]:
-    """The first sample of each label, in the labels' order.
+    """Return the row number of the first sample of each label, in the order of the labels.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Elements of pages: tables, figures, and the templates that contain them."""
+"""Parts of pages: tables, pictures, and the rendering of templates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,19 @@ from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 
 
 class Table(NamedTuple):
-    """A table of evidence: caption, column names, rows, and a sentence on how to read it."""
+    """A table on a page.
+
+    Attributes
+    ----------
+    caption : str
+        Caption of the table.
+    header : sequence of str
+        Names of the columns.
+    rows : sequence of sequence
+        The rows.
+    sentence : str, default=""
+        How to read the table.
+    """
 
     caption: str
     header: Sequence[str]
@@ -29,7 +41,17 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure on the page: its heading, its SVG (or none), and how to read it."""
+    """A figure on a page.
+
+    Attributes
+    ----------
+    heading : str
+        Heading of the figure.
+    svg : Markup or None
+        The figure as SVG.
+    reading : str
+        How to read the figure.
+    """
 
     heading: str
     svg: Markup | None
@@ -37,19 +59,27 @@ class Picture(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Figures side by side, and how to read them if one text holds for all figures."""
+    """Pictures side by side.
+
+    Attributes
+    ----------
+    reading : str
+        How to read the pictures, if the same sentence holds for all of them; otherwise empty.
+    pictures : list of Picture
+        The pictures.
+    """
 
     reading: str
     pictures: list[Picture]
 
 
 def picture(heading: str, figure: Figure, reading: str) -> Picture:
-    """A figure drawn as SVG, for the page."""
+    """Return a figure as SVG for a page."""
     return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading)
 
 
 def gallery(pictures: list[Picture]) -> Gallery:
-    """Figures side by side; a text that all figures share is shown once."""
+    """Return pictures side by side; a sentence that holds for all of them appears once."""
     readings = {picture.reading for picture in pictures}
     if len(readings) != 1:
         return Gallery("", pictures)
@@ -59,28 +89,35 @@ def gallery(pictures: list[Picture]) -> Gallery:
 def rendered(
     template: str, *, scripts: Sequence[str] = (), data: Any = None, allowed: Sequence[str] = (), **content: Any
 ) -> str:
-    """A page from a template of this folder and its content; content is escaped unless it is `Markup`.
+    """Render a template of this folder as a page. All content is escaped unless it is `Markup`.
 
     Parameters
     ----------
     template : str
-        File of the template.
-    scripts : sequence of str
-        Scripts in this folder that run in the page after `page.js`. The page's security policy allows only scripts with
-        known hashes.
-    data : JSON's types, optional
-        Data that these scripts read.
-    allowed : sequence of str
-        Hashes of the scripts in the page's frames, to which the page's policy also applies.
+        File name of the template.
+    scripts : sequence of str, default=()
+        Files of this folder that run in the page after `page.js`. The policy of the page allows only scripts whose
+        hash it lists.
+    data : JSON types, optional
+        Data for the scripts.
+    allowed : sequence of str, default=()
+        Hashes of the scripts in the frames of the page, to which the policy also applies.
     **content
-        Values of the variables of the template.
+        Variables of the template.
+
+    Returns
+    -------
+    str
     """
-    here = Path(__file__).parent
-    script = "\n".join((here / name).read_text(encoding="utf-8") for name in ("page.js", *scripts))
+    report_folder = Path(__file__).parent
+    script = "\n".join((report_folder / name).read_text(encoding="utf-8") for name in ("page.js", *scripts))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    folder = FileSystemLoader(here)
     environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(report_folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template(template).render(
         version=__version__,
@@ -95,12 +132,12 @@ def rendered(
 
 
 def json_text(data: Any) -> str:
-    """JSON that can be embedded in a page: it contains no text that would end its HTML element."""
+    """Return JSON that is safe inside a page: "<" is escaped, so no text can end the script element."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def write_page(path: str | Path, content: str) -> Path:
-    """Write a complete page or none, and make its folder."""
+    """Write a page, and create its folder. The file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.encode())

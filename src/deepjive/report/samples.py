@@ -1,4 +1,4 @@
-"""Which samples and which pixels a report shows, and how an array becomes a flat picture or a line."""
+"""Choice of the samples and features that a report shows, and conversion of a sample to a picture or a line."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ Kind = Literal["line", "image", "volume"]
 
 
 def kind_of(shape: tuple[int, ...]) -> Kind:
-    """How a sample of this shape is shown.
+    """Return how samples of a shape are shown.
 
-    A first or last axis of length 4 or less holds channels if other axes are longer.
+    A first or last axis of length 4 or less, if all other axes are longer than 4, holds channels.
 
     Examples
     --------
     >>> kind_of((200,)), kind_of((2, 500)), kind_of((28, 28)), kind_of((3, 32, 32)), kind_of((32, 48, 32))
     ('line', 'line', 'image', 'image', 'volume')
     """
-    space = len(shape) - (_channel_axis(shape) is not None)
+    n_axes = len(shape) - (_channel_axis(shape) is not None)
     kinds: dict[int, Kind] = {2: "image", 3: "volume"}
-    return kinds.get(space, "line")
+    return kinds.get(n_axes, "line")
 
 
 def choose(decomposition: Decomposition, number: int) -> NDArray[np.intp]:
-    """Samples with all modalities, in even steps from the lowest to the highest first joint score.
+    """Choose samples from the lowest to the highest first joint score, in even steps.
+
+    Only samples that have all modalities are chosen.
 
     Parameters
     ----------
     decomposition : Decomposition
-        The decomposition of the samples.
+        The decomposition.
     number : int
         Largest number of samples.
 
@@ -52,23 +54,23 @@ def choose(decomposition: Decomposition, number: int) -> NDArray[np.intp]:
 
 
 def picture(sample: NDArray) -> NDArray:
-    """A sample as a flat picture: an image as it is, a volume as its three mid-slices one above the other.
+    """Return a sample as a flat picture: an image unchanged, a volume as three mid-slices one above the other.
 
     Parameters
     ----------
     sample : array of two or three axes, besides channels
-        Channels are averaged. Volumes are taken to run left to right, back to front and bottom to top.
+        The sample. Channels are averaged. The axes of a volume run from left to right, back to front and bottom to top.
 
     Returns
     -------
     array, shape (height, width)
-        NaN around slices that are narrower than the widest slice.
+        NaN beside slices that are narrower than the widest slice.
     """
     sample = _without_channels(np.asarray(sample, dtype=np.float64))
     if sample.ndim == 2:
         return sample
-    across, along, up = (size // 2 for size in sample.shape)
-    slices = [sample[across], sample[:, along], sample[:, :, up]]
+    x, y, z = (size // 2 for size in sample.shape)
+    slices = [sample[x], sample[:, y], sample[:, :, z]]
     width = max(piece.shape[0] for piece in slices)
     gap = np.full((max(1, width // 24), width), np.nan)
     side, back, above = (_centred(np.rot90(piece), width) for piece in slices)
@@ -76,19 +78,23 @@ def picture(sample: NDArray) -> NDArray:
 
 
 def line(sample: NDArray) -> NDArray:
-    """A sample as one line: channels averaged, further axes flattened."""
+    """Return a sample as one line: channels are averaged, and the other axes are flattened."""
     return _without_channels(np.asarray(sample, dtype=np.float64)).reshape(-1)
 
 
 def most_varying(lines: NDArray, limit: int = MAX_FEATURES) -> NDArray[np.intp]:
-    """The features that vary most, in their order; all features if there are at most `limit`.
+    """Return the indices of the features that vary most, in ascending order.
 
     Parameters
     ----------
     lines : array, shape (n_samples, n_features)
-        Samples from which the variance is computed.
-    limit : int
+        Samples from which the variances are computed.
+    limit : int, default=120
         Largest number of features.
+
+    Returns
+    -------
+    array of int, shape (n_chosen,)
     """
     if lines.shape[1] <= limit:
         return np.arange(lines.shape[1])
@@ -96,6 +102,7 @@ def most_varying(lines: NDArray, limit: int = MAX_FEATURES) -> NDArray[np.intp]:
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:
+    """Return the axis of the channels, or None."""
     for axis in (0, len(shape) - 1):
         others = [size for other, size in enumerate(shape) if other != axis]
         if others and shape[axis] <= MAX_CHANNELS < min(others):
@@ -109,5 +116,6 @@ def _without_channels(sample: NDArray) -> NDArray:
 
 
 def _centred(piece: NDArray, width: int) -> NDArray:
-    spare = width - piece.shape[1]
-    return np.pad(piece, ((0, 0), (spare // 2, spare - spare // 2)), constant_values=np.nan)
+    """Pad a slice with NaN on both sides."""
+    margin = width - piece.shape[1]
+    return np.pad(piece, ((0, 0), (margin // 2, margin - margin // 2)), constant_values=np.nan)

@@ -17,7 +17,7 @@ from deepjive.imaging.grid import mni_grid, template
 from deepjive.imaging.preprocessing.quality import LIMITS
 from deepjive.report.pieces import Table, rendered, write_page
 
-PLACES = ((0, -4.0), (1, -20.0), (2, -28.0), (2, 8.0), (2, 38.0))
+SLICES = ((0, -4.0), (1, -20.0), (2, -28.0), (2, 8.0), (2, 38.0))
 MAGNIFIED = 2
 OUTLINES = {"t1": (255, 150, 60), "suvr": (120, 225, 255)}
 HIGHEST_RATIO = 2.5
@@ -39,7 +39,7 @@ LIMIT_TABLE = "The limits are wide defaults of the library. Its documentation ex
 
 
 class Strip(NamedTuple):
-    """A picture of one map: its name, and the PNG as a data URL."""
+    """A picture of one map: its caption, and a PNG as a data URL."""
 
     caption: str
     address: str
@@ -53,13 +53,13 @@ class Shown(NamedTuple):
     name : str
         Participant and session.
     remarks : sequence of str
-        Failures, and quality measures outside their limits.
+        Failures and flags.
     failed : bool
-        Whether something failed.
+        Whether preprocessing failed.
     figures : mapping of str to float
         Quality measures.
     strips : sequence of Strip
-        Its maps.
+        Pictures of the maps.
     """
 
     name: str
@@ -81,9 +81,14 @@ def write_quality(
     subjects : sequence of Shown
         All participants. Failed and flagged participants are shown first.
     protocol : sequence of (step, parameters, seconds)
-        Steps of the preprocessing.
+        The steps.
     command : str
-        The command that repeats the preprocessing.
+        The command that makes the maps again.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     names = list(dict.fromkeys(name for subject in subjects for name in subject.figures))
     rows = [(subject.name, *(_number(subject.figures.get(name)) for name in names)) for subject in subjects]
@@ -101,35 +106,39 @@ def write_quality(
             [(name, f"{low:g}", f"{high:g}", meaning) for name, (low, high, meaning) in LIMITS.items()],
             LIMIT_TABLE,
         ),
-        protocol=Table("Steps", ("step", "parameters", "processor seconds, median"), protocol),
+        protocol=Table("Steps", ("step", "parameters", "CPU seconds, median"), protocol),
         command=command,
     )
     return write_page(path, content)
 
 
 def strip(values: NDArray, kind: str, voxel: float) -> Strip:
-    """A map's mid-slices side by side, as a PNG that a page can hold.
+    """Return slices of a map side by side, as a PNG in a data URL.
 
     Parameters
     ----------
     values : array, shape (x, y, z)
         The map on the standard grid.
     kind : {"t1", "grey", "suvr"}
-        Which map: its scale and its colours.
+        Kind of the map, which determines its scale and colours.
     voxel : float
         Edge of a voxel in mm.
+
+    Returns
+    -------
+    Strip
     """
     highest = {"suvr": HIGHEST_RATIO, "grey": 1.0}.get(kind) or float(np.percentile(values[values > 0], 99.5))
-    lookup = colormaps["inferno" if kind == "suvr" else "gray"]
+    colormap = colormaps["inferno" if kind == "suvr" else "gray"]
     white = template("white", voxel) > 0.5
     border = np.zeros_like(white) if kind == "grey" else white
     origin = mni_grid(voxel).affine[:3, 3]
     tiles = []
-    for axis, place in PLACES:
-        number = round((place - origin[axis]) / voxel)
+    for axis, position in SLICES:
+        number = round((position - origin[axis]) / voxel)
         tile = _upright(np.take(values, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
         edge = _upright(np.take(border, number, axis)).repeat(MAGNIFIED, 0).repeat(MAGNIFIED, 1)
-        colours = (lookup(np.clip(tile / max(highest, 1e-9), 0.0, 1.0))[..., :3] * 255).astype(np.uint8)
+        colours = (colormap(np.clip(tile / max(highest, 1e-9), 0.0, 1.0))[..., :3] * 255).astype(np.uint8)
         colours[edge & ~binary_erosion(edge)] = OUTLINES.get(kind, (0, 0, 0))
         tiles.append(colours)
     tallest = max(len(tile) for tile in tiles)
@@ -138,11 +147,12 @@ def strip(values: NDArray, kind: str, voxel: float) -> Strip:
 
 
 def _upright(plane: NDArray) -> NDArray:
-    """Front or top upwards; left is left."""
+    """Return a slice with the front or the top of the head upwards, and left on the left."""
     return plane.T[::-1]
 
 
 def _address(pixels: NDArray[np.uint8]) -> str:
+    """Return an image as a PNG in a data URL."""
     from PIL import Image
 
     buffer = io.BytesIO()

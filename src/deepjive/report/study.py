@@ -18,15 +18,16 @@ class Section(NamedTuple):
     Attributes
     ----------
     heading, words : str
-        Heading of the part, and a description of its method.
-    tables : sequence of Table
+        Heading, and description of the section.
+    tables : sequence of Table, default=()
         Tables of results.
-    figures : sequence of (heading, Figure, sentence on how to read it)
-        Figures, each with a heading and a text.
-    scatter : str
-        How to read the scores of the page's data, drawn by axes that the reader chooses; empty for none.
-    viewers : sequence of Viewer
-        Brain maps to look through.
+    figures : sequence of (heading, Figure, sentence on how to read it), default=()
+        Figures.
+    scatter : str, default=""
+        How to read the scatter plot of the scores in the page's data, whose axes the reader chooses. Without a text
+        there is no scatter plot.
+    viewers : sequence of Viewer, default=()
+        Interactive brain maps.
     """
 
     heading: str
@@ -47,15 +48,20 @@ def write_study(
     path : path
         The file.
     title, lead : str
-        The heading, and the experiment in a sentence or two.
+        Title of the page, and a summary of one or two sentences.
     sections : sequence of Section
-        Its parts.
+        Sections of the page.
     command : str
-        The command that runs it again.
-    data : JSON's types, optional
-        Samples, their scores and labels, for a section that has a `scatter`.
+        The command that runs the experiment again.
+    data : JSON types, optional
+        Samples with scores and labels, for a section with a `scatter`.
+
+    Returns
+    -------
+    Path
+        The file.
     """
-    shown = [
+    contents = [
         {
             "heading": section.heading,
             "words": section.words,
@@ -67,6 +73,6 @@ def write_study(
         for section in sections
     ]
     scripts = () if data is None else ("scores.js",)
-    allowed = [digest for section in sections for shown in section.viewers for digest in script_hashes(shown.content)]
-    content = {"title": title, "lead": lead, "sections": shown, "command": command}
+    allowed = [digest for section in sections for viewer in section.viewers for digest in script_hashes(viewer.content)]
+    content = {"title": title, "lead": lead, "sections": contents, "command": command}
     return write_page(path, rendered("study.html", scripts=scripts, data=data, allowed=allowed, **content))

@@ -1,8 +1,8 @@
-"""How figures look: one palette, quiet axes, and SVG whose colours follow the page's light or dark theme.
+"""Style of the figures: one palette, axes without frames, and SVG whose colours follow the theme of the page.
 
-Figures are drawn in the light theme's colours. `to_svg` replaces each of these by a CSS variable of the same name, so
-that one picture serves both themes and print. The label colours are Paul Tol's "muted" scheme, which stays apart for
-all common kinds of colour blindness; labels also differ by marker.
+Figures are drawn in the colours of the light theme. `to_svg` replaces each colour by a CSS variable of the same name,
+so the same figure works in the light theme, in the dark theme and in print. The label colours are Paul Tol's "muted"
+scheme, whose colours can be distinguished with all common kinds of colour blindness. Labels also differ by marker.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ _serial = count()
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of the report's width; size in inches."""
+    """Return an empty figure; height and width are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
-    """Remove the frame of axes and set their labels, which must not contain text of the user."""
+    """Remove the frame of axes, and set fonts and labels. Labels are not escaped, so they must not be user text."""
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom")
         axes.spines[side].set_color(LINE)
@@ -87,14 +87,14 @@ def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
 
 
 def plain(text: Any, limit: int = 28) -> str:
-    """A user's text for a figure: one short line, in which a dollar sign does not start mathematics."""
+    """Return user text for a figure: one short line in which a dollar sign does not start mathematics."""
     line = " ".join(str(text).split()) or "(empty)"
     line = line if len(line) <= limit else line[: limit - 1] + "…"
     return line.replace("\\", "⧵").replace("$", r"\$")  # noqa: RUF001 - the look-alike has no meaning to matplotlib
 
 
 def number(value: float) -> str:
-    """A number in three digits with a proper minus sign.
+    """Return a number with three digits and a typographic minus sign.
 
     Examples
     --------
@@ -105,19 +105,19 @@ def number(value: float) -> str:
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """A figure as SVG for a page.
+    """Return a figure as SVG for a page.
 
     Parameters
     ----------
     figure : matplotlib Figure
-        Drawn in this module's colours.
+        A figure in the colours of this module.
     label : str
-        What the figure shows, for screen readers; must be safe as the value of an attribute.
+        Description of the figure for screen readers. It must be escaped for an attribute.
 
     Returns
     -------
     str
-        An ``<svg>`` element whose colours are CSS variables and whose text is text.
+        An ``<svg>`` element whose colours are CSS variables, and whose text is not drawn as paths.
     """
     buffer = io.StringIO()
     figure.patch.set_visible(False)
@@ -131,7 +131,7 @@ def to_svg(figure: Figure, label: str) -> str:
 
 
 def css_variables(colors: dict[str, str]) -> str:
-    """The palette as CSS declarations."""
+    """Return a palette as CSS declarations."""
     return " ".join(f"--{name}: {color};" for name, color in colors.items())
 
 
@@ -150,6 +150,6 @@ def _themed(color: str) -> str:
 
 
 def _without_idle_ids(svg: str) -> str:
-    """Drop ids that nothing refers to, as they would repeat from figure to figure."""
+    """Remove ids without references, because they would be the same in several figures."""
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
     return re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", svg)

@@ -1,6 +1,6 @@
-"""CSV files whose text cannot run as a formula in a spreadsheet, and file names that every system accepts.
+"""CSV files that are safe in spreadsheets, and file names that are valid on every operating system.
 
-A cell that starts with = + - @ or a tab is run as a formula by spreadsheets; such text gets an apostrophe in front.
+Spreadsheets run a cell that starts with =, +, -, @ or a tab as a formula. An apostrophe is put before such text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAME_LENGTH = 60
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as the text of a CSV file; numbers in full precision, empty cells for NaN."""
+    """Return a table as the text of a CSV file, with numbers in full precision and empty cells for NaN."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_cell(name) for name in header])
@@ -29,14 +29,14 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def scores_text(scores: NDArray, samples: NDArray | None, word: str) -> str:
-    """Scores as CSV, a row for each sample.
+    """Return scores as CSV text with a row for each sample.
 
     Parameters
     ----------
     scores : array, shape (n_samples, rank)
         Joint or individual scores.
     samples : array of str, shape (n_samples,), or None
-        Names of the samples; numbered from 0 where None.
+        Names of the samples; None gives the numbers 0, 1, 2, ...
     word : str
         Name of the columns: ``"joint"`` gives ``joint_1``, ``joint_2``, ...
     """
@@ -46,39 +46,40 @@ def scores_text(scores: NDArray, samples: NDArray | None, word: str) -> str:
 
 
 def variance_text(explained: Mapping[str, Mapping[str, float]]) -> str:
-    """Fractions of variance explained as CSV, a row for each modality."""
+    """Return fractions of variance explained as CSV text with a row for each modality."""
     parts = ("joint", "individual", "residual")
-    return csv_text(["id", *parts], ([name, *(of[part] for part in parts)] for name, of in explained.items()))
+    rows = ([name, *(fractions[part] for part in parts)] for name, fractions in explained.items())
+    return csv_text(["id", *parts], rows)
 
 
 def history_text(history: Mapping[str, Sequence[Any]]) -> str:
-    """A training history as CSV, a row for each epoch."""
+    """Return a training history as CSV text with a row for each epoch."""
     return csv_text(list(history), zip(*history.values(), strict=True))
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A different file name for each name, valid on every system, also where letter case is ignored.
+    """Return a valid file name for each name. File names differ also if upper and lower case count as the same.
 
     Examples
     --------
     >>> file_names(["mri", "MRI", "../pet 1"])
     {'mri': 'mri', 'MRI': 'MRI_2', '../pet 1': 'pet_1'}
     """
-    chosen: dict[str, str] = {}
-    taken: set[str] = set()
+    file_name_of: dict[str, str] = {}
+    used: set[str] = set()
     for name in names:
         stem = re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", name))[:NAME_LENGTH].strip("_") or "modality"
         candidate, number = stem, 1
-        while candidate.casefold() in taken:
+        while candidate.casefold() in used:
             number += 1
             candidate = f"{stem}_{number}"
-        taken.add(candidate.casefold())
-        chosen[name] = candidate
-    return chosen
+        used.add(candidate.casefold())
+        file_name_of[name] = candidate
+    return file_name_of
 
 
 def as_written(cell: str) -> str:
-    """A text cell as it was before `csv_text` kept it from being run as a formula.
+    """Return a text cell without the apostrophe that `csv_text` put before it.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     safe = f"'{value}" if value.startswith(FORMULA) and not _is_number(value) else value
-    return safe.replace("\r", " ")  # which csv.writer would not quote
+    return safe.replace("\r", " ")  # csv.writer does not quote it
 
 
 def _is_number(text: str) -> bool:

@@ -127,7 +127,7 @@ def test_h5ad_is_a_file_of_one_modality(tmp_path, annotated):
 
 
 @pytest.mark.parametrize("cls", [AJIVE, HeteroJIVE])
-def test_results_are_written_to_the_rows_they_belong_to(mdata, cls):
+def test_results_are_written_to_the_rows_of_their_samples(mdata, cls):
     fitted = model(cls).fit(Modalities.from_mudata(mdata))
     parts = fitted.annotate(mdata)
     np.testing.assert_array_equal(mdata.obsm["X_jive_joint"], fitted.transform(Modalities.from_mudata(mdata)))
@@ -200,7 +200,7 @@ assert 0 < float(mdata.uns["jive"]["variance_explained"]["rna"]["joint"]) < 1
         ({"layer": "a", "use_rep": "b"}, "Give layer or use_rep for modality 'rna', not both"),
     ],
 )
-def test_what_is_not_there_is_named(mdata, options, message):
+def test_the_error_names_the_missing_entry(mdata, options, message):
     with pytest.raises(ValueError, match=message):
         Modalities.from_mudata(mdata, **options)
 
@@ -213,7 +213,7 @@ def test_a_cell_named_twice_is_refused(annotated):
         Modalities.from_mudata({"rna": twice, "protein": annotated(PROTEIN, np.arange(5), "p")})
 
 
-def test_what_is_no_mudata_says_what_to_write(annotated):
+def test_the_error_for_other_objects_shows_how_to_pass_annotated_data(annotated):
     with pytest.raises(TypeError, match=r"but a ndarray was given\. Write Modalities\.from_mudata\(\{'rna': adata_1"):
         Modalities.from_mudata(RNA)
     for wrong in (annotated(RNA, np.arange(N), "g"), make_mudata({"rna": annotated(RNA, np.arange(N), "g")})):
@@ -229,7 +229,7 @@ def test_a_mudata_that_shares_variables_is_refused(annotated):
         Modalities.from_mudata(shared)
 
 
-def test_a_modality_without_a_matrix_says_what_there_is_instead(annotated):
+def test_the_error_for_a_modality_without_a_matrix_lists_its_layers(annotated):
     empty = annotated(RNA, np.arange(N), "g")
     empty.layers["counts"] = RNA
     empty.X = None
@@ -293,7 +293,7 @@ def test_annotated_files_that_claim_more_than_they_can_hold_are_refused(forge):
         read()
 
 
-def test_what_is_linked_to_many_times_counts_as_often(forge):
+def test_a_data_set_counts_once_for_each_link(forge):
     def change(group):
         group.create_dataset("X", (1, 10**6), "f8", chunks=(1, 1000))
         for i in range(39):
@@ -315,7 +315,7 @@ def test_a_group_that_contains_itself_is_refused(forge, soft):
         forge(change)()
 
 
-def test_groups_without_end_are_refused(monkeypatch, forge):
+def test_endlessly_nested_groups_are_refused(monkeypatch, forge):
     read = forge(lambda group: group.create_dataset("X", data=PROTEIN))
     np.testing.assert_array_equal(read(), PROTEIN)
     monkeypatch.setattr(stores, "MOST_LINKS", 3)

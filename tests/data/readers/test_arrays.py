@@ -87,7 +87,7 @@ def test_scattered_rows_of_a_mapped_file_are_those_asked_for(tmp_path, order):
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
-def test_a_mapped_file_keeps_its_values_when_another_takes_its_place(tmp_path, how):
+def test_a_mapped_file_keeps_its_values_when_the_file_is_replaced(tmp_path, how):
     data = rows_of(tmp_path / "x.npy")
     if how == "replaced":
         np.save(tmp_path / "y.npy", np.zeros((20, 3)))
@@ -97,7 +97,7 @@ def test_a_mapped_file_keeps_its_values_when_another_takes_its_place(tmp_path, h
     np.testing.assert_array_equal(data.rows("a", [7, 2]), [[21, 22, 23], [6, 7, 8]])
 
 
-def test_a_mapped_file_that_became_shorter_is_an_error_and_not_the_end_of_the_process(tmp_path):
+def test_a_truncated_mapped_file_is_an_error_and_does_not_end_the_process(tmp_path):
     data = rows_of(tmp_path / "x.npy")
     os.truncate(tmp_path / "x.npy", 200)
     with pytest.raises(OSError, match=r"x\.npy is shorter than it was when it was opened"):

@@ -38,7 +38,7 @@ def test_a_model_is_that_of_the_same_numbers_in_memory() -> None:
     np.testing.assert_allclose(one.joint_scores_, other.joint_scores_, atol=1e-8)
 
 
-def test_an_unknown_number_of_samples_says_what_to_call() -> None:
+def test_the_error_for_an_unknown_number_of_samples_names_the_method_to_call() -> None:
     lazy = dask_array.from_array(X, chunks=(10, 12))
     some = lazy[lazy[:, 0] > 0]
     with pytest.raises(ValueError, match=r"'a' has shape \(nan, 12\).*compute_chunk_sizes\(\) first"):

@@ -30,7 +30,7 @@ def test_items_that_are_dicts_are_modalities_by_name(check_rows):
     check_rows(data["pet"], B)
 
 
-def test_items_that_are_tuples_are_named_in_order_and_none_leaves_one_out():
+def test_items_of_tuples_are_named_in_order_and_none_is_a_missing_modality():
     dataset = TensorDataset(torch.from_numpy(A), torch.from_numpy(B), torch.zeros(12))
     data = Modalities.from_dataset(dataset, ["mri", "pet", None])
     np.testing.assert_array_equal(data[[5, 2]].rows("mri", slice(None)), A[[5, 2]])
@@ -101,7 +101,7 @@ class Empty(Growing):
         (Pairs(), None, TypeError, "Modality 'label' has dtype <U4"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_remedy(dataset, names, error, message):
+def test_the_error_for_an_unsuitable_dataset_has_the_remedy(dataset, names, error, message):
     with pytest.raises(error, match=message):
         Modalities.from_dataset(dataset, names)
 
@@ -112,6 +112,6 @@ def test_a_sample_of_another_shape_is_named():
         data.rows("a", [0, 2])
 
 
-def test_a_dataset_given_as_it_is_says_how_to_write_it():
+def test_the_error_for_a_bare_dataset_shows_how_to_pass_it():
     with pytest.raises(TypeError, match=r"Write Modalities\.from_dataset\(dataset\)"):
         Modalities(Pairs())

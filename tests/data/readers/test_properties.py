@@ -100,7 +100,7 @@ def test_rows_selected_from_selected_rows_are_those_of_the_array(first, key):
 
 @few
 @given(chosen=st.sets(st.integers(0, 50)))
-def test_runs_put_together_are_the_rows_and_no_two_of_them_touch(chosen):
+def test_runs_of_rows_are_all_rows_and_never_adjacent(chosen):
     increasing = np.array(sorted(chosen), dtype=np.intp)
     runs = runs_of(increasing)
     assert [row for run in runs for row in range(run.start, run.stop)] == sorted(chosen)

@@ -60,7 +60,7 @@ def test_hdf5_can_be_sent_to_another_process(hdf5, x, check_rows):
     check_rows(pickle.loads(pickle.dumps(read_array(hdf5()))), x)
 
 
-def test_which_of_several_data_sets_must_be_said(tmp_path, hdf5, x):
+def test_a_file_of_several_data_sets_needs_a_key(tmp_path, hdf5, x):
     h5py = pytest.importorskip("h5py")
     with h5py.File(hdf5(), "a") as file:
         file["other"] = x[:, :2]
@@ -101,7 +101,7 @@ def test_hdf5_of_text_or_of_samples_without_end_is_refused(tmp_path):
         read_array(f"{tmp_path}/x.h5:wide")
 
 
-def test_more_samples_than_anyone_has_are_refused(tmp_path):
+def test_an_impossible_number_of_samples_is_refused(tmp_path):
     h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", shape=(2**40, 2), chunks=(8, 2), dtype="f4")
@@ -111,7 +111,7 @@ def test_more_samples_than_anyone_has_are_refused(tmp_path):
             read_array(tmp_path / name)
 
 
-def test_a_data_set_whose_name_is_no_text_is_not_looked_for(tmp_path):
+def test_a_data_set_whose_name_is_not_text_is_ignored(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file[b"\xff\xfe"] = np.ones((2, 2))
@@ -155,7 +155,7 @@ def test_a_zarr_array_that_would_be_unpickled_is_refused(tmp_path, x):
     assert not (tmp_path / "executed").exists()
 
 
-def test_codecs_within_codecs_are_looked_at(tmp_path, x):
+def test_nested_codecs_are_checked(tmp_path, x):
     zarr = pytest.importorskip("zarr")
     zarr.create_array(tmp_path / "x.zarr", shape=x.shape, shards=(6, 4, 3), chunks=(3, 4, 3), dtype="f4")[:] = x
     np.testing.assert_array_equal(read_array(tmp_path / "x.zarr")[:], x)

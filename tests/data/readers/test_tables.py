@@ -71,7 +71,7 @@ def write(tmp_path):
         *("0.7,nan,1.5", ",0.3,0.1,0.2", "1,1,2", "S0,3,1,2", "S0,0.126", "0.1,0.4", '"S0","0.5","0.1"'),
     ],
 )
-def test_a_first_line_of_data_is_never_taken_for_the_header(write, first):
+def test_a_first_line_of_data_is_never_read_as_the_header(write, first):
     with pytest.raises(UnreadableError, match=r"x\.csv seems to have no header row: its first line holds"):
         read_array(write(f"{first}\n{first}\n"))
 
@@ -116,7 +116,7 @@ def test_plain_features_are_read_without_a_warning(write, text):
     assert read_array(write(text)).shape[1] == len(text.split("\n")[0].split(","))
 
 
-def test_a_polars_frame_is_warned_of_too():
+def test_polars_frames_give_the_same_warning():
     polars = pytest.importorskip("polars")
     with pytest.warns(UserWarning, match=r"The frame: the first column 'code'"):
         Modalities({"a": polars.DataFrame({"code": [3, 4], "g": [1.5, 2.5]})})

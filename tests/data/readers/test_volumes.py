@@ -71,7 +71,7 @@ def test_scaling_of_integer_images_is_undone(write):
     np.testing.assert_allclose(Modalities([[path, path], np.ones((2, 1))])["modality_1"][0], values, atol=1e-4)
 
 
-def test_one_image_alone_is_no_set_of_samples(write, volumes):
+def test_a_single_image_is_refused(write, volumes):
     with pytest.raises(UnreadableError, match=r"x\.nii holds one image of shape \(4, 3, 2\)\. Give a list"):
         read_array(write("x.nii", volumes[0]))
 

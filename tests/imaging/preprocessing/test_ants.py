@@ -43,7 +43,7 @@ def test_a_fold_counts_as_no_volume():
     assert (jacobian(field, np.eye(4)) == 0).all()
 
 
-def test_without_antspyx_the_extra_is_named(monkeypatch):
+def test_the_error_without_antspyx_names_the_extra(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ants", None)
@@ -52,7 +52,7 @@ def test_without_antspyx_the_extra_is_named(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_head_that_was_turned_and_moved_finds_back_to_mni_space(write_nifti, tmp_path):
+def test_a_rotated_and_shifted_head_is_registered_to_mni_space(write_nifti, tmp_path):
     pytest.importorskip("ants", reason="needs antspyx, of the extra 'ants'")
     from deepjive.datasets.phantom_files import _head, _moved, _scanned
     from deepjive.imaging.preprocessing.maps import grey_onto_grid
@@ -75,7 +75,7 @@ def test_a_head_that_was_turned_and_moved_finds_back_to_mni_space(write_nifti, t
     assert again.files["modulated_mni"].read_bytes() == done.files["modulated_mni"].read_bytes()
 
 
-def test_what_ants_is_asked_is_the_protocol(write_nifti, tmp_path, monkeypatch):
+def test_ants_is_called_with_the_settings_of_the_protocol(write_nifti, tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ants", fake_ants)

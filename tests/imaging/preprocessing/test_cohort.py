@@ -24,7 +24,7 @@ def cohort(tmp_path, write_nifti):
 
 
 @pytest.mark.slow
-def test_one_that_fails_and_one_that_crashes_stop_no_other(cohort, tmp_path):
+def test_a_participant_that_fails_or_crashes_does_not_stop_the_others(cohort, tmp_path):
     subjects = cohort(a=1000.0, b=FAILS, c=CRASHES, d=900.0)
     seen = []
     outcomes = preprocess_cohort(
@@ -45,7 +45,7 @@ def test_one_that_fails_and_one_that_crashes_stop_no_other(cohort, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_no_process_behind_and_what_was_done_is_kept(cohort, tmp_path):
+def test_an_interrupt_ends_all_processes_and_keeps_finished_results(cohort, tmp_path):
     subjects = cohort(a=1000.0, b=900.0, c=800.0)
 
     def interrupt(now):
@@ -62,7 +62,7 @@ def test_an_interrupt_leaves_no_process_behind_and_what_was_done_is_kept(cohort,
     assert sum(bool(outcome.skipped) for outcome in done) >= 1
 
 
-def test_nothing_runs_without_a_process_or_an_engine(cohort, tmp_path):
+def test_zero_processes_or_a_missing_engine_is_an_error(cohort, tmp_path):
     with pytest.raises(ValueError, match="jobs is 0"):
         preprocess_cohort([], TinyEngine(), SETTINGS, tmp_path, jobs=0)
 

@@ -25,7 +25,7 @@ def balls():
     return true, intensity, likely / likely.sum(axis=0), distance < 21
 
 
-def test_fractions_of_mixtures_are_nearer_the_truth_than_the_segmentation(balls):
+def test_fractions_of_mixtures_are_nearer_the_truth_than_segmentation_probabilities(balls):
     true, intensity, segmented, brain = balls
     means, deviations = pure_tissues(intensity, segmented, brain)
     np.testing.assert_allclose(means, MEANS, rtol=0.03)  # a few mixed voxels are taken for pure ones
@@ -39,7 +39,7 @@ def test_fractions_of_mixtures_are_nearer_the_truth_than_the_segmentation(balls)
 
 
 @pytest.mark.parametrize("lost", [0.25, 0.5, 0.75])
-def test_grey_matter_that_was_lost_to_fluid_is_missed(lost):
+def test_lost_grey_matter_lowers_the_fraction_of_grey_matter(lost):
     intensity = MEANS[1] * (1 - lost) + MEANS[0] * lost + NOISE * np.random.default_rng(1).standard_normal(400)
     frequent = np.tile([[0.25], [0.74], [0.01]], 400)
     found = expected_fractions(intensity, frequent, MEANS, [NOISE] * 3)
@@ -57,14 +57,14 @@ def test_fractions_are_from_0_to_1_and_sum_to_1_whatever_the_intensity():
     assert found[2, -1] > 0.9
 
 
-def test_a_voxel_without_contrast_has_the_tissues_of_its_surroundings():
+def test_fractions_without_contrast_are_the_proportions_around_the_voxel():
     around = np.array([[0.2, 0.1], [0.5, 0.2], [0.3, 0.7]])
     found = expected_fractions(np.full(2, 500.0), around, [500.0] * 3, [NOISE] * 3)
     # Parts that are mixed vary less, which alone is evidence for a mixture here
     np.testing.assert_allclose(found, around, atol=0.05)
 
 
-def test_voxels_outside_the_brain_do_not_count_as_surroundings():
+def test_proportions_ignore_voxels_outside_the_brain():
     probabilities = np.zeros((3, 9, 9, 9))
     probabilities[1], probabilities[0] = 1.0, 0.0
     probabilities[:, 5:] = np.array([1.0, 0.0, 0.0])[:, None, None, None]
@@ -73,15 +73,15 @@ def test_voxels_outside_the_brain_do_not_count_as_surroundings():
     assert proportions_around(probabilities, brain, [2.0] * 3)[1].min() > 0.98
 
 
-def test_a_tissue_that_is_nowhere_is_named(balls):
+def test_an_error_names_a_tissue_without_voxels(balls):
     _, intensity, segmented, brain = balls
     none = segmented.copy()
     none[2] = 0.0
-    with pytest.raises(PreprocessingError, match="no voxel of the brain was found to be white"):
+    with pytest.raises(PreprocessingError, match="no voxel of the brain is white, so the intensity"):
         pure_tissues(intensity, none, brain)
 
 
-def test_the_step_is_redone_for_another_parameter_and_else_gives_the_same_bytes(balls, tmp_path):
+def test_the_step_runs_again_only_for_other_parameters_and_is_reproducible(balls, tmp_path):
     _, intensity, segmented, brain = balls
     affine = np.diag([2.0, 2.0, 2.5, 1.0])
     names = ("fluid", "grey", "white")

@@ -32,7 +32,7 @@ def start(tmp_path):
     return {"text": tmp_path / "start.txt"}
 
 
-def test_each_step_gets_what_those_before_it_made(start, tmp_path):
+def test_each_step_gets_the_files_of_the_steps_before(start, tmp_path):
     seen = []
     done = run_protocol(
         Counted().steps(), start, tmp_path / "w", "k", progress=lambda done, total, name: seen.append((done, name))
@@ -44,7 +44,7 @@ def test_each_step_gets_what_those_before_it_made(start, tmp_path):
     assert all(step["seconds"] >= 0 and step["cpu_seconds"] >= 0 for step in done.steps)
 
 
-def test_an_interrupted_protocol_goes_on_at_the_step_it_was_at(start, tmp_path):
+def test_an_interrupted_protocol_continues_at_the_unfinished_step(start, tmp_path):
     failing = Counted(fails="b")
     with pytest.raises(PreprocessingError, match="step 'Say b' failed: it does not converge"):
         run_protocol(failing.steps(), start, tmp_path / "w", "k")
@@ -57,7 +57,7 @@ def test_an_interrupted_protocol_goes_on_at_the_step_it_was_at(start, tmp_path):
     assert not again.runs
 
 
-def test_what_depends_on_something_that_changed_is_done_again(start, tmp_path):
+def test_steps_after_a_change_run_again(start, tmp_path):
     run_protocol(Counted().steps(), start, tmp_path / "w", "k")
     counted = Counted()
     run_protocol(counted.steps(b={"strength": 2}), start, tmp_path / "w", "k")
@@ -67,7 +67,7 @@ def test_what_depends_on_something_that_changed_is_done_again(start, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', "null"])
-def test_a_damaged_record_or_a_lost_file_is_as_if_the_step_was_not_done(start, tmp_path, content):
+def test_a_damaged_record_or_a_lost_file_makes_the_step_run_again(start, tmp_path, content):
     run_protocol(Counted().steps(), start, tmp_path / "w", "k")
     (tmp_path / "w" / "01-say-a" / "step.json").write_text(content)
     (tmp_path / "w" / "03-say-c" / "text.txt").unlink()
@@ -76,14 +76,14 @@ def test_a_damaged_record_or_a_lost_file_is_as_if_the_step_was_not_done(start, t
     assert counted.runs == ["a", "c"]
 
 
-def test_a_step_that_does_not_write_what_it_says_has_failed(start, tmp_path):
+def test_a_step_fails_if_it_does_not_write_its_files(start, tmp_path):
     steps = [Step("Vanish", lambda files, folder, parameters: ({"text": folder / "gone.txt"}, {}))]
     with pytest.raises(PreprocessingError, match=r"step 'Vanish' should have written \['gone.txt'\]"):
         run_protocol(steps, start, tmp_path / "w", "k")
     assert not list((tmp_path / "w").rglob("step.json"))
 
 
-def test_a_record_says_what_was_measured(start, tmp_path):
+def test_a_record_holds_the_facts_and_the_times(start, tmp_path):
     run_protocol(Counted().steps(), start, tmp_path / "w", "k")
     record = json.loads((tmp_path / "w" / "02-say-b" / "step.json").read_text())
     assert record["files"] == {"text": "text.txt"}

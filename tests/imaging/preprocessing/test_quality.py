@@ -23,14 +23,14 @@ def pet(shift=(0.0, 0.0, 0.0), turn=("x", 0.0)):
 
 
 @pytest.mark.parametrize("shift", [(0, 0, 0), (6, 0, 0), (0, -4, 0), (5, 0, 6)])
-def test_how_far_a_pet_lies_from_its_t1_is_found(shift):
+def test_the_shift_of_a_pet_is_measured(shift):
     found = alignment(template("t1", VOXEL), pet(shift), VOXEL)
     assert found.offset_mm == pytest.approx(np.linalg.norm(shift), abs=1.2)  # less than half a voxel
     assert 1.0 < found.information < 2.0
 
 
 @pytest.mark.parametrize(("axis", "angle"), [("x", 5.0), ("y", -7.0), ("z", 10.0)])
-def test_how_far_a_pet_is_turned_is_found(axis, angle):
+def test_the_rotation_of_a_pet_is_measured(axis, angle):
     found = alignment(template("t1", VOXEL), pet(turn=(axis, angle)), VOXEL)
     assert found.turn_degrees == pytest.approx(abs(angle), abs=1.5)  # half a step of 3 degrees
 
@@ -62,13 +62,13 @@ def test_scans_far_apart_by_their_headers_are_flagged():
     assert set(LIMITS) > {"suvr_median", "suvr_highest", "pet_coverage"}
 
 
-def test_what_is_unlike_the_others_is_flagged_where_there_are_others():
+def test_outliers_are_flagged_among_at_least_eight_participants():
     rng = np.random.default_rng(0)
     cohort = [{"grey_ml": 600.0 + value} for value in rng.normal(0, 20, 12)]
     assert not any(outliers(cohort))
     cohort[3]["grey_ml"] = 900.0
     found = outliers(cohort)
     assert [bool(flags) for flags in found] == [row == 3 for row in range(12)]
-    assert "grey_ml 900 is unlike the others' (median" in found[3][0]
+    assert "grey_ml 900 is an outlier (median" in found[3][0]
     assert not any(outliers([*cohort[:3], {"grey_ml": 900.0}]))
     assert not any(outliers([{}] * 12))

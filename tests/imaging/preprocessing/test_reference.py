@@ -42,7 +42,7 @@ def test_reference_regions_lie_in_the_desikan_killiany_regions_of_their_names(sh
 
 
 @pytest.mark.parametrize("voxel", [3.0, 6.0])
-def test_regions_are_what_they_are_called_and_lie_in_the_brain(voxel):
+def test_the_cerebellum_contains_its_grey_matter_and_excludes_the_pons(voxel):
     grey, whole, pons, both = (reference_region(name, voxel) for name in REFERENCES)
     assert not (grey & ~whole).any()
     assert not (pons & whole).any()
@@ -50,7 +50,7 @@ def test_regions_are_what_they_are_called_and_lie_in_the_brain(voxel):
     assert not (both & ~(template("brain", voxel) > 0)).any()
 
 
-def test_ratios_are_one_in_the_reference_region_on_average_and_free_of_units():
+def test_ratios_have_mean_1_in_the_reference_region_and_do_not_depend_on_the_unit():
     rng = np.random.default_rng(0)
     uptake, region = 1.0 + rng.random((6, 6, 6)), np.zeros((6, 6, 6), bool)
     region[:2] = True
@@ -60,19 +60,19 @@ def test_ratios_are_one_in_the_reference_region_on_average_and_free_of_units():
     np.testing.assert_allclose(uptake_ratios(uptake * 6000.0, region, "pons")[0], ratios, rtol=1e-5)
 
 
-def test_a_region_outside_of_the_field_of_view_or_without_uptake_is_refused():
+def test_a_region_outside_the_field_of_view_or_without_uptake_is_refused():
     uptake, region = np.ones((6, 6, 6)), np.zeros((6, 6, 6), bool)
     region[:2] = True
     uptake[:1] = 0.0
     assert uptake_ratios(uptake, region, "pons")[1] == pytest.approx(0.5)
     uptake[1, :2] = 0.0
-    with pytest.raises(PreprocessingError, match="only 33% of the reference region 'pons' have uptake"):
+    with pytest.raises(PreprocessingError, match="only 33% of the reference region 'pons' has uptake"):
         uptake_ratios(uptake, region, "pons")
     with pytest.raises(PreprocessingError, match="the mean uptake of the reference region 'pons' is -1"):
         uptake_ratios(-np.ones((6, 6, 6)), region, "pons")
 
 
-def test_a_mask_of_ones_own_is_a_reference_region_too(write_nifti, tmp_path):
+def test_a_mask_file_can_be_the_reference_region(write_nifti, tmp_path):
     wanted = reference_region("pons", 6.0)
     path = write_nifti(tmp_path / "my_pons.nii.gz", wanted, mni_grid(6.0).affine)
     np.testing.assert_array_equal(region_of(str(path), 6.0), wanted)

@@ -24,18 +24,18 @@ def moved(by):
     [
         (np.ones((20, 20, 20, 3)), "one volume of three axes is expected"),
         (np.ones((40, 40, 3)), "a head has at least 16 slices along each axis"),
-        (np.full((20, 20, 20), 7.0), "it holds only 7, so that there is no head in it"),
-        (np.full((20, 20, 20), np.nan), "it holds only 0, so that there is no head in it"),
-        (np.pad(np.ones((4, 4, 4)), 8), "less than a head's 300 ml"),
+        (np.full((20, 20, 20), 7.0), "all its values are 7, so it does not show a head"),
+        (np.full((20, 20, 20), np.nan), "all its values are 0, so it does not show a head"),
+        (np.pad(np.ones((4, 4, 4)), 8), "but a head has at least 300 ml"),
     ],
 )
-def test_what_is_no_scan_of_a_head_is_refused_with_its_name(write_nifti, tmp_path, values, message):
+def test_a_scan_that_does_not_show_a_head_is_refused_with_its_name(write_nifti, tmp_path, values, message):
     path = write_nifti(tmp_path / "bad.nii.gz", values, AFFINE)
     with pytest.raises(UnreadableError, match=rf"bad\.nii\.gz could not be read: .*{message}"):
         scan_of(path)
 
 
-def test_a_scan_where_it_belongs_is_left_where_it_is_and_nan_is_zero(write_nifti, tmp_path):
+def test_a_scan_near_the_middle_keeps_its_position_and_nan_becomes_zero(write_nifti, tmp_path):
     values = np.where(head() > 0, head(), np.nan)
     scan = write_nifti(tmp_path / "scan.nii.gz", values, AFFINE)
     made, facts = prepare("t1")({"t1_scan": scan}, tmp_path, {"furthest_mm": 60.0})
@@ -45,7 +45,7 @@ def test_a_scan_where_it_belongs_is_left_where_it_is_and_nan_is_zero(write_nifti
     assert facts == {"t1_voxels_mm": [6.0, 6.0, 6.0], "t1_brought_nearer_mm": [0.0, 0.0, 0.0]}
 
 
-def test_a_pet_far_from_its_t1_is_brought_near_and_the_distance_is_kept(write_nifti, tmp_path):
+def test_a_pet_far_from_its_t1_is_shifted_and_the_distance_is_recorded(write_nifti, tmp_path):
     t1 = write_nifti(tmp_path / "t1.nii.gz", head(), AFFINE)
     pet = write_nifti(tmp_path / "far.nii.gz", head(), moved((0, 120, -50)))
     made, facts = prepare("pet", partner="t1")({"t1_scan": t1, "pet_scan": pet}, tmp_path, {"furthest_mm": 60.0})

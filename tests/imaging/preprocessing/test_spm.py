@@ -161,47 +161,47 @@ def test_a_subject_goes_from_scans_to_maps(spm, scans, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("mood", "message"),
     [
-        ("throws", r"SPM said: Out of memory\. \(all of it: .*said\.log\)"),
-        ("skips", r"SPM ended without writing what was asked for \(.*02-segment-and-normalize/.*t1"),
+        ("throws", r"SPM failed: Out of memory\. \(whole output: .*error\.log\)"),
+        ("skips", r"SPM ended without an error, but did not write its results \(.*02-segment-and-normalize/.*t1"),
     ],
 )
-def test_what_spm_said_of_its_failure_is_the_reason(spm, scans, tmp_path, mood, message):
+def test_the_error_of_spm_is_the_reason_of_the_failure(spm, scans, tmp_path, mood, message):
     engine = spm(mood)
     with pytest.raises(PreprocessingError, match=message):
         run_protocol(engine.t1_steps(3.0, 0), scans, tmp_path / "work", "k")
-    assert (tmp_path / "work" / "02-segment-and-normalize" / "said.log").read_text()
+    assert (tmp_path / "work" / "02-segment-and-normalize" / "error.log").read_text()
     engine = spm("good")
     run_protocol(engine.t1_steps(3.0, 0), scans, tmp_path / "work", "k")
 
 
-def test_versions_are_spms_own(spm, tmp_path, monkeypatch):
+def test_versions_are_those_that_spm_reports(spm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "bin")
     found = spm().versions()
     assert (found["SPM"], found["FSL"]) == ("SPM12 7771", "none")
-    assert not list((tmp_path / "bin").iterdir())  # nipype's question is not left where the user is
+    assert not list((tmp_path / "bin").iterdir())  # nipype's script does not stay in the current folder
 
 
-def test_no_spm_another_spm_and_a_lost_one_are_told_apart(spm, scans, tmp_path):
+def test_missing_wrong_and_incomplete_spm_give_different_errors(spm, scans, tmp_path):
     with pytest.raises(PreprocessingError, match="there is no MATLAB or Octave on the PATH"):
         SpmEngine().versions()
-    with pytest.raises(PreprocessingError, match=r"names the program '/gone/run_spm12\.sh', which is not there"):
+    with pytest.raises(PreprocessingError, match=r"names the program '/gone/run_spm12\.sh', which does not exist"):
         SpmEngine("/gone/run_spm12.sh mcr script").versions()
-    with pytest.raises(PreprocessingError, match=r"SPM12 did not answer to '.*true script'"):
+    with pytest.raises(PreprocessingError, match=r"SPM12 did not answer to the command '.*true script'"):
         SpmEngine("true script").versions()
     with pytest.raises(PreprocessingError, match="runs SPM8, but SPM12 is needed"):
         spm("spm8", folder="old").versions()
-    with pytest.raises(PreprocessingError, match="tissue probabilities are not where they belong"):
+    with pytest.raises(PreprocessingError, match=r"tissue probability maps are not at .*TPM\.nii; give the folder"):
         run_protocol(spm(tpm=False).t1_steps(3.0, 0), scans, tmp_path / "work", "k")
 
 
-def test_the_standalone_program_of_nipypes_variables_is_taken(spm, monkeypatch):
+def test_the_standalone_program_of_nipypes_environment_variables_is_used(spm, monkeypatch):
     command = spm().command
     monkeypatch.setenv("FORCE_SPMMCR", "1")
     monkeypatch.setenv("SPMMCRCMD", command)
     assert SpmEngine().versions()["SPM"] == "SPM12 7771"
 
 
-def test_octave_is_asked_in_its_own_words(tmp_path):
+def test_octave_is_called_with_options_of_octave(tmp_path):
     said = tmp_path / "said.txt"
     octave = tmp_path / "bin" / "octave"
     octave.write_text(f'#!/bin/sh\necho "$@" >> {said}\necho "NIPYPE path:/spm12|name:SPM12|release:7771"\n')
@@ -213,7 +213,7 @@ def test_octave_is_asked_in_its_own_words(tmp_path):
     assert f"addpath('{tmp_path}')" in words
 
 
-def test_fsls_brain_is_used_where_there_is_fsl(spm, scans, tmp_path):
+def test_the_brain_mask_is_from_fsl_if_fsl_is_installed(spm, scans, tmp_path):
     bet = tmp_path / "bin" / "bet"
     bet.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked.txt\ncp "$1" brain_mask.nii\ncp "$1" brain.nii\n')
     bet.chmod(0o755)
@@ -224,6 +224,6 @@ def test_fsls_brain_is_used_where_there_is_fsl(spm, scans, tmp_path):
     assert options == ["-f", "0.50", "-m", "-R"]
 
 
-def test_a_folder_whose_name_would_end_a_text_of_matlab_is_refused(spm, scans, tmp_path):
+def test_a_folder_whose_name_has_an_apostrophe_is_refused(spm, scans, tmp_path):
     with pytest.raises(PreprocessingError, match=r"SPM cannot work in .*O'Brien.* has an apostrophe"):
         run_protocol(spm().t1_steps(3.0, 0), scans, tmp_path / "O'Brien", "k")

@@ -57,7 +57,7 @@ def test_maps_are_on_the_grid_within_the_brain_and_ratios_are_to_the_reference(r
     assert not (tmp_path / "out" / "work" / "sub-1_ses-M00").exists()
 
 
-def test_every_map_says_what_it_was_made_from(run, subject, tmp_path):
+def test_the_sidecar_of_every_map_names_its_sources(run, subject, tmp_path):
     outcome = run()
     sidecar = json.loads((tmp_path / "out" / f"{PET}.json").read_text())
     assert sidecar["SourceChecksums"] == {str(path): checksum(path) for path in (subject.t1, subject.pet)}
@@ -77,7 +77,7 @@ def test_every_map_says_what_it_was_made_from(run, subject, tmp_path):
     assert not any(name.startswith(".") for name in names)  # nothing half written is left
 
 
-def test_what_is_done_is_skipped_and_what_changed_is_done_again(run, subject, tmp_path, write_nifti):
+def test_finished_maps_are_skipped_and_changed_ones_are_made_again(run, subject, tmp_path, write_nifti):
     run()
     assert run().skipped == ["anat", "pet"]
     changed = run(PreprocessingSettings("pons", VOXEL))
@@ -119,7 +119,7 @@ def test_an_interrupted_publication_is_finished(run, tmp_path, monkeypatch):
     assert all(step["before"] for step in steps)  # the steps themselves were not repeated
 
 
-def test_a_bad_pet_keeps_the_t1s_maps_and_is_named(run, subject, tmp_path):
+def test_a_bad_pet_is_a_problem_and_the_maps_of_the_t1_stay(run, subject, tmp_path):
     subject.pet.write_bytes(subject.pet.read_bytes()[:500])
     outcome = run()
     assert outcome.done == ["anat"]
@@ -132,13 +132,13 @@ def test_a_bad_pet_keeps_the_t1s_maps_and_is_named(run, subject, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sform": 0, "qform": 0}, "says nothing of where it is in space"),
-        ({"affine": np.diag([100.0, 6, 6, 1])}, "its affine is no map of voxels to mm"),
+        ({"sform": 0, "qform": 0}, "does not say where the volume is in space"),
+        ({"affine": np.diag([100.0, 6, 6, 1])}, "its affine does not map voxels to mm"),
         ({"values": np.ones((20, 20, 20, 2))}, "one volume of three axes is expected"),
-        ({"values": np.full((20, 20, 20), np.nan)}, "there is no head in it"),
+        ({"values": np.full((20, 20, 20), np.nan)}, "does not show a head"),
     ],
 )
-def test_a_scan_that_cannot_be_used_is_named_with_the_reason(run, subject, write_nifti, changes, message):
+def test_a_problem_names_the_unusable_scan_and_the_reason(run, subject, write_nifti, changes, message):
     given = {"values": t1_scan(), "affine": mni_grid(VOXEL).affine} | changes
     write_nifti(subject.t1, given.pop("values"), given.pop("affine"), **given)
     (problem,) = run().problems
@@ -146,7 +146,7 @@ def test_a_scan_that_cannot_be_used_is_named_with_the_reason(run, subject, write
     assert message in problem.reason
 
 
-def test_a_failing_step_and_a_lost_scan_are_named(run, subject, write_nifti):
+def test_problems_name_a_failed_step_and_a_lost_scan(run, subject, write_nifti):
     write_nifti(subject.t1, t1_scan(FAILS), mni_grid(VOXEL).affine)
     (problem,) = run().problems
     assert problem.reason == "step 'segment' failed: the registration diverged"
@@ -161,7 +161,7 @@ def test_a_t1_alone_is_enough(run, subject):
     assert (outcome.done, outcome.problems) == (["anat"], [])
 
 
-def test_our_readers_find_what_was_written(run, tmp_path):
+def test_read_cohort_reads_the_maps(run, tmp_path):
     run()
     run(PreprocessingSettings("pons", VOXEL))
     found = [find_scans(tmp_path / "out", layout) for layout in ("deepjive-mri", "deepjive-mri-unmodulated")]

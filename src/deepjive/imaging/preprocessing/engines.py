@@ -1,7 +1,7 @@
-"""The engines, behind one interface: what they depend on, and their steps.
+"""The interface of the preprocessing engines, and the engines by name.
 
-After its T1 steps an engine's files hold ``grey`` (probability in the subject's own space), ``grey_mni``,
-``modulated_mni`` and ``t1_mni`` (on any grid of MNI space); after its PET steps also ``pet_mni``.
+The T1 steps of an engine write the files ``grey`` (probability of grey matter in native space), ``grey_mni``,
+``modulated_mni`` and ``t1_mni`` (on any grid in MNI space). The PET steps write ``pet_mni``.
 """
 
 from __future__ import annotations
@@ -13,49 +13,58 @@ from deepjive.imaging.preprocessing.ants import AntsEngine
 from deepjive.imaging.preprocessing.protocol import Step
 from deepjive.imaging.preprocessing.spm import SpmEngine
 
-UNKNOWN_ENGINE = "engine is {given!r}, but must be one of {known}."
-
 
 class Engine(Protocol):
-    """What registers and segments."""
+    """An engine registers and segments scans with one external program."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the engine."""
 
     @property
     def space(self) -> str:
-        """BIDS name of its MNI space."""
+        """BIDS name of the engine's MNI space."""
 
     @property
     def transforms(self) -> tuple[str, ...]:
-        """Names of the files that are transforms to keep."""
+        """Names of the files that hold transforms."""
 
     @property
     def essential(self) -> tuple[str, ...]:
-        """Versions whose change means that maps are made again."""
+        """Names of the versions that matter: if one of them changes, the maps are made again."""
 
     def versions(self) -> Mapping[str, str]:
-        """Versions of what is used; fails where it is not installed."""
+        """Return the versions of the programs and libraries; raise if one is not installed."""
 
     def t1_steps(self, voxel: float, seed: int) -> list[Step]:
-        """From the T1 to grey matter."""
+        """Return the steps from the T1 to grey matter."""
 
     def pet_steps(self, voxel: float, seed: int) -> list[Step]:
-        """From the PET to uptake in MNI space."""
+        """Return the steps from the PET to uptake in MNI space."""
 
 
 ENGINES: dict[str, Callable[..., Engine]] = {"ants": AntsEngine, "spm": SpmEngine}
 
 
 def engine_of(name: str, **settings: Any) -> Engine:
-    """An engine by its name.
+    """Return an engine by name.
+
+    Parameters
+    ----------
+    name : {"ants", "spm"}
+        The engine.
+    **settings
+        Keyword arguments of the engine, such as `command` and `folder` of `SpmEngine`.
+
+    Returns
+    -------
+    Engine
 
     Raises
     ------
     ValueError
-        For an unknown name.
+        If the name is unknown.
     """
     if name not in ENGINES:
-        raise ValueError(UNKNOWN_ENGINE.format(given=name, known=sorted(ENGINES)))
+        raise ValueError(f"engine is {name!r}, but must be one of {sorted(ENGINES)}.")
     return ENGINES[name](**settings)

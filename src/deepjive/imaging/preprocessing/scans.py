@@ -1,8 +1,8 @@
-"""Scans as they came, checked and made plain: one finite volume, upright, near the middle of MNI space.
+"""Checks of raw scans, and correction of their position.
 
-Registration starts from where headers say that heads are. Where PET and T1 are over 100 mm apart SPM's coregistration
-fails and says nothing (Clinica's pull request 45), so that a scan whose head is far from the middle is brought there
-by its affine alone; no voxel changes.
+Registration starts from the positions in the headers. SPM's coregistration fails without an error if PET and T1 are
+over 100 mm apart (Clinica's pull request 45). Therefore a scan whose head is far from the middle of MNI space is
+shifted there. Only the affine changes; the voxels do not.
 """
 
 from __future__ import annotations
@@ -23,13 +23,9 @@ MIDDLE = (0.0, -18.0, 4.0)
 FURTHEST, FAR_APART = 60.0, 100.0
 FEWEST_SLICES, LEAST_HEAD, MOST_MISSING = 16, 300.0, 0.9
 
-FEW_SLICES = "it has the shape {shape}, but a head has at least {least} slices along each axis"
-NOTHING = "it holds {values}, so that there is no head in it"
-SMALL_HEAD = "what is bright in it has {volume:.0f} ml, less than a head's {least:.0f} ml; see what it shows"
-
 
 def scan_of(path: str | Path) -> tuple[NDArray[np.float32], NDArray]:
-    """A scan's values, zero where it has none, and its affine.
+    """Read a raw scan, and check that it shows a head.
 
     Parameters
     ----------
@@ -39,12 +35,14 @@ def scan_of(path: str | Path) -> tuple[NDArray[np.float32], NDArray]:
     Returns
     -------
     values : array, shape (x, y, z), single precision
+        The values; zero at voxels without a finite value.
     affine : array, shape (4, 4)
+        Affine from voxel indices to mm.
 
     Raises
     ------
     FileNotFoundError, UnreadableError
-        As `deepjive.imaging.volumes.volume_of`, and if there is no head in it.
+        As `deepjive.imaging.volumes.volume_of`; also if the scan does not show a head.
     """
     path = Path(path)
     image = volume_of(path)
@@ -57,27 +55,32 @@ def scan_of(path: str | Path) -> tuple[NDArray[np.float32], NDArray]:
 
 
 def head_of(values: NDArray) -> NDArray[np.bool_]:
-    """What is brighter than a tenth of the way from the background to the brightest hundredth."""
+    """Return the mask of voxels above the background by a tenth of the range from the 2nd to the 99th percentile."""
     low, high = np.percentile(values, (2.0, 99.0))
     bright: NDArray[np.bool_] = values > low + 0.1 * (high - low)
     return bright
 
 
 def centre_of(values: NDArray, affine: NDArray) -> NDArray:
-    """Where the middle of the head is, in mm."""
-    numbers = np.array([places.mean() for places in np.nonzero(head_of(values))])
-    return affine[:3, :3] @ numbers + affine[:3, 3]
+    """Return the centre of the head in mm, shape (3,)."""
+    mean_index = np.array([indices.mean() for indices in np.nonzero(head_of(values))])
+    return affine[:3, :3] @ mean_index + affine[:3, 3]
 
 
 def prepare(what: str, partner: str | None = None) -> Any:
-    """A step that checks a scan and writes it as plain floats, moved to the middle if it is far from it.
+    """Return the action of a step that checks a scan, and shifts it to the middle of MNI space if it is far away.
 
     Parameters
     ----------
     what : str
-        Name of the file to check ("t1"), which becomes the file of that name.
+        Name of the scan, such as "t1". The step reads the file "t1_scan" and writes the file "t1" as floats.
     partner : str, optional
-        Name of the scan of the same head whose distance is measured.
+        Name of another scan of the same head. The step measures the distance between the two heads.
+
+    Returns
+    -------
+    callable
+        See `deepjive.imaging.preprocessing.protocol.Step`.
     """
 
     def prepared(files: Files, folder: Path, parameters: Mapping[str, Any]) -> tuple[dict[str, Path], Facts]:
@@ -85,21 +88,21 @@ def prepare(what: str, partner: str | None = None) -> Any:
         centre = centre_of(values, affine)
         facts: Facts = {f"{what}_voxels_mm": np.round(np.linalg.norm(affine[:3, :3], axis=0), 3).tolist()}
         if partner is not None:
-            other = centre_of(*scan_of(files[f"{partner}_scan"]))
-            facts[f"{what}_{partner}_apart_mm"] = round(float(np.linalg.norm(centre - other)), 1)
+            partner_centre = centre_of(*scan_of(files[f"{partner}_scan"]))
+            facts[f"{what}_{partner}_apart_mm"] = round(float(np.linalg.norm(centre - partner_centre)), 1)
         shift = np.zeros(3)
         if np.linalg.norm(centre - MIDDLE) > parameters["furthest_mm"]:
             shift = np.asarray(MIDDLE) - centre
         facts[f"{what}_brought_nearer_mm"] = np.round(shift, 2).tolist()
-        moved = affine.copy()
-        moved[:3, 3] += shift
-        return {what: save_scan(folder / f"{what}.nii", values, moved)}, facts
+        shifted_affine = affine.copy()
+        shifted_affine[:3, 3] += shift
+        return {what: save_scan(folder / f"{what}.nii", values, shifted_affine)}, facts
 
     return prepared
 
 
 def save_scan(path: Path, values: NDArray, affine: NDArray) -> Path:
-    """Write a volume in single precision."""
+    """Write a volume in single precision, and return the path."""
     nibabel = optional("nibabel", "Writing NIfTI files")
     image = nibabel.Nifti1Image(np.ascontiguousarray(values, dtype=np.float32), affine)
     image.set_sform(affine, code="scanner")
@@ -109,7 +112,7 @@ def save_scan(path: Path, values: NDArray, affine: NDArray) -> Path:
 
 
 def load_scan(path: Path) -> tuple[NDArray[np.float32], NDArray]:
-    """Read a volume that a step wrote."""
+    """Read a volume that a step wrote: its values, with 0 for NaN, and its affine."""
     nibabel = optional("nibabel", "Reading NIfTI files")
     with reading(path):
         image = nibabel.load(path)
@@ -118,13 +121,16 @@ def load_scan(path: Path) -> tuple[NDArray[np.float32], NDArray]:
 
 
 def _check_head(path: Path, values: NDArray, affine: NDArray) -> None:
+    """Raise if a scan has few slices, is constant, or is bright in a volume smaller than a head."""
     if min(values.shape) < FEWEST_SLICES:
-        raise _unreadable(path, FEW_SLICES.format(shape=values.shape, least=FEWEST_SLICES))
+        reason = f"it has the shape {values.shape}, but a head has at least {FEWEST_SLICES} slices along each axis"
+        raise _unreadable(path, reason)
     if np.ptp(values) == 0.0:
-        raise _unreadable(path, NOTHING.format(values=f"only {values.flat[0]:g}"))
+        raise _unreadable(path, f"all its values are {values.flat[0]:g}, so it does not show a head")
     volume = float(head_of(values).sum()) * abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
     if volume < LEAST_HEAD:
-        raise _unreadable(path, SMALL_HEAD.format(volume=volume, least=LEAST_HEAD))
+        reason = f"its bright voxels have a volume of {volume:.0f} ml, but a head has at least {LEAST_HEAD:.0f} ml"
+        raise _unreadable(path, f"{reason}; look at the scan")
 
 
 def _unreadable(path: Path, reason: str) -> UnreadableError:

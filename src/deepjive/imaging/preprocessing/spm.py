@@ -1,11 +1,18 @@
-"""The protocol with SPM12 through nipype (extra `spm`), and FSL for the brain mask where it is installed.
+"""Preprocessing with SPM12 through nipype (extra `spm`), and with FSL for the brain mask if FSL is installed.
 
-    T1   unified segmentation (Ashburner and Friston 2005, NeuroImage 26:839) gives bias, tissues and the warp to MNI
-         space at once, and grey matter there both modulated and unmodulated; the brain is FSL's (Smith 2002, Hum Brain
-         Mapp 17:143) or, without FSL, where grey, white matter and fluid together are likelier than not
-    PET  coregistration to the T1 by normalized mutual information; the T1's warp applied, in one interpolation
+T1: unified segmentation (Ashburner and Friston 2005) estimates the bias field, the tissues and the warp to MNI space
+together. It writes modulated and unmodulated grey matter in MNI space. The brain mask is from FSL's BET (Smith 2002).
+Without FSL, it consists of the voxels in which grey matter, white matter and fluid together have a probability over
+one half.
 
-SPM12 runs in MATLAB, as the standalone program, or in Octave: see `SpmEngine`.
+PET: coregistration to the T1 by normalized mutual information, and the warp of the T1, in one interpolation.
+
+SPM12 runs in MATLAB, as the standalone program, or in Octave; see `SpmEngine`.
+
+References
+----------
+Ashburner and Friston 2005, NeuroImage 26:839.
+Smith 2002, Hum Brain Mapp 17:143.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ from deepjive.imaging.preprocessing.spm_program import answer, inputs, program_o
 SPACE = "Ixi549Space"
 GAUSSIANS = (1, 1, 2, 3, 4, 2)
 ALL_MAPS, NATIVE_ONLY, NOTHING = ((True, False), (True, True)), ((True, False), (False, False)), ((False, False),) * 2
-NO_TPM = "SPM12's tissue probabilities are not where they belong, {path}; give its folder with --spm-path."
+NO_TPM = "SPM12's tissue probability maps are not at {path}; give the folder of SPM12 with --spm-path."
 
 Made = tuple[dict[str, Path], Facts]
 
@@ -41,11 +48,11 @@ class SpmEngine:
     Parameters
     ----------
     command : str, optional
-        How it is started: ``"/opt/spm12/run_spm12.sh /opt/mcr/v97 script"``, ``"matlab -nodesktop -nosplash"`` or
-        ``"octave --no-gui"``. By default nipype's variables count (``SPMMCRCMD`` with ``FORCE_SPMMCR``, ``MATLABCMD``),
-        then what is found on the path: matlab, octave.
+        Command that starts SPM12: ``"/opt/spm12/run_spm12.sh /opt/mcr/v97 script"``, ``"matlab -nodesktop -nosplash"``
+        or ``"octave --no-gui"``. By default nipype's environment variables are used (``SPMMCRCMD`` with
+        ``FORCE_SPMMCR``, or ``MATLABCMD``), then matlab or octave on the ``PATH``.
     folder : str, optional
-        SPM's folder, where MATLAB or Octave must be told.
+        Folder of SPM12. It is needed if SPM12 is not on the path of MATLAB or Octave.
     """
 
     command: str | None = None
@@ -53,7 +60,7 @@ class SpmEngine:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the engine."""
         return "spm"
 
     @property
@@ -63,26 +70,26 @@ class SpmEngine:
 
     @property
     def transforms(self) -> tuple[str, ...]:
-        """Names of the files that are transforms to keep."""
+        """Names of the files that hold transforms."""
         return ("deformation", "pet_move")
 
     @property
     def essential(self) -> tuple[str, ...]:
-        """Versions whose change means that maps are made again."""
+        """Names of the versions that matter: if one of them changes, the maps are made again."""
         return ("SPM", "FSL")
 
     def versions(self) -> dict[str, str]:
-        """Versions of what the results depend on; fails where nipype or SPM12 is not installed."""
+        """Return the versions that results depend on; raise if nipype or SPM12 is not installed."""
         from importlib.metadata import version
 
         spm_interfaces()
-        found = answer(program_of(self.command, self.folder))
-        known = {name: version(name) for name in ("nipype", "nibabel", "numpy", "scipy")}
+        spm_info = answer(program_of(self.command, self.folder))
+        libraries = {name: version(name) for name in ("nipype", "nibabel", "numpy", "scipy")}
         fsl = os.environ.get("FSLDIR", "on the path") if shutil.which("bet") else "none"
-        return {"SPM": f"{found['name']} {found['release']}", "FSL": fsl, **known}
+        return {"SPM": f"{spm_info['name']} {spm_info['release']}", "FSL": fsl, **libraries}
 
     def t1_steps(self, voxel: float, seed: int) -> list[Step]:
-        """From the T1 to grey matter in its own space and in MNI space."""
+        """Return the steps from the T1 to grey matter in native space and in MNI space."""
         bias = {"bias_regularization": 0.001, "bias_fwhm_mm": 60.0}
         warping = {"warping_regularization": [0.0, 0.001, 0.5, 0.05, 0.2], "sampling_mm": 3.0}
         return [
@@ -93,7 +100,7 @@ class SpmEngine:
         ]
 
     def pet_steps(self, voxel: float, seed: int) -> list[Step]:
-        """From the PET and what is known of the T1 to uptake in MNI space."""
+        """Return the steps from the PET, and the files of the T1 steps, to uptake in MNI space."""
         return [
             Step("check PET", prepare("pet", partner="t1"), {"furthest_mm": 60.0}),
             Step("align PET with T1", self._align_pet, {"cost": "nmi", "separation_mm": [4.0, 2.0]}),
@@ -101,20 +108,20 @@ class SpmEngine:
         ]
 
     def _segment(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
-        """Unified segmentation: c1-c3, wc1, mwc1, m, y_, beside the T1."""
+        """Run the unified segmentation, which writes c1 to c3, wc1, mwc1, m and y_ beside the T1."""
         spm, scan = spm_interfaces(), _copied(files["t1"], folder)
         program = program_of(self.command, self.folder, folder)
         tpm = Path(answer(program)["path"]) / "tpm" / "TPM.nii"
         if not tpm.is_file():
             raise PreprocessingError(NO_TPM.format(path=tpm))
-        wanted = (ALL_MAPS, NATIVE_ONLY, NATIVE_ONLY, NOTHING, NOTHING, NOTHING)
+        written_maps = (ALL_MAPS, NATIVE_ONLY, NATIVE_ONLY, NOTHING, NOTHING, NOTHING)
         job = partial(
             spm.NewSegment,
             channel_files=str(scan),
             channel_info=(parameters["bias_regularization"], parameters["bias_fwhm_mm"], (False, True)),
             tissues=[
                 ((str(tpm), number + 1), GAUSSIANS[number], native, warped)
-                for number, (native, warped) in enumerate(wanted)
+                for number, (native, warped) in enumerate(written_maps)
             ],
             affine_regularization="mni",
             warping_regularization=list(parameters["warping_regularization"]),
@@ -123,9 +130,16 @@ class SpmEngine:
             **inputs(program),
         )
         run_job(job, folder)
-        made = {"grey": "c1", "white": "c2", "fluid": "c3", "grey_mni": "wc1", "modulated_mni": "mwc1", "head": "m"}
-        named = {name: folder / f"{prefix}{scan.name}" for name, prefix in made.items()}
-        return {**named, "deformation": folder / f"y_{scan.name}"}, {}
+        prefixes = {
+            "grey": "c1",
+            "white": "c2",
+            "fluid": "c3",
+            "grey_mni": "wc1",
+            "modulated_mni": "mwc1",
+            "head": "m",
+            "deformation": "y_",
+        }
+        return {name: folder / f"{prefix}{scan.name}" for name, prefix in prefixes.items()}, {}
 
     def _warp_t1(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
         return {"t1_mni": self._warped(files, "t1_brain", folder, parameters)}, {}
@@ -134,9 +148,9 @@ class SpmEngine:
         return {"pet_mni": self._warped(files, "pet_move", folder, parameters)}, {}
 
     def _align_pet(self, files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
-        """Coregistration writes where the PET belongs into its header."""
+        """Register the PET to the T1; SPM writes the rigid motion to the header of the PET."""
         spm, pet = spm_interfaces(), _copied(files["pet"], folder)
-        before = load_scan(pet)[1]
+        original_affine = load_scan(pet)[1]
         job = partial(
             spm.Coregister,
             target=str(files["head"]),
@@ -147,12 +161,12 @@ class SpmEngine:
             **inputs(program_of(self.command, self.folder, folder)),
         )
         run_job(job, folder)
-        moved = load_scan(pet)[1]
-        move = (moved @ np.linalg.inv(before)).round(6).tolist()
-        return {"pet_move": pet}, {"pet_to_t1_affine": move}
+        registered_affine = load_scan(pet)[1]
+        motion = (registered_affine @ np.linalg.inv(original_affine)).round(6).tolist()
+        return {"pet_move": pet}, {"pet_to_t1_affine": motion}
 
     def _warped(self, files: Files, name: str, folder: Path, parameters: Mapping[str, Any]) -> Path:
-        """A volume in MNI space, on the standard grid."""
+        """Warp a volume to MNI space, on the standard grid."""
         spm, scan = spm_interfaces(), _copied(files[name], folder)
         job = partial(
             spm.Normalize12,
@@ -169,21 +183,21 @@ class SpmEngine:
 
 
 def find_brain(files: Files, folder: Path, parameters: Mapping[str, Any]) -> Made:
-    """FSL's brain mask, or the tissues' where there is no FSL; and the T1 within it."""
+    """Write the brain mask (FSL's, or the tissues' without FSL) and the T1 within the mask."""
     head, affine = load_scan(files["head"])
     if shutil.which("bet"):
         brain = _brain_of_fsl(files["head"], folder, parameters["fraction"])
-        how = "FSL bet"
+        method = "FSL bet"
     else:
         tissues = sum(load_scan(files[name])[0] for name in ("grey", "white", "fluid"))
         brain = save_scan(folder / "brain_mask.nii", tissues > parameters["fraction"], affine)
-        how = "tissues"
+        method = "tissues"
     masked = head * (load_scan(brain)[0] > 0.5)
-    return {"brain": brain, "t1_brain": save_scan(folder / "t1_brain.nii", masked, affine)}, {"brain_by": how}
+    return {"brain": brain, "t1_brain": save_scan(folder / "t1_brain.nii", masked, affine)}, {"brain_by": method}
 
 
 def _brain_of_fsl(head: Path, folder: Path, fraction: float) -> Path:
-    """``bet in out -f fraction -m -R``."""
+    """Run ``bet in out -f fraction -m -R``, and return the brain mask."""
     fsl = optional("nipype.interfaces.fsl", "FSL's brain mask")
     job = partial(
         fsl.BET,
@@ -199,5 +213,5 @@ def _brain_of_fsl(head: Path, folder: Path, fraction: float) -> Path:
 
 
 def _copied(path: Path, folder: Path) -> Path:
-    """A copy for SPM to write beside, and whose header it may change."""
+    """Copy a file to a folder in which SPM may write, and change the header of the copy."""
     return Path(shutil.copyfile(path, folder / path.name))

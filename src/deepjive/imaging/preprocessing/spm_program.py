@@ -1,4 +1,4 @@
-"""How SPM12 is started, asked and listened to: MATLAB, the standalone program or Octave, through nipype."""
+"""Start SPM12 through nipype, in MATLAB, as the standalone program or in Octave, and read its errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,38 +18,33 @@ from deepjive.data.readers.guard import optional
 from deepjive.imaging.preprocessing.protocol import PreprocessingError
 
 SHIM = """#!/bin/sh
-# Octave, asked in MATLAB's words: everything up to the script is MATLAB's alone
+# Run a MATLAB command line in Octave; options before -r are for MATLAB only
 while [ "$1" != "-r" ]; do shift; done
 exec {octave} --eval "$2"
 """
 THREW = "MATLAB code threw an exception:"
 
 NO_SPM = (
-    "SPM12 was not found: there is no MATLAB or Octave on the PATH. Say how it is started with --spm, e.g. --spm "
-    "'/opt/spm12/run_spm12.sh /opt/mcr/v97 script' for the standalone program, or take the engine 'ants'."
+    "SPM12 was not found: there is no MATLAB or Octave on the PATH. Give its command with --spm, e.g. --spm "
+    "'/opt/spm12/run_spm12.sh /opt/mcr/v97 script' for the standalone program, or use the engine 'ants'."
 )
 NO_ANSWER = (
-    "SPM12 did not answer to {command!r}; see whether it runs alone, and give its folder with --spm-path where it is "
-    "not on the path of MATLAB or Octave."
+    "SPM12 did not answer to the command {command!r}. Check that the command runs, and give the folder of SPM12 with "
+    "--spm-path if it is not on the path of MATLAB or Octave."
 )
-NOT_SPM12 = "{command!r} runs SPM{version}, but SPM12 is needed."
-NO_PROGRAM = "--spm names the program {program!r}, which is not there."
-APOSTROPHE = "SPM cannot work in {folder}, whose name has an apostrophe; choose another folder to write"
-NO_RESULT = "SPM ended without writing what was asked for ({said}); see what it says when it runs alone"
-SPM_FAILED = "SPM said: {said} (all of it: {log})"
 
 
 class Program(NamedTuple):
-    """How SPM is started.
+    """The program that runs SPM.
 
     Attributes
     ----------
     command : str
-        Its command line.
+        Command line.
     standalone : bool
-        Whether it is the standalone program.
+        Whether the program is the standalone version of SPM.
     folder : str or None
-        The folder of SPM, for MATLAB and Octave.
+        Folder of SPM, for MATLAB and Octave.
     """
 
     command: str
@@ -57,33 +53,47 @@ class Program(NamedTuple):
 
 
 def program_of(command: str | None, spm_folder: str | None, folder: Path | None = None) -> Program:
-    """How SPM is started; for Octave through a script in a folder.
+    """Return the program that runs SPM.
+
+    Parameters
+    ----------
+    command : str or None
+        Command line; `usual_command` by default.
+    spm_folder : str or None
+        Folder of SPM.
+    folder : Path, default=None
+        Folder for the script that starts Octave. By default it is a new temporary folder.
+
+    Returns
+    -------
+    Program
 
     Raises
     ------
     PreprocessingError
-        If there is no such program.
+        If the program does not exist.
     """
     command = command or usual_command()
     words = shlex.split(command)
     program = shutil.which(words[0]) if words else None
     if program is None:
-        raise PreprocessingError(NO_PROGRAM.format(program=words[0] if words else ""))
-    called = Path(program).name
-    if called.startswith("octave"):
+        missing = words[0] if words else ""
+        raise PreprocessingError(f"--spm names the program {missing!r}, which does not exist.")
+    name = Path(program).name
+    if name.startswith("octave"):
         shim = Path(folder or tempfile.mkdtemp()) / "octave-for-matlab.sh"
         shim.write_text(SHIM.format(octave=shlex.join([program, *(words[1:] or ["--no-gui", "--quiet"])])))
         shim.chmod(0o755)
         return Program(str(shim), False, spm_folder)
-    return Program(command, called.startswith("run_spm") or words[-1] == "script", spm_folder)
+    return Program(command, name.startswith("run_spm") or words[-1] == "script", spm_folder)
 
 
 def usual_command() -> str:
-    """What nipype's variables say, then what is on the path."""
+    """Return the command of nipype's environment variables, or else the first program on the ``PATH``."""
     standalone = os.environ.get("SPMMCRCMD") if "FORCE_SPMMCR" in os.environ else None
-    given = standalone or os.environ.get("MATLABCMD")
-    if given:
-        return given
+    from_environment = standalone or os.environ.get("MATLABCMD")
+    if from_environment:
+        return from_environment
     if shutil.which("matlab"):
         return "matlab -nodesktop -nosplash"
     if shutil.which("octave"):
@@ -92,7 +102,7 @@ def usual_command() -> str:
 
 
 def spm_interfaces() -> Any:
-    """Interfaces of nipype to SPM, quiet, and without asking its server for news."""
+    """Return nipype's interfaces to SPM, without log output and without nipype's check for a new version."""
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -102,68 +112,88 @@ def spm_interfaces() -> Any:
 
 
 def answer(program: Program) -> dict[str, str]:
-    """Where SPM is, and which it is; asked once in a process."""
+    """Ask SPM for its folder, name and release; nipype remembers the answer within a process.
+
+    Raises
+    ------
+    PreprocessingError
+        If SPM does not answer, or is not SPM12.
+    """
     spm = spm_interfaces()
     from nipype.interfaces.spm.base import Info
 
-    given = (program.command, program.folder, program.standalone)
+    paths = (program.command, program.folder, program.standalone)
     try:
-        # nipype writes its question to where it is
+        # nipype writes a script to the current folder
         with _quiet(), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            spm.SPMCommand.set_mlab_paths(*given)
-            found = Info.getinfo(*given)
+            spm.SPMCommand.set_mlab_paths(*paths)
+            spm_info = Info.getinfo(*paths)
     except Exception:
-        found = None
-    if not found or not found.get("path"):
+        spm_info = None
+    if not spm_info or not spm_info.get("path"):
         raise PreprocessingError(NO_ANSWER.format(command=program.command))
-    if "12" not in found["name"]:
-        raise PreprocessingError(NOT_SPM12.format(command=program.command, version=found["name"].removeprefix("SPM")))
-    return {key: str(value).strip() for key, value in found.items()}
+    if "12" not in spm_info["name"]:
+        raise PreprocessingError(f"{program.command!r} runs {spm_info['name']}, but SPM12 is needed.")
+    return {key: str(value).strip() for key, value in spm_info.items()}
 
 
 def inputs(program: Program) -> dict[str, Any]:
-    """What every job of nipype is told of how SPM is started."""
-    known: dict[str, Any] = {"matlab_cmd": program.command, "mfile": True}
+    """Return the inputs of a nipype job that say how SPM is started."""
+    spm_inputs: dict[str, Any] = {"matlab_cmd": program.command, "mfile": True}
     if program.standalone:
-        known["use_mcr"] = True
+        spm_inputs["use_mcr"] = True
     if program.folder:
-        known["paths"] = program.folder
-    return known
+        spm_inputs["paths"] = program.folder
+    return spm_inputs
 
 
 def run_job(job: Callable[[], Any], folder: Path) -> None:
-    """Run a job in a folder; what SPM said of a failure is the reason, all else is kept in a file."""
-    if "'" in str(folder):
-        raise PreprocessingError(APOSTROPHE.format(folder=folder))
+    """Run a job in a folder.
+
+    Parameters
+    ----------
+    job : callable
+        Returns a nipype interface.
+    folder : Path
+        Folder to which nipype writes the batch.
+
+    Raises
+    ------
+    PreprocessingError
+        If the job fails. The message has SPM's error; the whole output is in ``error.log`` in the folder.
+    """
+    if "'" in str(folder):  # it would end a string of MATLAB
+        raise PreprocessingError(f"SPM cannot work in {folder}, whose name has an apostrophe; choose another folder")
     try:
-        with _quiet(), contextlib.chdir(folder):  # where nipype writes the batch
+        with _quiet(), contextlib.chdir(folder):
             job().run()
     except Exception as error:
-        log = folder / "said.log"
+        log = folder / "error.log"
         log.write_text(str(error))
         if isinstance(error, FileNotFoundError):
-            raise PreprocessingError(NO_RESULT.format(said=" ".join(str(error).split()))) from error
-        raise PreprocessingError(SPM_FAILED.format(said=_said(str(error)), log=log)) from error
+            text = f"SPM ended without an error, but did not write its results ({' '.join(str(error).split())})"
+            raise PreprocessingError(f"{text}; run its command alone to see its output") from error
+        raise PreprocessingError(f"SPM failed: {_error_of_spm(str(error))} (whole output: {log})") from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing on stderr: after every job nipype mends a terminal, which complains where there is none."""
+    """Suppress stderr. After every job nipype resets the terminal, which is an error message if there is none."""
     sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr_copy, null_device = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nothing, 2)
+        os.dup2(null_device, 2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)
+        os.close(null_device)
 
 
-def _said(text: str) -> str:
-    """The line after nipype's mark of an exception in MATLAB, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    after = [lines[number + 1] for number, line in enumerate(lines[:-1]) if THREW in line]
-    return after[-1] if after else (lines[-1] if lines else "nothing")
+def _error_of_spm(output: str) -> str:
+    """Return the line after nipype's mark of an exception in MATLAB, or the last line of the output."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [following for line, following in pairwise(lines) if THREW in line]
+    return errors[-1] if errors else (lines[-1] if lines else "no output")

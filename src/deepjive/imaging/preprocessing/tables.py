@@ -1,4 +1,4 @@
-"""The tables that `deepjive preprocess` keeps beside the maps; rows of earlier calls for other subjects stay."""
+"""Tables of `deepjive preprocess` beside the maps. Rows that earlier calls wrote for other participants are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS = ["participant_id", "session_id"]
 
 
 def label(key: str, value: Any) -> str:
-    """A BIDS label: letters and digits only, as the names of files and folders are made of it.
+    """Return a BIDS label. It has letters and digits only, so it is safe in the names of files and folders.
 
     Examples
     --------
@@ -26,39 +26,42 @@ def label(key: str, value: Any) -> str:
     ('sub-002S0295', '')
     """
     text = str(value).removeprefix(f"{key}-") if isinstance(value, str) else ""
-    kept = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
-    return f"{key}-{kept}" if kept else ""
+    allowed = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
+    return f"{key}-{allowed}" if allowed else ""
 
 
 def write_clinical(cohort: Cohort, subjects: Sequence[Subject], out: Path) -> None:
-    """What is known of participants, as BIDS has it.
+    """Write the clinical data of the participants as BIDS tables.
+
+    Columns that are constant within every participant are written to ``participants.tsv``. The other columns are
+    written to ``sub-*/sub-*_sessions.tsv`` of the preprocessed participants.
 
     Parameters
     ----------
     cohort : Cohort
-        What was found.
+        The cohort.
     subjects : sequence of Subject
-        Those to preprocess.
+        The participants to preprocess.
     out : Path
-        The derivative. There is written ``participants.tsv``, and what differs between a participant's sessions to
-        ``sub-*/sub-*_sessions.tsv``.
+        Folder of the derivative.
     """
-    known = _clinical(cohort)
-    wanted = {subject.participant for subject in subjects}
-    columns = [column for column in known if column not in KEYS]
-    counts = known.groupby("participant_id")[columns].nunique(dropna=False)
-    differ = [column for column in columns if (counts[column] > 1).any()]
-    people = known.drop(columns=["session_id", *differ]).drop_duplicates("participant_id")
-    _write(out / "participants.tsv", people, ["participant_id"])
-    if differ:
-        for participant, rows in known[known["participant_id"].isin(wanted)].groupby("participant_id"):
-            path = out / str(participant) / f"{participant}_sessions.tsv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, rows[["session_id", *differ]], ["session_id"])
+    clinical = _clinical(cohort)
+    columns = [column for column in clinical if column not in KEYS]
+    counts = clinical.groupby("participant_id")[columns].nunique(dropna=False)
+    by_session = [column for column in columns if (counts[column] > 1).any()]
+    participants = clinical.drop(columns=["session_id", *by_session]).drop_duplicates("participant_id")
+    _write(out / "participants.tsv", participants, ["participant_id"])
+    if not by_session:
+        return
+    preprocessed = clinical["participant_id"].isin({subject.participant for subject in subjects})
+    for participant, rows in clinical[preprocessed].groupby("participant_id"):
+        path = out / str(participant) / f"{participant}_sessions.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, rows[["session_id", *by_session]], ["session_id"])
 
 
 def write_maps(outcomes: Sequence[Outcome], cohort: Cohort, out: Path) -> None:
-    """A table of the maps, for `deepjive reproduce adni --table` and for other programs."""
+    """Write the table of the maps, for `deepjive reproduce adni --table` and for other programs."""
     import pandas as pd
 
     rows = [
@@ -76,18 +79,22 @@ def write_maps(outcomes: Sequence[Outcome], cohort: Cohort, out: Path) -> None:
 
 
 def with_earlier(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]], replaced: set[str]) -> list[Any]:
-    """Rows after those that a table has of other subjects.
+    """Return the rows of an earlier table, followed by new rows.
 
     Parameters
     ----------
     path : Path
-        The table, which may not be there yet; the first column names subjects.
+        The earlier table, which need not exist. Its first column names the participants.
     header : sequence of str
-        Its columns; a table with others is not gone on with.
+        Columns of the new table. An earlier table with other columns is ignored.
     rows : sequence of sequence
         The new rows.
     replaced : set of str
-        Subjects whose earlier rows do not count any more.
+        Participants whose earlier rows are dropped.
+
+    Returns
+    -------
+    list
     """
     earlier = _read(path)
     if earlier is None or list(earlier) != list(header):
@@ -96,6 +103,7 @@ def with_earlier(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]
 
 
 def _clinical(cohort: Cohort) -> pd.DataFrame:
+    """Return the clinical columns of a cohort, one row for each participant and session, with BIDS labels."""
     table = cohort.table.drop(columns=list(cohort.names)).copy()
     for column, key in zip(KEYS, ("sub", "ses"), strict=True):
         table[column] = [label(key, value) for value in table[column]]
@@ -103,12 +111,13 @@ def _clinical(cohort: Cohort) -> pd.DataFrame:
 
 
 def _write(path: Path, table: pd.DataFrame, keys: list[str]) -> None:
+    """Write a table after the earlier rows that have other keys."""
     import pandas as pd
 
     table, earlier = table.astype(object).where(table.notna(), "n/a"), _read(path)
     if earlier is not None and set(keys) <= set(earlier):
-        old, new = (pd.MultiIndex.from_frame(one[keys].astype(str)) for one in (earlier, table))
-        table = pd.concat([earlier[~old.isin(new)], table], ignore_index=True)
+        old_keys, new_keys = (pd.MultiIndex.from_frame(rows[keys].astype(str)) for rows in (earlier, table))
+        table = pd.concat([earlier[~old_keys.isin(new_keys)], table], ignore_index=True)
     separator = "\t" if path.suffix == ".tsv" else ","
     write_atomically(path, table.to_csv(sep=separator, index=False, na_rep="n/a").encode())
 
