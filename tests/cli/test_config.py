@@ -117,7 +117,7 @@ def test_random_state_among_the_parameters_is_the_seed(invoke, files, toml):
     ("line", "flags", "kept"), [("verbose = 0", (), 0), ("", (), 1), ("verbose = 1", ("--quiet",), 0)]
 )
 def test_verbose_among_the_parameters_counts_unless_quiet_is_asked_for(invoke, files, toml, line, flags, kept):
-    text = TOML.replace('"ajive"', '"deepjive"\nmax-epochs = 1') + f"[parameters]\n{line}\n"
+    text = TOML.replace('"ajive"', '"deepjive"\nmax-epochs = 1') + f'[parameters]\nnetworks = "dense"\n{line}\n'
     result = invoke("fit", "--config", toml(text), "--out", files / "run", *flags)
     assert result.exit_code == 0, result.stderr
     assert load(files / "run").verbose == kept

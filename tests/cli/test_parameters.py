@@ -160,6 +160,8 @@ def test_a_resumed_run_keeps_its_settings(invoke, files, monkeypatch):
         "weight_decay=0.3",
         "--set",
         "memory_limit=2",
+        "--set",
+        "networks=dense",
     )
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: path)
