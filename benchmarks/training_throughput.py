@@ -67,6 +67,7 @@ def model(epochs: int):
     from deepjive import DeepJIVE
 
     return DeepJIVE(
+        networks="dense",
         joint_rank=RANK,
         individual_ranks=RANK,
         identity="explicit",
