@@ -73,7 +73,6 @@ def work(folder: Path, memory_limit: float, epochs: int, networks: str) -> None:
     torch.set_num_threads(1)
     data = Modalities({path.stem: path for path in sorted(folder.iterdir())})
     model = DeepJIVE(
-        networks="dense",
         joint_rank=RANK,
         individual_ranks=0,
         batch_size=BATCH,

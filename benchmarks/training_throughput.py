@@ -67,7 +67,6 @@ def model(epochs: int):
     from deepjive import DeepJIVE
 
     return DeepJIVE(
-        networks="dense",
         joint_rank=RANK,
         individual_ranks=RANK,
         identity="explicit",
