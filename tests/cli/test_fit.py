@@ -176,7 +176,7 @@ def test_repeated_names_of_samples_are_refused(invoke, tmp_path):
     for source in ("names.npy", "s.csv:site"):
         result = invoke("fit", "-m", f"a={tmp_path}/x.npy", "--samples", tmp_path / source, "--out", tmp_path / "run")
         assert result.exit_code == 2
-        assert f"{source} names sample 'a' more than once. Give each sample a name of its own" in result.stderr
+        assert f"{source} names sample 'a' more than once. Give each sample a different name" in result.stderr
 
 
 def test_option_of_another_method_is_refused_by_name(fit):

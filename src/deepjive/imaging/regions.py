@@ -56,10 +56,6 @@ def reference_region(name: str, voxel: float) -> NDArray[np.bool_]:
     ------
     ValueError
         If the name is unknown.
-
-    See Also
-    --------
-    deepjive.imaging.preprocessing.maps.region_of : The same for a name or a mask file.
     """
     if name not in REFERENCES:
         raise ValueError(UNKNOWN_REFERENCE.format(given=name, known=REFERENCES))

@@ -80,9 +80,9 @@ def test_a_process_that_dies_is_named_by_the_other_and_the_checkpoint_stays(tmp_
     assert "TrainingError: Another process of this training has ended" in done.stderr
     assert "The last checkpoint, of epoch 2 of the joint phase, is whole" in done.stderr
     with pytest.warns(ConvergenceWarning):
-        model = DeepJIVE(joint_rank=1, individual_ranks=1, batch_size=40, max_epochs=4, random_state=0).fit(
-            sharing.data(), resume=tmp_path
-        )
+        model = DeepJIVE(
+            joint_rank=1, individual_ranks=1, networks="dense", batch_size=40, max_epochs=4, random_state=0
+        ).fit(sharing.data(), resume=tmp_path)
     assert model.history_["epoch"][:5] == [1, 2, 3, 4, 1]
 
 

@@ -141,7 +141,7 @@ def test_training_starts_with_the_number_of_varying_features(made: Synthetic, mo
 
     monkeypatch.setattr(ScaledSignal, "of", watched)
     fit(made[:N].data, max_epochs=1)
-    assert widths == [(N, WIDE), (NARROW, None)] * 2
+    assert widths == [(N, WIDE), (NARROW, None)]
 
 
 def test_only_wide_vectors_are_put_in_coordinates(made: Synthetic) -> None:

@@ -123,7 +123,7 @@ def test_training_ends_with_the_best_weights(small: Synthetic) -> None:
     order = torch.randperm(len(small.data), generator=torch.Generator().manual_seed(seed_of(0)))
     batches = Batches(small.data, Scaling(model.mean_, model.scale_), torch.device("cpu"))
     terms = evaluate(phase, batches, order[: round(0.1 * len(small.data))], 32)
-    assert terms["prediction"] == pytest.approx(min(errors), rel=1e-5)  # rounding in single precision
+    assert terms["prediction"] <= (1 + 1e-5) * min(errors)  # rounding; the start may be better than every epoch
 
 
 def seed_of(random_state: int) -> int:

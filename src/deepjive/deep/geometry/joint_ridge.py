@@ -242,7 +242,10 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDAr
 
 def folds(n: int, seed: int, groups: NDArray | None = None) -> Iterator[tuple[NDArray, NDArray]]:
     """Training and held-out rows of each fold; participants, if they are given, are never split."""
-    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = np.arange(n)
+    if groups is not None:  # numbered by their first samples, so that names do not matter
+        _, firsts, numbers = np.unique(groups, return_index=True, return_inverse=True)
+        units = np.argsort(np.argsort(firsts))[numbers]
     count = int(units.max(initial=0)) + 1
     if count < 2:  # one participant cannot be held out as a whole
         units, count = np.arange(n), n

@@ -307,14 +307,13 @@ def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[f
 
 
 def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
-    """What linear joint scores, of all modalities and of its own, leave of each modality, flat and centred."""
+    """What linear joint scores of all modalities leave of each modality, flat and centred."""
     arrays = [np.asarray(data[name], dtype=np.float64).reshape(len(data), -1) for name in data.names]
     centred = [x - x.mean(axis=0) for x in arrays]
     if joint_rank:
-        ridge = fit_joint_ridge(centred, joint_rank, seed)
-        both = [np.concatenate([ridge.joint_scores, latent], axis=1) for latent in ridge.latents]
-        bases = [np.linalg.qr(scores - scores.mean(axis=0))[0] for scores in both]
-        centred = [x - basis @ (basis.T @ x) for x, basis in zip(centred, bases, strict=True)]
+        scores = fit_joint_ridge(centred, joint_rank, seed).joint_scores
+        basis = np.linalg.qr(scores - scores.mean(axis=0))[0]
+        centred = [x - basis @ (basis.T @ x) for x in centred]
     return Modalities(dict(zip(data.names, centred, strict=True)))
 
 
