@@ -111,7 +111,7 @@ def test_a_sample_may_have_one_modality_alone_but_not_none(some: Modalities) -> 
     assert (some.present.sum(axis=1) == 1).any()
     present = some.present.copy()
     present[7] = False
-    with pytest.raises(ValueError, match="1 samples lack every modality, the first is sample 7. Drop them"):
+    with pytest.raises(ValueError, match=r"1 samples lack every modality, the first is sample 7\. Drop them"):
         fitted(Modalities(some, present=present))
 
 
