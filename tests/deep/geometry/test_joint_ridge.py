@@ -90,3 +90,14 @@ def test_encoders_give_the_latents_whatever_the_units_of_the_modalities() -> Non
     ridge = fit_joint_ridge(xs, 2, 0)
     for x, weights, latents in zip(xs, ridge.encoders, ridge.latents, strict=True):
         np.testing.assert_allclose(x @ (x.T @ weights), latents, atol=1e-8)  # rounding
+
+
+def test_folds_never_split_a_participant_and_do_not_depend_on_names() -> None:
+    groups = np.array(["b", "a", "b", "c", "a", "d", "e", "c", "f", "f"])
+    for train, test in folds(10, 0, groups):
+        assert not set(groups[train]) & set(groups[test])
+        assert sorted([*train, *test]) == list(range(10))
+    named = list(folds(6, 0, np.array(list("fbdace"))))
+    for (train, test), (plain_train, plain_test) in zip(named, folds(6, 0), strict=True):
+        np.testing.assert_array_equal(train, plain_train)
+        np.testing.assert_array_equal(test, plain_test)
