@@ -13,9 +13,9 @@ torch is imported only when a deep model is asked for.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from deepjive._lazy import front_door
 from deepjive._version import __version__
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
@@ -49,7 +49,7 @@ __all__ = [
     "permutation_test",
 ]
 
-_ROOMS = {
+_MODULES = {
     "AJIVE": "deepjive.linear.ajive",
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
@@ -63,12 +63,4 @@ _ROOMS = {
     "permutation_test": "deepjive.linear.permutation",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(importlib.import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'deepjive' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = front_door(__name__, _MODULES, __all__)

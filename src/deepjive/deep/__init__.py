@@ -5,8 +5,9 @@ torch is imported only when a model is asked for.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
@@ -42,12 +43,4 @@ _MODULES = {
     "select_ranks": "deepjive.deep.geometry.rank_selection",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'deepjive.deep' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = front_door(__name__, _MODULES, __all__)

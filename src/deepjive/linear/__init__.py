@@ -7,8 +7,9 @@ AJIVE(joint_rank=1)
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
     from deepjive.linear.ajive import AJIVE
@@ -47,12 +48,4 @@ _MODULES = {
     "permutation_test": "deepjive.linear.permutation",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'deepjive.linear' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = front_door(__name__, _MODULES, __all__)

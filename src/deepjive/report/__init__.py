@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
     from deepjive.report.page import write_report
@@ -11,14 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "write_report"]
 
-_ROOMS = {"Table": "deepjive.report.pieces", "write_report": "deepjive.report.page"}
+_MODULES = {"Table": "deepjive.report.pieces", "write_report": "deepjive.report.page"}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(importlib.import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'deepjive.report' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = front_door(__name__, _MODULES, __all__)
