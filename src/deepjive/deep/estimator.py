@@ -7,6 +7,7 @@ the summary leaves open.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ from deepjive.results import Finding
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
+CLEARLY = 2.0  # standard errors by which trained networks must improve on their linear start
 CHUNK = 512
 
 BATCH_TOO_LARGE = (
@@ -444,10 +446,12 @@ class DeepJIVE(JointIndividualModel):
         phases = self._phases()
         job = Job(narrowed, train_rows, validation_rows, fabric, settings, generator, data.names)
         with progress_bar(bool(self.verbose and is_first())) as progress, threads_for(narrowed.shapes):
+            untrained = copy.deepcopy(self.network_.state_dict()) if self.network_.may_stay_linear else {}
             outcome = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
             self.history_, self.interrupted_, starts = outcome
             self.nonlinear_gain_ = self._nonlinear_gain(job, starts)
             if self._is_behind_its_start(starts):
+                self.network_.load_state_dict(untrained)
                 start_only = replace(job, settings=replace(settings, max_epochs=0))
                 train_in_turn(self._phases(), start_only)
         widen(self.network_)
@@ -459,7 +463,7 @@ class DeepJIVE(JointIndividualModel):
     def _is_behind_its_start(self, starts: Mapping[str, Start]) -> bool:
         """Whether the networks were trained from a linear start on which they do not clearly improve."""
         gain, start = self.nonlinear_gain_, starts.get("joint", Start())
-        return gain is not None and gain.trained and start.is_fallback and gain.value <= gain.standard_error
+        return gain is not None and gain.trained and start.is_fallback and gain.value <= CLEARLY * gain.standard_error
 
     def _nonlinear_gain(self, job: Job, starts: Mapping[str, Start]) -> NonlinearGain | None:
         """What the networks add to linear joint scores: measured on validation samples, or estimated beforehand."""

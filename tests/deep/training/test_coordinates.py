@@ -135,9 +135,9 @@ def test_training_starts_with_the_number_of_varying_features(made: Synthetic, mo
     widths: list[tuple[int, int | None]] = []
     of = ScaledSignal.of
 
-    def watched(x: torch.Tensor, least: int, most: int | None = None, varying: int | None = None) -> ScaledSignal:
+    def watched(x: torch.Tensor, least: int, varying: int | None = None) -> ScaledSignal:
         widths.append((x.shape[1], varying))
-        return of(x, least, most, varying)
+        return of(x, least, varying)
 
     monkeypatch.setattr(ScaledSignal, "of", watched)
     fit(made[:N].data, max_epochs=1)

@@ -78,8 +78,8 @@ class ScaledSignal:
     s: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, least: int, most: int | None = None, varying: int | None = None) -> ScaledSignal:
-        """The signal of samples (n, *shape), of rank `least` to `most`, from their Gram matrix.
+    def of(cls, x: Tensor, least: int, varying: int | None = None) -> ScaledSignal:
+        """The signal of samples (n, *shape), of rank `least` or more, from their Gram matrix.
 
         `varying` is the number of features that vary, where samples are given in coordinates.
         """
@@ -89,7 +89,7 @@ class ScaledSignal:
         squares, vectors = torch.linalg.eigh((x @ x.T).double())
         s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
         rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, varying)).sum()))
-        rank = max(1, min(rank, most or rank, int((s > 1e-6 * s[0]).sum())))
+        rank = max(1, min(rank, int((s > 1e-6 * s[0]).sum())))
         return cls(x, u[:, :rank], s[:rank])
 
     @property
@@ -175,7 +175,7 @@ def start_joint(
         _start_unrolled(network, x, measured, unrolled, presence)
         return Start()
     centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
-    coordinates = [_coordinates(samples) for samples in centred]
+    coordinates = [coordinates_within(samples) for samples in centred]
     _start_linear(network, fit_joint_ridge(coordinates, rank, seed, groups), centred, x, presence)
     return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed, groups)
 
@@ -250,7 +250,7 @@ def _signals(network: Network, measured: Sequence[Tensor]) -> list[ScaledSignal]
     ]
 
 
-def _coordinates(x: Tensor) -> NDArray:
+def coordinates_within(x: Tensor) -> NDArray:
     """Centred samples (n, p) as at most n coordinates with the same inner products, in double precision."""
     n, p = x.shape
     if p <= n:
@@ -342,7 +342,7 @@ def _halves(x: Tensor, seed: int) -> list[NDArray]:
     if x.shape[1] < 2:
         return []
     order = torch.from_numpy(np.random.default_rng(seed).permutation(x.shape[1])).to(x.device)
-    return [_coordinates(x[:, half]) for half in order.tensor_split(2)]
+    return [coordinates_within(x[:, half]) for half in order.tensor_split(2)]
 
 
 def _used(decoder: nn.Module, joint: Tensor) -> Tensor:

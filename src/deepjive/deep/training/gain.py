@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepjive.deep.geometry.joint_ridge import fit_joint_ridge
 from deepjive.deep.geometry.nonlinearity import NonlinearGain
+from deepjive.deep.geometry.start import coordinates_within
 from deepjive.deep.model import Network
 from deepjive.deep.training.batches import Batch, Batches
 
@@ -58,11 +59,7 @@ def gain_of_network(
 
 def _linear_errors(x: Sequence[Tensor], new: Sequence[Tensor], rank: int, groups: NDArray | None) -> NDArray:
     """Squared errors (n_modalities, n_new) of a joint ridge regression on centred samples (n, p)."""
-    coordinates = []
-    for samples in x:
-        squares, vectors = np.linalg.eigh((samples @ samples.T).double().cpu().numpy())
-        coordinates.append(vectors * np.sqrt(np.maximum(squares, 0.0)))
-    ridge = fit_joint_ridge(coordinates, rank, 0, groups)
+    ridge = fit_joint_ridge([coordinates_within(samples) for samples in x], rank, 0, groups)
     crossed = [(others @ samples.T).double().cpu().numpy() for samples, others in zip(x, new, strict=True)]
     latents = [cross @ weights for cross, weights in zip(crossed, ridge.encoders, strict=True)]
     total, errors = np.sum(latents, axis=0), []
