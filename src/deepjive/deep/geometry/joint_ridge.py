@@ -46,6 +46,7 @@ SMALLEST = 1e-10  # relative to the largest eigenvalue; smaller ones are roundin
 LEAST_COMMON_GAIN, LARGEST_GAIN = 0.5, 2.0
 GAIN_PENALTY = 0.1  # relative to the size of what each score predicts
 MOST_ITERATIONS = 50
+ROUNDED = 0.002  # of the best prediction: what scores add less counts as nothing
 
 
 @dataclass(frozen=True)
@@ -185,27 +186,45 @@ class HeldOut:
     def gains(self, penalty: int, rank: int) -> NDArray:
         """Gains (n_modalities, rank) of the first scores at the penalty of this row, from all held-out samples."""
         right, left = self._equations(penalty, rank)
-        return np.array([_gains_of(b.sum(axis=0), m.sum(axis=0)) for b, m in zip(right, left, strict=True)])
+        return _gains_of(right.sum(axis=1), left.sum(axis=1))
 
     @cached_property
-    def errors(self) -> NDArray:
-        """Squared errors (n_penalties, max_rank, n_samples), the mean over modalities of relative errors.
+    def mean_errors(self) -> NDArray:
+        """Mean squared errors (n_penalties, max_rank): relative to each modality's variance, the mean over modalities.
 
-        The gains are those of the other folds.
+        The gains are those of the other folds, and of the rank.
         """
-        n_penalties, _, n, rank = self.scores.shape
-        errors = np.zeros((n_penalties, rank, n))
+        n_penalties, max_rank = len(self.scores), self.scores.shape[-1]
+        total = np.maximum(self.variance.sum(axis=1), 1e-300)
+        errors = np.zeros((n_penalties, max_rank))
         for penalty in range(n_penalties):
-            right, left = self._equations(penalty, rank)
-            for k, variance in enumerate(self.variance):
-                total = right[k].sum(axis=0), left[k].sum(axis=0)
-                for fold, gram in enumerate(self.decoder_products[:, k]):
-                    rows = np.flatnonzero(self.fold == fold)
-                    gains = _gains_of(total[0] - right[k, fold], total[1] - left[k, fold])
-                    z = self.scores[penalty, k, rows] * gains
-                    gained = 2 * z * (self.products[k, rows] - z @ np.triu(gram, 1)) - z**2 * gram.diagonal()
-                    errors[penalty][:, rows] += (variance[rows, None] - np.cumsum(gained, axis=1)).T / variance.mean()
-        return errors / len(self.variance)
+            right, left = self._equations(penalty, max_rank)
+            for rank in range(1, max_rank + 1):
+                b, m = right[..., :rank], left[..., :rank, :rank]
+                gains = self._other_folds_gains(b, m)
+                gained = (gains * (2 * b - (m @ gains[..., None])[..., 0])).sum(axis=(1, 2))
+                errors[penalty, rank - 1] = (1 - gained / total).mean()
+        return errors
+
+    def errors(self, penalties: Sequence[int]) -> NDArray:
+        """Squared errors (max_rank, n_samples) as in `mean_errors`, at one penalty, given as its row, for each rank."""
+        errors = np.zeros((len(penalties), self.variance.shape[1]))
+        inverse_variance = 1.0 / np.maximum(self.variance.mean(axis=1), 1e-300)
+        for index, penalty in enumerate(penalties):
+            rank = index + 1
+            gains = self._other_folds_gains(*self._equations(penalty, rank))
+            z = self.scores[penalty, ..., :rank] * gains[:, self.fold]
+            gained = 2 * (z * self.products[..., :rank]).sum(axis=-1)
+            for fold, gram in enumerate(self.decoder_products):
+                rows = self.fold == fold
+                gained[:, rows] -= ((z[:, rows] @ gram[:, :rank, :rank]) * z[:, rows]).sum(axis=-1)
+            errors[index] = inverse_variance @ (self.variance - gained) / len(self.variance)
+        return errors
+
+    @staticmethod
+    def _other_folds_gains(right: NDArray, left: NDArray) -> NDArray:
+        """Gains (n_modalities, n_folds, rank) for each fold, from the normal equations of the other folds."""
+        return _gains_of(right.sum(axis=1, keepdims=True) - right, left.sum(axis=1, keepdims=True) - left)
 
     def _equations(self, penalty: int, rank: int) -> tuple[NDArray, NDArray]:
         """Right sides (n_modalities, n_folds, rank) and left sides (..., rank) of the normal equations of the gains."""
@@ -222,11 +241,14 @@ class HeldOut:
 
 
 def _gains_of(right: NDArray, left: NDArray) -> NDArray:
-    """Gains (rank,) between 0 and 2 from normal equations, with a penalty towards one gain for all scores."""
-    sizes = left.diagonal()
-    common = float(np.clip(right.sum() / max(float(left.sum()), 1e-300), LEAST_COMMON_GAIN, LARGEST_GAIN))
-    penalties = GAIN_PENALTY * sizes + 1e-12 * max(float(sizes.max(initial=0.0)), 1e-300)
-    return np.clip(np.linalg.solve(left + np.diag(penalties), right + GAIN_PENALTY * sizes * common), 0.0, LARGEST_GAIN)
+    """Gains (..., rank) between 0 and 2 from normal equations, with a penalty towards one gain for all scores."""
+    sizes = np.diagonal(left, axis1=-2, axis2=-1)
+    common = right.sum(axis=-1) / np.maximum(left.sum(axis=(-2, -1)), 1e-300)
+    common = np.clip(common, LEAST_COMMON_GAIN, LARGEST_GAIN)[..., None]
+    penalties = GAIN_PENALTY * sizes + 1e-12 * np.maximum(sizes.max(axis=-1, keepdims=True), 1e-300)
+    equations = left + penalties[..., None] * np.eye(left.shape[-1])
+    gains = np.linalg.solve(equations, (right + GAIN_PENALTY * sizes * common)[..., None])[..., 0]
+    return np.clip(gains, 0.0, LARGEST_GAIN)
 
 
 def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDArray | None = None) -> HeldOut:
@@ -343,8 +365,10 @@ def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray
     n = len(xs[0])
     xs = [reduced(x) for x in xs]
     held_out = cross_validate(xs, rank, seed, groups)
-    mean_errors = held_out.errors.mean(axis=-1)
-    row, last = np.unravel_index(mean_errors.argmin(), mean_errors.shape)
+    penalties = held_out.mean_errors.argmin(axis=0)
+    by_rank = 1 - held_out.mean_errors.min(axis=0)
+    last = int(np.argmax(by_rank >= by_rank.max() - ROUNDED * abs(by_rank.max())))
+    row = penalties[last]
     sizes = [float(np.sqrt(np.square(x).sum() / n)) or 1.0 for x in xs]
     scaled = [x / size for x, size in zip(xs, sizes, strict=True)]
     spectra = [Spectrum.of(x) for x in scaled]

@@ -35,12 +35,11 @@ from deepjive.data.groups import members_of
 from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.joint_ridge import HeldOut, cross_validate, fit_joint_ridge
-from deepjive.deep.geometry.nonlinearity import nonlinear_gain
 from deepjive.deep.geometry.unrolling import MOST_DIMENSIONS, KernelRegression, is_clustered, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
 
-ENOUGH = 0.99  # of the best prediction
+ENOUGH, WITHIN = 0.99, 1.0  # of the best prediction, or so many standard errors from it
 CLEAR = 3.0  # standard errors above no prediction
 CLOSED = 0.6  # of the difference between as many linear scores and the best number of them
 STRAIGHT, CLOSED_IF_CURVED = 0.5, 0.35  # see `_replaces`
@@ -234,7 +233,9 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
             if first is versions[0]:
                 unrolled = [0.0, *(straight.adjusted(value, seed) for value in unrolled[1:])]
             curves["unrolled"] = unrolled
-            if _replaces(unrolled, straight.r2, linear_rank):
+            errors = standard_errors["unrolled"]
+            clear = len(unrolled) > 1 and unrolled[1] > CLEAR * errors[1]
+            if clear and _replaces(unrolled, straight.r2, linear_rank):
                 rank, kind = len(unrolled) - 1, "unrolled"
     return RankCurve(rank, kind, linear_rank, ajive_rank, dimension, curves, standard_errors)
 
@@ -279,20 +280,20 @@ def linear_curve(versions: Sequence[Modalities], seed: int) -> LinearCurve:
         version = versions[repeat % len(versions)]
         arrays = [np.asarray(version[name], dtype=np.float64) for name in version.names]
         runs.append(cross_validate(arrays, most, seed + repeat, version.groups))
-    errors = np.mean([run.errors for run in runs], axis=0)  # (n_penalties, rank, n_samples)
-    none = np.mean([run.error_of_mean for run in runs], axis=0)
-    penalty, best = np.unravel_index(errors.mean(axis=-1).argmin(), errors.shape[:2])
-    curve = np.concatenate([none[None], errors[penalty]])
-    first = np.concatenate([runs[0].error_of_mean[None], runs[0].errors[penalty]])
+    mean_errors = np.mean([run.mean_errors for run in runs], axis=0)
+    penalties = mean_errors.argmin(axis=0)  # every rank has its own best penalty
+    best = int(mean_errors.min(axis=0).argmin()) + 1
+    by_run = [np.concatenate([run.error_of_mean[None], run.errors(penalties)]) for run in runs]
+    curve = np.mean(by_run, axis=0)
+    none = curve[0]
     gains = none - curve
     r2 = [float(value) for value in gains.mean(axis=1) / none.mean()]
     standard_errors = [float(value) for value in _standard_errors(gains, versions[0].groups) / none.mean()]
-    best += 1
     if r2[best] <= CLEAR * standard_errors[best]:
-        return LinearCurve(r2, standard_errors, 0, first)
+        return LinearCurve(r2, standard_errors, 0, by_run[0])
     lost = (curve - curve[best]) / none.mean()
-    allowed = np.maximum((1 - ENOUGH) * r2[best], _standard_errors(lost, versions[0].groups))
-    return LinearCurve(r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1, first)
+    allowed = np.maximum((1 - ENOUGH) * r2[best], WITHIN * _standard_errors(lost, versions[0].groups))
+    return LinearCurve(r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1, by_run[0])
 
 
 def _repeats(n: int) -> int:
@@ -312,9 +313,23 @@ def _standard_errors(values: NDArray, groups: NDArray | None) -> NDArray:
 
 
 def _is_curved(data: Modalities, seed: int) -> bool:
-    """Whether a kernel regression predicts held-out samples where no linear scores do."""
-    gain = nonlinear_gain([np.asarray(data[name], dtype=np.float64) for name in data.names], 1, seed)
-    return gain.pays
+    """Whether a kernel regression on the others' signals clearly predicts held-out samples."""
+    linear = linear_fit(data, seed, DRAWS)
+    gains = []
+    for train, test in _folds(len(data), seed):
+        seen, unseen, model = data[train], data[test], _like(linear).fit(data[train])
+        some = _enough(len(train))
+        by_modality = []
+        for name in data.names:
+            others = [other for other in data.names if other != name]
+            target, held_out = (signal_of(model, part, name)[0] for part in (seen, unseen))
+            near, far = (_signals(model, part, others) for part in (seen, unseen))
+            predicted = KernelRegression.of(near[some], target[some])(far)
+            gain = np.square(held_out).sum(axis=1) - np.square(held_out - predicted).sum(axis=1)
+            by_modality.append(gain / max(float(np.square(held_out).sum(axis=1).mean()), 1e-300))
+        gains.append(np.mean(by_modality, axis=0))
+    gain = np.concatenate(gains)
+    return bool(gain.mean() > CLEAR * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
@@ -326,8 +341,6 @@ def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: i
     only a clearly curved manifold shows this.
     """
     count = len(unrolled) - 1
-    if not count:
-        return False
     if not linear_rank:
         return True
     best, same_number = linear[linear_rank], linear[min(count, len(linear) - 1)]
