@@ -25,7 +25,6 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.base import Scores
-from deepjive.data.chunks import row_batches
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.alternation import Alternation, alternate
@@ -34,6 +33,7 @@ from deepjive.linear.factor import Factor, make_factor, of_common_length
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.jive_ranks import FixedRanks, RankSearch, bic_search, checked_rule, permutation_search
 from deepjive.linear.linear_model import LinearModel
+from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
 from deepjive.validation import check_ranks
@@ -87,20 +87,15 @@ class JIVE(LinearModel):
     individual_ranks_ : dict of str to int
         Number of individual components of each modality.
     joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
-    residual_std_, filled_shares_
+    residual_std_, noise_std_, lengths_, products_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     rank_history_ : array, shape (n_rounds, 1 + n_modalities)
         Joint and individual ranks after each round of the permutation tests or step of the BIC search.
     n_iter_ : int
         Number of iterations of the last estimation.
-    lengths_ : dict of str to float
-        Number by which each centred modality was divided, in data units.
     signal_scores_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
         Leading scores of each modality, with mean 0 and variance 1. Permutation tests of the joint components permute
         these scores.
-    products_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
-        Products of the fitted samples with the joint and individual loadings, both divided by the modality's length.
-        Scores of new samples are computed by regression on these products; see the notes.
     mean_ : dict of str to array
         Mean sample of each modality.
 
@@ -112,11 +107,12 @@ class JIVE(LinearModel):
 
     Notes
     -----
-    Scores of a new sample follow from two kinds of products: the sum over its modalities of the products ``x_k L_k'``
-    with their joint loadings, and the products with the individual loadings. The scores are these products times
-    regression coefficients. The coefficients are those of the least-squares regression of the fitted samples' scores on
-    their products. At the optimum, scores are a linear function of the products. The fitted samples with all modalities
-    therefore get the scores of the fit, up to `tol`.
+    Scores of a new sample with all modalities follow from two kinds of products: the sum over its modalities of the
+    products ``x_k L_k'`` with their joint loadings, and the products with the individual loadings. The scores are these
+    products times regression coefficients. The coefficients are those of the least-squares regression of the fitted
+    samples' scores on their products. At the optimum, scores are a linear function of the products. The fitted samples
+    therefore get the scores of the fit, up to `tol`. Scores of a sample that lacks modalities are shrunk; see
+    `deepjive.linear.partial_scores`.
 
     Individual parts that are orthogonal to one another (the default here and in r.jive) keep the angle between them
     that the first steps leave, because every orthogonal pair is a fixed point of the alternation. If the true parts are
@@ -146,9 +142,7 @@ class JIVE(LinearModel):
     """
 
     _rank_evidence = ("rank_history_",)
-    lengths_: dict[str, float]
     signal_scores_: dict[str, NDArray]
-    products_: dict[str, NDArray]
 
     def __init__(
         self,
@@ -281,7 +275,7 @@ class JIVE(LinearModel):
         self._set_variance(
             {name: r.lengths(estimate.joint) ** 2 / r.total for name, r in reduced.items()},
             {name: r.lengths(individual[name]) ** 2 / r.total for name, r in reduced.items()},
-            {name: r.root_mean_square for name, r in reduced.items()},
+            reduced,
         )
 
     def _keep_loadings(self, factor: Factor, joint: NDArray, individual: NDArray) -> None:
@@ -300,15 +294,17 @@ class JIVE(LinearModel):
     def _scores(self, data: Modalities) -> Scores:
         """Scores by regression on the products with the loadings; see the notes of the class."""
         products = {name: self._products(data, name) for name in data.names}
-        scores = self._predictors(products) @ self._regression(data.names)
-        stops = np.cumsum([self.joint_rank_, *(self.individual_ranks_[name] for name in data.names)])
+        if len(products) < len(self.shapes_):
+            return partial_scores(self, products)
+        scores = self._predictors(products) @ self._regression()
+        stops = np.cumsum([self.joint_rank_, *self.individual_ranks_.values()])
         joint, *individual = np.split(scores, stops[:-1], axis=1)
-        return Scores(joint, dict(zip(data.names, individual, strict=True)))
+        return Scores(joint, dict(zip(self.shapes_, individual, strict=True)))
 
-    def _regression(self, names: Sequence[str]) -> NDArray:
-        """Coefficients of the scores on the predictors from some modalities."""
-        predictors = self._predictors({name: self.products_[name] for name in names})
-        scores = np.concatenate([self.joint_scores_, *(self.individual_scores_[name] for name in names)], axis=1)
+    def _regression(self) -> NDArray:
+        """Coefficients of the scores on the predictors from all modalities."""
+        predictors = self._predictors(self.products_)
+        scores = np.concatenate([self.joint_scores_, *self.individual_scores_.values()], axis=1)
         if scores.shape[1] == 0:
             return np.zeros((0, 0))
         sizes = np.linalg.norm(predictors, axis=0)
@@ -316,18 +312,7 @@ class JIVE(LinearModel):
         return linalg.lstsq(predictors / sizes, scores, cond=1e-9, check_finite=False)[0] / sizes[:, None]
 
     def _predictors(self, products: dict[str, NDArray]) -> NDArray:
-        """The sum of the joint products, then each modality's individual products."""
+        """The sum of the joint products, then each modality's individual products, in the order of the fit."""
         r = self.joint_rank_
         joint_sum = sum(product[:, :r] for product in products.values())
-        return np.concatenate([joint_sum, *(product[:, r:] for product in products.values())], axis=1)
-
-    def _products(self, data: Modalities, name: str) -> NDArray:
-        """Products of samples with joint and individual loadings, each over the modality's length; (n, r + r_k)."""
-        length, width = self.lengths_[name], self.mean_[name].size
-        parts = (self.joint_loadings_[name], self.individual_loadings_[name])
-        loadings = np.concatenate([part.reshape(len(part), width) for part in parts]) / length
-        products = np.empty((len(data), len(loadings)))
-        for rows in row_batches(np.arange(len(data)), data.shapes[name]):
-            values = (data.rows(name, rows) - self.mean_[name]) / length
-            products[rows] = values.reshape(len(rows), width) @ loadings.T
-        return products
+        return np.concatenate([joint_sum, *(products[name][:, r:] for name in self.shapes_)], axis=1)
