@@ -34,6 +34,7 @@ Sources:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _expected_coefficients(model: Any, names: Sequence[str]) -> NDArray:
     r = model.joint_rank_
     stops = r + np.cumsum([0, *(model.individual_ranks_[name] for name in names)])
     precision, noise = np.eye(stops[-1]), {name: _noise_variance(model, name) for name in names}
-    places = [np.concatenate([np.arange(r), np.arange(a, b)]) for a, b in zip(stops[:-1], stops[1:], strict=True)]
+    places = [np.concatenate([np.arange(r), np.arange(a, b)]) for a, b in pairwise(stops)]
     for name, place in zip(names, places, strict=True):
         precision[np.ix_(place, place)] += _loading_products(model, name) / noise[name]
     covariance = linalg.solve(precision, np.eye(stops[-1])[:, :r], assume_a="pos", check_finite=False)
