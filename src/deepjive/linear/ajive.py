@@ -34,8 +34,9 @@ class AJIVE(AngleBased):
     individual_ranks : int, dict of str to int, or "auto", default="auto"
         Number of individual components of each modality. "auto" counts the singular values above the modality's
         threshold.
-    rank_rule : {"gavish_donoho", "parallel"}, default="gavish_donoho"
-        Rule for the signal ranks; see `deepjive.linear.signal_ranks`.
+    rank_rule : {"gavish_donoho", "bicrossvalidation"}, default="gavish_donoho"
+        Rule for the signal ranks; see `deepjive.linear.signal_ranks`. "gavish_donoho" needs no draws and assumes white
+        noise. "bicrossvalidation" also holds for noise that differs between features or between samples.
     n_wedin, n_random : int, default=1000
         Number of draws of the Wedin and of the random-direction bound.
     center : bool, default=True
