@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -226,23 +227,23 @@ class JIVE(LinearModel):
         """Choose the ranks that are not given, and estimate the parts with these ranks."""
         matrices = [factor.matrix for factor in factors]
 
-        def estimate(joint_rank: int, individual_ranks: Sequence[int]) -> Alternation:
-            return alternate(
-                matrices,
-                joint_rank,
-                individual_ranks,
-                orthogonal=self.orthogonal_individual,
-                max_iter=self.max_iter,
-                tol=self.tol,
-            )
+        def estimate(joint_rank: int, individual_ranks: Sequence[int], orthogonal: bool) -> Alternation:
+            limits = {"max_iter": self.max_iter, "tol": self.tol}
+            return alternate(matrices, joint_rank, individual_ranks, orthogonal=orthogonal, **limits)
+
+        final = partial(estimate, orthogonal=self.orthogonal_individual)
 
         if fixed.joint is not None and fixed.individual is not None:
             ranks = [fixed.joint, *fixed.individual]
-            return RankSearch(estimate(ranks[0], ranks[1:]), np.array([ranks]))
+            return RankSearch(final(ranks[0], ranks[1:]), np.array([ranks]))
         if rule == "bic":
-            return bic_search(factors, estimate, fixed)
+            found = bic_search(factors, partial(estimate, orthogonal=False), fixed)
+            if not self.orthogonal_individual:
+                return found
+            ranks = found.history[-1].tolist()
+            return found._replace(estimate=final(ranks[0], ranks[1:]))
         rng = generator(self.random_state)
-        return permutation_search(factors, estimate, fixed, self.n_permutations, self.alpha, rng)
+        return permutation_search(factors, final, fixed, self.n_permutations, self.alpha, rng)
 
     def _check_estimate(self, estimate: Alternation, fixed: FixedRanks, factors: list[Factor]) -> None:
         """Raise an error if the data do not have the given ranks, and warn if the alternation did not converge."""

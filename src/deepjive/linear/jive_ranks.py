@@ -11,7 +11,9 @@
 
   most is increased, until no increase lowers it. ``d_k`` counts the features that vary. ``p`` counts the free
   parameters of orthonormal scores and loadings: ``d + (d - 1) + ..`` and ``n + (n - 1) + ..``. Individual scores have
-  joint_rank fewer dimensions.
+  joint_rank fewer dimensions. The search lets individual parts be correlated. Orthogonal individual parts leave some of
+  their variance to the residual wherever the true parts are correlated by chance, and a joint component would explain
+  this variance in data without joint structure.
 
 Sources:
 

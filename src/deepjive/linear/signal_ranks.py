@@ -40,8 +40,8 @@ RULES = ("gavish_donoho", "bicrossvalidation")
 SPLITS = 3
 
 TOO_SMALL_TO_SPLIT = (
-    "rank_rule='bicrossvalidation' splits samples and features into halves, and needs at least 4 samples and 2 features, "
-    "but a modality has {n_samples} samples and {n_features} features. Give signal_ranks, or use "
+    "rank_rule='bicrossvalidation' splits samples and features into halves, and needs at least 4 samples and 2 "
+    "features, but a modality has {n_samples} samples and {n_features} features. Give signal_ranks, or use "
     "rank_rule='gavish_donoho'."
 )
 
