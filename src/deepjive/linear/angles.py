@@ -62,6 +62,7 @@ CONSTANT_IN_MASK = (
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
 VETO = 0.5
+PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
 
 
@@ -323,7 +324,8 @@ def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
-    n_above_rounding = int(np.sum(svd.values > reduced.resolution * largest))
+    rounding = PROJECTION if reduced.route == "factor" else 1.0
+    n_above_rounding = int(np.sum(svd.values > rounding * reduced.resolution * largest))
     if rank is not None and n_above_rounding < rank:
         raise ValueError(INDIVIDUAL_ABOVE_RANK.format(given=rank, name=signal.name, limit=n_above_rounding))
     return svd

@@ -198,6 +198,10 @@ class JIVE(LinearModel):
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         fixed = self._fixed_ranks(data, rule)
         factors = self._factors(data)
+        if self._excess(fixed, factors):
+            factors = self._factors(data, exact=True)
+            if excess := self._excess(fixed, factors):
+                raise ValueError(excess)
         search = self._search(factors, fixed, rule)
         weakest = zip(factors, search.estimate.individual, strict=True)
         if not all(factor.is_accurate_along(scores) for factor, scores in weakest):
@@ -244,6 +248,19 @@ class JIVE(LinearModel):
             return found._replace(estimate=final(ranks[0], ranks[1:]))
         rng = generator(self.random_state)
         return permutation_search(factors, final, fixed, self.n_permutations, self.alpha, rng)
+
+    def _excess(self, fixed: FixedRanks, factors: list[Factor]) -> str:
+        """Name a given rank that exceeds the dimensions of the data, whose scores would be rounding errors."""
+        joint_rank, ranks = fixed.joint or 0, fixed.individual or [0] * len(factors)
+        n_free = factors[0].reduced.n_samples - self.center
+        if joint_rank > (limit := min(n_free, sum(factor.rank for factor in factors))):
+            return TOO_FEW_JOINT.format(given=joint_rank, limit=limit)
+        for factor, rank in zip(factors, ranks, strict=True):
+            others = sum(ranks) - rank if self.orthogonal_individual else 0
+            limit = max(min(factor.rank - joint_rank, n_free - joint_rank - others), 0)
+            if rank > limit:
+                return TOO_FEW_LEFT.format(name=factor.name, given=rank, limit=limit)
+        return ""
 
     def _check_estimate(self, estimate: Alternation, fixed: FixedRanks, factors: list[Factor]) -> None:
         """Raise an error if the data do not have the given ranks, and warn if the alternation did not converge."""
