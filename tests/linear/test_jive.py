@@ -312,7 +312,7 @@ def test_individual_components_of_exact_joint_data_are_refused_not_rounding_erro
 
 
 def test_chance_correlation_of_individual_parts_is_no_joint_part_for_bic():
-    rng = np.random.default_rng(SEED_OF_CORRELATED_PARTS)
+    rng = np.random.default_rng(7)
     data = {k: rng.normal(size=(60, 2)) @ rng.normal(size=(2, d)) for k, d in {"a": 100, "b": 80}.items()}
     data = {k: x + rng.normal(size=x.shape) for k, x in data.items()}
     model = JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-3).fit(data)
