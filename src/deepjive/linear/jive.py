@@ -232,8 +232,9 @@ class JIVE(LinearModel):
         matrices = [factor.matrix for factor in factors]
 
         def estimate(joint_rank: int, individual_ranks: Sequence[int], orthogonal: bool) -> Alternation:
-            limits = {"max_iter": self.max_iter, "tol": self.tol}
-            return alternate(matrices, joint_rank, individual_ranks, orthogonal=orthogonal, **limits)
+            return alternate(
+                matrices, joint_rank, individual_ranks, orthogonal=orthogonal, max_iter=self.max_iter, tol=self.tol
+            )
 
         final = partial(estimate, orthogonal=self.orthogonal_individual)
 
