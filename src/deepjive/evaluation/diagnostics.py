@@ -68,8 +68,8 @@ SEEN = {
     DEAD: "Score {component} of the {part} part accounts for at most {share:.2%} of the variance{chance}.",
 }
 BY_CHANCE = (
-    ", less than a random score explains of {n} samples by chance ({limit:.2%}), and the modalities do not agree on the "
-    "score (correlation {agree:.2f})"
+    ", less than a random score explains of {n} samples by chance ({limit:.2%}), and the modalities do not agree on "
+    "the score (correlation {agree:.2f})"
 )
 CHANGE = {
     BLURRY: (
