@@ -244,3 +244,16 @@ def test_the_error_without_usable_scans_has_the_reasons(tmp_path, caps):
         find_scans(caps, "clinica")
     (caps / "subjects" / "sub-D").mkdir()
     assert any(problem.subject == "sub-D" for problem in find_scans(caps, "t1-volume").problems)
+
+
+def test_a_cohort_lists_a_damaged_compressed_file_and_goes_on_without_it(tmp_path, write_nifti):
+    for name in ("a", "b"):
+        write_nifti(tmp_path / f"{name}.nii.gz", template("grey", 12.0) + np.random.default_rng(0).random((13, 17, 14)))
+    content = bytearray((tmp_path / "b.nii.gz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "b.nii.gz").write_bytes(bytes(content))
+    (tmp_path / "t.csv").write_text("participant_id,mri\n1,a.nii.gz\n2,b.nii.gz\n")
+    cohort, data = read_cohort_table(tmp_path / "t.csv").read(12)
+    assert data.samples.tolist() == ["1"]
+    assert [problem.subject for problem in cohort.problems] == ["2", "2"]
+    assert "b.nii.gz could not be read" in cohort.problems[0].reason

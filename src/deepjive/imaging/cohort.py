@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
+from deepjive.data.readers.volumes import is_image
 from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.visits import nearest, visit_of
@@ -393,7 +394,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _holds_images(column: pd.Series) -> bool:
     texts = [value for value in column if isinstance(value, str)]
-    return bool(texts) and all(text.lower().endswith((".nii", ".nii.gz")) for text in texts)
+    return bool(texts) and all(map(is_image, texts))
 
 
 def _is_path(path: Any) -> bool:
