@@ -59,6 +59,10 @@ NO_OVERLAP = (
     "Modality {name!r} was measured together with another in {count} samples, but joint variation is learned from at "
     "least {needed} such samples. Drop the modality, or add samples that have two modalities."
 )
+MIXED_LABELS = (
+    "The {name} hold {shown}, but text, truth values or numbers of one kind are expected. Convert all to text or all "
+    "to numbers; None or NaN marks a sample without a label."
+)
 RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
 RANK_TOO_LARGE = (
     "{name} is {given}, but the data allow at most {limit}: the smaller of the samples ({n}) and the features ({p}) "
@@ -389,12 +393,12 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     Raises
     ------
     ValueError
-        If there is not one label for each sample.
+        If there is not one label for each sample, or if labels are of several kinds.
     """
     if labels is None:
         return {}
     by_name = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): np.asarray(values) for name, values in by_name.items()}
+    named = {str(name): plain_labels(values, f"labels {str(name)!r}") for name, values in by_name.items()}
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(
@@ -402,6 +406,60 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
                 "sample."
             )
     return named
+
+
+def plain_labels(labels: ArrayLike, name: str = "labels") -> NDArray:
+    """Return labels of any type, pandas' own types included, as text, truth values or numbers.
+
+    Parameters
+    ----------
+    labels : array, shape (n_samples,)
+        Text, truth values or numbers of one kind. None, NaN and pandas' NA are samples without a label.
+    name : str, default="labels"
+        What the labels are called in errors.
+
+    Returns
+    -------
+    array, shape (n_samples,)
+        Text, where a missing label is empty; truth values or whole numbers if none is missing; otherwise floats, where
+        a missing label is NaN and truth values are 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If labels are of several kinds, or are neither text, truth values nor numbers.
+    """
+    values = np.asarray(labels)
+    if values.dtype.kind in "iufbU":
+        return values
+    if values.dtype.kind == "T":
+        return values.astype(str)
+    items = values.ravel().tolist() if values.dtype.kind == "O" else list(values.ravel())
+    kinds = [_kind_of_label(item) for item in items]
+    first = {kind: row for row, kind in reversed(list(enumerate(kinds))) if kind}
+    if len(first) > 1 or "other" in first:
+        shown = " and ".join(f"{items[row]!r} (sample {row})" for row in sorted(first.values())[:2])
+        raise TypeError(MIXED_LABELS.format(name=name, shown=shown))
+    if "text" in first or not first:
+        return np.array([item if kind else "" for item, kind in zip(items, kinds, strict=True)], str).reshape(
+            values.shape
+        )
+    dtype = {"truth": bool, "number": None}[next(iter(first))] if all(kinds) else float
+    present = [item if kind else np.nan for item, kind in zip(items, kinds, strict=True)]
+    return np.array(present if dtype is not float else [float(item) for item in present], dtype).reshape(values.shape)
+
+
+def _kind_of_label(item: Any) -> str:
+    """Return "text", "truth", "number" or "other"; empty for a missing label."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(item, (str, np.str_)):
+        return "text" if item != "" else ""
+    if isinstance(item, (bool, np.bool_)):
+        return "truth"
+    if isinstance(item, (int, float, np.integer, np.floating)):
+        return "number" if item == item else ""
+    return "other"
 
 
 def _is(value: Any, word: str) -> bool:

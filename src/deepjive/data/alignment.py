@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.data.files import read_array
+from deepjive.data.readers.arrays import tensor_values
 from deepjive.data.readers.lazy import LabelledRows, SparseRows
+from deepjive.data.readers.stores import rows_of_hdf5
 from deepjive.data.readers.tables import from_polars
-from deepjive.data.readers.volumes import NiftiRows, is_nifti
+from deepjive.data.readers.volumes import images_of
 
 NO_MODALITIES = (
     "Modalities needs at least one modality, but was given an empty {kind}. "
@@ -41,6 +43,10 @@ UNNAMED_ROWS = (
 WRONG_DTYPE = (
     "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
     "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
+)
+ROW_IS_NONE = (
+    "its row {row} is None. Fill the row of a sample that lacks the modality with zeros, and mark the sample in "
+    "`present`"
 )
 UNMATCHED = ("error", "drop", "keep")
 HINTS = {
@@ -74,7 +80,7 @@ def named_sources(data: Any) -> dict[str, Any]:
             f"The names of the modalities must differ as text, but {list(data)} become {list(named)}. Give every "
             "modality its own name."
         )
-    return {name: _read(source) for name, source in named.items()}
+    return {name: _read(name, source) for name, source in named.items()}
 
 
 def _describe(data: Any) -> str:
@@ -82,12 +88,15 @@ def _describe(data: Any) -> str:
     return f"a {type(data).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
 
 
-def _read(source: Any) -> Any:
-    """Read paths and lists of image paths, and convert polars data frames to pandas."""
+def _read(name: str, source: Any) -> Any:
+    """Read paths and lists of images, and convert polars data frames to pandas."""
     if isinstance(source, (str, Path)):
         return read_array(source)
-    if isinstance(source, (list, tuple, np.ndarray)) and len(source) and is_nifti(source[0]):
-        return NiftiRows(list(source))
+    if isinstance(source, (Iterator, ValuesView)):
+        source = list(source)
+    images = images_of(source, f"modality {name!r}")
+    if images is not None:
+        return images
     return from_polars(source) if type(source).__module__.startswith("polars") else source
 
 
@@ -219,7 +228,13 @@ def _converted(source: Any) -> Any:
     if hasattr(source, "iloc"):
         return source.to_numpy()
     if hasattr(source, "detach"):
-        return source.detach().cpu().numpy()
+        return tensor_values(source)
+    if isinstance(source, (list, tuple)) and any(row is None for row in source):
+        raise ValueError(ROW_IS_NONE.format(row=[row is None for row in source].index(True)))
+    if isinstance(source, (list, tuple)) and any(hasattr(row, "detach") for row in source):
+        return np.asarray([tensor_values(row) if hasattr(row, "detach") else row for row in source])
+    if type(source).__module__.startswith("h5py."):
+        return rows_of_hdf5(source)
     if isinstance(source, np.ma.MaskedArray):  # a computation would turn masked values into data
         return np.ma.filled(source.astype(np.float64), np.nan) if np.ma.is_masked(source) else source.data
     return source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)

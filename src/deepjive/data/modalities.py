@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive.data.alignment import align, as_array, feature_names, named_sources
 from deepjive.data.groups import named_groups
 from deepjive.data.readers.lazy import LazyRows, read_rows, row_numbers, select_rows
+from deepjive.data.readers.volumes import rows_with_image
 
 __all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
 
@@ -40,8 +41,9 @@ class Modalities:
         For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
         or polars data frame, a sparse matrix (its rows become dense when they are read), anything with ``shape``,
         ``dtype`` and indexing by rows (zarr, HDF5, dask), the path of a file (see `deepjive.data.files.read_array`),
-        or a list of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
-        ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
+        or a list or Series of images, one for each sample: paths, nibabel images, or None for a sample without this
+        modality. A sequence names its modalities ``"modality_1"``, ``"modality_2"``, ... See also `from_mudata` and
+        `from_dataset`.
     samples : sequence of str, optional
         Names of the samples. By default the index of data frames.
     present : array of bool, shape (n_samples, n_modalities), optional
@@ -308,11 +310,14 @@ class Modalities:
         return checked
 
     def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
-        if present is None:
-            return np.ones(self.shape, dtype=bool)
+        present = np.ones(self.shape, dtype=bool) if present is None else present
         mask = np.array(present, dtype=bool)  # a copy: what the caller does with the mask later stays there
         if mask.shape != self.shape:
             raise ValueError(WRONG_PRESENT.format(expected=self.shape, shape=mask.shape))
+        for column, array in enumerate(self._arrays.values()):
+            has_image = rows_with_image(array)
+            if has_image is not None:
+                mask[:, column] &= has_image
         return mask
 
 

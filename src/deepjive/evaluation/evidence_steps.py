@@ -16,7 +16,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.diagnostics import diagnose
 from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
-from deepjive.evaluation.probes import Probe, known, probe
+from deepjive.evaluation.probes import Probe, probe, untestable
 from deepjive.evaluation.refit import SEPARATE, baselines, refitted
 from deepjive.evaluation.refit_stability import Stability, stability
 from deepjive.evaluation.score_prediction import CrossPrediction, cross_predictions, scores_of
@@ -162,7 +162,13 @@ def measure(
     fields["cross"] = measured_cross_predictions(methods, n_permutations, seed, report)
     if labels:
         report = steps.begin("probes")
-        fields["probes"] = measured_probes(methods, train, test, rows, labels, settings, report)
+        fields["untested"] = {
+            label: reason
+            for label, values in labels.items()
+            if (reason := untestable(*(values[part] for part in rows)))
+        }
+        tested = {label: values for label, values in labels.items() if label not in fields["untested"]}
+        fields["probes"] = measured_probes(methods, train, test, rows, tested, settings, report)
     if settings.n_refits:
         report = steps.begin("refit_structure")
         fields["refit_structure"] = refit_test(methods.model, train, test, settings.n_refits, progress=report, **seeded)
@@ -212,7 +218,7 @@ def measured_probes(
     settings: EvidenceSettings,
     progress: Progress,
 ) -> dict[str, dict[str, dict[str, Probe]]]:
-    """Return probes by label, method and scores; labels with a single value on one side are left out."""
+    """Return probes by label, method and scores, of labels that have at least two values on both sides."""
     train_scores = {name: _probed_scores(name, model.decompose(train)) for name, model in methods.models.items()}
     test_scores = {name: _probed_scores(name, parts) for name, parts in methods.parts.items()}
     used: dict[str, Any] = {
@@ -224,8 +230,6 @@ def measured_probes(
     for done, (label, values) in enumerate(labels.items()):
         progress(done, len(labels), label)
         train_labels, test_labels = (values[part] for part in rows)
-        if not varies(train_labels) or not varies(test_labels):
-            continue
         results[label] = {
             method: {
                 name: probe(x, train_labels, test_scores[method][name], test_labels, **used)
@@ -258,8 +262,3 @@ def findings_of(methods: Methods, test: Modalities, pairing: JointStructureTest,
 def _probed_scores(method: str, parts: Decomposition) -> dict[str, NDArray]:
     scores = scores_of(parts)
     return {ALL_SCORES: np.concatenate(list(scores.values()), axis=1)} if method == SEPARATE else scores
-
-
-def varies(labels: NDArray) -> bool:
-    """Return whether labels have at least two values."""
-    return len(np.unique(labels[known(labels)])) > 1

@@ -43,7 +43,7 @@ class AJIVE(AngleBased):
         Whether features are centred.
     mask : dict of str to array of bool, optional
         For modalities of images, the features that count, in the shape of one sample. Outside the mask, loadings are 0
-        and the joint part is the mean.
+        and the joint part is the mean; values outside that are not finite are read as 0.
     missing : {"error", "impute"}, default="error"
         What happens with missing values (NaN) and, in `fit`, with samples that lack a modality. "error" raises an
         error. "impute" fills them in from the measured values; see `deepjive.linear.gaps`. The bounds are then those of

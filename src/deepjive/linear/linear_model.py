@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from deepjive.base import JointIndividualModel
 from deepjive.data.chunks import row_batches
-from deepjive.data.modalities import Modalities
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
+from deepjive.linear.streaming import within_masks
 from deepjive.linear.svd import Reduced
 from deepjive.validation import check_for_fit, check_for_use
 
@@ -72,12 +73,16 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _checked_for_fit(self, X: Any) -> Modalities:
         fill = checked_missing(self.missing)
-        return check_for_fit(X, type(self).__name__, allow_missing=fill, allow_nan=fill)
+        return check_for_fit(self._within_mask(X), type(self).__name__, allow_missing=fill, allow_nan=fill)
 
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
         fill = checked_missing(self.missing)
-        return check_for_use(X, self.shapes_, allow_nan=fill, features=self._fitted_features())
+        return check_for_use(self._within_mask(X), self.shapes_, allow_nan=fill, features=self._fitted_features())
+
+    def _within_mask(self, X: Any) -> Any:
+        mask = getattr(self, "mask", None)
+        return within_masks(as_modalities(X), mask) if mask else X
 
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data
