@@ -27,7 +27,8 @@ def test_the_demonstration_shows_digit_and_angle_and_writes_a_run(
 ) -> None:
     asked: dict[str, object] = {}
     monkeypatch.setattr(
-        "deepjive.experiments.demo.demonstrate", lambda pairs, **settings: asked.update(settings, pairs=pairs) or results
+        "deepjive.experiments.demo.demonstrate",
+        lambda pairs, **settings: asked.update(settings, pairs=pairs) or results,
     )
     result = invoke("demo", "--out", tmp_path / "demo", "--pairs", 300, "--max-epochs", 2)
     assert result.exit_code == 0, result.output

@@ -22,9 +22,11 @@ def test_known_scores_are_read_as_what_they_are() -> None:
     (digit, angle), (test_digit, test_angle) = known_scores(train), known_scores(test)
     of_digit = demo._reading(demo.ScoresOfPairs("digit", digit, test_digit, ("first", "second")), train, test)
     of_angle = demo._reading(demo.ScoresOfPairs("angle", angle, test_angle, ("first",)), train, test)
-    assert of_digit.digit == 1 and of_digit.angle < 0.1
+    assert of_digit.digit == 1
+    assert of_digit.angle < 0.1
     # the frequency of the most frequent of ten digits is 0.1; 200 digits have a standard error of 0.02
-    assert of_angle.digit < 0.2 and of_angle.angle > 0.97
+    assert of_angle.digit < 0.2
+    assert of_angle.angle > 0.97
 
 
 @pytest.mark.filterwarnings("ignore:The .* phase was still improving")

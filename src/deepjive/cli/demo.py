@@ -11,6 +11,7 @@ from deepjive.cli import show
 from deepjive.cli.options import command_of
 from deepjive.progress import progress_bar
 
+PICTURE_FILE = "demo.png"
 READINGS = (
     "The two images of a pair share only the digit, and each image is turned by its own angle. So the digit should be "
     "classified from the joint scores (chance is {chance:.0%}) and the angle predicted from the individual scores (an "
@@ -77,6 +78,7 @@ def demo(
         evidence=evidence,
         opening=picture("What is joint, and what is individual", demonstration_figure(results), PICTURE),
     )
+    demonstration_figure(results, wide=True).savefig(out / PICTURE_FILE, dpi=200)
     show.variance_table(results.parts)
     for table in evidence:
         show.table(table.caption, table.header, table.rows)

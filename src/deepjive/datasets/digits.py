@@ -81,9 +81,7 @@ def load_paired_digits(
     return train_pairs, _paired(images[test], digits[test], n_test, max_angle, rng)
 
 
-def _paired(
-    images: NDArray, digits: NDArray, n: int, max_angle: float, rng: np.random.RandomState
-) -> PairedDigits:
+def _paired(images: NDArray, digits: NDArray, n: int, max_angle: float, rng: np.random.RandomState) -> PairedDigits:
     first = rng.randint(len(images), size=n)
     chosen = dict(zip(NAMES, (first, _same_digit(digits, first, rng)), strict=True))
     angle = {name: rng.uniform(-max_angle, max_angle, size=n) for name in NAMES}

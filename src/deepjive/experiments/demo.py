@@ -153,9 +153,7 @@ def _baseline_scores(train: Modalities, test: Modalities, common: Mapping[str, A
 def _reading(scores: ScoresOfPairs, train: PairedDigits, test: PairedDigits) -> Reading:
     near = scores.train[:PROBED]
     digit = held_out_accuracy(near, train.digit[:PROBED], scores.test, test.digit)
-    angles = [
-        _angle_r2(near, train.angle[name][:PROBED], scores.test, test.angle[name]) for name in scores.modalities
-    ]
+    angles = [_angle_r2(near, train.angle[name][:PROBED], scores.test, test.angle[name]) for name in scores.modalities]
     return Reading(scores.name, near.shape[1], digit, float(np.mean(angles)))
 
 

@@ -18,6 +18,7 @@ from deepjive.report.style import FONT, INDIVIDUAL, INK, JOINT, LABELS, LINE, MU
 
 SHOWN = (0, 2, 3, 4, 7)  # digits
 ANGLES = (-50, -25, 0, 25, 50)  # degrees
+LARGEST = 60  # degrees
 NEAREST = 15  # images near an angle, whose median scores are shown
 POINT = 2.5
 
@@ -46,6 +47,9 @@ def demonstration_figure(results: Demonstration, *, wide: bool = False) -> Figur
     name = results.pairs.data.names[0]
     _images(images, 0.02, [results.pairs.data[each][shown] for each in results.pairs.data.names])
     _images(images, 0.36, _turned(results, name, shown))
+    for column, angle in enumerate(ANGLES):
+        label = f"{angle:+d}°".replace("-", "−").replace("+0", "0")  # noqa: RUF001
+        images.text(0.415 + 0.12 * column, 0.805, label, ha="center", color=INDIVIDUAL, fontsize=FONT - 1.5)
     _title(images, 0.15, "Held-out pairs", "two writers, two angles", INK)
     _title(images, 0.67, "The first image by the model", "rows: joint scores; columns: individual scores", INK)
     _maps(maps, results, name)
@@ -68,7 +72,12 @@ def _images(figure: Any, left: float, columns: list[NDArray]) -> None:
     step, bottom = (0.12, 0.155), 0.02
     for column, images in enumerate(columns):
         for row, image in enumerate(images):
-            place = (left + step[0] * column, bottom + step[1] * (len(images) - 1 - row), 0.92 * step[0], 0.95 * step[1])
+            place = (
+                left + step[0] * column,
+                bottom + step[1] * (len(images) - 1 - row),
+                0.92 * step[0],
+                0.95 * step[1],
+            )
             axes = figure.add_axes(place)
             axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
@@ -90,12 +99,13 @@ def _maps(figure: Any, results: Demonstration, name: str) -> None:
     axes = _map(figure, 0.52)
     own = results.parts.individual_scores[name][:, :2]
     limits = np.percentile(own, [0.5, 99.5], axis=0)
-    points = axes.scatter(*own.T, s=POINT, c=angles, cmap="turbo", linewidths=0)
+    points = axes.scatter(*own.T, s=POINT, c=angles, cmap="turbo", vmin=-LARGEST, vmax=LARGEST, linewidths=0)
     axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
     axes.margins(0.05)
-    bar = figure.colorbar(points, cax=figure.add_axes((0.6, 0.06, 0.3, 0.025)), orientation="horizontal", ticks=[-60, 0, 60])
+    place, ticks = figure.add_axes((0.6, 0.06, 0.3, 0.025)), [-LARGEST, 0, LARGEST]
+    bar = figure.colorbar(points, cax=place, orientation="horizontal", ticks=ticks)
     bar.ax.tick_params(labelsize=FONT - 1, labelcolor=MUTED, length=0, pad=1)
-    bar.ax.set_xticklabels(["−60°", "0°", "60°"])
+    bar.ax.set_xticklabels(["−60°", "0°", "+60°"])  # noqa: RUF001
     bar.outline.set_visible(False)
     _title(figure, 0.75, "Individual scores, first image", "colour: the angle", INDIVIDUAL)
 
