@@ -45,7 +45,7 @@ def demo(
 
     from deepjive.cli import runs
     from deepjive.experiments.demo import CHANCE, demonstrate
-    from deepjive.experiments.demo_picture import demonstration_figure
+    from deepjive.experiments.demo_picture import demonstration_figure, joint_map
     from deepjive.report import Table
     from deepjive.report.pieces import picture
 
@@ -65,6 +65,7 @@ def demo(
         ),
         Table("Variance predicted from the other image", ("modality", "pairs", "shuffled"), predicted, PREDICTED),
     ]
+    places = joint_map(results)
     labels = {"digit": results.pairs.digit}
     labels |= {f"angle of the {name} image": angle for name, angle in results.pairs.angle.items()}
     page = runs.write_run(
@@ -76,9 +77,9 @@ def demo(
         command=command_of(context),
         note="The model was not fitted to these pairs of images.",
         evidence=evidence,
-        opening=picture("What is joint, and what is individual", demonstration_figure(results), PICTURE),
+        opening=picture("What is joint, and what is individual", demonstration_figure(results, places), PICTURE),
     )
-    demonstration_figure(results, wide=True).savefig(out / PICTURE_FILE, dpi=200)
+    demonstration_figure(results, places, wide=True).savefig(out / PICTURE_FILE, dpi=200)
     show.variance_table(results.parts)
     for table in evidence:
         show.table(table.caption, table.header, table.rows)

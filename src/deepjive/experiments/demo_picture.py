@@ -20,16 +20,36 @@ SHOWN = (0, 2, 3, 4, 7)  # digits
 ANGLES = (-50, -25, 0, 25, 50)  # degrees
 LARGEST = 60  # degrees
 NEAREST = 15  # images near an angle, whose median scores are shown
-POINT = 2.5
+MAPPED = 500  # pairs
+POINT = 3.5
 
 
-def demonstration_figure(results: Demonstration, *, wide: bool = False) -> Figure:
+def joint_map(results: Demonstration) -> NDArray:
+    """Map the joint scores of the first 500 held-out pairs to a plane by t-SNE, which does not know the digits.
+
+    Parameters
+    ----------
+    results : Demonstration
+        Results of `demonstrate`.
+
+    Returns
+    -------
+    array, shape (500, 2)
+    """
+    from sklearn.manifold import TSNE
+
+    return TSNE(random_state=0, init="pca").fit_transform(results.parts.joint_scores[:MAPPED])
+
+
+def demonstration_figure(results: Demonstration, places: NDArray, *, wide: bool = False) -> Figure:
     """Draw held-out pairs, digits turned by their individual scores, and maps of joint and individual scores.
 
     Parameters
     ----------
     results : Demonstration
         Results of `demonstrate`.
+    places : array, shape (n_mapped, 2)
+        The map of the joint scores, from `joint_map`. Both maps show these pairs.
     wide : bool, default=False
         Whether images and maps are side by side; otherwise the maps are below the images.
 
@@ -52,7 +72,7 @@ def demonstration_figure(results: Demonstration, *, wide: bool = False) -> Figur
         images.text(0.415 + 0.12 * column, 0.805, label, ha="center", color=INDIVIDUAL, fontsize=FONT - 1.5)
     _title(images, 0.15, "Held-out pairs", "two writers, two angles", INK)
     _title(images, 0.67, "The first image by the model", "rows: joint scores; columns: individual scores", INK)
-    _maps(maps, results, name)
+    _maps(maps, results, name, places)
     return figure
 
 
@@ -85,11 +105,8 @@ def _images(figure: Any, left: float, columns: list[NDArray]) -> None:
                 spine.set(color=LINE, linewidth=0.5)
 
 
-def _maps(figure: Any, results: Demonstration, name: str) -> None:
-    from sklearn.manifold import TSNE
-
-    places = TSNE(random_state=0, init="pca").fit_transform(results.parts.joint_scores)
-    digits, angles = results.pairs.digit, results.pairs.angle[name]
+def _maps(figure: Any, results: Demonstration, name: str, places: NDArray) -> None:
+    digits, angles = (of_pairs[: len(places)] for of_pairs in (results.pairs.digit, results.pairs.angle[name]))
     axes = _map(figure, 0.02)
     for digit in range(10):
         members = places[digits == digit]
@@ -97,7 +114,7 @@ def _maps(figure: Any, results: Demonstration, name: str) -> None:
         axes.annotate(str(digit), np.median(members, axis=0), color=INK, fontsize=FONT + 1.5, weight="bold")
     _title(figure, 0.25, "Map of the joint scores", "colour: the digit", JOINT)
     axes = _map(figure, 0.52)
-    own = results.parts.individual_scores[name][:, :2]
+    own = results.parts.individual_scores[name][: len(places), :2]
     limits = np.percentile(own, [0.5, 99.5], axis=0)
     points = axes.scatter(*own.T, s=POINT, c=angles, cmap="turbo", vmin=-LARGEST, vmax=LARGEST, linewidths=0)
     axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
