@@ -114,7 +114,7 @@ def demonstrate(
     from deepjive.deep.estimator import DeepJIVE
 
     train, test = load_paired_digits(n_train, n_test, random_state=seed)
-    common = {"random_state": seed, "max_epochs": max_epochs}
+    common: dict[str, Any] = {"random_state": seed, "max_epochs": max_epochs}
     progress(0, STEPS, f"Fitting DeepJIVE to {n_train} pairs of images of the same digit")
     model = DeepJIVE(joint_rank=JOINT_RANK, individual_ranks=INDIVIDUAL_RANK, **SETTINGS, **common).fit(train.data)
     parts = model.decompose(test.data)

@@ -60,8 +60,9 @@ def demonstration_figure(results: Demonstration, places: NDArray, *, wide: bool 
     height = 2.35
     size = (2 * WIDTH, height) if wide else (WIDTH, 2 * height)
     figure = Figure(figsize=size, facecolor=PAPER)
-    images, maps = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
-    for part in (images, maps):
+    parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)))
+    images, maps = parts
+    for part in parts:
         part.set_facecolor("none")
     shown = np.array([np.flatnonzero(results.pairs.digit == digit)[0] for digit in SHOWN])
     name = results.pairs.data.names[0]
@@ -110,13 +111,23 @@ def _maps(figure: Any, results: Demonstration, name: str, places: NDArray) -> No
     axes = _map(figure, 0.02)
     for digit in range(10):
         members = places[digits == digit]
-        axes.scatter(*members.T, s=POINT, color=LABELS[digit], linewidths=0)
-        axes.annotate(str(digit), np.median(members, axis=0), color=INK, fontsize=FONT + 1.5, weight="bold")
+        axes.scatter(members[:, 0], members[:, 1], s=POINT, color=LABELS[digit], linewidths=0)
+        axes.annotate(
+            str(digit),
+            np.median(members, axis=0),
+            (4, 3),
+            textcoords="offset points",
+            color=INK,
+            fontsize=FONT + 1.5,
+            weight="bold",
+        )
     _title(figure, 0.25, "Map of the joint scores", "colour: the digit", JOINT)
     axes = _map(figure, 0.52)
     own = results.parts.individual_scores[name][: len(places), :2]
     limits = np.percentile(own, [0.5, 99.5], axis=0)
-    points = axes.scatter(*own.T, s=POINT, c=angles, cmap="turbo", vmin=-LARGEST, vmax=LARGEST, linewidths=0)
+    points = axes.scatter(
+        own[:, 0], own[:, 1], s=POINT, c=angles, cmap="turbo", vmin=-LARGEST, vmax=LARGEST, linewidths=0
+    )
     axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
     axes.margins(0.05)
     place, ticks = figure.add_axes((0.6, 0.06, 0.3, 0.025)), [-LARGEST, 0, LARGEST]
