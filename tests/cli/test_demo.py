@@ -38,5 +38,5 @@ def test_the_demonstration_shows_digit_and_angle_and_writes_a_run(
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"report.html", "config.json"}
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "Digit and angle predicted from scores" in page
-    assert page.index("What is joint, and what is individual") < page.index(">Results<")
+    assert page.index("What is joint, and what is individual") < page.index("<h2>Results")
     assert f"deepjive demo --out {tmp_path}/demo --pairs 300 --max-epochs 2" in page
