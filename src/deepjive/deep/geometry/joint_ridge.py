@@ -301,7 +301,7 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDAr
                 for held_out, spectrum in zip(along, spectra, strict=True)
             ]
             total = np.sum(latents, axis=0)
-            scores[row, :, test, :rank] = np.moveaxis([(total - z) / (count - 1) for z in latents], 0, 1)
+            scores[row, :, test, :rank] = np.stack([(total - z) / (count - 1) for z in latents], axis=1)
     return HeldOut(variance, scores, products, np.array(decoder_products), fold)
 
 
