@@ -113,9 +113,12 @@ def test_image_lists(invoke, files):
     (files / "list.txt").write_text("\n".join(f"{i}.nii.gz" for i in range(80)))
     np.save(files / "images.npy", images)
     table = f"{files}/expression.csv"
-    AJIVE(signal_ranks=2, joint_rank=1).fit({"image": files / "images.npy", "expression": table}).save(files / "run")
+    data = Modalities({"image": files / "images.npy", "expression": table}, samples=pd.read_csv(table)["sample"])
+    AJIVE(signal_ranks=2, joint_rank=1).fit(data).save(files / "run")
     texts = [
-        invoke("transform", files / "run", "-m", f"image={files}/{name}", "-m", f"expression={table}").stdout
+        invoke(
+            "transform", files / "run", "-m", f"image={files}/{name}", "-m", f"expression={table}", "--samples", table
+        ).stdout
         for name in ("list.txt", "images.npy")
     ]
     assert texts[0] == texts[1]

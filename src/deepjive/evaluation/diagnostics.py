@@ -140,7 +140,7 @@ def diagnose(
     --------
     evidence : All measurements of a decomposition, with these findings.
     """
-    data = with_groups(data, groups)
+    data = with_groups(data, groups, model)
     rows = _rows_to_examine(data, random_state)
     data = data[rows]
     progress(0, 5, "examining the training")

@@ -13,12 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from deepjive.base import JointIndividualModel
 from deepjive.data.modalities import Modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
-from deepjive.validation import check_for_fit, check_for_use
+from deepjive.validation import check_for_fit
 
 
 class LinearModel(JointIndividualModel, ABC):
@@ -60,10 +59,8 @@ class LinearModel(JointIndividualModel, ABC):
         fill = checked_missing(self.missing)
         return check_for_fit(X, type(self).__name__, allow_missing=fill, allow_nan=fill)
 
-    def _checked(self, X: Any) -> Modalities:
-        check_is_fitted(self)
-        fill = checked_missing(self.missing)
-        return check_for_use(X, self.shapes_, allow_nan=fill, features=self._fitted_features())
+    def _allows_nan(self) -> bool:
+        return checked_missing(self.missing)
 
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data
