@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -361,11 +361,13 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         save(self, path)
 
-    def annotate(self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive") -> Decomposition:
+    def annotate(
+        self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive", impute: Sequence[str] = ()
+    ) -> Decomposition:
         """Decompose a MuData and write the results into it.
 
-        The joint scores go to ``obsm["X_jive_joint"]`` of the MuData, and ranks and variance explained to
-        ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each modality. Loadings of linear
+        The joint scores go to ``obsm["X_jive_joint"]`` of the MuData and of each modality, and ranks and variance
+        explained to ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each modality. Loadings of linear
         models go to ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]`` of each modality.
 
         Parameters
@@ -377,6 +379,9 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             As for `Modalities.from_mudata`. Use the values that the model was fitted with.
         key : str, default="jive"
             The word "jive" in the names above.
+        impute : sequence of str, default=()
+            Modalities to predict from the others for all observations; the predictions go to
+            ``obsm["X_jive_imputed_NAME"]``.
 
         Returns
         -------
@@ -386,8 +391,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
         check_is_fitted(self)
         names = [name for name in getattr(mdata, "mod", mdata) if name in self.shapes_]
-        parts = self.decompose(Modalities.from_mudata(mdata, modalities=names, layer=layer, use_rep=use_rep))
-        write_results(mdata, parts, self, key)
+        data = Modalities.from_mudata(mdata, modalities=names, layer=layer, use_rep=use_rep)
+        parts = self.decompose(data)
+        imputed = {name: self.impute(data, name) for name in impute}
+        write_results(mdata, parts, self, key, imputed)
         return parts
 
     def report_facts(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.data.readers.labels import label_values
 from deepjive.data.readers.lazy import forget
 
 MissingFeatures = Literal["error", "mean"]
@@ -474,7 +475,7 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     if labels is None:
         return {}
     by_name = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): np.asarray(values) for name, values in by_name.items()}
+    named = {str(name): label_values(values) for name, values in by_name.items()}
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(

@@ -162,7 +162,9 @@ def measure(
     fields["cross"] = measured_cross_predictions(methods, n_permutations, seed, report)
     if labels:
         report = steps.begin("probes")
-        fields["probes"] = measured_probes(methods, train, test, rows, labels, settings, report)
+        fields["untested"] = untestable(labels, rows)
+        tested = {label: values for label, values in labels.items() if label not in fields["untested"]}
+        fields["probes"] = measured_probes(methods, train, test, rows, tested, settings, report)
     if settings.n_refits:
         report = steps.begin("refit_structure")
         fields["refit_structure"] = refit_test(methods.model, train, test, settings.n_refits, progress=report, **seeded)
@@ -212,7 +214,7 @@ def measured_probes(
     settings: EvidenceSettings,
     progress: Progress,
 ) -> dict[str, dict[str, dict[str, Probe]]]:
-    """Return probes by label, method and scores; labels with a single value on one side are left out."""
+    """Return probes by label, method and scores."""
     train_scores = {name: _probed_scores(name, model.decompose(train)) for name, model in methods.models.items()}
     test_scores = {name: _probed_scores(name, parts) for name, parts in methods.parts.items()}
     used: dict[str, Any] = {
@@ -224,8 +226,6 @@ def measured_probes(
     for done, (label, values) in enumerate(labels.items()):
         progress(done, len(labels), label)
         train_labels, test_labels = (values[part] for part in rows)
-        if not varies(train_labels) or not varies(test_labels):
-            continue
         results[label] = {
             method: {
                 name: probe(x, train_labels, test_scores[method][name], test_labels, **used)
@@ -258,6 +258,20 @@ def findings_of(methods: Methods, test: Modalities, pairing: JointStructureTest,
 def _probed_scores(method: str, parts: Decomposition) -> dict[str, NDArray]:
     scores = scores_of(parts)
     return {ALL_SCORES: np.concatenate(list(scores.values()), axis=1)} if method == SEPARATE else scores
+
+
+def untestable(
+    labels: Mapping[str, NDArray], rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> dict[str, str]:
+    """Return why labels cannot be tested: those that have fewer than two values among fitted or held-out samples."""
+    reasons = {}
+    for label, values in labels.items():
+        for where, part in zip(("fitted", "held-out"), rows, strict=True):
+            present = np.unique(values[part][known(values[part])])
+            if label not in reasons and len(present) < 2:
+                what = f"are {present[0].item()!r}" if len(present) else "lack a label"
+                reasons[label] = f"all {where} samples {what}, but at least two values are needed"
+    return reasons
 
 
 def varies(labels: NDArray) -> bool:

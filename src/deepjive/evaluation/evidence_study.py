@@ -73,6 +73,8 @@ class Evidence(Result):
         By method.
     findings : list of Finding
         Known failures of the model.
+    untested : dict of str to str
+        Labels that could not be tested, and why.
     """
 
     method: str
@@ -89,12 +91,14 @@ class Evidence(Result):
     probes: dict[str, dict[str, dict[str, Probe]]] = field(default_factory=dict)
     stability: dict[str, list[Stability]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    untested: dict[str, str] = field(default_factory=dict)
 
     def _summary(self) -> str:
         names = ", ".join(finding.name for finding in self.findings) or "none"
         return (
             f"{self.method}, joint rank {self.joint_rank}: p={self.joint_structure.p_value:.3g} for joint structure, "
             f"{self.n_held_out} of {self.n_fitted + self.n_held_out} samples held out; known failures: {names}"
+            + "".join(f"; {label} not tested: {reason}" for label, reason in self.untested.items())
         )
 
     def _table(self) -> Any:

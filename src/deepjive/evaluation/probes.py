@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from deepjive.data.groups import folds_of, named_groups, orders_of
+from deepjive.data.readers.labels import label_values
 from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
 from deepjive.evaluation.threads import one_thread
@@ -38,6 +39,10 @@ Kind = Literal["linear", "network"]
 
 MAX_CLASSES = 20
 FOLDS = 5
+TOO_FEW_MEMBERS = (
+    f"Label {{label!r}} has {{count}} samples, but cross-validation in {FOLDS} folds needs at least {FOLDS} samples of "
+    "each label. Leave these samples out, join labels, or give held-out samples."
+)
 KINDS: tuple[Kind, ...] = ("linear", "network")
 MOST_TRAINED = {"linear": 99, "network": 19}  # permutations for each of which a probe is cross-validated
 
@@ -96,7 +101,7 @@ def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
     >>> task_of(["a", "b"]), task_of([0, 1, 1]), task_of([0.3, 1.0, 2.0]), task_of(range(60))
     ('classification', 'classification', 'regression', 'regression')
     """
-    values = np.asarray(labels)
+    values = label_values(labels)
     if values.dtype.kind not in "iuf":
         return "classification"
     finite = values[np.isfinite(values)]
@@ -106,7 +111,7 @@ def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
 
 def known(labels: ArrayLike) -> NDArray[np.bool_]:
     """Return which samples have a label: text that is not empty, or a finite number."""
-    values = np.asarray(labels)
+    values = label_values(labels)
     if values.dtype.kind == "f":
         return np.isfinite(values)
     return np.array([value is not None and value != "" and value == value for value in values.tolist()], dtype=bool)
@@ -166,6 +171,10 @@ def probe(
     task = task_of(y)
     if len(np.unique(y)) < 2:
         raise ValueError(f"Labels need at least two values among the training samples, but all are {y[:1].tolist()}.")
+    if held_out is None and task == "classification":
+        classes, counts = np.unique(y, return_counts=True)
+        if counts.min() < FOLDS:
+            raise ValueError(TOO_FEW_MEMBERS.format(label=classes[counts.argmin()].item(), count=counts.min()))
     values: dict[str, tuple[float, NDArray]] = {}
     for done, kind in enumerate(KINDS):
         progress(done, len(KINDS), f"{kind} probe")
@@ -189,7 +198,7 @@ def _labelled(
     scores: ArrayLike, labels: ArrayLike, groups: ArrayLike | None
 ) -> tuple[NDArray, NDArray, NDArray | None]:
     """Return scores, labels and participants of the labelled samples; rank 0 becomes one constant score."""
-    x, y = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    x, y = np.asarray(scores, dtype=np.float64), label_values(labels)
     if len(x) != len(y):
         raise ValueError(f"One label for each sample is expected, but there are {len(x)} samples and {len(y)} labels.")
     labelled = known(y) & np.isfinite(x).all(axis=1)

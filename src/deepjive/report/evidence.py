@@ -73,8 +73,13 @@ def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequenc
     if evidence.refit_structure is not None:
         tables.append(_structure("Test of joint variation with refits", evidence.refit_structure))
     tables += [_predicted(evidence), _explained(evidence), _agreement(evidence), _cross(evidence)]
-    tables += [*_probes(evidence), _stability(evidence)]
+    tables += [*_probes(evidence), _untested(evidence), _stability(evidence)]
     return [table for table in tables if table[2]]
+
+
+def _untested(evidence: Evidence) -> Any:
+    rows = list(evidence.untested.items())
+    return "Labels that could not be tested", ("label", "why"), rows, "These labels are in no other table."
 
 
 def _structure(caption: str, test: JointStructureTest) -> Any:

@@ -101,21 +101,27 @@ def labelled_matrix(name: str, adata: Any) -> LabelledRows:
     return LabelledRows(matrix, adata.obs_names, features)
 
 
-def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> None:
+def write_results(
+    mdata: Any, parts: Any, model: Any, key: str = RESULTS, imputed: Mapping[str, NDArray] | None = None
+) -> None:
     """Write scores, loadings, ranks and variance explained into a MuData, or a dict of AnnData.
 
     Parameters
     ----------
     mdata : mudata.MuData or mapping of str to anndata.AnnData
-        The data that were decomposed; changed in place. ``obsm["X_jive_joint"]`` and ``uns["jive"]`` are written into
-        the MuData (in a dict, into each AnnData). ``obsm["X_jive_individual"]`` is written into each modality, and for
-        linear models also ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]``.
+        The data that were decomposed; changed in place. ``obsm["X_jive_joint"]`` is written into the MuData and into
+        each modality, ``uns["jive"]`` into the MuData (in a dict, into each AnnData). ``obsm["X_jive_individual"]`` is
+        written into each modality, and for linear models also ``varm["jive_joint_loadings"]`` and
+        ``varm["jive_individual_loadings"]``.
     parts : Decomposition
         The decomposition of all observations of `mdata`.
     model : estimator
         The model that computed `parts`.
     key : str, default="jive"
         The word in the names of the results.
+    imputed : mapping of str to array, shape (n_samples, n_features), optional
+        Predicted modalities, which are written to ``obsm["X_jive_imputed_NAME"]`` of the MuData (in a dict, of each
+        AnnData).
 
     Raises
     ------
@@ -124,15 +130,17 @@ def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> Non
     """
     annotated = _annotated(mdata)
     row_of_sample = {str(sample): i for i, sample in enumerate(parts.data.samples)}
+    for holder in [mdata] if hasattr(mdata, "mod") else [annotated[name] for name in parts.data.names]:
+        rows = _rows(row_of_sample, holder.obs_names)
+        holder.uns[key] = _summary(parts, model)
+        for name, values in (imputed or {}).items():
+            holder.obsm[f"X_{key}_imputed_{name}"] = values[rows].reshape(len(rows), -1)
     if hasattr(mdata, "mod"):
         mdata.obsm[f"X_{key}_joint"] = parts.joint_scores[_rows(row_of_sample, mdata.obs_names)]
-        mdata.uns[key] = _summary(parts, model)
     for name in parts.data.names:
         adata = annotated[name]
         rows = _rows(row_of_sample, adata.obs_names)
-        if not hasattr(mdata, "mod"):
-            adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
-            adata.uns[key] = _summary(parts, model)
+        adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
         adata.obsm[f"X_{key}_individual"] = parts.individual_scores[name][rows]
         if np.array_equal(parts.data.features[name], np.asarray(adata.var_names, dtype=str)):
             _write_loadings(adata, model, name, key)

@@ -115,7 +115,8 @@ class StoredSparseRows(RowReader):
             first, last = int(self._starts[run.start]), int(self._starts[run.stop])
             lengths = np.diff(self._starts[run.start : run.stop + 1])
             row_of_number = place + np.repeat(np.arange(len(lengths)), lengths)
-            values[row_of_number, self._group["indices"][first:last]] = self._group["data"][first:last]
+            # a number that is stored in several pieces is their sum
+            np.add.at(values, (row_of_number, self._group["indices"][first:last]), self._group["data"][first:last])
         return values
 
 
