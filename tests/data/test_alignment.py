@@ -62,6 +62,13 @@ def test_a_shuffled_frame_is_aligned_to_a_frame_with_the_default_index():
     np.testing.assert_array_equal(data["b"], tables["b"].to_numpy())
 
 
+@pytest.mark.parametrize("names", [[1, 2, 3], [0, 1], [0, 1, 7], [0.0, 1.0, 7.0], ["0", "1", "2"]])
+@pytest.mark.parametrize("unmatched", ["error", "drop", "keep"])
+def test_rows_with_and_without_names_are_never_paired(names, unmatched):
+    with pytest.raises(ValueError, match=r"'b' names its samples .*'a' has 3 rows without names.*never by a mixture"):
+        Modalities(frames(range(3), names), unmatched=unmatched)
+
+
 def test_default_indices_do_not_name_samples():
     data = Modalities(frames(range(N), range(N)))
     assert data.samples is None
@@ -73,7 +80,6 @@ def test_default_indices_do_not_name_samples():
     [
         (["p", "q", "r"], ["p", "q", "t"], 1, 1),
         (["p", "q", "r"], [1, 2, 3], 3, 3),
-        (range(3), [0, 1, 7], 1, 1),
         (["p", "q", "r"], ["p", "q"], 1, 0),
     ],
 )

@@ -230,7 +230,7 @@ def _numbered(sources: Mapping[str, Any], named: Named) -> Named:
     if not numbers or len(numbers) < len(named) or len(frames) + len(named) < len(sources):
         return {}
     own = {name: np.array([str(i) for i in range(len(frame))], dtype=str) for name, frame in frames.items()}
-    return own if all(set(names.tolist()) & other for names in own.values() for other in numbers) else {}
+    return own if all(set(names.tolist()) == other for names in own.values() for other in numbers) else {}
 
 
 def _holds_numbers(index: Any) -> bool:

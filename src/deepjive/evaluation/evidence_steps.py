@@ -260,9 +260,7 @@ def _probed_scores(method: str, parts: Decomposition) -> dict[str, NDArray]:
     return {ALL_SCORES: np.concatenate(list(scores.values()), axis=1)} if method == SEPARATE else scores
 
 
-def untestable(
-    labels: Mapping[str, NDArray], rows: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> dict[str, str]:
+def untestable(labels: Mapping[str, NDArray], rows: tuple[NDArray[np.intp], NDArray[np.intp]]) -> dict[str, str]:
     """Return why labels cannot be tested: those that have fewer than two values among fitted or held-out samples."""
     reasons = {}
     for label, values in labels.items():

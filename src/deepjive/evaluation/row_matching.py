@@ -56,7 +56,9 @@ def wrongly_paired(data: Modalities, random_state: int | None = 0) -> Finding | 
     paired = _predicted(arrays, seed)
     if paired >= NIL:
         return None
-    chance = max(_predicted([arrays[0], *(x[rng.permutation(count)] for x in arrays[1:])], seed) for _ in range(RANDOM_ORDERS))
+    chance = max(
+        _predicted([arrays[0], *(x[rng.permutation(count)] for x in arrays[1:])], seed) for _ in range(RANDOM_ORDERS)
+    )
     best, words = 0.0, {}
     for k in range(1 if len(arrays) == 2 else 0, len(arrays)):
         for order, places in _orders(n, data.samples).items():

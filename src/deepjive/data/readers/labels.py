@@ -201,7 +201,8 @@ def as_labels(series: pd.Series) -> NDArray:
         if pd.api.types.is_integer_dtype(series) and series.notna().all():
             return series.to_numpy(dtype=np.int64)
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    return series.astype(object).map(str, na_action="ignore").fillna("").astype(str).to_numpy(dtype=str)
+    missing = series.isna().to_numpy()
+    return np.array(["" if lacks else str(x) for x, lacks in zip(series.tolist(), missing, strict=True)], dtype=str)
 
 
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:

@@ -246,7 +246,7 @@ def _with_names(path: Path, header: list[str], body: pd.DataFrame, text: bool) -
     """The table with its header; its first column is the index if it names the rows, and else becomes numbers."""
     import pandas as pd
 
-    first, columns = body.iloc[:, 0].astype(str).to_numpy(dtype=str), pd.Index(header)
+    first, columns = np.array([str(cell) for cell in body.iloc[:, 0]], dtype=str), pd.Index(header)
     numbers = [number_of(cell.replace(",", ".")) for cell in first]
     if not header[0] or is_sample_column(header[0]) or (None in numbers):
         if header[0] and not is_sample_column(header[0]):

@@ -160,7 +160,7 @@ def parse(table: TextTable, separator: str | None, decimal: str | None, *, text:
         raise UnreadableError(f"{table.path} is empty. A table needs a first line that names its columns.")
     header, rows = [cell.strip() for cell in records[0]], records[1:]
     has_unnamed_first = bool(rows) and all(len(row) == len(header) + 1 for row in rows)
-    trailing = has_unnamed_first and not any(row[-1].strip() for row in rows)
+    trailing = has_unnamed_first and bool(header[-1]) and not any(row[-1].strip() for row in rows)
     if has_unnamed_first and not trailing:
         header = ["", *header]
     for line, row in enumerate(rows, start=2):
@@ -232,29 +232,38 @@ def _cell_text(value: Any) -> str:
 
 
 def _separator(table: TextTable, given: str | None) -> str:
-    """The given separator, or the one that splits the first lines into most cells, equally many in each line."""
+    """The given separator, or the one that splits the first lines into most cells, equally many in each line.
+
+    Of two that give equally many cells, the one is taken that leaves more numbers.
+    """
     if given is not None:
         if len(given) != 1:
             raise UnreadableError(f"The separator {given!r} is not a single character. Give one, such as ',' or ';'.")
         return given
     if isinstance(table.content, str):
         return table.usual
-    widths = {}
+    widths: dict[str, tuple[int, int]] = {}
     for separator in (table.usual, *(other for other in SEPARATORS if other != table.usual)):
         try:
-            first, *others = [len(record) for record in table.records(separator)] or [0]
+            records = table.records(separator)
         except csv.Error:
             continue
+        first, *others = [len(record) for record in records] or [0]
         if len(set(others)) <= 1 and all(other in (first, first + 1) for other in others):
-            widths[separator] = first if others == [] or first > 1 else max(first, others[0] - 1)
+            width = first if others == [] or first > 1 else max(first, others[0] - 1)
+            widths[separator] = width, sum(_is_number(cell) for record in records[1:] for cell in record[1:])
     best = max(widths, key=lambda separator: widths[separator], default=table.usual)
-    return best if widths.get(best, 0) > 1 else table.usual
+    return best if best in widths and widths[best][0] > 1 else table.usual
+
+
+def _is_number(cell: str) -> bool:
+    return COMMA.fullmatch(cell.strip()) is not None or number_of(cell) is not None
 
 
 def _body(table: TextTable, separator: str, decimal: str, width: int, trailing: bool, text: bool) -> pd.DataFrame:
     import pandas as pd
 
-    as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False} if text else {"converters": {0: str.strip}}
+    as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False} if text else {"converters": {0: _marked}}
     with table.opened() as file, warnings.catch_warnings():
         warnings.simplefilter("ignore" if trailing else "error", pd.errors.ParserWarning)
         body = pd.read_csv(
@@ -267,7 +276,15 @@ def _body(table: TextTable, separator: str, decimal: str, width: int, trailing: 
             low_memory=False,
             **as_text,
         )
-    return body.apply(lambda column: column.str.strip()) if text and len(body) else body
+    if text:
+        return body.apply(lambda column: column.str.strip()) if len(body) else body
+    names = pd.Series([str(cell)[1:] for cell in body[0]], dtype=object)
+    return pd.concat([names, body.iloc[:, 1:]], axis=1).set_axis(body.columns, axis=1)
+
+
+def _marked(cell: str) -> str:
+    """A cell of the first column that pandas does not take for a missing value, as it would the name "NA"."""
+    return f"'{cell.strip()}"
 
 
 def _with_decimal_commas(
