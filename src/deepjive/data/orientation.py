@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.data.readers.words import is_feature_column, is_sample_column
 
+FEWEST_SAMPLES = 10  # fewer columns than this are hardly samples
 FEATURES_FIRST = (
     "The index of modality {name!r} is called {column!r}, so that its rows seem to be features and its columns samples. "
     "Say which: features_in_rows=[{name!r}] (--features-in-rows {name}), or features_in_rows=False if the rows are "
@@ -113,7 +114,7 @@ def check_orientation(sources: Mapping[str, Any], named: Mapping[str, NDArray[np
             return
         if of_first != of_second:
             return
-    if len(rows[0]) > len(of_first):
+    if len(rows[0]) > len(of_first) >= FEWEST_SAMPLES:
         raise ValueError(EITHER.format(first=first, second=second, n=len(rows[0]), p=len(of_first)))
 
 

@@ -34,6 +34,10 @@ RAGGED = (
     "{path}: the first line names {columns} columns, but line {line} holds {cells} cells. Columns were taken to be "
     "separated by {separator}. Name the separator (separator=, --sep), or check how the file was exported."
 )
+DOUBTFUL_SEPARATOR = (
+    "{path}: columns may be separated by {separators}. Name the separator (separator=, --sep), or write numbers without "
+    "commas."
+)
 SHORT = (
     "{path}: row {row} holds {cells} cells, but {expected} are expected. Perhaps the file was cut off. An unknown value "
     "is an empty cell, with its separator."
@@ -252,8 +256,12 @@ def _separator(table: TextTable, given: str | None) -> str:
         if len(set(others)) <= 1 and all(other in (first, first + 1) for other in others):
             width = first if others == [] or first > 1 else max(first, others[0] - 1)
             widths[separator] = width, sum(_is_number(cell) for record in records[1:] for cell in record[1:])
-    best = max(widths, key=lambda separator: widths[separator], default=table.usual)
-    return best if best in widths and widths[best][0] > 1 else table.usual
+    best = max(widths.values(), default=(0, 0))
+    candidates = [separator for separator, score in widths.items() if score == best]
+    if best[0] > 1 and len(candidates) > 1:
+        words = " or ".join(SEPARATORS[separator] for separator in candidates)
+        raise UnreadableError(DOUBTFUL_SEPARATOR.format(path=table.path, separators=words))
+    return candidates[0] if best[0] > 1 else table.usual
 
 
 def _is_number(cell: str) -> bool:
@@ -296,7 +304,8 @@ def _with_decimal_commas(
     if not with_comma:
         return body
     column, cells = next(iter(with_comma.items()))
-    with_point = [i for i in columns if _has_points(body[i])]
+    as_text = _body(table, separator, ".", len(header), trailing, text=True)
+    with_point = [i for i in columns if _has_points(as_text[i])]
     if with_point:
         raise UnreadableError(
             BOTH_MARKS.format(path=table.path, comma=header[column], example=cells[0], point=header[with_point[0]])
@@ -317,13 +326,8 @@ def _comma_numbers(column: pd.Series) -> list[str]:
 
 
 def _has_points(column: pd.Series) -> bool:
-    """Whether a column holds numbers with a decimal point."""
-    if column.dtype.kind == "f":
-        known = column.dropna()
-        return bool((known % 1 != 0).any()) or (len(known) == len(column) and len(column) > 0)
-    if column.dtype.kind in "iub":
-        return False
-    return any("." in cell and number_of(cell) is not None for cell in column.dropna().astype(str))
+    """Whether a column of text holds numbers with a decimal point."""
+    return any("." in cell and number_of(cell) is not None for cell in column)
 
 
 def _check_widths(table: TextTable, separator: str, body: pd.DataFrame, width: int) -> None:
