@@ -101,7 +101,7 @@ def check_orientation(sources: Mapping[str, Any], named: Mapping[str, NDArray[np
         shared = of_first & of_second
         rows = [set(named[name].tolist()) for name in (first, second)]
         common = len(rows[0] & rows[1])
-        if len(shared) < 2 or len(shared) < 0.5 * min(len(of_first), len(of_second)):
+        if len(shared) < FEWEST_SAMPLES or len(shared) < 0.5 * min(len(of_first), len(of_second)):
             return
         if rows[0] != rows[1]:
             if common < 0.5 * min(map(len, rows)) or of_first == of_second:

@@ -153,7 +153,8 @@ def pair(
     own = {name: _own_names(name, source) for name, source in sources.items()}
     named = {name: names for name, names in own.items() if names is not None}
     named |= _numbered(sources, named)
-    check_orientation(sources, {name: names for name, names in named.items() if name not in oriented})
+    plain = {name: np.array([_plain(x) for x in names.tolist()], dtype=str) for name, names in named.items()}
+    check_orientation(sources, {name: names for name, names in plain.items() if name not in oriented})
     unnamed = [name for name in sources if name not in named]
     if samples is not None:
         if not unnamed:

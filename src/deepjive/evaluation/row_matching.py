@@ -54,11 +54,12 @@ def wrongly_paired(data: Modalities, random_state: int | None = 0) -> Finding | 
     rows, seed = np.sort(rng.permutation(n)[:count]), int(rng.randint(2**31 - 1))
     arrays = [_values(data, name, rows) for name in data.names]
     paired = _predicted(arrays, seed)
-    if paired >= NIL:
+    if paired >= CLEAR:
         return None
-    chance = max(
-        _predicted([arrays[0], *(x[rng.permutation(count)] for x in arrays[1:])], seed) for _ in range(RANDOM_ORDERS)
-    )
+    draws = [[arrays[0], *(x[rng.permutation(count)] for x in arrays[1:])] for _ in range(RANDOM_ORDERS)]
+    chance = max(0.0, *(_predicted(drawn, seed) for drawn in draws))
+    if paired >= chance + NIL:
+        return None
     best, words = 0.0, {}
     for k in range(1 if len(arrays) == 2 else 0, len(arrays)):
         for order, places in _orders(n, data.samples).items():
@@ -66,7 +67,7 @@ def wrongly_paired(data: Modalities, random_state: int | None = 0) -> Finding | 
             predicted = _predicted(moved, seed)
             if predicted > best:
                 best, words = predicted, {"name": data.names[k], "order": order}
-    if best < max(CLEAR, chance + NIL, 3 * paired):
+    if best < max(CLEAR, chance + 2 * NIL, 3 * paired):
         return None
     seen = SEEN.format(paired=max(paired, 0.0), other=best, how=f"paired by {data.pairing.by}", **words)
     return Finding(WRONG_ROWS, seen, CHANGE)
