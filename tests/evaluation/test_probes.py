@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from deepjive.evaluation.evidence_steps import untestable
 from deepjive.evaluation import probe, task_of
 from deepjive.evaluation.probes import known
 
@@ -73,3 +75,34 @@ def test_whole_numbers_are_classes_only_where_they_are_few() -> None:
 def test_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two values"):
         probe(X, np.zeros(160), NEW, np.zeros(100))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series(["a", "b", None, "a"] * 15, dtype="string"),
+        pd.Series([True, False, None, True] * 15, dtype="boolean"),
+        pd.Series(["a", "b", np.nan, "a"] * 15, dtype="category"),
+        np.array([1, "b", None, 1] * 15, dtype=object),
+        [0.0, 1.0, np.inf, 0.0] * 15,
+    ],
+    ids=["string", "boolean", "category", "mixed", "infinite"],
+)
+def test_labels_of_any_type_are_probed_without_those_that_are_missing(labels):
+    scores = np.random.default_rng(0).normal(size=(60, 1))
+    assert probe(scores, labels, scores, labels, n_permutations=9).n_samples == 45
+
+
+def test_a_label_of_too_few_samples_is_named():
+    scores, labels = np.random.default_rng(0).normal(size=(40, 1)), ["a"] * 20 + ["b"] * 17 + ["c"] * 3
+    with pytest.raises(ValueError, match=r"Label 'c' has 3 samples, but cross-validation in 5 folds needs at least 5"):
+        probe(scores, labels, n_permutations=9)
+
+
+def test_labels_that_cannot_be_tested_are_named_with_the_reason():
+    rows = np.arange(6), np.arange(6, 10)
+    labels = {"constant": np.array(["a"] * 10), "once": np.array([1] + [0] * 9), "fine": np.array([0, 1] * 5)}
+    assert untestable(labels, rows) == {
+        "constant": "all fitted samples are 'a', but at least two values are needed",
+        "once": "all held-out samples are 0, but at least two values are needed",
+    }

@@ -133,8 +133,8 @@ def _converted(source: Any) -> Any:
         return _converted(source.array)
     if _is_frame(source):
         return _frame_values(source)
-    if hasattr(source, "toarray"):
-        return SparseRows(source)
+    if hasattr(source, "toarray"):  # the dense matrix of a view of AnnData has it too
+        return np.asarray(source) if isinstance(source, np.ndarray) else SparseRows(source)
     if hasattr(source, "iloc"):
         return source.to_numpy()
     if hasattr(source, "detach"):

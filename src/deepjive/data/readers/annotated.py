@@ -266,9 +266,9 @@ def _rows_array(matrix: Any) -> Any:
     if getattr(matrix, "format", None) == "csr" and hasattr(matrix, "group"):
         return StoredSparseRows(matrix.group, matrix.shape)
     matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
-    if hasattr(matrix, "toarray"):
-        return SparseRows(matrix)
-    return np.asarray(matrix) if isinstance(matrix, np.ndarray) else matrix  # a view of AnnData is a subclass
+    if hasattr(matrix, "toarray"):  # the dense matrix of a view of AnnData has it too
+        return np.asarray(matrix) if isinstance(matrix, np.ndarray) else SparseRows(matrix)
+    return matrix
 
 
 def _placed(array: Any, places: NDArray[np.intp]) -> Any:
