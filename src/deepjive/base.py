@@ -367,8 +367,9 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         """Decompose a MuData and write the results into it.
 
         The joint scores go to ``obsm["X_jive_joint"]`` of the MuData and of each modality, and ranks and variance
-        explained to ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each modality. Loadings of linear
-        models go to ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]`` of each modality.
+        explained to ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each
+        modality. Loadings of linear models go to ``varm["jive_joint_loadings"]`` and
+        ``varm["jive_individual_loadings"]`` of each modality.
 
         Parameters
         ----------

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive.evaluation.evidence_steps import untestable
 from deepjive.evaluation import probe, task_of
+from deepjive.evaluation.evidence_steps import untestable
 from deepjive.evaluation.probes import known
 
 RNG = np.random.default_rng(0)

@@ -40,9 +40,9 @@ ModalityOption = Annotated[
         "--modality",
         "-m",
         metavar="NAME=PATH",
-        help="A modality and its file: .npy, .npz, .csv, .tsv (also .gz), .xlsx, .parquet, .h5, .zarr, .nii.gz (samples "
-        "last), .txt or a table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays or sheets. Repeat "
-        "for each modality.",
+        help="A modality and its file: .npy, .npz, .csv, .tsv (also .gz), .xlsx, .parquet, .h5, .zarr, .nii.gz "
+        "(samples last), .txt or a table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays or "
+        "sheets. Repeat for each modality.",
         show_default=False,
     ),
 ]
@@ -58,8 +58,8 @@ LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Labels to colour the scores by: .npy, file.npz:key, file.csv:column or file.h5ad:obs:column. Some samples "
-        "may lack a label. Repeatable.",
+        help="Labels to colour the scores by: .npy, file.npz:key, file.csv:column or file.h5ad:obs:column. Some "
+        "samples may lack a label. Repeatable.",
         show_default=False,
     ),
 ]

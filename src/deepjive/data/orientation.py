@@ -17,9 +17,9 @@ from deepjive.data.readers.words import is_feature_column, is_sample_column
 
 FEWEST_SAMPLES = 10  # fewer columns than this are hardly samples
 FEATURES_FIRST = (
-    "The index of modality {name!r} is called {column!r}, so that its rows seem to be features and its columns samples. "
-    "Say which: features_in_rows=[{name!r}] (--features-in-rows {name}), or features_in_rows=False if the rows are "
-    "samples."
+    "The index of modality {name!r} is called {column!r}, so that its rows seem to be features and its columns "
+    "samples. Say which: features_in_rows=[{name!r}] (--features-in-rows {name}), or features_in_rows=False if the "
+    "rows are samples."
 )
 COLUMNS_SHARED = (
     "The columns of modalities {first!r} and {second!r} share {columns} names{examples}, their rows {rows}. So the "

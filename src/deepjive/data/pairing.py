@@ -4,7 +4,8 @@ Rows are paired by name if every modality names its rows, and by position if non
 nothing says that rows without names are in the order of rows with names.
 
 Names are compared as text. If they differ between modalities only in spaces around them, or in the way in which numbers
-are written ("7", "007", "7.0"), they are matched in spite of that, but only if all modalities then hold the same samples.
+are written ("7", "007", "7.0"), they are matched in spite of that, but only if all modalities then hold the same
+samples.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ NOTHING_IN_COMMON = (
     "are the samples with features_in_rows= (--features-in-rows)."
 )
 ALMOST_EQUAL = (
-    "Names such as {one!r} of modality {first!r} and {other!r} of modality {second!r} are equal except for {difference}, "
-    "but the two tables do not hold the same samples even so ({only_first} only in {first!r}{first_examples}, "
-    "{only_second} only in {second!r}{second_examples}). Write the names of samples in the same way in all tables."
+    "Names such as {one!r} of modality {first!r} and {other!r} of modality {second!r} are equal except for "
+    "{difference}, but the two tables do not hold the same samples even so ({only_first} only in "
+    "{first!r}{first_examples}, {only_second} only in {second!r}{second_examples}). Write the names of samples in the same way in all tables."
 )
 MIXED = (
     "Modality {named!r} names its samples ({examples}, ...), but modality {unnamed!r} has {count} rows without names. "
@@ -55,8 +56,8 @@ SAMPLES_LENGTH = (
     "`samples` (--samples) must name each of the {n} rows of modality {name!r}, in order, but has shape {shape}."
 )
 REPEATED = (
-    "The data frame of modality {name!r} names a sample more than once: {sample!r} in rows {rows}. Keep one row of each "
-    "sample."
+    "The data frame of modality {name!r} names a sample more than once: {sample!r} in rows {rows}. Keep one row of "
+    "each sample."
 )
 NO_NAME = "Modality {name!r} does not name the sample in row {row}: its name is {given}. Name every sample."
 NUMBER = re.compile(r"([-+]?)0*(\d+)(?:\.0*)?")
@@ -193,7 +194,8 @@ def names_of(index: Any, what: str) -> NDArray[np.str_]:
     missing = np.any([level.isna() for level in levels], axis=0) if len(index) else np.zeros(0, dtype=bool)
     texts = [[_as_text(value) for value in level.astype(object)] for level in levels]
     names = np.array(["_".join(parts) for parts in zip(*texts, strict=True)], dtype=str)
-    empty = np.flatnonzero(np.asarray(missing) | (np.char.strip(names) == "")) if len(names) else []
+    no_names = np.zeros(0, dtype=np.intp)
+    empty = np.flatnonzero(np.asarray(missing) | (np.char.strip(names) == "")) if len(names) else no_names
     if len(empty):
         given = "missing" if pd.api.types.is_scalar(index[empty[0]]) and missing[empty[0]] else "empty or incomplete"
         raise ValueError(NO_NAME.format(name=what, row=int(empty[0]), given=given))

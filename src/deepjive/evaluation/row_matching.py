@@ -17,8 +17,8 @@ from deepjive.results import Finding
 
 WRONG_ROWS = "rows that do not belong together"
 SEEN = (
-    "The modalities predict {paired:.1%} of each other's held-out variance with rows as they are {how}, but {other:.1%} "
-    "with the rows of {name!r} {order}."
+    "The modalities predict {paired:.1%} of each other's held-out variance with rows as they are {how}, but "
+    "{other:.1%} with the rows of {name!r} {order}."
 )
 CHANGE = (
     "Check that each row of all modalities is the same sample. Name the rows (an id column, an index, samples=, "

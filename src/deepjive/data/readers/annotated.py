@@ -208,7 +208,8 @@ def read_obs(path: Path, column: str, modality: str | None = None) -> pd.Series:
         raise UnreadableError(f"{path} has no column {column!r} in obs; it has {columns[:SHOWN_COLUMNS]}.")
     if len(holders) > 1 and holders[0]:
         raise UnreadableError(
-            f"{path} has the column {column!r} in the obs of {holders}; say which with '{path}:{holders[0]}:obs:{column}'."
+            f"{path} has the column {column!r} in the obs of {holders}; say which with "
+            f"'{path}:{holders[0]}:obs:{column}'."
         )
     return tables[holders[0]][column]
 

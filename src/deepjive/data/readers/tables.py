@@ -129,7 +129,7 @@ def read_table(
 
 
 def check_first_column(path: Path | str, table: pd.DataFrame) -> None:
-    """Raise an error if the first column is read as a feature although, unlike other columns, it could name the samples.
+    """Raise an error if the first column is read as a feature although it could name the samples.
 
     Whole numbers that differ in each row could be names. Counts of a feature may differ too: the first column is then
     doubtful only if the numbers increase, or if no other column could be names.

@@ -35,12 +35,12 @@ RAGGED = (
     "separated by {separator}. Name the separator (separator=, --sep), or check how the file was exported."
 )
 DOUBTFUL_SEPARATOR = (
-    "{path}: columns may be separated by {separators}. Name the separator (separator=, --sep), or write numbers without "
-    "commas."
+    "{path}: columns may be separated by {separators}. Name the separator (separator=, --sep), or write numbers "
+    "without commas."
 )
 SHORT = (
-    "{path}: row {row} holds {cells} cells, but {expected} are expected. Perhaps the file was cut off. An unknown value "
-    "is an empty cell, with its separator."
+    "{path}: row {row} holds {cells} cells, but {expected} are expected. Perhaps the file was cut off. An unknown "
+    "value is an empty cell, with its separator."
 )
 BOTH_MARKS = (
     "{path}: column {comma!r} holds numbers with commas, such as {example!r}, and column {point!r} holds numbers with "
@@ -299,7 +299,7 @@ def _with_decimal_commas(
     table: TextTable, separator: str, header: list[str], body: pd.DataFrame, trailing: bool
 ) -> pd.DataFrame:
     """The rows, parsed again if their numbers have decimal commas."""
-    columns = [i for i in body.columns if i > 0 or not (header[0] == "" or is_sample_column(header[0]))]
+    columns = [i for i in range(len(header)) if i > 0 or not (header[0] == "" or is_sample_column(header[0]))]
     with_comma = {i: cells for i in columns if (cells := _comma_numbers(body[i]))}
     if not with_comma:
         return body
@@ -346,7 +346,6 @@ def _without_empty(cells: Cells) -> Cells:
     """The table without rows and unnamed columns that are completely empty, which spreadsheets leave behind."""
     body = cells.body
     empty = body.isna() | (body == "")
-    rows = ~empty.all(axis=1) if len(body) else []
     columns = [i for i, name in enumerate(cells.header) if name or i == 0 or not len(body) or not empty[i].all()]
-    body = body.loc[rows, columns] if len(body) else body[columns]
+    body = body.loc[~empty.all(axis=1), columns] if len(body) else body[columns]
     return Cells([cells.header[i] for i in columns], body.reset_index(drop=True), cells.separator)
