@@ -79,9 +79,7 @@ def outcome(number: int, seed: int, folder: Path) -> tuple[str, str]:
     has_numbers = all(name.isdecimal() for name in names)
     troubles = [name for name in troubles if has_numbers or name not in OF_NUMBERS]
     troubles = [name for name in troubles if not (as_frame and name in OF_FILES)]
-    if (
-        sum(name.startswith("rows are") for name in troubles) > 1
-    ):  # turned twice, which leaves features in another order
+    if sum(name.startswith("rows are") for name in troubles) > 1:
         return "not made", f"{troubles}"
     described = f"{troubles} in {form}, n {n}, p {p}"
     try:

@@ -40,7 +40,8 @@ NOTHING_IN_COMMON = (
 ALMOST_EQUAL = (
     "Names such as {one!r} of modality {first!r} and {other!r} of modality {second!r} are equal except for "
     "{difference}, but the two tables do not hold the same samples even so ({only_first} only in "
-    "{first!r}{first_examples}, {only_second} only in {second!r}{second_examples}). Write the names of samples in the same way in all tables."
+    "{first!r}{first_examples}, {only_second} only in {second!r}{second_examples}). Write the names "
+    "of samples in the same way in all tables."
 )
 MIXED = (
     "Modality {named!r} names its samples ({examples}, ...), but modality {unnamed!r} has {count} rows without names. "
