@@ -320,6 +320,8 @@ def _could_be_names(values: pd.Series) -> bool:
 
 def _is_data(header: Sequence[str]) -> bool:
     """Whether the first line is a row of data; 0, 1, 2 ... and increasing numbers such as wavelengths are names."""
+    filled = [i for i, cell in enumerate(header) if cell.strip()]
+    header = header[: filled[-1] + 1] if filled else header  # spreadsheets leave empty columns at the end
     if not header or is_sample_column(header[0]) or is_feature_column(header[0]):
         return False
     unnamed, values = not header[0].strip(), [number_of(cell) for cell in header]
