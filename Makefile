@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test docs lint clean
+.PHONY: demo test processors docs lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/deepjive demo
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+
+# Runs the tests that compute as on other processors, and names each test whose outcome differs.
+processors: $(INSTALLED)
+	$(BIN)/python -m tests.stress.processors
 
 # Runs every page, builds the site into docs/_build/html without a warning, and checks its links; needs no network.
 docs: $(INSTALLED)

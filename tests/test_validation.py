@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 
 import deepjive.data.chunks
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
-from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
+from deepjive.validation import check_for_fit, check_known, check_modality_ranks, check_ranks
 
 N = 20
 RNG = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def test_modalities_are_brought_into_the_models_order(fitted):
     np.testing.assert_array_equal(
         fitted.transform({"pet": PET, "mri": MRI}), fitted.transform({"mri": MRI, "pet": PET})
     )
-    assert check_for_use({"pet": PET, "mri": MRI}, fitted.shapes_).names == ("mri", "pet")
+    assert check_known(Modalities({"pet": PET, "mri": MRI}), fitted.shapes_).names == ("mri", "pet")
 
 
 @pytest.fixture(scope="module", params=[AJIVE, HeteroJIVE, JIVE, DeepJIVE])

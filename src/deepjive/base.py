@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
-from deepjive.validation import MissingFeatures, check_for_use
+from deepjive.validation import MissingFeatures, check_known, check_values
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
 WRONG_SCORES = (
@@ -465,14 +465,14 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     def _checked(self, X: Any, missing_features: MissingFeatures = "error") -> Modalities:
         check_is_fitted(self)
-        return check_for_use(
-            X,
-            self.shapes_,
-            allow_nan=self._allows_nan(),
-            features=self._fitted_features(),
-            missing_features=missing_features,
-            means=self.mean_,
-        )
+        data = check_known(as_modalities(X), self.shapes_, self._fitted_features(), missing_features, self.mean_)
+        data = self._counted(data)
+        check_values(data, varying=False, allow_nan=self._allows_nan())
+        return data
+
+    def _counted(self, data: Modalities) -> Modalities:
+        """Return modalities with 0 for values that are not finite and do not count; here all values count."""
+        return data
 
     def _allows_nan(self) -> bool:
         """Whether single values of samples may be missing."""

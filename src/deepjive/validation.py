@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.data.readers.labels import label_values
 from deepjive.data.readers.lazy import forget
 
 MissingFeatures = Literal["error", "mean"]
@@ -74,6 +73,10 @@ TOO_FEW_MEASURED = (
 NO_OVERLAP = (
     "Modality {name!r} was measured together with another in {count} samples, but joint variation is learned from at "
     "least {needed} such samples. Drop the modality, or add samples that have two modalities."
+)
+MIXED_LABELS = (
+    "The {name} hold {shown}, but text, truth values or numbers of one kind are expected. Convert all to text or all "
+    "to numbers; None or NaN marks a sample without a label."
 )
 RANK_NOT_INT = "{name} must be an integer of at least 0{alternative}, but is {given!r}."
 RANK_TOO_LARGE = (
@@ -175,24 +178,21 @@ def check_overlap(data: Modalities, needed: int) -> None:
             raise ValueError(NO_OVERLAP.format(name=name, count=count, needed=needed))
 
 
-def check_for_use(
-    X: Any,
+def check_known(
+    data: Modalities,
     shapes: Mapping[str, tuple[int, ...]],
-    allow_nan: bool = False,
     features: Mapping[str, Sequence[str] | None] | None = None,
     missing_features: MissingFeatures = "error",
     means: Mapping[str, NDArray] | None = None,
 ) -> Modalities:
-    """Check the data for the use of a fitted model: some or all fitted modalities, with the fitted features.
+    """Check that modalities are some or all of the fitted modalities, with the same features; values are not read.
 
     Parameters
     ----------
-    X : Modalities, mapping or sequence
+    data : Modalities
         The data.
     shapes : mapping of str to tuple
         Names of the fitted modalities and shapes of one sample.
-    allow_nan : bool, default=False
-        Whether single values may be NaN.
     features : mapping of str to sequence of str or None, optional
         Names of the fitted features. Features of data that have names too are put in this order, and features that
         were not fitted are left out.
@@ -209,43 +209,12 @@ def check_for_use(
     Raises
     ------
     ValueError
-        If names, features or shapes differ from those of the fit, or values are not finite.
+        If names, features or shapes differ from those of the fit.
 
     Warns
     -----
     UserWarning
         If features are left out.
-    """
-    data = check_known(as_modalities(X), shapes, features, missing_features, means)
-    check_values(data, varying=False, allow_nan=allow_nan)
-    return data
-
-
-def check_known(
-    data: Modalities,
-    shapes: Mapping[str, tuple[int, ...]],
-    features: Mapping[str, Sequence[str] | None] | None = None,
-    missing_features: MissingFeatures = "error",
-    means: Mapping[str, NDArray] | None = None,
-) -> Modalities:
-    """Check that modalities are some or all of the fitted modalities, with the same features; values are not read.
-
-    Parameters
-    ----------
-    data : Modalities
-        The data.
-    shapes, features, missing_features, means
-        As for `check_for_use`.
-
-    Returns
-    -------
-    Modalities
-        The modalities in the order of the model, with the features of the model.
-
-    Raises
-    ------
-    ValueError
-        If names, features or shapes differ from those of the fit.
     """
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
@@ -266,7 +235,7 @@ def check_known(
         data, extra = _with_fitted_features(data, name, np.ravel(fitted or []).tolist(), missing_features, mean)
         left_out += [f"{len(extra)} of {name!r}{_first_of(dict.fromkeys(extra))}"] if extra else []
     if left_out:
-        warnings.warn(LEFT_OUT.format(modalities=", ".join(left_out)), UserWarning, stacklevel=5)
+        warnings.warn(LEFT_OUT.format(modalities=", ".join(left_out)), UserWarning, stacklevel=4)
     for name, shape in data.shapes.items():
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
@@ -470,12 +439,12 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     Raises
     ------
     ValueError
-        If there is not one label for each sample.
+        If there is not one label for each sample, or if labels are of several kinds.
     """
     if labels is None:
         return {}
     by_name = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): label_values(values) for name, values in by_name.items()}
+    named = {str(name): plain_labels(values, f"labels {str(name)!r}") for name, values in by_name.items()}
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(
@@ -483,6 +452,60 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
                 "sample."
             )
     return named
+
+
+def plain_labels(labels: ArrayLike, name: str = "labels") -> NDArray:
+    """Return labels of any type, pandas' own types included, as text, truth values or numbers.
+
+    Parameters
+    ----------
+    labels : array, shape (n_samples,)
+        Text, truth values or numbers of one kind. None, NaN and pandas' NA are samples without a label.
+    name : str, default="labels"
+        What the labels are called in errors.
+
+    Returns
+    -------
+    array, shape (n_samples,)
+        Text, where a missing label is empty; truth values or whole numbers if none is missing; otherwise floats, where
+        a missing label is NaN and truth values are 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If labels are of several kinds, or are neither text, truth values nor numbers.
+    """
+    values = np.asarray(labels)
+    if values.dtype.kind in "iufbU":
+        return values
+    if values.dtype.kind == "T":
+        return values.astype(str)
+    items = values.ravel().tolist() if values.dtype.kind == "O" else list(values.ravel())
+    kinds = [_kind_of_label(item) for item in items]
+    first = {kind: row for row, kind in reversed(list(enumerate(kinds))) if kind}
+    if len(first) > 1 or "other" in first:
+        shown = " and ".join(f"{items[row]!r} (sample {row})" for row in sorted(first.values())[:2])
+        raise TypeError(MIXED_LABELS.format(name=name, shown=shown))
+    if "text" in first or not first:
+        return np.array([item if kind else "" for item, kind in zip(items, kinds, strict=True)], str).reshape(
+            values.shape
+        )
+    dtype = {"truth": bool, "number": None}[next(iter(first))] if all(kinds) else float
+    present = [item if kind else np.nan for item, kind in zip(items, kinds, strict=True)]
+    return np.array(present if dtype is not float else [float(item) for item in present], dtype).reshape(values.shape)
+
+
+def _kind_of_label(item: Any) -> str:
+    """Return "text", "truth", "number" or "other"; empty for a missing label."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(item, (str, np.str_)):
+        return "text" if item != "" else ""
+    if isinstance(item, (bool, np.bool_)):
+        return "truth"
+    if isinstance(item, (int, float, np.integer, np.floating)):
+        return "number" if item == item else ""
+    return "other"
 
 
 def _is(value: Any, word: str) -> bool:

@@ -95,7 +95,7 @@ def test_the_default_of_every_parameter_can_be_set(method):
         ("deepjive", "orthogonality_weight=2", "orthogonality_weight", 2.0),
         ("ajive", "n_wedin=50", "n_wedin", 50),
         ("ajive", "center=false", "center", False),
-        ("heterojive", "rank_rule=parallel", "rank_rule", "parallel"),
+        ("heterojive", "rank_rule=bicrossvalidation", "rank_rule", "bicrossvalidation"),
         ("jive", "tol=1e-4", "tol", 1e-4),
     ],
 )
@@ -113,7 +113,7 @@ def test_values_have_the_type_of_the_parameter(method, setting, name, value):
         ("ajive", ["center=1"], "center: '1' is not allowed. The value must be true|false; the default is true."),
         ("ajive", ["n_wedin=2.5"], "n_wedin: '2.5' is not allowed. The value must be integer"),
         ("deepjive", ["droput=0.1"], "--method deepjive has no such parameter. Did you mean 'dropout'?"),
-        ("jive", ["rank_rule=parallel"], "--method jive has no such parameter. Its parameters are scale, "),
+        ("jive", ["rank_rule=bicrossvalidation"], "--method jive has no such parameter. Its parameters are scale, "),
         ("deepjive", ["max_epochs=3"], "max_epochs: this parameter has an option of its own. Use --max-epochs."),
         ("ajive", ["random_state=3"], "random_state: this parameter has an option of its own. Use --seed."),
         ("ajive", ["mask=none.npy"], "mask: its values are arrays or code"),
@@ -214,7 +214,7 @@ def test_the_shell_asks_the_command_for_completions(shell):
     }
     result = CliRunner().invoke(app, [], prog_name="deepjive", env=variables)
     assert "rank_rule=gavish_donoho" in result.stdout
-    assert "rank_rule=parallel" in result.stdout
+    assert "rank_rule=bicrossvalidation" in result.stdout
 
 
 def test_help_lists_every_parameter_that_can_be_set(invoke, monkeypatch):

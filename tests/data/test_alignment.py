@@ -178,7 +178,8 @@ def test_paths_are_read(tmp_path):
         ({"mri": A[:, 0], "pet": B}, ValueError, r"'mri' has shape \(12,\).*array.reshape\(-1, 1\)"),
         ({"mri": pd.Series(A[:, 0]), "pet": B}, ValueError, r"'mri' has shape \(12,\)"),
         ({"mri": [[1.0, 2.0], [3.0]], "pet": B}, ValueError, "'mri' cannot be read as an array"),
-        ({"mri": torch.zeros(N, 2, dtype=torch.bfloat16), "pet": B}, TypeError, "'mri' cannot be read as an array"),
+        ({"mri": torch.zeros(N, 2, device="meta"), "pet": B}, ValueError, "'mri' cannot .* which has no values"),
+        ({"mri": [None, *A[1:]], "pet": B}, ValueError, "'mri' cannot .* its row 0 is None. Fill the row"),
         ({1: A, "1": B}, ValueError, r"names .* must differ as text, but \[1, '1'\] become \['1'\]"),
     ],
 )
@@ -204,3 +205,14 @@ def test_names_of_features_can_be_given_and_must_fit():
         ValueError, match=r"`features` names 2 features of modality 'a', whose samples have shape \(4,\)"
     ):
         Modalities({"a": A, "b": B}, features={"a": ["w", "x"]})
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.arange(24.0).reshape(N, 2).to(torch.bfloat16), torch.arange(24.0).reshape(N, 2).to_sparse()],
+    ids=["bfloat16", "sparse"],
+)
+def test_tensors_that_numpy_lacks_a_type_for_are_read(tensor):
+    data = Modalities({"a": tensor, "b": [torch.tensor([float(row), 1.0]).to(torch.bfloat16) for row in range(N)]})
+    np.testing.assert_array_equal(data["a"], np.arange(24.0).reshape(N, 2))
+    np.testing.assert_array_equal(data["b"][:, 0], np.arange(N))

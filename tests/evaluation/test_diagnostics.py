@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepjive import AJIVE
+from deepjive import AJIVE, Modalities
 from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.diagnostics import DIVERGENCE, GAP
 from deepjive.evaluation import Finding, baselines, diagnose, diagnostics, joint_structure_test
@@ -87,9 +87,33 @@ def test_individual_scores_that_predict_joint_scores_are_a_leak() -> None:
     assert any("of the variance of the joint scores" in seen for seen in leaks)
 
 
-def test_a_score_without_effect_is_dead() -> None:
-    findings = found(drawn(noise=0.0), 2, 1)
+@pytest.mark.parametrize(("seed", "learning_rate"), [(0, 0.05), (3, 0.15)])
+def test_a_score_with_nothing_left_to_explain_is_dead(seed: int, learning_rate: float) -> None:
+    # Such a score is rounding where training ends at its linear start, and a chance correlation where it does not.
+    findings = found(drawn(noise=0.0, random_state=seed), 2, 1, learning_rate=learning_rate)
     assert "Lower joint_rank by one" in findings[DEAD].change
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-16, 1e-8])
+def test_a_score_of_rounding_is_dead(ajive: AJIVE, test: Any, size: float) -> None:
+    parts, noise = ajive.decompose(test), np.random.default_rng(0).normal(size=(len(test), 1))
+    parts = replace(
+        parts,
+        joint_scores=np.hstack([parts.joint_scores, noise]),
+        render=lambda part, name, j, s: ajive._render(part, name, j[:, :1] + size * j[:, 1:], s),
+    )
+    (finding,) = diagnostics._dead(parts, ajive)
+    assert finding.seen.startswith("Score 2 of the joint part accounts for at most 0.00%")
+
+
+def test_a_small_joint_score_is_dead_only_if_the_modalities_do_not_agree_on_it(ajive: AJIVE, test: Any) -> None:
+    parts = ajive.decompose(test)
+    small = replace(parts, render=lambda part, name, j, s: ajive._render(part, name, 0.15 * j, s))
+    assert list(diagnostics._dead(small, ajive)) == []
+    mismatched = test["modality_1"][np.random.default_rng(0).permutation(len(test))]
+    shuffled = Modalities({"modality_1": mismatched, "modality_2": test["modality_2"][:]})
+    (finding,) = diagnostics._dead(replace(small, data=shuffled), ajive)
+    assert "of 80 samples by chance (1.25%), and the modalities do not agree" in finding.seen
 
 
 def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIVE, test: Any) -> None:
@@ -97,7 +121,7 @@ def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIV
     parts = replace(
         parts, render=lambda part, name, j, s: ajive._render(part, name, j, s if name == "modality_1" else 0 * s)
     )
-    (finding,) = diagnostics._dead(parts)
+    (finding,) = diagnostics._dead(parts, ajive)
     assert finding.change.startswith("Lower individual_ranks['modality_2'] by one")
 
 

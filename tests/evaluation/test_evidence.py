@@ -84,9 +84,17 @@ def test_baselines_impute_missing_values_if_the_model_does(made: Synthetic) -> N
     assert min(found.predicted["AJIVE"].values()) > 0.2
 
 
-def test_a_label_that_is_always_the_same_is_left_out(ajive: AJIVE, made: Synthetic) -> None:
-    labels = {"site": np.zeros(240), "sex": np.arange(240) % 2}
-    assert list(evidence(ajive, made.data, labels, n_permutations=9, n_fits=0).probes) == ["sex"]
+def test_labels_that_cannot_be_tested_are_named_with_the_reason(ajive: AJIVE, made: Synthetic, tmp_path: Path) -> None:
+    rare = np.where(np.arange(240) == 3, "rare", "common")
+    labels = {"site": np.zeros(240), "rare": rare, "none": [None] * 240, "sex": np.arange(240) % 2}
+    found = evidence(ajive, made.data, labels, n_permutations=9, n_fits=0)
+    assert list(found.probes) == ["sex"]
+    assert found.untested["site"].endswith("samples to train on all have the label 0.0.")
+    assert "all have the label 'common'; the other labels are 'rare' of 1." in found.untested["rare"]
+    assert found.untested["none"] == "no sample to train on has a label."
+    assert "label 'site' was not tested: the 1" in repr(found)
+    found.save(tmp_path / "evidence.json")
+    assert Evidence.load(tmp_path / "evidence.json").untested == found.untested
 
 
 VISITS = np.repeat(np.arange(60), 4)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from deepjive.evaluation import probe, task_of
-from deepjive.evaluation.evidence_steps import untestable
 from deepjive.evaluation.probes import known
 
 RNG = np.random.default_rng(0)
@@ -77,32 +78,64 @@ def test_one_class_is_refused() -> None:
         probe(X, np.zeros(160), NEW, np.zeros(100))
 
 
+TEXT = ["a", "b", None, "b"]
+
+
 @pytest.mark.parametrize(
-    "labels",
+    ("labels", "task", "expected"),
     [
-        pd.Series(["a", "b", None, "a"] * 15, dtype="string"),
-        pd.Series([True, False, None, True] * 15, dtype="boolean"),
-        pd.Series(["a", "b", np.nan, "a"] * 15, dtype="category"),
-        np.array([1, "b", None, 1] * 15, dtype=object),
-        [0.0, 1.0, np.inf, 0.0] * 15,
+        (pd.array(TEXT, "string"), "classification", [True, True, False, True]),
+        (pd.Series(TEXT, dtype="category"), "classification", [True, True, False, True]),
+        (np.array([*TEXT[:2], np.nan, ""], object), "classification", [True, True, False, False]),
+        (pd.array([True, False, None, True], "boolean"), "classification", [True, True, False, True]),
+        ([True, False, None, True], "classification", [True, True, False, True]),
+        (pd.array([1, 2, None, 2], "Int64"), "classification", [True, True, False, True]),
+        (pd.array([0.5, 2, None, 2], "Float32"), "regression", [True, True, False, True]),
+        (np.array([0.5, np.inf, -np.inf, np.nan]), "regression", [True, False, False, False]),
+        (np.array([0.5, np.inf, None, 1], object), "regression", [True, False, False, True]),
+        ([1, 2.5, None, np.float32(3)], "regression", [True, True, False, True]),
+        ([None, np.nan, pd.NA, ""], "classification", [False] * 4),
     ],
-    ids=["string", "boolean", "category", "mixed", "infinite"],
 )
-def test_labels_of_any_type_are_probed_without_those_that_are_missing(labels):
-    scores = np.random.default_rng(0).normal(size=(60, 1))
-    assert probe(scores, labels, scores, labels, n_permutations=9).n_samples == 45
+def test_labels_of_every_type_are_known_where_they_are_not_missing(
+    labels: Any, task: str, expected: list[bool]
+) -> None:
+    assert known(labels).tolist() == expected
+    assert task_of(labels) == task
+    repeated = pd.concat([pd.Series(labels)] * 10) if sum(expected) > 1 else None
+    if repeated is not None:
+        assert probe(X[:40], repeated, n_permutations=1).n_samples == 10 * sum(expected)
 
 
-def test_a_label_of_too_few_samples_is_named():
-    scores, labels = np.random.default_rng(0).normal(size=(40, 1)), ["a"] * 20 + ["b"] * 17 + ["c"] * 3
-    with pytest.raises(ValueError, match=r"Label 'c' has 3 samples, but cross-validation in 5 folds needs at least 5"):
-        probe(scores, labels, n_permutations=9)
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ([1.0, "a", None, "b"], r"1\.0 \(sample 0\) and 'a' \(sample 1\)"),
+        ([None, True, 2, 3], r"True \(sample 1\) and 2 \(sample 2\)"),
+        (np.array(["2020-01-01"] * 4, "datetime64[D]"), r"\(sample 0\), but text, truth values or numbers of one kind"),
+        ([(1, 2), None, None, None], r"\(1, 2\) \(sample 0\)"),
+    ],
+)
+def test_labels_of_several_kinds_are_refused_by_sample(labels: Any, shown: str) -> None:
+    labels = labels if isinstance(labels, np.ndarray) else pd.Series(labels, dtype=object)
+    with pytest.raises(TypeError, match=shown):
+        probe(X[:4], labels)
 
 
-def test_labels_that_cannot_be_tested_are_named_with_the_reason():
-    rows = np.arange(6), np.arange(6, 10)
-    labels = {"constant": np.array(["a"] * 10), "once": np.array([1] + [0] * 9), "fine": np.array([0, 1] * 5)}
-    assert untestable(labels, rows) == {
-        "constant": "all fitted samples are 'a', but at least two values are needed",
-        "once": "all held-out samples are 0, but at least two values are needed",
-    }
+def test_a_class_with_few_members_has_fewer_folds_and_with_one_member_is_refused() -> None:
+    labels = np.array(["a"] * 20 + ["b"] * 20 + ["c"] * 2)
+    assert probe(X[:42], labels, n_permutations=1).n_samples == 42
+    with pytest.raises(ValueError, match=r"The label 'c' has one sample only, but each class needs one to train on"):
+        probe(X[:41], labels[:41], n_permutations=1)
+    with pytest.raises(ValueError, match=r"The label 'c' has one participant only"):
+        probe(X[:42], labels, n_permutations=1, groups=[*range(40), 40, 40])
+
+
+def test_held_out_labels_that_do_not_vary_are_refused() -> None:
+    for labels in (np.zeros(100), np.where(np.arange(100) < 3, "", "b")):
+        with pytest.raises(
+            ValueError, match=r"labelled samples to test on all have the label .*; the other labels are"
+        ):
+            probe(X, inside(X) if labels.dtype.kind == "U" else X[:, 0], NEW, labels)
+    with pytest.raises(ValueError, match=r"no sample to test on has a label"):
+        probe(X, X[:, 0], NEW, np.full(100, np.nan))

@@ -244,3 +244,83 @@ def test_the_error_without_usable_scans_has_the_reasons(tmp_path, caps):
         find_scans(caps, "clinica")
     (caps / "subjects" / "sub-D").mkdir()
     assert any(problem.subject == "sub-D" for problem in find_scans(caps, "t1-volume").problems)
+
+
+def test_a_cohort_lists_a_damaged_compressed_file_and_goes_on_without_it(tmp_path, write_nifti):
+    for name in ("a", "b"):
+        write_nifti(tmp_path / f"{name}.nii.gz", template("grey", 12.0) + np.random.default_rng(0).random((13, 17, 14)))
+    content = bytearray((tmp_path / "b.nii.gz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "b.nii.gz").write_bytes(bytes(content))
+    (tmp_path / "t.csv").write_text("participant_id,mri\n1,a.nii.gz\n2,b.nii.gz\n")
+    cohort, data = read_cohort_table(tmp_path / "t.csv").read(12)
+    assert data.samples.tolist() == ["1"]
+    assert [problem.subject for problem in cohort.problems] == ["2", "2"]
+    assert "b.nii.gz could not be read" in cohort.problems[0].reason
+
+
+def test_participants_whose_names_have_underscores_or_hyphens_are_kept_apart(tmp_path, write_nifti):
+    for name in ("sub-EMI_301", "sub-EMI_302", "sub-EMI-303"):
+        write_nifti(tmp_path / name / "anat" / f"{name}_T1w.nii.gz")
+    for name in ("sub-EMI_302", "sub-EMI-303"):
+        write_nifti(tmp_path / name / "ses-A_1" / "pet" / f"{name}_ses-A_1_trc-X_pet.nii.gz")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path), "pet": ("bids-pet", tmp_path)})
+    assert sorted(cohort.samples) == ["sub-EMI-303_ses-A_1", "sub-EMI_301", "sub-EMI_302_ses-A_1"]
+    for _, row in cohort.table.iterrows():
+        assert all(row["participant_id"] in path.name for path in (row["t1"], row["pet"]) if path is not None)
+
+
+def test_a_file_whose_name_contradicts_its_folder_is_a_problem(tmp_path, write_nifti):
+    write_nifti(tmp_path / "sub-1" / "anat" / "sub-2_T1w.nii.gz")
+    write_nifti(tmp_path / "sub-3" / "ses-1" / "anat" / "sub-3_ses-2_T1w.nii.gz")
+    scans = find_scans(tmp_path, "bids-t1")
+    assert not len(scans.table)
+    assert [problem.subject for problem in scans.problems][:2] == ["sub-1", "sub-3_ses-1"]
+    assert "its name does not begin with 'sub-1_' as its folder does" in scans.problems[0].reason
+
+
+@pytest.mark.parametrize("entity", ["echo", "part", "rec", "acq", "run", "task", "ce", "dir"])
+def test_files_that_differ_in_what_was_measured_are_never_chosen_between_in_silence(tmp_path, write_nifti, entity):
+    for value in ("1", "2"):
+        write_nifti(tmp_path / "sub-1" / "anat" / f"sub-1_{entity}-{value}_T1w.nii.gz")
+    (problem,) = (problem for problem in find_scans(tmp_path, "bids-t1").problems if "Say which" in problem.reason)
+    assert f"choose={{'{entity}': '1'}}" in problem.reason
+    chosen = find_scans(tmp_path, "bids-t1", {entity: "2"}).table["path"]
+    assert [path.name for path in chosen] == [f"sub-1_{entity}-2_T1w.nii.gz"]
+
+
+def test_equally_processed_files_and_two_files_of_one_name_are_not_chosen_between(tmp_path, write_nifti):
+    for name in ("sub-1_desc-a_T1w.nii", "sub-1_desc-b_T1w.nii", "sub-2_T1w.nii", "sub-2_T1w.nii.gz"):
+        write_nifti(tmp_path / name[:5] / "anat" / name)
+    scans = find_scans(tmp_path, "bids-t1")
+    assert not len(scans.table)
+    reasons = {problem.subject: problem.reason for problem in scans.problems[:2]}
+    assert "choose={'desc': 'a'}" in reasons["sub-1"]
+    assert "have the same entities: sub-2_T1w.nii, sub-2_T1w.nii.gz. Keep one" in reasons["sub-2"]
+
+
+def test_names_of_participants_are_matched_without_sub_and_blanks_or_listed(tmp_path, write_nifti):
+    for name in ("sub-A", "sub-B", "sub-C"):
+        write_nifti(tmp_path / name / "ses-1" / "anat" / f"{name}_ses-1_T1w.nii.gz")
+    clinical = tmp_path / "clinical"
+    (clinical / "sub-A").mkdir(parents=True)
+    (clinical / "participants.tsv").write_text("participant_id \tdiagnosis\nA\tCN\n sub-B \t AD \n")
+    (clinical / "sub-A" / "sub-A_sessions.tsv").write_text("session_id\tage\n1 \t70\n")
+    cohort = read_cohort({"t1": ("bids-t1", tmp_path)}, clinical=clinical)
+    rows = cohort.table.set_index("participant_id")
+    assert rows["diagnosis"].fillna("none").tolist() == ["CN", "AD", "none"]
+    assert rows.at["sub-A", "age"] == 70
+    (problem,) = cohort.problems
+    assert "it has no row for 1 of 3 participants: sub-C; its participant_id are such as 'A'" in problem.reason
+    (tmp_path / "t.csv").write_text("participant_id,t1\n A ,sub-A/ses-1/anat/sub-A_ses-1_T1w.nii.gz \n")
+    table = read_cohort_table(tmp_path / "t.csv", clinical=clinical).table
+    assert (table.at[0, "participant_id"], table.at[0, "diagnosis"]) == ("A", "CN")
+    assert table.at[0, "t1"].is_file()
+
+
+def test_a_clinical_folder_that_does_not_exist_is_an_error_and_an_empty_one_a_problem(sources, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*nowhere, which clinical= \(--bids\) names"):
+        read_cohort(sources, clinical=tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    problems = read_cohort(sources, clinical=tmp_path / "empty").problems
+    assert any("neither participants.tsv nor" in problem.reason for problem in problems)

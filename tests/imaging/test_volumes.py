@@ -92,3 +92,12 @@ def test_a_saved_map_is_in_mni_space(tmp_path, grid, mask):
     np.testing.assert_allclose(on_grid(path, grid, np.ones_like(mask)), values, atol=1e-6)
     assert [file.name for file in path.parent.iterdir()] == ["map.nii.gz"]
     assert nibabel.load(path).get_sform(coded=True)[1] == 4
+
+
+def test_files_of_freesurfer_are_read_and_analyze_files_without_a_space_are_refused(tmp_path, grid, mask):
+    values = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+    nibabel.save(nibabel.MGHImage(values, grid.affine), tmp_path / "a.mgz")
+    np.testing.assert_allclose(on_grid(tmp_path / "a.mgz", grid, mask), values * mask, atol=1e-5)
+    nibabel.save(nibabel.AnalyzeImage(values, grid.affine), tmp_path / "a.img")
+    with pytest.raises(UnreadableError, match=r"a\.img .* does not say where .* or the format is Analyze"):
+        on_grid(tmp_path / "a.img", grid, mask)

@@ -247,3 +247,18 @@ def test_alignment_undoes_a_rotation():
     rng = np.random.default_rng(0)
     x, rotation = rng.normal(size=(20, 3)), np.linalg.qr(rng.normal(size=(3, 3)))[0]
     np.testing.assert_allclose(x @ rotation @ aligned(x @ rotation, x), x, atol=SUMS)
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, JIVE, HeteroJIVE])
+def test_draws_that_lack_the_rank_are_replaced_or_the_samples_are_too_few(estimator):
+    rng = np.random.default_rng(0)
+    enough = {name: rng.normal(size=(10, width)) for name, width in (("a", 40), ("b", 30))}
+    few = {name: x[:8] for name, x in enough.items()}
+    extra = {"n_wedin": 0, "n_random": 0} if estimator is not JIVE else {"tol": 1e-2}
+    model = estimator(joint_rank=2, individual_ranks=2, **extra).fit(enough)
+    draws = bootstrap(model, enough, n_draws=60).variance_draws["a"]["joint"]
+    assert len(draws) == 60
+    assert np.isfinite(draws).all()
+    model = estimator(joint_rank=2, individual_ranks=3, **extra).fit(few)
+    with pytest.raises(ValueError, match=r"too few samples for the bootstrap: 8 samples .* Use lower ranks or more"):
+        bootstrap(model, few, n_draws=40)

@@ -285,3 +285,35 @@ def test_the_same_seed_finds_the_same_ranks_and_scores():
     first, second = (JIVE(n_permutations=20, tol=1e-4, random_state=3).fit(data) for _ in range(2))
     np.testing.assert_array_equal(first.joint_scores_, second.joint_scores_)
     np.testing.assert_array_equal(first.rank_history_, second.rank_history_)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "ranks", "limit"),
+    [
+        # 9 dimensions of 10 centred samples, less 3 joint and 5 individual scores
+        ({"a": (10, 50), "b": (10, 40)}, (3, 5), 1),
+        # the joint component leaves one of the two dimensions of a
+        ({"a": (40, 2), "b": (40, 3)}, (1, 2), 1),
+    ],
+)
+def test_ranks_that_saturate_the_samples_or_a_modality_are_refused(shapes, ranks, limit):
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    with pytest.raises(ValueError, match=rf"individual_ranks\['a'\] is {ranks[1]}, but .* at most {limit}"):
+        JIVE(joint_rank=ranks[0], individual_ranks=ranks[1]).fit(data)
+
+
+def test_individual_components_of_exact_joint_data_are_refused_not_rounding_errors():
+    rng = np.random.default_rng(161)
+    joint = rng.normal(size=(8, 2))
+    data = {name: joint @ rng.normal(size=(2, d)) for name, d in {"a": 10, "b": 40, "c": 3}.items()}
+    with pytest.raises(ValueError, match="dimensions"):
+        JIVE(joint_rank=2, individual_ranks=1, max_iter=50).fit(data)
+
+
+def test_chance_correlation_of_individual_parts_is_no_joint_part_for_bic():
+    rng = np.random.default_rng(7)
+    data = {k: rng.normal(size=(60, 2)) @ rng.normal(size=(2, d)) for k, d in {"a": 100, "b": 80}.items()}
+    data = {k: x + rng.normal(size=x.shape) for k, x in data.items()}
+    model = JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-3).fit(data)
+    assert (model.joint_rank_, model.individual_ranks_) == (0, {"a": 2, "b": 2})

@@ -3,7 +3,14 @@ import pytest
 
 from deepjive import AJIVE, JIVE, HeteroJIVE
 from deepjive.linear import streaming
-from deepjive.linear.signal_ranks import SignalRank, marchenko_pastur_median, numerical_rank, omega
+from deepjive.linear.signal_ranks import (
+    SignalRank,
+    _feature_halves,
+    _quarter_errors,
+    marchenko_pastur_median,
+    numerical_rank,
+    omega,
+)
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import reduce, signal_svd
 from tests.linear.tolerances import TWO_ROUTES
@@ -31,20 +38,20 @@ def test_marchenko_pastur_median_is_the_median_of_white_noise():
     assert np.median(values**2 / 1000) == pytest.approx(marchenko_pastur_median(0.4), rel=0.01)
 
 
-@pytest.mark.parametrize("rule", ["gavish_donoho", "parallel"])
+@pytest.mark.parametrize("rule", ["gavish_donoho", "bicrossvalidation"])
 @pytest.mark.parametrize("shape", [(60, 300), (300, 40), (80, 80)])
 def test_rank_of_a_clear_signal_is_found(rule, shape):
     assert [rank_of(noisy(*shape, rank, 1.0, rank), rule) for rank in (1, 4)] == [1, 4]
 
 
-@pytest.mark.parametrize("rule", ["gavish_donoho", "parallel"])
+@pytest.mark.parametrize("rule", ["gavish_donoho", "bicrossvalidation"])
 def test_white_noise_has_no_signal(rule):
     # parallel analysis lets chance through in about 5% of data sets, the hard threshold in hardly any
     ranks = [rank_of(noisy(50, 120, 0, 0.0, seed), rule) for seed in range(10)]
     assert sum(rank > 0 for rank in ranks) <= 2
 
 
-@pytest.mark.parametrize("rule", ["gavish_donoho", "parallel"])
+@pytest.mark.parametrize("rule", ["gavish_donoho", "bicrossvalidation"])
 @pytest.mark.parametrize("shape", [(40, 200), (200, 40)])
 def test_rank_of_noise_free_data_is_their_rank(rule, shape):
     rng = np.random.default_rng(0)
@@ -57,7 +64,7 @@ def test_rank_of_noise_free_data_is_their_rank(rule, shape):
 def test_duplicated_columns_do_not_raise_the_rank():
     x = np.repeat(noisy(50, 30, 2, 2.0, 0), 10, axis=1)
     assert numerical_rank(reduce(Pieces(x), exact=True), reduce(Pieces(x), exact=True).svd()) == 30
-    assert rank_of(x, "parallel") >= 2
+    assert rank_of(x, "bicrossvalidation") >= 2
 
 
 def test_unknown_rule_is_named():
@@ -86,7 +93,9 @@ def with_constants(x, count=60):
     return np.hstack([x, np.tile(np.repeat([3.0, 0.0], count // 2), (len(x), 1))])
 
 
-@pytest.mark.parametrize(("rule", "center"), [("gavish_donoho", True), ("gavish_donoho", False), ("parallel", True)])
+@pytest.mark.parametrize(
+    ("rule", "center"), [("gavish_donoho", True), ("gavish_donoho", False), ("bicrossvalidation", True)]
+)
 @pytest.mark.parametrize("shape", [(200, 40), (60, 20)])
 def test_constant_features_do_not_change_the_rank(shape, rule, center):
     x = noisy(*shape, 1, 1.0, 0)
@@ -127,3 +136,32 @@ def test_constant_features_do_not_change_the_rank_by_bic():
         JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-3).fit(given).rank_history_ for given in (data, padded)
     ]
     np.testing.assert_array_equal(*ranks)
+
+
+def test_noise_that_differs_between_features_is_no_signal_for_bicrossvalidation():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 200)) * np.exp(rng.normal(size=200))
+    assert rank_of(x, "bicrossvalidation") == 0
+    assert rank_of(x, "gavish_donoho") > 5
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (60, 30), (50, 70)])
+def test_quarters_are_predicted_as_the_definition_says(shape):
+    x = noisy(*shape, 4, 2.0, 0)
+    predicted, predictors = _feature_halves(Pieces(x), np.random.default_rng(1))
+    of_predicted, of_predictors = np.array_split(np.random.default_rng(1).permutation(shape[1]), 2)
+    held_out, others = np.array_split(np.arange(shape[0]), 2)
+    centred = x - x.mean(axis=0)
+    blocks = [
+        centred[np.ix_(rows, columns)] for rows in (held_out, others) for columns in (of_predicted, of_predictors)
+    ]
+    u, s, vt = np.linalg.svd(blocks[3], full_matrices=False)
+    errors = _quarter_errors(predicted, predictors, held_out, others)
+    for rank in (0, 1, 5):
+        prediction = (blocks[1] @ vt[:rank].T / s[:rank]) @ (u[:, :rank].T @ blocks[2])
+        assert errors[rank] == pytest.approx(np.sum((blocks[0] - prediction) ** 2), rel=TWO_ROUTES)
+
+
+def test_a_modality_too_small_to_split_is_refused():
+    with pytest.raises(ValueError, match="at least 4 samples and 2 features, but a modality has 9 samples and 1 "):
+        AJIVE(rank_rule="bicrossvalidation").fit({"a": np.eye(9)[:, :1], "b": np.eye(9)})

@@ -3,7 +3,7 @@ import pytest
 
 from deepjive import AJIVE, JIVE
 from deepjive.data.modalities import Modalities
-from deepjive.linear import streaming
+from deepjive.linear import HeteroJIVE, bootstrap, streaming
 from deepjive.linear.streaming import Pieces, checked_masks
 from tests.linear.tolerances import TWO_ROUTES
 
@@ -129,3 +129,24 @@ def test_chunked_stores_give_the_fit_of_arrays_in_memory_and_are_never_read_whol
     np.testing.assert_allclose(streamed.transform(lazy), in_memory.transform(data), atol=TWO_ROUTES)
     assert 200 in reads
     assert max(reads) < 90 * 20
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, JIVE, HeteroJIVE])
+def test_values_that_are_not_finite_are_ignored_outside_a_mask_and_refused_inside(tmp_path, estimator):
+    rng, mask = np.random.default_rng(0), np.zeros((4, 5), dtype=bool)
+    mask[1:3, 1:4] = True
+    z = rng.normal(size=30)
+    a, b = z[:, None, None] + rng.normal(size=(30, 4, 5)), z[:, None] + rng.normal(size=(30, 6))
+    background = np.where(mask, a, np.nan)
+    np.save(tmp_path / "a.npy", background)
+    model = estimator(joint_rank=1, individual_ranks=1, mask={"a": mask})
+    expected = model.fit({"a": a, "b": b}).joint_scores_
+    for array in (background, tmp_path / "a.npy"):
+        data = {"a": array, "b": b}
+        np.testing.assert_allclose(model.fit(data).joint_scores_, expected, atol=1e-8)  # sums of other lengths
+        np.testing.assert_allclose(model.transform(data), expected, atol=1e-6)
+        assert np.isfinite(model.decompose(data).joint["a"]).all()
+        assert np.isfinite(bootstrap(model, data, n_draws=2).variance_explained["a"]["joint"]).all()
+    background[3, 1, 1] = np.inf
+    with pytest.raises(ValueError, match="Modality 'a' contains 1 values that are NaN or infinite"):
+        model.fit({"a": background, "b": b})

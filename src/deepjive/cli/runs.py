@@ -141,6 +141,7 @@ def write_report_of(
     note: str | None = None,
     evidence: Any = None,
     failures: Callable[[], Sequence[Any]] | None = None,
+    opening: Any = None,
 ) -> Path:
     """Write the report on a model's decomposition of some samples.
 
@@ -166,6 +167,8 @@ def write_report_of(
         Results with their baselines.
     failures : callable, optional
         Returns the known failures that are recognised; called after the model is written.
+    opening : Picture, optional
+        A picture above the results.
     """
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
@@ -189,6 +192,7 @@ def write_report_of(
             note=note,
             evidence=evidence,
             failures=findings,
+            opening=opening,
             **model.report_facts(),
         )
 

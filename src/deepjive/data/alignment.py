@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from deepjive.data.files import FileSource
 from deepjive.data.orientation import transposed, turned
 from deepjive.data.readers.annotated import labelled_matrix
+from deepjive.data.readers.arrays import tensor_values
 from deepjive.data.readers.lazy import LabelledRows, SparseRows
+from deepjive.data.readers.stores import rows_of_hdf5
 from deepjive.data.readers.tables import check_first_column, from_polars, text_column, with_named_rows
-from deepjive.data.readers.volumes import NiftiRows, is_nifti
+from deepjive.data.readers.volumes import images_of
 
 NO_MODALITIES = (
     "Modalities needs at least one modality, but was given an empty {kind}. "
@@ -27,6 +29,10 @@ NOT_A_COLLECTION = (
 WRONG_DTYPE = (
     "Modality {name!r} has dtype {dtype}, but numbers are expected (float or integer). "
     "Convert it first, e.g. with array.astype(float); text and mixed columns must be encoded or dropped."
+)
+ROW_IS_NONE = (
+    "its row {row} is None. Fill the row of a sample that lacks the modality with zeros, and mark the sample in "
+    "`present`"
 )
 HINTS = {
     "MuData": "Write Modalities.from_mudata(mdata).",
@@ -76,11 +82,14 @@ def _describe(data: Any) -> str:
 
 
 def _read(name: str, source: Any, is_turned: bool | None) -> Any:
-    """Read paths and lists of image paths, and give frames an index of names and samples in their rows."""
+    """Read paths and lists of images, and give frames an index of names and samples in their rows."""
     if isinstance(source, (str, Path, FileSource)):
         return (source if isinstance(source, FileSource) else FileSource(source)).read(is_turned)
-    if isinstance(source, (list, tuple, np.ndarray)) and len(source) and is_nifti(source[0]):
-        return NiftiRows(list(source))
+    if isinstance(source, (Iterator, ValuesView)):
+        source = list(source)
+    images = images_of(source, f"modality {name!r}")
+    if images is not None:
+        return transposed(name, images) if is_turned else images
     if hasattr(source, "obs_names") and hasattr(source, "var_names"):
         source = labelled_matrix(name, source)
     if type(source).__module__.startswith("polars"):
@@ -138,7 +147,13 @@ def _converted(source: Any) -> Any:
     if hasattr(source, "iloc"):
         return source.to_numpy()
     if hasattr(source, "detach"):
-        return source.detach().cpu().numpy()
+        return tensor_values(source)
+    if isinstance(source, (list, tuple)) and any(row is None for row in source):
+        raise ValueError(ROW_IS_NONE.format(row=[row is None for row in source].index(True)))
+    if isinstance(source, (list, tuple)) and any(hasattr(row, "detach") for row in source):
+        return np.asarray([tensor_values(row) if hasattr(row, "detach") else row for row in source])
+    if type(source).__module__.startswith("h5py."):
+        return rows_of_hdf5(source)
     if isinstance(source, np.ma.MaskedArray):  # a computation would turn masked values into data
         return np.ma.filled(source.astype(np.float64), np.nan) if np.ma.is_masked(source) else source.data
     return source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)

@@ -29,18 +29,18 @@ from deepjive.data.readers.tables import (
     read_table,
     without_columns,
 )
-from deepjive.data.readers.volumes import NIFTI, NiftiFrames, NiftiRows, is_nifti, listed_paths
+from deepjive.data.readers.volumes import IMAGES, ImageFrames, ImageRows, is_image, is_missing, listed_paths
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KEYED = (".npz", ZARR, *HDF5, SHEETS)
 ANNOTATED = (".h5ad", ".h5mu")
-READERS = (".npy", ".npz", *TABLES, ZARR, *HDF5, *NIFTI, ".txt", ".h5ad")
+READERS = (".npy", ".npz", *TABLES, ZARR, *HDF5, *IMAGES, ".txt", ".h5ad")
 
 NOT_A_LIST = (
-    "{path} must list the path of a NIfTI image (.nii or .nii.gz) in every line, but line {line} is {text!r}. Rename a "
-    "table to .csv, or to .tsv if tabs separate its columns."
+    "{path} must list the path of an image ({suffixes}) in every line, but line {line} is {text!r}. Rename a table to "
+    ".csv, or to .tsv if tabs separate its columns."
 )
 NOT_ORIENTED = (
     "{path} cannot be read with its features in rows. This is possible for tables, .npy and .npz; transpose it "
@@ -111,9 +111,10 @@ def read_array(
           "sample", "subject_id", "RID" or the like names the samples. A first column of whole numbers that could be
           names is refused.
         - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when needed
-        - ``.nii``, ``.nii.gz`` of four dimensions, the last one being the samples; or a ``.txt`` file with the path
-          of an image a line, or a table whose only column (after the samples' names) holds such paths; relative
-          paths start at the folder of that file. Images are read when needed.
+        - ``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``, or ``.mgz`` of four dimensions, the last one being the
+          samples; or a ``.txt`` file with the path of an image a line, or a table whose only column (after the
+          samples' names) holds such paths; relative paths start at the folder of that file. A sample with an empty
+          cell lacks the modality. Images are read when needed.
         - ``.h5ad``: the matrix ``X`` with the names of its observations and variables
     separator, decimal : str, optional
         Separator of the columns and decimal mark of a table. By default both are found from the file.
@@ -307,12 +308,12 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     if suffix in HDF5:
         return read_hdf5(path, key)
     if suffix == ".txt":
-        return NiftiRows(_listed_images(path))
+        return ImageRows(_listed_images(path))
     if suffix == ".h5ad":
         from deepjive.data.readers.annotated import read_h5ad
 
         return read_h5ad(path)
-    return NiftiFrames(path)
+    return ImageFrames(path)
 
 
 def _lines(path: Path) -> list[str]:
@@ -322,21 +323,21 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _listed_images(path: Path) -> list[Path]:
+def _listed_images(path: Path) -> list[Path | None]:
     """Return the image paths that a text file lists."""
     lines = _lines(path)
-    wrong = [(number, line) for number, line in enumerate(lines, start=1) if not is_nifti(line.strip())]
+    wrong = [(number, line) for number, line in enumerate(lines, start=1) if not is_image(line)]
     if wrong or not lines:
         number, text = wrong[0] if wrong else (1, "")
-        raise UnreadableError(NOT_A_LIST.format(path=path, line=number, text=text[:80]))
+        raise UnreadableError(NOT_A_LIST.format(path=path, suffixes=", ".join(IMAGES), line=number, text=text[:80]))
     return listed_paths(path, lines)
 
 
 def _images_of(path: Path, table: pd.DataFrame) -> Any:
     """Return the images that a table lists in its only column, named by its index; None if it lists no images."""
     column = table.iloc[:, 0] if table.shape[1] == 1 else table.index.to_series() if table.shape[1] == 0 else None
-    if column is None or not len(column) or not all(is_nifti(cell) for cell in column):
+    if column is None or not any(map(is_image, column)) or not all(is_image(c) or is_missing(c) for c in column):
         return None
-    images = NiftiRows(listed_paths(path, column.to_list()))
-    named = table.shape[1] == 1 and type(table.index).__name__ != "RangeIndex"
+    images = ImageRows(listed_paths(path, column.to_list()))
+    named = table.shape[1] == 1 and not is_default(table.index)
     return LabelledRows(images, table.index) if named else images

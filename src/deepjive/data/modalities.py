@@ -18,6 +18,7 @@ from deepjive.data.groups import named_groups
 from deepjive.data.orientation import lengths_advice, turned
 from deepjive.data.pairing import Pairing, pair
 from deepjive.data.readers.lazy import LazyRows, SelectedFeatures, in_memory, read_rows, row_numbers, select_rows
+from deepjive.data.readers.volumes import rows_with_image
 
 __all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
 
@@ -47,8 +48,9 @@ class Modalities:
         For each modality an array of shape ``(n_samples, ...)``: a NumPy array or memmap, a torch tensor, a pandas
         or polars data frame, a sparse matrix (its rows become dense when they are read), anything with ``shape``,
         ``dtype`` and indexing by rows (zarr, HDF5, dask), the path of a file (see `deepjive.data.files.read_array`),
-        or a list of paths of NIfTI images, one for each sample. A sequence names its modalities ``"modality_1"``,
-        ``"modality_2"``, ... See also `from_mudata` and `from_dataset`.
+        or a list or Series of images, one for each sample: paths, nibabel images, or None for a sample without this
+        modality. A sequence names its modalities ``"modality_1"``, ``"modality_2"``, ... See also `from_mudata` and
+        `from_dataset`.
     samples : sequence of str, optional
         Names of the rows of all arrays and tables that do not name their rows. Data frames, tables and AnnData name
         them by their index.
@@ -289,6 +291,10 @@ class Modalities:
         new._features[name] = np.asarray(features).astype(str)
         return new
 
+    def with_arrays(self, arrays: Mapping[str, Any]) -> Modalities:
+        """Return the modalities with other values, of the same shapes, for some or all of them."""
+        return self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups)
+
     def keys(self) -> tuple[str, ...]:
         """Names of the modalities, as for a dict."""
         return self.names
@@ -384,11 +390,14 @@ class Modalities:
         return checked
 
     def _checked_present(self, present: ArrayLike | None) -> NDArray[np.bool_]:
-        if present is None:
-            return np.ones(self.shape, dtype=bool)
+        present = np.ones(self.shape, dtype=bool) if present is None else present
         mask = np.array(present, dtype=bool)  # a copy: what the caller does with the mask later stays there
         if mask.shape != self.shape:
             raise ValueError(WRONG_PRESENT.format(expected=self.shape, shape=mask.shape))
+        for column, array in enumerate(self._arrays.values()):
+            has_image = rows_with_image(array)
+            if has_image is not None:
+                mask[:, column] &= has_image
         return mask
 
 

@@ -1,8 +1,7 @@
-"""Paired handwritten digits: two modalities that share the digit and nothing else.
+"""Pairs of handwritten digits: two modalities that share the digit and nothing else.
 
-Each pair shows one digit in two images by two writers. The first image is rotated by a random angle ("turned"). The
-second image is a negative with noise ("negative"). So the joint variation is the digit. The individual variation is
-angle and handwriting in the first modality, and noise and handwriting in the second modality.
+Each pair shows one digit in two images by two writers. Each image is turned by an angle of its own. So the joint
+variation is the digit. The individual variation of each modality is the angle, and the writer's hand.
 """
 
 from __future__ import annotations
@@ -11,12 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import rotate
+from scipy.ndimage import map_coordinates
 from sklearn.utils import check_random_state
 
 from deepjive.data.modalities import Modalities
 
 LARGEST_INK = 16.0
+ORIGINAL, SIZE = 8, 12  # pixels along each side of an original image, and of an image of a pair
+ENLARGED = 9 / 8  # of the original image, so that corners stay within the frame when the image is turned
+NAMES = ("first", "second")
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,23 @@ class PairedDigits:
     Attributes
     ----------
     data : Modalities
-        "turned" and "negative", each (n, 8, 8), ink from 0 to 1.
+        "first" and "second", each (n, 12, 12), ink from 0 to 1.
     digit : array of int, shape (n,)
         The digit that each pair shows.
-    angle : array, shape (n,)
-        Rotation of the first image, in degrees.
+    angle : dict of str to array, shape (n,)
+        Rotation of the images of each modality, in degrees, counter-clockwise.
     """
 
     data: Modalities
     digit: NDArray[np.int_]
-    angle: NDArray
+    angle: dict[str, NDArray]
 
 
 def load_paired_digits(
-    n_train: int = 5000,
+    n_train: int = 4000,
     n_test: int = 1000,
     *,
-    max_angle: float = 30.0,
-    noise: float = 0.2,
+    max_angle: float = 60.0,
     test_fraction: float = 0.3,
     random_state: int | np.random.RandomState | None = 0,
 ) -> tuple[PairedDigits, PairedDigits]:
@@ -51,14 +52,13 @@ def load_paired_digits(
 
     Parameters
     ----------
-    n_train : int, default=5000
-        Number of training pairs. An image may be in several pairs.
+    n_train : int, default=4000
+        Number of training pairs. An image may be in several pairs, each time at another angle.
     n_test : int, default=1000
         Number of test pairs.
-    max_angle : float, default=30.0
-        Largest rotation of the first modality, in degrees.
-    noise : float, default=0.2
-        Standard deviation of the noise in the second modality, whose ink is between 0 and 1.
+    max_angle : float, default=60.0
+        Largest rotation in degrees; angles are uniform between its negative and itself. Above about 80 degrees, digits
+        such as 0 and 8 look alike at two angles.
     test_fraction : float, default=0.3
         Fraction of the images that is used for test pairs only.
     random_state : int, RandomState or None, default=0
@@ -73,24 +73,33 @@ def load_paired_digits(
 
     rng = check_random_state(random_state)
     images, digits = load_digits(return_X_y=True)
-    images = images.reshape(-1, 8, 8) / LARGEST_INK
+    images = images.reshape(-1, ORIGINAL, ORIGINAL) / LARGEST_INK
     train, test = train_test_split(
         np.arange(len(digits)), test_size=test_fraction, stratify=digits, random_state=rng.randint(2**31 - 1)
     )
-    train_pairs = _paired(images[train], digits[train], n_train, max_angle, noise, rng)
-    return train_pairs, _paired(images[test], digits[test], n_test, max_angle, noise, rng)
+    train_pairs = _paired(images[train], digits[train], n_train, max_angle, rng)
+    return train_pairs, _paired(images[test], digits[test], n_test, max_angle, rng)
 
 
-def _paired(
-    images: NDArray, digits: NDArray, n: int, max_angle: float, noise: float, rng: np.random.RandomState
-) -> PairedDigits:
+def _paired(images: NDArray, digits: NDArray, n: int, max_angle: float, rng: np.random.RandomState) -> PairedDigits:
     first = rng.randint(len(images), size=n)
-    second = _same_digit(digits, first, rng)
-    angle = rng.uniform(-max_angle, max_angle, size=n)
-    turned = np.stack([rotate(image, a, reshape=False, order=1) for image, a in zip(images[first], angle, strict=True)])
-    negative = 1.0 - images[second] + noise * rng.normal(size=(n, 8, 8))
-    data = Modalities({"turned": turned.astype(np.float32), "negative": negative.astype(np.float32)})
+    chosen = dict(zip(NAMES, (first, _same_digit(digits, first, rng)), strict=True))
+    angle = {name: rng.uniform(-max_angle, max_angle, size=n) for name in NAMES}
+    data = Modalities({name: _turned(images[rows], angle[name]) for name, rows in chosen.items()})
     return PairedDigits(data, digits[first], angle)
+
+
+def _turned(images: NDArray, degrees: NDArray) -> NDArray[np.float32]:
+    """Images (n, 8, 8) enlarged and rotated about their centres, (n, 12, 12), by linear interpolation."""
+    along = (np.arange(SIZE) - (SIZE - 1) / 2) / ENLARGED
+    row, column = np.meshgrid(along, along, indexing="ij")
+    centre, angles = (ORIGINAL - 1) / 2, np.deg2rad(degrees)
+    places = (
+        (cos * row + sin * column + centre, cos * column - sin * row + centre)
+        for cos, sin in zip(np.cos(angles), np.sin(angles), strict=True)
+    )
+    turned = [map_coordinates(image, place, order=1) for image, place in zip(images, places, strict=True)]
+    return np.stack(turned).astype(np.float32)
 
 
 def _same_digit(digits: NDArray, first: NDArray, rng: np.random.RandomState) -> NDArray[np.intp]:

@@ -27,7 +27,7 @@ from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make
 from deepjive.deep.constraints.orthogonality import make_orthogonality
 from deepjive.deep.diagnostics import findings_of_history
 from deepjive.deep.geometry.nonlinearity import NonlinearGain
-from deepjive.deep.geometry.rank_selection import RankSelection, candidates, select_ranks
+from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
 from deepjive.deep.geometry.start import Start
 from deepjive.deep.model import Network
 from deepjive.deep.networks import NetworkChoice, network_builders
@@ -359,7 +359,8 @@ class DeepJIVE(JointIndividualModel):
 
     def _selected_ranks(self, data: Modalities) -> RankSelection:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
-        n_complete = len(candidates(data, np.random.default_rng(0)))
+        complete = data.present.all(axis=1)
+        n_complete = int(complete.sum()) if data.groups is None else len(np.unique(data.groups[complete]))
         if n_complete < MIN_SAMPLES:
             raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=n_complete))
         with progress_bar(bool(self.verbose)) as progress:

@@ -49,6 +49,7 @@ WORSE, WORSE_BY = 0.9, 0.03
 LEAK_R2, LEAK_P = 0.15, 0.01
 PREDICTS, AGREES = 0.01, 0.9
 DEAD_BELOW = 1e-3
+HALF_COMMON = 0.7  # a correlation: half of the variance of the score is common to two modalities
 
 SEEN = {
     BLURRY: (
@@ -65,8 +66,12 @@ SEEN = {
         "explain {possible:.0%}."
     ),
     LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
-    DEAD: "Score {component} of the {part} part accounts for at most {share:.2%} of the variance.",
+    DEAD: "Score {component} of the {part} part accounts for at most {share:.2%} of the variance{chance}.",
 }
+BY_CHANCE = (
+    ", less than a random score explains of {n} samples by chance ({limit:.2%}), and the modalities do not agree on "
+    "the score (correlation {agree:.2f})"
+)
 CHANGE = {
     BLURRY: (
         "Lower orthogonality_weight: the penalty takes away variance that the individual part should explain. If the "
@@ -156,7 +161,7 @@ def diagnose(
         progress(3, 5, "predicting scores of one part from another part")
         findings += _leaks(parts, random_state)
         progress(4, 5, "looking for dead components")
-        findings += _dead(parts)
+        findings += _dead(parts, model)
     is_doubtful = model.joint_rank_ == 0 or whole.pairing.by == "position"
     if is_doubtful or any(finding.name == MEANINGLESS for finding in findings):
         wrong_rows = wrongly_paired(whole)
@@ -257,18 +262,29 @@ def _leaks(parts: Decomposition, random_state: Any) -> Iterator[Finding]:
                 yield _finding(LEAK, source=source, r2=predicted, target=target, p=p)
 
 
-def _dead(parts: Decomposition) -> Iterator[Finding]:
-    """Find scores without which the parts stay the same."""
+def _dead(parts: Decomposition, model: Any) -> Iterator[Finding]:
+    """Find scores without which the parts stay the same, and joint scores that are chance alone.
+
+    A joint score beyond the joint structure of the data is fitted to rounding, or to chance correlations of the fitted
+    samples. Its share then depends on seed and processor, so that a joint score below the chance level of 1 / n is also
+    dead if the modalities do not agree on it.
+    """
+    n = len(parts.data)
     for component in range(parts.joint_scores.shape[1]):
         share = max(_share(parts, "joint", name, component) for name in parts.data.names)
-        if share < DEAD_BELOW:
-            yield _finding(DEAD, rank="joint_rank", component=component + 1, part="joint", share=share)
+        chance = ""
+        if DEAD_BELOW <= share < 1.0 / n:
+            pairs = [pair.correlation for pair in agreement(model, parts.data) if pair.component == component + 1]
+            if pairs and not np.mean(pairs) > HALF_COMMON:
+                chance = BY_CHANCE.format(n=n, limit=1.0 / n, agree=np.mean(pairs))
+        if share < DEAD_BELOW or chance:
+            yield _finding(DEAD, rank="joint_rank", component=component + 1, part="joint", share=share, chance=chance)
     for name, scores in parts.individual_scores.items():
         for component in range(scores.shape[1]):
             share = _share(parts, "individual", name, component)
             if share < DEAD_BELOW:
                 rank, part = f"individual_ranks[{name!r}]", INDIVIDUAL.format(name=name)
-                yield _finding(DEAD, rank=rank, component=component + 1, part=part, share=share)
+                yield _finding(DEAD, rank=rank, component=component + 1, part=part, share=share, chance="")
 
 
 def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:

@@ -16,7 +16,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.diagnostics import diagnose
 from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
-from deepjive.evaluation.probes import Probe, known, probe
+from deepjive.evaluation.probes import Probe, probe, untestable
 from deepjive.evaluation.refit import SEPARATE, baselines, refitted
 from deepjive.evaluation.refit_stability import Stability, stability
 from deepjive.evaluation.score_prediction import CrossPrediction, cross_predictions, scores_of
@@ -162,7 +162,11 @@ def measure(
     fields["cross"] = measured_cross_predictions(methods, n_permutations, seed, report)
     if labels:
         report = steps.begin("probes")
-        fields["untested"] = untestable(labels, rows)
+        fields["untested"] = {
+            label: reason
+            for label, values in labels.items()
+            if (reason := untestable(*(values[part] for part in rows)))
+        }
         tested = {label: values for label, values in labels.items() if label not in fields["untested"]}
         fields["probes"] = measured_probes(methods, train, test, rows, tested, settings, report)
     if settings.n_refits:
@@ -214,7 +218,7 @@ def measured_probes(
     settings: EvidenceSettings,
     progress: Progress,
 ) -> dict[str, dict[str, dict[str, Probe]]]:
-    """Return probes by label, method and scores."""
+    """Return probes by label, method and scores, of labels that have at least two values on both sides."""
     train_scores = {name: _probed_scores(name, model.decompose(train)) for name, model in methods.models.items()}
     test_scores = {name: _probed_scores(name, parts) for name, parts in methods.parts.items()}
     used: dict[str, Any] = {
@@ -258,20 +262,3 @@ def findings_of(methods: Methods, test: Modalities, pairing: JointStructureTest,
 def _probed_scores(method: str, parts: Decomposition) -> dict[str, NDArray]:
     scores = scores_of(parts)
     return {ALL_SCORES: np.concatenate(list(scores.values()), axis=1)} if method == SEPARATE else scores
-
-
-def untestable(labels: Mapping[str, NDArray], rows: tuple[NDArray[np.intp], NDArray[np.intp]]) -> dict[str, str]:
-    """Return why labels cannot be tested: those that have fewer than two values among fitted or held-out samples."""
-    reasons = {}
-    for label, values in labels.items():
-        for where, part in zip(("fitted", "held-out"), rows, strict=True):
-            present = np.unique(values[part][known(values[part])])
-            if label not in reasons and len(present) < 2:
-                what = f"are {present[0].item()!r}" if len(present) else "lack a label"
-                reasons[label] = f"all {where} samples {what}, but at least two values are needed"
-    return reasons
-
-
-def varies(labels: NDArray) -> bool:
-    """Return whether labels have at least two values."""
-    return len(np.unique(labels[known(labels)])) > 1

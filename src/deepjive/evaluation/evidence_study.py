@@ -21,10 +21,10 @@ from sklearn.utils import check_random_state
 
 from deepjive.data.groups import check_apart, exchangeable, in_random_order, rows_of
 from deepjive.data.modalities import Modalities
-from deepjive.evaluation.evidence_steps import EvidenceSettings, measure, varies
+from deepjive.evaluation.evidence_steps import EvidenceSettings, measure
 from deepjive.evaluation.modality_agreement import Agreement
 from deepjive.evaluation.null import JointStructureTest
-from deepjive.evaluation.probes import Probe, known
+from deepjive.evaluation.probes import Probe, known, untestable
 from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.refit_stability import Stability
 from deepjive.evaluation.score_prediction import CrossPrediction
@@ -69,12 +69,12 @@ class Evidence(Result):
         The test by refits, if `n_refits` is not 0.
     probes : dict of str to dict of str to dict of str to Probe
         By label, method and scores ("joint", "individual" and the modality, or "all scores").
+    untested : dict of str to str
+        Labels that could not be predicted, and why, such as a label of which all held-out samples have the same value.
     stability : dict of str to list of Stability
         By method.
     findings : list of Finding
         Known failures of the model.
-    untested : dict of str to str
-        Labels that could not be tested, and why.
     """
 
     method: str
@@ -89,16 +89,18 @@ class Evidence(Result):
     cross: dict[str, list[CrossPrediction]]
     refit_structure: JointStructureTest | None = None
     probes: dict[str, dict[str, dict[str, Probe]]] = field(default_factory=dict)
+    untested: dict[str, str] = field(default_factory=dict)
     stability: dict[str, list[Stability]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    untested: dict[str, str] = field(default_factory=dict)
 
     def _summary(self) -> str:
         names = ", ".join(finding.name for finding in self.findings) or "none"
         return (
             f"{self.method}, joint rank {self.joint_rank}: p={self.joint_structure.p_value:.3g} for joint structure, "
             f"{self.n_held_out} of {self.n_fitted + self.n_held_out} samples held out; known failures: {names}"
-            + "".join(f"; {label} not tested: {reason}" for label, reason in self.untested.items())
+            + "".join(
+                f"; label {label!r} was not tested: {reason.rstrip('.')}" for label, reason in self.untested.items()
+            )
         )
 
     def _table(self) -> Any:
@@ -283,7 +285,7 @@ def _check_groups(
     check_apart(groups[fitted], groups[held_out])
     permuted = {FITTED: fitted, HELD_OUT: held_out}
     for label, values in labels.items():
-        if varies(values[fitted]) and varies(values[held_out]):
+        if not untestable(values[fitted], values[held_out]):
             permuted[LABELLED.format(label=label)] = held_out[known(values[held_out])]
     for description, permuted_rows in permuted.items():
         try:

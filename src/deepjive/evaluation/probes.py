@@ -28,21 +28,21 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from deepjive.data.groups import folds_of, named_groups, orders_of
-from deepjive.data.readers.labels import label_values
 from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
 from deepjive.evaluation.threads import one_thread
 from deepjive.progress import Progress, silent, within_step
 from deepjive.results import Result
+from deepjive.validation import plain_labels
 
 Kind = Literal["linear", "network"]
 
-MAX_CLASSES = 20
-FOLDS = 5
-TOO_FEW_MEMBERS = (
-    f"Label {{label!r}} has {{count}} samples, but cross-validation in {FOLDS} folds needs at least {FOLDS} samples of "
-    "each label. Leave these samples out, join labels, or give held-out samples."
+SINGLE_MEMBER = (
+    "The label {label!r} has one {members} only, but each class needs one to train on and another to test on. Leave "
+    "the label of this {members} empty, or merge it with another label."
 )
+MAX_CLASSES, MOST_SHOWN = 20, 5
+FOLDS = 5
 KINDS: tuple[Kind, ...] = ("linear", "network")
 MOST_TRAINED = {"linear": 99, "network": 19}  # permutations for each of which a probe is cross-validated
 
@@ -101,7 +101,7 @@ def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
     >>> task_of(["a", "b"]), task_of([0, 1, 1]), task_of([0.3, 1.0, 2.0]), task_of(range(60))
     ('classification', 'classification', 'regression', 'regression')
     """
-    values = label_values(labels)
+    values = plain_labels(labels)
     if values.dtype.kind not in "iuf":
         return "classification"
     finite = values[np.isfinite(values)]
@@ -110,11 +110,9 @@ def task_of(labels: ArrayLike) -> Literal["classification", "regression"]:
 
 
 def known(labels: ArrayLike) -> NDArray[np.bool_]:
-    """Return which samples have a label: text that is not empty, or a finite number."""
-    values = label_values(labels)
-    if values.dtype.kind == "f":
-        return np.isfinite(values)
-    return np.array([value is not None and value != "" and value == value for value in values.tolist()], dtype=bool)
+    """Return which samples have a label: text that is not empty, a truth value, or a finite number."""
+    values = plain_labels(labels)
+    return values != "" if values.dtype.kind == "U" else np.isfinite(values)
 
 
 def probe(
@@ -160,21 +158,24 @@ def probe(
 
     Raises
     ------
+    TypeError
+        If labels are of several kinds, or are neither text, truth values nor numbers.
     ValueError
-        If all labels are the same, if `groups` has another length, or if fewer than 120 orders of participants can be
-        permuted.
+        If all labels of the training samples or of the tested samples are the same, if a class has one sample (or
+        participant) only and there are no held-out samples, if `groups` has another length, or if fewer than 120 orders
+        of participants can be permuted.
     """
     held_out = None
     if test_scores is not None and test_labels is not None:
         held_out = _labelled(test_scores, test_labels, groups)
     x, y, participants = _labelled(scores, labels, groups if held_out is None else None)
     task = task_of(y)
-    if len(np.unique(y)) < 2:
-        raise ValueError(f"Labels need at least two values among the training samples, but all are {y[:1].tolist()}.")
-    if held_out is None and task == "classification":
-        classes, counts = np.unique(y, return_counts=True)
-        if counts.min() < FOLDS:
-            raise ValueError(TOO_FEW_MEMBERS.format(label=classes[counts.argmin()].item(), count=counts.min()))
+    tested = y if held_out is None else held_out[1]
+    reason = untestable(y, tested)
+    if reason:
+        raise ValueError(f"These labels cannot be predicted: {reason} Give labels of at least two values.")
+    if held_out is None:
+        _check_folds(task, y, participants)
     values: dict[str, tuple[float, NDArray]] = {}
     for done, kind in enumerate(KINDS):
         progress(done, len(KINDS), f"{kind} probe")
@@ -194,11 +195,57 @@ def probe(
     return Probe(task, linear, network[0], chance, p_linear, p_network, len(permuted), n_tested)
 
 
+def untestable(labels: NDArray, tested_labels: NDArray) -> str:
+    """Return why no probe can be trained on some labels and tested on others; empty if one can.
+
+    Parameters
+    ----------
+    labels, tested_labels : array, shape (n_samples,)
+        Labels of the training samples and of the tested samples, as `plain_labels` returns them.
+    """
+    for where, values in (("to train on", labels), ("to test on", tested_labels)):
+        classes, counts = np.unique(values[known(values)], return_counts=True)
+        if len(classes) == 0:
+            return f"no sample {where} has a label."
+        if len(classes) == 1:
+            everywhere, all_counts = _counts([labels] if labels is tested_labels else [labels, tested_labels])
+            others = [
+                f"{value!r} of {count}"
+                for value, count in zip(everywhere, all_counts, strict=True)
+                if value != classes[0]
+            ]
+            reason = f"the {counts[0]} labelled samples {where} all have the label {classes[0].item()!r}"
+            return f"{reason}; the other labels are {', '.join(others[:MOST_SHOWN])}." if others else f"{reason}."
+    return ""
+
+
+def _counts(arrays: list[NDArray]) -> tuple[list[Any], list[int]]:
+    """Return the values of all labels, and the numbers of their samples."""
+    values, counts = np.unique(np.concatenate([array[known(array)] for array in arrays]), return_counts=True)
+    return values.tolist(), counts.tolist()
+
+
+def _check_folds(task: str, labels: NDArray, groups: NDArray | None) -> None:
+    """Raise an error if a class has too few members, of which some are held out and others trained on."""
+    if task == "regression":
+        return
+    for label, count in _members(labels, groups).items():
+        if count < 2:
+            members = "sample" if groups is None else "participant"
+            raise ValueError(SINGLE_MEMBER.format(label=label, members=members))
+
+
+def _members(labels: NDArray, groups: NDArray | None) -> dict[Any, int]:
+    """Return the number of samples of each class, or of participants."""
+    units = np.arange(len(labels)) if groups is None else groups
+    return {label.item(): len(np.unique(units[labels == label])) for label in np.unique(labels)}
+
+
 def _labelled(
     scores: ArrayLike, labels: ArrayLike, groups: ArrayLike | None
 ) -> tuple[NDArray, NDArray, NDArray | None]:
     """Return scores, labels and participants of the labelled samples; rank 0 becomes one constant score."""
-    x, y = np.asarray(scores, dtype=np.float64), label_values(labels)
+    x, y = np.asarray(scores, dtype=np.float64), plain_labels(labels)
     if len(x) != len(y):
         raise ValueError(f"One label for each sample is expected, but there are {len(x)} samples and {len(y)} labels.")
     labelled = known(y) & np.isfinite(x).all(axis=1)
@@ -281,4 +328,5 @@ def _folds(task: str, labels: NDArray, groups: NDArray | None, random_state: int
     if task == "regression":
         return folds_of(len(labels), groups, FOLDS, random_state)
     stratified = StratifiedKFold if groups is None else StratifiedGroupKFold
-    return list(stratified(FOLDS, shuffle=True, random_state=random_state).split(labels, labels, groups))
+    n_folds = max(2, min(FOLDS, *_members(labels, groups).values()))
+    return list(stratified(n_folds, shuffle=True, random_state=random_state).split(labels, labels, groups))

@@ -87,7 +87,7 @@ def _values(data: Modalities, name: str, rows: NDArray[np.intp]) -> NDArray:
 def _predicted(arrays: list[NDArray], seed: int) -> float:
     """Fraction of held-out variance that the modalities predict of each other, at the best rank and penalty."""
     held_out = cross_validate(arrays, MAX_RANK, seed)
-    return 1.0 - float(held_out.errors.mean(axis=-1).min() / held_out.error_of_mean.mean())
+    return 1.0 - float(held_out.mean_errors.min())
 
 
 def _orders(n: int, samples: NDArray[np.str_] | None) -> dict[str, NDArray[np.intp]]:

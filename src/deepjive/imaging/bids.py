@@ -1,7 +1,8 @@
 """Search for scans by their file names: BIDS, CAPS of Clinica, and derivatives of fMRIPrep and deepjive.
 
-A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Each row of `LAYOUTS`
-is the naming scheme of one pipeline. Sources: the Brain Imaging Data Structure 1.10; the CAPS specification of Clinica
+A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Participant and
+session are read from the folders, because names of participants may contain ``_`` and ``-``. Each row of `LAYOUTS` is
+the naming scheme of one pipeline. Sources: the Brain Imaging Data Structure 1.10; the CAPS specification of Clinica
 (Routier et al. 2021, Front Neuroinform 15:689675); the outputs of fMRIPrep (Esteban et al. 2019, Nat Methods 16:111).
 """
 
@@ -57,12 +58,16 @@ LAYOUTS = {
     "deepjive-mri-unmodulated": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-unmodulated_probseg"),
     "deepjive-pet": Layout("sub-*/**/pet", DEEPJIVE + r"_suvr-[A-Za-z0-9]+_pet"),
 }
-DIFFERENT = ("trc", "suvr", "group", "space", "run", "rec", "acq")
-ALSO = ("pvc", "fwhm", "desc", "res")
+MEASURED = ("trc", "suvr", "group", "space", "run", "rec", "acq", "echo", "part")  # examples; all others count too
+PROCESSED = ("pvc", "fwhm", "desc", "res", "mask")  # the least processed file is chosen
 
 UNKNOWN_LAYOUT = "layout is {given!r}, but must be one of {known}."
 NO_FOLDER = "There is no folder {path}."
 SEVERAL = "{count} files fit {layout!r}: {names}. Say which, e.g. choose={{{example}}}"
+TWICE = "{count} files fit {layout!r} and have the same entities: {names}. Keep one of them"
+OTHER_NAME = (
+    "its name does not begin with {expected!r} as its folder does; it was left out. Correct the name or the folder"
+)
 NO_CHOICE = "{given!r} is nothing that files are chosen by; they are chosen by {known}, such as trc=18FAV45."
 NO_SESSION = "its folder has no session with such a file (looked for {layout!r})"
 
@@ -108,15 +113,27 @@ class Scans:
 
 
 def entities(path: str | Path) -> dict[str, str]:
-    """The entities of a BIDS file name.
+    """The entities of a BIDS file name; participant and session are those of the folders, if folders name them.
 
     Examples
     --------
     >>> entities("sub-01_ses-M00_trc-18FAV45_pet.nii.gz")
     {'sub': '01', 'ses': 'M00', 'trc': '18FAV45'}
+    >>> entities("sub-A_1/anat/sub-A_1_run-2_T1w.nii.gz")
+    {'sub': 'A_1', 'run': '2'}
     """
-    stem = Path(path).name.split(".")[0]
-    return dict(re.findall(r"(?:^|_)([A-Za-z]+)-([A-Za-z0-9]+)", stem))
+    path = Path(path)
+    name, known = path.name.split(".")[0], {}
+    for key in ("sub", "ses"):
+        folder = _folder(path, f"{key}-")
+        if folder and name.startswith(f"{folder}_"):
+            known[key], name = folder.removeprefix(f"{key}-"), name.removeprefix(f"{folder}_")
+    return known | dict(re.findall(r"(?:^|_)([A-Za-z]+)-([^_]+)", name))
+
+
+def _folder(path: Path, prefix: str) -> str:
+    """Name of the innermost folder of a path that begins with a prefix; empty if there is none."""
+    return next((part for part in reversed(path.parts[:-1]) if part.startswith(prefix)), "")
 
 
 def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None = None) -> Scans:
@@ -131,7 +148,9 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     choose : mapping of str to str, optional
         Values of entities, such as ``{"trc": "18FAV45", "suvr": "pons"}``. In a session where any file has such an
         entity, only files with the value are chosen. A value that no file has is ignored. Of files that differ in
-        smoothing or cropping only, the file with the fewest entities is chosen.
+        smoothing, cropping, masking, resolution or partial-volume correction only, the file with the fewest entities is
+        chosen.
+        Files that differ in any other entity are a problem.
 
     Returns
     -------
@@ -149,53 +168,68 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
-    paths = _paths_by_session(root, layout)
+    paths, problems = _paths_by_session(root, layout)
     unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
     wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
-    return _one_each(root, layout, {key: _chosen(files, wanted) for key, files in paths.items()}, unused)
+    chosen = {key: _chosen(files, wanted) for key, files in paths.items()}
+    return _one_each(root, layout, chosen, problems, unused)
 
 
-def _paths_by_session(root: Path, layout: str) -> dict[tuple[str, str], list[Path]]:
-    """All files of a layout, by participant and session."""
+def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], list[Path]], list[Problem]]:
+    """All files of a layout, by participant and session, and files whose names contradict their folders."""
     name = re.compile(LAYOUTS[layout].name + NIFTI + "$")
     by_session: dict[tuple[str, str], list[Path]] = {}
+    problems: list[Problem] = []
     for folder in sorted(root.glob(LAYOUTS[layout].folder)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            parts = entities(path)
-            if name.search(path.name) and "sub" in parts:
-                session = f"ses-{parts['ses']}" if "ses" in parts else ""
-                by_session.setdefault((f"sub-{parts['sub']}", session), []).append(path)
-    return by_session
+            if not name.search(path.name):
+                continue
+            inside = path.relative_to(root)
+            subject, session = _folder(inside, "sub-"), _folder(inside, "ses-")
+            expected = "_".join(filter(None, (subject, session)))
+            if not path.name.startswith(f"{expected}_"):
+                problems.append(Problem(expected, str(path), OTHER_NAME.format(expected=f"{expected}_")))
+                continue
+            session = session or "".join(f"ses-{value}" for key, value in entities(path).items() if key == "ses")
+            by_session.setdefault((subject, session), []).append(path)
+    return by_session, problems
 
 
 def _unused_choices(paths: Iterable[Path], choose: Mapping[str, str]) -> dict[str, list[str]]:
     """Entities whose chosen value no file has, with the values that the files have."""
     paths, unused = list(paths), {}
     for key, value in choose.items():
-        if key not in (*DIFFERENT, *ALSO):
-            raise ValueError(NO_CHOICE.format(given=key, known=", ".join((*DIFFERENT, *ALSO))))
         values = {_entity(path, key) for path in paths}
+        if key not in (*MEASURED, *PROCESSED) and not any(values):
+            raise ValueError(NO_CHOICE.format(given=key, known=", ".join((*MEASURED, *PROCESSED))))
         if not any(_same(other, value) for other in values):
             unused[key] = sorted(filter(None, values))
     return unused
 
 
 def _one_each(
-    root: Path, layout: str, by_session: Mapping[tuple[str, str], list[Path]], unused: dict[str, list[str]]
+    root: Path,
+    layout: str,
+    by_session: Mapping[tuple[str, str], list[Path]],
+    problems: list[Problem],
+    unused: dict[str, list[str]],
 ) -> Scans:
-    """One file of each session; a session whose files differ in more than smoothing or cropping is a problem."""
-    rows, problems = [], []
+    """One file of each session; a session whose files differ in more than their processing is a problem."""
+    rows, problems = [], list(problems)
     by_session = {key: paths for key, paths in by_session.items() if paths}
     for (subject, session), paths in by_session.items():
-        clash = _clash(paths)
-        if clash:
+        fewest = min(len(entities(path)) for path in paths)
+        plainest = [path for path in paths if len(entities(path)) == fewest]
+        clash = _clash(paths, PROCESSED) or _clash(plainest, ())
+        if clash or len(plainest) > 1:
             names = ", ".join(path.name for path in paths)
-            example = f"{clash!r}: {next(filter(None, (_entity(path, clash) for path in paths)))!r}"
-            reason = SEVERAL.format(count=len(paths), layout=layout, names=names, example=example)
+            reason = TWICE.format(count=len(plainest), layout=layout, names=names)
+            if clash:
+                example = f"{clash!r}: {next(filter(None, (_entity(path, clash) for path in paths)))!r}"
+                reason = SEVERAL.format(count=len(paths), layout=layout, names=names, example=example)
             problems.append(Problem("_".join(filter(None, (subject, session))), str(paths[0].parent), reason))
             continue
-        plainest = min(paths, key=lambda path: (len(entities(path)), path.name))
-        rows.append({"participant_id": subject, "session_id": session, "path": plainest})
+        rows.append({"participant_id": subject, "session_id": session, "path": plainest[0]})
     with_files = {subject for subject, _ in by_session}
     for folder in _subject_folders(root, layout):
         if folder.name not in with_files:
@@ -210,8 +244,7 @@ def _subject_folders(root: Path, layout: str) -> Iterable[Path]:
 
 def _entity(path: Path, key: str) -> str:
     if key == "group":
-        folder = next((part for part in path.parts if part.startswith("group-")), "")
-        return folder.removeprefix("group-")
+        return _folder(path, "group-").removeprefix("group-")
     return entities(path).get(key, "")
 
 
@@ -228,6 +261,8 @@ def _same(value: str, wanted: str) -> bool:
     return value == wanted or (value.isdigit() and wanted.isdigit() and int(value) == int(wanted))
 
 
-def _clash(paths: list[Path]) -> str | None:
-    """An entity in which the files differ, so that they are different maps; None if there is none."""
-    return next((key for key in DIFFERENT if len({_entity(path, key) for path in paths}) > 1), None)
+def _clash(paths: list[Path], ignored: Iterable[str]) -> str | None:
+    """An entity in which the files differ, beside ignored ones; None if there is none."""
+    keys = dict.fromkeys(("group", *(key for path in paths for key in entities(path))))
+    different = (key for key in keys if key not in ignored and len({_entity(path, key) for path in paths}) > 1)
+    return min(different, key=lambda key: MEASURED.index(key) if key in MEASURED else len(MEASURED), default=None)

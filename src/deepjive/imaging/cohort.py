@@ -8,6 +8,7 @@ and participants are collected in `Cohort.problems`, and the cohort is read with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
+from deepjive.data.readers.volumes import is_image
 from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
 from deepjive.imaging.visits import nearest, visit_of
@@ -43,11 +45,17 @@ NO_RATIO = (
     "its values reach {largest:.3g}, more than half precision holds ({limit:.3g}): a map of probabilities or of uptake "
     "ratios is expected; divide it first"
 )
+NO_CLINICAL = "There is no folder {path}, which clinical= (--bids) names; give the BIDS folder with participants.tsv."
+NO_CLINICAL_TABLE = "it holds neither participants.tsv nor sub-*/sub-*_sessions.tsv"
+NOT_DESCRIBED = (
+    "it has no row for {count} of {n} participants: {names}; its participant_id are such as {given!r}. These "
+    "participants have no values of this table"
+)
 NO_TABLE = "{path} has no column {column!r}; its columns are {columns}."
 NO_MODALITIES = "{path} names no images: give a column of paths for each modality, beside {known}."
 NOTHING_LEFT = "No usable scan was found. {problems}"
 WITHOUT_IMAGE = "it has no readable image of any modality and was left out"
-MORE = "_of_the_same"
+MORE, MATCHED = "_of_the_same", "_matched"
 KNOWN = ("participant_id", "session_id", "diagnosis", "age", "sex")
 
 
@@ -213,6 +221,8 @@ def read_cohort(
 
     Raises
     ------
+    FileNotFoundError
+        If a folder does not exist, also that of `clinical`.
     ValueError
         If a layout or an entity is not known, or if no file has a chosen value.
 
@@ -227,8 +237,9 @@ def read_cohort(
     problems = [problem for found in scans.values() for problem in found.problems]
     sessions, participants = _clinical(clinical, problems)
     tables = {name: _with_visits(found.table, sessions) for name, found in scans.items()}
-    table = _described(_joined(tables, max_months, problems), sessions, participants)
-    return Cohort(table, tuple(sources), problems)
+    joined = _joined(tables, max_months, problems)
+    _list_undescribed(joined, participants, clinical, problems)
+    return Cohort(_described(joined, sessions, participants), tuple(sources), problems)
 
 
 def _check_choice(unused: Sequence[Mapping[str, list[str]]], choose: Mapping[str, str]) -> None:
@@ -291,7 +302,9 @@ def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -
             [path.parent / value if isinstance(value, str) else None for value in table[name]], object
         )
     if clinical is not None:
-        table = _described(table, *_clinical(clinical, problems))
+        sessions, participants = _clinical(clinical, problems)
+        _list_undescribed(table, participants, clinical, problems)
+        table = _described(table, sessions, participants)
     return Cohort(table.reset_index(drop=True), names, problems)
 
 
@@ -304,6 +317,8 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
     if folder is None:
         return sessions, participants
     folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(NO_CLINICAL.format(path=folder))
     if (folder / "participants.tsv").is_file():
         table = _keyed(folder / "participants.tsv", "participant_id", "", problems)
         participants = participants if table is None else table
@@ -313,6 +328,8 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
         if piece is not None:
             piece.insert(0, "participant_id", path.parent.name)
             pieces.append(piece)
+    if not pieces and not (folder / "participants.tsv").is_file():
+        problems.append(Problem("", str(folder), NO_CLINICAL_TABLE))
     return (pd.concat(pieces, ignore_index=True) if pieces else sessions), participants
 
 
@@ -322,7 +339,27 @@ def _keyed(path: Path, key: str, subject: str, problems: list[Problem]) -> pd.Da
     if key not in table:
         problems.append(Problem(subject, str(path), NO_TABLE.format(path=path.name, column=key, columns=list(table))))
         return None
-    return _without_duplicates(table, [key], path, problems)
+    return _without_duplicates(table[table[key].notna()], [key], path, problems)
+
+
+def _list_undescribed(
+    table: pd.DataFrame, participants: pd.DataFrame, clinical: str | Path | None, problems: list[Problem]
+) -> None:
+    """Add a problem if some participants, whose scans were found, have no row in participants.tsv."""
+    if not len(participants):
+        return
+    described = set(participants["participant_id"].map(_plain))
+    missing = [name for name in dict.fromkeys(table["participant_id"]) if _plain(name) not in described]
+    if missing:
+        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        n, given = table["participant_id"].nunique(), participants["participant_id"].iloc[0]
+        reason = NOT_DESCRIBED.format(count=len(missing), n=n, names=names, given=given)
+        problems.append(Problem("", str(Path(clinical or "") / "participants.tsv"), reason))
+
+
+def _plain(name: Any) -> str:
+    """A participant or session without the ``sub-`` or ``ses-`` that some tables leave out."""
+    return re.sub("^(sub|ses)-", "", str(name))
 
 
 def _joined(tables: Mapping[str, pd.DataFrame], max_months: float, problems: list[Problem]) -> pd.DataFrame:
@@ -361,7 +398,12 @@ def _nearest(row: Mapping[Any, Any], scans: pd.DataFrame, max_months: float) -> 
 def _described(table: pd.DataFrame, sessions: pd.DataFrame, participants: pd.DataFrame) -> pd.DataFrame:
     """The table with diagnosis and covariates: its own values, else those of the session, else of the participant."""
     for known, keys in ((sessions, ["participant_id", "session_id"]), (participants, ["participant_id"])):
-        table = table.merge(known, on=keys, how="left", suffixes=("", MORE))
+        matched = [f"{key}{MATCHED}" for key in keys]
+        known = known.rename(columns=dict(zip(keys, matched, strict=True)))
+        table, known = table.copy(), known.copy()
+        for key, plain in zip(keys, matched, strict=True):
+            table[plain], known[plain] = table[key].map(_plain), known[plain].map(_plain)
+        table = table.merge(known, on=matched, how="left", suffixes=("", MORE)).drop(columns=matched)
         for column in [str(column) for column in table if str(column).endswith(MORE)]:
             plain = column.removesuffix(MORE)
             table[plain] = table[plain].where(table[plain].notna(), table.pop(column))
@@ -385,15 +427,19 @@ def _table(path: Path) -> pd.DataFrame:
 
     with reading(path):
         separator = "," if path.suffix.lower() == ".csv" else "\t"
-        table = pd.read_csv(
-            path, sep=separator, na_values=MISSING_WORDS, dtype={"participant_id": str, "session_id": str}
-        )
+        names = pd.read_csv(path, sep=separator, nrows=0).columns
+        texts = {name: str for name in names if str(name).strip() in ("participant_id", "session_id")}
+        table = pd.read_csv(path, sep=separator, na_values=MISSING_WORDS, dtype=texts)
+        table = table.rename(columns=lambda name: str(name).strip())
+        for column in table.select_dtypes(exclude="number"):
+            stripped = table[column].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+            table[column] = stripped.where(~stripped.isin(MISSING_WORDS))
     return table
 
 
 def _holds_images(column: pd.Series) -> bool:
     texts = [value for value in column if isinstance(value, str)]
-    return bool(texts) and all(text.lower().endswith((".nii", ".nii.gz")) for text in texts)
+    return bool(texts) and all(map(is_image, texts))
 
 
 def _is_path(path: Any) -> bool:

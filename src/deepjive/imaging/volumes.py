@@ -1,4 +1,4 @@
-"""Volumes of many participants, read from NIfTI files on demand, resampled to one grid and masked."""
+"""Volumes of many participants, read from files on demand, resampled to one grid and masked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_piece, reading
+from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_piece
 from deepjive.data.readers.lazy import RowReader
-from deepjive.data.readers.volumes import image_shape, opened
+from deepjive.data.readers.volumes import image_shape, image_values, opened
 from deepjive.imaging.grid import Grid, resampled
 
 VOXEL_RANGE = 0.2, 20.0
 LEAST_COVERED, MOST_MISSING = 0.7, 0.1
 
 NO_AFFINE = (
-    "its header does not say where the volume is in space (neither sform nor qform is set); write it again with the "
-    "program that made it"
+    "its header does not say where the volume is in space (neither sform nor qform is set, or the format is Analyze); "
+    "write it as NIfTI with the program that made it"
 )
 WRONG_AFFINE = "its affine does not map voxels to mm: {affine}, with voxels of {voxels} mm; correct the header"
 FLIPPED = (
@@ -30,12 +30,12 @@ ELSEWHERE = "it covers only {covered:.0%} of the brain mask, so it is not in MNI
 
 
 def volume_of(path: str | Path) -> Any:
-    """Open a NIfTI file of one volume, and check its header.
+    """Open a file of one volume, and check its header.
 
     Parameters
     ----------
     path : path
-        A ``.nii`` or ``.nii.gz`` file.
+        A NIfTI file (``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``) or an MGH file (``.mgz``).
 
     Returns
     -------
@@ -57,6 +57,11 @@ def volume_of(path: str | Path) -> Any:
         shape_text = f"it has the shape {tuple(image.shape)}, but one volume of three axes is expected"
         raise _unreadable(path, f"{shape_text}; average the frames of a series first")
     check_piece(path, shape, np.dtype(np.float32), "a volume")
+    if type(image).__name__ == "MGHImage":  # its header has one affine
+        _check_affine(path, np.asarray(image.affine, dtype=float))
+        return image
+    if not hasattr(image.header, "get_sform"):
+        raise _unreadable(path, NO_AFFINE)
     sform, sform_code = image.header.get_sform(coded=True)
     qform, qform_code = image.header.get_qform(coded=True)
     if not sform_code and not qform_code:
@@ -73,7 +78,7 @@ def on_grid(path: str | Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np
     Parameters
     ----------
     path : path
-        A NIfTI file in the space of the grid.
+        A file in the space of the grid, of a kind that `volume_of` reads.
     grid : Grid
         The grid.
     mask : array of bool, shape ``grid.shape``
@@ -92,8 +97,7 @@ def on_grid(path: str | Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np
     """
     path = Path(path)
     image = volume_of(path)
-    with reading(path):
-        values = np.asarray(image.dataobj, dtype=np.float32).reshape(image_shape(image))
+    values = image_values(path, image).reshape(image_shape(image))
     finite = np.isfinite(values)
     finite_values = values if finite.all() else np.where(finite, values, 0.0)
     on_grid_values = resampled(finite_values, image.affine, grid)

@@ -34,15 +34,16 @@ class AJIVE(AngleBased):
     individual_ranks : int, dict of str to int, or "auto", default="auto"
         Number of individual components of each modality. "auto" counts the singular values above the modality's
         threshold.
-    rank_rule : {"gavish_donoho", "parallel"}, default="gavish_donoho"
-        Rule for the signal ranks; see `deepjive.linear.signal_ranks`.
+    rank_rule : {"gavish_donoho", "bicrossvalidation"}, default="gavish_donoho"
+        Rule for the signal ranks; see `deepjive.linear.signal_ranks`. "gavish_donoho" needs no draws and assumes white
+        noise. "bicrossvalidation" also holds for noise that differs between features or between samples.
     n_wedin, n_random : int, default=1000
         Number of draws of the Wedin and of the random-direction bound.
     center : bool, default=True
         Whether features are centred.
     mask : dict of str to array of bool, optional
         For modalities of images, the features that count, in the shape of one sample. Outside the mask, loadings are 0
-        and the joint part is the mean.
+        and the joint part is the mean; values outside that are not finite are read as 0.
     missing : {"error", "impute"}, default="error"
         What happens with missing values (NaN) and, in `fit`, with samples that lack a modality. "error" raises an
         error. "impute" fills them in from the measured values; see `deepjive.linear.gaps`. The bounds are then those of
@@ -73,7 +74,7 @@ class AJIVE(AngleBased):
     thresholds_ : dict of str to float
         Threshold between the singular values of signal and of noise, in data units.
     joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
-    residual_std_, filled_shares_
+    residual_std_, noise_std_, lengths_, products_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     signal_scores_, signal_loadings_ : dict of str to array
         Scores (n_samples, signal_rank) and loadings (signal_rank, ...) of each modality's leading components. New
@@ -92,10 +93,11 @@ class AJIVE(AngleBased):
 
     Notes
     -----
-    The joint scores of a new sample are its signal scores in the modalities that it has, times regression coefficients.
-    The coefficients are those of the least-squares regression of the fitted samples' joint scores on their signal
-    scores. With all modalities this regression is exact, so that the fitted samples get the scores of the fit.
-    Individual scores are computed from the remainder, along the individual loadings.
+    The joint scores of a new sample with all modalities are its signal scores times regression coefficients. The
+    coefficients are those of the least-squares regression of the fitted samples' joint scores on their signal scores.
+    This regression is exact, so that the fitted samples get the scores of the fit. Individual scores are computed from
+    the remainder, along the individual loadings. Scores of a sample that lacks modalities are shrunk; see
+    `deepjive.linear.partial_scores`.
 
     References
     ----------

@@ -31,6 +31,9 @@ from scipy import linalg
 
 from deepjive.linear.svd import EPS, GRAM_TOLERANCE
 
+NOT_ORTHOGONAL = 1e-3
+ROUNDING = 1e3  # projections before add rounding errors of their own
+
 
 @dataclass(frozen=True)
 class Alternation:
@@ -102,6 +105,8 @@ def alternate(
         joint, individual = new_joint, new_individual
         n_iter += 1
         converged = change <= largest_change and n_iter > 1
+    if converged:
+        individual, scores = _determined(u, individual, scores, orthogonal)
     residuals = [x - j - i for x, j, i in zip(matrices, joint, individual, strict=True)]
     errors = np.array([float(np.sum(residual**2)) for residual in residuals])
     return Alternation(u, scores, errors, n_iter, converged)
@@ -135,7 +140,7 @@ def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
         values, vectors = np.sqrt(squares[::-1]), vectors[:, ::-1]
     else:
         vectors, values, _ = linalg.svd(matrix, full_matrices=False, check_finite=False)
-    above_rounding = values[:rank] > EPS * max(matrix.shape) * size
+    above_rounding = values[:rank] > ROUNDING * EPS * max(matrix.shape) * size
     return np.ascontiguousarray(vectors[:, :rank][:, above_rounding])
 
 
@@ -172,6 +177,20 @@ def _made_orthogonal(parts: list[NDArray], scores: list[NDArray], ranks: Sequenc
     for k, (part, rank) in enumerate(zip(cleaned, ranks, strict=True)):
         scores[k] = leading_scores(part, rank, float(np.linalg.norm(parts[k])))
     return cleaned
+
+
+def _determined(
+    u: NDArray, parts: list[NDArray], scores: list[NDArray], orthogonal: bool
+) -> tuple[list[NDArray], list[NDArray]]:
+    """Individual parts without the components that are not orthogonal to the joint scores, nor to earlier parts.
+
+    Such components are smaller than the changes at which the alternation ends, so that their direction is arbitrary.
+    """
+    kept: list[NDArray] = []
+    for v in scores:
+        before = np.concatenate([u, *(kept if orthogonal else [])], axis=1)
+        kept.append(v[:, np.linalg.norm(before.T @ v, axis=0) < NOT_ORTHOGONAL])
+    return [v @ (v.T @ part) for v, part in zip(kept, parts, strict=True)], kept
 
 
 def _distance(new: Sequence[NDArray], old: Sequence[NDArray]) -> float:

@@ -41,6 +41,7 @@ from deepjive.linear.bounds import (
 )
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.linear_model import LinearModel
+from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
@@ -61,6 +62,7 @@ CONSTANT_IN_MASK = (
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
 VETO = 0.5
+PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
 
 
@@ -247,6 +249,7 @@ class AngleBased(LinearModel, ABC):
         self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.signal_loadings_: dict[str, NDArray] = {}
+        self.lengths_, self.products_ = {}, {}
         for signal in signals:
             self._keep_loadings(signal, joint, individual[signal.name])
         reduced = {signal.name: signal.reduced for signal in signals}
@@ -255,7 +258,7 @@ class AngleBased(LinearModel, ABC):
         self._set_variance(
             {name: r.lengths(joint) ** 2 / r.total for name, r in reduced.items()},
             {name: individual[name].values ** 2 / r.total for name, r in reduced.items()},
-            {name: r.root_mean_square for name, r in reduced.items()},
+            reduced,
         )
 
     def _keep_loadings(self, signal: Signal, joint: NDArray, individual: LeftSVD) -> None:
@@ -263,37 +266,42 @@ class AngleBased(LinearModel, ABC):
         scores = np.concatenate([joint, individual.vectors, signal.scores], axis=1)
         product, mean = project(signal.pieces, scores, self.device)
         product /= np.sqrt(signal.reduced.n_samples)
+        parts = scores[:, : joint.shape[1] + individual.vectors.shape[1]]
+        self.lengths_[signal.name] = float(np.sqrt(signal.reduced.total)) * signal.reduced.scale
+        self.products_[signal.name] = signal.reduced.products(parts) / (np.sqrt(len(parts)) * signal.reduced.total)
         scale = signal.reduced.scale / np.sqrt(signal.reduced.n_samples)
         r, s = joint.shape[1], joint.shape[1] + individual.vectors.shape[1]
         shape = tuple(signal.pieces.array.shape[1:])
         self.mean_[signal.name] = mean.reshape(shape)
-        parts = (
+        loadings_of_parts = (
             (self.joint_loadings_, product[:r]),
             (self.individual_loadings_, loadings_of(product[r:s], individual.values * scale)),
             (self.signal_loadings_, loadings_of(product[s:], signal.svd.values[: signal.rank] * scale)),
         )
-        for loadings_of_all, loadings in parts:
+        for loadings_of_all, loadings in loadings_of_parts:
             loadings_of_all[signal.name] = loadings.reshape(len(loadings), *shape)
 
     def _scores(self, data: Modalities) -> Scores:
-        """Joint scores by regression on the signal scores of the modalities that samples have; individual scores after.
+        """Joint scores by regression on the signal scores of all modalities, and individual scores of the remainder.
 
-        ``U_J`` lies in the span of all ``U_k``. With all modalities, the fitted samples therefore get their own scores.
+        ``U_J`` lies in the span of all ``U_k``. The fitted samples therefore get their own scores.
         """
+        if len(data.names) < len(self.shapes_):
+            return partial_scores(self, {name: self._products(data, name) for name in data.names})
         signal, individual = {}, {}
         for name in data.names:
             loadings = np.concatenate([_flat(self.signal_loadings_[name]), _flat(self.individual_loadings_[name])])
             both = _projected(data, name, self.mean_[name], loadings)
             signal[name], individual[name] = np.split(both, [self.signal_ranks_[name]], axis=1)
-        joint = np.concatenate([signal[name] for name in data.names], axis=1) @ self._regression(data.names)
+        joint = np.concatenate([signal[name] for name in self.shapes_], axis=1) @ self._regression()
         for name in data.names:
             joint_loadings = _flat(self.joint_loadings_[name])
             individual[name] -= joint @ _along(joint_loadings, _flat(self.individual_loadings_[name]))
         return Scores(joint, individual)
 
-    def _regression(self, names: Sequence[str]) -> NDArray:
-        """Coefficients of the joint scores on some modalities' signal scores, (sum of signal ranks, joint_rank)."""
-        signal = np.concatenate([self.signal_scores_[name] for name in names], axis=1)
+    def _regression(self) -> NDArray:
+        """Coefficients of the joint scores on all modalities' signal scores, (sum of signal ranks, joint_rank)."""
+        signal = np.concatenate(list(self.signal_scores_.values()), axis=1)
         if self.joint_rank_ == 0:
             return np.zeros((signal.shape[1], 0))
         return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
@@ -316,7 +324,8 @@ def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
-    n_above_rounding = int(np.sum(svd.values > reduced.resolution * largest))
+    rounding = PROJECTION if reduced.route == "factor" else 1.0
+    n_above_rounding = int(np.sum(svd.values > rounding * reduced.resolution * largest))
     if rank is not None and n_above_rounding < rank:
         raise ValueError(INDIVIDUAL_ABOVE_RANK.format(given=rank, name=signal.name, limit=n_above_rounding))
     return svd

@@ -43,6 +43,7 @@ Sources:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,11 @@ from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import explained_noise
 from deepjive.progress import Progress, silent
 from deepjive.results import Result
+
+TOO_FEW_SAMPLES = (
+    "There are too few samples for the bootstrap: {n} samples are drawn with replacement, and in {failed} of {tried} "
+    "draws the distinct samples do not have the ranks of the model. Use lower ranks or more samples."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,8 +157,8 @@ def bootstrap(
     ------
     ValueError
         If samples or features differ from those fitted, if there are several samples of a participant, if values were
-        filled in for the fit, if the level is outside 0 to 1, or if the distinct samples of a draw (about 63% of all)
-        do not have the ranks.
+        filled in for the fit, if the level is outside 0 to 1, or if in more than half of the draws the distinct samples
+        (about 63% of all) do not have the ranks. Fewer such draws are replaced by other draws.
 
     See Also
     --------
@@ -199,12 +205,22 @@ def _draws(
     needs_width = isinstance(model, HeteroJIVE)
     refit = with_ranks_of(model) if needs_width else with_ranks_of(model, mask=None, center=False)
     matrices = {factor.name: factor.matrix * factor.length for factor in factors}
-    for _ in range(n_draws):
+    n_made = 0
+    for n_tried in itertools.count(1):
         rows = rng.integers(len(data), size=len(data))
-        if needs_width:
-            yield _as_draw(refit.fit(data[rows]), rows)
-        else:
-            yield _weighted_draw(refit, matrices, np.bincount(rows, minlength=len(data)), model.center)
+        try:
+            if needs_width:
+                made = _as_draw(refit.fit(data[rows]), rows)
+            else:
+                made = _weighted_draw(refit, matrices, np.bincount(rows, minlength=len(data)), model.center)
+        except ValueError as error:  # the ranks fit all samples, but not the distinct samples of this draw
+            if n_tried - n_made > max(n_made, n_draws // 2, 10):
+                raise ValueError(TOO_FEW_SAMPLES.format(n=len(data), failed=n_tried - n_made, tried=n_tried)) from error
+            continue
+        yield made
+        n_made += 1
+        if n_made == n_draws:
+            return
 
 
 def _weighted_draw(refit: Any, matrices: dict[str, NDArray], counts: NDArray[np.intp], center: bool) -> _Draw:

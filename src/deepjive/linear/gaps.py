@@ -277,7 +277,9 @@ def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
     model.variance_explained_[name] = fractions
     residual = parts.residual[name]
     measured = residual[~np.isnan(residual)]
-    model.residual_std_[name] = float(row_norms(measured[None])[0]) / float(np.sqrt(measured.size))
+    residual_std = float(row_norms(measured[None])[0]) / float(np.sqrt(measured.size))
+    model.noise_std_[name] *= residual_std / (model.residual_std_[name] or 1.0)
+    model.residual_std_[name] = residual_std
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:

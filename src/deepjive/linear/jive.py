@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +26,6 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.base import Scores
-from deepjive.data.chunks import row_batches
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.alternation import Alternation, alternate
@@ -34,6 +34,7 @@ from deepjive.linear.factor import Factor, make_factor, of_common_length
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.jive_ranks import FixedRanks, RankSearch, bic_search, checked_rule, permutation_search
 from deepjive.linear.linear_model import LinearModel
+from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
 from deepjive.validation import check_ranks
@@ -87,20 +88,15 @@ class JIVE(LinearModel):
     individual_ranks_ : dict of str to int
         Number of individual components of each modality.
     joint_scores_, individual_scores_, joint_loadings_, individual_loadings_, variance_explained_, component_variance_,
-    residual_std_, filled_shares_
+    residual_std_, noise_std_, lengths_, products_, filled_shares_
         See `deepjive.linear.linear_model.LinearModel`.
     rank_history_ : array, shape (n_rounds, 1 + n_modalities)
         Joint and individual ranks after each round of the permutation tests or step of the BIC search.
     n_iter_ : int
         Number of iterations of the last estimation.
-    lengths_ : dict of str to float
-        Number by which each centred modality was divided, in data units.
     signal_scores_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
         Leading scores of each modality, with mean 0 and variance 1. Permutation tests of the joint components permute
         these scores.
-    products_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
-        Products of the fitted samples with the joint and individual loadings, both divided by the modality's length.
-        Scores of new samples are computed by regression on these products; see the notes.
     mean_ : dict of str to array
         Mean sample of each modality.
 
@@ -112,11 +108,12 @@ class JIVE(LinearModel):
 
     Notes
     -----
-    Scores of a new sample follow from two kinds of products: the sum over its modalities of the products ``x_k L_k'``
-    with their joint loadings, and the products with the individual loadings. The scores are these products times
-    regression coefficients. The coefficients are those of the least-squares regression of the fitted samples' scores on
-    their products. At the optimum, scores are a linear function of the products. The fitted samples with all modalities
-    therefore get the scores of the fit, up to `tol`.
+    Scores of a new sample with all modalities follow from two kinds of products: the sum over its modalities of the
+    products ``x_k L_k'`` with their joint loadings, and the products with the individual loadings. The scores are these
+    products times regression coefficients. The coefficients are those of the least-squares regression of the fitted
+    samples' scores on their products. At the optimum, scores are a linear function of the products. The fitted samples
+    therefore get the scores of the fit, up to `tol`. Scores of a sample that lacks modalities are shrunk; see
+    `deepjive.linear.partial_scores`.
 
     Individual parts that are orthogonal to one another (the default here and in r.jive) keep the angle between them
     that the first steps leave, because every orthogonal pair is a fixed point of the alternation. If the true parts are
@@ -146,9 +143,7 @@ class JIVE(LinearModel):
     """
 
     _rank_evidence = ("rank_history_",)
-    lengths_: dict[str, float]
     signal_scores_: dict[str, NDArray]
-    products_: dict[str, NDArray]
 
     def __init__(
         self,
@@ -203,6 +198,10 @@ class JIVE(LinearModel):
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         fixed = self._fixed_ranks(data, rule)
         factors = self._factors(data)
+        if self._excess(fixed, factors):
+            factors = self._factors(data, exact=True)
+            if excess := self._excess(fixed, factors):
+                raise ValueError(excess)
         search = self._search(factors, fixed, rule)
         weakest = zip(factors, search.estimate.individual, strict=True)
         if not all(factor.is_accurate_along(scores) for factor, scores in weakest):
@@ -232,23 +231,37 @@ class JIVE(LinearModel):
         """Choose the ranks that are not given, and estimate the parts with these ranks."""
         matrices = [factor.matrix for factor in factors]
 
-        def estimate(joint_rank: int, individual_ranks: Sequence[int]) -> Alternation:
+        def estimate(joint_rank: int, individual_ranks: Sequence[int], orthogonal: bool) -> Alternation:
             return alternate(
-                matrices,
-                joint_rank,
-                individual_ranks,
-                orthogonal=self.orthogonal_individual,
-                max_iter=self.max_iter,
-                tol=self.tol,
+                matrices, joint_rank, individual_ranks, orthogonal=orthogonal, max_iter=self.max_iter, tol=self.tol
             )
+
+        final = partial(estimate, orthogonal=self.orthogonal_individual)
 
         if fixed.joint is not None and fixed.individual is not None:
             ranks = [fixed.joint, *fixed.individual]
-            return RankSearch(estimate(ranks[0], ranks[1:]), np.array([ranks]))
+            return RankSearch(final(ranks[0], ranks[1:]), np.array([ranks]))
         if rule == "bic":
-            return bic_search(factors, estimate, fixed)
+            found = bic_search(factors, partial(estimate, orthogonal=False), fixed)
+            if not self.orthogonal_individual:
+                return found
+            ranks = found.history[-1].tolist()
+            return found._replace(estimate=final(ranks[0], ranks[1:]))
         rng = generator(self.random_state)
-        return permutation_search(factors, estimate, fixed, self.n_permutations, self.alpha, rng)
+        return permutation_search(factors, final, fixed, self.n_permutations, self.alpha, rng)
+
+    def _excess(self, fixed: FixedRanks, factors: list[Factor]) -> str:
+        """Name a given rank that exceeds the dimensions of the data, whose scores would be rounding errors."""
+        joint_rank, ranks = fixed.joint or 0, fixed.individual or [0] * len(factors)
+        n_free = factors[0].reduced.n_samples - self.center
+        if joint_rank > (limit := min(n_free, sum(factor.rank for factor in factors))):
+            return TOO_FEW_JOINT.format(given=joint_rank, limit=limit)
+        for factor, rank in zip(factors, ranks, strict=True):
+            others = sum(ranks) - rank if self.orthogonal_individual else 0
+            limit = max(min(factor.rank - joint_rank, n_free - joint_rank - others), 0)
+            if rank > limit:
+                return TOO_FEW_LEFT.format(name=factor.name, given=rank, limit=limit)
+        return ""
 
     def _check_estimate(self, estimate: Alternation, fixed: FixedRanks, factors: list[Factor]) -> None:
         """Raise an error if the data do not have the given ranks, and warn if the alternation did not converge."""
@@ -281,7 +294,7 @@ class JIVE(LinearModel):
         self._set_variance(
             {name: r.lengths(estimate.joint) ** 2 / r.total for name, r in reduced.items()},
             {name: r.lengths(individual[name]) ** 2 / r.total for name, r in reduced.items()},
-            {name: r.root_mean_square for name, r in reduced.items()},
+            reduced,
         )
 
     def _keep_loadings(self, factor: Factor, joint: NDArray, individual: NDArray) -> None:
@@ -300,15 +313,17 @@ class JIVE(LinearModel):
     def _scores(self, data: Modalities) -> Scores:
         """Scores by regression on the products with the loadings; see the notes of the class."""
         products = {name: self._products(data, name) for name in data.names}
-        scores = self._predictors(products) @ self._regression(data.names)
-        stops = np.cumsum([self.joint_rank_, *(self.individual_ranks_[name] for name in data.names)])
+        if len(products) < len(self.shapes_):
+            return partial_scores(self, products)
+        scores = self._predictors(products) @ self._regression()
+        stops = np.cumsum([self.joint_rank_, *self.individual_ranks_.values()])
         joint, *individual = np.split(scores, stops[:-1], axis=1)
-        return Scores(joint, dict(zip(data.names, individual, strict=True)))
+        return Scores(joint, dict(zip(self.shapes_, individual, strict=True)))
 
-    def _regression(self, names: Sequence[str]) -> NDArray:
-        """Coefficients of the scores on the predictors from some modalities."""
-        predictors = self._predictors({name: self.products_[name] for name in names})
-        scores = np.concatenate([self.joint_scores_, *(self.individual_scores_[name] for name in names)], axis=1)
+    def _regression(self) -> NDArray:
+        """Coefficients of the scores on the predictors from all modalities."""
+        predictors = self._predictors(self.products_)
+        scores = np.concatenate([self.joint_scores_, *self.individual_scores_.values()], axis=1)
         if scores.shape[1] == 0:
             return np.zeros((0, 0))
         sizes = np.linalg.norm(predictors, axis=0)
@@ -316,18 +331,7 @@ class JIVE(LinearModel):
         return linalg.lstsq(predictors / sizes, scores, cond=1e-9, check_finite=False)[0] / sizes[:, None]
 
     def _predictors(self, products: dict[str, NDArray]) -> NDArray:
-        """The sum of the joint products, then each modality's individual products."""
+        """The sum of the joint products, then each modality's individual products, in the order of the fit."""
         r = self.joint_rank_
         joint_sum = sum(product[:, :r] for product in products.values())
-        return np.concatenate([joint_sum, *(product[:, r:] for product in products.values())], axis=1)
-
-    def _products(self, data: Modalities, name: str) -> NDArray:
-        """Products of samples with joint and individual loadings, each over the modality's length; (n, r + r_k)."""
-        length, width = self.lengths_[name], self.mean_[name].size
-        parts = (self.joint_loadings_[name], self.individual_loadings_[name])
-        loadings = np.concatenate([part.reshape(len(part), width) for part in parts]) / length
-        products = np.empty((len(data), len(loadings)))
-        for rows in row_batches(np.arange(len(data)), data.shapes[name]):
-            values = (data.rows(name, rows) - self.mean_[name]) / length
-            products[rows] = values.reshape(len(rows), width) @ loadings.T
-        return products
+        return np.concatenate([joint_sum, *(products[name][:, r:] for name in self.shapes_)], axis=1)

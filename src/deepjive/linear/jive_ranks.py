@@ -11,7 +11,9 @@
 
   most is increased, until no increase lowers it. ``d_k`` counts the features that vary. ``p`` counts the free
   parameters of orthonormal scores and loadings: ``d + (d - 1) + ..`` and ``n + (n - 1) + ..``. Individual scores have
-  joint_rank fewer dimensions.
+  joint_rank fewer dimensions. The search lets individual parts be correlated. Orthogonal individual parts leave some of
+  their variance to the residual wherever the true parts are correlated by chance, and a joint component would explain
+  this variance in data without joint structure.
 
 Sources:
 
@@ -124,8 +126,7 @@ def permutation_search(
         joint_rank = fixed.joint if fixed.joint is not None else tests.joint_rank(factors, individual)
         joint_rank = max(joint_rank, history[-1][0]) if history else joint_rank
         individual_ranks = fixed.individual or [tests.individual_rank(factor, joint) for factor in factors]
-        limits = [max(factor.rank - joint_rank, 0) for factor in factors]
-        ranks = [joint_rank, *map(min, individual_ranks, limits)]
+        ranks = _possible(joint_rank, individual_ranks, factors)
         if history and history[-1] == ranks:
             break
         history.append(ranks)
@@ -200,13 +201,28 @@ def _largest_rank(factor: Factor) -> int:
     return min(factor.rank, free - 1, factor.reduced.n_varying - 1)
 
 
+def _possible(joint_rank: int, individual_ranks: Sequence[int], factors: Sequence[Factor]) -> list[int]:
+    """Joint and individual ranks, lowered to the dimensions that the samples and each modality have."""
+    n_left = factors[0].reduced.n_samples - factors[0].pieces.center
+    ranks: list[int] = []
+    for rank, limit in zip(
+        [joint_rank, *individual_ranks], [n_left, *(f.rank - joint_rank for f in factors)], strict=True
+    ):
+        ranks.append(max(min(rank, limit, n_left), 0))
+        n_left -= ranks[-1]
+    return ranks
+
+
 def _raised(ranks: list[int], factors: Sequence[Factor], fixed: FixedRanks) -> Iterator[list[int]]:
     """Ranks with one more component that leave every modality a residual."""
     for i in range(len(ranks)):
         if (fixed.joint if i == 0 else fixed.individual) is not None:
             continue
         larger = [rank + (i == j) for j, rank in enumerate(ranks)]
-        if all(larger[0] + rank <= _largest_rank(factor) for rank, factor in zip(larger[1:], factors, strict=True)):
+        leaves_residual = all(
+            larger[0] + rank <= _largest_rank(factor) for rank, factor in zip(larger[1:], factors, strict=True)
+        )
+        if leaves_residual and sum(larger) < factors[0].reduced.n_samples - factors[0].pieces.center:
             yield larger
 
 

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.base import JointIndividualModel
-from deepjive.data.modalities import Modalities
+from deepjive.data.chunks import row_batches
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
+from deepjive.linear.streaming import within_masks
+from deepjive.linear.svd import Reduced
 from deepjive.validation import check_for_fit
 
 
@@ -38,11 +41,20 @@ class LinearModel(JointIndividualModel, ABC):
         components of a part are orthogonal, so that their fractions add up to the part's fraction.
     residual_std_ : dict of str to float
         Root mean square of the residual over all values of a modality, in data units.
+    noise_std_ : dict of str to float
+        Estimated standard deviation of the noise of a modality, in data units: the residual over its degrees of
+        freedom, ``(n_samples - 1 - r)(d - r)`` for rank r of both parts and d features that vary; 0 if none are left.
+    lengths_ : dict of str to float
+        Number by which each centred modality is divided in `products_`, in data units.
+    products_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
+        Products of the fitted samples with the joint and individual loadings, both divided by the modality's length.
+        Scores of samples that lack modalities follow from such products; see `deepjive.linear.partial_scores`.
     filled_shares_ : dict of str to float
         Share of each modality's values that were filled in for the fit; 0 unless ``missing="impute"``. Variance
         explained refers to the measured values.
     """
 
+    center: bool
     missing: str
     _rank_evidence: tuple[str, ...] = ()
 
@@ -53,14 +65,20 @@ class LinearModel(JointIndividualModel, ABC):
     variance_explained_: dict[str, dict[str, float]]
     component_variance_: dict[str, dict[str, NDArray]]
     residual_std_: dict[str, float]
+    noise_std_: dict[str, float]
+    lengths_: dict[str, float]
+    products_: dict[str, NDArray]
     filled_shares_: dict[str, float]
 
     def _checked_for_fit(self, X: Any) -> Modalities:
         fill = checked_missing(self.missing)
-        return check_for_fit(X, type(self).__name__, allow_missing=fill, allow_nan=fill)
+        return check_for_fit(self._counted(as_modalities(X)), type(self).__name__, allow_missing=fill, allow_nan=fill)
 
     def _allows_nan(self) -> bool:
         return checked_missing(self.missing)
+
+    def _counted(self, data: Modalities) -> Modalities:
+        return within_masks(data, getattr(self, "mask", None))
 
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data
@@ -80,14 +98,33 @@ class LinearModel(JointIndividualModel, ABC):
         rendered = rendered.reshape(len(scores), *self.shapes_[name])
         return rendered + self.mean_[name] if joint else rendered
 
-    def _set_variance(self, joint: dict[str, NDArray], individual: dict[str, NDArray], sizes: dict[str, float]) -> None:
-        """Set the variance explained, and the residual of modalities whose values have these root mean squares."""
+    def _products(self, data: Modalities, name: str) -> NDArray:
+        """Products of samples with joint and individual loadings, as `products_`; (n, joint_rank + individual_rank)."""
+        length, width = self.lengths_[name], self.mean_[name].size
+        parts = (self.joint_loadings_[name], self.individual_loadings_[name])
+        loadings = np.concatenate([part.reshape(len(part), width) for part in parts]) / length
+        products = np.empty((len(data), len(loadings)))
+        for rows in row_batches(np.arange(len(data)), data.shapes[name]):
+            values = (data.rows(name, rows) - self.mean_[name]) / length
+            products[rows] = values.reshape(len(rows), width) @ loadings.T
+        return products
+
+    def _set_variance(
+        self, joint: dict[str, NDArray], individual: dict[str, NDArray], reduced: dict[str, Reduced]
+    ) -> None:
+        """Set the variance explained, the residual and the noise, from the fractions of single components."""
         self.component_variance_ = {
             name: {"joint": joint[name], "individual": individual[name]} for name in self.shapes_
         }
         self.variance_explained_ = {name: _fractions(joint[name], individual[name]) for name in self.shapes_}
-        residual = {name: max(fractions["residual"], 0.0) for name, fractions in self.variance_explained_.items()}
-        self.residual_std_ = {name: size * float(np.sqrt(residual[name])) for name, size in sizes.items()}
+        self.residual_std_, self.noise_std_ = {}, {}
+        for name, modality in reduced.items():
+            residual = np.sqrt(max(self.variance_explained_[name]["residual"], 0.0))
+            self.residual_std_[name] = modality.root_mean_square * float(residual)
+            rank, n = self.joint_rank_ + self.individual_ranks_[name], modality.n_samples
+            free = max(n - self.center - rank, 0) * max(modality.n_varying - rank, 0)
+            share = n * modality.n_features / free if free else 0.0
+            self.noise_std_[name] = self.residual_std_[name] * float(np.sqrt(share))
         self.filled_shares_ = dict.fromkeys(self.shapes_, 0.0)
 
 

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.linear.streaming import within_masks
 from deepjive.validation import check_for_fit, check_known
 
 OTHER_SAMPLES = (
@@ -44,7 +45,8 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
         If modalities, features or numbers of samples differ from those fitted, if there are several samples of a
         participant, and as in `fit`.
     """
-    data = check_known(as_modalities(X), model.shapes_, getattr(model, "features_", None))
+    data = within_masks(as_modalities(X), getattr(model, "mask", None))
+    data = check_known(data, model.shapes_, getattr(model, "features_", None))
     if len(data.names) < len(model.shapes_):
         raise ValueError(OTHER_MODALITIES.format(purpose=purpose, fitted=list(model.shapes_), given=list(data.names)))
     if len(data) != len(model.joint_scores_):

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.modalities import LazyRows
+from deepjive.data.modalities import LazyRows, Modalities
+from deepjive.data.readers.lazy import RowReader, in_memory, read_rows
 
 PIECE_NUMBERS = 2**20
 
@@ -109,6 +110,55 @@ def checked_masks(masks: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, N
     if unknown:
         raise ValueError(f"mask names {unknown}, but the modalities are {list(shapes)}.")
     return {name: _checked_mask(name, masks.get(name), shape) for name, shape in shapes.items()}
+
+
+class MaskedRows(RowReader):
+    """Rows of an array on disk, with 0 in the place of values outside a mask that are not finite.
+
+    Parameters
+    ----------
+    array : array-like, shape (n_samples, ...)
+        An array on disk.
+    mask : array of bool, shape of one sample
+        The features that count.
+    """
+
+    def __init__(self, array: Any, mask: NDArray[np.bool_]) -> None:
+        super().__init__(array.shape, array.dtype)
+        self._array, self._mask = array, mask
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        return _finite_outside(read_rows(self._array, rows), self._mask)
+
+
+def within_masks(data: Modalities, masks: Any) -> Modalities:
+    """Return modalities with 0 in the place of values outside their masks that are not finite.
+
+    Images of some programs, such as SPM, are NaN outside the brain.
+
+    Parameters
+    ----------
+    data : Modalities
+        The data. A modality without a mask, or with a mask of another shape, stays as it is.
+    masks : mapping of str to array of bool, or None
+        The estimators' parameter `mask`.
+    """
+    arrays = dict(data.items())
+    for name, mask in (masks or {}).items():
+        if mask is None or name not in data or np.shape(mask) != data.shapes[name]:
+            continue
+        array, mask = arrays[name], np.asarray(mask, dtype=bool)
+        arrays[name] = _finite_outside(array, mask) if in_memory(array) else MaskedRows(array, mask)
+    unchanged = all(arrays[name] is array for name, array in data.items())
+    if unchanged:
+        return data
+    return data.with_arrays(arrays)
+
+
+def _finite_outside(values: NDArray, mask: NDArray[np.bool_]) -> NDArray:
+    """Return values with 0 where they are outside the mask and not finite; the same array if there are none."""
+    is_ignored = ~np.isfinite(values) & ~mask
+    return np.where(is_ignored, np.zeros((), values.dtype), values) if is_ignored.any() else values
 
 
 def _checked_mask(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

@@ -113,6 +113,12 @@ class Reduced:
             return np.sqrt(np.maximum(squares, 0.0))
         return np.linalg.norm(self.matrix.T @ scores, axis=0)
 
+    def products(self, scores: NDArray) -> NDArray:
+        """Products ``X X' u / scale^2`` with scores (n_samples, rank), of the same shape."""
+        if self.route == "gram":
+            return np.asarray(self.matrix @ scores)
+        return np.asarray(self.matrix @ (self.matrix.T @ scores))
+
     def svd_without(self, scores: NDArray, above: float | None = None, rank: int | None = None) -> LeftSVD:
         """Left singular vectors and values of ``(1 - U U') X``.
 

@@ -41,6 +41,7 @@ READ_CROSS = (
     "neither joint scores nor the individual scores of other modalities. p is the p-value of a test of dependence "
     "for {method}."
 )
+READ_UNTESTED = "A label can be predicted only if both the fitted and the held-out samples have at least two values."
 READ_PROBES = (
     "How to read it: {label} was predicted from the scores by a linear model and by a small network, {measure}. Chance "
     "is {chance}. p is the share of shuffled labels that are predicted as well."
@@ -73,13 +74,8 @@ def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequenc
     if evidence.refit_structure is not None:
         tables.append(_structure("Test of joint variation with refits", evidence.refit_structure))
     tables += [_predicted(evidence), _explained(evidence), _agreement(evidence), _cross(evidence)]
-    tables += [*_probes(evidence), _untested(evidence), _stability(evidence)]
+    tables += [*_probes(evidence), _stability(evidence)]
     return [table for table in tables if table[2]]
-
-
-def _untested(evidence: Evidence) -> Any:
-    rows = list(evidence.untested.items())
-    return "Labels that could not be tested", ("label", "why"), rows, "These labels are in no other table."
 
 
 def _structure(caption: str, test: JointStructureTest) -> Any:
@@ -160,6 +156,8 @@ def _probes(evidence: Evidence) -> Iterator[Any]:
         measure, chance = PROBE_MEASURES[task]
         sentence = READ_PROBES.format(label=label, measure=measure, chance=chance)
         yield f"{label} predicted from scores", header, rows, sentence
+    if evidence.untested:
+        yield "Labels that were not tested", ("label", "reason"), list(evidence.untested.items()), READ_UNTESTED
 
 
 def _stability(evidence: Evidence) -> Any:

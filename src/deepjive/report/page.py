@@ -46,6 +46,7 @@ def write_report(
     networks: str | None = None,
     command: str | None = None,
     note: str | None = None,
+    opening: Picture | None = None,
 ) -> Path:
     """Write a report on a decomposition: one self-contained HTML file.
 
@@ -78,6 +79,8 @@ def write_report(
         The command that fitted the model.
     note : str, optional
         A sentence below the results, e.g. on which samples they are.
+    opening : Picture, optional
+        A picture of the user's own, above the results.
 
     Returns
     -------
@@ -121,6 +124,7 @@ def write_report(
         networks=networks,
         command=command,
         note=note,
+        opening=opening,
         words=words,
     )
     return write_page(path, content)

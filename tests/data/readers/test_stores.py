@@ -202,3 +202,25 @@ def test_a_missing_library_is_an_error_that_names_the_extra(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(guard.MissingExtraError, match=r"Reading x\.h5 needs the library 'h5py'.*'deepjive\[arrays\]'"):
         read_array(tmp_path / "x.h5")
+
+
+def test_a_data_set_whose_file_is_closed_is_read_from_the_file_or_refused_by_name(hdf5, x, check_rows):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(hdf5(), "r") as file:
+        dataset = file["group/x"]
+        data = Modalities({"a": dataset, "b": x})
+        with pytest.raises(TypeError, match=r"Modality 'a' .* an HDF5 group that holds \['x'\]. Give one of its data"):
+            Modalities({"a": file["group"], "b": x})
+    check_rows(data["a"], x)
+    for closed in (dataset, file):
+        with pytest.raises(ValueError, match=r"Modality 'a' .* its HDF5 file is closed. Keep the file open"):
+            Modalities({"a": closed, "b": x})
+
+
+def test_a_data_set_of_a_file_that_is_written_is_read_as_it_is(hdf5, x):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(hdf5(), "r+") as file:
+        file["group/x"][0] = 7.0
+        np.testing.assert_array_equal(
+            Modalities({"a": file["group/x"], "b": x}).rows("a", [0, 1]), [x[0] * 0 + 7, x[1]]
+        )

@@ -114,3 +114,89 @@ def test_a_truncated_compressed_image_is_an_error_when_it_is_read(write, volumes
     data = Modalities([[path], np.ones((1, 1))])
     with pytest.raises(UnreadableError, match=r"x\.nii\.gz could not be read"):
         data.rows("modality_1", [0])
+
+
+@pytest.mark.parametrize("name", ["x.nii.gz", "x.mgz", "x.img.gz"])
+def test_a_compressed_image_with_one_changed_byte_is_never_read(tmp_path, volumes, name):
+    kind = {"x.nii.gz": nibabel.Nifti1Image, "x.mgz": nibabel.MGHImage, "x.img.gz": nibabel.Nifti1Pair}[name]
+    path = tmp_path / name
+    nibabel.save(kind(np.round(volumes[0], 1), AFFINE), path)
+    data, content = Modalities([[path], np.ones((1, 1))]), path.read_bytes()
+    expected = data.rows("modality_1", [0])
+    for place in range(10, len(content)):  # the first ten bytes describe the file, not its content
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(bytes(changed))
+        try:
+            values = Modalities([[path], np.ones((1, 1))]).rows("modality_1", [0])
+        except UnreadableError:
+            continue
+        np.testing.assert_array_equal(values, expected)  # a byte of the name of the file that was compressed
+
+
+def test_a_damaged_compressed_image_of_four_dimensions_is_refused_when_it_is_opened(write):
+    path = write("x.nii.gz", np.random.default_rng(0).normal(size=(10, 10, 10, 2)))
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # of the checksum
+    path.write_bytes(bytes(content))
+    with pytest.raises(UnreadableError, match=r"x\.nii\.gz could not be read: CRC check failed"):
+        read_array(path)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("Nifti1Pair", "img"), ("MGHImage", "mgz"), ("AnalyzeImage", "img")])
+def test_images_of_other_formats_are_read(tmp_path, volumes, kind, suffix):
+    paths = [tmp_path / f"{i}.{suffix}" for i in range(5)]
+    for path, volume in zip(paths, volumes, strict=True):
+        nibabel.save(getattr(nibabel, kind)(volume, AFFINE), path)
+    np.testing.assert_array_equal(Modalities([paths, np.ones((5, 1))]).rows("modality_1", slice(None)), volumes)
+    if suffix == "img":
+        paths[2].unlink()
+        with pytest.raises(FileNotFoundError, match=r"There is no file .*2\.img"):
+            Modalities([[path.with_suffix(".hdr") for path in paths], np.ones((5, 1))])
+
+
+def test_nibabel_images_are_read(paths, volumes):
+    on_disk, in_memory = [nibabel.load(path) for path in paths], [nibabel.Nifti1Image(x, AFFINE) for x in volumes]
+    frames = nibabel.Nifti1Image(np.moveaxis(volumes, 0, -1), AFFINE)
+    data = Modalities({"disk": on_disk, "memory": in_memory, "frames": frames})
+    for name in data.names:
+        np.testing.assert_array_equal(data.rows(name, slice(None)), volumes)
+    with pytest.raises(UnreadableError, match="image 0 holds one image of shape"):
+        Modalities({"one": in_memory[0], "y": volumes})
+
+
+def test_every_sequence_of_image_paths_is_read(paths, volumes):
+    pd = pytest.importorskip("pandas")
+    texts = [str(path) for path in paths]
+    plain = [tuple(paths), np.array(texts), pd.Series(texts), pd.Series(texts, dtype="string"), pd.Index(texts)]
+    for source in [*plain, pd.DataFrame({"path": texts}), iter(paths), dict(enumerate(paths)).values()]:
+        np.testing.assert_array_equal(Modalities([source, np.ones((5, 1))]).rows("modality_1", slice(None)), volumes)
+    named = pd.Series(texts, index=list("edcba"))
+    other = pd.DataFrame({"age": range(5)}, index=list("abcde"))
+    data = Modalities({"age": other, "mri": named})
+    assert data.samples.tolist() == list("abcde")
+    np.testing.assert_array_equal(data.rows("mri", slice(None)), volumes[::-1])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", " "])
+def test_a_sample_without_an_image_lacks_the_modality(paths, volumes, missing):
+    data = Modalities({"mri": [missing, *paths[1:]], "y": np.ones((5, 1))})
+    assert data.present[:, 0].tolist() == [False, True, True, True, True]
+    np.testing.assert_array_equal(data.rows("mri", [0, 1]), [np.zeros_like(volumes[0]), volumes[1]])
+    assert not data[[0]].present[0, 0]
+
+
+def test_a_sample_with_an_empty_cell_in_a_table_of_images_lacks_the_modality(tmp_path, paths, volumes):
+    names = ["", *(path.name for path in paths[1:])]
+    (tmp_path / "scans.csv").write_text("id,path\n" + "\n".join(f"s{i},{name}" for i, name in enumerate(names)))
+    (tmp_path / "y.csv").write_text("id,y\n" + "\n".join(f"s{i},{i}" for i in (4, 3, 2, 1, 0, 9)))
+    data = Modalities({"y": tmp_path / "y.csv", "mri": tmp_path / "scans.csv"}, unmatched="keep")
+    assert data.samples.tolist() == ["s4", "s3", "s2", "s1", "s0", "s9"]
+    assert data.present[:, 1].tolist() == [True, True, True, True, False, False]
+    np.testing.assert_array_equal(data.rows("mri", [0, 4]), [volumes[4], np.zeros_like(volumes[0])])
+
+
+def test_an_entry_that_is_no_image_is_refused_by_row_and_modality(paths):
+    for entry, shown in ((3, "3"), ("x.png", "'x.png'"), (np.zeros(3), "<class 'numpy.ndarray'>")):
+        with pytest.raises(UnreadableError, match=rf"Entry 2 of modality 'mri' is {shown}, but the path of an image"):
+            Modalities({"mri": [*paths[:2], entry], "y": np.ones((3, 1))})

@@ -7,7 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from deepjive.deep.geometry.joint_ridge import (
+    GAIN_PENALTY,
+    LARGEST_GAIN,
     PENALTIES,
+    HeldOut,
     Spectrum,
     cross_validate,
     encoder_targets,
@@ -61,21 +64,60 @@ def test_coordinates_of_wide_samples_keep_their_inner_products() -> None:
     np.testing.assert_allclose(reduced(x) @ reduced(x).T, x @ x.T, atol=1e-9)  # rounding
 
 
-def test_held_out_errors_are_those_of_a_fit_to_the_other_folds() -> None:
-    xs = modalities(n=60)
-    held_out = cross_validate(xs, 3, seed=1)
-    train, test = next(iter(folds(60, 1)))
-    means = [x[train].mean(axis=0) for x in xs]
-    sizes = [np.sqrt(np.square(x[train] - m).sum() / len(train)) for x, m in zip(xs, means, strict=True)]
-    seen = [(x[train] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)]
-    unseen = [(x[test] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)]
-    spectra, penalty = [Spectrum.of(x) for x in seen], PENALTIES[2] * len(train)
-    scores = target_scores(seen, spectra, 3)
-    target = encoder_targets(spectra, scores, penalty)
-    latents = [new @ x.T @ s.dual(target, penalty) for new, x, s in zip(unseen, seen, spectra, strict=True)]
-    predicted = (latents[1] + latents[2])[:, :2] / 2 @ (scores[:, :2].T @ seen[0] / len(train))
-    np.testing.assert_allclose(held_out.squares[2, 0, 1, test], np.square(predicted).sum(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(held_out.products[2, 0, 1, test], (predicted * unseen[0]).sum(axis=1), rtol=1e-6)
+def contributions(xs: list[NDArray], row: int, rank: int, seed: int) -> list[tuple[NDArray, NDArray, list[NDArray]]]:
+    """For each fold its rows, what is held out of the first modality, and what each score predicts of it."""
+    parts = []
+    for train, test in folds(len(xs[0]), seed):
+        means = [x[train].mean(axis=0) for x in xs]
+        sizes = [np.sqrt(np.square(x[train] - m).sum() / len(train)) for x, m in zip(xs, means, strict=True)]
+        seen = [(x[train] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)]
+        unseen = [(x[test] - m) / s for x, m, s in zip(xs, means, sizes, strict=True)]
+        spectra, penalty = [Spectrum.of(x) for x in seen], PENALTIES[row] * len(train)
+        scores = target_scores(seen, spectra, rank)
+        target = encoder_targets(spectra, scores, penalty)
+        latents = [new @ x.T @ s.dual(target, penalty) for new, x, s in zip(unseen, seen, spectra, strict=True)]
+        z, decoder = sum(latents[1:]) / (len(xs) - 1), scores.T @ seen[0] / len(train)
+        parts.append((test, unseen[0], [np.outer(z[:, r], decoder[r]) for r in range(rank)]))
+    return parts
+
+
+def regression_gains(parts: list[tuple[NDArray, NDArray, list[NDArray]]]) -> NDArray:
+    design = np.stack([np.concatenate([p[r].ravel() for *_, p in parts]) for r in range(len(parts[0][2]))], axis=1)
+    target = np.concatenate([held_out.ravel() for _, held_out, _ in parts])
+    total = design.sum(axis=1)
+    common = np.clip(total @ target / (total @ total), 0.5, 2.0)
+    sizes = GAIN_PENALTY * np.square(design).sum(axis=0)
+    gains = np.linalg.solve(design.T @ design + np.diag(sizes), design.T @ target + sizes * common)
+    return np.clip(gains, 0.0, LARGEST_GAIN)
+
+
+def test_held_out_errors_are_those_of_a_fit_to_the_other_folds_with_the_gains_of_the_other_folds() -> None:
+    held_out, parts = cross_validate(xs := modalities(n=60), 3, seed=1), contributions(modalities(n=60), 2, 3, seed=1)
+    np.testing.assert_allclose(held_out.gains(2, 3)[0], regression_gains(parts), rtol=1e-6)
+    first = HeldOut(
+        held_out.variance[:1],
+        held_out.scores[:, :1],
+        held_out.products[:1],
+        held_out.decoder_products[:, :1],
+        held_out.fold,
+    )
+    for number, (test, x, predicted) in enumerate(parts):
+        gains = regression_gains([part for other, part in enumerate(parts) if other != number])
+        for rank in (1, 3):
+            rest = x - sum(gain * one for gain, one in zip(gains[:rank], predicted[:rank], strict=True))
+            errors = np.square(rest).sum(axis=1) / held_out.variance[0].mean()
+            np.testing.assert_allclose(first.errors[2, rank - 1, test], errors, rtol=1e-6)
+    assert len(xs) == len(held_out.variance) == 3
+
+
+def test_scores_that_predict_differently_well_have_gains_of_their_own() -> None:
+    """The second score hardly predicts new samples of few; the first one does."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(80, 2)) * [3.0, 0.4]
+    xs = [z @ rng.normal(size=(2, 60)) + rng.normal(size=(80, 60)) for _ in range(2)]
+    gains = cross_validate(xs, 6, seed=0).gains(2, 6)
+    assert (gains[:, 0] > 0.85).all()
+    assert (gains[:, 2:].mean(axis=1) < 0.5 * gains[:, 0]).all()
 
 
 @pytest.mark.parametrize("rank", [1, 3])

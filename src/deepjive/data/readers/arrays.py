@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SHOWN_KEYS = 20
 PIECE = 2**20
+NUMPY_FLOATS = ("torch.float16", "torch.float32", "torch.float64")
 
 
 def map_npy(path: Path) -> NDArray:
@@ -134,3 +135,27 @@ def _read_header(path: Path, file: IO[bytes], suffix: str) -> tuple[tuple[int, .
     if dtype.hasobject:
         raise UnreadableError(PICKLED.format(path=path))
     return shape, fortran, dtype
+
+
+def tensor_values(tensor: Any) -> NDArray:
+    """Return the values of a torch tensor as a NumPy array.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        A tensor of any device. Numbers of types that NumPy lacks, such as bfloat16, become single precision; sparse
+        tensors become dense.
+
+    Raises
+    ------
+    ValueError
+        If the tensor has no values (device "meta").
+    """
+    if tensor.is_meta:
+        raise ValueError("it is a tensor of the device 'meta', which has no values")
+    tensor = tensor.detach().cpu()
+    tensor = tensor.dequantize() if tensor.is_quantized else tensor
+    tensor = tensor.to_dense() if str(tensor.layout) != "torch.strided" else tensor
+    if tensor.is_floating_point() and str(tensor.dtype) not in NUMPY_FLOATS:
+        tensor = tensor.float()
+    return tensor.resolve_conj().resolve_neg().numpy()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.readers.arrays import tensor_values
 from deepjive.data.readers.lazy import RowReader
 
 NOT_MAP_STYLE = (
@@ -146,4 +147,4 @@ def _keys(item: Any, names: Sequence[str | None] | None) -> dict[str, Any]:
 
 
 def _array(value: Any) -> NDArray:
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return tensor_values(value) if hasattr(value, "detach") else np.asarray(value)

@@ -167,28 +167,6 @@ def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple
     return as_labels(series), notes
 
 
-def label_values(labels: Any) -> NDArray:
-    """Return labels of any type as numbers, truth values, or text that is empty where a label is missing.
-
-    Parameters
-    ----------
-    labels : array, Series or sequence, shape (n_samples,)
-        Labels; pandas' own types and mixed types too.
-
-    Returns
-    -------
-    array, shape (n_samples,)
-        A shape other than (n_samples,) stays as it is, for the caller to refuse.
-    """
-    import pandas as pd
-
-    values = labels if hasattr(labels, "dtype") and hasattr(labels, "shape") else np.asarray(labels, dtype=object)
-    if len(values.shape) != 1 or (isinstance(values, np.ndarray) and values.dtype.kind in "fiubU"):
-        return np.asarray(values)
-    series = pd.Series(values).reset_index(drop=True)
-    return as_labels(series.infer_objects())
-
-
 def as_labels(series: pd.Series) -> NDArray:
     """Return a series as numbers, or as text that is empty where a label is missing."""
     import pandas as pd

@@ -133,13 +133,13 @@ class SpreadRows(RowReader):
 
     def __init__(self, array: Any, places: NDArray[np.intp]) -> None:
         super().__init__((len(places), *array.shape[1:]), array.dtype)
-        self._array, self._places = array, places
+        self.array, self.places = array, places
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
-        places = self._places[rows]
+        places = self.places[rows]
         exists = places >= 0
         values = np.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
-        values[exists] = read_rows(self._array, places[exists])
+        values[exists] = read_rows(self.array, places[exists])
         return values
 
 

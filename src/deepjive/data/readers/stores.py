@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.readers.arrays import choose
+from deepjive.data.readers.arrays import SHOWN_KEYS, choose
 from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_claim, check_piece, optional, reading
 from deepjive.data.readers.lazy import RowReader, runs_of
 
@@ -37,6 +37,10 @@ WRONG_CODEC = (
     "Write the array again without this codec."
 )
 LINKED = "{path} does not hold {key!r} itself but a link or another file's data. Copy the data into one file."
+CLOSED = (
+    "its HDF5 file is closed. Keep the file open until the data are read, or give the data set as text: 'FILE.h5:NAME'"
+)
+IS_A_GROUP = "it is an HDF5 group that holds {keys}. Give one of its data sets, e.g. file['NAME']"
 NOT_NUMBERS = "{path}: {key!r} holds {dtype}, but numbers are expected (float or integer)."
 
 
@@ -49,12 +53,14 @@ class HDF5Rows(RowReader):
         The file.
     key : str
         Name of the data set.
+    dataset : h5py.Dataset, default=None
+        The data set, if it is open already. It is opened again once it is closed.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str, dataset: Any = None) -> None:
         self._path, self._key = path, key
-        self._open: Any = None
-        self._process = -1
+        self._open = dataset
+        self._process = -1 if dataset is None else os.getpid()
         with reading(path):
             dataset = self._dataset()
             super().__init__(dataset.shape, dataset.dtype)
@@ -79,7 +85,7 @@ class HDF5Rows(RowReader):
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _dataset(self) -> Any:
-        if self._open is None or self._process != os.getpid():
+        if not self._open or self._process != os.getpid():  # a closed data set is false
             self._open = _checked_dataset(self._path, self._key)
             self._process = os.getpid()
         return self._open
@@ -140,6 +146,36 @@ def read_hdf5(path: Path, key: str | None) -> HDF5Rows:
             key = choose(path, _datasets(h5py, file), None)
         key = key.strip("/")
     return HDF5Rows(path, key)
+
+
+def rows_of_hdf5(dataset: Any) -> Any:
+    """Return an h5py data set as an array that stays readable when the user closes the file.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        A data set. If its file is written or is not on disk, the data set itself is returned.
+
+    Raises
+    ------
+    ValueError
+        If the data set is closed.
+    TypeError
+        If a group or a file is given.
+    """
+    if not dataset:
+        raise ValueError(CLOSED)
+    if hasattr(dataset, "keys"):
+        raise TypeError(IS_A_GROUP.format(keys=list(dataset)[:SHOWN_KEYS]))
+    file = dataset.file
+    if (
+        file.mode != "r"
+        or not Path(str(file.filename)).is_file()
+        or dataset.dtype.kind not in "fiub"
+        or not dataset.ndim
+    ):
+        return dataset
+    return HDF5Rows(Path(file.filename), dataset.name.strip("/"), dataset)
 
 
 def check_hdf5(path: Path) -> None:

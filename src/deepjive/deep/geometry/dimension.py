@@ -1,35 +1,39 @@
-"""How many dimensions the sheet has on which samples lie.
+"""The dimension of the manifold on which samples lie.
 
-A sheet that bends fills many linear dimensions, and often closes on itself there, so that no few coordinates describe
-all of it. Each small piece of it is flat all the same, and the number of samples within a distance grows with that
-distance's power of the sheet's dimension. Noise hides this among near samples, so it is asked where noise is averaged
-away: between diffusion coordinates, the slowest modes of a random walk from sample to near sample.
+A curved manifold fills many linear dimensions and often closes on itself there, so that no few coordinates describe
+all of it. Each small piece of the manifold is flat: the number of samples within a distance grows with a power of that
+distance, and the power is the manifold's dimension. Noise hides this between near samples. The dimension is therefore
+estimated between diffusion coordinates, in which noise is averaged away: the slowest modes of a random walk from sample
+to near sample.
 
     dimension = median over samples of (k - 2) / sum_{j < k} log(T_k / T_j),   T_j the distance to the j-th nearest
 
-What is not bent needs no counting. It is told by permuting each linear coordinate by itself, all scaled to the same
-variance: independent coordinates have all their dimensions, and a sheet is bent if it has clearly fewer than they.
+Whether samples are curved at all is decided by permutation of each linear coordinate, all scaled to the same variance.
+Independent coordinates have all their dimensions. Samples are curved if they have clearly fewer.
 
-Sources: Levina and Bickel (2004), "Maximum likelihood estimation of intrinsic dimension"; Coifman and Lafon (2006),
-"Diffusion maps"; Zelnik-Manor and Perona (2004), "Self-tuning spectral clustering", for the width of the steps.
+References
+----------
+Levina and Bickel (2004), Maximum likelihood estimation of intrinsic dimension, NeurIPS 17.
+Coifman and Lafon (2006), Diffusion maps, Applied and Computational Harmonic Analysis 21.
+Zelnik-Manor and Perona (2004), Self-tuning spectral clustering, NeurIPS 17: the width of the steps.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from scipy.spatial.distance import cdist
 
-NEIGHBOUR = 12  # whose distance is a sample's step
-COUNTED = 16  # a sixteenth of the samples count as near: nearer ones are told apart by noise
+NEIGHBOUR = 12  # its distance is a sample's step
+COUNTED = 16  # a sixteenth of the samples count as near: distances of fewer are noise
 FEWEST = 40
 MODES = 6
 STRAIGHT = 0.75  # of the dimension of independent coordinates
 
 
 def sheet_dimension(points: NDArray, seed: int) -> int:
-    """Dimension of the sheet on which points (n_samples, n_dimensions) lie; all dimensions if it is not bent."""
+    """Dimension of the manifold on which points (n_samples, n_dimensions) lie; all dimensions if it is not curved."""
     n_dimensions = points.shape[1]
     if n_dimensions < 2 or len(points) < FEWEST:
         return n_dimensions
@@ -58,6 +62,16 @@ def diffusion_coordinates(points: NDArray) -> NDArray:
     weights = np.exp(-np.square(distances) / np.outer(step, step))
     np.fill_diagonal(weights, 0.0)
     roots = np.sqrt(np.maximum(weights.sum(axis=1), 1e-300))  # a sample far from all others has no weights
-    _, modes = linalg.eigh(weights / np.outer(roots, roots), subset_by_index=[n - min(MODES + 1, n), n - 1])
+    modes = _leading(weights / np.outer(roots, roots), min(MODES + 1, n - 1))
     coordinates = (modes / roots[:, None])[:, -2::-1]
     return coordinates / np.maximum(coordinates.std(axis=0), 1e-300)
+
+
+def _leading(symmetric: NDArray, count: int) -> NDArray:
+    """Eigenvectors (n, count) of the largest eigenvalues of a symmetric matrix (n, n), the largest last."""
+    start = np.random.default_rng(0).normal(size=len(symmetric))
+    try:
+        values, vectors = eigsh(symmetric, count, which="LA", v0=start, ncv=min(len(symmetric), 6 * count), tol=1e-8)
+        return vectors[:, np.argsort(values)]
+    except ArpackNoConvergence:  # several almost equal eigenvalues
+        return np.linalg.eigh(symmetric)[1][:, -count:]

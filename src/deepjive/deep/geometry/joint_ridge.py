@@ -13,10 +13,12 @@ Modality k, centred and of unit variance per sample, is X_k (n, p_k); there are 
    With the smoothers H_l = X_l (X_l' X_l + penalty)^-1 X_l' and H = sum_l H_l, the sum S of all X_l E_l solves
    (1 + (K-2) H) S = (K-1)^2 H V, and each encoder is a ridge regression of (K-1)^2 V - (K-2) S on X_l. For two
    modalities this is a ridge regression of V on each.
-3. Decoders. J_k = a_k z V' X_k / n, where the gain a_k corrects the mean size of held-out predictions.
+3. Decoders. J_k = sum_r a_kr z_r V_r' X_k / n. The gains a_kr are a regression of held-out samples on what the
+   single scores predict of them, with a penalty towards one common gain: a score that predicts little of new samples
+   counts little.
 
 The scores are nested: the first r of them are the solution of rank r, so that one fit per fold gives the held-out
-prediction at every rank and penalty.
+prediction at every rank and penalty. Gains by which a fold is judged are those of the other folds.
 
 References
 ----------
@@ -31,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +43,10 @@ FOLDS = 4
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # relative to the modality's variance per sample, times n
 TARGET_PENALTIES = np.logspace(-4, 1, 21)
 SMALLEST = 1e-10  # relative to the largest eigenvalue; smaller ones are rounding
-LEAST_GAIN, LARGEST_GAIN = 0.5, 2.0
+LEAST_COMMON_GAIN, LARGEST_GAIN = 0.5, 2.0
+GAIN_PENALTY = 0.1  # relative to the size of what each score predicts
 MOST_ITERATIONS = 50
+ROUNDED = 0.002  # of the best prediction: what scores add less counts as nothing
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ class Spectrum:
     def dual(self, target: NDArray, penalty: float) -> NDArray:
         """Ridge weights as combinations (n, m) of the samples: encoder = x' dual."""
         return self.u @ ((self.u.T @ target) / (self.s**2 + penalty)[:, None])
+
+    def directions(self, x: NDArray) -> NDArray:
+        """Right singular vectors (p, rank) of the samples (n, p) that were decomposed."""
+        return x.T @ (self.u / self.s)
 
 
 def reduced(x: NDArray) -> NDArray:
@@ -153,34 +162,93 @@ class HeldOut:
     ----------
     variance : array, shape (n_modalities, n_samples)
         Squared distance of each sample from the training mean, relative to the modality's variance.
-    products : array, shape (n_penalties, n_modalities, max_rank, n_samples)
-        Inner product of each sample with its prediction.
-    squares : array, shape (n_penalties, n_modalities, max_rank, n_samples)
-        Squared length of each prediction.
+    scores : array, shape (n_penalties, n_modalities, n_samples, max_rank)
+        Joint scores of each sample made without the modality.
+    products : array, shape (n_modalities, n_samples, max_rank)
+        Inner product of each sample with the decoder of each score.
+    decoder_products : array, shape (n_folds, n_modalities, max_rank, max_rank)
+        Inner products of decoders with each other.
+    fold : array, shape (n_samples,)
+        The fold in which each sample was held out.
     """
 
     variance: NDArray
+    scores: NDArray
     products: NDArray
-    squares: NDArray
+    decoder_products: NDArray
+    fold: NDArray[np.intp]
 
     @property
     def error_of_mean(self) -> NDArray:
         """Squared errors (n_samples,) of predicting the mean: relative to the modality's, the mean over modalities."""
         return (self.variance / self.variance.mean(axis=1, keepdims=True)).mean(axis=0)
 
-    @property
-    def gains(self) -> NDArray:
-        """Gains (n_penalties, n_modalities, max_rank) that minimize the held-out error, between .5 and 2."""
-        products, squares = self.products.sum(axis=-1), self.squares.sum(axis=-1)
-        return np.clip(products / np.maximum(squares, 1e-300), LEAST_GAIN, LARGEST_GAIN)
+    def gains(self, penalty: int, rank: int) -> NDArray:
+        """Gains (n_modalities, rank) of the first scores at the penalty of this row, from all held-out samples."""
+        right, left = self._equations(penalty, rank)
+        return _gains_of(right.sum(axis=1), left.sum(axis=1))
 
-    @property
-    def errors(self) -> NDArray:
-        """Squared errors (n_penalties, max_rank, n_samples), the mean over modalities of relative errors."""
-        gains = self.gains[..., None]
-        total = self.variance.mean(axis=1)[:, None]
-        each = self.variance[:, None] - 2 * gains * self.products + gains**2 * self.squares
-        return (each / total[:, None]).mean(axis=1)
+    @cached_property
+    def mean_errors(self) -> NDArray:
+        """Mean squared errors (n_penalties, max_rank): relative to each modality's variance, the mean over modalities.
+
+        The gains are those of the other folds, and of the rank.
+        """
+        n_penalties, max_rank = len(self.scores), self.scores.shape[-1]
+        total = np.maximum(self.variance.sum(axis=1), 1e-300)
+        errors = np.zeros((n_penalties, max_rank))
+        for penalty in range(n_penalties):
+            right, left = self._equations(penalty, max_rank)
+            for rank in range(1, max_rank + 1):
+                b, m = right[..., :rank], left[..., :rank, :rank]
+                gains = self._other_folds_gains(b, m)
+                gained = (gains * (2 * b - (m @ gains[..., None])[..., 0])).sum(axis=(1, 2))
+                errors[penalty, rank - 1] = (1 - gained / total).mean()
+        return errors
+
+    def errors(self, penalties: Sequence[int]) -> NDArray:
+        """Squared errors (max_rank, n_samples) as in `mean_errors`, at one penalty, given as its row, for each rank."""
+        errors = np.zeros((len(penalties), self.variance.shape[1]))
+        inverse_variance = 1.0 / np.maximum(self.variance.mean(axis=1), 1e-300)
+        for index, penalty in enumerate(penalties):
+            rank = index + 1
+            gains = self._other_folds_gains(*self._equations(penalty, rank))
+            z = self.scores[penalty, ..., :rank] * gains[:, self.fold]
+            gained = 2 * (z * self.products[..., :rank]).sum(axis=-1)
+            for fold, gram in enumerate(self.decoder_products):
+                rows = self.fold == fold
+                gained[:, rows] -= ((z[:, rows] @ gram[:, :rank, :rank]) * z[:, rows]).sum(axis=-1)
+            errors[index] = inverse_variance @ (self.variance - gained) / len(self.variance)
+        return errors
+
+    @staticmethod
+    def _other_folds_gains(right: NDArray, left: NDArray) -> NDArray:
+        """Gains (n_modalities, n_folds, rank) for each fold, from the normal equations of the other folds."""
+        return _gains_of(right.sum(axis=1, keepdims=True) - right, left.sum(axis=1, keepdims=True) - left)
+
+    def _equations(self, penalty: int, rank: int) -> tuple[NDArray, NDArray]:
+        """Right sides (n_modalities, n_folds, rank) and left sides (..., rank) of the normal equations of the gains."""
+        scores, products = self.scores[penalty, :, :, :rank], self.products[:, :, :rank]
+        n_folds, n_modalities = self.decoder_products.shape[:2]
+        right, left = np.zeros((n_modalities, n_folds, rank)), np.zeros((n_modalities, n_folds, rank, rank))
+        for fold in range(n_folds):
+            rows = self.fold == fold
+            for k in range(n_modalities):
+                z = scores[k, rows]
+                right[k, fold] = (z * products[k, rows]).sum(axis=0)
+                left[k, fold] = (z.T @ z) * self.decoder_products[fold, k, :rank, :rank]
+        return right, left
+
+
+def _gains_of(right: NDArray, left: NDArray) -> NDArray:
+    """Gains (..., rank) between 0 and 2 from normal equations, with a penalty towards one gain for all scores."""
+    sizes = np.diagonal(left, axis1=-2, axis2=-1)
+    common = right.sum(axis=-1) / np.maximum(left.sum(axis=(-2, -1)), 1e-300)
+    common = np.clip(common, LEAST_COMMON_GAIN, LARGEST_GAIN)[..., None]
+    penalties = GAIN_PENALTY * sizes + 1e-12 * np.maximum(sizes.max(axis=-1, keepdims=True), 1e-300)
+    equations = left + penalties[..., None] * np.eye(left.shape[-1])
+    gains = np.linalg.solve(equations, (right + GAIN_PENALTY * sizes * common)[..., None])[..., 0]
+    return np.clip(gains, 0.0, LARGEST_GAIN)
 
 
 def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDArray | None = None) -> HeldOut:
@@ -191,7 +259,7 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDAr
     xs : sequence of array, each (n, p)
         Modalities, not centred.
     max_rank : int
-        Largest rank; smaller where the training folds have fewer dimensions.
+        Largest rank; scores beyond the dimensions of the training folds are 0.
     seed : int
         Draws the folds.
     groups : array, shape (n,), optional
@@ -202,10 +270,12 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDAr
     HeldOut
     """
     xs = [reduced(x - x.mean(axis=0)) for x in xs]
-    n = len(xs[0])
-    shape = (len(PENALTIES), len(xs), max_rank, n)
-    variance, products, squares = np.zeros(shape[1::2]), np.zeros(shape), np.zeros(shape)
-    for train, test in folds(n, seed, groups):
+    n, count = len(xs[0]), len(xs)
+    variance, fold = np.zeros((count, n)), np.zeros(n, dtype=np.intp)
+    scores, products = np.zeros((len(PENALTIES), count, n, max_rank)), np.zeros((count, n, max_rank))
+    decoder_products = []
+    for number, (train, test) in enumerate(folds(n, seed, groups)):
+        fold[test] = number
         means = [x[train].mean(axis=0) for x in xs]
         sizes = [
             float(np.sqrt(np.square(x[train] - mean).sum() / len(train))) or 1.0
@@ -215,29 +285,24 @@ def cross_validate(xs: Sequence[NDArray], max_rank: int, seed: int, groups: NDAr
             [(x[rows] - mean) / size for x, mean, size in zip(xs, means, sizes, strict=True)] for rows in (train, test)
         )
         spectra = [Spectrum.of(x) for x in seen]
-        scores = target_scores(seen, spectra, max_rank)
+        target = target_scores(seen, spectra, max_rank)
+        rank = target.shape[1]  # 0 where the training samples have nothing in common that varies
         variance[:, test] = [np.square(x).sum(axis=1) for x in unseen]
-        rank = scores.shape[1]
-        if not rank:  # the training samples have nothing in common that varies
-            continue
-        crossed = [held_out @ x.T for held_out, x in zip(unseen, seen, strict=True)]
-        decoders = [scores.T @ x / len(train) for x in seen]
+        decoders = [target.T @ x / len(train) for x in seen]
+        inner = np.zeros((count, max_rank, max_rank))
+        inner[:, :rank, :rank] = [decoder @ decoder.T for decoder in decoders]
+        decoder_products.append(inner)
+        products[:, test, :rank] = [x @ decoder.T for x, decoder in zip(unseen, decoders, strict=True)]
+        along = [held_out @ spectrum.directions(x) for held_out, x, spectrum in zip(unseen, seen, spectra, strict=True)]
         for row, penalty in enumerate(PENALTIES):
-            target = encoder_targets(spectra, scores, penalty * len(train))
+            regressed = encoder_targets(spectra, target, penalty * len(train))
             latents = [
-                cross @ spectrum.dual(target, penalty * len(train))
-                for cross, spectrum in zip(crossed, spectra, strict=True)
+                (held_out * (spectrum.shrinkage(penalty * len(train)) / spectrum.s)) @ (spectrum.u.T @ regressed)
+                for held_out, spectrum in zip(along, spectra, strict=True)
             ]
             total = np.sum(latents, axis=0)
-            for k, decoder in enumerate(decoders):
-                z = (total - latents[k]) / (len(xs) - 1)
-                gram = decoder @ decoder.T
-                step = z * (2 * (z @ np.triu(gram, 1)) + z * gram.diagonal())
-                products[row, k, :rank, test] = np.cumsum(z * (unseen[k] @ decoder.T), axis=1)
-                squares[row, k, :rank, test] = np.cumsum(step, axis=1)
-        for array in (products, squares):
-            array[:, :, rank:, test] = array[:, :, rank - 1 : rank, test]
-    return HeldOut(variance, products, squares)
+            scores[row, :, test, :rank] = np.stack([(total - z) / (count - 1) for z in latents], axis=1)
+    return HeldOut(variance, scores, products, np.array(decoder_products), fold)
 
 
 def folds(n: int, seed: int, groups: NDArray | None = None) -> Iterator[tuple[NDArray, NDArray]]:
@@ -300,8 +365,10 @@ def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray
     n = len(xs[0])
     xs = [reduced(x) for x in xs]
     held_out = cross_validate(xs, rank, seed, groups)
-    mean_errors = held_out.errors.mean(axis=-1)
-    row, last = np.unravel_index(mean_errors.argmin(), mean_errors.shape)
+    penalties = held_out.mean_errors.argmin(axis=0)
+    by_rank = 1 - held_out.mean_errors.min(axis=0)
+    last = int(np.argmax(by_rank >= by_rank.max() - ROUNDED * abs(by_rank.max())))
+    row = penalties[last]
     sizes = [float(np.sqrt(np.square(x).sum() / n)) or 1.0 for x in xs]
     scaled = [x / size for x, size in zip(xs, sizes, strict=True)]
     spectra = [Spectrum.of(x) for x in scaled]
@@ -310,7 +377,7 @@ def fit_joint_ridge(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray
     target = encoder_targets(spectra, scores, penalty)
     duals = [spectrum.dual(target, penalty) for spectrum in spectra]
     latents = [spectrum.smoothed(target, penalty) for spectrum in spectra]
-    gains = held_out.gains[row, :, last]
+    gains = held_out.gains(int(row), scores.shape[1])
     return JointRidge(
         scores,
         latents,

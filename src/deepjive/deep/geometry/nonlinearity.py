@@ -82,8 +82,9 @@ def nonlinear_gain(xs: Sequence[NDArray], rank: int, seed: int, groups: NDArray 
         rows = np.random.default_rng(seed).choice(n, MOST_SAMPLES, replace=False)
         xs, groups = [x[rows] for x in xs], None if groups is None else groups[rows]
     held_out = cross_validate(xs, rank, seed, groups)
-    penalty, last = np.unravel_index(held_out.errors.mean(axis=-1).argmin(), held_out.errors.shape[:2])
-    none, linear = held_out.error_of_mean, held_out.errors[penalty, last]
+    penalties = held_out.mean_errors.argmin(axis=0)
+    last = int(held_out.mean_errors.min(axis=0).argmin())
+    none, linear, penalty = held_out.error_of_mean, held_out.errors(penalties)[last], penalties[last]
     nonlinear = _kernel_errors(xs, rank, RIDGE_PENALTIES[penalty], seed, groups) / held_out.variance.mean(
         axis=1, keepdims=True
     )

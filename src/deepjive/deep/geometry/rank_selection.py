@@ -31,19 +31,19 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from deepjive.data.chunks import row_batches
+from deepjive.data.groups import members_of
 from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.joint_ridge import HeldOut, cross_validate, fit_joint_ridge
-from deepjive.deep.geometry.nonlinearity import nonlinear_gain
 from deepjive.deep.geometry.unrolling import MOST_DIMENSIONS, KernelRegression, is_clustered, sheets_of
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
 
-ENOUGH = 0.99  # of the best prediction
+ENOUGH, WITHIN = 0.99, 1.0  # of the best prediction, or so many standard errors from it
 CLEAR = 3.0  # standard errors above no prediction
-AT_LEAST_AS_WELL = 0.94  # of the best linear prediction; unrolling loses a few percent
-STRAIGHT, ALMOST, CLOSED = 0.5, 0.85, 0.35  # of a clearly curved manifold: see `_replaces`
-REPEATS = 2  # of the folds, and of the halves of a modality
+CLOSED = 0.6  # of the difference between as many linear scores and the best number of them
+STRAIGHT, CLOSED_IF_CURVED = 0.5, 0.35  # see `_replaces`
+REPEATS, MOST_REPEATS, ENOUGH_REPEATED = 2, 4, 1000  # of the folds, and of the halves of a modality
 LARGEST = 40  # linear scores
 SAMPLES_A_SCORE = 4
 FEWEST_UNROLLED = 50  # samples
@@ -162,8 +162,8 @@ def select_ranks(
     Parameters
     ----------
     data : Modalities
-        The data. More than 1000 complete samples or 20,000 features are reduced to so many by chance. Of a participant
-        with several samples one is used, since a visit is easily predicted from another visit of the same participant.
+        The data. More than 1000 complete samples or 20,000 features are reduced to so many by chance. Participants are
+        held out as a whole, since a visit is easily predicted from another visit of the same participant.
     joint_rank : int or None, default=None
         None to choose it.
     individual_ranks : mapping of str to int, or None, default=None
@@ -188,8 +188,10 @@ def select_ranks(
         curves["joint"] = rank_curve([small], seed)
         joint_rank = curves["joint"].rank
     if individual_ranks is None:
-        unrolled = "joint" in curves and curves["joint"].coordinates == "unrolled"
-        remainder = (without_unrolled if unrolled else without_joint)(small, joint_rank, seed)
+        if "joint" in curves and curves["joint"].coordinates == "unrolled":
+            remainder = without_unrolled(one_each(small, seed), joint_rank, seed)
+        else:
+            remainder = without_joint(small, joint_rank, seed)
         chosen = {}
         for name in data.names:
             progress(len(curves), total, f"individual rank of {name}")
@@ -213,9 +215,10 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
     seed : int
         Draws folds.
     """
-    first = versions[0]
-    r2, errors, linear_rank = linear_curve(versions, seed)
-    curves, standard_errors = {"linear": r2}, {"linear": errors}
+    first = one_each(versions[0], seed)
+    straight = linear_curve(versions, seed)
+    linear_rank = straight.rank
+    curves, standard_errors = {"linear": straight.r2}, {"linear": straight.standard_errors}
     rank, ajive_rank, dimension = linear_rank, None, None
     kind: Coordinates = "linear"
     if linear_rank != 1 and len(first) >= FEWEST_UNROLLED and (linear_rank or _is_curved(first, seed)):
@@ -224,64 +227,125 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
         points = _points(linear, first)
         dimension = min(MOST_UNROLLED, sheet_dimension(points, seed))
         most = min(dimension, linear_rank - 1) if linear_rank else dimension
-        bends = dimension < points.shape[1] or not linear_rank
+        bends = dimension < points.shape[1] or linear_rank > points.shape[1] or not linear_rank
         if 0 < dimension <= MOST_DIMENSIONS and most > 0 and bends and not is_clustered(points):
-            climbed = climb(first, linear, most, seed)
-            curves["unrolled"], standard_errors["unrolled"] = climbed
-            if _replaces(climbed[0], r2, linear_rank):
-                rank, kind = len(climbed[0]) - 1, "unrolled"
+            unrolled, standard_errors["unrolled"] = climb(first, linear, most, seed)
+            if first is versions[0]:
+                unrolled = [0.0, *(straight.adjusted(value, seed) for value in unrolled[1:])]
+            curves["unrolled"] = unrolled
+            errors = standard_errors["unrolled"]
+            clear = len(unrolled) > 1 and unrolled[1] > CLEAR * errors[1]
+            if clear and _replaces(unrolled, straight.r2, linear_rank):
+                rank, kind = len(unrolled) - 1, "unrolled"
     return RankCurve(rank, kind, linear_rank, ajive_rank, dimension, curves, standard_errors)
 
 
-def linear_curve(versions: Sequence[Modalities], seed: int) -> tuple[list[float], list[float], int]:
-    """Held-out prediction by 0, 1, ... linear scores, its standard errors, and the rank that predicts enough."""
+@dataclass(frozen=True)
+class LinearCurve:
+    """Held-out prediction by 0, 1, ... linear scores.
+
+    Attributes
+    ----------
+    r2, standard_errors : list of float
+        Held-out variance predicted, as a fraction, and its standard errors over samples.
+    rank : int
+        The smallest rank that predicts enough.
+    errors : array, shape (max_rank + 1, n_samples)
+        Squared errors of each sample in the first repeat of the folds.
+    """
+
+    r2: list[float]
+    standard_errors: list[float]
+    rank: int
+    errors: NDArray
+
+    def adjusted(self, r2: float, seed: int) -> float:
+        """Prediction of the samples that `climb` holds out, as it would be of all samples.
+
+        Some samples are more easily predicted than others. The difference from linear prediction is hardly changed by
+        this, and it is added to the linear prediction of all samples.
+        """
+        rows = np.concatenate([test for _, test in _folds(self.errors.shape[1], seed)])
+        same = 1 - self.errors[self.rank, rows].mean() / self.errors[0, rows].mean()
+        return float(self.r2[self.rank] + r2 - same)
+
+
+def linear_curve(versions: Sequence[Modalities], seed: int) -> LinearCurve:
+    """Predict held-out samples by 0, 1, ... linear scores, and choose the number that predicts enough."""
     n = len(versions[0])
     widths = sorted((min(n, version.shapes[name][0]) for version in versions for name in version.names), reverse=True)
     most = max(1, min(LARGEST, n // SAMPLES_A_SCORE, widths[1] if len(widths) > 1 else widths[0]))
     runs: list[HeldOut] = []
-    for repeat in range(REPEATS):
+    for repeat in range(_repeats(n) if len(versions) == 1 else len(versions)):
         version = versions[repeat % len(versions)]
         arrays = [np.asarray(version[name], dtype=np.float64) for name in version.names]
-        runs.append(cross_validate(arrays, most, seed + repeat))
-    errors = np.mean([run.errors for run in runs], axis=0)  # (n_penalties, rank, n_samples)
-    none = np.mean([run.error_of_mean for run in runs], axis=0)
-    penalty, best = np.unravel_index(errors.mean(axis=-1).argmin(), errors.shape[:2])
-    curve = np.concatenate([none[None], errors[penalty]])
+        runs.append(cross_validate(arrays, most, seed + repeat, version.groups))
+    mean_errors = np.mean([run.mean_errors for run in runs], axis=0)
+    penalties = mean_errors.argmin(axis=0)  # every rank has its own best penalty
+    best = int(mean_errors.min(axis=0).argmin()) + 1
+    by_run = [np.concatenate([run.error_of_mean[None], run.errors(penalties)]) for run in runs]
+    curve = np.mean(by_run, axis=0)
+    none = curve[0]
     gains = none - curve
     r2 = [float(value) for value in gains.mean(axis=1) / none.mean()]
-    standard_errors = [float(value) for value in gains.std(axis=1, ddof=1) / np.sqrt(n) / none.mean()]
-    best += 1
+    standard_errors = [float(value) for value in _standard_errors(gains, versions[0].groups) / none.mean()]
     if r2[best] <= CLEAR * standard_errors[best]:
-        return r2, standard_errors, 0
+        return LinearCurve(r2, standard_errors, 0, by_run[0])
     lost = (curve - curve[best]) / none.mean()
-    allowed = np.maximum((1 - ENOUGH) * r2[best], lost.std(axis=1, ddof=1) / np.sqrt(n))
-    return r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1
+    allowed = np.maximum((1 - ENOUGH) * r2[best], WITHIN * _standard_errors(lost, versions[0].groups))
+    return LinearCurve(r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1, by_run[0])
+
+
+def _repeats(n: int) -> int:
+    """Number of repeats of the folds: more of few samples, whose folds differ more."""
+    return min(MOST_REPEATS, max(REPEATS, ENOUGH_REPEATED // n))
+
+
+def _standard_errors(values: NDArray, groups: NDArray | None) -> NDArray:
+    """Standard errors (m,) of the means of values (m, n) over samples; participants are independent, visits are not."""
+    n = values.shape[1]
+    deviations = values - values.mean(axis=1, keepdims=True)
+    if groups is not None:
+        members = members_of(n, groups)
+        deviations = np.stack([deviations[:, rows].sum(axis=1) for rows in members], axis=1)
+    count = deviations.shape[1]
+    return np.sqrt(np.square(deviations).sum(axis=1) * count / max(count - 1, 1)) / n
 
 
 def _is_curved(data: Modalities, seed: int) -> bool:
-    """Whether a kernel regression predicts held-out samples where no linear scores do."""
-    gain = nonlinear_gain([np.asarray(data[name], dtype=np.float64) for name in data.names], 1, seed)
-    return gain.pays
+    """Whether a kernel regression on the others' signals clearly predicts held-out samples."""
+    linear = linear_fit(data, seed, DRAWS)
+    gains = []
+    for train, test in _folds(len(data), seed):
+        seen, unseen, model = data[train], data[test], _like(linear).fit(data[train])
+        some = _enough(len(train))
+        by_modality = []
+        for name in data.names:
+            others = [other for other in data.names if other != name]
+            target, held_out = (signal_of(model, part, name)[0] for part in (seen, unseen))
+            near, far = (_signals(model, part, others) for part in (seen, unseen))
+            predicted = KernelRegression.of(near[some], target[some])(far)
+            gain = np.square(held_out).sum(axis=1) - np.square(held_out - predicted).sum(axis=1)
+            by_modality.append(gain / max(float(np.square(held_out).sum(axis=1).mean()), 1e-300))
+        gains.append(np.mean(by_modality, axis=0))
+    gain = np.concatenate(gains)
+    return bool(gain.mean() > CLEAR * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
-    """Whether unrolled coordinates predict at least as well as the larger number of linear scores.
+    """Whether unrolled coordinates predict about as well as the larger number of linear scores.
 
-    A thousand samples tell only roughly how a manifold is unrolled. Where as many linear scores predict less than half
-    of what is predictable, the manifold is clearly curved. One coordinate is then accepted from 85% of the linear
-    prediction on, and several coordinates if they predict a third of the difference.
+    A thousand samples give only a rough unrolling, and heavy tails make it rougher. Unrolled coordinates are therefore
+    compared with as many linear scores: they have to gain most of what the best number of linear scores gains over
+    these. A third is enough of several coordinates where as many linear scores predict less than half of the best:
+    only a clearly curved manifold shows this.
     """
     count = len(unrolled) - 1
-    if not count:
-        return False
-    best = linear[linear_rank]
-    if not linear_rank or unrolled[-1] >= AT_LEAST_AS_WELL * best:
+    if not linear_rank:
         return True
-    same_number = linear[min(count, len(linear) - 1)]
-    if same_number > STRAIGHT * best:
-        return False
-    enough = ALMOST * best if count == 1 else same_number + CLOSED * (best - same_number)
-    return unrolled[-1] >= enough
+    best, same_number = linear[linear_rank], linear[min(count, len(linear) - 1)]
+    enough = CLOSED_IF_CURVED if count > 1 and same_number < STRAIGHT * best else CLOSED
+    return unrolled[-1] >= same_number + enough * (best - same_number)
 
 
 def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[float], list[float]]:
@@ -311,10 +375,10 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
     arrays = [np.asarray(data[name], dtype=np.float64).reshape(len(data), -1) for name in data.names]
     centred = [x - x.mean(axis=0) for x in arrays]
     if joint_rank:
-        scores = fit_joint_ridge(centred, joint_rank, seed).joint_scores
+        scores = fit_joint_ridge(centred, joint_rank, seed, data.groups).joint_scores
         basis = np.linalg.qr(scores - scores.mean(axis=0))[0]
         centred = [x - basis @ (basis.T @ x) for x in centred]
-    return Modalities(dict(zip(data.names, centred, strict=True)))
+    return Modalities(dict(zip(data.names, centred, strict=True)), groups=data.groups)
 
 
 def without_unrolled(data: Modalities, joint_rank: int, seed: int) -> Modalities:
@@ -358,7 +422,8 @@ def halved(data: Modalities, name: str, seed: int) -> Modalities:
     x = np.asarray(data[name]).reshape(len(data), -1)
     order = np.random.default_rng(seed).permutation(x.shape[1])
     half = len(order) // 2
-    return Modalities({"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]})
+    halves = {"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]}
+    return Modalities(halves, groups=data.groups)
 
 
 def places(linear: AJIVE, data: Modalities) -> NDArray:
@@ -467,7 +532,7 @@ def _like(linear: AJIVE) -> AJIVE:
 def _sampled(data: Modalities, seed: int) -> Modalities:
     """Complete samples and features that vary, as many as can be computed with, flat."""
     rng = np.random.default_rng(seed)
-    rows = candidates(data, rng)
+    rows = np.flatnonzero(data.present.all(axis=1))
     if len(rows) > MOST_SAMPLES:
         rows = np.sort(rng.choice(rows, MOST_SAMPLES, replace=False))
     arrays = {}
@@ -480,16 +545,16 @@ def _sampled(data: Modalities, seed: int) -> Modalities:
         x = np.concatenate(pieces).astype(np.float64)
         varying = np.ptp(x, axis=0) > 0
         arrays[name] = x[:, varying] if varying.any() else x
-    return Modalities(arrays)
+    return Modalities(arrays, groups=None if data.groups is None else data.groups[rows])
 
 
-def candidates(data: Modalities, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The samples that ranks can be found from: those that have every modality, of each participant one."""
-    rows = np.flatnonzero(data.present.all(axis=1))
+def one_each(data: Modalities, seed: int) -> Modalities:
+    """One sample of each participant, drawn by chance; all samples where no participants are given."""
     if data.groups is None:
-        return rows
-    mixed = rng.permutation(rows)
-    return np.sort(mixed[np.unique(data.groups[mixed], return_index=True)[1]])
+        return data
+    mixed = np.random.default_rng(seed).permutation(len(data))
+    rows = np.sort(mixed[np.unique(data.groups[mixed], return_index=True)[1]])
+    return Modalities(dict(data[rows].items()))
 
 
 def _enough(n: int) -> NDArray:

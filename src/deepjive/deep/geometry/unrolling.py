@@ -1,13 +1,20 @@
-"""Unrolling: coordinates along a curved sheet of samples, and prediction from them.
+"""Unrolling: coordinates along a curved manifold of samples, and prediction from them.
 
 Samples whose features are curved functions of one score lie on a curve that bends through many linear dimensions.
-Distances along the curve, summed from sample to near sample, tell its one coordinate where straight distances do not.
+Distances along the curve, summed from sample to near sample, give the one coordinate that straight distances miss.
 
-Isomap (Tenenbaum, de Silva and Langford 2000, A global geometric framework for nonlinear dimensionality reduction,
-Science 290) with two changes that are ours: neighbours further away than a fraction of the median distance are no
-neighbours, and what that leaves unconnected is joined along the minimum spanning tree, whose edges close no circles.
-A single edge across the sheet would shorten the ways of many samples, and in Gaussian data the sparse rim makes such
-edges.
+This is Isomap with landmarks and with two changes. Neighbours further away than a fraction of the median distance do
+not count as neighbours. Components that are then unconnected are joined along the minimum spanning tree, whose edges
+close no circles: in Gaussian data the sparse rim makes edges across the manifold, and a single such edge shortens the
+paths of many samples.
+
+References
+----------
+Tenenbaum, de Silva and Langford (2000), A global geometric framework for nonlinear dimensionality reduction,
+Science 290.
+De Silva and Tenenbaum (2003), Global versus local methods in nonlinear dimensionality reduction, NeurIPS 15:
+landmarks.
+Williams and Seeger (2001), Using the Nystrom method to speed up kernel machines, NeurIPS 13.
 """
 
 from __future__ import annotations
@@ -19,8 +26,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree, shortest_path
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components, dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
 NEIGHBOURS = 8
@@ -28,14 +35,17 @@ LIMITS = (0.3, 0.5)
 LEAST_GAIN = 0.05
 CLUSTER = 0.12  # share of the samples in the second largest component
 ENOUGH_TO_CHOOSE = 500
+LANDMARKS = 300  # samples to which paths are measured
+ROUNDING = 1e-10  # relative to the largest eigenvalue
+CENTRES, WORTH_CENTRES = 200, 300  # samples on which kernels stand, of more than so many
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-MOST_DIMENSIONS = 5  # a thousand samples do not say how a sheet of more of them bends
+MOST_DIMENSIONS = 5  # a thousand samples do not say how a manifold of more dimensions bends
 
 
 @dataclass(frozen=True)
 class Unrolled:
-    """Coordinates of samples along a sheet, the longest direction first.
+    """Coordinates of samples along a manifold, the longest direction first.
 
     Attributes
     ----------
@@ -43,15 +53,18 @@ class Unrolled:
         The samples.
     limit : float
         Largest distance between neighbours.
-    ways : array, shape (n_samples, n_samples)
-        Distances along the sheet.
-    axes : array, shape (n_samples, rank)
-        Eigenvectors of the centred squares of `ways`, divided by the root of their eigenvalues.
+    paths : array, shape (n_samples, n_landmarks)
+        Distances along the manifold to the landmarks.
+    centre : array, shape (n_landmarks,)
+        Means of the landmarks' squared distances from each other.
+    axes : array, shape (n_landmarks, rank)
+        Eigenvectors of the centred squared distances between landmarks, divided by the root of their eigenvalues.
     """
 
     points: NDArray
     limit: float
-    ways: NDArray
+    paths: NDArray
+    centre: NDArray
     axes: NDArray
 
     @classmethod
@@ -59,25 +72,65 @@ class Unrolled:
         """Unroll points (n_samples, n_dimensions); `limit` is a fraction of the median distance between them."""
         n = len(points)
         distances = cdist(points, points)
-        distances = np.maximum(distances, 1e-12 * distances.max() + 1e-150)  # a way of length 0 would be none
-        limit = limit * float(np.median(distances[np.triu_indices(n, 1)]))
-        near = np.argsort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
-        steps = minimum_spanning_tree(csr_matrix(distances)).toarray()
+        distances = np.maximum(distances, 1e-12 * distances.max() + 1e-150)  # a path of length 0 would be none
+        np.fill_diagonal(distances, 0.0)
+        limit = limit * _median(distances)
+        near = nearest(distances, NEIGHBOURS + 1)[:, 1:]
         lengths = np.take_along_axis(distances, near, axis=1)
-        np.put_along_axis(steps, near, np.where(lengths <= limit, lengths, np.take_along_axis(steps, near, axis=1)), 1)
-        ways = shortest_path(csr_matrix(steps), directed=False)
-        values, vectors = linalg.eigh(_centred(ways, ways), subset_by_index=[n - min(rank, n), n - 1])
+        rows = np.repeat(np.arange(n), near.shape[1])
+        all_edges = csr_matrix((lengths.ravel(), (rows, near.ravel())), shape=(n, n))
+        connected = connected_components(all_edges, directed=False)[0] == 1
+        tree = minimum_spanning_tree(all_edges if connected else csr_matrix(distances)).tocoo()
+        short = lengths.ravel() <= limit
+        steps = coo_matrix(
+            (
+                np.concatenate([lengths.ravel()[short], tree.data]),
+                (np.concatenate([rows[short], tree.row]), np.concatenate([near.ravel()[short], tree.col])),
+            ),
+            shape=(n, n),
+        )
+        landmarks = np.linspace(0, n - 1, min(n, LANDMARKS)).astype(int)
+        paths = dijkstra(_shortest(steps), directed=False, indices=landmarks).T
+        squares = np.square(paths[landmarks])
+        centre = squares.mean(axis=0)
+        inner = -0.5 * (squares - centre - centre[:, None] + centre.mean())
+        m = len(landmarks)
+        values, vectors = linalg.eigh(inner, subset_by_index=[m - min(rank, m), m - 1])
         values = np.maximum(values[::-1], 1e-12 * max(float(values[-1]), 1e-300))
-        return cls(points, limit, ways, vectors[:, ::-1] / np.sqrt(values))
+        return cls(points, limit, paths, centre, vectors[:, ::-1] / np.sqrt(values))
 
     def __call__(self, points: NDArray) -> NDArray:
-        """Coordinates (n, rank) of points, seen or not, by their ways over their neighbours to all samples."""
+        """Coordinates (n, rank) of points, fitted or new, by their paths over their neighbours to the landmarks."""
         distances = cdist(points, self.points)
-        near = np.argsort(distances, axis=1)[:, : min(NEIGHBOURS, len(self.points))]
+        near = nearest(distances, min(NEIGHBOURS, len(self.points)))
         steps = np.take_along_axis(distances, near, axis=1)
         steps[:, 1:][steps[:, 1:] > self.limit] = np.inf
-        ways = np.min([step[:, None] + self.ways[sample] for step, sample in zip(steps.T, near.T, strict=True)], axis=0)
-        return _centred(ways, self.ways) @ self.axes
+        paths = steps[:, :1] + self.paths[near[:, 0]]
+        for step, sample in zip(steps.T[1:], near.T[1:], strict=True):
+            np.minimum(paths, step[:, None] + self.paths[sample], out=paths)
+        return -0.5 * (np.square(paths) - self.centre) @ self.axes
+
+
+def nearest(distances: NDArray, count: int) -> NDArray[np.intp]:
+    """Columns (n, count) of the smallest entries of each row of distances (n, m), the smallest first."""
+    count = min(count, distances.shape[1])
+    near = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(near, order, axis=1)
+
+
+def _shortest(steps: coo_matrix) -> csr_matrix:
+    """The same graph with the shortest of the edges that stand twice: sparse matrices would add them."""
+    order = np.lexsort((steps.data, steps.col, steps.row))
+    rows, columns, lengths = steps.row[order], steps.col[order], steps.data[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (np.diff(rows) != 0) | (np.diff(columns) != 0)
+    return csr_matrix((lengths[first], (rows[first], columns[first])), shape=steps.shape)
+
+
+def _median(distances: NDArray) -> float:
+    """The median distance (n, n) between different samples."""
+    return float(np.median(distances[np.triu_indices(len(distances), 1)]))
 
 
 def is_clustered(points: NDArray) -> bool:
@@ -86,8 +139,9 @@ def is_clustered(points: NDArray) -> bool:
     The graph of near neighbours then has several components, of which the second has at least 12% of the samples.
     """
     distances = cdist(points, points)
-    limit = LIMITS[-1] * float(np.median(distances[np.triu_indices(len(points), 1)]))
-    near = np.argsort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
+    limit = LIMITS[-1] * _median(distances)
+    np.fill_diagonal(distances, -1.0)  # duplicates do not displace the sample itself
+    near = nearest(distances, NEIGHBOURS + 1)[:, 1:]
     rows = np.repeat(np.arange(len(points)), near.shape[1])
     close = distances[rows, near.ravel()] <= limit
     graph = csr_matrix((np.ones(close.sum()), (rows[close], near.ravel()[close])), shape=distances.shape)
@@ -97,72 +151,93 @@ def is_clustered(points: NDArray) -> bool:
 
 @dataclass(frozen=True)
 class KernelRegression:
-    """Ridge regression with a Gaussian kernel, its length and penalty chosen by leave-one-out error.
+    """Ridge regression with a Gaussian kernel; length and penalty minimize the leave-one-out error.
+
+    Of more than 200 samples, so many carry a kernel (the Nystrom approximation).
 
     Attributes
     ----------
-    points : array, shape (n_samples, rank)
-        Coordinates of the samples learned from, divided by the largest standard deviation.
+    centres : array, shape (n_centres, rank)
+        Coordinates of the samples that carry a kernel, divided by the largest standard deviation.
     mean : array, shape (n_features,)
         Mean of the targets.
-    weights : array, shape (n_samples, n_features)
-        Dual coefficients.
+    weights : array, shape (n_centres, n_features)
+        Weights of the kernels.
     left_out : array, shape (n_samples, n_features)
         Prediction of each sample by the others.
     left_out_error : float
         Its mean squared error.
     scale, length : float
         What coordinates are divided by; standard deviation of the kernel in these units.
+    lowest, highest : array, shape (rank,)
+        The learned range. A kernel regression falls to the mean outside, where samples are furthest from it.
     """
 
-    points: NDArray
+    centres: NDArray
     mean: NDArray
     weights: NDArray
     left_out: NDArray
     left_out_error: float
     scale: float
     length: float
+    lowest: NDArray
+    highest: NDArray
 
     @classmethod
     def of(cls, coordinates: NDArray, targets: NDArray) -> Self:
         """Learn targets (n_samples, n_features) from coordinates (n_samples, rank)."""
         scale = float(coordinates.std(axis=0).max(initial=0.0)) or 1.0
         points, mean = coordinates / scale, targets.mean(axis=0)
-        centred = targets - mean
+        some = np.linspace(0, len(points) - 1, CENTRES if len(points) > WORTH_CENTRES else len(points)).astype(int)
+        centres, centred = points[some], targets - mean
         ridges = np.array(RIDGES)
-        best = (np.inf, 0.0, centred, centred)
+        best_error, best_length, best = np.inf, 1.0, (centred, np.zeros((len(centres), targets.shape[1])))
+        far, near = cdist(points, centres, "sqeuclidean"), cdist(centres, centres, "sqeuclidean")
         for length in LENGTHS:
-            values, vectors = np.linalg.eigh(_kernel(points, points, length))  # scipy.linalg takes a slower driver
+            values, vectors = np.linalg.eigh(_kernel_of(near, length))  # scipy.linalg takes a slower driver
+            kept = values > ROUNDING * values[-1]
+            basis = vectors[:, kept] / np.sqrt(values[kept])
+            if len(centres) == len(points):
+                values, vectors = values[kept], np.eye(int(kept.sum()))
+                features = basis * values
+            else:
+                features = _kernel_of(far, length) @ basis
+                values, vectors = np.linalg.eigh(features.T @ features)
+                features = features @ vectors
             values = np.maximum(values, 0.0)[:, None]
-            along, shrunk = vectors.T @ centred, values / (values + ridges)
-            own = np.minimum(np.square(vectors) @ shrunk, 1 - 1e-9)
-            for ridge, kept, self_share in zip(ridges, shrunk.T, own.T, strict=True):
-                errors = (centred - vectors @ (kept[:, None] * along)) / (1.0 - self_share)[:, None]
+            along = features.T @ centred
+            leverage = np.minimum(np.square(features) @ (1.0 / (values + ridges)), 1 - 1e-9)
+            for ridge, own in zip(ridges, leverage.T, strict=True):
+                weights = along / (values + ridge)
+                errors = (centred - features @ weights) / (1.0 - own)[:, None]
                 error = float(np.square(errors).mean())
-                if error < best[0]:
-                    best = (error, length, vectors @ (along / (values + ridge)), centred - errors)
-        return cls(points, mean, best[2], best[3] + mean, best[0], scale, best[1])
+                if error < best_error:
+                    best_error, best_length = error, length
+                    best = (centred - errors, basis @ (vectors @ weights))
+        edges = points.min(axis=0), points.max(axis=0)
+        return cls(centres, mean, best[1], best[0] + mean, best_error, scale, best_length, *edges)
 
     def __call__(self, coordinates: NDArray) -> NDArray:
-        """Targets (n, n_features) at coordinates (n, rank)."""
-        return _kernel(coordinates / self.scale, self.points, self.length) @ self.weights + self.mean
+        """Targets (n, n_features) at coordinates (n, rank); beyond the learned range, those at its edge."""
+        points = np.clip(coordinates / self.scale, self.lowest, self.highest)
+        return _kernel_of(cdist(points, self.centres, "sqeuclidean"), self.length) @ self.weights + self.mean
 
 
 def sheets_of(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
-    """Ways to give points (n_samples, n_dimensions) `rank` coordinates: as they lie, and, if they can be, unrolled."""
+    """Ways to give points (n_samples, n_dimensions) `rank` coordinates: the leading ones, and, of several, unrolled."""
     limits = LIMITS if points.shape[1] > 1 else ()
     return [lambda x: x[:, :rank], *(Unrolled.of(points, rank, limit) for limit in limits)]
 
 
 def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> NDArray | None:
-    """Scores along a sheet, where they say more of some targets than as many straight coordinates do.
+    """Scores along a manifold, where they predict some targets better than as many linear coordinates do.
 
     Parameters
     ----------
     points : array, shape (n_samples, n_dimensions)
         Samples, the dimension of largest variance first.
     targets : sequence of array, shape (n_samples, n_features)
-        What scores should tell, in units that can be compared.
+        What scores should predict, in units that can be compared.
     rank : int
         Number of scores.
 
@@ -187,11 +262,6 @@ def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> N
     return chosen / np.maximum(chosen.std(axis=0), 1e-12)
 
 
-def _centred(ways: NDArray, among: NDArray) -> NDArray:
-    """Inner products from distances to all samples, centred by those `among` the samples."""
-    squares, own = -0.5 * np.square(ways), -0.5 * np.square(among)
-    return squares - squares.mean(axis=1, keepdims=True) - own.mean(axis=0) + own.mean()
-
-
-def _kernel(a: NDArray, b: NDArray, length: float) -> NDArray:
-    return np.exp(-0.5 * cdist(a, b, "sqeuclidean") / length**2)
+def _kernel_of(squares: NDArray, length: float) -> NDArray:
+    """Gaussian kernel of squared distances."""
+    return np.exp(squares / (-2.0 * length**2))

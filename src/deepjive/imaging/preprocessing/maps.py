@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.data.readers.volumes import image_values, is_image
 from deepjive.imaging.grid import millilitres, mni_grid, resampled, template
 from deepjive.imaging.preprocessing.protocol import Facts, Files, PreprocessingError, Step
 from deepjive.imaging.preprocessing.scans import load_scan
@@ -93,10 +94,10 @@ def region_of(reference: str, voxel: float) -> NDArray[np.bool_]:
     """
     if reference in REFERENCES:
         return reference_region(reference, voxel)
-    if not reference.lower().endswith((".nii", ".nii.gz")):
+    if not is_image(reference):
         raise ValueError(UNKNOWN_REFERENCE.format(given=reference, known=REFERENCES))
     image = volume_of(reference)
-    mask = resampled(np.asarray(image.dataobj), image.affine, mni_grid(voxel), order=0) > 0.5
+    mask = resampled(image_values(Path(reference), image), image.affine, mni_grid(voxel), order=0) > 0.5
     mask &= template("brain", voxel) > 0
     if not mask.any():
         raise ValueError(f"the reference region {reference} has no voxel within the brain on the grid of {voxel:g} mm")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import UNREADABLE, UnreadableError, optional, reading
-from deepjive.data.readers.volumes import image_shape
+from deepjive.data.readers.volumes import image_shape, image_values
 from deepjive.imaging.preprocessing.protocol import Facts, Files
 from deepjive.imaging.volumes import volume_of
 
@@ -46,8 +46,7 @@ def scan_of(path: str | Path) -> tuple[NDArray[np.float32], NDArray]:
     """
     path = Path(path)
     image = volume_of(path)
-    with reading(path):
-        values = np.asarray(image.dataobj, dtype=np.float32).reshape(image_shape(image))
+    values = image_values(path, image).reshape(image_shape(image))
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     affine = np.asarray(image.affine, dtype=float)
     _check_head(path, values, affine)
