@@ -10,9 +10,14 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import (
+    DecimalOption,
+    FeaturesInRowsOption,
     ModalityOption,
+    OneHotOption,
     RunArgument,
     SamplesOption,
+    SepOption,
+    TableOptions,
     UnmatchedOption,
     check_folder,
     read_modalities,
@@ -41,6 +46,10 @@ def features(
     ],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations; each permutes a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
@@ -56,14 +65,17 @@ def features(
     from deepjive.linear.linear_model import LinearModel
     from deepjive.linear.permutation import jackstraw
     from deepjive.persistence import load, write_atomically
+    from deepjive.validation import check_known
 
     check_folder(out)
-    model, data = load(run), read_modalities(modality, samples, unmatched, groups_of(run))
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    data = read_modalities(modality, samples, unmatched, groups_of(run), tables)
     if not isinstance(model, LinearModel):
         raise ValueError(
             f"{run} holds a {type(model).__name__}, but p-values and intervals exist only for AJIVE, HeteroJIVE and "
             "JIVE."
         )
+    data = check_known(data, model.shapes_, model.features_)  # features in the order of the loadings
     with progress_bar() as progress:
         intervals = bootstrap(model, data, n_draws=draws, random_state=seed, progress=progress)
     out.mkdir(parents=True, exist_ok=True)

@@ -181,7 +181,12 @@ def write_report_of(
             path,
             decomposition,
             title=title or f"{method} of {enumeration(decomposition.data.names)}",
-            settings={"method": method, "files": dict(sources or {}), **model.get_params(deep=False)},
+            settings={
+                "method": method,
+                "files": dict(sources or {}),
+                "data": decomposition.data.summary(),
+                **model.get_params(deep=False),
+            },
             labels=labels or None,
             command=command,
             note=note,
