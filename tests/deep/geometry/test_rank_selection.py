@@ -36,7 +36,7 @@ def test_a_curve_through_many_dimensions_counts_as_one() -> None:
 @pytest.mark.parametrize(("joint", "noise", "n"), [(2, 0.5, 1000), (1, 1.0, 500)])
 def test_scores_on_a_manifold_that_closes_on_itself_are_counted(joint: int, noise: float, n: int) -> None:
     """No two coordinates describe the first of them, no single one the second: prediction alone counts one more."""
-    made = make_synthetic(n, (60, 60), joint_rank=joint, noise=noise, nonlinear=True, random_state=100)
+    made = make_synthetic(n, joint_rank=joint, noise=noise, nonlinear=True, random_state=101)
     chosen = select_ranks(made.data, individual_ranks={})
     assert chosen.joint_rank == chosen.curves["joint"].dimension == joint
     assert f"The samples lie on a manifold of dimension {joint}" in chosen.reason()
