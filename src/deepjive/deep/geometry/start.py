@@ -296,9 +296,7 @@ def start_individual(
         encoder.linear.bias.zero_()
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
         if unrolled is None:
-            starts.append(
-                _worth(network, [encoder, decoder], _halves(remainder, seed), rank, seed, own_groups)
-            )
+            starts.append(_worth(network, [encoder, decoder], _halves(remainder, seed), rank, seed, own_groups))
         else:
             encoding.append((encoder, samples, unrolled.to(samples.dtype)))
             decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
