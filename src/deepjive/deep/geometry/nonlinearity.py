@@ -33,6 +33,7 @@ from deepjive.deep.geometry.joint_ridge import (
     reduced,
     target_scores,
 )
+from deepjive.deep.geometry.symmetric import eigh, gaussian
 
 FOR_SCORES, FOR_FEATURES = 400, 1000  # samples: what few scores miss, only many samples show
 ENOUGH_HELD_OUT = 200
@@ -160,10 +161,7 @@ def _gaussians(
     distances = np.maximum(own[:, None] + own - 2 * products, 0.0)
     new_distances = np.maximum(new_lengths[:, None] + own - 2 * new_products, 0.0)
     unit = float(np.median(distances[np.triu_indices(len(distances), 1)])) or 1.0
-    return [
-        (np.exp(-distances / (2 * length**2 * unit)), np.exp(-new_distances / (2 * length**2 * unit)))
-        for length in relative
-    ]
+    return [(gaussian(distances, length**2 * unit), gaussian(new_distances, length**2 * unit)) for length in relative]
 
 
 def _errors(
@@ -172,7 +170,7 @@ def _errors(
     """Squared errors (n_new,) of kernel ridge regression; kernel and penalty minimize the leave-one-out error."""
     best_error, best_kernel, best_weights = np.inf, kernels[0][1], np.zeros_like(target)
     for kernel, new_kernel in kernels:
-        values, vectors = np.linalg.eigh(kernel)
+        values, vectors = eigh(kernel)
         values = np.maximum(values, 0.0)
         along = vectors.T @ target
         for penalty in penalties:

@@ -30,6 +30,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
+from deepjive.deep.geometry.symmetric import eigh, gaussian
+
 NEIGHBOURS = 8
 LIMITS = (0.3, 0.5)
 LEAST_GAIN = 0.05
@@ -194,15 +196,15 @@ class KernelRegression:
         best_error, best_length, best = np.inf, 1.0, (centred, np.zeros((len(centres), targets.shape[1])))
         far, near = cdist(points, centres, "sqeuclidean"), cdist(centres, centres, "sqeuclidean")
         for length in LENGTHS:
-            values, vectors = np.linalg.eigh(_kernel_of(near, length))  # scipy.linalg takes a slower driver
+            values, vectors = eigh(gaussian(near, length**2))
             kept = values > ROUNDING * values[-1]
             basis = vectors[:, kept] / np.sqrt(values[kept])
             if len(centres) == len(points):
                 values, vectors = values[kept], np.eye(int(kept.sum()))
                 features = basis * values
             else:
-                features = _kernel_of(far, length) @ basis
-                values, vectors = np.linalg.eigh(features.T @ features)
+                features = gaussian(far, length**2) @ basis
+                values, vectors = eigh(features.T @ features)
                 features = features @ vectors
             values = np.maximum(values, 0.0)[:, None]
             along = features.T @ centred
@@ -220,7 +222,7 @@ class KernelRegression:
     def __call__(self, coordinates: NDArray) -> NDArray:
         """Targets (n, n_features) at coordinates (n, rank); beyond the learned range, those at its edge."""
         points = np.clip(coordinates / self.scale, self.lowest, self.highest)
-        return _kernel_of(cdist(points, self.centres, "sqeuclidean"), self.length) @ self.weights + self.mean
+        return gaussian(cdist(points, self.centres, "sqeuclidean"), self.length**2) @ self.weights + self.mean
 
 
 def sheets_of(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
@@ -260,8 +262,3 @@ def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> N
         return None
     chosen = coordinates[best] - coordinates[best].mean(axis=0)
     return chosen / np.maximum(chosen.std(axis=0), 1e-12)
-
-
-def _kernel_of(squares: NDArray, length: float) -> NDArray:
-    """Gaussian kernel of squared distances."""
-    return np.exp(squares / (-2.0 * length**2))
