@@ -11,6 +11,7 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
+    FittedModalityOption,
     GroupsOption,
     LabelsOption,
     ModalityOption,
@@ -133,7 +134,7 @@ def impute(
 
 def report(
     run: RunArgument,
-    modality: ModalityOption,
+    modality: FittedModalityOption = None,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
@@ -153,15 +154,16 @@ def report(
 ) -> None:
     """Write the report of a run again, with other samples, labels or title, or with evidence.
 
-    Example: deepjive report runs/first -m mri=mri.npy -m pet=pet.npy --labels patients.csv:diagnosis --evidence
+    Example: deepjive report runs/first --labels patients.csv:diagnosis --evidence
     """
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
 
     # Evidence is measured on the fitted samples, whose participants the run names.
     groups = groups or (runs.groups_of(run) if evidence else None)
-    model, data = load(run), read_modalities(modality, samples, unmatched, groups)
-    named_labels = read_named_labels(labels, data)
+    options = {} if modality else runs.options_of(run)
+    model, data = load(run), runs.read_fitted(run, modality or [], samples, unmatched, groups)
+    named_labels = read_named_labels(labels or options.get("labels"), data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
     measured = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and measured is not None:
@@ -171,11 +173,13 @@ def report(
         out or run / runs.REPORT,
         model,
         decomposition,
-        title=title,
+        title=title or options.get("title"),
         labels=named_labels,
-        sources=paths_of(modality),
+        sources=paths_of(modality) if modality else options["modality"],
         command=_again(run),
+        note=None if modality else runs.FITTED_SAMPLES,
         evidence=measured,
+        features=runs.read_loadings(run, data.names),
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.dependence import Hsic, hsic
     from deepjive.evaluation.diagnostics import diagnose
     from deepjive.evaluation.evidence_study import Evidence, evidence
+    from deepjive.evaluation.feature_effects import FeatureEffects, effects_of, feature_effects
     from deepjive.evaluation.map_bootstrap import BootstrapMap, BootstrapMaps, bootstrap_maps
     from deepjive.evaluation.modality_agreement import Agreement, agreement
     from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
@@ -41,6 +42,7 @@ __all__ = [
     "Covariation",
     "CrossPrediction",
     "Evidence",
+    "FeatureEffects",
     "Finding",
     "Hsic",
     "JointStructureTest",
@@ -57,9 +59,11 @@ __all__ = [
     "dice_of_strongest",
     "effect_along",
     "effect_maps",
+    "effects_of",
     "evidence",
     "explained_by",
     "false_discovery",
+    "feature_effects",
     "frame_of",
     "hsic",
     "joint_structure_test",
@@ -82,6 +86,7 @@ _MODULES = {
     "Covariation": "deepjive.evaluation.covariation_maps",
     "CrossPrediction": "deepjive.evaluation.score_prediction",
     "Evidence": "deepjive.evaluation.evidence_study",
+    "FeatureEffects": "deepjive.evaluation.feature_effects",
     "Finding": "deepjive.results",
     "Hsic": "deepjive.evaluation.dependence",
     "JointStructureTest": "deepjive.evaluation.null",
@@ -98,9 +103,11 @@ _MODULES = {
     "dice_of_strongest": "deepjive.evaluation.covariation_maps",
     "effect_along": "deepjive.evaluation.covariation_maps",
     "effect_maps": "deepjive.evaluation.covariation_maps",
+    "effects_of": "deepjive.evaluation.feature_effects",
     "evidence": "deepjive.evaluation.evidence_study",
     "explained_by": "deepjive.evaluation.null",
     "false_discovery": "deepjive.evaluation.covariation_maps",
+    "feature_effects": "deepjive.evaluation.feature_effects",
     "frame_of": "deepjive.results",
     "hsic": "deepjive.evaluation.dependence",
     "joint_structure_test": "deepjive.evaluation.null",

@@ -154,6 +154,7 @@ class FeatureEffects(Result):
                 "p_value",
                 "q_value",
                 "loading",
+                "match",
             )
         }
         for row in range(len(self.scores)):
@@ -169,7 +170,8 @@ class FeatureEffects(Result):
             for name in ("effect", "standard_error", "p_value", "q_value", "loading")
         }
         words = {"part": [part] * len(order), "score": [number] * len(order)}
-        return words | {"feature": [self.features[i] for i in order]} | numbers
+        match = significant(self.match[[row]], 2).tolist() * len(order)
+        return words | {"feature": [self.features[i] for i in order]} | numbers | {"match": match}
 
 
 def feature_effects(
@@ -206,7 +208,7 @@ def feature_effects(
         Called as ``progress(done, total, message)`` after each refit.
     **budget
         Parameters of the refits that differ from the model's. By default a deep model is trained for at most 20 epochs
-        in each phase.
+        in each phase, with ``batch_size="auto"``, because a third of the samples can be fewer than the model's batch.
 
     Returns
     -------
@@ -241,7 +243,7 @@ def feature_effects(
     if not test:
         return effects
     rng = check_random_state(random_state)
-    budget = budget or {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET))}
+    budget = {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET)), "batch_size": "auto"} | budget
     seeds: dict[str, Any] = {"random_state": int(rng.randint(2**31 - 1)), **budget}
     by_samples = model.joint_rank_ > 0 and not model.needs_all_modalities
     by_features = model.needs_all_modalities or any(rank > 0 for rank in model.individual_ranks_.values())
@@ -256,7 +258,7 @@ def feature_effects(
     return {name: _with_tests(effect, results[name]) for name, effect in effects.items()}
 
 
-def effects_of(parts: Decomposition, name: str) -> FeatureEffects:
+def effects_of(parts: Decomposition, name: str, most: int | None = None) -> FeatureEffects:
     """Compute the effects of the scores of a decomposition on one modality, with standard errors, without a test.
 
     Parameters
@@ -265,6 +267,8 @@ def effects_of(parts: Decomposition, name: str) -> FeatureEffects:
         A decomposition of at least two samples that have the modality.
     name : str
         The modality.
+    most : int, default=None
+        The largest number of samples that are read; all by default. The quantiles of the scores use all samples.
 
     Returns
     -------
@@ -276,10 +280,11 @@ def effects_of(parts: Decomposition, name: str) -> FeatureEffects:
     loading = np.concatenate(
         [_slopes(parts, name, joint, individual, "joint"), _slopes(parts, name, joint, individual, "individual")]
     )
-    values = features_of(parts.data, name, rows)
+    read = np.arange(len(rows)) if most is None else np.arange(len(rows))[:: max(1, -(-len(rows) // most))]
+    values = features_of(parts.data, name, rows[read])
     spread = feature_spread(values)
-    groups = None if parts.data.groups is None else parts.data.groups[rows]
-    _, error, _ = slopes(np.concatenate([joint, individual], axis=1), values, groups)
+    groups = None if parts.data.groups is None else parts.data.groups[rows[read]]
+    _, error, _ = slopes(np.concatenate([joint, individual], axis=1)[read], values, groups)
     n_joint, n_features = joint.shape[1], values.shape[1]
     untested = np.full(loading.shape, np.nan)
     named = parts.data.features[name]
@@ -294,7 +299,7 @@ def effects_of(parts: Decomposition, name: str) -> FeatureEffects:
         p_value=untested,
         q_value=untested,
         match=np.full(len(loading), np.nan),
-        n_samples=len(rows),
+        n_samples=len(read),
     )
 
 

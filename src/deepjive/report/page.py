@@ -25,6 +25,8 @@ from deepjive.report.samples import choose, kind_of
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.results import Finding
 
@@ -41,6 +43,7 @@ def write_report(
     labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
+    features: Mapping[str, pd.DataFrame] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
     rank_table: Mapping[str, Sequence[Any]] | None = None,
     networks: str | None = None,
@@ -68,6 +71,9 @@ def write_report(
         Results on held-out samples with their baselines.
     failures : sequence of Finding, optional
         Known failures that were found. If `evidence` is an `Evidence`, its failures are shown instead.
+    features : mapping of str to DataFrame, optional
+        Feature effects by modality, as ``FeatureEffects.to_frame`` gives them. Without them effects are shown without
+        p-values.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -101,7 +107,7 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(decomposition),
+        effect_tables=effect_tables(decomposition, features),
         versions=_versions(),
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
