@@ -151,6 +151,15 @@ def report(
         ),
     ] = False,
     groups: GroupsOption = None,
+    adjust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Confounds for which the associations of scores and labels are adjusted; read like labels. "
+            "Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a run again, with other samples, labels or title, or with evidence.
 
@@ -180,6 +189,7 @@ def report(
         note=None if modality else runs.FITTED_SAMPLES,
         evidence=measured,
         features=runs.read_loadings(run, data.names),
+        adjust=read_named_labels(adjust, data),
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")

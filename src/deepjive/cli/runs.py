@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities, UnmatchedName
     from deepjive.decomposition import Decomposition
     from deepjive.evaluation.feature_effects import FeatureEffects
+    from deepjive.evaluation.sample_fit import PairFit
 
 CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
@@ -201,6 +202,7 @@ def write_report_of(
     evidence: Any = None,
     failures: Callable[[], Sequence[Any]] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
+    adjust: Mapping[str, NDArray] | None = None,
     opening: Any = None,
 ) -> Path:
     """Write the report on a model's decomposition of some samples.
@@ -229,9 +231,12 @@ def write_report_of(
         Returns the known failures that are recognised; called after the model is written.
     features : mapping of str to DataFrame, optional
         Feature effects by modality, as `read_loadings` gives them.
+    adjust : mapping of str to array, optional
+        Confounds for which associations of scores and labels are adjusted.
     opening : Picture, optional
         A picture above the results.
     """
+    from deepjive.evaluation.sample_fit import sample_fit
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
 
@@ -250,9 +255,23 @@ def write_report_of(
             evidence=evidence,
             failures=findings,
             features=features,
+            adjust=adjust,
+            sample_fit=sample_fit(decomposition, model),
+            pairs=_pairs(model, decomposition.data),
             opening=opening,
             **model.report_facts(),
         )
+
+
+def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:
+    """How well each modality fits the others; empty if the model gives no joint scores without a modality."""
+    from deepjive.evaluation.sample_fit import MIN_PAIRS, pair_fit
+
+    several = data.present.sum(axis=1) > 1
+    if model.needs_all_modalities or model.joint_rank_ == 0 or len(data.names) < 2:
+        return {}
+    counts = {name: int((data.present[:, i] & several).sum()) for i, name in enumerate(data.names)}
+    return {name: pair_fit(model, data, name) for name, count in counts.items() if count >= MIN_PAIRS}
 
 
 def read_fitted(

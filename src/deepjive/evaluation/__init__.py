@@ -32,11 +32,15 @@ if TYPE_CHECKING:
     from deepjive.evaluation.recovery import canonical_correlations, matched, principal_angles, r2
     from deepjive.evaluation.refit import baselines, refitted
     from deepjive.evaluation.refit_stability import Stability, stability
+    from deepjive.evaluation.rotation import RotatedModel, rotate
+    from deepjive.evaluation.sample_fit import PairFit, SampleFit, pair_fit, sample_fit
+    from deepjive.evaluation.score_association import Associations, extreme_samples, score_association
     from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
     from deepjive.results import Finding, frame_of
 
 __all__ = [
     "Agreement",
+    "Associations",
     "BootstrapMap",
     "BootstrapMaps",
     "Covariation",
@@ -46,7 +50,10 @@ __all__ = [
     "Finding",
     "Hsic",
     "JointStructureTest",
+    "PairFit",
     "Probe",
+    "RotatedModel",
+    "SampleFit",
     "Stability",
     "agreement",
     "baselines",
@@ -62,6 +69,7 @@ __all__ = [
     "effects_of",
     "evidence",
     "explained_by",
+    "extreme_samples",
     "false_discovery",
     "feature_effects",
     "frame_of",
@@ -69,11 +77,15 @@ __all__ = [
     "joint_structure_test",
     "matched",
     "matched_component",
+    "pair_fit",
     "principal_angles",
     "probe",
     "r2",
     "refit_test",
     "refitted",
+    "rotate",
+    "sample_fit",
+    "score_association",
     "shuffled",
     "stability",
     "task_of",
@@ -81,6 +93,7 @@ __all__ = [
 
 _MODULES = {
     "Agreement": "deepjive.evaluation.modality_agreement",
+    "Associations": "deepjive.evaluation.score_association",
     "BootstrapMap": "deepjive.evaluation.map_bootstrap",
     "BootstrapMaps": "deepjive.evaluation.map_bootstrap",
     "Covariation": "deepjive.evaluation.covariation_maps",
@@ -90,7 +103,10 @@ _MODULES = {
     "Finding": "deepjive.results",
     "Hsic": "deepjive.evaluation.dependence",
     "JointStructureTest": "deepjive.evaluation.null",
+    "PairFit": "deepjive.evaluation.sample_fit",
     "Probe": "deepjive.evaluation.probes",
+    "RotatedModel": "deepjive.evaluation.rotation",
+    "SampleFit": "deepjive.evaluation.sample_fit",
     "Stability": "deepjive.evaluation.refit_stability",
     "agreement": "deepjive.evaluation.modality_agreement",
     "baselines": "deepjive.evaluation.refit",
@@ -106,6 +122,7 @@ _MODULES = {
     "effects_of": "deepjive.evaluation.feature_effects",
     "evidence": "deepjive.evaluation.evidence_study",
     "explained_by": "deepjive.evaluation.null",
+    "extreme_samples": "deepjive.evaluation.score_association",
     "false_discovery": "deepjive.evaluation.covariation_maps",
     "feature_effects": "deepjive.evaluation.feature_effects",
     "frame_of": "deepjive.results",
@@ -113,11 +130,15 @@ _MODULES = {
     "joint_structure_test": "deepjive.evaluation.null",
     "matched": "deepjive.evaluation.recovery",
     "matched_component": "deepjive.evaluation.bootstrap_draws",
+    "pair_fit": "deepjive.evaluation.sample_fit",
     "principal_angles": "deepjive.evaluation.recovery",
     "probe": "deepjive.evaluation.probes",
     "r2": "deepjive.evaluation.recovery",
     "refit_test": "deepjive.evaluation.null",
     "refitted": "deepjive.evaluation.refit",
+    "rotate": "deepjive.evaluation.rotation",
+    "sample_fit": "deepjive.evaluation.sample_fit",
+    "score_association": "deepjive.evaluation.score_association",
     "shuffled": "deepjive.evaluation.null",
     "stability": "deepjive.evaluation.refit_stability",
     "task_of": "deepjive.evaluation.probes",

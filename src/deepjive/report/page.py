@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.report import words
+from deepjive.report.answers import end_tables, label_tables, sample_tables
 from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.evaluation.sample_fit import PairFit, SampleFit
     from deepjive.results import Finding
 
 EXAMPLES, VOLUMES = 6, 3
@@ -44,6 +46,9 @@ def write_report(
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
+    adjust: Mapping[str, ArrayLike] | None = None,
+    sample_fit: SampleFit | None = None,
+    pairs: Mapping[str, PairFit] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
     rank_table: Mapping[str, Sequence[Any]] | None = None,
     networks: str | None = None,
@@ -74,6 +79,12 @@ def write_report(
     features : mapping of str to DataFrame, optional
         Feature effects by modality, as ``FeatureEffects.to_frame`` gives them. Without them effects are shown without
         p-values.
+    adjust : mapping of str to array, shape (n_samples,), optional
+        Confounds for which the associations of scores and labels are adjusted.
+    sample_fit : SampleFit, optional
+        How well the model describes each sample.
+    pairs : mapping of str to PairFit, optional
+        By modality, how well the modality of each sample fits the others.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -108,6 +119,9 @@ def write_report(
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
         effect_tables=effect_tables(decomposition, features),
+        label_tables=label_tables(decomposition, by_name, named_labels(adjust, len(decomposition.data))),
+        end_tables=end_tables(decomposition),
+        sample_tables=sample_tables(sample_fit, pairs),
         versions=_versions(),
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
