@@ -190,6 +190,7 @@ def report(
         evidence=measured,
         features=runs.read_loadings(run, data.names),
         adjust=read_named_labels(adjust, data),
+        folder=run,
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -140,7 +141,7 @@ def write_run(
     write_loadings(folder, features or {})
     loadings = read_loadings(folder, decomposition.data.names)
     return write_report_of(
-        folder / REPORT, model, decomposition, features=loadings, **{"note": FITTED_SAMPLES, **report}
+        folder / REPORT, model, decomposition, features=loadings, folder=folder, **{"note": FITTED_SAMPLES, **report}
     )
 
 
@@ -204,6 +205,7 @@ def write_report_of(
     features: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, NDArray] | None = None,
     opening: Any = None,
+    folder: Path | None = None,
 ) -> Path:
     """Write the report on a model's decomposition of some samples.
 
@@ -235,6 +237,8 @@ def write_report_of(
         Confounds for which associations of scores and labels are adjusted.
     opening : Picture, optional
         A picture above the results.
+    folder : Path, optional
+        The run, for the commands that the page recommends.
     """
     from deepjive.evaluation.sample_fit import sample_fit
     from deepjive.report import write_report
@@ -259,6 +263,7 @@ def write_report_of(
             sample_fit=sample_fit(decomposition, model),
             pairs=_pairs(model, decomposition.data),
             opening=opening,
+            run=shlex.quote(str(folder)) if folder is not None else None,
             **model.report_facts(),
         )
 

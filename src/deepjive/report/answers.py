@@ -12,7 +12,6 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.sample_fit import OUTLYING, sample_names
 from deepjive.evaluation.score_association import score_association
 from deepjive.report.effects import signed
-from deepjive.report.evidence import p
 from deepjive.report.pieces import Table
 
 if TYPE_CHECKING:
@@ -52,9 +51,9 @@ def label_tables(
         return []
     associations = score_association(decomposition, labels, adjust=adjust)
     rows = [
-        (row.label, f"{row.part} {row.score}", _effect(row), _interval(row), p(row.q_value))
+        (row.label, f"{row.part} {row.score}", _effect(row), _interval(row), _small(row.q_value))
         for label in labels
-        for row in [row for row in associations.rows if row.label == label][:TOP_SCORES]
+        for row in [row for row in associations.rows if row.label == label and np.isfinite(row.p_value)][:TOP_SCORES]
     ]
     given = associations.adjusted_for
     reading = READ_LABELS.format(top=TOP_SCORES, adjusted=f", adjusted for {', '.join(given)}" if given else "")
@@ -115,14 +114,14 @@ def _all(decomposition: Decomposition) -> list[NDArray]:
     return [decomposition.joint_scores, *decomposition.individual_scores.values()]
 
 
+def _small(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def _effect(row: Association) -> str:
-    if not np.isfinite(row.effect):
-        return "not tested"
     return f"{row.effect:.2f} (ratio)" if row.measure == "correlation ratio" else signed(row.effect)
 
 
 def _interval(row: Association) -> str:
-    if not np.isfinite(row.effect):
-        return ""
     form = "{:.2f} to {:.2f}" if row.measure == "correlation ratio" else "{:+.2f} to {:+.2f}"
     return form.format(row.lower, row.upper).replace("-", "\N{MINUS SIGN}")

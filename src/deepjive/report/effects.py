@@ -29,7 +29,7 @@ READ_TABLE = (
     "deviations of the feature{error}. {tested}"
 )
 TESTED = (
-    "The third column counts features with a false discovery rate below {level:.0%}. Features are tested with scores "
+    "The fourth column counts features with a false discovery rate below {level:.0%}. Features are tested with scores "
     "that a refit computed without them: joint scores of other samples from the other modalities, and individual "
     "scores from the other half of the features. The last column is the correlation of these scores with the scores "
     "of the model. If it is small, other samples or features give another score. The files loadings_*.csv list all "
@@ -38,7 +38,7 @@ TESTED = (
 UNTESTED = "The features were not tested. The command `deepjive features RUN` tests them."
 WITH_ERROR = ", with its standard error"
 HEADER = ("score", "rise with the score", "fall with the score")
-HEADER_TESTED = ("score", "rise with the score", "features with q < 0.05", "fall with the score", "refit")
+HEADER_TESTED = ("score", "rise with the score", "fall with the score", "q < 0.05", "refit")
 
 
 def effect_pictures(decomposition: Decomposition) -> list[Picture]:
@@ -101,7 +101,7 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
             rows.append((f"{part} {number}", rise, fall))
             continue
         count = f"{int((score['q_value'] < SIGNIFICANT).sum()):,} of {int(score['q_value'].notna().sum()):,}"
-        rows.append((f"{part} {number}", rise, count, fall, f"{score['match'].iloc[0]:.2f}"))
+        rows.append((f"{part} {number}", rise, fall, count, f"{score['match'].iloc[0]:.2f}"))
     reading = READ_TABLE.format(
         top=TOP,
         error=WITH_ERROR if tested else "",
@@ -115,7 +115,8 @@ def _listed(rows: pd.DataFrame, tested: bool) -> str:
     listed = []
     for feature, effect, error in rows[["feature", "effect", "standard_error"]].head(TOP).itertuples(index=False):
         text = f"{feature} {signed(effect)}"
-        listed.append(f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text)
+        text = f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text
+        listed.append(text.replace(" ", "\N{NO-BREAK SPACE}"))
     return ", ".join(listed)
 
 

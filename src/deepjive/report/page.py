@@ -23,6 +23,7 @@ from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_c
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.samples import choose, kind_of
+from deepjive.report.summary import summary
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def write_report(
     command: str | None = None,
     note: str | None = None,
     opening: Picture | None = None,
+    run: str | None = None,
 ) -> Path:
     """Write a report on a decomposition: one self-contained HTML file.
 
@@ -98,6 +100,8 @@ def write_report(
         A sentence below the results, e.g. on which samples they are.
     opening : Picture, optional
         A picture of the user's own, above the results.
+    run : str, optional
+        Folder of the run, for the commands that the page recommends.
 
     Returns
     -------
@@ -126,6 +130,7 @@ def write_report(
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
         lead=words.lead(decomposition),
+        summary=_summary(decomposition, evidence, features, run),
         findings=words.findings(decomposition),
         facts=_facts(decomposition),
         variance=picture("", variance_explained(decomposition), words.READ_VARIANCE),
@@ -145,9 +150,24 @@ def write_report(
         command=command,
         note=note,
         opening=opening,
+        no_evidence=words.NO_EVIDENCE.format(run=run or "RUN"),
         words=words,
     )
     return write_page(path, content)
+
+
+def _summary(
+    decomposition: Decomposition,
+    evidence: Evidence | Sequence[Any] | None,
+    features: Mapping[str, pd.DataFrame] | None,
+    run: str | None,
+) -> list[str]:
+    """The answer in words; none if the evidence is of another kind, with sentences of its own."""
+    from deepjive.evaluation.evidence_study import Evidence
+
+    if evidence is not None and not isinstance(evidence, Evidence):
+        return []
+    return summary(decomposition, evidence, features, run)
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
