@@ -15,7 +15,7 @@ from deepjive.progress import progress_bar
 if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities
     from deepjive.decomposition import Decomposition
-    from deepjive.evaluation.feature_effects import FeatureEffects
+    from deepjive.evaluation.feature_ranking import FeatureEffects
     from deepjive.linear.bootstrap_intervals import Intervals
 
 MOST_VALUES = 200_000_000
@@ -52,7 +52,7 @@ def features(
     computed from it. Example: deepjive features runs/first
     """
     from deepjive.cli import runs
-    from deepjive.evaluation.feature_effects import feature_effects
+    from deepjive.evaluation.feature_ranking import feature_effects
     from deepjive.linear.linear_model import LinearModel
     from deepjive.persistence import load
     from deepjive.report.effects import feature_table
@@ -100,7 +100,7 @@ def features_of_fit(
     dict of str to FeatureEffects
         Without modalities of images, and without modalities that are too large for the memory.
     """
-    from deepjive.evaluation.feature_effects import feature_effects
+    from deepjive.evaluation.feature_ranking import feature_effects
 
     names = [name for name in data.names if _fits(data, name)]
     if not model.is_stochastic and len(names) == len(data.names):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from deepjive.data.modalities import Modalities, UnmatchedName
     from deepjive.decomposition import Decomposition
-    from deepjive.evaluation.feature_effects import FeatureEffects
-    from deepjive.evaluation.sample_fit import PairFit
+    from deepjive.evaluation.feature_ranking import FeatureEffects
+    from deepjive.evaluation.sample_quality import PairFit
 
 CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
@@ -39,7 +39,8 @@ NO_FILES = (
 )
 
 FITTED_SAMPLES = (
-    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report` shows how much."
+    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report RUN --evidence` "
+    "measures how much."
 )
 
 
@@ -240,7 +241,7 @@ def write_report_of(
     folder : Path, optional
         The run, for the commands that the page recommends.
     """
-    from deepjive.evaluation.sample_fit import sample_fit
+    from deepjive.evaluation.sample_quality import sample_fit
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
 
@@ -270,7 +271,7 @@ def write_report_of(
 
 def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:
     """How well each modality fits the others; empty if the model gives no joint scores without a modality."""
-    from deepjive.evaluation.sample_fit import MIN_PAIRS, pair_fit
+    from deepjive.evaluation.sample_quality import MIN_PAIRS, pair_fit
 
     several = data.present.sum(axis=1) > 1
     if model.needs_all_modalities or model.joint_rank_ == 0 or len(data.names) < 2:

@@ -32,7 +32,7 @@ from sklearn.utils.validation import check_is_fitted
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_effects import effects_of
+from deepjive.evaluation.feature_ranking import effects_of
 
 RotationName = Literal["varimax", "ica", "sparse"]
 

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.sample_fit import OUTLYING, sample_names
-from deepjive.evaluation.score_association import score_association
+from deepjive.evaluation.label_association import score_association
+from deepjive.evaluation.sample_quality import OUTLYING, sample_names
 from deepjive.report.effects import signed
 from deepjive.report.pieces import Table
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.sample_fit import PairFit, SampleFit
-    from deepjive.evaluation.score_association import Association
+    from deepjive.evaluation.label_association import Association
+    from deepjive.evaluation.sample_quality import PairFit, SampleFit
 
 TOP_SCORES, TOP_SAMPLES, ENDS, MOST_SCORES = 8, 8, 3, 20
 SUSPECT = 0.05
@@ -47,19 +47,26 @@ def label_tables(
     decomposition: Decomposition, labels: Mapping[str, NDArray], adjust: Mapping[str, NDArray] | None = None
 ) -> list[Table]:
     """Return the association of labels with scores as a table; none without labels."""
-    if not labels or not any(scores.shape[1] for scores in _all(decomposition)):
+    if not any(scores.shape[1] for scores in _all(decomposition)):
         return []
-    associations = score_association(decomposition, labels, adjust=adjust)
-    rows = [
-        (row.label, f"{row.part} {row.score}", _effect(row), _interval(row), _small(row.q_value))
-        for label in labels
-        for row in [row for row in associations.rows if row.label == label and np.isfinite(row.p_value)][:TOP_SCORES]
-    ]
-    given = associations.adjusted_for
-    reading = READ_LABELS.format(top=TOP_SCORES, adjusted=f", adjusted for {', '.join(given)}" if given else "")
-    return [
-        Table("Scores associated with labels", ("label", "score", "association", "95% interval", "q"), rows, reading)
-    ]
+    rows, untested = [], []
+    for label, values in labels.items():
+        try:
+            associations = score_association(decomposition, {label: values}, adjust=adjust)
+        except ValueError as error:  # the label varies within participants; the other labels are still of use
+            untested.append(str(error))
+            continue
+        tested = [row for row in associations.rows if np.isfinite(row.p_value)]
+        rows += [
+            (label, f"{row.part} {row.score}", _effect(row), _interval(row), _small(row.q_value))
+            for row in tested[:TOP_SCORES]
+        ]
+    if not rows and not untested:
+        return []
+    adjusted = f", adjusted for {', '.join(adjust)}" if adjust else ""
+    reading = " ".join([READ_LABELS.format(top=TOP_SCORES, adjusted=adjusted), *untested])
+    header = ("label", "score", "association", "95% interval", "q")
+    return [Table("Scores associated with labels", header, rows, reading)]
 
 
 def end_tables(decomposition: Decomposition) -> list[Table]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_effects import effects_of
+from deepjive.evaluation.feature_ranking import effects_of
 from deepjive.report.grids import traversals
 from deepjive.report.pieces import Picture, Table, picture
 from deepjive.report.samples import kind_of

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepjive.evaluation.evidence_study import Evidence
-    from deepjive.evaluation.sample_fit import PairFit, SampleFit
+    from deepjive.evaluation.sample_quality import PairFit, SampleFit
     from deepjive.results import Finding
 
 EXAMPLES, VOLUMES = 6, 3

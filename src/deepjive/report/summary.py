@@ -31,13 +31,15 @@ EXPLAINED = (
 )
 BESIDE = "; ridge regression predicts {shares}"
 WORSE = "Ridge regression predicts clearly more of {names}: the joint scores miss joint variation there."
-STABLE = "Joint scores of fits to {varied} correlate {value:.2f} with those of the first fit."
-UNSTABLE = (
-    "Joint scores of fits to {varied} correlate only {value:.2f} with those of the first fit. Do not interpret single "
-    "joint scores; {spaces}."
+STABLE = "All joint scores return in fits to {varied} (mean correlation {value:.2f})."
+SOME_RETURN = (
+    "In fits to {varied}, joint {scores} {verb} (correlation of {limit} or more). Interpret the other joint scores "
+    "only together (canonical correlation {space:.2f})."
 )
-SPACES_RETURN = "the space of all joint scores together returns (canonical correlation {value:.2f})"
-SPACES_DIFFER = "the space of all joint scores together differs as well (canonical correlation {value:.2f})"
+NONE_RETURNS = (
+    "In fits to {varied}, no joint score returns with a correlation of {limit} or more. Interpret the joint scores "
+    "only together (canonical correlation {space:.2f})."
+)
 LEAK = "The {source} scores predict {share} of the variance of the {target} scores, so that they are not independent."
 NO_LEAK = "No part predicts 5% or more of the scores of another part."
 NO_JOINT = "The joint rank is 0: the model has no joint part."
@@ -142,13 +144,17 @@ def _of_stability(evidence: Evidence) -> list[str]:
     for row in evidence.stability.get(evidence.method, []):
         if row.part != "joint" or not len(row.matched):
             continue
-        value, space = float(np.mean(row.matched)), float(np.mean(row.canonical))
-        varied = f"other {row.varied}"
-        if value >= RETURNS:
-            sentences.append(STABLE.format(varied=varied, value=value))
+        space, varied = float(np.mean(row.canonical)), f"other {row.varied}"
+        returning = [str(i) for i, value in enumerate(row.matched, 1) if value >= RETURNS]
+        if len(returning) == len(row.matched):
+            sentences.append(STABLE.format(varied=varied, value=np.mean(row.matched)))
+        elif returning:
+            single = len(returning) == 1
+            scores = f"score{'' if single else 's'} {enumeration(returning)}"
+            verb = "returns" if single else "return"
+            sentences.append(SOME_RETURN.format(varied=varied, scores=scores, verb=verb, limit=RETURNS, space=space))
         else:
-            spaces = (SPACES_RETURN if space >= RETURNS else SPACES_DIFFER).format(value=space)
-            sentences.append(UNSTABLE.format(varied=varied, value=value, spaces=spaces))
+            sentences.append(NONE_RETURNS.format(varied=varied, limit=RETURNS, space=space))
     return sentences
 
 

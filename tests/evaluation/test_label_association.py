@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.score_association import extreme_samples, score_association
+from deepjive.evaluation.label_association import extreme_samples, score_association
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from scipy import optimize, stats
 
 from deepjive.data.groups import members_of
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_effects import significant
+from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
 from deepjive.results import Result
 from deepjive.validation import named_labels

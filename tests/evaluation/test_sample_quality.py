@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.sample_fit import pair_fit, sample_fit
+from deepjive.evaluation.sample_quality import pair_fit, sample_fit
 from tests.evaluation.fitting import fitted
 
 

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.feature_effects import effects_of, feature_effects, slopes
+from deepjive.evaluation.feature_ranking import effects_of, feature_effects, slopes
 from tests.evaluation.fitting import fitted
 
 
