@@ -169,7 +169,7 @@ class FeatureEffects(Result):
             name: significant(getattr(self, name)[row, order]).tolist()
             for name in ("effect", "standard_error", "p_value", "q_value", "loading")
         }
-        words = {"part": [part] * len(order), "score": [number] * len(order)}
+        words: dict[str, list[Any]] = {"part": [part] * len(order), "score": [number] * len(order)}
         match = significant(self.match[[row]], 2).tolist() * len(order)
         return words | {"feature": [self.features[i] for i in order]} | numbers | {"match": match}
 
@@ -442,10 +442,9 @@ def _slopes(parts: Decomposition, name: str, joint: NDArray, individual: NDArray
     ends = np.concatenate([np.diag(limits[0]), np.diag(limits[1])])
     zeros = {"joint": np.zeros((2 * rank, joint.shape[1])), "individual": np.zeros((2 * rank, individual.shape[1]))}
     at = zeros | {part: ends}
-    rendered = sum(
-        np.asarray(parts.render(word, name, at["joint"], at["individual"]), dtype=np.float64)
-        for word in ("joint", "individual")
-    ).reshape(2, rank, n_features)
+    whole = parts.render("joint", name, at["joint"], at["individual"]).astype(np.float64)
+    whole += parts.render("individual", name, at["joint"], at["individual"])
+    rendered = whole.reshape(2, rank, n_features)
     width = limits[1] - limits[0]
     return (rendered[1] - rendered[0]) / np.where(width > 0.0, width, 1.0)[:, None]
 
@@ -480,7 +479,7 @@ def _joint_tests(
 def _rows_with(data: Modalities, rows: NDArray, name: str) -> NDArray:
     """Return the rows that have a modality, and another modality from which the joint scores can be computed."""
     column = data.names.index(name)
-    others = np.delete(data.present, column, axis=1).any(axis=1)
+    others = np.asarray(np.delete(data.present, column, axis=1).any(axis=1))
     return rows[data.present[rows, column] & others[rows]]
 
 

@@ -76,20 +76,19 @@ def end_tables(decomposition: Decomposition) -> list[Table]:
     for k in range(scores.shape[1]):
         order = np.argsort(scores[:, k], kind="stable")
         rows.append((f"joint {k + 1}", ", ".join(names[order[:ENDS]]), ", ".join(names[order[::-1][:ENDS]])))
-    return [Table("Samples at both ends of the joint scores", ("score", "lowest", "highest"), rows, READ_ENDS)][
-        : len(rows)
-    ]
+    table = Table("Samples at both ends of the joint scores", ("score", "lowest", "highest"), rows, READ_ENDS)
+    return [table] if rows else []
 
 
 def sample_tables(fit: SampleFit | None, pairs: Mapping[str, PairFit] | None) -> list[Table]:
     """Return tables of the samples with the largest residuals, and of the pairs that fit together least."""
     tables = []
     if fit is not None:
-        header = ("sample", "modality", "deviations", "joint", "individual", "residual", "farther")
+        columns = ("sample", "modality", "deviations", "joint", "individual", "residual", "farther")
         reading = READ_SAMPLES.format(limit=OUTLYING)
-        tables.append(Table("Samples with the largest residuals", header, _outliers(fit), reading))
+        tables.append(Table("Samples with the largest residuals", columns, _outliers(fit), reading))
     if pairs:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, pair in pairs.items():
             most = min(TOP_SAMPLES, len(pair.samples))
             rows += [

@@ -94,7 +94,7 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
         As `FeatureEffects.to_frame` gives it.
     """
     tested = bool(frame["q_value"].notna().any())
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for (part, number), score in frame.groupby(["part", "score"], sort=False):
         rise, fall = (_listed(score[score["effect"] * sign > 0], tested) for sign in (1, -1))
         if not tested:
