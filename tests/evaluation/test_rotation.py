@@ -37,6 +37,15 @@ def test_rotations_find_the_axes_and_keep_the_parts(sparse, method):
     assert variance[0] >= variance[1]
 
 
+def test_individual_scores_are_rotated_with_their_parts(sparse):
+    data, truth = sparse
+    model = AJIVE(joint_rank=0, individual_ranks=2, n_wedin=0, n_random=0, random_state=0).fit(data)
+    rotated = rotate(model, data, "varimax").decompose(data)
+    np.testing.assert_allclose(rotated.individual["a"], model.decompose(data).individual["a"], atol=1e-9)
+    found = np.abs(np.corrcoef(rotated.individual_scores["a"].T, truth.T)[:2, 2:])
+    assert np.allclose(np.sort(found.max(axis=1)), 1.0, atol=0.03)
+
+
 def test_a_deep_model_is_rotated_with_its_decoder(sparse):
     data, _ = sparse
     model = fitted(data, 2, 0)

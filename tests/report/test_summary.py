@@ -45,7 +45,7 @@ def measured():
 
 def test_real_joint_variation_is_compared_with_ridge_regression(parts, measured):
     text = " ".join(summary(parts, measured, None, "runs/a"))
-    assert "is real: a permutation test of 50 held-out samples gives p = 0.001" in text
+    assert "There is joint variation: a permutation test of 50 held-out samples gives p = 0.001" in text
     assert "predicts 30.0% of rna and 20.0% of protein" in text
     assert "ridge regression predicts 31.0% of rna and 40.0% of protein" in text
     assert "clearly more of protein:" in text
@@ -58,7 +58,7 @@ def test_without_joint_variation_nothing_is_to_be_interpreted(parts, measured):
     nothing = replace(measured, joint_structure=replace(measured.joint_structure, p_value=0.4))
     text = " ".join(summary(parts, nothing, None, "runs/a"))
     assert "does not show joint variation (p = 0.400)" in text
-    assert "real" not in text
+    assert "There is joint variation" not in text
     assert "Ridge regression predicts clearly" not in text
     assert text.endswith("Fit the model again with joint_rank=0, or measure more samples.")
 

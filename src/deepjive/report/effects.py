@@ -101,6 +101,7 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
             rows.append((f"{part} {number}", rise, fall))
             continue
         count = f"{int((score['q_value'] < SIGNIFICANT).sum()):,} of {int(score['q_value'].notna().sum()):,}"
+        count = count.replace(" ", "\N{NO-BREAK SPACE}")
         rows.append((f"{part} {number}", rise, fall, count, f"{score['match'].iloc[0]:.2f}"))
     reading = READ_TABLE.format(
         top=TOP,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LEVEL, LEAKS, RETURNS, CLEARLY = 0.05, 0.05, 0.7, 0.03
 
-REAL = "The joint variation is real: a permutation test of {n} held-out samples gives p = {p}."
+REAL = "There is joint variation: a permutation test of {n} held-out samples gives p = {p}."
 NOT_REAL = (
     "A permutation test of {n} held-out samples does not show joint variation (p = {p}). Do not interpret the joint "
     "part."
@@ -43,7 +43,7 @@ NONE_RETURNS = (
 LEAK = "The {source} scores predict {share} of the variance of the {target} scores, so that they are not independent."
 NO_LEAK = "No part predicts 5% or more of the scores of another part."
 NO_JOINT = "The joint rank is 0: the model has no joint part."
-NOT_TESTED = "No test of held-out samples says yet whether the joint variation is real."
+NOT_TESTED = "Whether the joint variation exceeds chance was not tested on held-out samples."
 FEATURES = (
     "In refits, {count} of {total} features of {name} vary with joint score 1 of samples that the refit did not see "
     "(false discovery rate below 5%)."
