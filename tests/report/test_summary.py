@@ -44,7 +44,7 @@ def measured():
 
 
 def test_real_joint_variation_is_compared_with_ridge_regression(parts, measured):
-    text = " ".join(summary(parts, measured, None, "runs/a"))
+    text = " ".join(summary(parts, measured, None, "runs/a").sentences)
     assert "There is joint variation: a permutation test of 50 held-out samples gives p = 0.001" in text
     assert "predicts 30.0% of rna and 20.0% of protein" in text
     assert "ridge regression predicts 31.0% of rna and 40.0% of protein" in text
@@ -56,7 +56,7 @@ def test_real_joint_variation_is_compared_with_ridge_regression(parts, measured)
 
 def test_without_joint_variation_nothing_is_to_be_interpreted(parts, measured):
     nothing = replace(measured, joint_structure=replace(measured.joint_structure, p_value=0.4))
-    text = " ".join(summary(parts, nothing, None, "runs/a"))
+    text = " ".join(summary(parts, nothing, None, "runs/a").sentences)
     assert "does not show joint variation (p = 0.400)" in text
     assert "There is joint variation" not in text
     assert "Ridge regression predicts clearly" not in text
@@ -66,12 +66,12 @@ def test_without_joint_variation_nothing_is_to_be_interpreted(parts, measured):
 def test_without_evidence_the_command_names_the_run_and_tested_features_are_counted(parts):
     q_values = [0.01, 0.2, np.nan]
     frame = pd.DataFrame({"part": "joint", "score": 1, "feature": list("abc"), "q_value": q_values})
-    text = " ".join(summary(parts, None, {"rna": frame}, "'my run'"))
-    assert "1 of 2 features of rna vary with joint score 1" in text
-    assert text.endswith("deepjive report 'my run' --evidence")
-    assert "features" not in " ".join(summary(parts, None, None, None))
+    answer = summary(parts, None, {"rna": frame}, "'my run'")
+    assert "1 of 2 features of rna vary with joint score 1" in " ".join(answer.sentences)
+    assert answer.commands == ["deepjive report 'my run' --evidence"]
+    assert "features" not in " ".join(summary(parts, None, None, None).sentences)
 
 
 def test_joint_rank_0_is_said(make_decomposition):
     parts = make_decomposition({"rna": (8,), "protein": (6,)}, joint_rank=0)
-    assert summary(parts, None, None, None) == ["The joint rank is 0: the model has no joint part."]
+    assert summary(parts, None, None, None).sentences == ["The joint rank is 0: the model has no joint part."]

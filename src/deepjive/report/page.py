@@ -23,7 +23,7 @@ from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_c
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.samples import choose, kind_of
-from deepjive.report.summary import summary
+from deepjive.report.summary import Answer, summary
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ def _summary(
     evidence: Evidence | Sequence[Any] | None,
     features: Mapping[str, pd.DataFrame] | None,
     run: str | None,
-) -> list[str]:
+) -> Answer | None:
     """The answer in words; none if the evidence is of another kind, with sentences of its own."""
     from deepjive.evaluation.evidence_study import Evidence
 
     if evidence is not None and not isinstance(evidence, Evidence):
-        return []
+        return None
     return summary(decomposition, evidence, features, run)
 
 

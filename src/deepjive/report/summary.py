@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -45,17 +45,31 @@ NO_LEAK = "No part predicts 5% or more of the scores of another part."
 NO_JOINT = "The joint rank is 0: the model has no joint part."
 NOT_TESTED = "Whether the joint variation exceeds chance was not tested on held-out samples."
 FEATURES = (
-    "In refits, {count} of {total} features of {name} vary with joint score 1 of samples that the refit did not see "
-    "(false discovery rate below 5%)."
+    "In refits, {counts} vary with joint score 1 of samples that the refit did not see (false discovery rate below 5%)."
 )
 NO_FEATURES = (
     "In refits, no feature of {name} varies with a joint score of samples that the refit did not see (false discovery "
     "rate below 5%)."
 )
-TO_TEST = "To test it against chance and baselines, run: deepjive report {run} --evidence"
-TO_TEST_FEATURES = "To test the features of each score, run: deepjive features {run}, and then: deepjive report {run}"
+TO_TEST = "To test it against chance and baselines, run:"
+TO_TEST_FEATURES = "To test the features of each score, run:"
 TO_LOWER = "Fit the model again with joint_rank=0, or measure more samples."
 TO_READ = "Next, read the features of the joint scores and their association with labels below."
+
+
+class Answer(NamedTuple):
+    """The answer in words.
+
+    Attributes
+    ----------
+    sentences : list of str
+        What is known, and the next step.
+    commands : list of str
+        Commands of the next step; empty if it needs none.
+    """
+
+    sentences: list[str]
+    commands: list[str]
 
 
 def summary(
@@ -63,8 +77,8 @@ def summary(
     evidence: Evidence | None,
     features: Mapping[str, pd.DataFrame] | None,
     run: str | None,
-) -> list[str]:
-    """Return the sentences of the answer.
+) -> Answer:
+    """Return the answer.
 
     Parameters
     ----------
@@ -79,39 +93,35 @@ def summary(
 
     Returns
     -------
-    list of str
+    Answer
     """
     tested = {name: frame for name, frame in (features or {}).items() if frame["q_value"].notna().any()}
     if evidence is not None:
         sentences = list(_of_evidence(evidence))
     elif decomposition.joint_scores.shape[1] == 0:
-        return [NO_JOINT]
+        return Answer([NO_JOINT], [])
     else:
         sentences = [NOT_TESTED, *_of_features(tested)]
     if evidence is not None and evidence.joint_structure.p_value > LEVEL:
-        return [*sentences, TO_LOWER]
+        return Answer([*sentences, TO_LOWER], [])
+    folder = run or "RUN"
     if evidence is None:
-        steps = [TO_TEST.format(run=run or "RUN")]
-    elif features and not tested:
-        steps = [TO_TEST_FEATURES.format(run=run or "RUN")]
-    else:
-        steps = [TO_READ]
-    return [*sentences, *steps]
+        return Answer([*sentences, TO_TEST], [f"deepjive report {folder} --evidence"])
+    if features and not tested:
+        return Answer([*sentences, TO_TEST_FEATURES], [f"deepjive features {folder}", f"deepjive report {folder}"])
+    return Answer([*sentences, TO_READ], [])
 
 
 def _of_features(tested: Mapping[str, pd.DataFrame]) -> list[str]:
-    sentences = []
+    counts, sentences = [], []
     for name, frame in tested.items():
         joint = frame[frame["part"] == "joint"]
-        first = joint[joint["score"] == 1]
-        if not len(first) or not first["q_value"].notna().any():
-            continue
-        count, total = int((first["q_value"] < LEVEL).sum()), int(first["q_value"].notna().sum())
-        if (joint["q_value"] < LEVEL).any():
-            sentences.append(FEATURES.format(count=count, total=total, name=name))
-        else:
+        first = joint.loc[joint["score"] == 1, "q_value"].dropna()
+        if len(first) and (joint["q_value"] < LEVEL).any():
+            counts.append(f"{int((first < LEVEL).sum())} of {len(first)} features of {name}")
+        elif len(first):
             sentences.append(NO_FEATURES.format(name=name))
-    return sentences
+    return ([FEATURES.format(counts=enumeration(counts))] if counts else []) + sentences
 
 
 def _of_evidence(evidence: Evidence) -> list[str]:
