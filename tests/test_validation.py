@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 
 import deepjive.data.chunks
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
-from deepjive.validation import check_for_fit, check_for_use, check_modality_ranks, check_ranks
+from deepjive.validation import check_for_fit, check_known, check_modality_ranks, check_ranks
 
 N = 20
 RNG = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def test_modalities_are_brought_into_the_models_order(fitted):
     np.testing.assert_array_equal(
         fitted.transform({"pet": PET, "mri": MRI}), fitted.transform({"mri": MRI, "pet": PET})
     )
-    assert check_for_use({"pet": PET, "mri": MRI}, fitted.shapes_).names == ("mri", "pet")
+    assert check_known(Modalities({"pet": PET, "mri": MRI}), fitted.shapes_).names == ("mri", "pet")
 
 
 @pytest.fixture(scope="module", params=[AJIVE, HeteroJIVE, JIVE, DeepJIVE])
@@ -160,22 +160,60 @@ def tables():
     }
 
 
-def test_features_in_another_order_are_refused_with_the_remedy(named):
+def test_features_in_another_order_are_put_in_the_order_of_the_fit(named):
     given = tables()["pet"].iloc[:, [0, 2, 1, 3]]
-    with pytest.raises(
-        ValueError, match=r"'pet' has the features .* another order: feature 1 is 'pet 2', but was 'pet 1'"
-    ):
+    np.testing.assert_array_equal(named.transform({"pet": given}), named.transform({"pet": PET}))
+    np.testing.assert_array_equal(named.decompose({"pet": given}).data["pet"], PET)
+    np.testing.assert_array_equal(named.impute({"pet": given}, "mri"), named.impute({"pet": PET}, "mri"))
+
+
+def test_features_on_disk_are_put_in_the_order_of_the_fit_when_they_are_read(named, tmp_path):
+    np.save(tmp_path / "pet.npy", PET[:, ::-1])
+    names = tables()["pet"].columns[::-1]
+    data = Modalities({"pet": tmp_path / "pet.npy"}, features={"pet": names})
+    np.testing.assert_array_equal(named.transform(data), named.transform({"pet": PET}))
+
+
+def test_features_beyond_those_fitted_are_left_out_with_a_line(named):
+    given = tables()["pet"].assign(age=1.0, site=2.0).iloc[:, ::-1]
+    with pytest.warns(UserWarning, match=r"not fitted to were left out: 2 of 'pet' .'site' first.\."):
+        np.testing.assert_array_equal(named.transform({"pet": given}), named.transform({"pet": PET}))
+
+
+def test_features_that_lack_are_refused_or_filled_with_the_mean_of_the_fit(named):
+    given = tables()["pet"].drop(columns="pet 1")
+    with pytest.raises(ValueError, match=r"'pet' lacks 1 of the 4 features .*'pet 1' first.*missing_features='mean'"):
         named.transform({"pet": given})
-    again = given[named.features_["pet"]]
-    np.testing.assert_array_equal(named.transform({"pet": again}), named.transform({"pet": PET}))
+    filled = PET.copy()
+    filled[:, 1] = named.mean_["pet"][1]
+    for method in ("transform", "decompose", "impute"):
+        more = ("mri",) if method == "impute" else ()
+        results = [getattr(named, method)({"pet": pet}, *more, missing_features="mean") for pet in (given, filled)]
+        scores = [getattr(result, "joint_scores", result) for result in results]
+        np.testing.assert_allclose(*scores, atol=1e-6)
+    with pytest.raises(ValueError, match=r"missing_features is 'zero', but must be one of"):
+        named.transform({"pet": given}, missing_features="zero")
 
 
-def test_other_features_are_named(named):
-    given = tables()["pet"]
-    with pytest.raises(ValueError, match=r"lacks 1 of them .'pet 1' first. and has 1 that are new .'age' first."):
-        named.decompose({"pet": given.rename(columns={"pet 1": "age"})})
-    with pytest.raises(ValueError, match=r"lacks 1 of them .'pet 3' first. and has 0 that are new. Use"):
-        named.transform({"pet": given.iloc[:, :3]})
+def test_features_that_cannot_be_told_apart_are_not_reordered(named):
+    given = tables()["pet"].rename(columns={"pet 3": "pet 0"}).iloc[:, ::-1]
+    with pytest.warns(UserWarning, match="Several features have the same name in 'pet'"):
+        data = Modalities({"pet": given})
+    with pytest.raises(ValueError, match=r"several are called 'pet 0', so that they cannot be told apart"):
+        named.transform(data)
+
+
+def test_tables_of_none_of_the_features_are_refused(named):
+    with pytest.raises(ValueError, match=r"'pet' has none of the 4 features .*'gene 0', the model's 'pet 0'"):
+        named.transform({"pet": tables()["pet"].set_axis([f"gene {i}" for i in range(4)], axis=1)})
+
+
+def test_categories_that_new_samples_lack_are_zero():
+    coded = pd.DataFrame({"sex=f": [1.0, 0.0] * 10, "sex=m": [0.0, 1.0] * 10, "age": np.arange(20.0)})
+    model = estimator(AJIVE).fit({"pet": tables()["pet"], "clinic": coded})
+    women = coded.iloc[::2]
+    expected = model.transform({"clinic": women})
+    np.testing.assert_array_equal(model.transform({"clinic": women.drop(columns="sex=m")}), expected)
 
 
 def test_named_features_of_images_are_compared_too():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
-from deepjive.validation import check_for_use
+from deepjive.validation import MissingFeatures, check_known, check_values
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
 WRONG_SCORES = (
@@ -138,13 +138,17 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return []
 
-    def transform(self, X: Any) -> NDArray:
+    def transform(self, X: Any, *, missing_features: MissingFeatures = "error") -> NDArray:
         """Compute the joint scores of fitted or new samples.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
-            All modalities. Some may be missing unless the model has `needs_all_modalities`.
+            All modalities. Some may be missing unless the model has `needs_all_modalities`. Features with names are
+            put in the order of the fit, and features that were not fitted are left out, with a warning.
+        missing_features : {"error", "mean"}, default="error"
+            Treatment of fitted features that `X` lacks: raise an error, or fill them with the mean of the fitted
+            samples.
 
         Returns
         -------
@@ -152,7 +156,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             A data frame after ``set_output(transform="pandas")``; its index holds the sample names if the samples have
             names.
         """
-        data = self._checked(X)
+        data = self._checked(X, missing_features)
         scores = self._joint_scores_by_pattern(data)
         if data.samples is not None and _get_output_config("transform", self)["dense"] == "pandas":
             import pandas as pd  # scikit-learn keeps the index of a data frame, but cannot know the names of samples
@@ -161,19 +165,22 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             return frame
         return scores
 
-    def decompose(self, X: Any) -> Decomposition:
+    def decompose(self, X: Any, *, missing_features: MissingFeatures = "error") -> Decomposition:
         """Split fitted or new samples into joint, individual and residual parts.
 
         Parameters
         ----------
         X : Modalities, mapping or sequence
             All modalities. Some may be missing unless the model has `needs_all_modalities`.
+        missing_features : {"error", "mean"}, default="error"
+            As for `transform`.
 
         Returns
         -------
         Decomposition
+            Its `data` have the features of the fit, in the order of the fit.
         """
-        data = self._checked(X)
+        data = self._checked(X, missing_features)
         scores = self._scores_by_pattern(data)
         return Decomposition(
             data=data,
@@ -222,7 +229,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             for name, scores in individual.items()
         }
 
-    def impute(self, X: Any, name: str) -> NDArray:
+    def impute(self, X: Any, name: str, *, missing_features: MissingFeatures = "error") -> NDArray:
         """Predict one modality from the other modalities, through the joint scores.
 
         Parameters
@@ -231,6 +238,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             The modalities to predict from. Modality `name` is ignored if `X` has it.
         name : str
             The modality to predict.
+        missing_features : {"error", "mean"}, default="error"
+            As for `transform`.
 
         Returns
         -------
@@ -248,7 +257,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = data.select([other for other in data.names if other != name])
         if not data.names:
             raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality.")
-        return self._joint_part(name, self._joint_scores_by_pattern(self._checked(data)))
+        return self._joint_part(name, self._joint_scores_by_pattern(self._checked(data, missing_features)))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute how well each modality is predicted from the others: the mean R2 over the modalities.
@@ -352,12 +361,15 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         save(self, path)
 
-    def annotate(self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive") -> Decomposition:
+    def annotate(
+        self, mdata: Any, *, layer: Any = None, use_rep: Any = None, key: str = "jive", impute: Sequence[str] = ()
+    ) -> Decomposition:
         """Decompose a MuData and write the results into it.
 
-        The joint scores go to ``obsm["X_jive_joint"]`` of the MuData, and ranks and variance explained to
-        ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each modality. Loadings of linear
-        models go to ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]`` of each modality.
+        The joint scores go to ``obsm["X_jive_joint"]`` of the MuData and of each modality, and ranks and variance
+        explained to ``uns["jive"]``. The individual scores go to ``obsm["X_jive_individual"]`` of each
+        modality. Loadings of linear models go to ``varm["jive_joint_loadings"]`` and
+        ``varm["jive_individual_loadings"]`` of each modality.
 
         Parameters
         ----------
@@ -368,6 +380,9 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             As for `Modalities.from_mudata`. Use the values that the model was fitted with.
         key : str, default="jive"
             The word "jive" in the names above.
+        impute : sequence of str, default=()
+            Modalities to predict from the others for all observations; the predictions go to
+            ``obsm["X_jive_imputed_NAME"]``.
 
         Returns
         -------
@@ -377,8 +392,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
         check_is_fitted(self)
         names = [name for name in getattr(mdata, "mod", mdata) if name in self.shapes_]
-        parts = self.decompose(Modalities.from_mudata(mdata, modalities=names, layer=layer, use_rep=use_rep))
-        write_results(mdata, parts, self, key)
+        data = Modalities.from_mudata(mdata, modalities=names, layer=layer, use_rep=use_rep)
+        parts = self.decompose(data)
+        imputed = {name: self.impute(data, name) for name in impute}
+        write_results(mdata, parts, self, key, imputed)
         return parts
 
     def report_facts(self) -> dict[str, Any]:
@@ -446,9 +463,20 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             joint[rows] = self._joint_scores(data[rows].select(names))
         return joint
 
-    def _checked(self, X: Any) -> Modalities:
+    def _checked(self, X: Any, missing_features: MissingFeatures = "error") -> Modalities:
         check_is_fitted(self)
-        return check_for_use(X, self.shapes_, features=self._fitted_features())
+        data = check_known(as_modalities(X), self.shapes_, self._fitted_features(), missing_features, self.mean_)
+        data = self._counted(data)
+        check_values(data, varying=False, allow_nan=self._allows_nan())
+        return data
+
+    def _counted(self, data: Modalities) -> Modalities:
+        """Return modalities with 0 for values that are not finite and do not count; here all values count."""
+        return data
+
+    def _allows_nan(self) -> bool:
+        """Whether single values of samples may be missing."""
+        return False
 
     def _keep_names(self, data: Modalities) -> None:
         self.n_participants_ = data.n_participants

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.data.readers.lazy import forget
 
+MissingFeatures = Literal["error", "mean"]
 Visit = Callable[[str, NDArray[np.intp], NDArray], None]
 
 ONE_MODALITY = (
@@ -39,9 +41,22 @@ WRONG_SHAPE = (
 )
 OTHER_FEATURES = (
     "Modality {name!r} has other features than the model was fitted to: it lacks {lacking} of them{first_lacking} and "
-    "has {new} that are new{first_new}. Use the same features, in the same order, as in `fit`; model.features_ names "
-    "them."
+    "has {new} that are new{first_new}. Use the features of `fit`, which model.features_ names."
 )
+MISSING_FEATURES = (
+    "Modality {name!r} lacks {lacking} of the {fitted} features that the model was fitted to{first_lacking}. Add them, "
+    "or fill them with the means of the fitted samples: missing_features='mean' (--missing-features mean)."
+)
+NO_FEATURES = (
+    "Modality {name!r} has none of the {fitted} features that the model was fitted to: its first is {given!r}, the "
+    "model's {first!r}. Use the names of `fit`, which model.features_ holds; a table whose columns are the samples is "
+    "read with features_in_rows= (--features-in-rows)."
+)
+REPEATED_FEATURE = (
+    "Modality {name!r} has its features in another order than in `fit`, but several are called {feature!r}, so that "
+    "they cannot be told apart. Use the order of `fit`, or different names."
+)
+LEFT_OUT = "Features that the model was not fitted to were left out: {modalities}."
 OTHER_ORDER = (
     "Modality {name!r} has the features that the model was fitted to in another order: feature {number} is {given!r}, "
     "but was {fitted!r} in `fit`. Use the order of `fit`; for a data frame: frame[model.features_[{name!r}]]."
@@ -163,42 +178,12 @@ def check_overlap(data: Modalities, needed: int) -> None:
             raise ValueError(NO_OVERLAP.format(name=name, count=count, needed=needed))
 
 
-def check_for_use(
-    X: Any,
-    shapes: Mapping[str, tuple[int, ...]],
-    allow_nan: bool = False,
-    features: Mapping[str, Sequence[str] | None] | None = None,
-) -> Modalities:
-    """Check the data for the use of a fitted model: some or all fitted modalities, with the fitted shapes.
-
-    Parameters
-    ----------
-    X : Modalities, mapping or sequence
-        The data.
-    shapes : mapping of str to tuple
-        Names of the fitted modalities and shapes of one sample.
-    allow_nan : bool, default=False
-        Whether single values may be NaN.
-    features : mapping of str to sequence of str or None, optional
-        Names of the fitted features; compared if the data have feature names as well.
-
-    Returns
-    -------
-    Modalities
-        The modalities in the order of the model.
-
-    Raises
-    ------
-    ValueError
-        If names, features or shapes differ from those of the fit, or values are not finite.
-    """
-    data = check_known(as_modalities(X), shapes, features)
-    check_values(data, varying=False, allow_nan=allow_nan)
-    return data
-
-
 def check_known(
-    data: Modalities, shapes: Mapping[str, tuple[int, ...]], features: Mapping[str, Sequence[str] | None] | None = None
+    data: Modalities,
+    shapes: Mapping[str, tuple[int, ...]],
+    features: Mapping[str, Sequence[str] | None] | None = None,
+    missing_features: MissingFeatures = "error",
+    means: Mapping[str, NDArray] | None = None,
 ) -> Modalities:
     """Check that modalities are some or all of the fitted modalities, with the same features; values are not read.
 
@@ -206,18 +191,30 @@ def check_known(
     ----------
     data : Modalities
         The data.
-    shapes, features
-        As for `check_for_use`.
+    shapes : mapping of str to tuple
+        Names of the fitted modalities and shapes of one sample.
+    features : mapping of str to sequence of str or None, optional
+        Names of the fitted features. Features of data that have names too are put in this order, and features that
+        were not fitted are left out.
+    missing_features : {"error", "mean"}, default="error"
+        Treatment of fitted features that the data lack.
+    means : mapping of str to array, optional
+        Means of the fitted features, which "mean" fills in.
 
     Returns
     -------
     Modalities
-        The modalities in the order of the model.
+        The modalities in the order of the model, with the features of the model.
 
     Raises
     ------
     ValueError
         If names, features or shapes differ from those of the fit.
+
+    Warns
+    -----
+    UserWarning
+        If features are left out.
     """
     unknown = [name for name in data.names if name not in shapes]
     if unknown:
@@ -225,8 +222,21 @@ def check_known(
             f"The model was fitted to the modalities {list(shapes)}, but was given {list(data.names)}; {unknown} are "
             "unknown. Use the names of `fit`."
         )
+    if missing_features not in get_args(MissingFeatures):
+        raise ValueError(
+            f"missing_features is {missing_features!r}, but must be one of {list(get_args(MissingFeatures))}."
+        )
+    left_out = []
+    for name in data.names:
+        fitted = (features or {}).get(name)
+        if not _differ(data.features[name], fitted):
+            continue
+        mean = np.zeros(shapes[name]) if means is None else np.asarray(means[name])
+        data, extra = _with_fitted_features(data, name, np.ravel(fitted or []).tolist(), missing_features, mean)
+        left_out += [f"{len(extra)} of {name!r}{_first_of(dict.fromkeys(extra))}"] if extra else []
+    if left_out:
+        warnings.warn(LEFT_OUT.format(modalities=", ".join(left_out)), UserWarning, stacklevel=4)
     for name, shape in data.shapes.items():
-        check_features(name, data.features[name], (features or {}).get(name))
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))
     return data.select([name for name in shapes if name in data])
@@ -240,17 +250,53 @@ def check_features(name: str, given: Sequence[str] | NDArray[np.str_] | None, fi
     ValueError
         If the names, or their order, differ.
     """
-    if given is None or fitted is None:
+    if not _differ(given, fitted):
         return
-    names, fitted_names = np.ravel(given).tolist(), np.ravel(fitted).tolist()
-    if names == fitted_names or _are_numbers(names) or _are_numbers(fitted_names):
-        return
+    names, fitted_names = np.ravel(cast(Any, given)).tolist(), np.ravel(cast(Any, fitted)).tolist()
     lacking, new = Counter(fitted_names) - Counter(names), Counter(names) - Counter(fitted_names)
     if not (lacking or new):
         number = next(i for i, (a, b) in enumerate(zip(names, fitted_names, strict=True)) if a != b)
         raise ValueError(OTHER_ORDER.format(name=name, number=number, given=names[number], fitted=fitted_names[number]))
     counts = {"lacking": lacking.total(), "first_lacking": _first_of(lacking)}
     raise ValueError(OTHER_FEATURES.format(name=name, **counts, new=new.total(), first_new=_first_of(new)))
+
+
+def _differ(given: Sequence[str] | NDArray[np.str_] | None, fitted: Sequence[str] | None) -> bool:
+    """Whether both sides name their features, and differ; the names 0, 1, 2, ... are ignored."""
+    if given is None or fitted is None:
+        return False
+    names, fitted_names = np.ravel(given).tolist(), np.ravel(fitted).tolist()
+    return not (names == fitted_names or _are_numbers(names) or _are_numbers(fitted_names))
+
+
+def _with_fitted_features(
+    data: Modalities, name: str, fitted: list[str], missing_features: MissingFeatures, mean: NDArray
+) -> tuple[Modalities, list[str]]:
+    """Put the features of one modality in the fitted order; also returns the names of those that were left out."""
+    given = np.ravel(cast(Any, data.features[name])).tolist()
+    if len(data.shapes[name]) != 1 or mean.ndim != 1:  # features of images are not moved
+        check_features(name, given, fitted)
+        return data, []
+    repeated = [feature for feature, count in (Counter(fitted) + Counter(given)).items() if count > 2]
+    repeated += [feature for names in (fitted, given) for feature, count in Counter(names).items() if count > 1]
+    if any(feature in fitted and feature in given for feature in repeated):
+        first = next(feature for feature in repeated if feature in fitted and feature in given)
+        raise ValueError(REPEATED_FEATURE.format(name=name, feature=first))
+    place = {feature: i for i, feature in enumerate(given)}
+    columns = np.array([place.get(feature, -1) for feature in fitted], dtype=np.intp)
+    if (columns < 0).all():
+        raise ValueError(NO_FEATURES.format(name=name, fitted=len(fitted), given=given[0], first=fitted[0]))
+    coded = {feature.rpartition("=")[0] for feature in given if "=" in feature}
+    is_other_category = np.array(["=" in feature and feature.rpartition("=")[0] in coded for feature in fitted])
+    lacking = [fitted[i] for i in np.flatnonzero((columns < 0) & ~is_other_category)]
+    if lacking and missing_features == "error":
+        first_lacking = _first_of(dict.fromkeys(lacking))
+        raise ValueError(
+            MISSING_FEATURES.format(name=name, lacking=len(lacking), fitted=len(fitted), first_lacking=first_lacking)
+        )
+    fill = np.where(is_other_category, 0.0, mean)
+    extra = [feature for feature in given if feature not in set(fitted)]
+    return data.with_features(name, fitted, columns, fill), extra
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit: Visit | None = None) -> None:
@@ -279,7 +325,7 @@ def _are_numbers(names: Sequence[str]) -> bool:
     return all(name == str(i) for i, name in enumerate(names))
 
 
-def _first_of(names: Mapping[str, int]) -> str:
+def _first_of(names: Mapping[str, Any]) -> str:
     return f" ({next(iter(names))!r} first)" if names else ""
 
 

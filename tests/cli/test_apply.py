@@ -29,6 +29,7 @@ def test_transform_takes_new_samples_with_one_modality(fit, invoke, files):
 def test_decomposed_parts_add_up_to_the_input(invoke, files, monkeypatch):
     monkeypatch.setattr(apply, "BATCH", 32)  # several batches, the last one short
     words = ["-m", f"expression={files}/expression.csv", "-m", f"../my image={files}/image.npy"]
+    words += ["--samples", files / "expression.csv"]
     invoke("fit", *words, "--method", "ajive", "--joint-rank", 1, "--out", files / "run")
     result = invoke("decompose", files / "run", *words, "--out", files / "parts")
     assert result.exit_code == 0, result.stderr
@@ -52,7 +53,18 @@ def test_impute_writes_what_the_model_predicts(fit, invoke, files):
 
 def test_impute_refuses_files_that_cannot_hold_the_result(invoke, files):
     words = ["-m", f"expression={files}/expression.csv", "-m", f"image={files}/image.npy"]
-    invoke("fit", *words, "--method", "ajive", "--joint-rank", 1, "--out", files / "run")
+    invoke(
+        "fit",
+        *words,
+        "--samples",
+        files / "expression.csv",
+        "--method",
+        "ajive",
+        "--joint-rank",
+        1,
+        "--out",
+        files / "run",
+    )
     words = ("impute", files / "run", "image", "-m", f"expression={files}/expression.csv", "--out")
     assert "which a CSV file cannot hold" in invoke(*words, files / "i.csv").stderr
     assert "must end in .npy or .csv" in invoke(*words, files / "i.txt").stderr
@@ -77,7 +89,6 @@ def test_ranks_of_all_methods_are_shown_side_by_side_with_advice(invoke, files):
     result = invoke("ranks", *words)
     assert result.exit_code == 0, result.stderr
     for said in (
-        "80 samples",
         "Joint rank 1",
         "held-out prediction, linear scores",
         "AJIVE, bounds",
@@ -85,6 +96,8 @@ def test_ranks_of_all_methods_are_shown_side_by_side_with_advice(invoke, files):
     ):
         assert said in result.stdout
     assert "Predicted variance of held-out samples" in result.stdout
+    described = "80 samples; features: expression 12, methylation 9; paired by name"
+    assert result.stderr.splitlines()[0] == described
     assert result.stdout.count("chosen") == 3
     assert "Both methods count 1. Use 1." in result.stdout
     assert result.stdout == invoke("ranks", *words).stdout

@@ -113,9 +113,12 @@ def test_image_lists(invoke, files):
     (files / "list.txt").write_text("\n".join(f"{i}.nii.gz" for i in range(80)))
     np.save(files / "images.npy", images)
     table = f"{files}/expression.csv"
-    AJIVE(signal_ranks=2, joint_rank=1).fit({"image": files / "images.npy", "expression": table}).save(files / "run")
+    data = Modalities({"image": files / "images.npy", "expression": table}, samples=pd.read_csv(table)["sample"])
+    AJIVE(signal_ranks=2, joint_rank=1).fit(data).save(files / "run")
     texts = [
-        invoke("transform", files / "run", "-m", f"image={files}/{name}", "-m", f"expression={table}").stdout
+        invoke(
+            "transform", files / "run", "-m", f"image={files}/{name}", "-m", f"expression={table}", "--samples", table
+        ).stdout
         for name in ("list.txt", "images.npy")
     ]
     assert texts[0] == texts[1]
@@ -144,3 +147,61 @@ def test_names_in_a_report_are_text_and_never_markup(invoke, files):
     assert "&lt;script&gt;alert(1)" in page
     for markup in ("<script>alert", "<script>2", "<img src=x", "<b onclick", "<svg onload"):
         assert markup not in page
+
+
+def test_tables_with_features_in_rows_and_decimal_commas_are_fitted_in_one_command(invoke, files, run):
+    for name in ("expression", "methylation"):
+        table = pd.read_csv(files / f"{name}.csv", index_col=0).T
+        table.to_csv(files / f"{name}_turned.csv.gz", sep=";", decimal=",")
+    words = options(files, "_turned.csv.gz")
+    assert "--features-in-rows all" in invoke("transform", run, *words).stderr
+    assert_same_scores(invoke, files, run, [*words, "--features-in-rows", "all"])
+    ranks = ("--method", "ajive", "--joint-rank", 1, "--individual-rank", 1)
+    fitted = invoke("fit", *words, "--features-in-rows", "all", *ranks, "--out", files / "turned")
+    assert fitted.exit_code == 0, fitted.stderr
+    assert fitted.stderr.splitlines()[0] == "80 samples; features: expression 12, methylation 9; paired by name"
+    page = (files / "turned" / "report.html").read_text()
+    assert "80 samples; features: expression 12, methylation 9; paired by name" in page
+    again = invoke("transform", files / "turned", *words)  # read as for the fit
+    assert again.stdout == (files / "turned" / "joint_scores.csv").read_text()
+
+
+def test_labels_and_groups_in_the_table_of_a_modality_are_no_features(invoke, files):
+    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table.insert(0, "group", ["case", "control"] * 40)
+    table["batch"] = [1, 2] * 40
+    table.to_csv(files / "both.csv")
+    words = ["-m", f"expression={files}/both.csv", "-m", f"methylation={files}/methylation.csv"]
+    words += ["--method", "ajive", "--joint-rank", 1, "--individual-rank", 1]
+    labels = ["--labels", f"{files}/both.csv:group", "--labels", f"{files}/both.csv:batch"]
+    fitted = invoke("fit", *words, *labels, "--out", files / "both")
+    assert fitted.exit_code == 0, fitted.stderr
+    assert fitted.stderr.startswith("80 samples; features: expression 12,")
+    assert "coloured by group" in (files / "both" / "report.html").read_text()
+    refused = invoke("fit", *words, "--out", files / "text")
+    assert "column 'group' holds text or dates, such as 'case' in row '=1+1'" in refused.stderr
+    coded = invoke("fit", *words, "--one-hot", "--out", files / "coded")
+    assert coded.stderr.startswith("80 samples; features: expression 15,")
+
+
+@pytest.mark.filterwarnings("default:Features that the model was not fitted to:UserWarning")
+def test_new_samples_with_other_columns(invoke, files):
+    for name in ("expression", "methylation"):
+        table = pd.read_csv(files / f"{name}.csv", index_col=0)
+        table.add_prefix("g ").to_csv(files / f"{name}.csv")
+    data = Modalities({name: f"{files}/{name}.csv" for name in ("expression", "methylation")})
+    AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=0, n_random=0).fit(data).save(files / "run")
+    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table.iloc[:, ::-1].assign(age=3).to_csv(files / "other.csv")
+    words = ("-m", f"expression={files}/expression.csv"), ("-m", f"expression={files}/other.csv")
+    first, other = (invoke("transform", files / "run", *given) for given in words)
+    assert other.exit_code == 0, other.stderr
+    assert other.stdout == first.stdout
+    assert "left out: 1 of 'expression' ('age' first)" in other.stderr
+    table.iloc[:, 1:].to_csv(files / "other.csv")
+    assert "--missing-features mean" in invoke("transform", files / "run", *words[1]).stderr
+    for command in (("transform",), ("impute", "methylation"), ("decompose",)):
+        name, *more = command
+        out = ("--out", files / ("x.npy" if name == "impute" else "x" if name == "decompose" else "x.csv"))
+        given = (name, files / "run", *more, *words[1], "--missing-features", "mean", *out)
+        assert invoke(*given).exit_code == 0

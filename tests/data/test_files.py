@@ -43,8 +43,8 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_the_error_for_an_unknown_suffix_lists_the_readable_kinds(write):
-    with pytest.raises(ValueError, match=r"x\.xlsx is not of a kind that can be read \(\.npy, \.npz, \.csv, .*\)"):
-        read_array(write("x.xlsx", "a"))
+    with pytest.raises(ValueError, match=r"x\.doc is not of a kind that can be read \(\.npy, \.npz, \.csv, .*\)"):
+        read_array(write("x.doc", "a"))
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
@@ -115,18 +115,15 @@ def test_tsv_is_separated_by_tabs(write):
 
 
 def test_text_column_is_named_with_an_example(write):
-    with pytest.raises(ValueError, match=r"x\.csv: column 'sex' holds text such as 'female'"):
+    with pytest.raises(
+        ValueError, match=r"x\.csv: column 'sex' holds text or dates, such as 'female' in row 'a' .2 of 2 rows.*one-hot"
+    ):
         read_array(write("x.csv", "id,age,sex\na,1,female\nb,2,male\n"))
 
 
-def test_wrong_separator_is_suspected(write):
-    with pytest.raises(ValueError, match=r"no column of numbers .* separated by commas"):
-        read_array(write("x.csv", "a;b\n1;2\n3;4\n"))
-
-
-def test_decimal_commas_are_suspected(write):
-    with pytest.raises(ValueError, match=r"names 1 columns, but the next one holds 3 cells\. .* decimals by a point"):
-        read_array(write("x.csv", "id;a;b\np;1,5;2,5\nq;2,5;3,5\n"))
+def test_a_wrong_separator_is_suspected(write):
+    with pytest.raises(ValueError, match=r"no column of numbers .* separated by commas; name the separator"):
+        read_array(write("x.csv", "a;b\n1;2\n3;4\n"), separator=",")
 
 
 @pytest.mark.parametrize("group", ["u,v,w", "3,1,2"])
@@ -149,7 +146,7 @@ def test_numbered_and_rising_column_names_are_names(write):
 
 
 def test_empty_table_is_reported_by_name(write):
-    with pytest.raises(ValueError, match=r"x\.csv could not be read"):
+    with pytest.raises(ValueError, match=r"x\.csv is empty"):
         read_array(write("x.csv", ""))
 
 

@@ -185,7 +185,9 @@ def test_present_is_a_copy():
 def test_present_and_samples_must_fit_the_data():
     with pytest.raises(ValueError, match=r"\(n_samples, n_modalities\) = \(12, 2\), but has shape \(2, 12\)"):
         Modalities({"a": A, "b": B}, present=np.ones((2, N), dtype=bool))
-    with pytest.raises(ValueError, match=r"must name all 12 samples, but has shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"must name each of the 12 rows of modality 'a', in order, but has shape \(3,\)"
+    ):
         Modalities({"a": A, "b": B}, samples=["p", "q", "r"])
 
 
@@ -212,10 +214,10 @@ def test_indexing_keeps_participants_with_their_samples(data):
 
 
 def test_repr_shows_samples_shapes_and_missing_modalities(data):
-    assert repr(data) == "Modalities(12 samples: a (4,), b (2, 3))"
+    assert repr(data) == "Modalities(12 samples: a (4,), b (2, 3); paired by position)"
     present = np.ones((N, 2), dtype=bool)
     present[:3, 1] = False
-    assert repr(Modalities(data, present=present)).endswith("b (2, 3); 3 missing)")
+    assert repr(Modalities(data, present=present)).endswith("b (2, 3); 3 missing; paired by position)")
 
 
 @pytest.fixture(scope="module")

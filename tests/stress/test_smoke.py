@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+
+from tests.stress import tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,3 +29,11 @@ def test_a_killed_training_is_resumed_with_the_same_weights():
     done = run("tests.stress.kill", "--runs", 1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 identical" in done.stdout
+
+
+def test_random_tables_are_paired_rightly_or_refused(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = {number: tables.outcome(number, 0, tmp_path) for number in range(40)}
+    words = {result.partition(":")[0] for result, _ in results.values()}
+    assert {"right", "refused"} <= words <= {"right", "refused", "not made"}, results

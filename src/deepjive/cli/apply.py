@@ -11,12 +11,18 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
+    DecimalOption,
+    FeaturesInRowsOption,
     FittedModalityOption,
     GroupsOption,
     LabelsOption,
+    MissingFeaturesOption,
     ModalityOption,
+    OneHotOption,
     RunArgument,
     SamplesOption,
+    SepOption,
+    TableOptions,
     TitleOption,
     UnmatchedOption,
     check_folder,
@@ -40,6 +46,11 @@ def transform(
     modality: ModalityOption,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    missing_features: MissingFeaturesOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     out: Annotated[
         Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
@@ -52,8 +63,10 @@ def transform(
 
     with progress_bar() as progress:
         progress(0, None, "Computing joint scores")
-        model, data = load(run), read_modalities(modality, samples, unmatched)
-        text = scores_text(model.transform(data), data.samples, "joint")
+        model = load(run)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        data = read_modalities(modality, samples, unmatched, tables=tables)
+        text = scores_text(model.transform(data, missing_features=missing_features), data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -66,6 +79,11 @@ def decompose(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the parts to.", show_default=False)],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    missing_features: MissingFeaturesOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -76,8 +94,10 @@ def decompose(
     check_folder(out)
     with progress_bar() as progress:
         progress(0, None, "Computing scores")
-        model, data = load(run), read_modalities(modality, samples, unmatched)
-        decomposition = model.decompose(data)
+        model = load(run)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        data = read_modalities(modality, samples, unmatched, tables=tables)
+        decomposition = model.decompose(data, missing_features=missing_features)
         out.mkdir(parents=True, exist_ok=True)
         parts = {
             f"{word}_{file}.npy": (name, part)
@@ -103,6 +123,11 @@ def impute(
     out: Annotated[Path, typer.Option(help="File to write: .npy, or .csv for vectors.", show_default=False)],
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    missing_features: MissingFeaturesOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
 ) -> None:
     """Predict a modality that was not measured from the measured modalities.
 
@@ -114,8 +139,10 @@ def impute(
         raise ValueError(f"--out {out} must end in .npy or .csv.")
     with progress_bar() as progress:
         progress(0, None, f"Predicting {name}")
-        model, data = load(run), read_modalities(modality, samples, unmatched)
-        predicted = model.impute(data, name)
+        model = load(run)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        data = read_modalities(modality, samples, unmatched, tables=tables)
+        predicted = model.impute(data, name, missing_features=missing_features)
     if out.suffix == ".csv" and predicted.ndim != 2:
         raise ValueError(
             f"{name} has samples of shape {predicted.shape[1:]}, which a CSV file cannot hold. Give --out a name that "
@@ -138,6 +165,10 @@ def report(
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default report.html in the run.", show_default=False)
@@ -171,9 +202,12 @@ def report(
     # Evidence is measured on the fitted samples, whose participants the run names.
     groups = groups or (runs.groups_of(run) if evidence else None)
     options = {} if modality else runs.options_of(run)
-    model, data = load(run), runs.read_fitted(run, modality or [], samples, unmatched, groups)
-    named_labels = read_named_labels(labels or options.get("labels"), data)
+    labels = labels or options.get("labels")
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    data = runs.read_fitted(run, modality or [], samples, unmatched, groups, tables, labels)
+    named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
+    data = decomposition.data
     measured = measure(model, data, named_labels) if evidence else _measured(run)
     if evidence and measured is not None:
         measured.save(run / runs.EVIDENCE)

@@ -30,8 +30,11 @@ from deepjive.cli.runs import CHECKPOINT, OPTIONS
 
 PARAMETERS = "deepjive.parameters"
 TABLES = ("modality", "individual_rank", "signal_rank")
-LISTS = (*TABLES, "labels")
-FROM_RUN = ("modality", "labels", "samples", "groups", "title", "unmatched")
+LISTS = (*TABLES, "labels", "features_in_rows")
+FROM_RUN = (
+    *("modality", "labels", "samples", "groups", "title", "unmatched"),
+    *("features_in_rows", "sep", "decimal", "one_hot"),
+)
 NOT_IN_FILES = ("config", "settings")
 METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import FittedModalityOption, RunArgument, SamplesOption, UnmatchedOption, check_folder
+from deepjive.cli.options import (
+    DecimalOption,
+    FeaturesInRowsOption,
+    FittedModalityOption,
+    OneHotOption,
+    RunArgument,
+    SamplesOption,
+    SepOption,
+    TableOptions,
+    UnmatchedOption,
+    check_folder,
+)
 from deepjive.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -40,6 +51,10 @@ def features(
     ] = None,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     draws: Annotated[
         int,
         typer.Option(min=0, help="Bootstrap draws for intervals of variance explained, e.g. 200 (linear methods)."),
@@ -62,7 +77,8 @@ def features(
     model = load(run)
     if draws and not isinstance(model, LinearModel):
         raise ValueError(ONLY_LINEAR.format(run=run, kind=type(model).__name__))
-    data = runs.read_fitted(run, modality or [], samples, unmatched, runs.groups_of(run))
+    tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    data = runs.read_fitted(run, modality or [], samples, unmatched, runs.groups_of(run), tables)
     with progress_bar() as progress:
         effects = feature_effects(model, data, random_state=seed, progress=progress)
     folder = run if out is None else out

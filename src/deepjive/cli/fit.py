@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +16,16 @@ from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.features import features_of_fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.options import (
+    DecimalOption,
+    FeaturesInRowsOption,
     GroupsOption,
     LabelsOption,
     MissingOption,
     ModalityOption,
+    OneHotOption,
     SamplesOption,
+    SepOption,
+    TableOptions,
     TitleOption,
     UnmatchedOption,
     command_of,
@@ -73,6 +79,10 @@ def fit(
     groups: GroupsOption = None,
     missing: MissingOption = None,
     unmatched: UnmatchedOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -198,7 +208,9 @@ def fit(
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    data = read_modalities(modality, samples, unmatched, groups)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot)
+    announced = not quiet and _is_first(model)
+    data = read_modalities(modality, samples, unmatched, groups, tables, labels, announced=announced)
     named_labels = read_named_labels(labels, data)
     options = {
         "modality": paths_of(modality),
@@ -207,6 +219,7 @@ def fit(
         "labels": labels,
         "title": title,
         "unmatched": None if unmatched == "error" else unmatched,
+        **asdict(tables),
     }
     run = {name: value for name, value in options.items() if value}
     if resume is None and _is_first(model):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from deepjive.data.modalities import UnmatchedName
+from deepjive.validation import MissingFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +30,7 @@ ONE_MUDATA = (
     "one file, e.g. -m rna=cells.h5mu:rna -m protein=cells.h5mu:prot."
 )
 MUDATA = ".h5mu"
+COLUMNED = (".csv", ".tsv", ".gz", ".parquet", ".xlsx")
 
 MissingName = Literal["error", "impute"]
 
@@ -37,8 +40,9 @@ ModalityOption = Annotated[
         "--modality",
         "-m",
         metavar="NAME=PATH",
-        help="A modality and its file: .npy, .npz, .csv, .tsv, .parquet, .h5, .zarr, .nii.gz (samples last), .txt or a "
-        "table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays. Repeat for each modality.",
+        help="A modality and its file: .npy, .npz, .csv, .tsv (also .gz), .xlsx, .parquet, .h5, .zarr, .nii.gz "
+        "(samples last), .txt or a table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays or "
+        "sheets. Repeat for each modality.",
         show_default=False,
     ),
 ]
@@ -56,7 +60,7 @@ SamplesOption = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Names of the samples, if the files of the modalities have none: .txt with a name per line, .npy, or the "
+        help="Names of the rows of files that do not name them, in order: .txt with a name per line, .npy, or the "
         "first column of a table.",
     ),
 ]
@@ -64,8 +68,8 @@ LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Labels to colour the scores by: .npy, file.npz:key or file.csv:column. Some samples may lack a label. "
-        "Repeatable.",
+        help="Labels to colour the scores by: .npy, file.npz:key, file.csv:column or file.h5ad:obs:column. Some "
+        "samples may lack a label. Repeatable.",
         show_default=False,
     ),
 ]
@@ -74,7 +78,7 @@ GroupsOption = Annotated[
     typer.Option(
         metavar="PATH",
         help="The participant of each sample, if some participants have several: .npy, file.npz:key or "
-        "file.csv:column. Participants are then held out, drawn and permuted as a whole.",
+        "file.csv:column, file.h5ad:obs:column. Participants are then held out, drawn and permuted as a whole.",
         show_default=False,
     ),
 ]
@@ -91,8 +95,91 @@ UnmatchedOption = Annotated[
         "lack a modality."
     ),
 ]
+TABLES = "Tables"
+FeaturesInRowsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Modality whose rows are features and whose columns are samples; 'all' or 'none'. Repeatable.",
+        show_default=False,
+        rich_help_panel=TABLES,
+    ),
+]
+SepOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER",
+        help="Separator of columns, such as ';' or 'tab'.",
+        show_default="found from each file",
+        rich_help_panel=TABLES,
+    ),
+]
+DecimalOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER",
+        help="Decimal mark: '.' or ','.",
+        show_default="found from each file",
+        rich_help_panel=TABLES,
+    ),
+]
+OneHotOption = Annotated[
+    bool,
+    typer.Option(
+        "--one-hot",
+        help="Code each column of text as columns of 0 and 1, one for each of its values.",
+        rich_help_panel=TABLES,
+    ),
+]
+MissingFeaturesOption = Annotated[
+    MissingFeatures,
+    typer.Option(help="What to do about features that the run was fitted to and the data lack: mean fills them in."),
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit wrote.", show_default=False)]
 TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the report.", show_default=False)]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How the tables of all modalities are read.
+
+    Attributes
+    ----------
+    features_in_rows : list of str or None
+        Names of modalities, "all" or "none".
+    sep, decimal : str or None
+        Separator of columns and decimal mark; None finds them from each file.
+    one_hot : bool
+        Whether columns of text are coded as columns of 0 and 1.
+    """
+
+    features_in_rows: list[str] | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    one_hot: bool = False
+
+    @classmethod
+    def of_run(cls, run: Path, *given: Any) -> TableOptions:
+        """Return the options that were given, and for the others the options with which a run was fitted."""
+        from deepjive.persistence import read_config
+
+        options = read_config(run).get("run", {})
+        names = [option.name for option in fields(cls)]
+        return cls(*(value or options.get(name) or value for name, value in zip(names, given, strict=True)))
+
+    @property
+    def turned(self) -> bool | list[str] | None:
+        """`features_in_rows` as `Modalities` takes it."""
+        if not self.features_in_rows:
+            return None
+        if self.features_in_rows in (["all"], ["none"]):
+            return self.features_in_rows == ["all"]
+        return self.features_in_rows
+
+    @property
+    def separator(self) -> str | None:
+        """The separator as a character."""
+        return {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
 
 
 def command_of(context: typer.Context) -> str:
@@ -105,8 +192,12 @@ def read_modalities(
     samples: str | None = None,
     unmatched: UnmatchedName = "error",
     groups: str | None = None,
+    tables: TableOptions = TableOptions(),
+    labels: Sequence[str] | None = None,
+    *,
+    announced: bool = True,
 ) -> Modalities:
-    """The data named by ``--modality`` options.
+    """Read the data named by ``--modality`` options, and say on stderr how its rows were paired.
 
     Parameters
     ----------
@@ -118,30 +209,52 @@ def read_modalities(
         As for `Modalities`.
     groups : str, optional
         File with the participant of each sample; read like labels.
+    tables : TableOptions, optional
+        How tables are read.
+    labels : sequence of str, optional
+        Files with labels. A column of labels or groups that stands in the table of a modality is no feature.
+    announced : bool, default=True
+        Whether a line on stderr describes the data.
 
     Returns
     -------
     Modalities
     """
-    from deepjive.data.files import read_labels, read_names
+    from deepjive.cli import show
+    from deepjive.data.files import FileSource, read_labels, read_names
     from deepjive.data.modalities import Modalities
 
     paths = paths_of(options)
+    columns = [*(labels or []), *([groups] if groups else [])]
     if any(MUDATA in path.lower() for path in paths.values()):
-        data = _of_mudata(paths)
-        data = data[data.present.all(axis=1)] if unmatched == "drop" else data
+        # a MuData file holds the union of its modalities' samples, so that missing modalities are meant
+        sources, unmatched = _of_mudata(paths), "keep" if unmatched == "error" else unmatched
     else:
-        data = Modalities(paths, unmatched=unmatched)
-    if samples is not None:
-        data = Modalities(data, samples=read_names(samples, len(data)))
+        sources = {
+            name: FileSource(path, tables.separator, tables.decimal, tables.one_hot, _columns_of(path, columns))
+            for name, path in paths.items()
+        }
+    names = None if samples is None else read_names(samples)
+    data = Modalities(sources, samples=names, unmatched=unmatched, features_in_rows=tables.turned)
     if groups is not None:
         data = Modalities(data, groups=read_labels(groups, data.samples, len(data)))
+    if announced:
+        show.note(data.summary())
     return data
 
 
-def _of_mudata(paths: dict[str, str]) -> Modalities:
-    """Modalities of one MuData file; samples may lack some modalities."""
-    from deepjive.data.modalities import Modalities
+def _columns_of(path: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns of labels that stand in the table of a modality."""
+    from deepjive.data.files import file_and_key
+
+    file = file_and_key(path)[0]
+    parts = [file_and_key(source) for source in columns]
+    same = [key for other, key in parts if key and other.resolve() == file.resolve()]
+    return tuple(dict.fromkeys(key.rpartition(":")[2] for key in same if file.suffix.lower() in COLUMNED))
+
+
+def _of_mudata(paths: dict[str, str]) -> dict[str, Any]:
+    """Modalities of one MuData file."""
     from deepjive.data.readers.annotated import read_h5mu
 
     parts = {name: path.rpartition(":") for name, path in paths.items()}
@@ -152,7 +265,7 @@ def _of_mudata(paths: dict[str, str]) -> Modalities:
     for name, (_, _, key) in parts.items():
         if key not in mdata.mod:
             raise ValueError(f"{paths[name]} has no modality {key!r}; it holds {list(mdata.mod)}.")
-    return Modalities.from_mudata({name: mdata.mod[key] for name, (_, _, key) in parts.items()})
+    return {name: mdata.mod[key] for name, (_, _, key) in parts.items()}
 
 
 def paths_of(options: Sequence[str]) -> dict[str, str]:
@@ -189,8 +302,10 @@ def _label_names(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _file_and_key(source: str) -> tuple[str, str]:
-    file, separator, key = source.rpartition(":")
-    return (Path(file).stem, key) if separator and not Path(source).is_file() else (Path(source).stem, "")
+    from deepjive.data.files import file_and_key
+
+    file, key = file_and_key(source)
+    return file.stem.removesuffix(".csv").removesuffix(".tsv"), (key or "").rpartition(":")[2]
 
 
 def check_folder(out: Path) -> None:

@@ -9,9 +9,15 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import (
+    DecimalOption,
+    FeaturesInRowsOption,
     GroupsOption,
     MissingOption,
     ModalityOption,
+    OneHotOption,
+    SamplesOption,
+    SepOption,
+    TableOptions,
     UnmatchedOption,
     ranks_of,
     read_modalities,
@@ -49,8 +55,13 @@ def ranks(
         ),
     ] = None,
     missing: MissingOption = None,
+    samples: SamplesOption = None,
     groups: GroupsOption = None,
     unmatched: UnmatchedOption = "error",
+    features_in_rows: FeaturesInRowsOption = None,
+    sep: SepOption = None,
+    decimal: DecimalOption = None,
+    one_hot: OneHotOption = False,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
@@ -60,8 +71,8 @@ def ranks(
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    data = read_modalities(modality, unmatched=unmatched, groups=groups)
-    show.line(read_as(data))
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot)
+    data = read_modalities(modality, samples, unmatched, groups, tables)
     chosen = None if missing else _by_prediction(data, seed)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
     parameters |= {"missing": missing} if missing else {}
@@ -85,13 +96,6 @@ def ranks(
         show.line("Held-out prediction was left out because --missing fills values in for AJIVE only.")
     if groups is not None and linear is not None:
         show.line("AJIVE's bounds and permutations treat every sample as a participant of its own.")
-
-
-def read_as(data: Modalities) -> str:
-    """Describe the data as they were read: samples, participants, and features of each modality."""
-    widths = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in data.shapes.items())
-    participants = f" of {data.n_participants} participants" if data.groups is not None else ""
-    return f"{len(data)} samples{participants}; features: {widths}"
 
 
 def advice(chosen: RankSelection, linear: Any) -> str:

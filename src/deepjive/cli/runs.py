@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from deepjive.cli.options import TableOptions
     from deepjive.data.modalities import Modalities, UnmatchedName
     from deepjive.decomposition import Decomposition
     from deepjive.evaluation.feature_ranking import FeatureEffects
@@ -253,7 +254,12 @@ def write_report_of(
             path,
             decomposition,
             title=title or f"{method} of {enumeration(decomposition.data.names)}",
-            settings={"method": method, "files": dict(sources or {}), **model.get_params(deep=False)},
+            settings={
+                "method": method,
+                "files": dict(sources or {}),
+                "data": decomposition.data.summary(),
+                **model.get_params(deep=False),
+            },
             labels=labels or None,
             command=command,
             note=note,
@@ -281,7 +287,13 @@ def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:
 
 
 def read_fitted(
-    run: Path, modality: Sequence[str], samples: str | None, unmatched: UnmatchedName, groups: str | None = None
+    run: Path,
+    modality: Sequence[str],
+    samples: str | None,
+    unmatched: UnmatchedName,
+    groups: str | None,
+    tables: TableOptions,
+    labels: Sequence[str] | None = None,
 ) -> Modalities:
     """Read the modalities that were named, or else the files that the run was fitted to.
 
@@ -289,7 +301,7 @@ def read_fitted(
     ----------
     run : Path
         The run.
-    modality, samples, unmatched, groups
+    modality, samples, unmatched, groups, tables, labels
         Options of the command. Without `modality` all of them are those of the run.
 
     Returns
@@ -304,7 +316,7 @@ def read_fitted(
     from deepjive.cli.options import read_modalities
 
     if modality:
-        return read_modalities(modality, samples, unmatched, groups)
+        return read_modalities(modality, samples, unmatched, groups, tables, labels)
     options = options_of(run)
     if not options.get("modality"):
         raise ValueError(NO_FILES.format(run=run))
@@ -313,6 +325,8 @@ def read_fitted(
         samples or options.get("samples"),
         options.get("unmatched", unmatched),
         groups or options.get("groups"),
+        tables,
+        labels,
     )
 
 

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
-    from deepjive.data.files import read_array, read_labels, read_names
+    from deepjive.data.files import FileSource, read_array, read_labels, read_names
     from deepjive.data.groups import TooFewOrdersError
     from deepjive.data.modalities import Modalities, as_modalities
+    from deepjive.data.pairing import Pairing
     from deepjive.data.readers.guard import UnreadableError
 
 __all__ = [
+    "FileSource",
     "Modalities",
+    "Pairing",
     "TooFewOrdersError",
     "UnreadableError",
     "as_modalities",
@@ -29,7 +32,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "FileSource": "deepjive.data.files",
     "Modalities": "deepjive.data.modalities",
+    "Pairing": "deepjive.data.pairing",
     "TooFewOrdersError": "deepjive.data.groups",
     "UnreadableError": "deepjive.data.readers.guard",
     "as_modalities": "deepjive.data.modalities",

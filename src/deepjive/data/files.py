@@ -5,7 +5,9 @@ If a file holds several arrays or columns, ``"file.npz:key"`` and ``"file.csv:co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +16,88 @@ from numpy.typing import NDArray
 
 from deepjive.data.readers.arrays import map_npy, read_npz
 from deepjive.data.readers.guard import UnreadableError, reading
-from deepjive.data.readers.labels import LABELS_LENGTH, column_of, labels_of_table
+from deepjive.data.readers.labels import LABELS_LENGTH, column_of, labels_of_series, labels_of_table
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.data.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
-from deepjive.data.readers.tables import TABLES, numbers_of, read_table, warn_of_numbers
+from deepjive.data.readers.tables import (
+    SHEETS,
+    TABLES,
+    TableFormat,
+    check_first_column,
+    is_default,
+    numbers_of,
+    read_table,
+    without_columns,
+)
 from deepjive.data.readers.volumes import IMAGES, ImageFrames, ImageRows, is_image, is_missing, listed_paths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYED = (".npz", ZARR, *HDF5)
+KEYED = (".npz", ZARR, *HDF5, SHEETS)
+ANNOTATED = (".h5ad", ".h5mu")
 READERS = (".npy", ".npz", *TABLES, ZARR, *HDF5, *IMAGES, ".txt", ".h5ad")
 
-NOT_A_LIST = "{path} must list the path of an image ({suffixes}) in every line, but line {line} is {text!r}."
+NOT_A_LIST = (
+    "{path} must list the path of an image ({suffixes}) in every line, but line {line} is {text!r}. Rename a table to "
+    ".csv, or to .tsv if tabs separate its columns."
+)
+NOT_ORIENTED = (
+    "{path} cannot be read with its features in rows. This is possible for tables, .npy and .npz; transpose it "
+    "beforehand."
+)
+NO_OBS_COLUMN = "{path} holds many columns; say which one with '{path}:obs:COLUMN'."
 NAMES_REPEATED = (
     "{source} names sample {sample!r} more than once. Give each sample a different name; FILE:COLUMN selects another "
     "column than the first."
 )
 
 
-def read_array(source: str | Path) -> Any:
+@dataclass(frozen=True)
+class FileSource:
+    """A file together with how it is read, as a modality of `Modalities`.
+
+    Attributes
+    ----------
+    path : path
+        The file; see `read_array`.
+    separator, decimal, one_hot, not_features
+        As for `read_array`.
+
+    Examples
+    --------
+    >>> from deepjive.data import FileSource
+    >>> FileSource("proteins.csv", decimal=",").decimal
+    ','
+    """
+
+    path: str | Path
+    separator: str | None = None
+    decimal: str | None = None
+    one_hot: bool = False
+    not_features: Sequence[str] = ()
+
+    def read(self, features_in_rows: bool | None) -> Any:
+        """Read the file."""
+        return read_array(
+            self.path,
+            separator=self.separator,
+            decimal=self.decimal,
+            features_in_rows=features_in_rows,
+            one_hot=self.one_hot,
+            not_features=self.not_features,
+        )
+
+
+def read_array(
+    source: str | Path,
+    *,
+    separator: str | None = None,
+    decimal: str | None = None,
+    features_in_rows: bool | None = None,
+    one_hot: bool = False,
+    not_features: Sequence[str] = (),
+) -> Any:
     """Read one modality from a file.
 
     Parameters
@@ -42,15 +106,25 @@ def read_array(source: str | Path) -> Any:
         A file of one of these kinds; ``:key`` is needed if the file holds several arrays.
 
         - ``.npy`` (mapped, not loaded), ``.npz`` (``"file.npz:key"``)
-        - ``.csv``, ``.tsv`` or ``.parquet``: a table with a header row, one sample a row. A first column that holds
-          text, has no header or is called "id", "sample", "subject_id", "RID" or the like names the samples; any
-          other column of numbers is a feature, with a warning where it could be names.
+        - ``.csv``, ``.tsv`` (also ``.csv.gz``, ``.tsv.gz``), ``.xlsx`` (``"file.xlsx:sheet"``) or ``.parquet``: a
+          table with a header row, one sample a row. A first column that holds text, has no header or is called "id",
+          "sample", "subject_id", "RID" or the like names the samples. A first column of whole numbers that could be
+          names is refused.
         - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when needed
         - ``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``, or ``.mgz`` of four dimensions, the last one being the
           samples; or a ``.txt`` file with the path of an image a line, or a table whose only column (after the
           samples' names) holds such paths; relative paths start at the folder of that file. A sample with an empty
           cell lacks the modality. Images are read when needed.
         - ``.h5ad``: the matrix ``X`` with the names of its observations and variables
+    separator, decimal : str, optional
+        Separator of the columns and decimal mark of a table. By default both are found from the file.
+    features_in_rows : bool, optional
+        Whether the rows are features and the columns are samples. By default rows are samples, and a table whose first
+        column is called "gene", "feature" or the like is refused.
+    one_hot : bool, default=False
+        Whether a column of text becomes a column of 0 and 1 for each of its values, named ``"column=value"``.
+    not_features : sequence of str, optional
+        Columns of a table that are left out, such as labels.
 
     Returns
     -------
@@ -69,14 +143,18 @@ def read_array(source: str | Path) -> Any:
     path, key = _split(str(source), KEYED)
     suffix = _suffix(path)
     if suffix in TABLES:
-        table = read_table(path)
+        table_format = TableFormat(separator, decimal, features_in_rows, one_hot, tuple(not_features))
+        table = read_table(path, key, table_format)
         images = _images_of(path, table)
         if images is not None:
             return images
-        numbers = numbers_of(path, table)
-        warn_of_numbers(path, table)
-        return numbers
-    return _open(path, suffix, key)
+        if not features_in_rows:
+            check_first_column(path, without_columns(path, table, table_format.not_features))
+        return numbers_of(path, table, table_format)
+    array = _open(path, suffix, key)
+    if features_in_rows and suffix not in (".npy", ".npz"):
+        raise UnreadableError(NOT_ORIENTED.format(path=path))
+    return array.T if features_in_rows else array
 
 
 def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | None, n: int) -> NDArray:
@@ -85,7 +163,9 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     Parameters
     ----------
     source : path
-        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table (``"file.csv:column"``).
+        A ``.npy`` file, a ``.npz`` file (``"file.npz:key"``), a table (``"file.csv:column"``,
+        ``"file.xlsx:sheet:column"``), or a column of the observations of an AnnData or MuData file
+        (``"file.h5ad:obs:column"``, ``"file.h5mu:modality:obs:column"``).
     samples : sequence of str or None
         Names of the samples. If the rows of the table are named too, labels are matched by name. Rows may then be in
         any order. Samples without a row, and rows of other samples, each give a warning. Otherwise labels are taken in
@@ -103,17 +183,20 @@ def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | 
     FileNotFoundError, ValueError
         As `read_array`; also if the number of labels in order is not `n`, or no label is found by name.
     """
-    path, key = _split(str(source), (*KEYED, *TABLES))
-    suffix = _suffix(path)
+    path, key = _split(str(source), (*KEYED, *TABLES, *ANNOTATED))
+    suffix = _suffix(path, (*READERS, *ANNOTATED))
     if suffix in TABLES:
-        return labels_of_table(str(source), path, key, samples, n)
+        sheet, column = _sheet_and_column(suffix, key)
+        return labels_of_table(str(source), path, sheet, column, samples, n)
+    if suffix in ANNOTATED:
+        return _labels_of_obs(str(source), path, key, samples, n)
     labels = _vector(source, path, suffix, key)
     if len(labels) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(labels)))
     return labels
 
 
-def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
+def read_names(source: str | Path, n: int | None = None) -> NDArray[np.str_]:
     """Read the names of samples, in order.
 
     Parameters
@@ -121,8 +204,8 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     source : path
         A ``.txt`` file with one name in each line, a ``.npy`` file, a ``.npz`` file (``"file.npz:key"``) or a table.
         The first column of a table holds the names unless another column is chosen (``"file.csv:column"``).
-    n : int
-        Number of samples.
+    n : int, optional
+        Number of samples, which is checked.
 
     Returns
     -------
@@ -137,19 +220,22 @@ def read_names(source: str | Path, n: int) -> NDArray[np.str_]:
     path, key = _split(str(source), (*KEYED, *TABLES))
     suffix = _suffix(path)
     if suffix in TABLES:
-        table = read_table(path, text=True)
-        names = np.asarray(table.index if key is None else column_of(path, table, key)).astype(str)
+        sheet, column = _sheet_and_column(suffix, key)
+        table = read_table(path, sheet, text=True)
+        has_names = not is_default(table.index)
+        first = table.index if has_names or not table.shape[1] else table.iloc[:, 0]
+        names = np.asarray(first if column is None else column_of(path, table, column)).astype(str)
         names = np.char.strip(names)
     elif suffix == ".txt":
         names = np.array([line.strip() for line in _lines(path)], dtype=str)
     else:
         names = _vector(source, path, suffix, key).astype(str)
-    if len(names) != n:
+    if n is not None and len(names) != n:
         raise UnreadableError(
             f"There are {n} samples, but {source} holds {len(names)} names. Name each sample, in order."
         )
     unique_names, counts = np.unique(names, return_counts=True)
-    if len(unique_names) < n:
+    if len(unique_names) < len(names):
         raise UnreadableError(NAMES_REPEATED.format(source=source, sample=str(unique_names[counts > 1][0])))
     return names
 
@@ -166,22 +252,48 @@ def _vector(source: str | Path, path: Path, suffix: str, key: str | None) -> NDA
     return values
 
 
+def file_and_key(source: str) -> tuple[Path, str | None]:
+    """Split the source of an array, of names or of labels into its file and what it chooses from the file."""
+    return _split(source, (*KEYED, *TABLES, *ANNOTATED))
+
+
 def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:
-    head, separator, key = source.rpartition(":")
-    if separator and head.lower().endswith(suffixes):
-        return Path(head), key
-    return Path(source), None
+    """Split "FILE:KEY" after the suffix of the file; the key may hold colons itself."""
+    ends = "|".join(re.escape(suffix) for suffix in sorted(suffixes, key=len, reverse=True))
+    match = re.fullmatch(rf"(.*?(?:{ends})):(.*)", source, re.IGNORECASE | re.DOTALL)
+    if match is None or Path(source).exists():
+        return Path(source), None
+    return Path(match[1]), match[2]
 
 
-def _suffix(path: Path) -> str:
-    """Return the suffix of an existing file, which is one of `READERS`."""
-    suffix = next((reader for reader in READERS if path.name.lower().endswith(reader)), None)
+def _sheet_and_column(suffix: str, key: str | None) -> tuple[str | None, str | None]:
+    """Sheet and column in the key of labels; only `.xlsx` files have sheets."""
+    if suffix != SHEETS or key is None or ":" not in key:
+        return None, key
+    sheet, _, column = key.partition(":")
+    return sheet, column
+
+
+def _labels_of_obs(source: str, path: Path, key: str | None, samples: Any, n: int) -> NDArray:
+    from deepjive.data.readers.annotated import read_obs
+
+    if not key:
+        raise UnreadableError(NO_OBS_COLUMN.format(path=path))
+    modality, has_place, column = f":{key}".partition(":obs:")
+    modality, column = (modality.strip(":"), column) if has_place else ("", key)
+    series = read_obs(path, column, modality or None)
+    return labels_of_series(source, series.set_axis(series.index.astype(str)), samples, n)
+
+
+def _suffix(path: Path, suffixes: tuple[str, ...] = READERS) -> str:
+    """Return the suffix of an existing file, which is one of `suffixes`."""
+    suffix = next((reader for reader in suffixes if path.name.lower().endswith(reader)), None)
     exists = path.is_dir() if suffix == ZARR else path.is_file()
     if not exists:
         raise FileNotFoundError(f"There is no file {path}.")
     if suffix is None:
         raise UnreadableError(
-            f"{path} is not of a kind that can be read ({', '.join(READERS)}). Convert it to one of these."
+            f"{path} is not of a kind that can be read ({', '.join(suffixes)}). Convert it to one of these."
         )
     return suffix
 
@@ -227,5 +339,5 @@ def _images_of(path: Path, table: pd.DataFrame) -> Any:
     if column is None or not any(map(is_image, column)) or not all(is_image(c) or is_missing(c) for c in column):
         return None
     images = ImageRows(listed_paths(path, column.to_list()))
-    named = table.shape[1] == 1 and type(table.index).__name__ != "RangeIndex"
+    named = table.shape[1] == 1 and not is_default(table.index)
     return LabelledRows(images, table.index) if named else images

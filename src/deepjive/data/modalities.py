@@ -6,15 +6,18 @@ by sample. A selection of samples of an array on disk is read from disk when its
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepjive.data.alignment import align, as_array, feature_names, named_sources
+from deepjive.data.alignment import as_array, feature_names, named_sources
 from deepjive.data.groups import named_groups
-from deepjive.data.readers.lazy import LazyRows, read_rows, row_numbers, select_rows
+from deepjive.data.orientation import lengths_advice, turned
+from deepjive.data.pairing import Pairing, pair
+from deepjive.data.readers.lazy import LazyRows, SelectedFeatures, in_memory, read_rows, row_numbers, select_rows
 from deepjive.data.readers.volumes import rows_with_image
 
 __all__ = ["NO_MODALITY", "LazyRows", "Modalities", "as_modalities"]
@@ -27,6 +30,10 @@ UNEQUAL_SAMPLES = (
 )
 NO_MODALITY = "There is no modality {name!r}; the modalities are {names}."
 WRONG_FEATURES = "`features` names {given} features of modality {name!r}, whose samples have shape {shape}."
+REPEATED_FEATURES = (
+    "Several features have the same name in {modalities}. They are kept as different features in the order in which "
+    "they stand."
+)
 WRONG_PRESENT = (
     "`present` must be a boolean array of shape (n_samples, n_modalities) = {expected}, but has shape {shape}."
 )
@@ -45,7 +52,8 @@ class Modalities:
         modality. A sequence names its modalities ``"modality_1"``, ``"modality_2"``, ... See also `from_mudata` and
         `from_dataset`.
     samples : sequence of str, optional
-        Names of the samples. By default the index of data frames.
+        Names of the rows of all arrays and tables that do not name their rows. Data frames, tables and AnnData name
+        them by their index.
     present : array of bool, shape (n_samples, n_modalities), optional
         False if a sample lacks a modality; its row of that array is ignored. By default all are present.
     features : mapping of str to sequence of str, optional
@@ -56,14 +64,28 @@ class Modalities:
     unmatched : {"error", "drop", "keep"}, default="error"
         Treatment of samples that some data frames or tables lack: raise an error, drop them, or keep them with missing
         modalities in `present`.
+    features_in_rows : bool or sequence of str, optional
+        Whether the rows of tables and frames are features and their columns are samples: True or False for all, or the
+        names of the modalities of which this is true. By default rows are samples, and tables whose names say
+        otherwise are refused.
 
     Raises
     ------
     TypeError
         If `data` is not a collection of arrays, or an array does not hold numbers.
     ValueError
-        If the modalities have different numbers of samples, data frames have different samples, `groups` has another
-        length, or a sample has no participant.
+        If the modalities have different numbers of samples, data frames have different samples, some modalities name
+        their rows and others do not, `groups` has another length, or a sample has no participant.
+
+    Warns
+    -----
+    UserWarning
+        If a modality names several features alike.
+
+    Notes
+    -----
+    Rows are paired by name if every modality names its rows, and by position if none does. `pairing` and ``repr`` say
+    which, and which samples were left out.
 
     Examples
     --------
@@ -85,23 +107,28 @@ class Modalities:
         features: Mapping[str, Any] | None = None,
         groups: ArrayLike | None = None,
         unmatched: UnmatchedName = "error",
+        features_in_rows: bool | Sequence[str] | None = None,
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
             groups = data.groups if groups is None else groups
             present = data.present if present is None else present
-            arrays, known = dict(data.items()), dict(data.features)
+            arrays, known, pairing = dict(data.items()), dict(data.features), data.pairing
         else:
-            frames = named_sources(data)
-            frames, index, measured = align(frames, unmatched)
-            present = measured if present is None else present
-            samples = index if samples is None else samples
-            known = {name: feature_names(frame) for name, frame in frames.items()}
-            arrays = {name: as_array(name, frame) for name, frame in frames.items()}
+            sources = named_sources(data, features_in_rows)
+            said = [name for name, is_turned in turned(features_in_rows, [*sources]).items() if is_turned is not None]
+            paired = pair(sources, unmatched, samples, said)
+            present = paired.present if present is None else present
+            samples, pairing = paired.samples, paired.pairing
+            known = {name: feature_names(source) for name, source in paired.sources.items()}
+            arrays = {name: as_array(name, source) for name, source in paired.sources.items()}
         self._arrays: dict[str, Any] = arrays
         self._features: dict[str, NDArray[np.str_] | None] = known
+        self._pairing: Pairing = pairing
         self._check_lengths()
         self._features.update(self._checked_features(features or {}))
+        if not isinstance(data, Modalities):
+            self._warn_of_repeated_features()
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)
         self._groups = None if groups is None else named_groups(len(self), groups)
@@ -143,7 +170,10 @@ class Modalities:
         from deepjive.data.readers.annotated import collect
 
         source = collect(mdata, modalities, layer, use_rep)
-        return cls(source.arrays, samples=source.samples, present=source.present, features=source.features)
+        data = cls(source.arrays, samples=source.samples, present=source.present, features=source.features)
+        rows = {name: int(count) for name, count in zip(data.names, source.present.sum(axis=0), strict=True)}
+        data._pairing = Pairing("name", rows)
+        return data
 
     @classmethod
     def from_dataset(cls, dataset: Any, names: Sequence[str | None] | None = None) -> Modalities:
@@ -206,6 +236,11 @@ class Modalities:
         return self._groups
 
     @property
+    def pairing(self) -> Pairing:
+        """How the rows of the modalities were paired, and which samples were left out."""
+        return self._pairing
+
+    @property
     def n_participants(self) -> int:
         """Number of participants."""
         return len(self) if self._groups is None else len(np.unique(self._groups))
@@ -235,6 +270,30 @@ class Modalities:
         columns = [self.names.index(name) for name in names]
         arrays = {name: self._arrays[name] for name in names}
         return self._like(arrays, self._samples, self._present[:, columns], self._groups)
+
+    def with_features(self, name: str, features: Sequence[str], columns: NDArray[np.intp], fill: NDArray) -> Modalities:
+        """Return the modalities with other features in one of them.
+
+        Parameters
+        ----------
+        name : str
+            A modality whose samples are vectors.
+        features : sequence of str
+            Names of the features.
+        columns : array of int, shape (n_features,)
+            The present column of each feature; -1 for a feature that is filled in.
+        fill : array, shape (n_features,)
+            Values of the features that are filled in.
+        """
+        array: Any = SelectedFeatures(self._arrays[name], columns, fill)
+        arrays = {**self._arrays, name: np.asarray(array) if in_memory(self._arrays[name]) else array}
+        new = self._like(arrays, self._samples, self._present, self._groups)
+        new._features[name] = np.asarray(features).astype(str)
+        return new
+
+    def with_arrays(self, arrays: Mapping[str, Any]) -> Modalities:
+        """Return the modalities with other values, of the same shapes, for some or all of them."""
+        return self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups)
 
     def keys(self) -> tuple[str, ...]:
         """Names of the modalities, as for a dict."""
@@ -272,7 +331,17 @@ class Modalities:
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         missing = int((~self._present).sum())
-        return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing)" if missing else ")")
+        pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
+        return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing" if missing else "") + f"{pairing})"
+
+    def summary(self) -> str:
+        """Describe the data in a sentence: samples, participants, features, how rows were paired, what was left out."""
+        widths = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in self.shapes.items())
+        participants = f" of {self.n_participants} participants" if self._groups is not None else ""
+        missing = int((~self._present).sum())
+        lacking = f"; {missing} missing entries of a sample and a modality" if missing else ""
+        pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
+        return f"{len(self)} samples{participants}; features: {widths}{lacking}{pairing}"
 
     def _like(
         self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_], groups: NDArray | None
@@ -280,7 +349,18 @@ class Modalities:
         new = object.__new__(Modalities)
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
+        new._pairing = self._pairing
         return new
+
+    def _warn_of_repeated_features(self) -> None:
+        texts = []
+        for name, names in self._features.items():
+            unique, counts = np.unique(np.ravel(names if names is not None else []), return_counts=True)
+            repeated = unique[counts > 1]
+            if len(repeated):
+                texts.append(f"{name!r} ({len(repeated)} names, such as {str(repeated[0])!r})")
+        if texts:
+            warnings.warn(REPEATED_FEATURES.format(modalities=" and ".join(texts)), UserWarning, stacklevel=3)
 
     def _check_name(self, name: object) -> None:
         if name not in self._arrays:
@@ -289,7 +369,7 @@ class Modalities:
     def _check_lengths(self) -> None:
         lengths = {name: int(array.shape[0]) for name, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(UNEQUAL_SAMPLES.format(lengths=lengths))
+            raise ValueError(UNEQUAL_SAMPLES.format(lengths=lengths) + lengths_advice(self._arrays))
 
     def _checked_samples(self, samples: Sequence[str] | NDArray | None) -> NDArray[np.str_] | None:
         if samples is None:

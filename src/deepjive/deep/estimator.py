@@ -451,9 +451,11 @@ class DeepJIVE(JointIndividualModel):
             outcome = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
             self.history_, self.interrupted_, starts = outcome
             self.nonlinear_gain_ = self._nonlinear_gain(job, starts)
-            if self._is_behind_its_start(starts):
+            if self._ends_linear(starts):
                 self.network_.load_state_dict(untrained)
-                start_only = replace(job, settings=replace(settings, max_epochs=0))
+                self.network_.stays_linear = True
+                train_rows = torch.arange(len(data))  # validation samples have served their purpose
+                start_only = replace(job, train_rows=train_rows, settings=replace(settings, max_epochs=0))
                 train_in_turn(self._phases(), start_only)
         widen(self.network_)
         return train_rows
@@ -461,8 +463,10 @@ class DeepJIVE(JointIndividualModel):
     def _phases(self) -> list[Phase]:
         return phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
 
-    def _is_behind_its_start(self, starts: Mapping[str, Start]) -> bool:
-        """Whether the networks were trained from a linear start on which they do not clearly improve."""
+    def _ends_linear(self, starts: Mapping[str, Start]) -> bool:
+        """Whether nothing was trained, or training did not clearly improve on its linear start."""
+        if self.network_.may_stay_linear and self.max_epochs and not any(self.history_["epoch"]):
+            return not self.interrupted_
         gain, start = self.nonlinear_gain_, starts.get("joint", Start())
         return gain is not None and gain.trained and start.is_fallback and gain.value <= CLEARLY * gain.standard_error
 

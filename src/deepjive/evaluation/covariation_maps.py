@@ -175,7 +175,7 @@ def covariation(
     --------
     bootstrap_maps : The same maps with the uncertainty of the fit.
     """
-    held_out = with_groups(held_out, groups)
+    held_out = with_groups(held_out, groups, model)
     draw_order = orders_of(len(held_out), held_out.groups, check_random_state(random_state))
     effects = effect_maps(model, model.transform(held_out), component)
     maps = {}

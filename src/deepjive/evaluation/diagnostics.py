@@ -30,11 +30,12 @@ from deepjive.evaluation.dependence import hsic
 from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JOINT_PART, JointStructureTest, joint_structure_test
 from deepjive.evaluation.refit import with_groups
+from deepjive.evaluation.row_matching import WRONG_ROWS, wrongly_paired
 from deepjive.evaluation.score_prediction import INDIVIDUAL, JOINT, cross_prediction, scores_of
 from deepjive.progress import Progress, silent
 from deepjive.results import Finding
 
-__all__ = ["BLURRY", "DEAD", "LEAK", "MEANINGLESS", "WRONG_RANKS", "Finding", "diagnose"]
+__all__ = ["BLURRY", "DEAD", "LEAK", "MEANINGLESS", "WRONG_RANKS", "WRONG_ROWS", "Finding", "diagnose"]
 
 BLURRY = "blurry reconstructions"
 MEANINGLESS = "joint scores without meaning"
@@ -157,7 +158,8 @@ def diagnose(
     --------
     evidence : All measurements of a decomposition, with these findings.
     """
-    data = with_groups(data, groups)
+    data = with_groups(data, groups, model)
+    whole = data
     rows = _rows_to_examine(data, random_state)
     data = data[rows]
     progress(0, 5, "examining the training")
@@ -172,6 +174,10 @@ def diagnose(
         findings += _leaks(parts, random_state)
         progress(4, 5, "looking for dead components")
         findings += _dead(parts, model)
+    is_doubtful = model.joint_rank_ == 0 or whole.pairing.by == "position"
+    if is_doubtful or any(finding.name == MEANINGLESS for finding in findings):
+        wrong_rows = wrongly_paired(whole)
+        findings = [wrong_rows, *findings] if wrong_rows is not None else findings
     progress(5, 5, "done")
     return findings if model.is_stochastic else [_for_linear(finding) for finding in findings]
 

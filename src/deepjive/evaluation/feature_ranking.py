@@ -239,6 +239,7 @@ def feature_effects(
     if unknown := [name for name in chosen if name not in data.names]:
         raise ValueError(UNKNOWN.format(given=unknown, names=list(data.names)))
     parts = model.decompose(data) if parts is None else parts
+    data = parts.data  # features in the order of the fit
     effects = {name: effects_of(parts, name) for name in chosen}
     if not test:
         return effects

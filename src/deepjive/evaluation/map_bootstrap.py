@@ -249,7 +249,7 @@ def bootstrap_maps(
         raise ValueError(f"component is {component}, but the model has joint scores 0 to {model.joint_rank_ - 1}.")
     if model.needs_all_modalities:
         raise ValueError(MERGED)
-    data = with_groups(data, groups)
+    data = with_groups(data, groups, model)
     if data.groups is None:
         data = with_groups(data, np.arange(len(data)))  # so that a refit keeps the copies of a sample together
     members = members_of(len(data), data.groups)

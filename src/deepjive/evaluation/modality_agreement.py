@@ -71,7 +71,7 @@ def agreement(model: Any, data: Any) -> list[Agreement]:
     """
     if model.needs_all_modalities or model.joint_rank_ == 0:
         return []
-    data = complete(with_groups(data, None))
+    data = complete(with_groups(data, None, model))
     scores = {name: model.transform(data.select([name])) for name in data.names}
     return [
         Agreement(

@@ -153,7 +153,7 @@ def joint_structure_test(
     refit_test : A test of the whole procedure, by fits to shuffled samples.
     deepjive.permutation_test : A test of each joint component of a linear model.
     """
-    data = complete(with_groups(held_out, groups))
+    data = complete(with_groups(held_out, groups, model))
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
     draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
@@ -262,7 +262,7 @@ def explained_by(model: Any, data: Any) -> dict[str, float]:
     dict of str to float
         1 for a perfect prediction, 0 for predicting the mean, negative for a worse prediction.
     """
-    data = with_groups(data, None)
+    data = with_groups(data, None, model)
     if measure_of(model) == JOINT_PART:
         joint = model.decompose(data).joint
         return {name: r2(data[name][:], joint[name]) for name in data.names}

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.ajive import AJIVE
+from deepjive.validation import check_known
 
 SEPARATE = "SeparateAutoencoders"
 
@@ -77,7 +78,7 @@ def complete(data: Modalities) -> Modalities:
     return data if data.present.all() else data[np.flatnonzero(data.present.all(axis=1))]
 
 
-def with_groups(data: Any, groups: ArrayLike | None) -> Modalities:
+def with_groups(data: Any, groups: ArrayLike | None, model: Any = None) -> Modalities:
     """Return the samples as Modalities, with their participants if `groups` is given.
 
     Parameters
@@ -86,6 +87,8 @@ def with_groups(data: Any, groups: ArrayLike | None) -> Modalities:
         Samples.
     groups : array, shape (n_samples,), or None
         The participant of each sample. None keeps the groups of `data`.
+    model : estimator, optional
+        A fitted model, whose features the data get, in the order of the fit.
 
     Returns
     -------
@@ -94,9 +97,12 @@ def with_groups(data: Any, groups: ArrayLike | None) -> Modalities:
     Raises
     ------
     ValueError
-        If `groups` has another length.
+        If `groups` has another length, or the data lack features of the model.
     """
-    return as_modalities(data) if groups is None else Modalities(as_modalities(data), groups=groups)
+    data = as_modalities(data) if groups is None else Modalities(as_modalities(data), groups=groups)
+    if model is None or not hasattr(model, "shapes_"):
+        return data
+    return check_known(data, model.shapes_, getattr(model, "features_", None))
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from deepjive.base import JointIndividualModel
 from deepjive.data.chunks import row_batches
@@ -21,7 +20,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
 from deepjive.linear.streaming import within_masks
 from deepjive.linear.svd import Reduced
-from deepjive.validation import check_for_fit, check_for_use
+from deepjive.validation import check_for_fit
 
 
 class LinearModel(JointIndividualModel, ABC):
@@ -73,16 +72,13 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _checked_for_fit(self, X: Any) -> Modalities:
         fill = checked_missing(self.missing)
-        return check_for_fit(self._within_mask(X), type(self).__name__, allow_missing=fill, allow_nan=fill)
+        return check_for_fit(self._counted(as_modalities(X)), type(self).__name__, allow_missing=fill, allow_nan=fill)
 
-    def _checked(self, X: Any) -> Modalities:
-        check_is_fitted(self)
-        fill = checked_missing(self.missing)
-        return check_for_use(self._within_mask(X), self.shapes_, allow_nan=fill, features=self._fitted_features())
+    def _allows_nan(self) -> bool:
+        return checked_missing(self.missing)
 
-    def _within_mask(self, X: Any) -> Any:
-        mask = getattr(self, "mask", None)
-        return within_masks(as_modalities(X), mask) if mask else X
+    def _counted(self, data: Modalities) -> Modalities:
+        return within_masks(data, getattr(self, "mask", None))
 
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data

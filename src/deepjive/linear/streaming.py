@@ -152,7 +152,7 @@ def within_masks(data: Modalities, masks: Any) -> Modalities:
     unchanged = all(arrays[name] is array for name, array in data.items())
     if unchanged:
         return data
-    return Modalities(arrays, samples=data.samples, present=data.present, features=data.features, groups=data.groups)
+    return data.with_arrays(arrays)
 
 
 def _finite_outside(values: NDArray, mask: NDArray[np.bool_]) -> NDArray:

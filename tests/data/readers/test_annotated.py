@@ -8,10 +8,11 @@ import pytest
 from scipy.sparse import csc_matrix, csr_matrix
 
 from deepjive import AJIVE, HeteroJIVE, Modalities
-from deepjive.data.files import read_array
+from deepjive.data.files import read_array, read_labels
 from deepjive.data.readers import stores
 from deepjive.data.readers.annotated import read_h5mu
 from deepjive.data.readers.guard import UnreadableError
+from deepjive.data.readers.lazy import StoredSparseRows
 
 anndata = pytest.importorskip("anndata")
 mudata = pytest.importorskip("mudata")
@@ -332,3 +333,54 @@ def test_a_soft_link_within_an_annotated_file_is_followed(forge):
         group["X"] = h5py.SoftLink(group["layers/kept"].name)
 
     np.testing.assert_array_equal(forge(change)(), PROTEIN)
+
+
+def test_views_and_dicts_of_annotated_data_are_read(annotated):
+    rna, protein = annotated(RNA, np.arange(N), "g"), annotated(PROTEIN, np.arange(N)[::-1], "p")
+    views = {"rna": rna[:, :5], "protein": protein[:, 1:]}
+    for data in (Modalities.from_mudata(views), Modalities(views)):
+        assert data.samples.tolist() == NAMES.tolist()
+        assert data.pairing.by == "name"
+        assert data.features["rna"].tolist() == [f"g{i}" for i in range(5)]
+        np.testing.assert_array_equal(data["rna"], RNA[:, :5])
+        np.testing.assert_array_equal(data["protein"], PROTEIN[:, 1:])
+    assert model().fit(Modalities(views)).joint_rank_ == 1
+
+
+def test_joint_scores_and_predicted_modalities_are_written_into_every_modality(mdata):
+    fitted = model().fit(Modalities.from_mudata(mdata))
+    parts = fitted.annotate(mdata, impute=["protein"])
+    np.testing.assert_array_equal(mdata["rna"].obsm["X_jive_joint"], parts.joint_scores)
+    np.testing.assert_array_equal(mdata["protein"].obsm["X_jive_joint"], parts.joint_scores[::-1])
+    predicted = fitted.impute(Modalities.from_mudata(mdata), "protein")
+    np.testing.assert_array_equal(mdata.obsm["X_jive_imputed_protein"], predicted)
+
+
+def test_numbers_stored_in_several_pieces_are_their_sum():
+    group = {"data": np.array([1.0, 2.0, 4.0]), "indices": np.array([1, 1, 0]), "indptr": np.array([0, 2, 3])}
+    np.testing.assert_array_equal(StoredSparseRows(group, (2, 2))[:], [[0, 3], [4, 0]])
+
+
+def test_labels_are_columns_of_the_observations(tmp_path, annotated):
+    rna = annotated(RNA, np.arange(N), "g")
+    rna.obs["group"] = ["case", "control"] * (N // 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pd.option_context("future.infer_string", False):
+            rna.obs["group"] = rna.obs["group"].astype(object)
+            rna.write_h5ad(tmp_path / "x.h5ad")
+            make_mudata({"rna": rna, "protein": annotated(PROTEIN, np.arange(N), "p")}).write_h5mu(tmp_path / "x.h5mu")
+    expected = (["case", "control"] * (N // 2))[::-1]
+    for key in ("x.h5ad:group", "x.h5ad:obs:group", "x.h5mu:obs:group", "x.h5mu:rna:obs:group"):
+        assert read_labels(f"{tmp_path}/{key}", NAMES[::-1], N).tolist() == expected
+    with pytest.raises(UnreadableError, match=r"x\.h5ad has no column 'sex' in obs; it has \['group'\]"):
+        read_labels(f"{tmp_path}/x.h5ad:sex", NAMES, N)
+
+
+def test_a_file_without_a_matrix_names_what_it_holds(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pd.option_context("future.infer_string", False):
+            anndata.AnnData(obs=pd.DataFrame(index=NAMES.astype(object))).write_h5ad(tmp_path / "x.h5ad")
+    with pytest.raises(UnreadableError, match=r"x\.h5ad has no matrix X"):
+        read_array(tmp_path / "x.h5ad")

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.sparse import csr_matrix
 
+from deepjive import Modalities
 from deepjive.data.files import read_array, read_labels
 from deepjive.data.readers.lazy import LazyRows, SparseRows, SpreadRows, row_numbers, runs_of, select_rows
 from deepjive.data.readers.tables import read_table
+from deepjive.evaluation.probes import known
+from deepjive.validation import plain_labels
 
 few = settings(
     max_examples=40,
@@ -138,3 +141,50 @@ def test_labels_are_matched_by_name_whatever_the_order_of_the_rows(tmp_path, nam
     (tmp_path / "labels.csv").write_text(text.getvalue(), encoding="utf-8")
     labels = read_labels(f"{tmp_path}/labels.csv:group", names, len(names))
     assert labels.tolist() == [f"label of {name}" for name in names]
+
+
+def index_of(kind, names):
+    """The same names in an index of some type."""
+    if kind == "levels":
+        return pd.MultiIndex.from_arrays([[str(name) for name in names]])
+    if kind == "categories":
+        return pd.CategoricalIndex([str(name) for name in names])
+    values = {"int": names, "float": [float(name) for name in names], "object": names}
+    return pd.Index(values.get(kind, [str(name) for name in names]), dtype=object if kind == "object" else None)
+
+
+kinds = st.sampled_from(["int", "float", "object", "text", "categories", "levels"])
+dtypes = st.sampled_from(["float64", "float32", "int16", "Int64", "Float32", "bool"])
+
+
+@few
+@given(
+    names=st.lists(st.integers(100, 10**9), min_size=2, max_size=8, unique=True),
+    first=kinds,
+    second=kinds,
+    dtype=dtypes,
+    order=st.randoms(use_true_random=False),
+)
+def test_frames_are_paired_by_name_whatever_their_index_order_and_dtype(names, first, second, dtype, order):
+    values = pd.DataFrame({"x": range(len(names)), "y": [i % 2 for i in range(len(names))]}).astype(dtype)
+    rows_of_frame = list(range(len(names)))
+    order.shuffle(rows_of_frame)
+    shuffled = values.iloc[rows_of_frame].set_axis(index_of(second, [names[i] for i in rows_of_frame]), axis=0)
+    data = Modalities({"a": values.set_axis(index_of(first, names), axis=0), "b": shuffled})
+    assert data.samples.tolist() == [str(name) for name in names]
+    np.testing.assert_array_equal(data["b"], data["a"])
+    np.testing.assert_array_equal(data["a"], values.to_numpy(dtype=float))
+
+
+KINDS_OF_LABELS = (st.booleans(), st.integers(-5, 5) | st.floats(), st.text(max_size=3))
+
+
+@few
+@given(
+    values=st.one_of(st.lists(st.none() | st.just(pd.NA) | kind, min_size=1, max_size=6) for kind in KINDS_OF_LABELS)
+)
+def test_labels_of_any_type_become_numbers_or_text(values):
+    labels = plain_labels(pd.Series(values, dtype=object))
+    assert labels.shape == (len(values),)
+    assert labels.dtype.kind in "fiubU"
+    assert known(pd.Series(values, dtype=object)).shape == labels.shape

@@ -33,7 +33,7 @@ def test_polars_frames_give_names_of_samples_and_features(table):
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({name: table[name].to_list() for name in table.columns})
     for source in (frame, frame.lazy()):
-        data = Modalities({"a": source, "b": np.ones((3, 2))})
+        data = Modalities({"a": source})
         assert data.samples.tolist() == ["p", "q", "r"]
         assert data.features["a"].tolist() == ["geneA", "geneB"]
         np.testing.assert_array_equal(data["a"], [[1, 0.5], [2, np.nan], [3, 1.5]])
@@ -99,12 +99,12 @@ def test_numbers_in_a_column_known_for_names_pair_the_rows(write, name):
     assert np.ravel(data["b"]).tolist() == [10, 20]
 
 
-def test_a_first_column_that_could_be_names_is_a_feature_with_a_warning(write):
+def test_a_first_column_that_could_be_names_is_refused(write):
     path = write("code,g,h\n11,1,0.5\n12,2,0.5\n")
-    with pytest.warns(UserWarning, match=r"x\.csv: the first column 'code' holds a different whole number in each row"):
-        assert read_array(path).shape == (2, 3)
-    with pytest.warns(UserWarning, match=r"'code'.* call it 'id'"):
-        assert read_labels(f"{path}:g", ["a", "b"], 2).tolist() == [1, 2]
+    with pytest.raises(UnreadableError, match=r"x\.csv: the first column 'code' holds .* row .11, 12, .*call it 'id'"):
+        read_array(path)
+    with pytest.raises(UnreadableError, match=r"'code'.* call it 'id'"):
+        read_labels(f"{path}:g", ["a", "b"], 2)
     assert read_labels(f"{path}:g", ["12", "11"], 2).tolist() == [2, 1]
     assert read_labels(f"{path}:code", ["11", "12"], 2).tolist() == [11, 12]
 
@@ -112,14 +112,19 @@ def test_a_first_column_that_could_be_names_is_a_feature_with_a_warning(write):
 @pytest.mark.parametrize(
     "text", ["g,h\n1,2\n1,3\n", "g,h\n1.5,2\n2.5,3\n", "0,1\n5,2\n6,3\n", "g\n1\n2\n", "g,h\n1,2\n", "g,h\n1,9\n2,8\n"]
 )
-def test_plain_features_are_read_without_a_warning(write, text):
+def test_plain_features_are_no_names(write, text):
     assert read_array(write(text)).shape[1] == len(text.split("\n")[0].split(","))
 
 
-def test_polars_frames_give_the_same_warning():
-    polars = pytest.importorskip("polars")
-    with pytest.warns(UserWarning, match=r"The frame: the first column 'code'"):
-        Modalities({"a": polars.DataFrame({"code": [3, 4], "g": [1.5, 2.5]})})
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_are_read_by_the_rules_of_files(library):
+    frame = pytest.importorskip(library).DataFrame
+    with pytest.raises(UnreadableError, match=r"The frame of modality 'a': the first column 'code'"):
+        Modalities({"a": frame({"code": [3, 4], "g": [1.5, 2.5]})})
+    for first in ({"id": [3, 4]}, {"code": ["3", "4"]}):
+        data = Modalities({"a": frame({**first, "g": [1.5, 2.5]})})
+        assert data.samples.tolist() == ["3", "4"]
+        assert data.features["a"].tolist() == ["g"]
 
 
 @pytest.mark.parametrize("header", ["subject_id,g", ",g", "g"])

@@ -9,14 +9,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.readers.guard import optional, reading
+from deepjive.data.readers.guard import UnreadableError, optional, reading
 from deepjive.data.readers.lazy import LabelledRows, SparseRows, SpreadRows, StoredSparseRows, in_memory, select_rows
 from deepjive.data.readers.stores import check_hdf5
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_MUDATA = (
     "A MuData, or a dict of names to AnnData, is expected, but a {kind} was given. "
@@ -33,6 +36,7 @@ SAMPLES_GONE = (
     "model.decompose(Modalities.from_mudata(mdata))."
 )
 RESULTS = "jive"
+SHOWN_COLUMNS = 20
 
 
 class Collected(NamedTuple):
@@ -91,21 +95,33 @@ def collect(mdata: Any, modalities: Sequence[str] | None, layer: Any, use_rep: A
     )
 
 
-def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> None:
+def labelled_matrix(name: str, adata: Any) -> LabelledRows:
+    """Return the matrix `X` of an AnnData with the names of its observations and variables."""
+    matrix, features = _chosen(name, adata, None, None)
+    return LabelledRows(matrix, adata.obs_names, features)
+
+
+def write_results(
+    mdata: Any, parts: Any, model: Any, key: str = RESULTS, imputed: Mapping[str, NDArray] | None = None
+) -> None:
     """Write scores, loadings, ranks and variance explained into a MuData, or a dict of AnnData.
 
     Parameters
     ----------
     mdata : mudata.MuData or mapping of str to anndata.AnnData
-        The data that were decomposed; changed in place. ``obsm["X_jive_joint"]`` and ``uns["jive"]`` are written into
-        the MuData (in a dict, into each AnnData). ``obsm["X_jive_individual"]`` is written into each modality, and for
-        linear models also ``varm["jive_joint_loadings"]`` and ``varm["jive_individual_loadings"]``.
+        The data that were decomposed; changed in place. ``obsm["X_jive_joint"]`` is written into the MuData and into
+        each modality, ``uns["jive"]`` into the MuData (in a dict, into each AnnData). ``obsm["X_jive_individual"]`` is
+        written into each modality, and for linear models also ``varm["jive_joint_loadings"]`` and
+        ``varm["jive_individual_loadings"]``.
     parts : Decomposition
         The decomposition of all observations of `mdata`.
     model : estimator
         The model that computed `parts`.
     key : str, default="jive"
         The word in the names of the results.
+    imputed : mapping of str to array, shape (n_samples, n_features), optional
+        Predicted modalities, which are written to ``obsm["X_jive_imputed_NAME"]`` of the MuData (in a dict, of each
+        AnnData).
 
     Raises
     ------
@@ -114,15 +130,17 @@ def write_results(mdata: Any, parts: Any, model: Any, key: str = RESULTS) -> Non
     """
     annotated = _annotated(mdata)
     row_of_sample = {str(sample): i for i, sample in enumerate(parts.data.samples)}
+    for holder in [mdata] if hasattr(mdata, "mod") else [annotated[name] for name in parts.data.names]:
+        rows = _rows(row_of_sample, holder.obs_names)
+        holder.uns[key] = _summary(parts, model)
+        for name, values in (imputed or {}).items():
+            holder.obsm[f"X_{key}_imputed_{name}"] = values[rows].reshape(len(rows), -1)
     if hasattr(mdata, "mod"):
         mdata.obsm[f"X_{key}_joint"] = parts.joint_scores[_rows(row_of_sample, mdata.obs_names)]
-        mdata.uns[key] = _summary(parts, model)
     for name in parts.data.names:
         adata = annotated[name]
         rows = _rows(row_of_sample, adata.obs_names)
-        if not hasattr(mdata, "mod"):
-            adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
-            adata.uns[key] = _summary(parts, model)
+        adata.obsm[f"X_{key}_joint"] = parts.joint_scores[rows]
         adata.obsm[f"X_{key}_individual"] = parts.individual_scores[name][rows]
         if np.array_equal(parts.data.features[name], np.asarray(adata.var_names, dtype=str)):
             _write_loadings(adata, model, name, key)
@@ -142,7 +160,58 @@ def read_h5ad(path: Path) -> LabelledRows:
     check_hdf5(path)
     with reading(path):
         adata = anndata.read_h5ad(path)
-        return LabelledRows(_rows_array(adata.X), adata.obs_names, np.asarray(adata.var_names).astype(str))
+        if adata.X is None:
+            raise UnreadableError(
+                f"{path} has no matrix X. Read it with anndata, and choose a layer of {list(adata.layers)} or an entry "
+                f"of obsm {list(adata.obsm)} with Modalities.from_mudata({{...}}, layer=..., use_rep=...)."
+            )
+        return labelled_matrix(path.stem, adata)
+
+
+def read_obs(path: Path, column: str, modality: str | None = None) -> pd.Series:
+    """Read a column of the observations of an `.h5ad` or `.h5mu` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    column : str
+        Name of the column of `obs`.
+    modality : str, optional
+        Modality of an `.h5mu` file. By default the column is looked for in the `obs` of the file, then in those of its
+        modalities.
+
+    Returns
+    -------
+    pandas.Series
+        Its index holds the names of the observations.
+
+    Raises
+    ------
+    UnreadableError
+        If the file has no such column, or if several modalities have it.
+    """
+    if path.suffix.lower() == ".h5mu":
+        mdata = read_h5mu(path)
+        tables = {"": mdata.obs, **{name: adata.obs for name, adata in mdata.mod.items()}}
+    else:
+        anndata = optional("anndata", f"Reading {path.name}")
+        check_hdf5(path)
+        with reading(path):
+            tables = {"": anndata.read_h5ad(path).obs}
+    if modality is not None and modality not in tables:
+        raise UnreadableError(f"{path} has no modality {modality!r}; it holds {[name for name in tables if name]}.")
+    tables = tables if modality is None else {modality: tables[modality]}
+    holders = [name for name, obs in tables.items() if column in obs]
+    if not holders:
+        columns = list(dict.fromkeys(str(name) for obs in tables.values() for name in obs))
+        raise UnreadableError(f"{path} has no column {column!r} in obs; it has {columns[:SHOWN_COLUMNS]}.")
+    if len(holders) > 1 and holders[0]:
+        raise UnreadableError(
+            f"{path} has the column {column!r} in the obs of {holders}; say which with "
+            f"'{path}:{holders[0]}:obs:{column}'."
+        )
+    return tables[holders[0]][column]
 
 
 def read_h5mu(path: Path) -> Any:
@@ -198,7 +267,9 @@ def _rows_array(matrix: Any) -> Any:
     if getattr(matrix, "format", None) == "csr" and hasattr(matrix, "group"):
         return StoredSparseRows(matrix.group, matrix.shape)
     matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
-    return SparseRows(matrix) if hasattr(matrix, "toarray") else matrix
+    if hasattr(matrix, "toarray"):  # the dense matrix of a view of AnnData has it too
+        return np.asarray(matrix) if isinstance(matrix, np.ndarray) else SparseRows(matrix)
+    return matrix
 
 
 def _placed(array: Any, places: NDArray[np.intp]) -> Any:

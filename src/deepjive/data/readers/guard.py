@@ -19,6 +19,7 @@ EXTRAS = {
     "mudata": "omics",
     "pyarrow": "tables",
     "polars": "tables",
+    "openpyxl": "tables",
     "tensorboard": "log",
 }
 MISSING_EXTRA = (

@@ -11,10 +11,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import UnreadableError, reading
-from deepjive.data.readers.tables import read_table, warn_of_numbers
+from deepjive.data.readers.tables import SHOWN_COLUMNS, check_first_column, no_column, read_table, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ NAMES_NOT_FIRST = (
 )
 
 
-def labels_of_table(source: str, path: Path, key: str | None, samples: Any, n: int) -> NDArray:
+def labels_of_table(source: str, path: Path, sheet: str | None, key: str | None, samples: Any, n: int) -> NDArray:
     """Read labels from a table.
 
     Parameters
@@ -53,6 +54,8 @@ def labels_of_table(source: str, path: Path, key: str | None, samples: Any, n: i
         The source as the user gave it, for the errors.
     path : Path
         The table.
+    sheet : str or None
+        Sheet of an `.xlsx` file; None if it has only one.
     key : str or None
         Name of the column; None if the table has only one.
     samples : sequence of str or None
@@ -79,19 +82,40 @@ def labels_of_table(source: str, path: Path, key: str | None, samples: Any, n: i
     --------
     deepjive.data.files.read_labels : Labels from any kind of file.
     """
-    table = read_table(path)
-    with reading(path):
-        series = column_of(path, table, key)
+    table = read_table(path, sheet, text=True)
+    series = column_of(path, table, key)
     if samples is not None and _names_are_first(table, key, samples):
         series = series.set_axis(table.iloc[:, 0].astype(str))
     elif samples is not None:
         _check_names_first(source, table, key, samples)
         if key not in table.columns[:1]:
-            warn_of_numbers(path, table)
-    with reading(path):
+            check_first_column(path, table.apply(typed))
+    return labels_of_series(source, typed(series), samples, n)
+
+
+def labels_of_series(source: str, series: pd.Series, samples: Any, n: int) -> NDArray:
+    """Return labels of the samples from a series, matched by its index unless this is the default one.
+
+    Parameters
+    ----------
+    source : str
+        The source as the user gave it, for errors and warnings.
+    series : pandas.Series
+        Labels of any type.
+    samples : sequence of str or None
+        Names of the samples; None matches labels by order.
+    n : int
+        Number of samples.
+
+    Returns
+    -------
+    array, shape (n,)
+        Numbers, or text that is empty where a label is missing.
+    """
+    with reading(source):
         values, notes = _label_column(source, series, samples, n)
-    for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+    if notes:
+        warnings.warn(" ".join(notes), UserWarning, stacklevel=4)
     return values
 
 
@@ -101,12 +125,13 @@ def column_of(path: Path, table: pd.DataFrame, column: str | None) -> pd.Series:
     if column is None and len(columns) != 1:
         if not columns:
             return table.index.to_series().reset_index(drop=True)
-        raise UnreadableError(CHOOSE_COLUMN.format(path=path, columns=columns))
+        shown = columns if len(columns) <= SHOWN_COLUMNS else [*columns[:SHOWN_COLUMNS], f"... ({len(columns)} in all)"]
+        raise UnreadableError(CHOOSE_COLUMN.format(path=path, columns=shown))
     if column is not None and column == table.index.name:
         return table.index.to_series().reset_index(drop=True)
     column = columns[0] if column is None else column
     if column not in columns:
-        raise UnreadableError(f"{path} has no column {column!r}; its columns are {columns}.")
+        raise UnreadableError(no_column(path, column, table))
     return table.iloc[:, columns.index(column)]
 
 
@@ -139,10 +164,23 @@ def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple
         series, notes = _of_samples(source, series, [str(sample) for sample in samples])
     if len(series) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(series)))
-    values = series.to_numpy()
-    if values.dtype.kind not in "fiub":
-        values = series.astype(object).fillna("").astype(str).to_numpy(dtype=str)
-    return values, notes
+    return as_labels(series), notes
+
+
+def as_labels(series: pd.Series) -> NDArray:
+    """Return a series as numbers, or as text that is empty where a label is missing."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(series) and series.notna().all():
+        return series.to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
+        if pd.api.types.is_complex_dtype(series):
+            raise ValueError("labels are complex numbers, but text or real numbers are expected")
+        if pd.api.types.is_integer_dtype(series) and series.notna().all():
+            return series.to_numpy(dtype=np.int64)
+        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = series.isna().to_numpy()
+    return np.array(["" if lacks else str(x) for x, lacks in zip(series.tolist(), missing, strict=True)], dtype=str)
 
 
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:

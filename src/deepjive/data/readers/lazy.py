@@ -115,7 +115,8 @@ class StoredSparseRows(RowReader):
             first, last = int(self._starts[run.start]), int(self._starts[run.stop])
             lengths = np.diff(self._starts[run.start : run.stop + 1])
             row_of_number = place + np.repeat(np.arange(len(lengths)), lengths)
-            values[row_of_number, self._group["indices"][first:last]] = self._group["data"][first:last]
+            # a number that is stored in several pieces is their sum
+            np.add.at(values, (row_of_number, self._group["indices"][first:last]), self._group["data"][first:last])
         return values
 
 
@@ -142,6 +143,31 @@ class SpreadRows(RowReader):
         return values
 
 
+class SelectedFeatures(RowReader):
+    """Rows of an array with their features in another order, some left out, and some filled in.
+
+    Parameters
+    ----------
+    array : array-like, shape (n_samples, n_given)
+        An array in memory or on disk.
+    columns : array of int, shape (n_features,)
+        Column of each feature in the array; -1 for a feature that the array lacks.
+    fill : array, shape (n_features,)
+        Values of the features that the array lacks.
+    """
+
+    def __init__(self, array: Any, columns: NDArray[np.intp], fill: NDArray) -> None:
+        lacking = columns < 0
+        dtype = np.result_type(array.dtype, fill.dtype) if lacking.any() else array.dtype
+        super().__init__((array.shape[0], len(columns)), dtype)
+        self._array, self._columns, self._fill, self._lacking = array, columns, fill, lacking
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        values = read_rows(self._array, rows)[:, self._columns].astype(self.dtype, copy=False)
+        values[:, self._lacking] = self._fill[self._lacking]
+        return values
+
+
 @dataclass(frozen=True)
 class LabelledRows:
     """An array whose samples have names; its features may have names too.
@@ -163,8 +189,11 @@ class LabelledRows:
     def reordered(self, index: Any) -> LabelledRows:
         """Return the rows of the samples in an index; samples that are not in the array have rows of zeros."""
         places = self.index.get_indexer(index)
-        array = SpreadRows(self.array, places) if (places < 0).any() else select_rows(self.array, places)
-        return LabelledRows(array, index, self.features)
+        if not (places < 0).any():
+            is_same = len(places) == len(self.array) and np.array_equal(places, np.arange(len(places)))
+            return LabelledRows(self.array if is_same else select_rows(self.array, places), index, self.features)
+        array = SpreadRows(self.array, places)
+        return LabelledRows(np.asarray(array) if in_memory(self.array) else array, index, self.features)
 
 
 def in_memory(array: Any) -> bool:

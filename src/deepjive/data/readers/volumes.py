@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_claim, check_piece, optional, reading
 from deepjive.data.readers.lazy import LabelledRows, LazyRows, RowReader, SpreadRows, runs_of
+from deepjive.data.readers.tables import is_default
 
 IMAGES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".mgz", ".mgh")
 COMPRESSED = (".gz", ".mgz")
@@ -177,7 +178,7 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
                 NOT_AN_IMAGE.format(row=row, name=name, given=_shown(entry), suffixes=", ".join(IMAGES))
             )
     rows = ImageRows(entries)
-    return LabelledRows(rows, index) if hasattr(source, "iloc") else rows
+    return LabelledRows(rows, index) if hasattr(source, "iloc") and not is_default(index) else rows
 
 
 def rows_with_image(array: Any) -> NDArray[np.bool_] | None:

@@ -1,0 +1,47 @@
+"""Words in tables: names of columns that name samples or features, and cells that are numbers or missing values."""
+
+from __future__ import annotations
+
+import re
+
+PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
+MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
+SAMPLE_COLUMNS = {
+    *PEOPLE,
+    *("id", "sample", "samplename", "specimen", "barcode", "cellbarcode", "samplebarcode", "name", "rowname"),
+    *(f"{word}id" for word in (*PEOPLE, *MATERIAL)),
+    *("rid", "ptid", "iid", "eid", "pid", "sid", "uid", "guid", "mrn", "srcsubjectid", "subjectkey", "imageuid"),
+    "indexlevel0",  # pandas' name of an index without a name in a parquet file
+}
+THINGS = ("gene", "feature", "probe", "probeset", "protein", "metabolite", "transcript", "mirna", "cpg", "peptide")
+FEATURE_COLUMNS = {
+    *THINGS,
+    *(f"{word}{end}" for word in THINGS for end in ("s", "id", "ids", "name", "names", "symbol")),
+    *("symbol", "hugosymbol", "ensembl", "ensemblid", "entrez", "entrezid", "entrezgeneid", "variable", "analyte"),
+}
+MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
+
+
+def is_sample_column(name: object) -> bool:
+    """Whether a column of this name holds the names of samples, such as "id", "patient" or "Sample.ID"."""
+    return _letters(name) in SAMPLE_COLUMNS or str(name).startswith("Unnamed: ")  # as pandas names an index
+
+
+def is_feature_column(name: object) -> bool:
+    """Whether a first column of this name holds the names of features, such as "gene" or "probe_id"."""
+    return _letters(name) in FEATURE_COLUMNS
+
+
+def _letters(name: object) -> str:
+    return re.sub(r"[\s_.-]", "", str(name)).lower()
+
+
+def number_of(cell: str) -> float | None:
+    """A cell as a number; NaN if it is empty or says that a value is missing, and None if it is text."""
+    text = cell.strip().lower()
+    if text in MISSING:
+        return float("nan")
+    try:
+        return None if "_" in text else float(text)  # Python reads 1_2 as 12
+    except ValueError:
+        return None
