@@ -98,8 +98,8 @@ class RotatedModel(JointIndividualModel):
         prepared: Modalities = self.model._prepared(data)
         return prepared
 
-    def _checked(self, X: Any) -> Modalities:
-        checked: Modalities = self.model._checked(X)
+    def _checked(self, X: Any, missing_features: Literal["error", "mean"] = "error") -> Modalities:
+        checked: Modalities = self.model._checked(X, missing_features)
         return checked
 
     def _render(
