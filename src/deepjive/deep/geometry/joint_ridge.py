@@ -144,7 +144,7 @@ def encoder_targets(spectra: Sequence[Spectrum], scores: NDArray, penalty: float
     right = (count - 1) ** 2 * smoothed(scores)
     solution, residual = np.zeros_like(right), right.copy()
     direction, squares = residual.copy(), np.square(residual).sum(axis=0)
-    enough = 1e-16 * max(float(squares.max(initial=0.0)), 1e-300)
+    enough = 1e-13 * max(float(squares.max(initial=0.0)), 1e-300)
     for _ in range(MOST_ITERATIONS):
         if squares.max(initial=0.0) <= enough:
             break

@@ -41,6 +41,7 @@ LANDMARKS = 300  # samples to which paths are measured
 ROUNDING = 1e-10  # relative to the largest eigenvalue
 CENTRES, WORTH_CENTRES = 200, 300  # samples on which kernels stand, of more than so many
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
+SHORTEST = {1: 0.1, 2: 0.2}  # length by rank, 0.4 of more: so near, few samples have neighbours
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 MOST_DIMENSIONS = 5  # a thousand samples do not say how a manifold of more dimensions bends
 
@@ -196,6 +197,8 @@ class KernelRegression:
         best_error, best_length, best = np.inf, 1.0, (centred, np.zeros((len(centres), targets.shape[1])))
         far, near = cdist(points, centres, "sqeuclidean"), cdist(centres, centres, "sqeuclidean")
         for length in LENGTHS:
+            if length < SHORTEST.get(coordinates.shape[1], 0.4):
+                continue
             values, vectors = eigh(gaussian(near, length**2))
             kept = values > ROUNDING * values[-1]
             basis = vectors[:, kept] / np.sqrt(values[kept])
