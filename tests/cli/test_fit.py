@@ -212,7 +212,7 @@ def test_deep_model_is_fitted_with_its_history(invoke, files):
     history = pd.read_csv(files / "deep" / "history.csv")
     assert {"phase", "epoch"} <= set(history.columns)
     assert history.shape[0] >= 2
-    assert "Training curves" in (files / "deep" / "report.html").read_text()
+    assert "<h2>Training</h2>" in (files / "deep" / "report.html").read_text()
     again = invoke("transform", files / "deep", *words)
     assert again.stdout == (files / "deep" / "joint_scores.csv").read_text()
 

@@ -25,7 +25,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
 from deepjive.deep.constraints.orthogonality import make_orthogonality
-from deepjive.deep.diagnostics import findings_of_history
+from deepjive.deep.diagnostics import findings_of_history, training_in_words
 from deepjive.deep.geometry.nonlinearity import NonlinearGain
 from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
 from deepjive.deep.geometry.start import Start
@@ -162,7 +162,7 @@ class DeepJIVE(JointIndividualModel):
         than 150 samples, and for convolutions before they are trained.
     history_ : dict of str to list
         For each epoch its phase, its loss terms on training and validation data (mean squares of scaled data: 1 is
-        the error of predicting the mean), learning rate and seconds.
+        the error of predicting the mean), whether its validation error is the lowest so far, learning rate and seconds.
     interrupted_ : bool
         Whether Ctrl-C ended training. The model then has the best weights until that moment.
     network_ : deepjive.deep.model.Network
@@ -310,7 +310,12 @@ class DeepJIVE(JointIndividualModel):
         return "\n".join(lines)
 
     def report_facts(self) -> dict[str, Any]:
-        return {"history": self.history_, "rank_table": self.rank_table_ or None, "networks": self.describe()}
+        return {
+            "history": self.history_,
+            "training": training_in_words(self.history_, self.nonlinear_gain_),
+            "rank_table": self.rank_table_ or None,
+            "networks": self.describe(),
+        }
 
     def diagnostics(self) -> list[Finding]:
         """Return the known failures that the history of training shows; none of the data is needed.
@@ -318,7 +323,7 @@ class DeepJIVE(JointIndividualModel):
         Returns
         -------
         list of deepjive.results.Finding
-            Divergence of a phase, and a gap between training and validation error.
+            Divergence of a phase, overfitting, and a gap between training and validation error.
 
         See Also
         --------

@@ -35,7 +35,7 @@ from deepjive.report.style import (
 MAX_POINTS = 3000
 MORE_COMPONENTS = 12
 PART_COLORS = {"joint": JOINT, "individual": INDIVIDUAL, "residual": RESIDUAL}
-NOT_TERMS = ("phase", "epoch", "learning_rate", "seconds")
+NOT_TERMS = ("phase", "epoch", "is_best", "learning_rate", "seconds")
 OTHER, UNKNOWN = "other", "unknown"
 NO_LABEL = ("None", "nan", "NaT", "<NA>")  # the texts of missing values in Python, NumPy and pandas
 

@@ -43,6 +43,7 @@ def write_report(
     title: str,
     settings: Mapping[str, Any],
     history: Mapping[str, Sequence[Any]] | None = None,
+    training: Sequence[str] = (),
     labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
@@ -72,6 +73,8 @@ def write_report(
         Settings of the model.
     history : mapping of str to list, optional
         `history_` of a deep model.
+    training : sequence of str, optional
+        Sentences on the training of a deep model.
     labels : array, shape (n_samples,), or mapping of str to array, optional
         Labels that colour the scores; a mapping names them.
     evidence : Evidence or sequence of Table, optional
@@ -145,6 +148,7 @@ def write_report(
         rank_table=rank_rows(rank_table) if rank_table else None,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=gallery(_curves(history)),
+        training=list(training),
         settings={str(key): _shown(value) for key, value in settings.items()},
         networks=networks,
         command=command,

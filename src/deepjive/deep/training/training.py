@@ -160,7 +160,7 @@ class _Training:
         for name, chosen in rows.items():
             terms = evaluate(self.phase, job.batches, chosen, size)
             row |= {f"{name}_{term}": value for term, value in terms.items()}
-        self.state.record(row | {"learning_rate": 0.0, "seconds": 0.0})
+        self.state.record(row | {"is_best": True, "learning_rate": 0.0, "seconds": 0.0})
 
     def epoch(self) -> None:
         """Train on every sample once, validate, and record both."""
@@ -171,7 +171,8 @@ class _Training:
         validation_terms = self._validate()
         row = {f"train_{name}": value for name, value in train_terms.items()}
         row |= {f"validation_{name}": value for name, value in validation_terms.items()}
-        row |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+        is_best = self.state.plateau.best_epoch == self.state.epoch
+        row |= {"is_best": is_best, "learning_rate": rate, "seconds": time.perf_counter() - started}
         self.state.record({"phase": self.phase.name, "epoch": self.state.epoch} | row)
 
     def end(self) -> PhaseState:
