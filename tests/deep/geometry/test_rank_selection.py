@@ -10,7 +10,8 @@ import pytest
 import deepjive
 from deepjive import DeepJIVE, Modalities
 from deepjive.datasets import make_synthetic
-from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks, without_unrolled
+from deepjive.deep.geometry.manifold_prediction import without_unrolled
+from deepjive.deep.geometry.rank_selection import MOST_FEATURES, halved, select_ranks
 from deepjive.evaluation import r2
 
 from ..fitting import fitted

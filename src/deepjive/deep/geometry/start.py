@@ -42,8 +42,8 @@ from deepjive.data.modalities import Modalities
 from deepjive.deep.constraints.presence import Presence, rows_of
 from deepjive.deep.geometry.filling import filled
 from deepjive.deep.geometry.joint_ridge import JointRidge, fit_joint_ridge
+from deepjive.deep.geometry.manifold_prediction import linear_fit, places, signal_of
 from deepjive.deep.geometry.nonlinearity import NonlinearGain, nonlinear_gain
-from deepjive.deep.geometry.rank_selection import linear_fit, places, signal_of
 from deepjive.deep.geometry.unrolling import MOST_DIMENSIONS, is_clustered, unrolled_scores
 from deepjive.deep.model import Network
 from deepjive.deep.networks import Decoder, Encoder
