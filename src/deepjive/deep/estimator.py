@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from deepjive.adjust.adjustment import Adjustment
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
@@ -280,8 +281,9 @@ class DeepJIVE(JointIndividualModel):
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
         runtime = checked_runtime(self.runtime)
-        first_pass = FirstPass(as_modalities(X), runtime.memory_limit)
-        data = self._checked_for_fit(X, first_pass)
+        adjusted = self._learn_adjustment(as_modalities(X))
+        first_pass = FirstPass(adjusted, runtime.memory_limit)
+        data = self._checked_for_fit(adjusted, first_pass)
         fabric = launched(self.device, runtime)
         held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are chosen
         checkpoint = None if resume is None else Checkpoint(resume, parameters, first_pass.data)
@@ -345,7 +347,9 @@ class DeepJIVE(JointIndividualModel):
         ValueError
             If too few samples have every modality.
         """
-        return self._selected_ranks(self._checked_for_fit(X))
+        adjustment = Adjustment.learn(as_modalities(X))
+        data = as_modalities(X) if adjustment is None else adjustment.of(as_modalities(X))
+        return self._selected_ranks(self._checked_for_fit(data))
 
     def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
         visit = None if first_pass is None else first_pass.add
