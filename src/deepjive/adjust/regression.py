@@ -32,8 +32,8 @@ TOO_MANY = (
     "Leave out confounds, or merge categories, until there are clearly more samples than columns."
 )
 TOO_FEW_AT_SITE = (
-    "The site {site!r} of confound {name!r} has {count} sample{s} in modality {modality!r}, but a site's shift and scale "
-    "need at least 2. Leave out its samples, merge it with another site, or set site=None (--site none) for a shift "
+    "The site {site!r} of confound {name!r} has {count} sample{s} in modality {modality!r}, but a site's shift and "
+    "scale need at least 2. Leave out its samples, merge it with another site, or set site=None (--site none) for a shift "
     "alone."
 )
 UNKNOWN_CATEGORY = (

@@ -11,6 +11,7 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
@@ -21,6 +22,7 @@ from deepjive.cli.options import (
     RunArgument,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     TitleOption,
     UnmatchedOption,
@@ -50,6 +52,8 @@ def transform(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
@@ -63,7 +67,7 @@ def transform(
     with progress_bar() as progress:
         progress(0, None, "Computing joint scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
         data = read_modalities(modality, samples, unmatched, tables=tables)
         text = scores_text(model.transform(data, missing_features=missing_features), data.samples, "joint")
     if out is None:
@@ -83,6 +87,8 @@ def decompose(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -94,7 +100,7 @@ def decompose(
     with progress_bar() as progress:
         progress(0, None, "Computing scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
         data = read_modalities(modality, samples, unmatched, tables=tables)
         decomposition = model.decompose(data, missing_features=missing_features)
         out.mkdir(parents=True, exist_ok=True)
@@ -127,6 +133,8 @@ def impute(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
 ) -> None:
     """Predict a modality that was not measured from the measured modalities.
 
@@ -139,7 +147,7 @@ def impute(
     with progress_bar() as progress:
         progress(0, None, f"Predicting {name}")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
         data = read_modalities(modality, samples, unmatched, tables=tables)
         predicted = model.impute(data, name, missing_features=missing_features)
     if out.suffix == ".csv" and predicted.ndim != 2:
@@ -168,6 +176,8 @@ def report(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default report.html in the run.", show_default=False)
@@ -191,7 +201,7 @@ def report(
 
     # Evidence is measured on the fitted samples, whose participants the run names.
     groups = groups or (runs.groups_of(run) if evidence else None)
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels)
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes

@@ -10,6 +10,7 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     ModalityOption,
@@ -17,6 +18,7 @@ from deepjive.cli.options import (
     RunArgument,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     UnmatchedOption,
     check_folder,
@@ -50,6 +52,8 @@ def features(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations; each permutes a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
@@ -68,7 +72,7 @@ def features(
     from deepjive.validation import check_known
 
     check_folder(out)
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
     data = read_modalities(modality, samples, unmatched, groups_of(run), tables)
     if not isinstance(model, LinearModel):
         raise ValueError(

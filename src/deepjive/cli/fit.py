@@ -15,6 +15,7 @@ from deepjive.cli.config import PARAMETERS, use_config, use_unfinished
 from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
@@ -24,6 +25,7 @@ from deepjive.cli.options import (
     OneHotOption,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     TitleOption,
     UnmatchedOption,
@@ -82,6 +84,8 @@ def fit(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -207,7 +211,7 @@ def fit(
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site)
     announced = not quiet and _is_first(model)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels, announced=announced)
     named_labels = read_named_labels(labels, data)

@@ -121,6 +121,23 @@ OneHotOption = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+ConfoundsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH:NAMES",
+        help="Columns that are taken out of every modality, such as patients.csv:age,sex,site or cells.h5ad:obs:batch. "
+        "New samples need them too.",
+        show_default=False,
+    ),
+]
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The confound that is the site, whose shift and scale of each feature are taken out; 'none' if none is.",
+        show_default="the one called site, scanner, batch, center or centre",
+    ),
+]
 MissingFeaturesOption = Annotated[
     MissingFeatures,
     typer.Option(help="What to do about features that the run was fitted to and the data lack: mean fills them in."),
@@ -131,7 +148,7 @@ TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading o
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How the tables of all modalities are read.
+    """How the tables of all modalities are read, and the columns that are confounds.
 
     Attributes
     ----------
@@ -141,12 +158,18 @@ class TableOptions:
         Separator of columns and decimal mark; None finds them from each file.
     one_hot : bool
         Whether columns of text are coded as columns of 0 and 1.
+    confounds : str or None
+        File and columns of the confounds, such as ``"patients.csv:age,sex"``.
+    site : str or None
+        The confound that is the site; "none" if none is.
     """
 
     features_in_rows: list[str] | None = None
     sep: str | None = None
     decimal: str | None = None
     one_hot: bool = False
+    confounds: str | None = None
+    site: str | None = None
 
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
@@ -211,11 +234,12 @@ def read_modalities(
     Modalities
     """
     from deepjive.cli import show
-    from deepjive.data.files import FileSource, read_labels, read_names
+    from deepjive.data.files import FileSource, columns_of, read_labels, read_names
     from deepjive.data.modalities import Modalities
 
     paths = paths_of(options)
-    columns = [*(labels or []), *([groups] if groups else [])]
+    confounds = columns_of(tables.confounds) if tables.confounds else {}
+    columns = [*(labels or []), *([groups] if groups else []), *confounds.values()]
     if any(MUDATA in path.lower() for path in paths.values()):
         # a MuData file holds the union of its modalities' samples, so that missing modalities are meant
         sources, unmatched = _of_mudata(paths), "keep" if unmatched == "error" else unmatched
@@ -228,6 +252,12 @@ def read_modalities(
     data = Modalities(sources, samples=names, unmatched=unmatched, features_in_rows=tables.turned)
     if groups is not None:
         data = Modalities(data, groups=read_labels(groups, data.samples, len(data)))
+    if confounds:
+        values = {name: read_labels(source, data.samples, len(data)) for name, source in confounds.items()}
+        site = {None: "auto", "none": None}.get(tables.site, tables.site)
+        data = Modalities(data, confounds=values, site=site)
+    elif tables.site is not None:
+        raise ValueError("--site names a confound, but there are none. Give --confounds FILE:COLUMN,COLUMN.")
     if announced:
         show.note(data.summary())
     return data

@@ -32,8 +32,8 @@ NO_NAMES = (
     "(samples=, --samples), or give the confounds in the order of the samples, without an index."
 )
 NOT_FOUND = (
-    "`confounds` has no row for {count} of {n} samples ({example!r} first; its first row is {first!r}). Add their rows, "
-    "or leave out these samples."
+    "`confounds` has no row for {count} of {n} samples ({example!r} first; its first row is {first!r}). Add their "
+    "rows, or leave out these samples."
 )
 ROW_TWICE = "`confounds` names sample {sample!r} more than once. Keep one row of each sample."
 MISSING_VALUE = (
