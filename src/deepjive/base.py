@@ -87,7 +87,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Fractions ``"joint"``, ``"individual"`` and ``"residual"`` of the variance of each modality's fitted samples,
         after confounds were taken out.
     adjustment_ : dict
-        What was learned of confounds; see `deepjive.adjust`. Empty without confounds.
+        What was learned of confounds; see `deepjive.adjust.regression`. Empty without confounds.
     """
 
     shapes_: dict[str, tuple[int, ...]]

@@ -180,7 +180,8 @@ def test_arrays_on_disk_and_samples_that_lack_a_modality_are_adjusted(confounded
     present[:4, 1] = False
     lacking = Modalities({**dict(confounded.items())}, present=present, confounds=confounded.confounds)
     filled = AJIVE(joint_rank=1, individual_ranks=1, missing="impute").fit(lacking)
-    assert filled.adjustment_ and np.isfinite(filled.decompose(lacking).joint["x"]).all()
+    assert filled.adjustment_
+    assert np.isfinite(filled.decompose(lacking).joint["x"]).all()
     assert np.isnan(filled.decompose(lacking).residual["y"][:4]).all()
 
 

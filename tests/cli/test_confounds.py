@@ -1,4 +1,4 @@
-"""Confounds on the command line: columns of a file, stored with the run, and asked for of new samples."""
+"""Confounds and levels on the command line: columns of a file, stored with the run, and used for new samples."""
 
 import json
 
@@ -56,3 +56,19 @@ def test_options_of_confounds_that_miss_something_are_errors(fit, files, patient
     assert "Name the columns of" in fit("--confounds", patients).output
     assert "--site names a confound, but there are none" in fit("--site", "age").output.replace("\n", " ")
     assert "There is no confound 'place'" in fit("--confounds", f"{patients}:age", "--site", "place").output
+
+
+def test_a_level_is_decomposed_remembered_and_reported(fit, invoke, files):
+    names = pd.read_csv(files / "expression.csv")["sample"]
+    visits = pd.DataFrame({"sample": names, "patient": np.repeat(np.arange(40), 2), "dose": np.arange(80) % 2})
+    visits.to_csv(files / "visits.csv", index=False)
+    run = ["--groups", f"{files}/visits.csv:patient", "--level", "within", "--labels", f"{files}/visits.csv:dose"]
+    result = fit(*run)
+    assert result.exit_code == 0, result.output
+    assert "40 samples (within participants)" in result.stderr
+    assert load(files / "run").joint_scores_.shape == (40, 1)
+    modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
+    assert len(invoke("transform", files / "run", *modalities).stdout.splitlines()) == 41
+    report = invoke("report", files / "run", *modalities, "--labels", f"{files}/visits.csv:dose")
+    assert report.exit_code == 0, report.output
+    assert "needs the participant of each sample" in fit("--level", "between", out="other").output

@@ -33,8 +33,8 @@ TOO_MANY = (
 )
 TOO_FEW_AT_SITE = (
     "The site {site!r} of confound {name!r} has {count} sample{s} in modality {modality!r}, but a site's shift and "
-    "scale need at least 2. Leave out its samples, merge it with another site, or set site=None (--site none) for a shift "
-    "alone."
+    "scale need at least 2. Leave out its samples, merge it with another site, or set site=None (--site none) for a "
+    "shift alone."
 )
 UNKNOWN_CATEGORY = (
     "The confound {name!r} is {value!r} in {count} samples (the first is sample {sample}), but the model was fitted to "

@@ -16,6 +16,7 @@ from deepjive.cli.options import (
     FeaturesInRowsOption,
     GroupsOption,
     LabelsOption,
+    LevelOption,
     MissingFeaturesOption,
     ModalityOption,
     OneHotOption,
@@ -54,6 +55,7 @@ def transform(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
@@ -67,8 +69,8 @@ def transform(
     with progress_bar() as progress:
         progress(0, None, "Computing joint scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         text = scores_text(model.transform(data, missing_features=missing_features), data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
@@ -89,6 +91,7 @@ def decompose(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -100,8 +103,8 @@ def decompose(
     with progress_bar() as progress:
         progress(0, None, "Computing scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         decomposition = model.decompose(data, missing_features=missing_features)
         out.mkdir(parents=True, exist_ok=True)
         parts = {
@@ -135,6 +138,7 @@ def impute(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
 ) -> None:
     """Predict a modality that was not measured from the measured modalities.
 
@@ -147,8 +151,8 @@ def impute(
     with progress_bar() as progress:
         progress(0, None, f"Predicting {name}")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         predicted = model.impute(data, name, missing_features=missing_features)
     if out.suffix == ".csv" and predicted.ndim != 2:
         raise ValueError(
@@ -178,6 +182,7 @@ def report(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default report.html in the run.", show_default=False)
@@ -200,8 +205,8 @@ def report(
     from deepjive.persistence import load
 
     # Evidence is measured on the fitted samples, whose participants the run names.
-    groups = groups or (runs.groups_of(run) if evidence else None)
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    groups = groups or (runs.groups_of(run) if evidence or tables.level else None)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels)
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes

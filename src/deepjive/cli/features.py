@@ -13,6 +13,7 @@ from deepjive.cli.options import (
     ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
+    LevelOption,
     ModalityOption,
     OneHotOption,
     RunArgument,
@@ -54,6 +55,7 @@ def features(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
     draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
     repeats: Annotated[int, typer.Option(min=1, help="Permutations; each permutes a tenth of the features.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
@@ -72,7 +74,7 @@ def features(
     from deepjive.validation import check_known
 
     check_folder(out)
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site)
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
     data = read_modalities(modality, samples, unmatched, groups_of(run), tables)
     if not isinstance(model, LinearModel):
         raise ValueError(

@@ -20,6 +20,7 @@ from deepjive.cli.options import (
     FeaturesInRowsOption,
     GroupsOption,
     LabelsOption,
+    LevelOption,
     MissingOption,
     ModalityOption,
     OneHotOption,
@@ -86,6 +87,7 @@ def fit(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -211,7 +213,7 @@ def fit(
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
     announced = not quiet and _is_first(model)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels, announced=announced)
     named_labels = read_named_labels(labels, data)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from deepjive.data.levels import LevelName
 from deepjive.data.modalities import UnmatchedName
 from deepjive.validation import MissingFeatures
 
@@ -138,6 +139,14 @@ SiteOption = Annotated[
         show_default="the one called site, scanner, batch, center or centre",
     ),
 ]
+LevelOption = Annotated[
+    LevelName | None,
+    typer.Option(
+        help="Of repeated measures, decompose the variation between participants (their means) or within them (changes "
+        "between their samples, in the order of the rows). Needs --groups.",
+        show_default=False,
+    ),
+]
 MissingFeaturesOption = Annotated[
     MissingFeatures,
     typer.Option(help="What to do about features that the run was fitted to and the data lack: mean fills them in."),
@@ -162,6 +171,8 @@ class TableOptions:
         File and columns of the confounds, such as ``"patients.csv:age,sex"``.
     site : str or None
         The confound that is the site; "none" if none is.
+    level : {"between", "within"} or None
+        The level of repeated measures.
     """
 
     features_in_rows: list[str] | None = None
@@ -170,6 +181,7 @@ class TableOptions:
     one_hot: bool = False
     confounds: str | None = None
     site: str | None = None
+    level: LevelName | None = None
 
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
@@ -258,6 +270,8 @@ def read_modalities(
         data = Modalities(data, confounds=values, site=site)
     elif tables.site is not None:
         raise ValueError("--site names a confound, but there are none. Give --confounds FILE:COLUMN,COLUMN.")
+    if tables.level is not None:
+        data = data.between() if tables.level == "between" else data.within()
     if announced:
         show.note(data.summary())
     return data
@@ -308,7 +322,10 @@ def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[s
     """
     from deepjive.data.files import read_labels
 
-    return {name: read_labels(source, data.samples, len(data)) for source, name in _label_names(sources or []).items()}
+    level, names = data.level, _label_names(sources or [])
+    if level is None:
+        return {name: read_labels(source, data.samples, len(data)) for source, name in names.items()}
+    return {name: level.labels(read_labels(source, level.samples, level.n)) for source, name in names.items()}
 
 
 def _label_names(sources: Sequence[str]) -> dict[str, str]:

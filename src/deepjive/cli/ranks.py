@@ -13,6 +13,7 @@ from deepjive.cli.options import (
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
+    LevelOption,
     MissingOption,
     ModalityOption,
     OneHotOption,
@@ -66,6 +67,7 @@ def ranks(
     one_hot: OneHotOption = False,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
+    level: LevelOption = None,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
@@ -75,7 +77,7 @@ def ranks(
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
     data = read_modalities(modality, samples, unmatched, groups, tables)
     chosen = None if missing else _by_prediction(data, seed)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}

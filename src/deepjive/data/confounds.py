@@ -1,7 +1,7 @@
 """Confounds of samples: what is known of each sample, such as age, sex and scanner, and shall not be found again.
 
 A confound of numbers is continuous, and a confound of text or truth values has categories. One categorical confound may
-be the site, whose effect is a shift and a scale of every feature; see `deepjive.adjust`.
+be the site, whose effect is a shift and a scale of every feature; see `deepjive.adjust.regression`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive.data.alignment import as_array, feature_names, named_sources
 from deepjive.data.confounds import Confounds, confounds_of
 from deepjive.data.groups import named_groups
+from deepjive.data.levels import Level, LevelName
 from deepjive.data.orientation import lengths_advice, turned
 from deepjive.data.pairing import Pairing, pair
 from deepjive.data.readers.lazy import LazyRows, SelectedFeatures, in_memory, read_rows, row_numbers, select_rows
@@ -64,7 +65,7 @@ class Modalities:
         participant are held out, drawn and permuted together.
     confounds : data frame or mapping of str to array, optional
         What is known of each sample and shall not be found again, such as age, sex and scanner. Estimators take it out
-        of every modality; see `deepjive.adjust`. Numbers are continuous, and text has categories. Rows of a frame whose
+        of every modality; see `deepjive.adjust.regression`. Numbers are continuous, and text has categories. Rows of a frame whose
         index names the samples are matched by name.
     site : str or None, default="auto"
         The confound that is the site, whose effect is a shift and a scale of each feature. "auto" is the confound that
@@ -145,6 +146,7 @@ class Modalities:
         self._groups = None if groups is None else named_groups(len(self), groups)
         self._confounds = confounds_of(confounds, self._samples, len(self), site)
         self._is_adjusted = isinstance(data, Modalities) and data.is_adjusted
+        self._level = data.level if isinstance(data, Modalities) else None
 
     @classmethod
     def from_mudata(
@@ -329,6 +331,64 @@ class Modalities:
         """Return the same modalities without their confounds, which are then not taken out."""
         return self._like(self._arrays, self._samples, self._present, self._groups, None)
 
+    def between(self) -> Modalities:
+        """Return one sample for each participant: the mean of the participant's samples.
+
+        Decomposing it describes variation between participants. The mean still contains the variation within
+        participants, divided by the number of samples. Confounds are averaged as well.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is not known, or a categorical confound differs between the samples of a participant.
+
+        See Also
+        --------
+        within : Variation within participants.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from deepjive import Modalities
+        >>> data = Modalities({"x": np.array([[1.0], [3.0], [5.0], [5.0]])}, groups=["p", "p", "q", "q"])
+        >>> data.between()["x"].tolist(), data.within()["x"].round(2).tolist()
+        ([[2.0], [5.0]], [[1.41], [0.0]])
+        """
+        return self._at_level("between")
+
+    def within(self) -> Modalities:
+        """Return the changes between the samples of each participant, such as visits, in the order of their rows.
+
+        A participant with m samples has m - 1 changes: each sample minus the mean of the samples before it, scaled so
+        that independent noise keeps its variance; of two samples, the second minus the first over ``sqrt(2)``.
+        Decomposing them describes variation within participants. Participants with one sample have no change. Confounds
+        that do not change have no part in changes.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is not known, no participant has two samples, or a categorical confound changes.
+
+        See Also
+        --------
+        between : Variation between participants.
+        """
+        return self._at_level("within")
+
+    @property
+    def level(self) -> Level | None:
+        """How samples of participants were combined by `between` or `within`; None if they were not."""
+        return self._level
+
+    def _at_level(self, name: LevelName) -> Modalities:
+        level = Level.of(name, self._samples, self._groups, len(self))
+        combined = {key: level.rows(array) for key, array in self._arrays.items()}
+        arrays = {key: rows[:] if in_memory(self._arrays[key]) else rows for key, rows in combined.items()}
+        confounds = level.confounds(self._confounds)
+        new = self._like(arrays, level.names, level.present(self._present), level.groups(), confounds)
+        new._level = level
+        return new
+
     def keys(self) -> tuple[str, ...]:
         """Names of the modalities, as for a dict."""
         return self.names
@@ -377,7 +437,9 @@ class Modalities:
         missing = int((~self._present).sum())
         lacking = f"; {missing} missing entries of a sample and a modality" if missing else ""
         pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
-        return f"{len(self)} samples{participants}; features: {widths}{lacking}{self._confounds_in_words()}{pairing}"
+        level = "" if self._level is None else f" ({self._level.name} participants)"
+        features = f"features: {widths}{lacking}{self._confounds_in_words()}{pairing}"
+        return f"{len(self)} samples{level}{participants}; {features}"
 
     def _confounds_in_words(self) -> str:
         return "" if self._confounds is None else f"; confounds: {self._confounds}"
@@ -391,7 +453,7 @@ class Modalities:
         confounds: Confounds | None,
     ) -> Modalities:
         new = object.__new__(Modalities)
-        new._confounds, new._is_adjusted = confounds, self._is_adjusted
+        new._confounds, new._is_adjusted, new._level = confounds, self._is_adjusted, self._level
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
         new._pairing = self._pairing
