@@ -1,5 +1,6 @@
 """Confounds are taken out of every modality inside `fit`, and put back into parts and predictions."""
 
+import re
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from deepjive.adjust.regression import Coding, learn
 from deepjive.data.confounds import Confounds
 from deepjive.evaluation import diagnose, evidence, joint_structure_test, r2, shuffled
 from deepjive.evaluation.probes import probe
+from deepjive.report import words, write_report
 
 SITES = np.array(["A", "B", "C"])
 
@@ -270,3 +272,16 @@ def test_separate_autoencoders_take_confounds_out(confounded):
         warnings.simplefilter("ignore")
         scores = model.fit(confounded).transform(confounded)
     assert abs(np.corrcoef(scores[:, 0], confounded.confounds.columns["age"])[0, 1]) < 0.1
+
+
+def test_the_report_is_of_the_data_without_confounds(confounded, tmp_path):
+    parts = AJIVE(joint_rank=1, individual_ranks=1).fit(confounded).decompose(confounded)
+    with_note, without = (
+        write_report(tmp_path / "page.html", decomposition, title="t", settings={}).read_text(encoding="utf-8")
+        for decomposition in (parts, parts.adjusted)
+    )
+    note = words.CONFOUNDS.format(confounds="age, site (3 sites)")
+    assert note in with_note
+    pictures = [re.findall("[A-Za-z0-9+/]{200,}", page) for page in (with_note, without)]
+    assert pictures[0]
+    assert pictures[0] == pictures[1]

@@ -65,8 +65,8 @@ class Modalities:
         participant are held out, drawn and permuted together.
     confounds : data frame or mapping of str to array, optional
         What is known of each sample and shall not be found again, such as age, sex and scanner. Estimators take it out
-        of every modality; see `deepjive.adjust.regression`. Numbers are continuous, and text has categories. Rows of a frame whose
-        index names the samples are matched by name.
+        of every modality; see `deepjive.adjust.regression`. Numbers are continuous, and text has categories. Rows of a
+        frame whose index names the samples are matched by name.
     site : str or None, default="auto"
         The confound that is the site, whose effect is a shift and a scale of each feature. "auto" is the confound that
         is called site, scanner, batch, center or centre; None means that none is.
