@@ -44,7 +44,7 @@ def test_estimators_pass_the_checks_that_need_no_array(cls):
         HalvesAJIVE(joint_rank=1, **NO_DRAWS, random_state=0),
         HalvesAJIVE(n_wedin=20, n_random=20, random_state=0),
         HalvesHeteroJIVE(joint_rank=1, **NO_DRAWS, random_state=0),
-        HalvesJIVE(joint_rank=1, individual_ranks=1, max_iter=20, tol=1e-2),
+        HalvesJIVE(joint_rank=1, individual_ranks=0, max_iter=20, tol=1e-2),
         HalvesDeepJIVE(joint_rank=1, individual_ranks=1, networks="linear", max_epochs=1, random_state=0),
         HalvesSeparateAutoencoders(ranks=1, networks="linear", max_epochs=1, random_state=0),
     ],

@@ -11,7 +11,17 @@ from sklearn.base import clone
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, SeparateAutoencoders, bootstrap, load
 from deepjive.adjust.regression import Coding, learn
 from deepjive.data.confounds import Confounds
-from deepjive.evaluation import diagnose, evidence, joint_structure_test, r2, shuffled
+from deepjive.evaluation import (
+    diagnose,
+    evidence,
+    feature_effects,
+    joint_structure_test,
+    r2,
+    rotate,
+    sample_fit,
+    shuffled,
+)
+from deepjive.evaluation.feature_ranking import effects_of
 from deepjive.evaluation.probes import probe
 from deepjive.report import words, write_report
 
@@ -275,7 +285,8 @@ def test_separate_autoencoders_take_confounds_out(confounded):
 
 
 def test_the_report_is_of_the_data_without_confounds(confounded, tmp_path):
-    parts = AJIVE(joint_rank=1, individual_ranks=1).fit(confounded).decompose(confounded)
+    images = Modalities({"x": confounded["x"].reshape(60, 2, 3), "y": confounded["y"]}, confounds=confounded.confounds)
+    parts = AJIVE(joint_rank=1, individual_ranks=1).fit(images).decompose(images)
     with_note, without = (
         write_report(tmp_path / "page.html", decomposition, title="t", settings={}).read_text(encoding="utf-8")
         for decomposition in (parts, parts.adjusted)
@@ -285,3 +296,13 @@ def test_the_report_is_of_the_data_without_confounds(confounded, tmp_path):
     pictures = [re.findall("[A-Za-z0-9+/]{200,}", page) for page in (with_note, without)]
     assert pictures[0]
     assert pictures[0] == pictures[1]
+
+
+def test_effects_of_features_rotations_and_fits_of_samples_are_of_the_data_without_confounds(confounded):
+    model = AJIVE(joint_rank=1, individual_ranks=1).fit(confounded)
+    parts = model.decompose(confounded)
+    for name, effect in feature_effects(model, confounded, parts=parts, test=False).items():
+        np.testing.assert_allclose(effect.effect, effects_of(parts.adjusted, name).effect)
+    rotated = rotate(model, confounded)
+    np.testing.assert_allclose(rotated.decompose(confounded).joint["x"], parts.joint["x"], atol=1e-8)
+    np.testing.assert_array_equal(sample_fit(parts).residual, sample_fit(parts.adjusted).residual)

@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import AJIVE, bootstrap, jackstraw, load
+from deepjive import AJIVE, bootstrap, load
+from deepjive.cli.features import interval_rows
+from deepjive.evaluation.feature_ranking import feature_effects
 
 
 @pytest.fixture
@@ -10,22 +12,42 @@ def words(files):
     return ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
 
 
-def test_features_are_written_with_the_p_values_and_intervals_of_the_library(fit, invoke, files, words):
+def test_features_are_those_of_the_library_and_of_the_files_of_the_run(fit, invoke, files, words):
     fit()
-    draws = ("--draws", 20, "--repeats", 20, "--seed", 4)
-    result = invoke("features", files / "run", *words, *draws, "--out", files / "features")
+    result = invoke("features", files / "run", "--seed", 4, "--out", files / "features")
     assert result.exit_code == 0, result.stderr
-    table = pd.read_csv(files / "features" / "features_expression.csv")
+    table = pd.read_csv(files / "features" / "loadings_expression.csv")
     model, data = load(files / "run"), {w.split("=")[0]: w.split("=")[1] for w in words[1::2]}
-    test = jackstraw(model, data, "expression", n_repeats=20, random_state=4)
-    limits = bootstrap(model, data, n_draws=20, random_state=4).joint_loadings["expression"]
-    np.testing.assert_allclose(table["p_value"], test.p_values)
-    np.testing.assert_allclose(table["q_value"], test.q_values)
-    np.testing.assert_allclose(table["loading_1"], model.joint_loadings_["expression"][0])
-    np.testing.assert_allclose(table[["loading_1_low", "loading_1_high"]].T, limits[:, 0])
-    assert table["feature"].astype(str).tolist() == [str(i) for i in range(12)]
+    expected = feature_effects(model, data, random_state=4)["expression"].to_frame()
+    np.testing.assert_allclose(table[["effect", "p_value", "q_value"]], expected[["effect", "p_value", "q_value"]])
+    assert table["feature"].astype(str).tolist() == expected["feature"].tolist()
+    assert "expression: features of each score" in result.stdout
+
+
+def test_a_fit_writes_tested_loadings_and_the_page_shows_them(fit, invoke, files):
+    fit()
+    table = pd.read_csv(files / "run" / "loadings_expression.csv", dtype={"feature": str})
+    joint = table[table["part"] == "joint"]
+    assert (joint["effect"].abs().diff().dropna() <= 0).all()
+    assert joint["p_value"].between(0, 1).all()
+    strongest = joint[joint["effect"] > 0].iloc[0]
+    for _ in ("written by fit", "written again by report"):
+        page = (files / "run" / "report.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+        assert f"{strongest['feature']} +{strongest['effect']:.2f} ± {strongest['standard_error']:.2f}" in page
+        assert "q &lt; 0.05" in page
+        assert invoke("report", files / "run").exit_code == 0
+
+
+def test_intervals_stand_beside_the_corrected_estimate_and_the_fit(fit, invoke, files, words):
+    fit()
+    result = invoke("features", files / "run", *words, "--draws", 20, "--out", files / "features")
+    assert result.exit_code == 0, result.stderr
+    model, data = load(files / "run"), {w.split("=")[0]: w.split("=")[1] for w in words[1::2]}
+    low, high = bootstrap(model, data, n_draws=20, random_state=0).variance_explained["expression"]["joint"]
+    cell = interval_rows(model, bootstrap(model, data, n_draws=20, random_state=0))[0][1]
+    assert cell == f"{50 * (low + high):.1f}% ({100 * low:.1f} to {100 * high:.1f})"
     assert "90% intervals of 20 draws" in result.stdout
-    assert "The values of the fit itself may lie outside" in result.stdout
+    assert f"{100 * model.variance_explained_['expression']['joint']:.1f}%" in result.stdout
 
 
 @pytest.mark.parametrize("words_before", [("features",), ("report", "--evidence")], ids=["features", "evidence"])
@@ -56,14 +78,18 @@ def test_a_file_is_refused_where_a_folder_is_written(fit, invoke, files, words, 
 
 
 @pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")
-def test_a_run_of_a_deep_model_is_refused(invoke, files, words):
+def test_features_of_a_deep_run_are_tested_by_the_command(invoke, files, words):
     fitted = invoke(
-        "fit", *words, "--joint-rank", 1, "--individual-rank", 1, "--max-epochs", 1, "--quiet", "--out", files / "deep"
+        "fit", *words, "--joint-rank", 1, "--individual-rank", 0, "--max-epochs", 1, "--quiet", "--out", files / "deep"
     )
     assert fitted.exit_code == 0, fitted.stderr
-    result = invoke("features", files / "deep", *words, "--out", files / "features")
-    assert result.exit_code == 2
-    assert "holds a DeepJIVE" in result.stderr
+    path = files / "deep" / "loadings_methylation.csv"
+    assert pd.read_csv(path)["p_value"].isna().all()
+    assert invoke("features", files / "deep").exit_code == 0
+    assert (pd.read_csv(path)["q_value"] < 0.05).any()
+    refused = invoke("features", files / "deep", "--draws", 20)
+    assert refused.exit_code == 2
+    assert "holds a DeepJIVE" in refused.stderr
 
 
 def test_ranks_show_permutation_p_values_when_asked_for(invoke, words):

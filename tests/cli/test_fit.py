@@ -19,6 +19,8 @@ def test_a_run_holds_model_scores_and_report(fit, files):
         "individual_scores_expression.csv",
         "individual_scores_methylation.csv",
         "joint_scores.csv",
+        "loadings_expression.csv",
+        "loadings_methylation.csv",
         "model.safetensors",
         "report.html",
         "variance_explained.csv",

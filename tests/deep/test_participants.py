@@ -27,12 +27,13 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]
     """Rows to learn from and to stop by, of each fit."""
     seen: list[tuple[np.ndarray, np.ndarray]] = []
 
-    class Recorded(estimator.Job):
-        def __init__(self, batches: Any, train: Any, validation: Any, *others: Any) -> None:
-            seen.append((train.numpy(), validation.numpy()))
-            super().__init__(batches, train, validation, *others)
+    make = estimator.Job
 
-    monkeypatch.setattr(estimator, "Job", Recorded)
+    def recorded(batches: Any, train: Any, validation: Any, *others: Any) -> Any:
+        seen.append((train.numpy(), validation.numpy()))
+        return make(batches, train, validation, *others)
+
+    monkeypatch.setattr(estimator, "Job", recorded)
     return seen
 
 

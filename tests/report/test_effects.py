@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from deepjive.report.effects import effect_pictures, effect_tables, feature_spread
+from deepjive.evaluation.feature_ranking import effects_of
+from deepjive.report.effects import effect_pictures, effect_tables, feature_table
 
 
-def test_the_features_that_change_most_are_named(make_decomposition):
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_features_that_change_most_are_named_with_their_signs(make_decomposition):
     parts = make_decomposition({"image": (6, 6), "table": (30,)})
     parts.data.features["table"] = np.array([f"gene {i}" for i in range(30)])
     (table,) = effect_tables(parts)
-    assert [row[0] for row in table.rows] == [
-        f"{word} {k}" for word in ("joint", "individual") for k in (1, 2) for _ in range(8)
-    ]
-    low, high = np.percentile(parts.joint_scores[:, 0], [5, 95])
-    ends = np.array([[low, 0.0], [high, 0.0]])
-    values = parts.render("joint", "table", ends, np.zeros((2, 2)))
-    change = (values[1] - values[0]) / feature_spread(parts.data["table"])
-    top = int(np.abs(change).argmax())
-    assert table.rows[0][1] == f"gene {top}"
-    assert abs(float(table.rows[0][2].replace("−", "-")) - change[top]) < 0.006  # noqa: RUF001
+    assert [row[0] for row in table.rows] == ["joint 1", "joint 2", "individual 1", "individual 2"]
+    effect = effects_of(parts, "table").effect[0]
+    top, bottom = int(effect.argmax()), int(effect.argmin())
+    assert plain(table.rows[0][1]).startswith(f"gene {top} +{effect[top]:.2f}, ")
+    assert plain(table.rows[0][2]).startswith(f"gene {bottom} \N{MINUS SIGN}{-effect[bottom]:.2f}, ")
+    assert "were not tested" in table.sentence
+
+
+def test_tested_features_have_standard_errors_and_are_counted():
+    columns = ["part", "score", "feature", "effect", "standard_error", "p_value", "q_value", "loading", "match"]
+    rows = [("joint", 1, "TP53", -0.5, 0.1, 0.001, 0.003, -1.0, 0.9), ("joint", 1, "MYC", 0.2, 0.1, 0.1, 0.1, 1.0, 0.9)]
+    rows.append(("joint", 1, "constant", 0.0, 0.0, np.nan, np.nan, 0.0, 0.9))
+    table = feature_table("rna", pd.DataFrame(rows, columns=columns))
+    (row,) = table.rows
+    assert tuple(map(plain, row)) == ("joint 1", "MYC +0.20 ± 0.10", "TP53 \N{MINUS SIGN}0.50 ± 0.10", "1 of 2", "0.90")
 
 
 def test_images_have_a_picture_for_each_part_that_has_scores(make_decomposition):

@@ -121,6 +121,25 @@ class Adjustment:
         return restored.reshape(values.shape).astype(values.dtype, copy=False)
 
 
+def adjusted(fitted: Modalities, *others: Modalities) -> list[Modalities]:
+    """Return samples without the effects of confounds that some of them show, without a model.
+
+    Parameters
+    ----------
+    fitted : Modalities
+        The samples from which the effects are learned.
+    *others : Modalities
+        Samples that are adjusted too.
+
+    Returns
+    -------
+    list of Modalities
+        `fitted` and the others; unchanged without confounds.
+    """
+    adjustment = None if fitted.is_adjusted else Adjustment.learn(fitted)
+    return [data if adjustment is None else adjustment.of(data) for data in (fitted, *others)]
+
+
 class AdjustedRows(RowReader):
     """Rows of an array without the effects of confounds.
 

@@ -14,6 +14,7 @@ from deepjive.cli.options import (
     ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
+    FittedModalityOption,
     GroupsOption,
     LabelsOption,
     LevelOption,
@@ -172,7 +173,7 @@ def impute(
 
 def report(
     run: RunArgument,
-    modality: ModalityOption,
+    modality: FittedModalityOption = None,
     labels: LabelsOption = None,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
@@ -196,10 +197,19 @@ def report(
         ),
     ] = False,
     groups: GroupsOption = None,
+    adjust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Confounds for which the associations of scores and labels are adjusted; read like labels. "
+            "Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a run again, with other samples, labels or title, or with evidence.
 
-    Example: deepjive report runs/first -m mri=mri.npy -m pet=pet.npy --labels patients.csv:diagnosis --evidence
+    Example: deepjive report runs/first --labels patients.csv:diagnosis --evidence
     """
     from deepjive.cli.evidence import measure, print_evidence, recognised
     from deepjive.persistence import load
@@ -207,7 +217,9 @@ def report(
     # Evidence is measured on the fitted samples, whose participants the run names.
     model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
     groups = groups or (runs.groups_of(run) if evidence or tables.level else None)
-    data = read_modalities(modality, samples, unmatched, groups, tables, labels)
+    options = {} if modality else runs.options_of(run)
+    labels = labels or options.get("labels")
+    data = runs.read_fitted(run, modality or [], samples, unmatched, groups, tables, labels)
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
     data = decomposition.data
@@ -219,11 +231,15 @@ def report(
         out or run / runs.REPORT,
         model,
         decomposition,
-        title=title,
+        title=title or options.get("title"),
         labels=named_labels,
-        sources=paths_of(modality),
+        sources=paths_of(modality) if modality else options["modality"],
         command=_again(run),
+        note=None if modality else runs.FITTED_SAMPLES,
         evidence=measured,
+        features=runs.read_loadings(run, data.names),
+        adjust=read_named_labels(adjust, data),
+        folder=run,
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")

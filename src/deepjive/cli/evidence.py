@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from deepjive.cli import show
 from deepjive.progress import progress_bar
@@ -33,10 +36,17 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     -------
     Evidence
     """
+    from deepjive.adjust.adjustment import adjusted
     from deepjive.evaluation.evidence_study import evidence
+    from deepjive.evaluation.ridge import RIDGE, held_out_rows, ridge_r2
 
+    held_out = held_out_rows(data)
+    fitted = np.setdiff1d(np.flatnonzero(data.present.all(axis=1)), held_out)
     with progress_bar() as progress:
-        return evidence(model, data, labels, progress=progress)
+        measured = evidence(model, data, labels, held_out=held_out, progress=progress)
+        progress(0, None, "Ridge regression")
+        ridge = {RIDGE: ridge_r2(*adjusted(data[fitted], data[held_out]))}
+    return replace(measured, predicted=measured.predicted | ridge)
 
 
 def recognised(model: Any, data: Modalities, parts: Decomposition, *, visible: bool = True) -> list[Finding]:

@@ -1,8 +1,8 @@
-"""`deepjive features`: significance of the features of a linear run, and intervals of its results."""
+"""`deepjive features`: the features of every score, with effects, standard errors and p-values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,8 @@ from deepjive.cli.options import (
     ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
+    FittedModalityOption,
     LevelOption,
-    ModalityOption,
     OneHotOption,
     RunArgument,
     SamplesOption,
@@ -23,30 +23,35 @@ from deepjive.cli.options import (
     TableOptions,
     UnmatchedOption,
     check_folder,
-    read_modalities,
 )
 from deepjive.progress import progress_bar
-from deepjive.report.tables import csv_text, file_names
 
 if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities
+    from deepjive.decomposition import Decomposition
+    from deepjive.evaluation.feature_ranking import FeatureEffects
     from deepjive.linear.bootstrap_intervals import Intervals
-    from deepjive.linear.permutation import FeatureTest
 
-FALSE_DISCOVERY_RATE = 0.05
-READ_AS = (
-    "How to read it: the intervals are for the population, without the noise that a fit counts as joint or individual "
-    "variation. They assume that noise is independent between features. The values of the fit itself may lie outside."
+MOST_VALUES = 200_000_000
+NOT_TESTED = "The features were not tested. {reason}"
+ONLY_LINEAR = (
+    "{run} holds a {kind}, but intervals of variance explained exist only for AJIVE, HeteroJIVE and JIVE. Leave out "
+    "--draws."
+)
+READ_INTERVALS = (
+    "How to read it: each cell has an estimate for the population and its interval. The estimate leaves out the noise "
+    "that a fit counts as joint or individual variation; the share of the fit itself is in the last columns. The "
+    "intervals assume that noise is independent between features."
 )
 
 
 def features(
     run: RunArgument,
-    modality: ModalityOption,
+    modality: FittedModalityOption = None,
     out: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="Folder to write; it gets a table for each modality.", show_default=False),
-    ],
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder to write; by default the run, whose report then shows the tests."),
+    ] = None,
     samples: SamplesOption = None,
     unmatched: UnmatchedOption = "error",
     features_in_rows: FeaturesInRowsOption = None,
@@ -56,73 +61,101 @@ def features(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
-    draws: Annotated[int, typer.Option(min=2, help="Bootstrap draws.")] = 200,
-    repeats: Annotated[int, typer.Option(min=1, help="Permutations; each permutes a tenth of the features.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all draws.")] = 0,
+    draws: Annotated[
+        int,
+        typer.Option(min=0, help="Bootstrap draws for intervals of variance explained, e.g. 200 (linear methods)."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of refits and draws.")] = 0,
 ) -> None:
-    """Test which features have joint variation; 90% intervals of loadings and of variance explained.
+    """Rank the features of every joint and individual score: effect, standard error, p and q per score.
 
-    The run must be of a linear method; give the data that it was fitted to. Example:
-
-    deepjive features runs/ajive -m rna=rna.csv -m protein=protein.csv --out features
+    The model is fitted again to some samples and some features, so that no feature is tested with a score that was
+    computed from it. Example: deepjive features runs/first
     """
-    from deepjive.cli.runs import groups_of
-    from deepjive.linear.bootstrap_intervals import bootstrap
+    from deepjive.cli import runs
+    from deepjive.evaluation.feature_ranking import feature_effects
     from deepjive.linear.linear_model import LinearModel
-    from deepjive.linear.permutation import jackstraw
-    from deepjive.persistence import load, write_atomically
-    from deepjive.validation import check_known
+    from deepjive.persistence import load
+    from deepjive.report.effects import feature_table
 
-    check_folder(out)
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
-    data = read_modalities(modality, samples, unmatched, groups_of(run), tables)
-    if not isinstance(model, LinearModel):
-        raise ValueError(
-            f"{run} holds a {type(model).__name__}, but p-values and intervals exist only for AJIVE, HeteroJIVE and "
-            "JIVE."
-        )
-    data = check_known(data, model.shapes_, model.features_)  # features in the order of the loadings
+    if out is not None:
+        check_folder(out)
+    model = load(run)
+    if draws and not isinstance(model, LinearModel):
+        raise ValueError(ONLY_LINEAR.format(run=run, kind=type(model).__name__))
+    tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    data = runs.read_fitted(run, modality or [], samples, unmatched, runs.groups_of(run), tables)
+    with progress_bar() as progress:
+        effects = feature_effects(model, data, random_state=seed, progress=progress)
+    folder = run if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = runs.write_loadings(folder, effects)
+    for name, effect in effects.items():
+        if effect.scores:
+            table = feature_table(name, effect.to_frame())
+            show.table(table.caption, table.header, table.rows)
+    if draws:
+        _print_intervals(model, data, draws, seed)
+    show.line(f"Features: {', '.join(map(str, paths))}")
+    if out is None:
+        show.line(f"To show the tests on the page: deepjive report {run}")
+
+
+def features_of_fit(
+    model: Any, data: Modalities, parts: Decomposition, *, visible: bool = True
+) -> dict[str, FeatureEffects]:
+    """Effects of the scores on every modality of vectors, with p-values for a linear model, which is quick to refit.
+
+    Parameters
+    ----------
+    model : estimator
+        The fitted model.
+    data : Modalities
+        The fitted samples.
+    parts : Decomposition
+        Their decomposition.
+    visible : bool, default=True
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    dict of str to FeatureEffects
+        Without modalities of images, and without modalities that are too large for the memory.
+    """
+    from deepjive.evaluation.feature_ranking import feature_effects
+
+    names = [name for name in data.names if _fits(data, name)]
+    if not model.is_stochastic and len(names) == len(data.names):
+        try:
+            with progress_bar(visible) as progress:
+                return feature_effects(model, data, parts=parts, progress=progress)
+        except ValueError as error:
+            show.note(NOT_TESTED.format(reason=error))
+    return feature_effects(model, data, names=names, parts=parts, test=False)
+
+
+def _fits(data: Modalities, name: str) -> bool:
+    """Whether the modality has vectors of at least two samples, and can be read into memory."""
+    shape, count = data.shapes[name], int(data.present[:, data.names.index(name)].sum())
+    return len(shape) == 1 and count > 1 and len(data) * math.prod(shape) <= MOST_VALUES
+
+
+def _print_intervals(model: Any, data: Modalities, draws: int, seed: int) -> None:
+    from deepjive.linear.bootstrap_intervals import bootstrap
+
     with progress_bar() as progress:
         intervals = bootstrap(model, data, n_draws=draws, random_state=seed, progress=progress)
-    out.mkdir(parents=True, exist_ok=True)
+    words = ("joint", "individual", "residual")
+    header = ("modality", *words, *(f"{word}, fit" for word in words))
+    title = f"Variance explained, {intervals.level:.0%} intervals of {draws} draws"
+    show.table(title, header, interval_rows(model, intervals))
+    show.line(READ_INTERVALS)
+
+
+def interval_rows(model: Any, intervals: Intervals) -> list[tuple[str, ...]]:
+    """Rows of a table: for each modality the corrected estimates with their intervals, and the shares of the fit."""
     rows = []
-    for name, file in file_names(data.names).items():
-        with progress_bar() as progress:
-            test = jackstraw(model, data, name, n_repeats=repeats, random_state=seed, progress=progress)
-        write_atomically(out / f"features_{file}.csv", features_text(model, data, name, test, intervals).encode())
-        limits = intervals.variance_explained[name].values()
-        n_significant = int((test.q_values[test.counted] <= FALSE_DISCOVERY_RATE).sum())
-        rows.append((name, *(f"{100 * low:.1f} to {100 * high:.1f}%" for low, high in limits), n_significant))
-    header = (
-        "modality",
-        "joint",
-        "individual",
-        "residual",
-        f"features at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}",
-    )
-    show.table(f"Variance explained, {intervals.level:.0%} intervals of {draws} draws", header, rows)
-    show.line(READ_AS)
-    show.line(f"Features: {out}")
-
-
-def features_text(model: Any, data: Modalities, name: str, test: FeatureTest, intervals: Intervals) -> str:
-    """A table with a row per feature: the test of its joint variation, and its joint loadings with intervals."""
-    header = ["feature", "joint_share", "p_value", "q_value"]
-    for i in range(1, model.joint_rank_ + 1):
-        header += [f"loading_{i}", f"loading_{i}_low", f"loading_{i}_high"]
-    return csv_text(header, _rows(model, data, name, test, intervals))
-
-
-def _rows(
-    model: Any, data: Modalities, name: str, test: FeatureTest, intervals: Intervals
-) -> Iterator[list[str | int | float]]:
-    loadings = model.joint_loadings_[name].reshape(model.joint_rank_, -1)
-    limits = intervals.joint_loadings[name].reshape(2, *loadings.shape)
-    names = data.features[name]
-    explained, p_values, q_values = (values.reshape(-1) for values in (test.explained, test.p_values, test.q_values))
-    for i in range(loadings.shape[1]):
-        row: list[str | int | float] = [i if names is None else str(names[i])]
-        row += [explained[i], p_values[i], q_values[i]]
-        for loading, (low, high) in zip(loadings[:, i], limits[:, :, i].T, strict=True):
-            row += [loading, low, high]
-        yield row
+    for name, parts in intervals.variance_explained.items():
+        cells = [f"{50 * (low + high):.1f}% ({100 * low:.1f} to {100 * high:.1f})" for low, high in parts.values()]
+        rows.append((name, *cells, *(f"{100 * model.variance_explained_[name][part]:.1f}%" for part in parts)))
+    return rows

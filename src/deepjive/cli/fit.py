@@ -13,6 +13,7 @@ import typer
 from deepjive.cli import runs, show
 from deepjive.cli.config import PARAMETERS, use_config, use_unfinished
 from deepjive.cli.evidence import print_failures, recognised
+from deepjive.cli.features import features_of_fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.options import (
     ConfoundsOption,
@@ -244,6 +245,7 @@ def fit(
         sources=paths_of(modality),
         command=command_of(context),
         failures=failures,
+        features=features_of_fit(model, data, decomposition, visible=not quiet),
     )
     show.variance_table(decomposition)
     if not quiet:

@@ -47,6 +47,16 @@ ModalityOption = Annotated[
         show_default=False,
     ),
 ]
+FittedModalityOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--modality",
+        "-m",
+        metavar="NAME=PATH",
+        help="A modality and its file, as for fit. Without this option the files that the run was fitted to are read.",
+        show_default=False,
+    ),
+]
 SamplesOption = Annotated[
     str | None,
     typer.Option(

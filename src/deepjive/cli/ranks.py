@@ -214,4 +214,4 @@ def _show_bounds(model: Any, p_values: list[float] | None) -> None:
 
 
 def _below(square: float, model: Any) -> str:
-    return "not joint" if square > model.random_cutoff_ else "not above chance"
+    return "not joint" if square > model.random_cutoff_ else "below the random bound"

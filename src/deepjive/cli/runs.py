@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepjive.progress import progress_bar
-from deepjive.report.tables import file_names, history_text, scores_text, variance_text
+from deepjive.report.tables import as_written, file_names, frame_text, history_text, scores_text, variance_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
+    from deepjive.cli.options import TableOptions
+    from deepjive.data.modalities import Modalities, UnmatchedName
     from deepjive.decomposition import Decomposition
+    from deepjive.evaluation.feature_ranking import FeatureEffects
+    from deepjive.evaluation.sample_quality import PairFit
 
 CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
-MADE_FROM_THE_MODEL = ("history.csv", "joint_scores.csv", "individual_scores_*.csv", VARIANCE, REPORT, EVIDENCE)
+LOADINGS = "loadings_{file}.csv"
+MADE_FROM_THE_MODEL = (
+    "history.csv",
+    "joint_scores.csv",
+    "individual_scores_*.csv",
+    LOADINGS.format(file="*"),
+    VARIANCE,
+    REPORT,
+    EVIDENCE,
+)
+NO_FILES = (
+    "{run} does not name the files that it was fitted to, so they must be given: --modality NAME=PATH for each "
+    "modality."
+)
 
 FITTED_SAMPLES = (
-    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report` shows how much."
+    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report RUN --evidence` "
+    "measures how much."
 )
 
 
@@ -79,7 +99,13 @@ def end(folder: Path) -> None:
 
 
 def write_run(
-    folder: Path, model: Any, decomposition: Decomposition, *, run: Mapping[str, Any] | None = None, **report: Any
+    folder: Path,
+    model: Any,
+    decomposition: Decomposition,
+    *,
+    run: Mapping[str, Any] | None = None,
+    features: Mapping[str, FeatureEffects] | None = None,
+    **report: Any,
 ) -> Path:
     """Write a fitted model, its scores and its report.
 
@@ -95,6 +121,8 @@ def write_run(
         The decomposition of the fitted samples, or of others if `note` says so.
     run : mapping, optional
         Options of the command, saved in config.json so that the run can be repeated.
+    features : mapping of str to FeatureEffects, optional
+        Feature effects by modality, written as ``loadings_*.csv``.
     **report
         As for `write_report_of`.
 
@@ -112,7 +140,42 @@ def write_run(
     write_scores(folder, decomposition)
     if history := model.report_facts().get("history"):
         write_atomically(folder / "history.csv", history_text(history).encode())
-    return write_report_of(folder / REPORT, model, decomposition, **{"note": FITTED_SAMPLES, **report})
+    write_loadings(folder, features or {})
+    loadings = read_loadings(folder, decomposition.data.names)
+    return write_report_of(
+        folder / REPORT, model, decomposition, features=loadings, folder=folder, **{"note": FITTED_SAMPLES, **report}
+    )
+
+
+def write_loadings(folder: Path, features: Mapping[str, FeatureEffects]) -> list[Path]:
+    """Write the feature effects of each modality as CSV, by score and with the strongest effects first."""
+    from deepjive.persistence import write_atomically
+
+    paths = []
+    for name, file in file_names(features).items():
+        paths.append(folder / LOADINGS.format(file=file))
+        write_atomically(paths[-1], frame_text(features[name].to_frame()).encode())
+    return paths
+
+
+def read_loadings(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the feature effects of the modalities for which `write_loadings` wrote a file."""
+    import pandas as pd
+
+    frames = {}
+    for name, file in file_names(names).items():
+        path = folder / LOADINGS.format(file=file)
+        if path.is_file():
+            frames[name] = pd.read_csv(
+                path,
+                dtype={"feature": str},
+                keep_default_na=False,
+                na_values={
+                    column: [""] for column in ("effect", "standard_error", "p_value", "q_value", "loading", "match")
+                },
+            )
+            frames[name]["feature"] = frames[name]["feature"].map(as_written)
+    return frames
 
 
 def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
@@ -141,7 +204,10 @@ def write_report_of(
     note: str | None = None,
     evidence: Any = None,
     failures: Callable[[], Sequence[Any]] | None = None,
+    features: Mapping[str, pd.DataFrame] | None = None,
+    adjust: Mapping[str, NDArray] | None = None,
     opening: Any = None,
+    folder: Path | None = None,
 ) -> Path:
     """Write the report on a model's decomposition of some samples.
 
@@ -167,9 +233,16 @@ def write_report_of(
         Results with their baselines.
     failures : callable, optional
         Returns the known failures that are recognised; called after the model is written.
+    features : mapping of str to DataFrame, optional
+        Feature effects by modality, as `read_loadings` gives them.
+    adjust : mapping of str to array, optional
+        Confounds for which associations of scores and labels are adjusted.
     opening : Picture, optional
         A picture above the results.
+    folder : Path, optional
+        The run, for the commands that the page recommends.
     """
+    from deepjive.evaluation.sample_quality import sample_fit
     from deepjive.report import write_report
     from deepjive.report.words import enumeration
 
@@ -192,14 +265,80 @@ def write_report_of(
             note=note,
             evidence=evidence,
             failures=findings,
+            features=features,
+            adjust=adjust,
+            sample_fit=sample_fit(decomposition, model),
+            pairs=_pairs(model, decomposition.data),
             opening=opening,
+            run=shlex.quote(str(folder)) if folder is not None else None,
             **model.report_facts(),
         )
 
 
-def groups_of(run: Path) -> str | None:
-    """The file with the participants of the fitted samples, or None."""
+def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:
+    """How well each modality fits the others; empty if the model gives no joint scores without a modality."""
+    from deepjive.evaluation.sample_quality import MIN_PAIRS, pair_fit
+
+    several = data.present.sum(axis=1) > 1
+    if model.needs_all_modalities or model.joint_rank_ == 0 or len(data.names) < 2:
+        return {}
+    counts = {name: int((data.present[:, i] & several).sum()) for i, name in enumerate(data.names)}
+    return {name: pair_fit(model, data, name) for name, count in counts.items() if count >= MIN_PAIRS}
+
+
+def read_fitted(
+    run: Path,
+    modality: Sequence[str],
+    samples: str | None,
+    unmatched: UnmatchedName,
+    groups: str | None,
+    tables: TableOptions,
+    labels: Sequence[str] | None = None,
+) -> Modalities:
+    """Read the modalities that were named, or else the files that the run was fitted to.
+
+    Parameters
+    ----------
+    run : Path
+        The run.
+    modality, samples, unmatched, groups, tables, labels
+        Options of the command. Without `modality` all of them are those of the run.
+
+    Returns
+    -------
+    Modalities
+
+    Raises
+    ------
+    ValueError
+        If no modality was named and the run does not know its files.
+    """
+    from deepjive.cli.options import read_modalities
+
+    if modality:
+        return read_modalities(modality, samples, unmatched, groups, tables, labels)
+    options = options_of(run)
+    if not options.get("modality"):
+        raise ValueError(NO_FILES.format(run=run))
+    return read_modalities(
+        [f"{name}={path}" for name, path in options["modality"].items()],
+        samples or options.get("samples"),
+        options.get("unmatched", unmatched),
+        groups or options.get("groups"),
+        tables,
+        labels,
+    )
+
+
+def options_of(run: Path) -> dict[str, Any]:
+    """The options of the command that fitted a run; empty if `deepjive fit` did not write the run."""
     from deepjive.persistence import read_config
 
-    groups = read_config(run).get("run", {}).get("groups")
+    options = read_config(run).get("run", {})
+    return options if isinstance(options, dict) else {}
+
+
+def groups_of(run: Path) -> str | None:
+    """The file with the participants of the fitted samples, or None."""
+    groups = options_of(run).get("groups")
     return groups if isinstance(groups, str) else None

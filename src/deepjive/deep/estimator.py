@@ -20,7 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from deepjive.adjust.adjustment import Adjustment
+from deepjive.adjust.adjustment import adjusted
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
@@ -281,9 +281,9 @@ class DeepJIVE(JointIndividualModel):
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
         runtime = checked_runtime(self.runtime)
-        adjusted = self._learn_adjustment(as_modalities(X))
-        first_pass = FirstPass(adjusted, runtime.memory_limit)
-        data = self._checked_for_fit(adjusted, first_pass)
+        data = self._learn_adjustment(as_modalities(X))
+        first_pass = FirstPass(data, runtime.memory_limit)
+        data = self._checked_for_fit(data, first_pass)
         fabric = launched(self.device, runtime)
         held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are chosen
         checkpoint = None if resume is None else Checkpoint(resume, parameters, first_pass.data)
@@ -347,9 +347,7 @@ class DeepJIVE(JointIndividualModel):
         ValueError
             If too few samples have every modality.
         """
-        adjustment = Adjustment.learn(as_modalities(X))
-        data = as_modalities(X) if adjustment is None else adjustment.of(as_modalities(X))
-        return self._selected_ranks(self._checked_for_fit(data))
+        return self._selected_ranks(self._checked_for_fit(adjusted(as_modalities(X))[0]))
 
     def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
         visit = None if first_pass is None else first_pass.add
@@ -455,9 +453,11 @@ class DeepJIVE(JointIndividualModel):
             outcome = train_in_turn(phases, job, checkpoint, plan.as_dict(), saved, progress=progress)
             self.history_, self.interrupted_, starts = outcome
             self.nonlinear_gain_ = self._nonlinear_gain(job, starts)
-            if self._is_behind_its_start(starts):
+            if self._ends_linear(starts):
                 self.network_.load_state_dict(untrained)
-                start_only = replace(job, settings=replace(settings, max_epochs=0))
+                self.network_.stays_linear = True
+                train_rows = torch.arange(len(data))  # validation samples have served their purpose
+                start_only = replace(job, train_rows=train_rows, settings=replace(settings, max_epochs=0))
                 train_in_turn(self._phases(), start_only)
         widen(self.network_)
         return train_rows
@@ -465,8 +465,10 @@ class DeepJIVE(JointIndividualModel):
     def _phases(self) -> list[Phase]:
         return phases_of(self.objective, self.network_, self.identity_weight, self.orthogonality_weight_)
 
-    def _is_behind_its_start(self, starts: Mapping[str, Start]) -> bool:
-        """Whether the networks were trained from a linear start on which they do not clearly improve."""
+    def _ends_linear(self, starts: Mapping[str, Start]) -> bool:
+        """Whether nothing was trained, or training did not clearly improve on its linear start."""
+        if self.network_.may_stay_linear and self.max_epochs and not any(self.history_["epoch"]):
+            return not self.interrupted_
         gain, start = self.nonlinear_gain_, starts.get("joint", Start())
         return gain is not None and gain.trained and start.is_fallback and gain.value <= CLEARLY * gain.standard_error
 

@@ -47,6 +47,8 @@ class Network(nn.Module):
     ----------
     coordinates : dict of int to Coordinates
         Coordinates of the modalities that are in coordinates during training; empty for a fitted network.
+    stays_linear : bool
+        Whether phases start at linear scores and are not trained.
     may_stay_linear : bool
         Whether all networks were chosen automatically, so that they are trained only where training can pay.
     built : tuple of bool
@@ -81,6 +83,7 @@ class Network(nn.Module):
         self.joint_rank, self.individual_ranks = joint_rank, tuple(individual_ranks)
         self.conditioned = conditioned
         self.coordinates: dict[int, Coordinates] = {}
+        self.stays_linear = False
         self.may_stay_linear = all(builder.is_automatic for builder in builders)
         self.built = tuple(builder.factories is None for builder in builders)
         self.frozen = frozenset(name for name, weight in self.named_parameters() if not weight.requires_grad)

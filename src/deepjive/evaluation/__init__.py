@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from deepjive.evaluation.dependence import Hsic, hsic
     from deepjive.evaluation.diagnostics import diagnose
     from deepjive.evaluation.evidence_study import Evidence, evidence
+    from deepjive.evaluation.feature_ranking import FeatureEffects, effects_of, feature_effects
+    from deepjive.evaluation.label_association import Associations, extreme_samples, score_association
     from deepjive.evaluation.map_bootstrap import BootstrapMap, BootstrapMaps, bootstrap_maps
     from deepjive.evaluation.modality_agreement import Agreement, agreement
     from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
@@ -31,20 +33,27 @@ if TYPE_CHECKING:
     from deepjive.evaluation.recovery import canonical_correlations, matched, principal_angles, r2
     from deepjive.evaluation.refit import baselines, refitted
     from deepjive.evaluation.refit_stability import Stability, stability
+    from deepjive.evaluation.rotation import RotatedModel, rotate
+    from deepjive.evaluation.sample_quality import PairFit, SampleFit, pair_fit, sample_fit
     from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
     from deepjive.results import Finding, frame_of
 
 __all__ = [
     "Agreement",
+    "Associations",
     "BootstrapMap",
     "BootstrapMaps",
     "Covariation",
     "CrossPrediction",
     "Evidence",
+    "FeatureEffects",
     "Finding",
     "Hsic",
     "JointStructureTest",
+    "PairFit",
     "Probe",
+    "RotatedModel",
+    "SampleFit",
     "Stability",
     "agreement",
     "baselines",
@@ -57,19 +66,26 @@ __all__ = [
     "dice_of_strongest",
     "effect_along",
     "effect_maps",
+    "effects_of",
     "evidence",
     "explained_by",
+    "extreme_samples",
     "false_discovery",
+    "feature_effects",
     "frame_of",
     "hsic",
     "joint_structure_test",
     "matched",
     "matched_component",
+    "pair_fit",
     "principal_angles",
     "probe",
     "r2",
     "refit_test",
     "refitted",
+    "rotate",
+    "sample_fit",
+    "score_association",
     "shuffled",
     "stability",
     "task_of",
@@ -77,15 +93,20 @@ __all__ = [
 
 _MODULES = {
     "Agreement": "deepjive.evaluation.modality_agreement",
+    "Associations": "deepjive.evaluation.label_association",
     "BootstrapMap": "deepjive.evaluation.map_bootstrap",
     "BootstrapMaps": "deepjive.evaluation.map_bootstrap",
     "Covariation": "deepjive.evaluation.covariation_maps",
     "CrossPrediction": "deepjive.evaluation.score_prediction",
     "Evidence": "deepjive.evaluation.evidence_study",
+    "FeatureEffects": "deepjive.evaluation.feature_ranking",
     "Finding": "deepjive.results",
     "Hsic": "deepjive.evaluation.dependence",
     "JointStructureTest": "deepjive.evaluation.null",
+    "PairFit": "deepjive.evaluation.sample_quality",
     "Probe": "deepjive.evaluation.probes",
+    "RotatedModel": "deepjive.evaluation.rotation",
+    "SampleFit": "deepjive.evaluation.sample_quality",
     "Stability": "deepjive.evaluation.refit_stability",
     "agreement": "deepjive.evaluation.modality_agreement",
     "baselines": "deepjive.evaluation.refit",
@@ -98,19 +119,26 @@ _MODULES = {
     "dice_of_strongest": "deepjive.evaluation.covariation_maps",
     "effect_along": "deepjive.evaluation.covariation_maps",
     "effect_maps": "deepjive.evaluation.covariation_maps",
+    "effects_of": "deepjive.evaluation.feature_ranking",
     "evidence": "deepjive.evaluation.evidence_study",
     "explained_by": "deepjive.evaluation.null",
+    "extreme_samples": "deepjive.evaluation.label_association",
     "false_discovery": "deepjive.evaluation.covariation_maps",
+    "feature_effects": "deepjive.evaluation.feature_ranking",
     "frame_of": "deepjive.results",
     "hsic": "deepjive.evaluation.dependence",
     "joint_structure_test": "deepjive.evaluation.null",
     "matched": "deepjive.evaluation.recovery",
     "matched_component": "deepjive.evaluation.bootstrap_draws",
+    "pair_fit": "deepjive.evaluation.sample_quality",
     "principal_angles": "deepjive.evaluation.recovery",
     "probe": "deepjive.evaluation.probes",
     "r2": "deepjive.evaluation.recovery",
     "refit_test": "deepjive.evaluation.null",
     "refitted": "deepjive.evaluation.refit",
+    "rotate": "deepjive.evaluation.rotation",
+    "sample_fit": "deepjive.evaluation.sample_quality",
+    "score_association": "deepjive.evaluation.label_association",
     "shuffled": "deepjive.evaluation.null",
     "stability": "deepjive.evaluation.refit_stability",
     "task_of": "deepjive.evaluation.probes",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,17 @@ CHANGE = {
     ),
     DEAD: "Lower {rank} by one: there is no variation left that this score could explain.",
 }
+CHANGE_LINEAR = {
+    BLURRY: (
+        "Raise individual_ranks: the individual part leaves variance of this modality unexplained. Choose the ranks "
+        "with `deepjive ranks`."
+    ),
+    MEANINGLESS: "If nothing is joint in these data, joint_rank=0 is the answer. Otherwise lower joint_rank.",
+    LEAK: (
+        "Raise joint_rank if joint variation has too few joint scores, or fit DeepJIVE, whose joint part can be "
+        "nonlinear. Until then do not interpret the individual scores as free of joint variation."
+    ),
+}
 
 
 def diagnose(
@@ -167,7 +179,12 @@ def diagnose(
         wrong_rows = wrongly_paired(whole)
         findings = [wrong_rows, *findings] if wrong_rows is not None else findings
     progress(5, 5, "done")
-    return findings
+    return findings if model.is_stochastic else [_for_linear(finding) for finding in findings]
+
+
+def _for_linear(finding: Finding) -> Finding:
+    """Return a finding with advice on parameters that a linear model has."""
+    return replace(finding, change=CHANGE_LINEAR.get(finding.name, finding.change))
 
 
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:

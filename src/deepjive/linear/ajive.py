@@ -97,7 +97,7 @@ class AJIVE(AngleBased):
     coefficients are those of the least-squares regression of the fitted samples' joint scores on their signal scores.
     This regression is exact, so that the fitted samples get the scores of the fit. Individual scores are computed from
     the remainder, along the individual loadings. Scores of a sample that lacks modalities are shrunk; see
-    `deepjive.linear.partial_scores`.
+    ``deepjive.linear.partial_scores``.
 
     References
     ----------

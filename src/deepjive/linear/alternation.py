@@ -106,7 +106,7 @@ def alternate(
         n_iter += 1
         converged = change <= largest_change and n_iter > 1
     if converged:
-        individual, scores = _determined(u, individual, scores, orthogonal)
+        individual, scores = _determined(u, individual, scores, orthogonal, largest_change)
     residuals = [x - j - i for x, j, i in zip(matrices, joint, individual, strict=True)]
     errors = np.array([float(np.sum(residual**2)) for residual in residuals])
     return Alternation(u, scores, errors, n_iter, converged)
@@ -180,16 +180,18 @@ def _made_orthogonal(parts: list[NDArray], scores: list[NDArray], ranks: Sequenc
 
 
 def _determined(
-    u: NDArray, parts: list[NDArray], scores: list[NDArray], orthogonal: bool
+    u: NDArray, parts: list[NDArray], scores: list[NDArray], orthogonal: bool, largest_change: float
 ) -> tuple[list[NDArray], list[NDArray]]:
-    """Individual parts without the components that are not orthogonal to the joint scores, nor to earlier parts.
+    """Individual parts without the components whose direction is arbitrary.
 
-    Such components are smaller than the changes at which the alternation ends, so that their direction is arbitrary.
+    They are smaller than the change at which the alternation ends, and not orthogonal to the joint scores or to earlier
+    parts.
     """
     kept: list[NDArray] = []
-    for v in scores:
+    for v, part in zip(scores, parts, strict=True):
         before = np.concatenate([u, *(kept if orthogonal else [])], axis=1)
-        kept.append(v[:, np.linalg.norm(before.T @ v, axis=0) < NOT_ORTHOGONAL])
+        is_orthogonal = np.linalg.norm(before.T @ v, axis=0) < NOT_ORTHOGONAL
+        kept.append(v[:, is_orthogonal | (np.linalg.norm(v.T @ part, axis=1) > largest_change)])
     return [v @ (v.T @ part) for v, part in zip(kept, parts, strict=True)], kept
 
 

@@ -113,7 +113,7 @@ class JIVE(LinearModel):
     products times regression coefficients. The coefficients are those of the least-squares regression of the fitted
     samples' scores on their products. At the optimum, scores are a linear function of the products. The fitted samples
     therefore get the scores of the fit, up to `tol`. Scores of a sample that lacks modalities are shrunk; see
-    `deepjive.linear.partial_scores`.
+    ``deepjive.linear.partial_scores``.
 
     Individual parts that are orthogonal to one another (the default here and in r.jive) keep the angle between them
     that the first steps leave, because every orthogonal pair is a fixed point of the alternation. If the true parts are

@@ -48,7 +48,7 @@ class LinearModel(JointIndividualModel, ABC):
         Number by which each centred modality is divided in `products_`, in data units.
     products_ : dict of str to array, shape (n_samples, joint_rank + individual_rank)
         Products of the fitted samples with the joint and individual loadings, both divided by the modality's length.
-        Scores of samples that lack modalities follow from such products; see `deepjive.linear.partial_scores`.
+        Scores of samples that lack modalities follow from such products; see ``deepjive.linear.partial_scores``.
     filled_shares_ : dict of str to float
         Share of each modality's values that were filled in for the fit; 0 unless ``missing="impute"``. Variance
         explained refers to the measured values.

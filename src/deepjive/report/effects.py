@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
+from deepjive.evaluation.feature_ranking import effects_of
 from deepjive.report.grids import traversals
 from deepjive.report.pieces import Picture, Table, picture
-from deepjive.report.samples import kind_of, line
+from deepjive.report.samples import kind_of
 
-TOP, LOOKED_AT = 8, 400
-LOW, HIGH = 5, 95
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOP, LOOKED_AT = 5, 400
+SIGNIFICANT = 0.05
 
 READ_PICTURES = (
     "How to read it: each row is one {word} score, from low on the left to high on the right (in standard deviations). "
     "All other scores are at their average. The changes along a row show the effect of the score."
 )
 READ_TABLE = (
-    "How to read it: the change of a feature when the score goes from its 5% to its 95% quantile, with all other "
-    "scores at their average. The unit is the standard deviation of the feature among the samples. Each score has "
-    "the {top} features that change most."
+    "How to read it: each row has the {top} features that rise most and the {top} that fall most when the score rises "
+    "by one standard deviation, with all other scores at their average. The number is the change in standard "
+    "deviations of the feature{error}. {tested}"
 )
-HEADER = ("score", "feature", "change")
+TESTED = (
+    "The fourth column counts features with a false discovery rate below {level:.0%}. Features are tested with scores "
+    "that a refit computed without them: joint scores of other samples from the other modalities, and individual "
+    "scores from the other half of the features. The last column is the correlation of these scores with the scores "
+    "of the model. If it is small, other samples or features give another score. The files loadings_*.csv list all "
+    "features."
+)
+UNTESTED = "The features were not tested. The command `deepjive features RUN` tests them."
+WITH_ERROR = ", with its standard error"
+HEADER = ("score", "rise with the score", "fall with the score")
+HEADER_TESTED = ("score", "rise with the score", "fall with the score", "q < 0.05", "refit")
 
 
 def effect_pictures(decomposition: Decomposition) -> list[Picture]:
@@ -43,66 +56,77 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
     return pictures
 
 
-def effect_tables(decomposition: Decomposition) -> list[Table]:
-    """Return tables of the features that change most with the scores, for each modality of features."""
-    names = [name for name, shape in decomposition.data.shapes.items() if kind_of(shape) == "line"]
-    tables = [(name, list(_rows(decomposition, name))) for name in names]
-    reading = READ_TABLE.format(top=TOP)
-    return [Table(f"{name}: features that change most", HEADER, rows, reading) for name, rows in tables if rows]
-
-
-def _rows(decomposition: Decomposition, name: str) -> Iterator[tuple[str, Any, str]]:
-    present = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
-    if not len(present):
-        return
-    sampled_rows = present[:: max(1, len(present) // LOOKED_AT)]
-    spread = feature_spread(np.stack([line(sample) for sample in decomposition.data.rows(name, sampled_rows)]))
-    features = decomposition.data.features[name]
-    scores = {"joint": decomposition.joint_scores, "individual": decomposition.individual_scores[name]}
-    for part, part_scores in scores.items():
-        for k in range(part_scores.shape[1]):
-            limits = np.percentile(part_scores[present, k], [LOW, HIGH])
-            change = _change(decomposition, name, scores, part, k, limits) / spread
-            has_names = features is not None and len(features) == len(change)
-            for i in np.argsort(-np.abs(change), kind="stable")[:TOP]:
-                change_text = f"{change[i]:+.2f}".replace("-", "−")  # noqa: RUF001
-                yield f"{part} {k + 1}", features[i] if has_names and features is not None else int(i), change_text
-
-
-def _change(
-    decomposition: Decomposition, name: str, scores: dict[str, NDArray], part: str, k: int, limits: NDArray
-) -> NDArray:
-    """Return the change of every feature when one score goes from its low to its high limit, the others at 0."""
-    ends = {key: np.zeros((2, values.shape[1])) for key, values in scores.items()}
-    ends[part][:, k] = limits
-    low, high = (
-        line(sample)
-        for sample in decomposition.render("joint", name, ends["joint"], ends["individual"])
-        + decomposition.render("individual", name, ends["joint"], ends["individual"])
-    )
-    return high - low
-
-
-def feature_spread(values: NDArray) -> NDArray:
-    """Return the standard deviation of each feature, or 1 for a constant feature.
+def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None) -> list[Table]:
+    """Return tables of the features that change most with the scores, for each modality of features.
 
     Parameters
     ----------
-    values : array, shape (n_samples, n_features)
-        The features; missing values are NaN and are left out.
+    decomposition : Decomposition
+        The decomposition.
+    features : mapping of str to DataFrame, default=None
+        Feature effects by modality, as `FeatureEffects.to_frame` gives them. Effects of other modalities are computed
+        from the decomposition, without a test.
 
     Returns
     -------
-    array, shape (n_features,)
+    list of Table
+    """
+    tables = []
+    for name, shape in decomposition.data.shapes.items():
+        column = decomposition.data.present[:, decomposition.data.names.index(name)]
+        if kind_of(shape) != "line" or column.sum() < 2:
+            continue
+        frame = (features or {}).get(name)
+        frame = effects_of(decomposition, name, LOOKED_AT).to_frame() if frame is None else frame
+        if len(frame):
+            tables.append(feature_table(name, frame))
+    return tables
+
+
+def feature_table(name: str, frame: pd.DataFrame) -> Table:
+    """Return a row for each score: the features that rise and fall most with the score.
+
+    Parameters
+    ----------
+    name : str
+        The modality.
+    frame : DataFrame
+        As `FeatureEffects.to_frame` gives it.
+    """
+    tested = bool(frame["q_value"].notna().any())
+    rows: list[tuple[str, ...]] = []
+    for (part, number), score in frame.groupby(["part", "score"], sort=False):
+        rise, fall = (_listed(score[score["effect"] * sign > 0], tested) for sign in (1, -1))
+        if not tested:
+            rows.append((f"{part} {number}", rise, fall))
+            continue
+        count = f"{int((score['q_value'] < SIGNIFICANT).sum()):,} of {int(score['q_value'].notna().sum()):,}"
+        count = count.replace(" ", "\N{NO-BREAK SPACE}")
+        rows.append((f"{part} {number}", rise, fall, count, f"{score['match'].iloc[0]:.2f}"))
+    reading = READ_TABLE.format(
+        top=TOP,
+        error=WITH_ERROR if tested else "",
+        tested=TESTED.format(level=SIGNIFICANT) if tested else UNTESTED,
+    )
+    return Table(f"{name}: features of each score", HEADER_TESTED if tested else HEADER, rows, reading)
+
+
+def _listed(rows: pd.DataFrame, tested: bool) -> str:
+    """Return the first features with their effects as text."""
+    listed = []
+    for feature, effect, error in rows[["feature", "effect", "standard_error"]].head(TOP).itertuples(index=False):
+        text = f"{feature} {signed(effect)}"
+        text = f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text
+        listed.append(text.replace(" ", "\N{NO-BREAK SPACE}"))
+    return ", ".join(listed)
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign and two decimals, with a typographic minus sign.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> feature_spread(np.array([[0.0, 5.0, np.nan], [2.0, 5.0, np.nan]]))
-    array([1., 1., 1.])
+    >>> signed(0.5), signed(-0.25)
+    ('+0.50', '−0.25')
     """
-    finite = np.isfinite(values)
-    count = np.maximum(finite.sum(axis=0), 1)
-    mean = np.where(finite, values, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(finite, np.square(values - mean), 0.0).sum(axis=0) / count)
-    return np.where(spread > 0, spread, 1.0)
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

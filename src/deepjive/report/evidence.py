@@ -39,7 +39,8 @@ READ_CROSS = (
     "How to read it: a new nonlinear regression predicts the scores of one part from those of another. The number is "
     "the share of variance that it predicts; zero or less means no dependence. Individual scores should predict "
     "neither joint scores nor the individual scores of other modalities. p is the p-value of a test of dependence "
-    "for {method}."
+    "for {method}. A small p beside a share of zero or less means that the scores depend on each other too weakly for "
+    "one to predict the other."
 )
 READ_UNTESTED = "A label can be predicted only if both the fitted and the held-out samples have at least two values."
 READ_PROBES = (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.report.effects import feature_spread
+from deepjive.evaluation.feature_ranking import feature_spread
 from deepjive.report.figures import groups_of, thinned
 from deepjive.report.responses import Response, respond
 from deepjive.report.samples import kind_of, line, most_varying, picture

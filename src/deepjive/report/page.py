@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.report import words
+from deepjive.report.answers import end_tables, label_tables, sample_tables
 from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.examples import examples
@@ -22,10 +23,14 @@ from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_c
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.samples import choose, kind_of
+from deepjive.report.summary import Answer, summary
 from deepjive.validation import named_labels
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.evaluation.sample_quality import PairFit, SampleFit
     from deepjive.results import Finding
 
 EXAMPLES, VOLUMES = 6, 3
@@ -41,12 +46,17 @@ def write_report(
     labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
+    features: Mapping[str, pd.DataFrame] | None = None,
+    adjust: Mapping[str, ArrayLike] | None = None,
+    sample_fit: SampleFit | None = None,
+    pairs: Mapping[str, PairFit] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
     rank_table: Mapping[str, Sequence[Any]] | None = None,
     networks: str | None = None,
     command: str | None = None,
     note: str | None = None,
     opening: Picture | None = None,
+    run: str | None = None,
 ) -> Path:
     """Write a report on a decomposition: one self-contained HTML file.
 
@@ -68,6 +78,15 @@ def write_report(
         Results on held-out samples with their baselines.
     failures : sequence of Finding, optional
         Known failures that were found. If `evidence` is an `Evidence`, its failures are shown instead.
+    features : mapping of str to DataFrame, optional
+        Feature effects by modality, as ``FeatureEffects.to_frame`` gives them. Without them effects are shown without
+        p-values.
+    adjust : mapping of str to array, shape (n_samples,), optional
+        Confounds for which the associations of scores and labels are adjusted.
+    sample_fit : SampleFit, optional
+        How well the model describes each sample.
+    pairs : mapping of str to PairFit, optional
+        By modality, how well the modality of each sample fits the others.
     diagnostics : mapping, optional
         How AJIVE chose the joint rank: the arrays "squared_singular_values", "wedin_samples" and "random_samples",
         and "rejected" components if there are any.
@@ -81,6 +100,8 @@ def write_report(
         A sentence below the results, e.g. on which samples they are.
     opening : Picture, optional
         A picture of the user's own, above the results.
+    run : str, optional
+        Folder of the run, for the commands that the page recommends.
 
     Returns
     -------
@@ -104,11 +125,15 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(decomposition),
+        effect_tables=effect_tables(decomposition, features),
+        label_tables=label_tables(decomposition, by_name, named_labels(adjust, len(decomposition.data))),
+        end_tables=end_tables(decomposition),
+        sample_tables=sample_tables(sample_fit, pairs),
         versions=_versions(),
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
         lead=words.lead(decomposition),
+        summary=_summary(decomposition, evidence, features, run),
         findings=words.findings(decomposition),
         facts=_facts(decomposition),
         variance=picture("", variance_explained(decomposition), words.READ_VARIANCE),
@@ -128,9 +153,24 @@ def write_report(
         command=command,
         note=note,
         opening=opening,
+        no_evidence=words.NO_EVIDENCE.format(run=run or "RUN"),
         words=words,
     )
     return write_page(path, content)
+
+
+def _summary(
+    decomposition: Decomposition,
+    evidence: Evidence | Sequence[Any] | None,
+    features: Mapping[str, pd.DataFrame] | None,
+    run: str | None,
+) -> Answer | None:
+    """The answer in words; none if the evidence is of another kind, with sentences of its own."""
+    from deepjive.evaluation.evidence_study import Evidence
+
+    if evidence is not None and not isinstance(evidence, Evidence):
+        return None
+    return summary(decomposition, evidence, features, run)
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:

@@ -10,10 +10,13 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 NAME_LENGTH = 60
@@ -50,6 +53,11 @@ def variance_text(explained: Mapping[str, Mapping[str, float]]) -> str:
     parts = ("joint", "individual", "residual")
     rows = ([name, *(fractions[part] for part in parts)] for name, fractions in explained.items())
     return csv_text(["id", *parts], rows)
+
+
+def frame_text(frame: pd.DataFrame) -> str:
+    """Return a data frame as CSV text, without its index."""
+    return csv_text(list(frame.columns), frame.itertuples(index=False))
 
 
 def history_text(history: Mapping[str, Sequence[Any]]) -> str:

@@ -80,7 +80,7 @@ SOMETHING_WRONG = "Signs of known failures of such models were found:"
 NO_EVIDENCE = (
     "This report contains no test against chance. A model finds some joint variation even if there is none. Before you "
     "rely on this result, fit the model again with the samples of one modality shuffled, which should leave no joint "
-    "part, and examine held-out samples. The command `deepjive report RUN --evidence` does both."
+    "part, and examine held-out samples. The command `deepjive report {run} --evidence` does both."
 )
 NEGATIVE = (
     "In {name} the {part} part explains less than nothing ({value}): on these samples the prediction is worse with "

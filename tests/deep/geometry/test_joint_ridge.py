@@ -102,12 +102,14 @@ def test_held_out_errors_are_those_of_a_fit_to_the_other_folds_with_the_gains_of
         held_out.fold,
     )
     for number, (test, x, predicted) in enumerate(parts):
-        gains = regression_gains([part for other, part in enumerate(parts) if other != number])
+        others = [part for other, part in enumerate(parts) if other != number]
         for rank in (1, 3):
-            rest = x - sum(gain * one for gain, one in zip(gains[:rank], predicted[:rank], strict=True))
+            gains = regression_gains([(rows, held, predictions[:rank]) for rows, held, predictions in others])
+            rest = x - sum(gain * one for gain, one in zip(gains, predicted[:rank], strict=True))
             errors = np.square(rest).sum(axis=1) / held_out.variance[0].mean()
-            np.testing.assert_allclose(first.errors[2, rank - 1, test], errors, rtol=1e-6)
+            np.testing.assert_allclose(first.errors([2, 2, 2])[rank - 1, test], errors, rtol=1e-6)
     assert len(xs) == len(held_out.variance) == 3
+    np.testing.assert_allclose(held_out.mean_errors[2], held_out.errors([2, 2, 2]).mean(axis=1), rtol=1e-9)
 
 
 def test_scores_that_predict_differently_well_have_gains_of_their_own() -> None:

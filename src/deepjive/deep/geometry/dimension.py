@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from scipy.spatial.distance import cdist
 
+from deepjive.deep.geometry.symmetric import eigh
+
 NEIGHBOUR = 12  # its distance is a sample's step
 COUNTED = 16  # a sixteenth of the samples count as near: distances of fewer are noise
 FEWEST = 40
@@ -74,4 +76,4 @@ def _leading(symmetric: NDArray, count: int) -> NDArray:
         values, vectors = eigsh(symmetric, count, which="LA", v0=start, ncv=min(len(symmetric), 6 * count), tol=1e-8)
         return vectors[:, np.argsort(values)]
     except ArpackNoConvergence:  # several almost equal eigenvalues
-        return np.linalg.eigh(symmetric)[1][:, -count:]
+        return eigh(symmetric)[1][:, -count:]

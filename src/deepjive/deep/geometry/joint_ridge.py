@@ -39,6 +39,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from deepjive.deep.geometry.symmetric import eigh
+
 FOLDS = 4
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # relative to the modality's variance per sample, times n
 TARGET_PENALTIES = np.logspace(-4, 1, 21)
@@ -68,7 +70,7 @@ class Spectrum:
     def of(cls, x: NDArray) -> Spectrum:
         """Decompose samples (n, p) by the eigenvectors of the smaller of the two Gram matrices."""
         wide = x.shape[1] > len(x)
-        squares, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+        squares, vectors = eigh(x @ x.T if wide else x.T @ x)
         kept = squares > SMALLEST * max(float(squares[-1]), 1e-300)
         s, vectors = np.sqrt(squares[kept])[::-1], vectors[:, kept][:, ::-1]
         return cls(vectors if wide else x @ (vectors / s), s)
@@ -94,7 +96,7 @@ def reduced(x: NDArray) -> NDArray:
     """Samples (n, p) as at most n coordinates with the same inner products; unchanged where p is at most n."""
     if x.shape[1] <= len(x):
         return x
-    squares, vectors = np.linalg.eigh(x @ x.T)
+    squares, vectors = eigh(x @ x.T)
     return vectors * np.sqrt(np.maximum(squares, 0.0))
 
 
@@ -142,7 +144,7 @@ def encoder_targets(spectra: Sequence[Spectrum], scores: NDArray, penalty: float
     right = (count - 1) ** 2 * smoothed(scores)
     solution, residual = np.zeros_like(right), right.copy()
     direction, squares = residual.copy(), np.square(residual).sum(axis=0)
-    enough = 1e-16 * max(float(squares.max(initial=0.0)), 1e-300)
+    enough = 1e-13 * max(float(squares.max(initial=0.0)), 1e-300)
     for _ in range(MOST_ITERATIONS):
         if squares.max(initial=0.0) <= enough:
             break

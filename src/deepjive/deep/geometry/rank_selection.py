@@ -22,8 +22,9 @@ DeepJIVE (arXiv 2507.19682), section 2.3.5, as summarised publicly: AJIVE on sco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -135,6 +136,8 @@ class RankSelection:
         for name, curve in self.curves.items():
             for kind, r2 in curve.r2.items():
                 for rank, (value, error) in enumerate(zip(r2, curve.standard_error[kind], strict=True)):
+                    if value != value:  # not tried
+                        continue
                     chosen = kind == curve.coordinates and rank == curve.rank
                     row = (name, kind, rank, value, error, chosen, curve.ajive_rank, curve.dimension)
                     for key, cell in zip(columns, row, strict=True):
@@ -229,13 +232,12 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
         most = min(dimension, linear_rank - 1) if linear_rank else dimension
         bends = dimension < points.shape[1] or linear_rank > points.shape[1] or not linear_rank
         if 0 < dimension <= MOST_DIMENSIONS and most > 0 and bends and not is_clustered(points):
-            unrolled, standard_errors["unrolled"] = climb(first, linear, most, seed)
-            if first is versions[0]:
-                unrolled = [0.0, *(straight.adjusted(value, seed) for value in unrolled[1:])]
+            adjust = partial(straight.adjusted, seed=seed) if first is versions[0] else float
+            worthwhile = partial(_replaces, linear=straight.r2, linear_rank=linear_rank)
+            unrolled, standard_errors["unrolled"] = climb(first, linear, most, seed, adjust, worthwhile)
             curves["unrolled"] = unrolled
-            errors = standard_errors["unrolled"]
-            clear = len(unrolled) > 1 and unrolled[1] > CLEAR * errors[1]
-            if clear and _replaces(unrolled, straight.r2, linear_rank):
+            clear = len(unrolled) > 1 and unrolled[1] > CLEAR * standard_errors["unrolled"][1]
+            if clear and worthwhile(len(unrolled) - 1, unrolled[-1]):
                 rank, kind = len(unrolled) - 1, "unrolled"
     return RankCurve(rank, kind, linear_rank, ajive_rank, dimension, curves, standard_errors)
 
@@ -332,42 +334,60 @@ def _is_curved(data: Modalities, seed: int) -> bool:
     return bool(gain.mean() > CLEAR * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
-def _replaces(unrolled: Sequence[float], linear: Sequence[float], linear_rank: int) -> bool:
-    """Whether unrolled coordinates predict about as well as the larger number of linear scores.
+def _replaces(count: int, r2: float, linear: Sequence[float], linear_rank: int) -> bool:
+    """Whether so many unrolled coordinates predict about as well as the larger number of linear scores.
 
     A thousand samples give only a rough unrolling, and heavy tails make it rougher. Unrolled coordinates are therefore
     compared with as many linear scores: they have to gain most of what the best number of linear scores gains over
     these. A third is enough of several coordinates where as many linear scores predict less than half of the best:
     only a clearly curved manifold shows this.
     """
-    count = len(unrolled) - 1
     if not linear_rank:
         return True
     best, same_number = linear[linear_rank], linear[min(count, len(linear) - 1)]
     enough = CLOSED_IF_CURVED if count > 1 and same_number < STRAIGHT * best else CLOSED
-    return unrolled[-1] >= same_number + enough * (best - same_number)
+    return r2 >= same_number + enough * (best - same_number)
 
 
-def climb(data: Modalities, linear: AJIVE, most: int, seed: int) -> tuple[list[float], list[float]]:
+def climb(
+    data: Modalities,
+    linear: AJIVE,
+    most: int,
+    seed: int,
+    adjust: Callable[[float], float],
+    worthwhile: Callable[[int, float], bool],
+) -> tuple[list[float], list[float]]:
     """Held-out prediction by 0, 1, ... unrolled coordinates, until one more is not worth having.
 
     A coordinate is worth having if it lowers the error by two standard errors and by a twentieth of what is predicted.
+    The largest number is tried first. If it is not worthwhile, smaller numbers are not tried, and are not a number
+    (NaN).
     """
     folds = [_Fold(data, train, test, _like(linear), most) for train, test in _folds(len(data), seed)]
-    errors = [np.concatenate([fold.error_of_mean for fold in folds])]
-    r2, standard_errors = [0.0], [0.0]
-    for candidate in range(1, most + 1):
-        by_sheet = np.concatenate([fold.errors(candidate) for fold in folds], axis=1)
+    mean_error = np.concatenate([fold.error_of_mean for fold in folds])
+
+    def by(count: int) -> tuple[NDArray, float]:
+        by_sheet = np.concatenate([fold.errors(count) for fold in folds], axis=1)
         error = by_sheet[by_sheet.mean(axis=1).argmin()]
-        gain = errors[-1] - error
-        reached = float(1 - error.mean() / errors[0].mean())
-        uncertain = float(gain.std(ddof=1) / np.sqrt(len(gain)) / errors[0].mean())
-        if reached - r2[-1] <= max(STANDARD_ERRORS * uncertain, LEAST_SHARE * reached):
+        return error, float(1 - error.mean() / mean_error.mean())
+
+    def standard_error(gain: NDArray) -> float:
+        return float(gain.std(ddof=1) / np.sqrt(len(gain)) / mean_error.mean())
+
+    last = by(most)
+    if not worthwhile(most, adjust(last[1])):
+        unknown = [float("nan")] * (most - 1)
+        return [0.0, *unknown, adjust(last[1])], [0.0, *unknown, standard_error(mean_error - last[0])]
+    errors, reached, standard_errors = [mean_error], [0.0], [0.0]
+    for count in range(1, most + 1):
+        error, r2 = last if count == most else by(count)
+        uncertain = standard_error(errors[-1] - error)
+        if r2 - reached[-1] <= max(STANDARD_ERRORS * uncertain, LEAST_SHARE * r2):
             break
         errors.append(error)
-        r2.append(reached)
+        reached.append(r2)
         standard_errors.append(uncertain)
-    return r2, standard_errors
+    return [0.0, *map(adjust, reached[1:])], standard_errors
 
 
 def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:

@@ -169,7 +169,7 @@ def start_joint(
     else:
         signals = _signals(network, measured)
         whole, signal_ranks = _whole(signals, presence), [len(signal.s) for signal in signals]
-    nonlinear = _curves([*encoders, *decoders])
+    nonlinear = _curves([*encoders, *decoders]) and not network.stays_linear
     unrolled = _unrolled_joint(network, whole, signal_ranks) if nonlinear else None
     if unrolled is not None:
         _start_unrolled(network, x, measured, unrolled, presence)
@@ -177,7 +177,7 @@ def start_joint(
     centred = [samples.flatten(1) - samples.flatten(1).mean(0) for samples in whole]
     coordinates = [coordinates_within(samples) for samples in centred]
     _start_linear(network, fit_joint_ridge(coordinates, rank, seed, groups), centred, x, presence)
-    return _worth(network.may_stay_linear, [*encoders, *decoders], coordinates, rank, seed, groups)
+    return _worth(network, [*encoders, *decoders], coordinates, rank, seed, groups)
 
 
 def _joint_modules(network: Network) -> tuple[list[Encoder], list[Decoder]]:
@@ -289,16 +289,14 @@ def start_individual(
         squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
         points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
         own_groups = None if groups is None else groups[_as_index(here)]
-        nonlinear = _curves([encoder, decoder])
+        nonlinear = _curves([encoder, decoder]) and not network.stays_linear
         unrolled = _unrolled(points, rank) if nonlinear else None
         scores = free @ vectors.flip(1)[:, :rank] * len(samples) ** 0.5 if unrolled is None else unrolled
         encoder.linear.weight[: scores.shape[1]] = signal.regression_of(scores)
         encoder.linear.bias.zero_()
         _regress(decoder, torch.cat([scores, joint], dim=1) if network.conditioned else scores, remainder)
         if unrolled is None:
-            starts.append(
-                _worth(network.may_stay_linear, [encoder, decoder], _halves(remainder, seed), rank, seed, own_groups)
-            )
+            starts.append(_worth(network, [encoder, decoder], _halves(remainder, seed), rank, seed, own_groups))
         else:
             encoding.append((encoder, samples, unrolled.to(samples.dtype)))
             decoding.append((encoder, decoder, samples, joint, remainder.reshape(samples.shape)))
@@ -314,7 +312,7 @@ def start_individual(
 
 
 def _worth(
-    may_stay_linear: bool,
+    network: Network,
     modules: Sequence[Encoder | Decoder],
     coordinates: Sequence[NDArray],
     rank: int,
@@ -322,7 +320,9 @@ def _worth(
     groups: NDArray | None,
 ) -> Start:
     """Whether training can pay after a linear start."""
-    if not may_stay_linear:
+    if network.stays_linear:
+        return Start(pays=False)
+    if not network.may_stay_linear:
         return Start()
     if any(not module.sample_layers for module in modules):  # convolutions see what kernels do not
         return Start()

@@ -30,6 +30,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra, minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
+from deepjive.deep.geometry.symmetric import eigh, gaussian
+
 NEIGHBOURS = 8
 LIMITS = (0.3, 0.5)
 LEAST_GAIN = 0.05
@@ -39,6 +41,7 @@ LANDMARKS = 300  # samples to which paths are measured
 ROUNDING = 1e-10  # relative to the largest eigenvalue
 CENTRES, WORTH_CENTRES = 200, 300  # samples on which kernels stand, of more than so many
 LENGTHS = (0.1, 0.2, 0.4, 1.0, 3.0)
+SHORTEST = {1: 0.1, 2: 0.2}  # length by rank, 0.4 of more: so near, few samples have neighbours
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 MOST_DIMENSIONS = 5  # a thousand samples do not say how a manifold of more dimensions bends
 
@@ -194,15 +197,17 @@ class KernelRegression:
         best_error, best_length, best = np.inf, 1.0, (centred, np.zeros((len(centres), targets.shape[1])))
         far, near = cdist(points, centres, "sqeuclidean"), cdist(centres, centres, "sqeuclidean")
         for length in LENGTHS:
-            values, vectors = np.linalg.eigh(_kernel_of(near, length))  # scipy.linalg takes a slower driver
+            if length < SHORTEST.get(coordinates.shape[1], 0.4):
+                continue
+            values, vectors = eigh(gaussian(near, length**2))
             kept = values > ROUNDING * values[-1]
             basis = vectors[:, kept] / np.sqrt(values[kept])
             if len(centres) == len(points):
                 values, vectors = values[kept], np.eye(int(kept.sum()))
                 features = basis * values
             else:
-                features = _kernel_of(far, length) @ basis
-                values, vectors = np.linalg.eigh(features.T @ features)
+                features = gaussian(far, length**2) @ basis
+                values, vectors = eigh(features.T @ features)
                 features = features @ vectors
             values = np.maximum(values, 0.0)[:, None]
             along = features.T @ centred
@@ -220,7 +225,7 @@ class KernelRegression:
     def __call__(self, coordinates: NDArray) -> NDArray:
         """Targets (n, n_features) at coordinates (n, rank); beyond the learned range, those at its edge."""
         points = np.clip(coordinates / self.scale, self.lowest, self.highest)
-        return _kernel_of(cdist(points, self.centres, "sqeuclidean"), self.length) @ self.weights + self.mean
+        return gaussian(cdist(points, self.centres, "sqeuclidean"), self.length**2) @ self.weights + self.mean
 
 
 def sheets_of(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
@@ -260,8 +265,3 @@ def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> N
         return None
     chosen = coordinates[best] - coordinates[best].mean(axis=0)
     return chosen / np.maximum(chosen.std(axis=0), 1e-12)
-
-
-def _kernel_of(squares: NDArray, length: float) -> NDArray:
-    """Gaussian kernel of squared distances."""
-    return np.exp(squares / (-2.0 * length**2))

@@ -240,7 +240,10 @@ def _covid(folder: Path) -> Read:
 
     The classes are mild, moderate and severe: 1 and 2, 3 and 4, and 5 to 7 on the WHO ordinal scale.
     """
-    frames = {name: read_array(folder / f"{name}.csv").T for name in ("metabolomics", "proteomics", "surface_protein")}
+    frames = {
+        name: read_array(folder / f"{name}.csv", features_in_rows=True)
+        for name in ("metabolomics", "proteomics", "surface_protein")
+    }
     frames["metabolomics"] = np.log2(frames["metabolomics"])
     samples = [str(sample) for sample in frames["metabolomics"].index]
     patients = [sample.split("_")[1] for sample in samples]

@@ -1,0 +1,617 @@
+"""Feature effects: which features vary with each joint and individual score, with standard errors and p-values.
+
+**Effect.** All other scores are at their mean, and the score goes from its 5% to its 95% quantile a, b:
+
+    loading(v)  =  [part(b) - part(a)](v) / (b - a)      in data units per unit of the score
+    effect(v)   =  loading(v) / sd(v)                    in standard deviations of the feature per unit of the score
+
+Scores have variance 1. In a linear model `loading` is the model's loading. In a deep model it is the mean slope of the
+decoded part. The standard error is that of the regression of the feature on all scores of the modality, robust to
+unequal variances (HC3; by participant if participants have several samples). It takes the scores as known.
+
+**Test of a joint score.** The hypothesis is that a feature of modality k is independent of the other modalities. The
+model is fitted again, with its ranks, to the first third of the samples in random order, and then to the first two
+thirds. The joint scores of the next third are computed from all modalities except k. No feature is therefore tested
+with a score that was computed from the feature, or by a model that saw the tested samples. Each fit uses only samples
+before those that it scores, so the products of scores and features are martingale differences. Folds that train on
+each other's samples do not have this property: their products are correlated, and the variance of their sum doubles if
+few directions of k are strong. Scores of a refit are matched to the model's scores by regression on the refit's
+samples.
+
+**Test of an individual score**, and of a joint score if the model needs all modalities. The hypothesis is that a
+feature is independent of all other features. The features of every modality are divided into two random halves. The
+model is fitted again with one half, where the other half is replaced by its means, and the resulting scores are
+tested with the features of the other half, given the refit's joint scores.
+
+P-values are two-sided, of Student's t of the partial regression on all scores of the part. Under the hypothesis the
+residuals have equal variances whatever the scores are, so the ordinary standard error is exact for normal residuals
+(with several samples of a participant the standard error is that of independent participants). Q-values control the
+false discovery rate among the features of one score.
+
+References
+----------
+Chung and Storey 2015, Statistical significance of variables driving systematic variation in high-dimensional data,
+Bioinformatics 31(4) (the reason not to test a feature with a score that was computed from it).
+Dawid 1984, Statistical theory: the prequential approach, J R Stat Soc A 147:278.
+MacKinnon and White 1985, Some heteroskedasticity-consistent covariance matrix estimators, J Econometrics 29:305.
+Benjamini and Hochberg 1995, Controlling the false discovery rate, J R Stat Soc B 57:289.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.utils import check_random_state
+
+from deepjive.data.groups import in_random_order, members_of, rows_of
+from deepjive.data.modalities import Modalities
+from deepjive.decomposition import Decomposition
+from deepjive.evaluation.refit import refitted, with_groups
+from deepjive.progress import Progress, silent
+from deepjive.results import Result
+
+LOW, HIGH = 5, 95
+N_PARTS = 3
+BUDGET = 20
+PIECE = 4096
+MIN_FREE = 3
+ROUNDING = 1e-9
+DIGITS = 4
+
+UNKNOWN = "There are no modalities {given}; the data have {names}."
+TOO_FEW = (
+    "The features of {name!r} cannot be tested: {n} samples ({participants} participants) are left for {rank} {part} "
+    "scores. Use more samples or smaller ranks, or test=False for effects without p-values."
+)
+
+PartWord = Literal["joint", "individual"]
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureEffects(Result):
+    """Effects of the joint and individual scores on the features of one modality.
+
+    Arrays have a row for each score: the joint scores, then the individual scores.
+
+    Attributes
+    ----------
+    modality : str
+        The modality.
+    features : list of str
+        Names of the features; their numbers, from 0, if they have no names.
+    scores : list of (str, int)
+        Part and number of each score, counted from 1: ``("joint", 1)``.
+    effect, standard_error : array, shape (n_scores, n_features)
+        Change of the feature for one unit of the score, and its standard error, in standard deviations of the feature.
+        The standard error is NaN if there are too few samples for it.
+    loading : array, shape (n_scores, n_features)
+        The effect in data units.
+    p_value, q_value : array, shape (n_scores, n_features)
+        P-value of association with the score, and false discovery rate among the features of the score. NaN for
+        features that do not vary, and without a test.
+    match : array, shape (n_scores,)
+        Correlation of the score with the matched score that features were tested with; NaN without a test. If it is
+        small, other samples or features give another score.
+    n_samples : int
+        Number of samples that have the modality.
+    """
+
+    modality: str
+    features: list[str]
+    scores: list[tuple[PartWord, int]]
+    effect: NDArray
+    standard_error: NDArray
+    loading: NDArray
+    p_value: NDArray
+    q_value: NDArray
+    match: NDArray
+    n_samples: int
+
+    def top(self, part: PartWord, number: int, n: int = 10) -> Any:
+        """Return the features with the largest effects of one score, strongest first.
+
+        Parameters
+        ----------
+        part : {"joint", "individual"}
+            Part of the score.
+        number : int
+            Number of the score, counted from 1.
+        n : int, default=10
+            Number of features.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `to_frame`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._rows_of(self.scores.index((part, number)), n))
+
+    def _summary(self) -> str:
+        found = [
+            f"{part} {number}: {int(np.sum(self.q_value[row] < 0.05))}"
+            for row, (part, number) in enumerate(self.scores)
+        ]
+        counts = ", ".join(found) if np.isfinite(self.p_value).any() else "not tested"
+        return f"{self.modality}: {len(self.features)} features, n={self.n_samples}; with q < 0.05: {counts or 'none'}"
+
+    def _table(self) -> Any:
+        """Return rows by score, strongest effects first, with four significant digits."""
+        columns: dict[str, list[Any]] = {
+            name: []
+            for name in (
+                "part",
+                "score",
+                "feature",
+                "effect",
+                "standard_error",
+                "p_value",
+                "q_value",
+                "loading",
+                "match",
+            )
+        }
+        for row in range(len(self.scores)):
+            for name, values in self._rows_of(row).items():
+                columns[name].extend(values)
+        return columns
+
+    def _rows_of(self, row: int, n: int | None = None) -> dict[str, list[Any]]:
+        order = np.argsort(-np.abs(self.effect[row]), kind="stable")[:n]
+        part, number = self.scores[row]
+        numbers = {
+            name: significant(getattr(self, name)[row, order]).tolist()
+            for name in ("effect", "standard_error", "p_value", "q_value", "loading")
+        }
+        words: dict[str, list[Any]] = {"part": [part] * len(order), "score": [number] * len(order)}
+        match = significant(self.match[[row]], 2).tolist() * len(order)
+        return words | {"feature": [self.features[i] for i in order]} | numbers | {"match": match}
+
+
+def feature_effects(
+    model: Any,
+    data: Any,
+    *,
+    names: Sequence[str] | None = None,
+    test: bool = True,
+    groups: ArrayLike | None = None,
+    parts: Decomposition | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    progress: Progress = silent,
+    **budget: Any,
+) -> dict[str, FeatureEffects]:
+    """Rank the features of each modality by the effect of every joint and individual score.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model, linear or deep. It is not changed.
+    data : Modalities, mapping or sequence
+        The samples that the model was fitted to. Tested modalities are read into memory.
+    names : sequence of str, default=None
+        The modalities whose features are ranked; all by default.
+    test : bool, default=True
+        Whether to compute p-values. They need two refits for joint scores and two for individual scores.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample, if participants have several samples. By default the groups of `data`.
+    parts : Decomposition, default=None
+        The decomposition of `data` by `model`, if it was computed already.
+    random_state : int, RandomState or None, default=0
+        Seed of the order of samples, of the halves of features, and of the refits.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after each refit.
+    **budget
+        Parameters of the refits that differ from the model's. By default a deep model is trained for at most 20 epochs
+        in each phase, with ``batch_size="auto"``, because a third of the samples can be fewer than the model's batch.
+
+    Returns
+    -------
+    dict of str to FeatureEffects
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, if `groups` has another length, or if there are too few samples for a test.
+
+    See Also
+    --------
+    deepjive.jackstraw : A test of the features of a linear model with all joint scores together.
+    deepjive.evaluation.covariation : Maps of a joint score with permutation p-values, for images.
+
+    Examples
+    --------
+    >>> from deepjive import AJIVE
+    >>> from deepjive.datasets import make_synthetic
+    >>> data = make_synthetic(120, (20, 16), random_state=0).data
+    >>> model = AJIVE(joint_rank=1, individual_ranks=1, random_state=0).fit(data)
+    >>> effects = feature_effects(model, data)
+    >>> list(effects), effects["modality_1"].effect.shape
+    (['modality_1', 'modality_2'], (2, 20))
+    """
+    data = with_groups(data, groups, model)
+    chosen = list(data.names) if names is None else list(names)
+    if unknown := [name for name in chosen if name not in data.names]:
+        raise ValueError(UNKNOWN.format(given=unknown, names=list(data.names)))
+    parts = model.decompose(data) if parts is None else parts.adjusted
+    data = parts.data
+    effects = {name: effects_of(parts, name) for name in chosen}
+    if not test:
+        return effects
+    rng = check_random_state(random_state)
+    budget = {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET)), "batch_size": "auto"} | budget
+    seeds: dict[str, Any] = {"random_state": int(rng.randint(2**31 - 1)), **budget}
+    by_samples = model.joint_rank_ > 0 and not model.needs_all_modalities
+    by_features = model.needs_all_modalities or any(rank > 0 for rank in model.individual_ranks_.values())
+    n_fits = (N_PARTS - 1) * by_samples + 2 * by_features
+    results: dict[str, dict[PartWord, _Tested]] = {name: {} for name in chosen}
+    if by_samples:
+        for name, tested in _joint_tests(model, data, parts, chosen, rng, seeds, progress, n_fits).items():
+            results[name]["joint"] = tested
+    if by_features:
+        for name, part, tested in _half_tests(model, data, parts, chosen, rng, seeds, progress, n_fits):
+            results[name][part] = tested
+    return {name: _with_tests(effect, results[name]) for name, effect in effects.items()}
+
+
+def effects_of(parts: Decomposition, name: str, most: int | None = None) -> FeatureEffects:
+    """Compute the effects of the scores of a decomposition on one modality, with standard errors, without a test.
+
+    Parameters
+    ----------
+    parts : Decomposition
+        A decomposition of at least two samples that have the modality.
+    name : str
+        The modality.
+    most : int, default=None
+        The largest number of samples that are read; all by default. The quantiles of the scores use all samples.
+
+    Returns
+    -------
+    FeatureEffects
+        With NaN p-values.
+    """
+    parts = parts.adjusted
+    rows = np.flatnonzero(parts.data.present[:, parts.data.names.index(name)])
+    joint, individual = parts.joint_scores[rows], parts.individual_scores[name][rows]
+    loading = np.concatenate(
+        [_slopes(parts, name, joint, individual, "joint"), _slopes(parts, name, joint, individual, "individual")]
+    )
+    read = np.arange(len(rows)) if most is None else np.arange(len(rows))[:: max(1, -(-len(rows) // most))]
+    values = features_of(parts.data, name, rows[read])
+    spread = feature_spread(values)
+    groups = None if parts.data.groups is None else parts.data.groups[rows[read]]
+    _, error, _ = slopes(np.concatenate([joint, individual], axis=1)[read], values, groups)
+    n_joint, n_features = joint.shape[1], values.shape[1]
+    untested = np.full(loading.shape, np.nan)
+    named = parts.data.features[name]
+    return FeatureEffects(
+        modality=name,
+        features=[str(i) for i in range(n_features)] if named is None else [str(word) for word in np.ravel(named)],
+        scores=[("joint", i) for i in range(1, n_joint + 1)]
+        + [("individual", i) for i in range(1, individual.shape[1] + 1)],
+        effect=loading / spread,
+        standard_error=error / spread,
+        loading=loading,
+        p_value=untested,
+        q_value=untested,
+        match=np.full(len(loading), np.nan),
+        n_samples=len(read),
+    )
+
+
+def slopes(
+    scores: NDArray,
+    values: NDArray,
+    groups: NDArray | None = None,
+    covariates: NDArray | None = None,
+    *,
+    equal_variances: bool = False,
+) -> tuple[NDArray, NDArray, int]:
+    """Regress every feature on scores, with standard errors that are robust to unequal variances (HC3).
+
+    Parameters
+    ----------
+    scores : array, shape (n_samples, n_scores)
+        The scores.
+    values : array, shape (n_samples, n_features)
+        The features. A missing value (NaN) counts as the mean of its feature.
+    groups : array, shape (n_samples,), default=None
+        The participant of each sample; residuals of a participant may then depend on each other.
+    covariates : array, shape (n_samples, n_covariates), default=None
+        Further regressors. By default a constant; pass the constant if you pass covariates.
+    equal_variances : bool, default=False
+        Whether residuals have equal variances. Only without `groups`.
+
+    Returns
+    -------
+    slope, standard_error : array, shape (n_scores, n_features)
+        NaN if fewer than 3 degrees of freedom are left, and for a score that the other regressors determine.
+    free : int
+        Degrees of freedom: participants minus regressors.
+    """
+    n, n_scores = scores.shape
+    covariates = np.ones((n, 1)) if covariates is None else covariates
+    members = members_of(n, groups)
+    basis = _basis(covariates)
+    scores = scores - basis @ (basis.T @ scores)
+    free = len(members) - basis.shape[1] - n_scores
+    slope, error = np.full((2, n_scores, values.shape[1]), np.nan)
+    if free < MIN_FREE or n_scores == 0:
+        return slope, error, free
+    left = _basis(scores)
+    unique = np.linalg.pinv(scores)  # (n_scores, n): its rows are the regression weights of each score
+    determined = np.linalg.norm(unique, axis=1) < ROUNDING
+    leverage = np.minimum(np.square(basis).sum(axis=1) + np.square(left).sum(axis=1), 1.0 - ROUNDING)
+    order = rows_of(members)
+    starts = np.concatenate([[0], np.cumsum([len(rows) for rows in members])[:-1]])
+    for start in range(0, values.shape[1], PIECE):
+        piece = slice(start, start + PIECE)
+        x = filled(values[:, piece])
+        x = x - basis @ (basis.T @ x)
+        slope[:, piece] = unique @ x
+        residual = x - scores @ slope[:, piece]
+        if groups is None and equal_variances:
+            spread = np.sqrt(np.square(residual).sum(axis=0) / free)
+            error[:, piece] = np.linalg.norm(unique, axis=1)[:, None] * spread
+            continue
+        residual /= (1.0 - leverage)[:, None]
+        if groups is None:
+            error[:, piece] = np.sqrt(np.square(unique) @ np.square(residual))
+        else:
+            for row in range(n_scores):
+                sums = np.add.reduceat((unique[row][:, None] * residual)[order], starts, axis=0)
+                error[row, piece] = np.sqrt(np.square(sums).sum(axis=0))
+    slope[determined], error[determined] = np.nan, np.nan
+    return slope, error, free
+
+
+def features_of(data: Modalities, name: str, rows: Any = slice(None)) -> NDArray:
+    """Return samples of one modality as a matrix in double precision, shape (n_samples, n_features)."""
+    values = np.asarray(data.rows(name, rows), dtype=np.float64)
+    return values.reshape(len(values), -1)
+
+
+def feature_spread(values: NDArray) -> NDArray:
+    """Return the standard deviation of each feature, or 1 for a constant feature.
+
+    Parameters
+    ----------
+    values : array, shape (n_samples, n_features)
+        The features; missing values are NaN and are left out.
+
+    Returns
+    -------
+    array, shape (n_features,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> feature_spread(np.array([[0.0, 5.0, np.nan], [2.0, 5.0, np.nan]]))
+    array([1., 1., 1.])
+    """
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = np.where(finite, values, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(finite, np.square(values - mean), 0.0).sum(axis=0) / count)
+    return np.where(spread > ROUNDING * np.abs(mean), spread, 1.0)
+
+
+def filled(values: NDArray) -> NDArray:
+    """Return values with the mean of its column in place of a missing value (NaN)."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    count = np.maximum(np.sum(~missing, axis=0), 1)
+    return np.where(missing, np.where(missing, 0.0, values).sum(axis=0) / count, values)
+
+
+def significant(values: NDArray, digits: int = DIGITS) -> NDArray:
+    """Return numbers rounded to significant digits.
+
+    Examples
+    --------
+    >>> significant(np.array([0.0123456, 123456.0, 0.0])).tolist()
+    [0.01235, 123500.0, 0.0]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values) & (values != 0.0)
+    power = np.floor(np.log10(np.abs(values, where=known, out=np.ones_like(values))))
+    scale = 10.0 ** (digits - 1 - power)
+    return np.where(known, np.round(values * scale) / scale, values)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """P-values of the features, shape (n_scores, n_features), and the match of the scores, shape (n_scores,)."""
+
+    p_value: NDArray
+    match: NDArray
+
+
+def _slopes(parts: Decomposition, name: str, joint: NDArray, individual: NDArray, part: PartWord) -> NDArray:
+    """Return the mean slope of both parts along each score of a part, shape (rank, n_features)."""
+    scores = joint if part == "joint" else individual
+    rank, n_features = scores.shape[1], parts.mean[name].size
+    if rank == 0:
+        return np.zeros((0, n_features))
+    limits = np.percentile(scores, [LOW, HIGH], axis=0)
+    ends = np.concatenate([np.diag(limits[0]), np.diag(limits[1])])
+    zeros = {"joint": np.zeros((2 * rank, joint.shape[1])), "individual": np.zeros((2 * rank, individual.shape[1]))}
+    at = zeros | {part: ends}
+    whole = parts.render("joint", name, at["joint"], at["individual"]).astype(np.float64)
+    whole += parts.render("individual", name, at["joint"], at["individual"])
+    rendered = whole.reshape(2, rank, n_features)
+    width = limits[1] - limits[0]
+    return (rendered[1] - rendered[0]) / np.where(width > 0.0, width, 1.0)[:, None]
+
+
+def _joint_tests(
+    model: Any,
+    data: Modalities,
+    parts: Decomposition,
+    names: list[str],
+    rng: np.random.RandomState,
+    seeds: dict[str, Any],
+    progress: Progress,
+    n_fits: int,
+) -> dict[str, _Tested]:
+    """Test joint scores that earlier samples and other modalities give."""
+    usable = np.flatnonzero(data.present.any(axis=1))
+    groups = None if data.groups is None else data.groups[usable]
+    members = [usable[rows] for rows in in_random_order(len(usable), groups, rng)]
+    thirds = [rows_of([members[i] for i in third]) for third in np.array_split(np.arange(len(members)), N_PARTS)]
+    pieces: dict[str, list[tuple[NDArray, NDArray]]] = {name: [] for name in names}
+    for number in range(1, N_PARTS):
+        earlier, later = np.sort(rows_of(thirds[:number])), np.sort(thirds[number])
+        refit = refitted(model, data[earlier], **seeds)
+        progress(number, n_fits, "joint scores from the other modalities")
+        for name in names:
+            rows = _rows_with(data, later, name)
+            predicted = _matched_joint(refit, data, parts.joint_scores, earlier, rows, name)
+            pieces[name].append((rows, predicted))
+    return {name: _test_pieces(data, parts.joint_scores, name, pieces[name]) for name in names}
+
+
+def _rows_with(data: Modalities, rows: NDArray, name: str) -> NDArray:
+    """Return the rows that have a modality, and another modality from which the joint scores can be computed."""
+    column = data.names.index(name)
+    others = np.asarray(np.delete(data.present, column, axis=1).any(axis=1))
+    return rows[data.present[rows, column] & others[rows]]
+
+
+def _matched_joint(
+    refit: Any, data: Modalities, scores: NDArray, earlier: NDArray, later: NDArray, name: str
+) -> NDArray:
+    """Return the joint scores of later samples without one modality, matched to the model's scores; not centred."""
+    others = data.select([other for other in data.names if other != name])
+    earlier = earlier[others.present[earlier].any(axis=1)]
+    known, new = (np.asarray(refit.transform(others[rows])) for rows in (earlier, later))
+    centre = known.mean(axis=0)
+    weights = np.linalg.lstsq(known - centre, scores[earlier] - scores[earlier].mean(axis=0), rcond=None)[0]
+    return (new - centre) @ weights
+
+
+def _test_pieces(data: Modalities, scores: NDArray, name: str, pieces: list[tuple[NDArray, NDArray]]) -> _Tested:
+    """Test features with scores of several thirds; each third has a constant of its own."""
+    rows = np.concatenate([rows for rows, _ in pieces])
+    third = np.repeat(np.arange(len(pieces)), [len(rows) for rows, _ in pieces])
+    predicted = np.concatenate([predicted for _, predicted in pieces])
+    constants = (third[:, None] == np.unique(third)).astype(np.float64)
+    return _tested(data, name, "joint", rows, predicted, scores[rows], constants, features_of(data, name, rows))
+
+
+def _tested(
+    data: Modalities,
+    name: str,
+    part: PartWord,
+    rows: NDArray,
+    predicted: NDArray,
+    scores: NDArray,
+    covariates: NDArray,
+    values: NDArray,
+) -> _Tested:
+    groups = None if data.groups is None else data.groups[rows]
+    slope, error, free = slopes(predicted, values, groups, covariates, equal_variances=True)
+    if free < MIN_FREE:
+        count = len(members_of(len(rows), groups))
+        raise ValueError(TOO_FEW.format(name=name, n=len(rows), participants=count, rank=predicted.shape[1], part=part))
+    varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
+    statistic = np.divide(slope, error, out=np.full(slope.shape, np.nan), where=varies & (error > 0.0))
+    match = [_correlation(first, second) for first, second in zip(predicted.T, scores.T, strict=True)]
+    return _Tested(2.0 * stats.t.sf(np.abs(statistic), free), np.array(match))
+
+
+def _half_tests(
+    model: Any,
+    data: Modalities,
+    parts: Decomposition,
+    names: list[str],
+    rng: np.random.RandomState,
+    seeds: dict[str, Any],
+    progress: Progress,
+    n_fits: int,
+) -> Iterator[tuple[str, PartWord, _Tested]]:
+    """Test scores that one half of the features gives with the features of the other half."""
+    sides = {name: rng.permutation(parts.mean[name].size) % 2 for name in data.names}
+    results: dict[tuple[str, PartWord], _Tested] = {}
+    for side in (0, 1):
+        halved = _halved(data, sides, side)
+        refit = refitted(model, halved, **seeds)
+        half = refit.decompose(halved)
+        progress(n_fits - 1 + side, n_fits, "scores from half of the features")
+        for name in names:
+            tested = np.flatnonzero(sides[name] != side)
+            words: list[PartWord] = ["joint"] if model.needs_all_modalities and model.joint_rank_ else []
+            words += ["individual"] if model.individual_ranks_[name] else []
+            for part in words:
+                result = _half_tested(data, parts, half, name, part, tested)
+                width = parts.mean[name].size
+                whole = results.setdefault(
+                    (name, part), _Tested(np.full((len(result.match), width), np.nan), np.zeros(len(result.match)))
+                )
+                whole.p_value[:, tested] = result.p_value
+                whole.match[:] += result.match / 2.0
+    for (name, part), result in results.items():
+        yield name, part, result
+
+
+def _half_tested(
+    data: Modalities, parts: Decomposition, half: Decomposition, name: str, part: PartWord, tested: NDArray
+) -> _Tested:
+    rows = np.flatnonzero(data.present[:, data.names.index(name)])
+    scores = (parts.joint_scores if part == "joint" else parts.individual_scores[name])[rows]
+    from_half = (half.joint_scores if part == "joint" else half.individual_scores[name])[rows]
+    constant = np.ones((len(rows), 1))
+    given = constant if part == "joint" else np.concatenate([constant, half.joint_scores[rows]], axis=1)
+    centred = from_half - from_half.mean(axis=0)
+    weights = np.linalg.lstsq(centred, scores - scores.mean(axis=0), rcond=None)[0]
+    values = features_of(data, name, rows)[:, tested]
+    return _tested(data, name, part, rows, centred @ weights, scores, given, values)
+
+
+def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalities:
+    """Return the data with the features of the other side replaced by their means."""
+    arrays = {}
+    for name in data.names:
+        values = features_of(data, name).copy()
+        column = data.names.index(name)
+        removed = sides[name] != side
+        mean = filled(values[data.present[:, column]])[:, removed].mean(axis=0)
+        values[:, removed] = mean
+        values[~data.present[:, column]] = np.nan
+        arrays[name] = values.reshape(len(values), *data.shapes[name])
+    return Modalities(arrays, present=data.present, groups=data.groups)
+
+
+def _with_tests(effects: FeatureEffects, tests: dict[PartWord, _Tested]) -> FeatureEffects:
+    p_value, match = effects.p_value.copy(), effects.match.copy()
+    for part, tested in tests.items():
+        rows = [row for row, (word, _) in enumerate(effects.scores) if word == part]
+        p_value[rows], match[rows] = tested.p_value, tested.match
+    return replace(effects, p_value=p_value, q_value=_q_values(p_value), match=match)
+
+
+def _q_values(p_values: NDArray) -> NDArray:
+    q_values = np.full(p_values.shape, np.nan)
+    for row, known in enumerate(np.isfinite(p_values)):
+        if known.any():
+            q_values[row, known] = stats.false_discovery_control(p_values[row, known])
+    return q_values
+
+
+def _basis(columns: NDArray) -> NDArray:
+    """Return an orthonormal basis of the columns."""
+    left, values, _ = np.linalg.svd(columns, full_matrices=False)
+    return left[:, values > ROUNDING * values.max(initial=0.0)]
+
+
+def _correlation(first: NDArray, second: NDArray) -> float:
+    first, second = first - first.mean(), second - second.mean()
+    length = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second / length) if length > 0.0 else float("nan")

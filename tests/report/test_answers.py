@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deepjive import Modalities
+from deepjive.evaluation.label_association import score_association
+from deepjive.evaluation.sample_quality import PairFit, sample_fit
+from deepjive.report.answers import end_tables, label_tables, sample_tables
+
+
+@pytest.fixture
+def parts(make_decomposition):
+    return make_decomposition({"rna": (8,), "protein": (6,)}, samples=[f"s{i}" for i in range(60)])
+
+
+def test_labels_are_shown_with_the_numbers_of_the_library(parts):
+    labels = {"age": parts.joint_scores[:, 0] + np.random.default_rng(0).normal(size=60)}
+    (table,) = label_tables(parts, labels)
+    first = score_association(parts, labels).rows[0]
+    assert table.rows[0] == (
+        "age",
+        "joint 1",
+        f"+{first.effect:.2f}",
+        f"+{first.lower:.2f} to +{first.upper:.2f}",
+        "< 0.001",
+    )
+    assert "adjusted for batch" in label_tables(parts, labels, {"batch": np.arange(60) % 2})[0].sentence
+    assert label_tables(parts, {}) == []
+
+
+def test_a_label_that_is_a_confound_is_not_shown(parts):
+    age = np.random.default_rng(0).normal(size=60)
+    assert label_tables(parts, {"age": age}, {"age": age}) == []
+
+
+def test_a_label_that_varies_within_participants_is_named_with_the_reason(parts):
+    grouped = replace(parts, data=Modalities(parts.data, groups=np.arange(60) // 2))
+    visit = np.tile(["first", "second"], 30)
+    tables = label_tables(grouped, {"visit": visit, "age": np.arange(60.0)})
+    (table,) = tables
+    assert {row[0] for row in table.rows} == {"age"}
+    assert "Label 'visit' has several values within 30 participants" in table.sentence
+
+
+def test_ends_of_scores_name_samples(parts):
+    (table,) = end_tables(parts)
+    order = np.argsort(parts.joint_scores[:, 0])
+    assert table.rows[0] == ("joint 1", *(", ".join(f"s{i}" for i in rows) for rows in (order[:3], order[::-1][:3])))
+
+
+def test_outliers_and_pairs_are_listed(parts):
+    fit = sample_fit(parts)
+    fit.outlyingness[4, 1] = 9.0
+    pair = PairFit("rna", ["s1", "s2"], np.array([0.4, 0.0]), np.array([2.0, 0.1]), ["s3", "s2"], np.array([0.8]))
+    residuals, pairs = sample_tables(fit, {"rna": pair})
+    assert ("s4", "protein", "9.0") in [row[:3] for row in residuals.rows]
+    assert pairs.rows == [("s1", "rna", "40.0%", "s3")]
+    assert "rna and of the other modalities correlate 0.80" in pairs.sentence
+    assert sample_tables(None, {}) == []
