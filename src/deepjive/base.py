@@ -18,7 +18,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.adjust.adjustment import NOT_FITTED_WITH, Adjustment
 from deepjive.data.chunks import row_batches
+from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
 from deepjive.validation import MissingFeatures, check_known, check_values
@@ -82,7 +84,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     individual_scores_ : dict of str to array, shape (n_samples, individual_rank)
         Individual scores of the fitted samples.
     variance_explained_ : dict of str to dict
-        Fractions ``"joint"``, ``"individual"`` and ``"residual"`` of the variance of each modality's fitted samples.
+        Fractions ``"joint"``, ``"individual"`` and ``"residual"`` of the variance of each modality's fitted samples,
+        after confounds were taken out.
+    adjustment_ : dict
+        What was learned of confounds; see `deepjive.adjust.regression`. Empty without confounds.
     """
 
     shapes_: dict[str, tuple[int, ...]]
@@ -94,6 +99,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     joint_scores_: NDArray
     individual_scores_: dict[str, NDArray]
     variance_explained_: dict[str, dict[str, float]]
+    adjustment_: dict[str, Any]
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -178,17 +184,37 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         Decomposition
-            Its `data` have the features of the fit, in the order of the fit.
+            Its `data` have the features of the fit, in the order of the fit. If the model was fitted with confounds,
+            the joint part has their effects, as it has the mean; `adjusted` is the decomposition without them.
         """
-        data = self._checked(X, missing_features)
-        scores = self._scores_by_pattern(data)
-        return Decomposition(
-            data=data,
+        data = self._in_fitted_features(X, missing_features)
+        adjusted = self._adjusted(data)
+        scores = self._scores_by_pattern(adjusted)
+        parts = Decomposition(
+            data=adjusted,
             joint_scores=scores.joint,
             individual_scores=scores.individual,
             mean={name: self.mean_[name] for name in data.names},
             render=self._render,
         )
+        return parts if adjusted is data else parts.restored(data, self._restored)
+
+    def adjust(self, X: Any, *, missing_features: MissingFeatures = "error") -> Modalities:
+        """Return samples as the model sees them: in the features of the fit, and without the effects of confounds.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            Fitted or new samples, with the confounds of the fit.
+        missing_features : {"error", "mean"}, default="error"
+            As for `transform`.
+
+        Returns
+        -------
+        Modalities
+            All methods of the model take them as they are. Predictions and parts are then without confounds as well.
+        """
+        return self._checked(X, missing_features)
 
     def inverse_transform(
         self, joint_scores: NDArray, individual_scores: Mapping[str, NDArray] | None = None
@@ -206,7 +232,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         dict of str to array, shape (n_samples, ...)
-            The parts in data units, including the mean.
+            The parts in data units, including the mean; for mean confounds if the model was fitted with confounds.
 
         Raises
         ------
@@ -244,7 +270,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         array, shape (n_samples, ...)
-            The joint part of modality `name`, in data units.
+            The joint part of modality `name`, in data units, with the effects of the samples' confounds.
 
         Raises
         ------
@@ -257,7 +283,9 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = data.select([other for other in data.names if other != name])
         if not data.names:
             raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality.")
-        return self._joint_part(name, self._joint_scores_by_pattern(self._checked(data, missing_features)))
+        adjusted = self._checked(data, missing_features)
+        predicted = self._joint_part(name, self._joint_scores_by_pattern(adjusted))
+        return predicted if data.is_adjusted else self._restored(name, predicted, data.confounds)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute how well each modality is predicted from the others: the mean R2 over the modalities.
@@ -464,6 +492,34 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         return joint
 
     def _checked(self, X: Any, missing_features: MissingFeatures = "error") -> Modalities:
+        return self._adjusted(self._in_fitted_features(X, missing_features))
+
+    def _learn_adjustment(self, data: Modalities) -> Modalities:
+        """Learn the adjustment of the samples to be fitted, and return the adjusted samples."""
+        adjustment = None
+        if not data.is_adjusted and data.confounds is not None:
+            check_values(data, varying=False, allow_nan=self._allows_nan())  # before they enter means
+            adjustment = Adjustment.learn(data)
+        self.adjustment_ = {} if adjustment is None else adjustment.state()
+        return data if adjustment is None else adjustment.of(data)
+
+    def _adjusted(self, data: Modalities) -> Modalities:
+        """Take the effects of confounds out of checked data."""
+        if data.is_adjusted:
+            return data
+        adjustment = Adjustment.from_state(self.adjustment_)
+        if adjustment is not None:
+            return adjustment.of(data)
+        if data.confounds is not None:
+            raise ValueError(NOT_FITTED_WITH.format(given=list(data.confounds.columns)))
+        return data
+
+    def _restored(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
+        """Put the effects of confounds back into values of one modality."""
+        adjustment = Adjustment.from_state(self.adjustment_)
+        return values if adjustment is None else adjustment.undo(name, values, confounds)
+
+    def _in_fitted_features(self, X: Any, missing_features: MissingFeatures = "error") -> Modalities:
         check_is_fitted(self)
         data = check_known(as_modalities(X), self.shapes_, self._fitted_features(), missing_features, self.mean_)
         data = self._counted(data)

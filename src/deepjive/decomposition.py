@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.data.chunks import row_batches
+from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import NO_MODALITY, Modalities
 
 BATCH = 256
 
 PartName = Literal["joint", "individual", "residual"]
 Render = Callable[[Literal["joint", "individual"], str, NDArray, NDArray], NDArray]
+Restore = Callable[[str, NDArray, Confounds | None], NDArray]
 
 
 class Part(Mapping[str, NDArray]):
@@ -74,6 +76,9 @@ class Decomposition:
     so that it is an image if the input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint
     rank 0 the joint part of every sample is the mean.
 
+    If the model was fitted with confounds, the joint part of a sample includes the effects of the sample's confounds
+    too, as it includes the mean. `adjusted` is the decomposition of the data without confounds.
+
     Attributes
     ----------
     data : Modalities
@@ -87,7 +92,10 @@ class Decomposition:
     joint, individual, residual : Part
         Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
-        For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1.
+        For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1. Confounds
+        have no part in them.
+    adjusted : Decomposition
+        The decomposition of the data without the effects of confounds; the same decomposition if there are none.
     """
 
     data: Modalities
@@ -95,6 +103,19 @@ class Decomposition:
     individual_scores: dict[str, NDArray]
     mean: dict[str, NDArray]
     render: Render
+    restore: Restore | None = None
+    adjusted_data: Modalities | None = None
+
+    @property
+    def adjusted(self) -> Decomposition:
+        """The decomposition of the data without the effects of confounds."""
+        if self.adjusted_data is None:
+            return self
+        return Decomposition(self.adjusted_data, self.joint_scores, self.individual_scores, self.mean, self.render)
+
+    def restored(self, data: Modalities, restore: Restore) -> Decomposition:
+        """Return the decomposition of the data from which this decomposition's data were adjusted."""
+        return replace(self, data=data, restore=restore, adjusted_data=self.data)
 
     @property
     def joint(self) -> Part:
@@ -120,8 +141,10 @@ class Decomposition:
         ``|X - J - S|^2 / |X|^2``. The individual fraction is the remainder: the variance that the individual part
         explains beyond the joint part. The parts of linear estimators are orthogonal on the fitted samples, so that the
         fractions are ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A fraction is negative if the part increases the error,
-        which is possible on new samples. Missing values (NaN) do not count.
+        which is possible on new samples. Missing values (NaN) do not count. The data are those without confounds.
         """
+        if self.adjusted_data is not None:
+            return self.adjusted.variance_explained
         return {name: self._fractions(name) for name in self.data.names}
 
     def __repr__(self) -> str:
@@ -139,7 +162,15 @@ class Decomposition:
         return self._rendered(part, name, indices)
 
     def _rendered(self, part: Literal["joint", "individual"], name: str, indices: Any) -> NDArray:
-        return self.render(part, name, self.joint_scores[indices], self.individual_scores[name][indices])
+        scores = self.joint_scores[indices], self.individual_scores[name][indices]
+        values = self.render(part, name, *scores)
+        if self.restore is None:
+            return values
+        confounds = None if self.data.confounds is None else self.data.confounds[indices]
+        if part == "joint":
+            return self.restore(name, values, confounds)
+        joint = self.render("joint", name, *scores)
+        return self.restore(name, joint + values, confounds) - self.restore(name, joint, confounds)
 
     def _fractions(self, name: str) -> dict[str, float]:
         rows = np.flatnonzero(self.data.present[:, self.data.names.index(name)])

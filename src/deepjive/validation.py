@@ -235,7 +235,7 @@ def check_known(
         data, extra = _with_fitted_features(data, name, np.ravel(fitted or []).tolist(), missing_features, mean)
         left_out += [f"{len(extra)} of {name!r}{_first_of(dict.fromkeys(extra))}"] if extra else []
     if left_out:
-        warnings.warn(LEFT_OUT.format(modalities=", ".join(left_out)), UserWarning, stacklevel=4)
+        warnings.warn(LEFT_OUT.format(modalities=", ".join(left_out)), UserWarning, stacklevel=5)
     for name, shape in data.shapes.items():
         if shape != tuple(shapes[name]):
             raise ValueError(WRONG_SHAPE.format(name=name, given=shape, fitted=tuple(shapes[name])))

@@ -11,17 +11,20 @@ import typer
 
 from deepjive.cli import runs, show
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     FittedModalityOption,
     GroupsOption,
     LabelsOption,
+    LevelOption,
     MissingFeaturesOption,
     ModalityOption,
     OneHotOption,
     RunArgument,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     TitleOption,
     UnmatchedOption,
@@ -51,6 +54,9 @@ def transform(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
@@ -64,8 +70,8 @@ def transform(
     with progress_bar() as progress:
         progress(0, None, "Computing joint scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         text = scores_text(model.transform(data, missing_features=missing_features), data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
@@ -84,6 +90,9 @@ def decompose(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
 ) -> None:
     """Write the joint, individual and residual part of every modality (.npy), and all scores (.csv).
 
@@ -95,8 +104,8 @@ def decompose(
     with progress_bar() as progress:
         progress(0, None, "Computing scores")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         decomposition = model.decompose(data, missing_features=missing_features)
         out.mkdir(parents=True, exist_ok=True)
         parts = {
@@ -128,6 +137,9 @@ def impute(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
 ) -> None:
     """Predict a modality that was not measured from the measured modalities.
 
@@ -140,8 +152,8 @@ def impute(
     with progress_bar() as progress:
         progress(0, None, f"Predicting {name}")
         model = load(run)
-        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
-        data = read_modalities(modality, samples, unmatched, tables=tables)
+        tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+        data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
         predicted = model.impute(data, name, missing_features=missing_features)
     if out.suffix == ".csv" and predicted.ndim != 2:
         raise ValueError(
@@ -169,6 +181,9 @@ def report(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
     title: TitleOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default report.html in the run.", show_default=False)
@@ -200,10 +215,10 @@ def report(
     from deepjive.persistence import load
 
     # Evidence is measured on the fitted samples, whose participants the run names.
-    groups = groups or (runs.groups_of(run) if evidence else None)
+    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    groups = groups or (runs.groups_of(run) if evidence or tables.level else None)
     options = {} if modality else runs.options_of(run)
     labels = labels or options.get("labels")
-    model, tables = load(run), TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
     data = runs.read_fitted(run, modality or [], samples, unmatched, groups, tables, labels)
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes

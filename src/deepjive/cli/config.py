@@ -33,7 +33,7 @@ TABLES = ("modality", "individual_rank", "signal_rank")
 LISTS = (*TABLES, "labels", "features_in_rows")
 FROM_RUN = (
     *("modality", "labels", "samples", "groups", "title", "unmatched"),
-    *("features_in_rows", "sep", "decimal", "one_hot"),
+    *("features_in_rows", "sep", "decimal", "one_hot", "confounds", "site", "level"),
 )
 NOT_IN_FILES = ("config", "settings")
 METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}

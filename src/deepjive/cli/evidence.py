@@ -36,6 +36,7 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     -------
     Evidence
     """
+    from deepjive.adjust.adjustment import adjusted
     from deepjive.evaluation.evidence_study import evidence
     from deepjive.evaluation.ridge import RIDGE, held_out_rows, ridge_r2
 
@@ -44,7 +45,7 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     with progress_bar() as progress:
         measured = evidence(model, data, labels, held_out=held_out, progress=progress)
         progress(0, None, "Ridge regression")
-        ridge = {RIDGE: ridge_r2(data[fitted], data[held_out])}
+        ridge = {RIDGE: ridge_r2(*adjusted(data[fitted], data[held_out]))}
     return replace(measured, predicted=measured.predicted | ridge)
 
 

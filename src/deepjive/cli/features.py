@@ -10,13 +10,16 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     FittedModalityOption,
+    LevelOption,
     OneHotOption,
     RunArgument,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     UnmatchedOption,
     check_folder,
@@ -55,6 +58,9 @@ def features(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
     draws: Annotated[
         int,
         typer.Option(min=0, help="Bootstrap draws for intervals of variance explained, e.g. 200 (linear methods)."),
@@ -77,7 +83,7 @@ def features(
     model = load(run)
     if draws and not isinstance(model, LinearModel):
         raise ValueError(ONLY_LINEAR.format(run=run, kind=type(model).__name__))
-    tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot)
+    tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
     data = runs.read_fitted(run, modality or [], samples, unmatched, runs.groups_of(run), tables)
     with progress_bar() as progress:
         effects = feature_effects(model, data, random_state=seed, progress=progress)

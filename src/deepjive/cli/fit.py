@@ -16,15 +16,18 @@ from deepjive.cli.evidence import print_failures, recognised
 from deepjive.cli.features import features_of_fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
     LabelsOption,
+    LevelOption,
     MissingOption,
     ModalityOption,
     OneHotOption,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     TitleOption,
     UnmatchedOption,
@@ -83,6 +86,9 @@ def fit(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -208,7 +214,7 @@ def fit(
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
     announced = not quiet and _is_first(model)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels, announced=announced)
     named_labels = read_named_labels(labels, data)

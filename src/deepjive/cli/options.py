@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from deepjive.data.levels import LevelName
 from deepjive.data.modalities import UnmatchedName
 from deepjive.validation import MissingFeatures
 
@@ -131,6 +132,31 @@ OneHotOption = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+ConfoundsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH:NAMES",
+        help="Columns that are taken out of every modality, such as patients.csv:age,sex,site or cells.h5ad:obs:batch. "
+        "New samples need them too.",
+        show_default=False,
+    ),
+]
+SiteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The confound that is the site, whose shift and scale of each feature are taken out; 'none' if none is.",
+        show_default="the one called site, scanner, batch, center or centre",
+    ),
+]
+LevelOption = Annotated[
+    LevelName | None,
+    typer.Option(
+        help="Of repeated measures, decompose the variation between participants (their means) or within them (changes "
+        "between their samples, in the order of the rows). Needs --groups.",
+        show_default=False,
+    ),
+]
 MissingFeaturesOption = Annotated[
     MissingFeatures,
     typer.Option(help="What to do about features that the run was fitted to and the data lack: mean fills them in."),
@@ -141,7 +167,7 @@ TitleOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Heading o
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How the tables of all modalities are read.
+    """How the tables of all modalities are read, and the columns that are confounds.
 
     Attributes
     ----------
@@ -151,12 +177,21 @@ class TableOptions:
         Separator of columns and decimal mark; None finds them from each file.
     one_hot : bool
         Whether columns of text are coded as columns of 0 and 1.
+    confounds : str or None
+        File and columns of the confounds, such as ``"patients.csv:age,sex"``.
+    site : str or None
+        The confound that is the site; "none" if none is.
+    level : {"between", "within"} or None
+        The level of repeated measures.
     """
 
     features_in_rows: list[str] | None = None
     sep: str | None = None
     decimal: str | None = None
     one_hot: bool = False
+    confounds: str | None = None
+    site: str | None = None
+    level: LevelName | None = None
 
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
@@ -221,11 +256,12 @@ def read_modalities(
     Modalities
     """
     from deepjive.cli import show
-    from deepjive.data.files import FileSource, read_labels, read_names
+    from deepjive.data.files import FileSource, columns_of, read_labels, read_names
     from deepjive.data.modalities import Modalities
 
     paths = paths_of(options)
-    columns = [*(labels or []), *([groups] if groups else [])]
+    confounds = columns_of(tables.confounds) if tables.confounds else {}
+    columns = [*(labels or []), *([groups] if groups else []), *confounds.values()]
     if any(MUDATA in path.lower() for path in paths.values()):
         # a MuData file holds the union of its modalities' samples, so that missing modalities are meant
         sources, unmatched = _of_mudata(paths), "keep" if unmatched == "error" else unmatched
@@ -238,6 +274,14 @@ def read_modalities(
     data = Modalities(sources, samples=names, unmatched=unmatched, features_in_rows=tables.turned)
     if groups is not None:
         data = Modalities(data, groups=read_labels(groups, data.samples, len(data)))
+    if confounds:
+        values = {name: read_labels(source, data.samples, len(data)) for name, source in confounds.items()}
+        site = {None: "auto", "none": None}.get(tables.site, tables.site)
+        data = Modalities(data, confounds=values, site=site)
+    elif tables.site is not None:
+        raise ValueError("--site names a confound, but there are none. Give --confounds FILE:COLUMN,COLUMN.")
+    if tables.level is not None:
+        data = data.between() if tables.level == "between" else data.within()
     if announced:
         show.note(data.summary())
     return data
@@ -288,7 +332,10 @@ def read_named_labels(sources: Sequence[str] | None, data: Modalities) -> dict[s
     """
     from deepjive.data.files import read_labels
 
-    return {name: read_labels(source, data.samples, len(data)) for source, name in _label_names(sources or []).items()}
+    level, names = data.level, _label_names(sources or [])
+    if level is None:
+        return {name: read_labels(source, data.samples, len(data)) for source, name in names.items()}
+    return {name: level.labels(read_labels(source, level.samples, level.n)) for source, name in names.items()}
 
 
 def _label_names(sources: Sequence[str]) -> dict[str, str]:

@@ -9,14 +9,17 @@ import typer
 
 from deepjive.cli import show
 from deepjive.cli.options import (
+    ConfoundsOption,
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
+    LevelOption,
     MissingOption,
     ModalityOption,
     OneHotOption,
     SamplesOption,
     SepOption,
+    SiteOption,
     TableOptions,
     UnmatchedOption,
     ranks_of,
@@ -62,6 +65,9 @@ def ranks(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    confounds: ConfoundsOption = None,
+    site: SiteOption = None,
+    level: LevelOption = None,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
@@ -71,7 +77,7 @@ def ranks(
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
     data = read_modalities(modality, samples, unmatched, groups, tables)
     chosen = None if missing else _by_prediction(data, seed)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}

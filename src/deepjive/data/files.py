@@ -257,6 +257,22 @@ def file_and_key(source: str) -> tuple[Path, str | None]:
     return _split(source, (*KEYED, *TABLES, *ANNOTATED))
 
 
+def columns_of(source: str) -> dict[str, str]:
+    """Return the sources of several columns of one file, such as ``"patients.csv:age,sex"``, by their names.
+
+    Raises
+    ------
+    ValueError
+        If no column is named.
+    """
+    path, key = file_and_key(source)
+    place, _, names = (key or "").rpartition(":")
+    columns = [name.strip() for name in names.split(",") if name.strip()]
+    if not columns:
+        raise UnreadableError(f"Name the columns of {path}: '{path}:COLUMN,COLUMN'.")
+    return {name: ":".join(part for part in (str(path), place, name) if part) for name in columns}
+
+
 def _split(source: str, suffixes: tuple[str, ...]) -> tuple[Path, str | None]:
     """Split "FILE:KEY" after the suffix of the file; the key may hold colons itself."""
     ends = "|".join(re.escape(suffix) for suffix in sorted(suffixes, key=len, reverse=True))

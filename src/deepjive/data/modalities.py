@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.alignment import as_array, feature_names, named_sources
+from deepjive.data.confounds import Confounds, confounds_of
 from deepjive.data.groups import named_groups
+from deepjive.data.levels import Level, LevelName
 from deepjive.data.orientation import lengths_advice, turned
 from deepjive.data.pairing import Pairing, pair
 from deepjive.data.readers.lazy import LazyRows, SelectedFeatures, in_memory, read_rows, row_numbers, select_rows
@@ -61,6 +63,13 @@ class Modalities:
     groups : array, shape (n_samples,), optional
         The participant of each sample, if some participants have several samples, such as visits. All samples of a
         participant are held out, drawn and permuted together.
+    confounds : data frame or mapping of str to array, optional
+        What is known of each sample and shall not be found again, such as age, sex and scanner. Estimators take it out
+        of every modality; see `deepjive.adjust.regression`. Numbers are continuous, and text has categories. Rows of a
+        frame whose index names the samples are matched by name.
+    site : str or None, default="auto"
+        The confound that is the site, whose effect is a shift and a scale of each feature. "auto" is the confound that
+        is called site, scanner, batch, center or centre; None means that none is.
     unmatched : {"error", "drop", "keep"}, default="error"
         Treatment of samples that some data frames or tables lack: raise an error, drop them, or keep them with missing
         modalities in `present`.
@@ -75,7 +84,7 @@ class Modalities:
         If `data` is not a collection of arrays, or an array does not hold numbers.
     ValueError
         If the modalities have different numbers of samples, data frames have different samples, some modalities name
-        their rows and others do not, `groups` has another length, or a sample has no participant.
+        their rows and others do not, `groups` has another length, or a sample has no participant or lacks a confound.
 
     Warns
     -----
@@ -106,12 +115,15 @@ class Modalities:
         present: ArrayLike | None = None,
         features: Mapping[str, Any] | None = None,
         groups: ArrayLike | None = None,
+        confounds: Any = None,
+        site: str | None = "auto",
         unmatched: UnmatchedName = "error",
         features_in_rows: bool | Sequence[str] | None = None,
     ) -> None:
         if isinstance(data, Modalities):
             samples = data.samples if samples is None else samples
             groups = data.groups if groups is None else groups
+            confounds = data.confounds if confounds is None else confounds
             present = data.present if present is None else present
             arrays, known, pairing = dict(data.items()), dict(data.features), data.pairing
         else:
@@ -132,6 +144,9 @@ class Modalities:
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)
         self._groups = None if groups is None else named_groups(len(self), groups)
+        self._confounds = confounds_of(confounds, self._samples, len(self), site)
+        self._is_adjusted = isinstance(data, Modalities) and data.is_adjusted
+        self._level = data.level if isinstance(data, Modalities) else None
 
     @classmethod
     def from_mudata(
@@ -236,6 +251,16 @@ class Modalities:
         return self._groups
 
     @property
+    def confounds(self) -> Confounds | None:
+        """Confounds of the samples, or None if there are none."""
+        return self._confounds
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether the values are those that a model made for itself (`adjust`), without confounds and in its units."""
+        return self._is_adjusted
+
+    @property
     def pairing(self) -> Pairing:
         """How the rows of the modalities were paired, and which samples were left out."""
         return self._pairing
@@ -269,7 +294,7 @@ class Modalities:
             self._check_name(name)
         columns = [self.names.index(name) for name in names]
         arrays = {name: self._arrays[name] for name in names}
-        return self._like(arrays, self._samples, self._present[:, columns], self._groups)
+        return self._like(arrays, self._samples, self._present[:, columns], self._groups, self._confounds)
 
     def with_features(self, name: str, features: Sequence[str], columns: NDArray[np.intp], fill: NDArray) -> Modalities:
         """Return the modalities with other features in one of them.
@@ -287,13 +312,82 @@ class Modalities:
         """
         array: Any = SelectedFeatures(self._arrays[name], columns, fill)
         arrays = {**self._arrays, name: np.asarray(array) if in_memory(self._arrays[name]) else array}
-        new = self._like(arrays, self._samples, self._present, self._groups)
+        new = self._like(arrays, self._samples, self._present, self._groups, self._confounds)
         new._features[name] = np.asarray(features).astype(str)
         return new
 
-    def with_arrays(self, arrays: Mapping[str, Any]) -> Modalities:
+    def with_arrays(self, arrays: Mapping[str, Any], present: NDArray[np.bool_] | None = None) -> Modalities:
         """Return the modalities with other values, of the same shapes, for some or all of them."""
-        return self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups)
+        present = self._present if present is None else present
+        return self._like({**self._arrays, **arrays}, self._samples, present, self._groups, self._confounds)
+
+    def adjusted_to(self, arrays: Mapping[str, Any]) -> Modalities:
+        """Return the modalities with adjusted values, without confounds."""
+        new = self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups, None)
+        new._is_adjusted = True
+        return new
+
+    def without_confounds(self) -> Modalities:
+        """Return the same modalities without their confounds, which are then not taken out."""
+        return self._like(self._arrays, self._samples, self._present, self._groups, None)
+
+    def between(self) -> Modalities:
+        """Return one sample for each participant: the mean of the participant's samples.
+
+        Decomposing it describes variation between participants. The mean still contains the variation within
+        participants, divided by the number of samples. Confounds are averaged as well.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is not known, or a categorical confound differs between the samples of a participant.
+
+        See Also
+        --------
+        within : Variation within participants.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from deepjive import Modalities
+        >>> data = Modalities({"x": np.array([[1.0], [3.0], [5.0], [5.0]])}, groups=["p", "p", "q", "q"])
+        >>> data.between()["x"].tolist(), data.within()["x"].round(2).tolist()
+        ([[2.0], [5.0]], [[1.41], [0.0]])
+        """
+        return self._at_level("between")
+
+    def within(self) -> Modalities:
+        """Return the changes between the samples of each participant, such as visits, in the order of their rows.
+
+        A participant with m samples has m - 1 changes: each sample minus the mean of the samples before it, scaled so
+        that independent noise keeps its variance; of two samples, the second minus the first over ``sqrt(2)``.
+        Decomposing them describes variation within participants. Participants with one sample have no change. Confounds
+        that do not change have no part in changes.
+
+        Raises
+        ------
+        ValueError
+            If `groups` is not known, no participant has two samples, or a categorical confound changes.
+
+        See Also
+        --------
+        between : Variation between participants.
+        """
+        return self._at_level("within")
+
+    @property
+    def level(self) -> Level | None:
+        """How samples of participants were combined by `between` or `within`; None if they were not."""
+        return self._level
+
+    def _at_level(self, name: LevelName) -> Modalities:
+        level = Level.of(name, self._samples, self._groups, len(self))
+        combined = {key: level.rows(array) for key, array in self._arrays.items()}
+        arrays = {key: rows[:] if in_memory(self._arrays[key]) else rows for key, rows in combined.items()}
+        confounds = level.confounds(self._confounds)
+        new = self._like(arrays, level.names, level.present(self._present), level.groups(), confounds)
+        new._level = level
+        return new
 
     def keys(self) -> tuple[str, ...]:
         """Names of the modalities, as for a dict."""
@@ -326,13 +420,15 @@ class Modalities:
         indices = row_numbers(key, len(self))
         arrays = {name: select_rows(array, indices) for name, array in self._arrays.items()}
         samples, groups = (None if of_all is None else of_all[indices] for of_all in (self._samples, self._groups))
-        return self._like(arrays, samples, self._present[indices], groups)
+        confounds = None if self._confounds is None else self._confounds[indices]
+        return self._like(arrays, samples, self._present[indices], groups, confounds)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         missing = int((~self._present).sum())
         pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
-        return f"Modalities({len(self)} samples: {shapes}" + (f"; {missing} missing" if missing else "") + f"{pairing})"
+        lacking = f"; {missing} missing" if missing else ""
+        return f"Modalities({len(self)} samples: {shapes}{lacking}{self._confounds_in_words()}{pairing})"
 
     def summary(self) -> str:
         """Describe the data in a sentence: samples, participants, features, how rows were paired, what was left out."""
@@ -341,12 +437,23 @@ class Modalities:
         missing = int((~self._present).sum())
         lacking = f"; {missing} missing entries of a sample and a modality" if missing else ""
         pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
-        return f"{len(self)} samples{participants}; features: {widths}{lacking}{pairing}"
+        level = "" if self._level is None else f" ({self._level.name} participants)"
+        features = f"features: {widths}{lacking}{self._confounds_in_words()}{pairing}"
+        return f"{len(self)} samples{level}{participants}; {features}"
+
+    def _confounds_in_words(self) -> str:
+        return "" if self._confounds is None else f"; confounds: {self._confounds}"
 
     def _like(
-        self, arrays: dict[str, Any], samples: NDArray | None, present: NDArray[np.bool_], groups: NDArray | None
+        self,
+        arrays: dict[str, Any],
+        samples: NDArray | None,
+        present: NDArray[np.bool_],
+        groups: NDArray | None,
+        confounds: Confounds | None,
     ) -> Modalities:
         new = object.__new__(Modalities)
+        new._confounds, new._is_adjusted, new._level = confounds, self._is_adjusted, self._level
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
         new._pairing = self._pairing

@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from deepjive.adjust.adjustment import adjusted
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
@@ -280,8 +281,9 @@ class DeepJIVE(JointIndividualModel):
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
         runtime = checked_runtime(self.runtime)
-        first_pass = FirstPass(as_modalities(X), runtime.memory_limit)
-        data = self._checked_for_fit(X, first_pass)
+        data = self._learn_adjustment(as_modalities(X))
+        first_pass = FirstPass(data, runtime.memory_limit)
+        data = self._checked_for_fit(data, first_pass)
         fabric = launched(self.device, runtime)
         held_out_of(len(data), self.validation_fraction)  # so that an error comes before ranks are chosen
         checkpoint = None if resume is None else Checkpoint(resume, parameters, first_pass.data)
@@ -350,7 +352,7 @@ class DeepJIVE(JointIndividualModel):
         ValueError
             If too few samples have every modality.
         """
-        return self._selected_ranks(self._checked_for_fit(X))
+        return self._selected_ranks(self._checked_for_fit(adjusted(as_modalities(X))[0]))
 
     def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
         visit = None if first_pass is None else first_pass.add

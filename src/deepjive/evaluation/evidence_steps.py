@@ -17,13 +17,14 @@ from deepjive.evaluation.diagnostics import diagnose
 from deepjive.evaluation.modality_agreement import agreement
 from deepjive.evaluation.null import JointStructureTest, explained_by, joint_structure_test, refit_test, shuffled
 from deepjive.evaluation.probes import Probe, probe, untestable
-from deepjive.evaluation.refit import SEPARATE, baselines, refitted
+from deepjive.evaluation.refit import SEPARATE, ajive_of_size, baselines, refitted
 from deepjive.evaluation.refit_stability import Stability, stability
 from deepjive.evaluation.score_prediction import CrossPrediction, cross_predictions, scores_of
 from deepjive.progress import Progress, within_step
 from deepjive.results import Finding
 
 SHUFFLED, ALL_SCORES = "shuffled", "all scores"
+CONFOUNDED = "AJIVE, confounds left in"
 
 MESSAGES = {
     "models": "Fitting the model and its baselines",
@@ -148,7 +149,8 @@ def measure(
     steps = Steps(settings, bool(labels), progress)
 
     steps.begin("models")
-    methods = fit_methods(model, train, test, settings)
+    confounded = confounded_baseline(model, train, test, settings) if labels else None
+    methods, train, test = fit_methods(model, train, test, settings)
     report = steps.begin("joint_structure")
     pairing = joint_structure_test(methods.model, test, n_permutations, progress=report, **seeded)
     fields: dict[str, Any] = {"method": methods.name, "joint_structure": pairing}
@@ -168,7 +170,7 @@ def measure(
             if (reason := untestable(*(values[part] for part in rows)))
         }
         tested = {label: values for label, values in labels.items() if label not in fields["untested"]}
-        fields["probes"] = measured_probes(methods, train, test, rows, tested, settings, report)
+        fields["probes"] = measured_probes(methods, train, test, rows, tested, settings, report, confounded)
     if settings.n_refits:
         report = steps.begin("refit_structure")
         fields["refit_structure"] = refit_test(methods.model, train, test, settings.n_refits, progress=report, **seeded)
@@ -181,14 +183,34 @@ def measure(
     return fields
 
 
-def fit_methods(model: Any, train: Modalities, test: Modalities, settings: EvidenceSettings) -> Methods:
-    """Fit the model (if it is to be refitted) and its baselines, and decompose the held-out samples."""
+def fit_methods(
+    model: Any, train: Modalities, test: Modalities, settings: EvidenceSettings
+) -> tuple[Methods, Modalities, Modalities]:
+    """Fit the model (if it is to be refitted) and its baselines, and decompose the held-out samples.
+
+    Also returns the samples without the effects of confounds, which the model learned from the fitted samples.
+    """
     seed = settings.random_state
     if settings.refit:
         model = refitted(model, train, random_state=seed)
+    train, test = model.adjust(train), model.adjust(test)
     name = type(model).__name__
     models = {name: model, **baselines(model, train, seed or 0)}
-    return Methods(name, models, {method: fitted.decompose(test) for method, fitted in models.items()})
+    return Methods(name, models, {method: fitted.decompose(test) for method, fitted in models.items()}), train, test
+
+
+def confounded_baseline(
+    model: Any, train: Modalities, test: Modalities, settings: EvidenceSettings
+) -> dict[str, tuple[Decomposition, Decomposition]]:
+    """Return the parts of fitted and held-out samples of AJIVE of the same ranks, from which no confound was taken out.
+
+    It shows what scores say of the confounds, and of other labels, if confounds are not taken out; empty without them.
+    """
+    if train.confounds is None:
+        return {}
+    train, test = train.without_confounds(), test.without_confounds()
+    ajive = ajive_of_size(model, train, settings.random_state or 0)
+    return {CONFOUNDED: (ajive.decompose(train), ajive.decompose(test))}
 
 
 def predicted_fractions(
@@ -217,10 +239,13 @@ def measured_probes(
     labels: Mapping[str, NDArray],
     settings: EvidenceSettings,
     progress: Progress,
+    confounded: Mapping[str, tuple[Decomposition, Decomposition]] | None = None,
 ) -> dict[str, dict[str, dict[str, Probe]]]:
     """Return probes by label, method and scores, of labels that have at least two values on both sides."""
     train_scores = {name: _probed_scores(name, model.decompose(train)) for name, model in methods.models.items()}
     test_scores = {name: _probed_scores(name, parts) for name, parts in methods.parts.items()}
+    for name, (fitted, held_out) in (confounded or {}).items():
+        train_scores[name], test_scores[name] = scores_of(fitted), scores_of(held_out)
     used: dict[str, Any] = {
         "n_permutations": settings.n_permutations,
         "groups": test.groups,

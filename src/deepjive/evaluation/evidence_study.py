@@ -204,7 +204,8 @@ def evidence(
     data : Modalities, mapping or sequence
         Samples. Samples that lack a modality are left out.
     labels : array, shape (n_samples,), or mapping of str to array, default=None
-        Labels or covariates, which no model is fitted to, to be predicted from the scores.
+        Labels or covariates, which no model is fitted to, to be predicted from the scores. Confounds of the data are
+        predicted too, beside their prediction from scores of AJIVE from which they were not taken out.
     held_out : float, or array of int or bool, default=0.3
         Fraction of the samples that is held out (with `groups`, of the participants), drawn at random; or the rows of
         the held-out samples.
@@ -244,6 +245,8 @@ def evidence(
     """
     data = with_groups(data, groups)
     rows, labels_by_name = _split(data, held_out, random_state), named_labels(labels, len(data))
+    if data.confounds is not None:
+        labels_by_name |= {f"confound {name}": values for name, values in data.confounds.columns.items()}
     if data.groups is not None:
         _check_groups(data.groups, rows, labels_by_name)
     settings = EvidenceSettings(refit, n_permutations, n_refits, n_fits, random_state)

@@ -234,12 +234,12 @@ def feature_effects(
     >>> list(effects), effects["modality_1"].effect.shape
     (['modality_1', 'modality_2'], (2, 20))
     """
-    data = with_groups(data, groups)
+    data = with_groups(data, groups, model)
     chosen = list(data.names) if names is None else list(names)
     if unknown := [name for name in chosen if name not in data.names]:
         raise ValueError(UNKNOWN.format(given=unknown, names=list(data.names)))
-    parts = model.decompose(data) if parts is None else parts
-    data = parts.data  # features in the order of the fit
+    parts = model.decompose(data) if parts is None else parts.adjusted
+    data = parts.data
     effects = {name: effects_of(parts, name) for name in chosen}
     if not test:
         return effects
@@ -276,6 +276,7 @@ def effects_of(parts: Decomposition, name: str, most: int | None = None) -> Feat
     FeatureEffects
         With NaN p-values.
     """
+    parts = parts.adjusted
     rows = np.flatnonzero(parts.data.present[:, parts.data.names.index(name)])
     joint, individual = parts.joint_scores[rows], parts.individual_scores[name][rows]
     loading = np.concatenate(

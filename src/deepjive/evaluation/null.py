@@ -16,6 +16,9 @@ participant are not independent: they must be on one side, and with `groups` par
 visits (`deepjive.data.groups`). Missing values (NaN) are left out of the statistic. They are permuted with their
 samples, so the test stays exact.
 
+If the model was fitted with confounds, both tests permute values from which the confounds were taken out, with the
+effects that the fitted samples showed (as Freedman and Lane 1983). They then ask for structure beyond the confounds.
+
 **Refit test** (`refit_test`). The model is fitted again to shuffled samples, once for each shuffling. The statistic of
 the true pairs comes from a fit of the same budget. This test is valid for the whole procedure instead of one fitted
 model, at the cost of the fits.
@@ -27,6 +30,8 @@ intersection-union test).
 
 References
 ----------
+Freedman and Lane 1983, A nonstochastic interpretation of reported significance levels, J. Business and Economic
+Statistics 1.
 Lehmann and Romano 2005, Testing statistical hypotheses, theorem 15.2.1.
 Phipson and Smyth 2010, Permutation p-values should never be zero, Statistical Applications in Genetics 9.
 Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24.
@@ -56,6 +61,10 @@ REPORT_EVERY = 100
 TOO_FEW = (
     "A permutation test of pairs needs at least 5 held-out samples that have every modality, but there are {given}. "
     "Hold out more samples."
+)
+CONFOUNDED = (
+    "The data have the confounds {confounds}, which belong to samples, so that modalities cannot be shuffled against "
+    "each other. Take them out first: model.adjust(data), or data.without_confounds()."
 )
 GROUPS_OF_BOTH = (
     "Only {given} was given, or is known of the data. Participants are shuffled among the fitted and among the "
@@ -222,7 +231,7 @@ def refit_test(
     --------
     joint_structure_test : A test of one fitted model, without new fits.
     """
-    data, held_out = complete(with_groups(data, groups)), complete(with_groups(held_out, held_out_groups))
+    data, held_out = complete(with_groups(data, groups, model)), complete(with_groups(held_out, held_out_groups, model))
     if (data.groups is None) != (held_out.groups is None):
         raise ValueError(GROUPS_OF_BOTH.format(given="held_out_groups" if data.groups is None else "groups"))
     rng = check_random_state(random_state)
@@ -297,11 +306,14 @@ def shuffled(
     Raises
     ------
     ValueError
-        If `groups` has another length, or if fewer than 120 orders of participants can be permuted.
+        If `groups` has another length, if fewer than 120 orders of participants can be permuted, or if the data have
+        confounds: they belong to samples and would not move with a modality.
     """
     data = with_groups(data, groups)
+    if data.confounds is not None:
+        raise ValueError(CONFOUNDED.format(confounds=list(data.confounds.columns)))
     draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
-    return Modalities({name: data.rows(name, draw_order()) for name in data.names}, groups=data.groups)
+    return _without_names(data, {name: data.rows(name, draw_order()) for name in data.names})
 
 
 def p_value_of(observed: float, permuted: NDArray) -> float:
@@ -353,7 +365,13 @@ def _explained_when_permuted(model: Any, data: Modalities) -> Callable[[str, NDA
 
 def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modalities:
     arrays = {name: data.rows(name, order) if name == moved else data[name] for name in data.names}
-    return Modalities(arrays, groups=data.groups)
+    return _without_names(data, arrays)
+
+
+def _without_names(data: Modalities, arrays: dict[str, Any]) -> Modalities:
+    """Other values of the same participants, whose samples have no names; values that were adjusted still are."""
+    changed = Modalities(arrays, groups=data.groups)
+    return changed.adjusted_to({}) if data.is_adjusted else changed
 
 
 def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:

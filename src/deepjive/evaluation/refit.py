@@ -67,7 +67,7 @@ def baselines(model: Any, data: Any, random_state: int | None = 0) -> dict[str, 
     """
     data, models = as_modalities(data), {}
     if type(model) is not AJIVE:
-        models["AJIVE"] = _ajive(model, data, random_state)
+        models["AJIVE"] = ajive_of_size(model, data, random_state)
     if model.is_stochastic:
         models[SEPARATE] = _separate(model, data, random_state)
     return models
@@ -88,7 +88,7 @@ def with_groups(data: Any, groups: ArrayLike | None, model: Any = None) -> Modal
     groups : array, shape (n_samples,), or None
         The participant of each sample. None keeps the groups of `data`.
     model : estimator, optional
-        A fitted model, whose features the data get, in the order of the fit.
+        A fitted model, whose features the data get, in the order of the fit, and whose confounds are taken out.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def with_groups(data: Any, groups: ArrayLike | None, model: Any = None) -> Modal
     data = as_modalities(data) if groups is None else Modalities(as_modalities(data), groups=groups)
     if model is None or not hasattr(model, "shapes_"):
         return data
-    return check_known(data, model.shapes_, getattr(model, "features_", None))
+    return model._adjusted(check_known(data, model.shapes_, getattr(model, "features_", None)))
 
 
 @contextmanager
@@ -119,7 +119,8 @@ def _sizes(model: Any, data: Modalities) -> dict[str, int]:
     return {name: min(model.joint_rank_ + rank, limits[name]) for name, rank in model.individual_ranks_.items()}
 
 
-def _ajive(model: Any, data: Modalities, random_state: int | None) -> Any:
+def ajive_of_size(model: Any, data: Modalities, random_state: int | None) -> AJIVE:
+    """Fit AJIVE with the ranks of a model, as far as the data allow."""
     sizes = _sizes(model, data)
     joint_rank = min([model.joint_rank_, *sizes.values()])
     individual_ranks = {name: size - joint_rank for name, size in sizes.items()}

@@ -98,8 +98,8 @@ class RotatedModel(JointIndividualModel):
         prepared: Modalities = self.model._prepared(data)
         return prepared
 
-    def _checked(self, X: Any, missing_features: Literal["error", "mean"] = "error") -> Modalities:
-        checked: Modalities = self.model._checked(X, missing_features)
+    def _in_fitted_features(self, X: Any, missing_features: Literal["error", "mean"] = "error") -> Modalities:
+        checked: Modalities = self.model._in_fitted_features(X, missing_features)
         return checked
 
     def _render(
@@ -113,7 +113,7 @@ class RotatedModel(JointIndividualModel):
 
     def _take(self, joint: NDArray, individual: dict[str, NDArray]) -> None:
         model = self.model
-        for attribute in ("shapes_", "features_", "n_participants_", "mean_", "individual_ranks_"):
+        for attribute in ("shapes_", "features_", "n_participants_", "mean_", "individual_ranks_", "adjustment_"):
             if hasattr(model, attribute):
                 setattr(self, attribute, getattr(model, attribute))
         self.joint_rotation_, self.individual_rotations_ = joint, individual
@@ -160,7 +160,7 @@ def rotate(model: Any, data: Any, method: RotationName = "varimax", *, random_st
     if method not in get_args(RotationName):
         raise ValueError(UNKNOWN.format(given=method, names=list(get_args(RotationName))))
     check_is_fitted(model)
-    parts = model.decompose(as_modalities(data))
+    parts = model.decompose(as_modalities(data)).adjusted
     effects = {name: effects_of(parts, name) for name in parts.data.names}
     rank = model.joint_rank_
     joint = np.concatenate([effect.effect[:rank] for effect in effects.values()], axis=1)
@@ -190,6 +190,7 @@ def component_variance(parts: Decomposition, name: str) -> dict[str, NDArray]:
     dict of str to array, shape (rank,)
         ``"joint"`` and ``"individual"``: the mean square of the change when the score is set to 0, its mean.
     """
+    parts = parts.adjusted
     rows = np.flatnonzero(parts.data.present[:, parts.data.names.index(name)])
     scores = {"joint": parts.joint_scores[rows], "individual": parts.individual_scores[name][rows]}
     total = np.nansum(np.square(parts.data.rows(name, rows).astype(np.float64) - parts.mean[name]))

@@ -158,6 +158,7 @@ def sample_fit(parts: Decomposition, model: Any = None) -> SampleFit:
     >>> bool(np.allclose(fit.joint + fit.individual + fit.residual, 1.0))
     True
     """
+    parts = parts.adjusted
     names, n = list(parts.data.names), len(parts.data)
     shares = np.full((4, n, len(names)), np.nan)
     distance, farther = np.full((2, n, len(names)), np.nan)

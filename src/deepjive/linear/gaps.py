@@ -178,7 +178,9 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
         filled = refilled
     else:
         warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=4)
+    adjustment = model.adjustment_
     model._restore({**refit._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
+    model.adjustment_ = adjustment
     model.filled_shares_ = {name: _share(data, name) for name in data.names}
     return model
 

@@ -72,7 +72,12 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _checked_for_fit(self, X: Any) -> Modalities:
         fill = checked_missing(self.missing)
-        return check_for_fit(self._counted(as_modalities(X)), type(self).__name__, allow_missing=fill, allow_nan=fill)
+        return check_for_fit(
+            self._learn_adjustment(self._counted(as_modalities(X))),
+            type(self).__name__,
+            allow_missing=fill,
+            allow_nan=fill,
+        )
 
     def _allows_nan(self) -> bool:
         return checked_missing(self.missing)

@@ -116,9 +116,7 @@ def fill_missing(
 
 def with_arrays(data: Modalities, arrays: dict[str, Any], present: NDArray[np.bool_]) -> Modalities:
     """Return the same samples, names, features and participants with other values."""
-    changed = Modalities(arrays, samples=data.samples, present=present, groups=data.groups)
-    changed.features.update(data.features)
-    return changed
+    return data.with_arrays(arrays, present)
 
 
 def check_not_empty(name: str, gaps: NDArray[np.bool_], kinds: tuple[str, ...] = ("feature", "sample")) -> None:

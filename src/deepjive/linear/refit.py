@@ -46,7 +46,7 @@ def data_of(model: Any, X: Any, purpose: str) -> Modalities:
         participant, and as in `fit`.
     """
     data = within_masks(as_modalities(X), getattr(model, "mask", None))
-    data = check_known(data, model.shapes_, getattr(model, "features_", None))
+    data = model._adjusted(check_known(data, model.shapes_, getattr(model, "features_", None)))
     if len(data.names) < len(model.shapes_):
         raise ValueError(OTHER_MODALITIES.format(purpose=purpose, fitted=list(model.shapes_), given=list(data.names)))
     if len(data) != len(model.joint_scores_):

@@ -11,6 +11,10 @@ from deepjive.decomposition import Decomposition
 from deepjive.report.figures import MAX_POINTS, groups_of, percent
 from deepjive.report.samples import MAX_FEATURES, kind_of, line
 
+CONFOUNDS = (
+    "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
+    "fractions are of the data without them."
+)
 READ_VARIANCE = (
     "How to read it: each bar is the total variance of one modality. The joint part can be predicted from the scores "
     "that all modalities share. The individual part belongs to this modality alone. The residual is not explained by "

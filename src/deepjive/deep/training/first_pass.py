@@ -100,13 +100,7 @@ class FirstPass:
         if not self._values:
             return self._data
         arrays = {name: self._values.get(name, array) for name, array in self._data.items()}
-        return Modalities(
-            arrays,
-            samples=self._data.samples,
-            present=self._data.present,
-            features=self._data.features,
-            groups=self._data.groups,
-        )
+        return self._data.with_arrays(arrays)
 
     def scaling(self) -> Scaling:
         """Mean and scale of each modality; data that are not in memory are not read again."""
