@@ -44,7 +44,7 @@ from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
-from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
+from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (
@@ -171,6 +171,20 @@ class AngleBased(LinearModel, ABC):
         joint = self._find_joint(signals, joint_rank, rng)
         given_ranks = individual_ranks or {}
         individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
+        self._keep(data, signals, joint, individual)
+        return self
+
+    def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
+        masks = checked_masks(self.mask, data.shapes)
+        signals = []
+        for name, array in data.items():
+            pieces, rank, unit = Pieces(array, masks[name], self.center), fitted.signal_ranks_[name], np.sqrt(len(data))
+            start = fitted.signal_scores_[name] / unit if len(fitted.joint_scores_) == len(data) else None
+            signals.append(Signal(name, pieces, *leading_svd(pieces, rank, self.device, start)))
+        self.weights_ = fitted.weights_
+        joint = self._find_joint(signals, fitted.joint_rank_, generator(0))
+        ranks = fitted.individual_ranks_
+        individual = {signal.name: _individual_svd(signal, joint, ranks[signal.name]) for signal in signals}
         self._keep(data, signals, joint, individual)
         return self
 

@@ -3,7 +3,7 @@
 A block of vectors ``Q`` is multiplied by the matrix several times. The Rayleigh-Ritz vectors of the Krylov space
 ``[Q, A Q, A^2 Q, ..]`` are the next block, until every wanted pair satisfies
 
-    |A v - theta v| <= TOLERANCE theta_1.
+    |A v - theta v| <= tolerance theta_1.
 
 The eigenvectors of a similar matrix are a good first block: few products are then needed.
 
@@ -30,7 +30,7 @@ Product = Callable[[NDArray], NDArray]
 
 
 def leading_eigenvectors(
-    product: Product, size: int, rank: int, start: NDArray | None = None
+    product: Product, size: int, rank: int, start: NDArray | None = None, tolerance: float = TOLERANCE
 ) -> tuple[NDArray, NDArray] | None:
     """Return the leading eigenvalues (in decreasing order) and eigenvectors of a positive semidefinite matrix.
 
@@ -45,6 +45,8 @@ def leading_eigenvectors(
     start : array, shape (size, k), optional
         Vectors near the eigenvectors, such as those of a similar matrix. The default is random directions with a fixed
         seed.
+    tolerance : float, default=1e-12
+        Largest residual of a wanted pair, relative to the largest eigenvalue.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def leading_eigenvectors(
         values, vectors, errors = _ritz_pairs(product, block, depth)
         if values[0] <= 0.0:
             return None
-        if errors[:rank].max(initial=0.0) <= TOLERANCE * values[0]:
+        if errors[:rank].max(initial=0.0) <= tolerance * values[0]:
             return values[:rank], np.ascontiguousarray(vectors[:, :rank])
         block = vectors[:, :width]
     return None

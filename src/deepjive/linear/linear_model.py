@@ -75,6 +75,13 @@ class LinearModel(JointIndividualModel, ABC):
         fill = checked_missing(self.missing)
         return check_for_fit(self._within_mask(X), type(self).__name__, allow_missing=fill, allow_nan=fill)
 
+    def _fit_nearby(self, data: Modalities, fitted: Any) -> Any:
+        """Fit to data near those of a model fitted before, with its ranks and the weights of its modalities.
+
+        Attributes that only describe the modalities, such as small singular values, may be incomplete.
+        """
+        return self.fit(data)
+
     def _checked(self, X: Any) -> Modalities:
         check_is_fitted(self)
         fill = checked_missing(self.missing)

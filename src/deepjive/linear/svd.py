@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from deepjive.linear.device import accumulator, eigh, multiplier
-from deepjive.linear.leading import SMALL, leading_eigenvectors
+from deepjive.linear.leading import SMALL, TOLERANCE, leading_eigenvectors
 from deepjive.linear.streaming import Pieces
 
 GRAM_TOLERANCE = 1e-6
@@ -161,7 +161,13 @@ class Reduced:
             return np.asarray(values)
         return np.asarray(linalg.svdvals(matrix, check_finite=False))
 
-    def leading(self, rank: int, without: NDArray | None = None, start: NDArray | None = None) -> LeftSVD:
+    def leading(
+        self,
+        rank: int,
+        without: NDArray | None = None,
+        start: NDArray | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> LeftSVD:
         """Leading left singular vectors and values of ``X``, or of ``(1 - U U') X``.
 
         Parameters
@@ -172,6 +178,8 @@ class Reduced:
             The orthonormal scores ``U`` that are removed.
         start : array, shape (n_samples, k), optional
             Vectors near the wanted ones, such as those of nearly the same modality.
+        tolerance : float, default=1e-12
+            As in `deepjive.linear.leading.leading_eigenvectors`.
         """
         scores = np.zeros((self.n_samples, 0)) if without is None else without
         if rank == 0:
@@ -180,7 +188,7 @@ class Reduced:
         def product(vectors: NDArray) -> NDArray:
             return _beside(scores, self.products(_beside(scores, vectors)))
 
-        found = leading_eigenvectors(product, self.n_samples, rank, start)
+        found = leading_eigenvectors(product, self.n_samples, rank, start, tolerance)
         if found is None or not self._keeps(found[0][-1]):
             found = self._leading_by_decomposition(rank, scores)
         return LeftSVD(found[1], np.sqrt(np.maximum(found[0], 0.0))).first(rank)
@@ -265,6 +273,28 @@ def signal_svd(
         svd = reduced.svd(device)
         rank = choose_rank(reduced, svd)
     return reduced, svd.first(rank)
+
+
+def leading_svd(pieces: Pieces, rank: int, device: str, start: NDArray | None) -> tuple[Reduced, LeftSVD]:
+    """Return the leading left singular vectors and values of a modality, and no other singular values.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    rank : int
+        Number of vectors.
+    device : str
+        As in `reduce`.
+    start : array, shape (n_samples, k), or None
+        Vectors near the wanted ones.
+    """
+    reduced = reduce(pieces, device)
+    svd = reduced.leading(rank, start=start)
+    if rank and not reduced.is_accurate(svd.values[-1], svd.values[0]):
+        reduced = reduce(pieces, device, exact=True)
+        svd = reduced.leading(rank, start=start)
+    return reduced, svd
 
 
 def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray]:
