@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.linear.leading import leading_eigenvectors
 from deepjive.linear.svd import EPS, GRAM_TOLERANCE
 
 NOT_ORTHOGONAL = 1e-3
@@ -94,9 +95,9 @@ def alternate(
     largest_change = tol * float(np.linalg.norm(lengths))
     scores = [np.zeros((len(x), 0)) for x in matrices]
     joint, individual = [np.zeros_like(x) for x in matrices], [np.zeros_like(x) for x in matrices]
-    converged, n_iter = False, 0
+    u, converged, n_iter = np.zeros((len(matrices[0]), 0)), False, 0
     while n_iter < max_iter and not converged:
-        u = _joint_scores(matrices, individual, joint_rank if n_iter else max(joint_rank - 1, 0))
+        u = _joint_scores(matrices, individual, joint_rank if n_iter else max(joint_rank - 1, 0), u)
         new_joint = [u @ (u.T @ (x - part)) for x, part in zip(matrices, individual, strict=True)]
         new_individual = _individual_parts(matrices, u, scores, individual_ranks, orthogonal and n_iter > 0)
         if orthogonal and n_iter == 0:
@@ -112,7 +113,7 @@ def alternate(
     return Alternation(u, scores, errors, n_iter, converged)
 
 
-def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
+def leading_scores(matrix: NDArray, rank: int, size: float, start: NDArray | None = None) -> NDArray:
     """Leading left singular vectors, shape (n_samples, rank); fewer if the matrix has a smaller rank.
 
     The vectors come from ``X X'``, or from ``X`` itself if squaring would lose too many digits; see
@@ -127,11 +128,16 @@ def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
     size : float
         Magnitude of the numbers from which the matrix was computed. Singular values as small as their rounding errors
         count as 0.
+    start : array, shape (n_samples, k), optional
+        Vectors near the leading ones.
     """
     n = len(matrix)
     rank = min(rank, *matrix.shape)
     if rank == 0:
         return np.zeros((n, 0))
+    found = leading_eigenvectors(lambda vectors: matrix @ (matrix.T @ vectors), n, rank, start)
+    if found is not None and n * EPS * found[0][0] <= GRAM_TOLERANCE * found[0][-1]:
+        return found[1]
     upper = linalg.blas.dsyrk(1.0, matrix.T, trans=1)
     squares, vectors = linalg.eigh(
         upper, lower=False, subset_by_index=[n - rank, n - 1], driver="evr", overwrite_a=True, check_finite=False
@@ -149,9 +155,9 @@ def without_scores(matrix: NDArray, scores: NDArray) -> NDArray:
     return matrix - scores @ (scores.T @ matrix)
 
 
-def _joint_scores(matrices: Sequence[NDArray], individual: Sequence[NDArray], rank: int) -> NDArray:
+def _joint_scores(matrices: Sequence[NDArray], individual: Sequence[NDArray], rank: int, start: NDArray) -> NDArray:
     stacked = np.concatenate([x - part for x, part in zip(matrices, individual, strict=True)], axis=1)
-    return leading_scores(stacked, rank, float(np.linalg.norm(stacked)))
+    return leading_scores(stacked, rank, float(np.linalg.norm(stacked)), start)
 
 
 def _individual_parts(
@@ -163,7 +169,7 @@ def _individual_parts(
         remainder = without_scores(x, u)
         for other in [v for j, v in enumerate(scores) if j != k and orthogonal]:
             remainder = without_scores(remainder, other)
-        scores[k] = leading_scores(remainder, rank, float(np.linalg.norm(x)))
+        scores[k] = leading_scores(remainder, rank, float(np.linalg.norm(x)), scores[k])
         parts.append(scores[k] @ (scores[k].T @ remainder))
     return parts
 

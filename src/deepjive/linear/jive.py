@@ -301,7 +301,7 @@ class JIVE(LinearModel):
         """Set the mean, the loadings and the products of one modality from orthonormal scores (n_samples, rank)."""
         name, shape, unit = factor.name, self.shapes_[factor.name], np.sqrt(len(joint))
         self.lengths_[name] = factor.length
-        self.signal_scores_[name] = unit * factor.svd.first(joint.shape[1] + individual.shape[1]).vectors
+        self.signal_scores_[name] = unit * factor.reduced.leading(joint.shape[1] + individual.shape[1]).vectors
         scores = np.concatenate([joint, individual], axis=1)
         loadings, mean = project(factor.pieces, scores, self.device)
         loadings /= unit
