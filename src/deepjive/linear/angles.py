@@ -117,6 +117,7 @@ class AngleBased(LinearModel, ABC):
         "random_cutoff_",
         "rejected_",
     )
+    _nearby_is_complete = False
     signal_ranks_: dict[str, int]
     common_normalized_scores_: NDArray
 
@@ -333,7 +334,7 @@ def _left_svd(matrix: NDArray) -> LeftSVD:
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:
     """Left singular vectors of ``(1 - U_J U_J') X_k``: above the threshold, or a given number of vectors."""
-    reduced, largest = signal.reduced, float(signal.svd.values[0])
+    reduced, largest = signal.reduced, float(signal.svd.values.max(initial=0.0))
     svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)

@@ -174,7 +174,7 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
         fitted = _measure(clone(refit)._fit_nearby(filled, fitted), data)
         refilled = fill_from(fitted, data, absent=True)
         change = _change(filled, refilled, data)
-        if change <= ENOUGH:  # other weights of the modalities may change the filled values again
+        if change <= ENOUGH and not fitted._nearby_is_complete:  # other weights may change the filled values again
             fitted = _measure(clone(refit).fit(filled), data)
             refilled = fill_from(fitted, data, absent=True)
             change = _change(filled, refilled, data)

@@ -75,7 +75,9 @@ def _ritz_pairs(product: Product, block: NDArray, depth: int) -> tuple[NDArray, 
     """Ritz values, Ritz vectors and lengths of their residuals in the block's Krylov space."""
     basis, images = block, product(block)
     for _ in range(depth - 1):
-        following = _orthonormal(_without(images[:, -block.shape[1] :], basis))
+        following = images[:, -block.shape[1] :]
+        for _ in range(2):  # the second time removes what rounding errors leave, also where a product is 0
+            following = _orthonormal(following - basis @ (basis.T @ following))
         basis, images = np.hstack([basis, following]), np.hstack([images, product(following)])
     projected = basis.T @ images
     values, rotation = linalg.eigh((projected + projected.T) / 2.0, check_finite=False)
@@ -84,15 +86,6 @@ def _ritz_pairs(product: Product, block: NDArray, depth: int) -> tuple[NDArray, 
     vectors = basis @ rotation
     errors = np.linalg.norm(images @ rotation - vectors * values, axis=0)
     return values, vectors, errors
-
-
-def _without(vectors: NDArray, basis: NDArray) -> NDArray:
-    """Vectors without their part along an orthonormal basis; the second projection removes rounding errors."""
-    lengths = np.linalg.norm(vectors, axis=0)
-    vectors = vectors / np.where(lengths > 0.0, lengths, 1.0)
-    for _ in range(2):
-        vectors = vectors - basis @ (basis.T @ vectors)
-    return vectors
 
 
 def _orthonormal(vectors: NDArray) -> NDArray:

@@ -9,7 +9,7 @@ the change of a sample for one unit of its score. It has the shape of a sample: 
 from __future__ import annotations
 
 from abc import ABC
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class LinearModel(JointIndividualModel, ABC):
     center: bool
     missing: str
     _rank_evidence: tuple[str, ...] = ()
+    _nearby_is_complete = True
 
     joint_scores_: NDArray
     individual_scores_: dict[str, NDArray]
@@ -75,10 +76,11 @@ class LinearModel(JointIndividualModel, ABC):
         fill = checked_missing(self.missing)
         return check_for_fit(self._within_mask(X), type(self).__name__, allow_missing=fill, allow_nan=fill)
 
-    def _fit_nearby(self, data: Modalities, fitted: Any) -> Any:
-        """Fit to data near those of a model fitted before, with its ranks and the weights of its modalities.
+    def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
+        """Fit with the ranks of a model that was fitted to nearly the same data.
 
-        Attributes that only describe the modalities, such as small singular values, may be incomplete.
+        Unless `_nearby_is_complete`, the weights of the modalities are those of the other model, and singular values
+        that are not used are left out.
         """
         return self.fit(data)
 
