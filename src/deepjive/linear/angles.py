@@ -45,6 +45,7 @@ from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
+from deepjive.progress import Progress
 from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (
@@ -159,20 +160,23 @@ class AngleBased(LinearModel, ABC):
         }
         return {"diagnostics": bounds}
 
-    def _fit(self, X: Any, weigh: Weigh) -> Self:
+    def _fit(self, X: Any, weigh: Weigh, progress: Progress) -> Self:
         data = self._checked_for_fit(X)
         if self.missing == "impute" and has_gaps(data):
-            fitted: Self = fit_with_gaps(self, data)
+            fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
         rng = generator(self.random_state)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
 
-        signals = self._find_signals(data, joint_rank, individual_ranks, rng)
+        n_steps = len(data.names) + 2
+        signals = self._find_signals(data, joint_rank, individual_ranks, rng, progress)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
+        progress(n_steps - 1, n_steps, f"{len(joint.T)} joint components")
         given_ranks = individual_ranks or {}
         individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
+        progress(n_steps, n_steps, "individual parts")
         return self
 
     def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
@@ -195,6 +199,7 @@ class AngleBased(LinearModel, ABC):
         joint_rank: int | None,
         individual_ranks: dict[str, int] | None,
         rng: np.random.Generator,
+        progress: Progress,
     ) -> list[Signal]:
         """Step 1."""
         given_ranks = check_modality_ranks("signal_ranks", data, self.signal_ranks)
@@ -213,6 +218,7 @@ class AngleBased(LinearModel, ABC):
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
             if signals[-1].reduced.total == 0.0:
                 raise ValueError(CONSTANT_IN_MASK.format(name=name))
+            progress(len(signals), len(data.names) + 2, f"signal of {name!r}")
         return signals
 
     def _find_joint(self, signals: list[Signal], joint_rank: int | None, rng: np.random.Generator) -> NDArray:

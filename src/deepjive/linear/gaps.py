@@ -39,11 +39,11 @@ from sklearn.exceptions import ConvergenceWarning
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import Decomposition
-from deepjive.linear.missing import check_not_empty, expected_total, fill_missing, with_arrays
+from deepjive.linear.missing import check_not_empty, fill_missing, with_arrays
 from deepjive.linear.refit import with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.linear.svd import row_norms
-from deepjive.progress import Progress, silent
+from deepjive.progress import Progress, expected_total, silent
 
 MOST_ROUNDS = 50
 ENOUGH = 1e-3

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from deepjive.linear.angles import AngleBased, Signal
 from deepjive.linear.signal_ranks import marchenko_pastur_median
+from deepjive.progress import Progress, silent
 
 LEAST_ERROR = 1e-6
 
@@ -89,8 +90,17 @@ class HeteroJIVE(AngleBased):
 
     subspace_errors_: dict[str, float]
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Self:
         """Fit to Modalities `X`; `y` is not used.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data.
+        y : None
+            Not used.
+        progress : callable, default=silent
+            Called as ``progress(done, total, message)`` after every step.
 
         Raises
         ------
@@ -98,7 +108,7 @@ class HeteroJIVE(AngleBased):
             If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
             for samples that lack a modality.
         """
-        return self._fit(X, self._inverse_errors)
+        return self._fit(X, self._inverse_errors, progress)
 
     def _inverse_errors(self, signals: Sequence[Signal]) -> NDArray:
         """Weights proportional to the inverse subspace errors."""

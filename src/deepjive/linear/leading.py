@@ -25,6 +25,7 @@ TOLERANCE = 1e-12
 EXTRA = 6
 DEPTHS = (4, 4, 6, 8, 10, 12)
 SMALL = 300
+EPS = float(np.finfo(np.float64).eps)
 
 Product = Callable[[NDArray], NDArray]
 
@@ -60,13 +61,18 @@ def leading_eigenvectors(
     if start is not None:
         known = start[:, :width]
         block[:, : known.shape[1]] = known
-    block = _orthonormal(block)
+    block, n_multiplied, error = _orthonormal(block), 0, np.inf
     for depth in DEPTHS:
         values, vectors, errors = _ritz_pairs(product, block, depth)
         if values[0] <= 0.0:
             return None
-        if errors[:rank].max(initial=0.0) <= tolerance * values[0]:
+        error_before, error = error, float(errors[:rank].max()) / values[0]
+        if error <= tolerance:
             return values[:rank], np.ascontiguousarray(vectors[:, :rank])
+        n_multiplied += depth * width
+        steps_left = np.log(error / tolerance) / max(np.log(error_before / error), EPS)
+        if n_multiplied + steps_left * depth * width > size / 4:  # a full decomposition costs about as much
+            return None
         block = vectors[:, :width]
     return None
 

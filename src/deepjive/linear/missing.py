@@ -19,9 +19,7 @@ Sources:
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.leading import TOLERANCE
 from deepjive.linear.signal_ranks import optimal_hard_threshold
 from deepjive.linear.svd import Reduced
-from deepjive.progress import Progress, silent
+from deepjive.progress import Progress, expected_total, silent
 from deepjive.validation import check_modality_ranks
 
 ACCURATE = 1e-4  # errors of the singular vectors are far smaller than the change at which filling in ends
@@ -132,39 +130,6 @@ def check_not_empty(name: str, gaps: NDArray[np.bool_], kinds: tuple[str, ...] =
         empty = np.flatnonzero(gaps.all(axis=0 if what == "feature" else 1))
         if len(empty):
             raise ValueError(EMPTY.format(name=name, what=what, index=int(empty[0])))
-
-
-def expected_total(changes: Sequence[float], goal: float, most: int) -> int:
-    """Number of iterations after which a change that falls by a constant factor reaches a goal.
-
-    Parameters
-    ----------
-    changes : sequence of float
-        The changes of all iterations until now.
-    goal : float
-        The change at which the iterations end.
-    most : int
-        Largest number of iterations.
-
-    Returns
-    -------
-    int
-        `most` if the change does not fall.
-
-    Examples
-    --------
-    >>> expected_total([1.0, 0.1], 1e-3, 500)
-    4
-    """
-    done = len(changes)
-    if changes[-1] <= goal:
-        return done
-    before = changes[max(done - 4, 0)]
-    steps = done - 1 - max(done - 4, 0)
-    if goal <= 0.0 or not steps or changes[-1] >= before:
-        return most
-    factor = (changes[-1] / before) ** (1.0 / steps)
-    return min(done + math.ceil(round(math.log(goal / changes[-1]) / math.log(factor), 6)), most)
 
 
 def _fill(name: str, rows: NDArray, rank: int | None, max_iter: int, tol: float, progress: Progress) -> NDArray:

@@ -45,7 +45,7 @@ from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
 from deepjive.linear.refit import aligned, data_of, with_ranks_of
 from deepjive.linear.streaming import checked_masks
-from deepjive.progress import Progress, silent
+from deepjive.progress import Counter, Progress, silent
 from deepjive.results import Result
 
 TOO_MANY_COMPONENTS = (
@@ -194,7 +194,7 @@ def permutation_test(
             for root, basis in zip(roots, bases.values(), strict=True)
         ]
         statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
-        step = _Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
+        step = Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
         permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
     return _joint_test(list(bases), statistics, permuted)
 
@@ -269,20 +269,6 @@ def jackstraw(
         permuted.append(_explained(changed[:, chosen], scores, component))
         progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
     return _feature_test(explained, np.sort(np.concatenate(permuted)), counted)
-
-
-@dataclass
-class _Counter:
-    """Counts steps and shows each of them by a progress callback."""
-
-    progress: Progress
-    done: int
-    total: int
-    message: str
-
-    def __call__(self) -> None:
-        self.done += 1
-        self.progress(self.done, self.total, self.message)
 
 
 def _signal_bases(model: Any) -> dict[str, NDArray]:
