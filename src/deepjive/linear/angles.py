@@ -193,6 +193,10 @@ class AngleBased(LinearModel, ABC):
         self._keep(data, signals, joint, individual)
         return self
 
+    def _weights_after(self, changed: Signal) -> NDArray:
+        """Weights of the modalities after one of them has changed."""
+        return self.weights_
+
     def _find_signals(
         self,
         data: Modalities,
@@ -225,8 +229,7 @@ class AngleBased(LinearModel, ABC):
         """Step 2: orthonormal joint scores, shape (n_samples, joint_rank)."""
         if joint_rank is None and min(self.n_wedin, self.n_random) < 1:
             raise ValueError(NO_DRAWS.format(wedin=self.n_wedin, random=self.n_random))
-        weighted = [np.sqrt(weight) * signal.scores for weight, signal in zip(self.weights_, signals, strict=True)]
-        stacked = _left_svd(np.concatenate(weighted, axis=1))
+        stacked = joint_svd([signal.scores for signal in signals], self.weights_)
         self.joint_singular_values_ = stacked.values
         self._draw_bounds(signals, rng)
         self.rejected_: dict[str, list[int]] = {signal.name: [] for signal in signals}
@@ -334,8 +337,10 @@ def _check_joint_rank(joint_rank: int, signals: Sequence[Signal]) -> None:
             raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
 
 
-def _left_svd(matrix: NDArray) -> LeftSVD:
-    return Reduced("factor", matrix, 1.0, matrix.shape[1], matrix.shape[1]).svd()
+def joint_svd(bases: Sequence[NDArray], weights: NDArray) -> LeftSVD:
+    """Left singular vectors and values of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]``, from orthonormal signal scores."""
+    stacked = np.concatenate([np.sqrt(weight) * basis for weight, basis in zip(weights, bases, strict=True)], axis=1)
+    return Reduced("factor", stacked, 1.0, stacked.shape[1], stacked.shape[1]).svd()
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:

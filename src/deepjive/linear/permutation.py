@@ -16,8 +16,9 @@ one limit: a component that some modalities lack hides later components that all
 
 **Features** (jackstraw). The null hypothesis is that a feature carries no joint component. Joint scores explain a
 little variance even of such a feature, because the feature takes part in their estimation. The test therefore permutes
-a few features over the samples and fits the model again to data with these permuted features. The variance of the
-permuted features that the new joint scores explain is the null distribution.
+a few features over the samples and fits the model again to data with these permuted features; see
+`deepjive.linear.nearby`. The variance of the permuted features that the new joint scores explain is the null
+distribution.
 
 Sources:
 
@@ -43,7 +44,8 @@ from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
-from deepjive.linear.refit import aligned, data_of, with_ranks_of
+from deepjive.linear.nearby import refits_to_changed_features
+from deepjive.linear.refit import aligned, data_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.progress import Counter, Progress, silent
 from deepjive.results import Result
@@ -259,14 +261,14 @@ def jackstraw(
     data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
     counted = _counted_features(model, data, name)
     features = np.asarray(data[name][:], dtype=np.float64).reshape(len(data), -1)
-    reference, refit = model.joint_scores_, with_ranks_of(model)
+    reference, refit = model.joint_scores_, refits_to_changed_features(model, data, name, features, counted)
     explained = _explained(features, reference, component)
     permuted = []
     for repeat in range(n_repeats):
         changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
-        refit.fit(Modalities({**data, name: changed.reshape(len(data), *counted.shape)}))
-        scores = refit.joint_scores_ @ aligned(refit.joint_scores_, reference)
-        permuted.append(_explained(changed[:, chosen], scores, component))
+        joint_scores = refit(changed, chosen)
+        scores = joint_scores @ aligned(joint_scores, reference)
+        permuted.append(_explained(changed, scores, component))
         progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
     return _feature_test(explained, np.sort(np.concatenate(permuted)), counted)
 
@@ -357,11 +359,9 @@ def _counted_features(model: Any, data: Modalities, name: str) -> NDArray[np.boo
 def _permuted_features(
     features: NDArray, candidates: NDArray[np.intp], share: float, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray[np.intp]]:
-    """Features (n_samples, n_features) with a share of the candidates permuted over the samples, and their numbers."""
+    """A share of the candidates, permuted over the samples (n_samples, n_chosen), and their numbers (n_chosen,)."""
     chosen = rng.choice(candidates, size=max(1, round(share * len(candidates))), replace=False)
-    changed = features.copy()
-    changed[:, chosen] = rng.permuted(features[:, chosen], axis=0)
-    return changed, chosen
+    return rng.permuted(features[:, chosen], axis=0), chosen
 
 
 def _explained(features: NDArray, scores: NDArray, component: int | None) -> NDArray:
