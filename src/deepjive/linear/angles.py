@@ -46,6 +46,7 @@ from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRan
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.progress import Progress
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (
@@ -162,6 +163,10 @@ class AngleBased(LinearModel, ABC):
 
     def _fit(self, X: Any, weigh: Weigh, progress: Progress) -> Self:
         data = self._checked_for_fit(X)
+        with one_thread_if_small(len(data), data.shapes):
+            return self._fit_checked(data, weigh, progress)
+
+    def _fit_checked(self, data: Modalities, weigh: Weigh, progress: Progress) -> Self:
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted

@@ -1,7 +1,8 @@
 """Modalities as scaled factors: small matrices on which JIVE iterates without reading the wide data.
 
 For centred ``X_k = U_k S_k V_k'`` the factor is ``U_k S_k / |X_k|``, or ``X_k / |X_k|`` if there are no more features
-than samples. Up to the scale it has the same products over features, and therefore the same joint and individual scores.
+than samples. Up to the scale, the factor has the same products over features. Joint and individual scores are therefore
+the same.
 """
 
 from __future__ import annotations

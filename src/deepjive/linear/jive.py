@@ -38,6 +38,7 @@ from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
 from deepjive.progress import Progress, silent
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (
@@ -202,6 +203,10 @@ class JIVE(LinearModel):
             If `max_iter` was reached.
         """
         data = self._checked_for_fit(X)
+        with one_thread_if_small(len(data), data.shapes):
+            return self._fit_checked(data, progress)
+
+    def _fit_checked(self, data: Modalities, progress: Progress) -> Self:
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted

@@ -31,6 +31,7 @@ from deepjive.linear.leading import TOLERANCE
 from deepjive.linear.signal_ranks import optimal_hard_threshold
 from deepjive.linear.svd import Reduced
 from deepjive.progress import Progress, expected_total, silent
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks
 
 ACCURATE = 1e-4  # errors of the singular vectors are far smaller than the change at which filling in ends
@@ -112,7 +113,9 @@ def fill_missing(
         check_not_empty(name, np.isnan(rows))
         rank = None if ranks is None else ranks[name]
         complete = values.astype(np.float64)
-        complete[present] = _fill(name, rows, rank, max_iter, tol, progress).reshape(-1, *values.shape[1:])
+        with one_thread_if_small(len(rows), {name: values.shape[1:]}):
+            completed = _fill(name, rows, rank, max_iter, tol, progress)
+        complete[present] = completed.reshape(-1, *values.shape[1:])
         filled[name] = complete
     return with_arrays(data, filled, data.present)
 

@@ -49,6 +49,7 @@ from deepjive.linear.refit import aligned, data_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.progress import Counter, Progress, silent
 from deepjive.results import Result
+from deepjive.threads import one_thread_if_small
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, and a joint component is "
@@ -190,14 +191,15 @@ def permutation_test(
     rng = generator(random_state)
     directions = _stacked_directions(list(bases.values()), roots)
     statistics, permuted = np.zeros(count), np.zeros((len(bases), count, n_permutations))
-    for j in range(count):
-        remaining = [
-            root * _without_directions(basis, directions[:, :j])
-            for root, basis in zip(roots, bases.values(), strict=True)
-        ]
-        statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
-        step = Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
-        permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
+    with one_thread_if_small(len(model.joint_scores_), model.shapes_):
+        for j in range(count):
+            remaining = [
+                root * _without_directions(basis, directions[:, :j])
+                for root, basis in zip(roots, bases.values(), strict=True)
+            ]
+            statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
+            step = Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
+            permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
     return _joint_test(list(bases), statistics, permuted)
 
 
@@ -261,15 +263,16 @@ def jackstraw(
     data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
     counted = _counted_features(model, data, name)
     features = np.asarray(data[name][:], dtype=np.float64).reshape(len(data), -1)
-    reference, refit = model.joint_scores_, refits_to_changed_features(model, data, name, features, counted)
-    explained = _explained(features, reference, component)
-    permuted = []
-    for repeat in range(n_repeats):
-        changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
-        joint_scores = refit(changed, chosen)
-        scores = joint_scores @ aligned(joint_scores, reference)
-        permuted.append(_explained(changed, scores, component))
-        progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
+    with one_thread_if_small(len(data), data.shapes):
+        reference, refit = model.joint_scores_, refits_to_changed_features(model, data, name, features, counted)
+        explained = _explained(features, reference, component)
+        permuted = []
+        for repeat in range(n_repeats):
+            changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
+            joint_scores = refit(changed, chosen)
+            scores = joint_scores @ aligned(joint_scores, reference)
+            permuted.append(_explained(changed, scores, component))
+            progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
     return _feature_test(explained, np.sort(np.concatenate(permuted)), counted)
 
 

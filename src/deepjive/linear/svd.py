@@ -420,7 +420,7 @@ def _small_gram(matrix: NDArray) -> NDArray:
 
 
 def _eigen(matrix: NDArray, is_gram: bool, limits: dict[str, Any]) -> tuple[NDArray, NDArray]:
-    """Eigenvalues in decreasing order and eigenvectors of a Gram matrix, or of ``C C'`` from the smaller Gram matrix."""
+    """Eigenvalues in decreasing order and eigenvectors of a Gram matrix, or of ``C C'`` by the smaller product."""
     gram = matrix if is_gram else _small_gram(matrix)
     squares, vectors = linalg.eigh(gram, driver="evr", check_finite=False, **limits)
     squares, vectors = squares[::-1], vectors[:, ::-1]
