@@ -6,8 +6,10 @@ message)``. Below the command line nothing prints by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 Progress = Callable[[int, int | None, str], None]
@@ -86,6 +88,33 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
         yield progress
 
 
+@dataclass
+class Counter:
+    """Counts steps and reports each of them.
+
+    Parameters
+    ----------
+    progress : callable
+        The callback.
+    done : int
+        Number of steps that are complete.
+    total : int
+        Number of all steps.
+    message : str
+        What is being computed.
+    """
+
+    progress: Progress
+    done: int
+    total: int
+    message: str
+
+    def __call__(self) -> None:
+        """Report one more step."""
+        self.done += 1
+        self.progress(self.done, self.total, self.message)
+
+
 def within_step(progress: Progress, done: int, total: int | None, message: str) -> Progress:
     """Return a callback that reports a step's own progress as part of the progress of several steps.
 
@@ -116,3 +145,36 @@ def within_step(progress: Progress, done: int, total: int | None, message: str) 
         progress(done, total, f"{message}: {step_message}, {count}")
 
     return step_progress
+
+
+def expected_total(changes: Sequence[float], goal: float, most: int) -> int:
+    """Number of iterations after which a change that falls by a constant factor reaches a goal.
+
+    Parameters
+    ----------
+    changes : sequence of float
+        The changes of all iterations until now.
+    goal : float
+        The change at which the iterations end.
+    most : int
+        Largest number of iterations.
+
+    Returns
+    -------
+    int
+        `most` if the change does not fall.
+
+    Examples
+    --------
+    >>> expected_total([1.0, 0.1], 1e-3, 500)
+    4
+    """
+    done = len(changes)
+    if changes[-1] <= goal:
+        return done
+    before = changes[max(done - 4, 0)]
+    steps = done - 1 - max(done - 4, 0)
+    if goal <= 0.0 or not steps or changes[-1] >= before:
+        return most
+    factor = (changes[-1] / before) ** (1.0 / steps)
+    return min(done + math.ceil(round(math.log(goal / changes[-1]) / math.log(factor), 6)), most)

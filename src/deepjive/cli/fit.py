@@ -274,10 +274,12 @@ def _resumes(model: Any) -> bool:
 
 def _fit(model: Any, data: Any, out: Path, run: dict[str, Any], *, visible: bool) -> None:
     """Fit, with a checkpoint in the run's folder if the estimator can resume from one."""
+    from sklearn.utils.validation import has_fit_parameter
+
     if not _resumes(model):
         with progress_bar(visible) as progress:
             progress(0, None, f"Fitting {type(model).__name__}")
-            model.fit(data)
+            model.fit(data, **({"progress": progress} if has_fit_parameter(model, "progress") else {}))
         return
     from deepjive.deep.training.checkpoint import FILE
 

@@ -142,7 +142,7 @@ def _ajive(data: Modalities, seed: int, parameters: Mapping[str, Any]) -> Any:
 
     with progress_bar() as progress:
         progress(0, None, "Computing the ranks of AJIVE")
-        return AJIVE(random_state=seed, **parameters).fit(data)
+        return AJIVE(random_state=seed, **parameters).fit(data, progress=progress)
 
 
 def _p_values(model: Any, permutations: int, seed: int) -> list[float]:

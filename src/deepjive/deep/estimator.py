@@ -52,6 +52,7 @@ from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
 from deepjive.progress import progress_bar
 from deepjive.results import Finding
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
@@ -370,7 +371,7 @@ class DeepJIVE(JointIndividualModel):
         n_complete = int(complete.sum()) if data.groups is None else len(np.unique(data.groups[complete]))
         if n_complete < MIN_SAMPLES:
             raise ValueError(TOO_FEW_COMPLETE.format(needed=MIN_SAMPLES, n=len(data), count=n_complete))
-        with progress_bar(bool(self.verbose)) as progress:
+        with progress_bar(bool(self.verbose)) as progress, one_thread_if_small(len(data), data.shapes):
             return select_ranks(
                 data,
                 joint_rank=joint_rank,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,10 +103,16 @@ class Steps:
         }
         self.names = [name for name in MESSAGES if not left_out.get(name, False)]
         self.progress = progress
+        self.duration = ""
+
+    def estimate(self, seconds_of_a_fit: float, n_fits: int) -> None:
+        """Name the expected duration of all fits in the following reports, if it is more than a minute."""
+        minutes = seconds_of_a_fit * n_fits / 60.0
+        self.duration = f" ({n_fits} fits take about {math.ceil(minutes)} min)" if minutes > 1.0 else ""
 
     def begin(self, name: str) -> Progress:
         """Report that a step begins, and return the callback for the progress of this step."""
-        done, message = self.names.index(name), MESSAGES[name]
+        done, message = self.names.index(name), MESSAGES[name] + self.duration
         self.progress(done, len(self.names), message)
         return within_step(self.progress, done, len(self.names), message)
 
@@ -150,7 +158,10 @@ def measure(
 
     steps.begin("models")
     confounded = confounded_baseline(model, train, test, settings) if labels else None
+    started = time.perf_counter()
     methods, train, test = fit_methods(model, train, test, settings)
+    n_repeats = len(methods.models) if settings.refit else max(len(methods.models) - 1, 1)
+    steps.estimate((time.perf_counter() - started) / n_repeats, _fits_to_come(methods.model, train, settings))
     report = steps.begin("joint_structure")
     pairing = joint_structure_test(methods.model, test, n_permutations, progress=report, **seeded)
     fields: dict[str, Any] = {"method": methods.name, "joint_structure": pairing}
@@ -181,6 +192,13 @@ def measure(
     fields["findings"] = findings_of(methods, test, pairing, seed)
     steps.end()
     return fields
+
+
+def _fits_to_come(model: Any, train: Modalities, settings: EvidenceSettings) -> int:
+    """Number of fits of the model after the first: to shuffled samples, with other seeds, and to other samples."""
+    n_moves = 1 if len(train.names) == 2 else len(train.names)
+    n_refits = 1 + settings.n_refits * n_moves if settings.n_refits else 0
+    return 1 + n_refits + settings.n_fits * (2 if model.is_stochastic else 1)
 
 
 def fit_methods(

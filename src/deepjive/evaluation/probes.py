@@ -30,9 +30,9 @@ from sklearn.utils import check_random_state
 from deepjive.data.groups import folds_of, named_groups, orders_of
 from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
-from deepjive.evaluation.threads import one_thread
 from deepjive.progress import Progress, silent, within_step
 from deepjive.results import Result
+from deepjive.threads import one_thread
 from deepjive.validation import plain_labels
 
 Kind = Literal["linear", "network"]

@@ -28,9 +28,9 @@ from deepjive.data.groups import folds_of
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.dependence import Hsic, hsic
 from deepjive.evaluation.refit import complete, with_groups
-from deepjive.evaluation.threads import one_thread
 from deepjive.progress import Progress, silent
 from deepjive.results import Result
+from deepjive.threads import one_thread
 
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 

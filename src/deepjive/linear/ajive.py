@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.linear.angles import AngleBased, Signal
+from deepjive.progress import Progress, silent
 
 
 class AJIVE(AngleBased):
@@ -119,8 +120,17 @@ class AJIVE(AngleBased):
     (1, {'expression': 1, 'methylation': 1})
     """
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Self:
         """Fit to Modalities `X`; `y` is not used.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data.
+        y : None
+            Not used.
+        progress : callable, default=silent
+            Called as ``progress(done, total, message)`` after every step.
 
         Raises
         ------
@@ -128,7 +138,7 @@ class AJIVE(AngleBased):
             If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
             for samples that lack a modality.
         """
-        return self._fit(X, equal_weights)
+        return self._fit(X, equal_weights, progress)
 
 
 def equal_weights(signals: Sequence[Signal]) -> NDArray:

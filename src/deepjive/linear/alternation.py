@@ -29,7 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.linear.leading import leading_eigenvectors
 from deepjive.linear.svd import EPS, GRAM_TOLERANCE
+from deepjive.progress import Progress, expected_total, silent
 
 NOT_ORTHOGONAL = 1e-3
 ROUNDING = 1e3  # projections before add rounding errors of their own
@@ -68,6 +70,7 @@ def alternate(
     orthogonal: bool = True,
     max_iter: int = 1000,
     tol: float = 1e-6,
+    progress: Progress = silent,
 ) -> Alternation:
     """Estimate joint and individual scores for given ranks.
 
@@ -85,6 +88,9 @@ def alternate(
         Largest number of iterations.
     tol : float, default=1e-6
         The alternation ends when neither part changes by more than `tol`, relative to the length of the data.
+    progress : callable, default=silent
+        Called as ``progress(done, total, message)`` after every iteration. The total is the number of iterations that
+        the fall of the change lets expect.
 
     Returns
     -------
@@ -94,16 +100,22 @@ def alternate(
     largest_change = tol * float(np.linalg.norm(lengths))
     scores = [np.zeros((len(x), 0)) for x in matrices]
     joint, individual = [np.zeros_like(x) for x in matrices], [np.zeros_like(x) for x in matrices]
+    of_joint, of_individual = Iterations(), [Iterations() for _ in matrices]
     converged, n_iter = False, 0
+    changes: list[float] = []
     while n_iter < max_iter and not converged:
-        u = _joint_scores(matrices, individual, joint_rank if n_iter else max(joint_rank - 1, 0))
+        u = _joint_scores(matrices, individual, joint_rank if n_iter else max(joint_rank - 1, 0), of_joint)
         new_joint = [u @ (u.T @ (x - part)) for x, part in zip(matrices, individual, strict=True)]
-        new_individual = _individual_parts(matrices, u, scores, individual_ranks, orthogonal and n_iter > 0)
+        new_individual = _individual_parts(
+            matrices, u, scores, individual_ranks, orthogonal and n_iter > 0, of_individual
+        )
         if orthogonal and n_iter == 0:
             new_individual = _made_orthogonal(new_individual, scores, individual_ranks)
         change = max(_distance(new_joint, joint), _distance(new_individual, individual))
         joint, individual = new_joint, new_individual
         n_iter += 1
+        changes.append(change)
+        progress(n_iter, expected_total(changes, largest_change, max_iter), "alternating joint and individual parts")
         converged = change <= largest_change and n_iter > 1
     if converged:
         individual, scores = _determined(u, individual, scores, orthogonal, largest_change)
@@ -112,7 +124,33 @@ def alternate(
     return Alternation(u, scores, errors, n_iter, converged)
 
 
-def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
+@dataclass
+class Iterations:
+    """Leading vectors by iterations from the vectors before, as long as this converges quickly.
+
+    Attributes
+    ----------
+    vectors : array, shape (n_samples, k), or None
+        The last vectors.
+    quick : bool
+        Whether all iterations converged until now.
+    """
+
+    vectors: NDArray | None = None
+    quick: bool = True
+
+    def __call__(self, matrix: NDArray, rank: int) -> tuple[NDArray, NDArray] | None:
+        """Return squared singular values and left singular vectors; None if the iterations do not pay."""
+        if not self.quick:
+            return None
+        pairs = leading_eigenvectors(lambda v: matrix @ (matrix.T @ v), len(matrix), rank, self.vectors)
+        self.quick = pairs is not None
+        if pairs is not None:
+            self.vectors = pairs[1]
+        return pairs
+
+
+def leading_scores(matrix: NDArray, rank: int, size: float, iterations: Iterations | None = None) -> NDArray:
     """Leading left singular vectors, shape (n_samples, rank); fewer if the matrix has a smaller rank.
 
     The vectors come from ``X X'``, or from ``X`` itself if squaring would lose too many digits; see
@@ -127,11 +165,16 @@ def leading_scores(matrix: NDArray, rank: int, size: float) -> NDArray:
     size : float
         Magnitude of the numbers from which the matrix was computed. Singular values as small as their rounding errors
         count as 0.
+    iterations : Iterations, optional
+        They replace the full decomposition as long as they converge quickly.
     """
     n = len(matrix)
     rank = min(rank, *matrix.shape)
     if rank == 0:
         return np.zeros((n, 0))
+    pairs = None if iterations is None else iterations(matrix, rank)
+    if pairs is not None and n * EPS * pairs[0][0] <= GRAM_TOLERANCE * pairs[0][-1]:
+        return pairs[1]
     upper = linalg.blas.dsyrk(1.0, matrix.T, trans=1)
     squares, vectors = linalg.eigh(
         upper, lower=False, subset_by_index=[n - rank, n - 1], driver="evr", overwrite_a=True, check_finite=False
@@ -149,13 +192,20 @@ def without_scores(matrix: NDArray, scores: NDArray) -> NDArray:
     return matrix - scores @ (scores.T @ matrix)
 
 
-def _joint_scores(matrices: Sequence[NDArray], individual: Sequence[NDArray], rank: int) -> NDArray:
+def _joint_scores(
+    matrices: Sequence[NDArray], individual: Sequence[NDArray], rank: int, iterations: Iterations
+) -> NDArray:
     stacked = np.concatenate([x - part for x, part in zip(matrices, individual, strict=True)], axis=1)
-    return leading_scores(stacked, rank, float(np.linalg.norm(stacked)))
+    return leading_scores(stacked, rank, float(np.linalg.norm(stacked)), iterations)
 
 
 def _individual_parts(
-    matrices: Sequence[NDArray], u: NDArray, scores: list[NDArray], ranks: Sequence[int], orthogonal: bool
+    matrices: Sequence[NDArray],
+    u: NDArray,
+    scores: list[NDArray],
+    ranks: Sequence[int],
+    orthogonal: bool,
+    iterations: Sequence[Iterations],
 ) -> list[NDArray]:
     """Individual parts given the joint scores; `scores` is updated, and later modalities use the new scores."""
     parts = []
@@ -163,7 +213,7 @@ def _individual_parts(
         remainder = without_scores(x, u)
         for other in [v for j, v in enumerate(scores) if j != k and orthogonal]:
             remainder = without_scores(remainder, other)
-        scores[k] = leading_scores(remainder, rank, float(np.linalg.norm(x)))
+        scores[k] = leading_scores(remainder, rank, float(np.linalg.norm(x)), iterations[k])
         parts.append(scores[k] @ (scores[k].T @ remainder))
     return parts
 

@@ -44,7 +44,9 @@ from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
-from deepjive.linear.svd import LeftSVD, Reduced, loadings_of, project, reduce, row_norms, signal_svd
+from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
+from deepjive.progress import Progress
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks, check_ranks
 
 JOINT_ABOVE_SIGNAL = (
@@ -117,6 +119,7 @@ class AngleBased(LinearModel, ABC):
         "random_cutoff_",
         "rejected_",
     )
+    _nearby_is_complete = False
     signal_ranks_: dict[str, int]
     common_normalized_scores_: NDArray
 
@@ -158,21 +161,46 @@ class AngleBased(LinearModel, ABC):
         }
         return {"diagnostics": bounds}
 
-    def _fit(self, X: Any, weigh: Weigh) -> Self:
+    def _fit(self, X: Any, weigh: Weigh, progress: Progress) -> Self:
         data = self._checked_for_fit(X)
+        with one_thread_if_small(len(data), data.shapes):
+            return self._fit_checked(data, weigh, progress)
+
+    def _fit_checked(self, data: Modalities, weigh: Weigh, progress: Progress) -> Self:
         if self.missing == "impute" and has_gaps(data):
-            fitted: Self = fit_with_gaps(self, data)
+            fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
         rng = generator(self.random_state)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
 
-        signals = self._find_signals(data, joint_rank, individual_ranks, rng)
+        n_steps = len(data.names) + 2
+        signals = self._find_signals(data, joint_rank, individual_ranks, rng, progress)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
+        progress(n_steps - 1, n_steps, f"{len(joint.T)} joint components")
         given_ranks = individual_ranks or {}
         individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
+        progress(n_steps, n_steps, "individual parts")
         return self
+
+    def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
+        masks = checked_masks(self.mask, data.shapes)
+        signals = []
+        for name, array in data.items():
+            pieces, rank, unit = Pieces(array, masks[name], self.center), fitted.signal_ranks_[name], np.sqrt(len(data))
+            start = fitted.signal_scores_[name] / unit if len(fitted.joint_scores_) == len(data) else None
+            signals.append(Signal(name, pieces, *leading_svd(pieces, rank, self.device, start)))
+        self.weights_ = fitted.weights_
+        joint = self._find_joint(signals, fitted.joint_rank_, generator(0))
+        ranks = fitted.individual_ranks_
+        individual = {signal.name: _individual_svd(signal, joint, ranks[signal.name]) for signal in signals}
+        self._keep(data, signals, joint, individual)
+        return self
+
+    def _weights_after(self, changed: Signal) -> NDArray:
+        """Weights of the modalities after one of them has changed."""
+        return self.weights_
 
     def _find_signals(
         self,
@@ -180,6 +208,7 @@ class AngleBased(LinearModel, ABC):
         joint_rank: int | None,
         individual_ranks: dict[str, int] | None,
         rng: np.random.Generator,
+        progress: Progress,
     ) -> list[Signal]:
         """Step 1."""
         given_ranks = check_modality_ranks("signal_ranks", data, self.signal_ranks)
@@ -198,14 +227,14 @@ class AngleBased(LinearModel, ABC):
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
             if signals[-1].reduced.total == 0.0:
                 raise ValueError(CONSTANT_IN_MASK.format(name=name))
+            progress(len(signals), len(data.names) + 2, f"signal of {name!r}")
         return signals
 
     def _find_joint(self, signals: list[Signal], joint_rank: int | None, rng: np.random.Generator) -> NDArray:
         """Step 2: orthonormal joint scores, shape (n_samples, joint_rank)."""
         if joint_rank is None and min(self.n_wedin, self.n_random) < 1:
             raise ValueError(NO_DRAWS.format(wedin=self.n_wedin, random=self.n_random))
-        weighted = [np.sqrt(weight) * signal.scores for weight, signal in zip(self.weights_, signals, strict=True)]
-        stacked = _left_svd(np.concatenate(weighted, axis=1))
+        stacked = joint_svd([signal.scores for signal in signals], self.weights_)
         self.joint_singular_values_ = stacked.values
         self._draw_bounds(signals, rng)
         self.rejected_: dict[str, list[int]] = {signal.name: [] for signal in signals}
@@ -313,13 +342,15 @@ def _check_joint_rank(joint_rank: int, signals: Sequence[Signal]) -> None:
             raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
 
 
-def _left_svd(matrix: NDArray) -> LeftSVD:
-    return Reduced("factor", matrix, 1.0, matrix.shape[1], matrix.shape[1]).svd()
+def joint_svd(bases: Sequence[NDArray], weights: NDArray) -> LeftSVD:
+    """Left singular vectors and values of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]``, from orthonormal signal scores."""
+    stacked = np.concatenate([np.sqrt(weight) * basis for weight, basis in zip(weights, bases, strict=True)], axis=1)
+    return Reduced("factor", stacked, 1.0, stacked.shape[1], stacked.shape[1]).svd()
 
 
 def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD:
     """Left singular vectors of ``(1 - U_J U_J') X_k``: above the threshold, or a given number of vectors."""
-    reduced, largest = signal.reduced, float(signal.svd.values[0])
+    reduced, largest = signal.reduced, float(signal.svd.values.max(initial=0.0))
     svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)

@@ -63,6 +63,7 @@ from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.uptake import explained_noise
 from deepjive.progress import Progress, silent
 from deepjive.results import Result
+from deepjive.threads import one_thread_if_small
 
 TOO_FEW_SAMPLES = (
     "There are too few samples for the bootstrap: {n} samples are drawn with replacement, and in {failed} of {tried} "
@@ -176,6 +177,13 @@ def bootstrap(
     if n_draws < 2:
         raise ValueError(f"n_draws must be at least 2 for a standard deviation, but is {n_draws}; use about 200.")
     data, rng = data_of(model, X, "The bootstrap"), generator(random_state)
+    with one_thread_if_small(len(data), data.shapes):
+        return _intervals(model, data, n_draws, level, rng, progress)
+
+
+def _intervals(
+    model: Any, data: Modalities, n_draws: int, level: float, rng: np.random.Generator, progress: Progress
+) -> Intervals:
     factors = _factors(model, data)
     original = _as_draw(model, np.arange(len(data)))
     n_steps = n_draws + len(factors)

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 WEDIN_PERCENTILE = 5.0
 RANDOM_PERCENTILE = 95.0
 BATCH_NUMBERS = 2**18
+PIECE_NUMBERS = 2**22  # arrays of 32 MB, of which about five exist at a time
 
 
 def generator(random_state: Any) -> np.random.Generator:
@@ -151,6 +152,13 @@ def raised_norms(
     m, r = len(residual), n_directions
     if m <= r:
         return np.maximum(norms, residual_norm_samples(residual, r, n_null, len(norms), rng))
+    pieces = _pieces(len(norms), r * r)
+    return np.concatenate([norms[:0], *(_raised(norms[piece], residual, r, n_null, rng) for piece in pieces)])
+
+
+def _raised(norms: NDArray, residual: NDArray, r: int, n_null: int, rng: np.random.Generator) -> NDArray:
+    """`raised_norms` of a few draws."""
+    m = len(residual)
     residual_factors = _wishart_factors(m, r, len(norms), rng)
     products = _times_transposed(residual_factors)
     if n_null:
@@ -200,19 +208,30 @@ def random_direction_samples(
     total = sum(ranks)
     if total == 0:
         return np.zeros(n_draws)
-    factors = _wishart_factors(n_samples, total, n_draws, rng)
     stops = np.cumsum(ranks)
-    directions = [
-        np.sqrt(weight) * _orthonormal_rows(factors[:, stop - rank : stop])
-        for weight, rank, stop in zip(weights, ranks, stops, strict=True)
-    ]
-    stacked = np.concatenate(directions, axis=1)
-    return np.linalg.eigvalsh(_times_transposed(stacked))[:, -1]
+
+    def drawn(count: int) -> NDArray:
+        factors = _wishart_factors(n_samples, total, count, rng)
+        directions = [
+            np.sqrt(weight) * _orthonormal_rows(factors[:, stop - rank : stop])
+            for weight, rank, stop in zip(weights, ranks, stops, strict=True)
+        ]
+        stacked = np.concatenate(directions, axis=1)
+        return np.asarray(np.linalg.eigvalsh(_times_transposed(stacked))[:, -1])
+
+    counts = [piece.stop - piece.start for piece in _pieces(n_draws, total * total)]
+    return np.concatenate([np.zeros(0), *map(drawn, counts)])
 
 
 def cutoff(samples: NDArray, percentile: float) -> float:
     """Percentile of a bound's draws; NaN if there are no draws."""
     return float(np.percentile(samples, percentile)) if len(samples) else float("nan")
+
+
+def _pieces(n_draws: int, numbers: int) -> list[slice]:
+    """Draws computed together: as many as hold `PIECE_NUMBERS` numbers, at `numbers` a draw."""
+    step = max(PIECE_NUMBERS // max(numbers, 1), 1)
+    return [slice(start, min(start + step, n_draws)) for start in range(0, n_draws, step)]
 
 
 def _residual_norms(residual: NDArray, r: int, n_null: int, n_draws: int, rng: np.random.Generator) -> NDArray:

@@ -1,7 +1,8 @@
 """Modalities as scaled factors: small matrices on which JIVE iterates without reading the wide data.
 
-For centred ``X_k = U_k S_k V_k'`` the factor is ``U_k S_k / |X_k|``. Up to the scale it has the same products over
-features, and therefore the same joint and individual scores.
+For centred ``X_k = U_k S_k V_k'`` the factor is ``U_k S_k / |X_k|``, or ``X_k / |X_k|`` if there are no more features
+than samples. Up to the scale, the factor has the same products over features. Joint and individual scores are therefore
+the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.linear.streaming import Pieces
-from deepjive.linear.svd import LeftSVD, Reduced, reduce
+from deepjive.linear.svd import Reduced, reduce
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Factor:
         Features of the modality.
     reduced : Reduced
         The reduced modality from which the factor was computed.
-    svd : LeftSVD
-        All left singular vectors and values, in units of ``reduced.scale``.
+    whole : array, shape (n_samples, min(n_samples, n_features))
+        The factor in units of ``reduced.scale``.
+    values : array, shape (min(n_samples, n_features),)
+        All singular values, in units of ``reduced.scale``.
     length : float
         Number by which the modality was divided, in data units.
     """
@@ -36,24 +39,25 @@ class Factor:
     name: str
     pieces: Pieces
     reduced: Reduced
-    svd: LeftSVD
+    whole: NDArray
+    values: NDArray
     length: float
 
     @property
     def matrix(self) -> NDArray:
         """The factor, shape (n_samples, at most n_samples)."""
-        return self.svd.vectors * (self.svd.values * (self.reduced.scale / self.length))
+        return self.whole * (self.reduced.scale / self.length)
 
     @property
     def rank(self) -> int:
         """Number of singular values that are not rounding errors."""
-        return int(np.sum(self.svd.values > self.reduced.resolution * self.svd.values[0]))
+        return int(np.sum(self.values > self.reduced.resolution * self.values[0]))
 
     def is_accurate_along(self, scores: NDArray) -> bool:
         """Whether the weakest of orthonormal scores (n_samples, rank) is accurate although the data were squared."""
         if scores.shape[1] == 0:
             return True
-        return self.reduced.is_accurate(float(self.reduced.lengths(scores).min()), float(self.svd.values[0]))
+        return self.reduced.is_accurate(float(self.reduced.lengths(scores).min()), float(self.values[0]))
 
 
 def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = False) -> Factor:
@@ -69,7 +73,11 @@ def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = Fa
         As in `deepjive.linear.svd.reduce`.
     """
     reduced = reduce(pieces, device, exact)
-    return Factor(name, pieces, reduced, reduced.svd(device), float(np.sqrt(reduced.total)) * reduced.scale)
+    length = float(np.sqrt(reduced.total)) * reduced.scale
+    if reduced.route == "factor":
+        return Factor(name, pieces, reduced, reduced.matrix, reduced.all_values(), length)
+    svd = reduced.svd(device)
+    return Factor(name, pieces, reduced, svd.vectors * svd.values, svd.values, length)
 
 
 def of_common_length(factors: list[Factor]) -> list[Factor]:

@@ -43,7 +43,7 @@ from deepjive.linear.missing import check_not_empty, fill_missing, with_arrays
 from deepjive.linear.refit import with_ranks_of
 from deepjive.linear.streaming import checked_masks
 from deepjive.linear.svd import row_norms
-from deepjive.progress import Progress, silent
+from deepjive.progress import Progress, expected_total, silent
 
 MOST_ROUNDS = 50
 ENOUGH = 1e-3
@@ -145,8 +145,8 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
     data : Modalities
         The data.
     progress : callable, default=silent
-        Called as ``progress(done, total, message)`` after every round of filling in and fitting. The total is the
-        largest number of rounds; most fits need fewer.
+        Called as ``progress(done, total, message)`` after every iteration within a modality, and then after every round
+        of filling in and fitting. The total is the number that the fall of the change lets expect.
 
     Returns
     -------
@@ -166,20 +166,28 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
     complete = data.present.all(axis=1)
     if complete.sum() < 2:
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
-    first = clone(model).set_params(missing="error").fit(fill_missing(data)[complete])
+    first = clone(model).set_params(missing="error").fit(fill_missing(data, progress=progress)[complete])
     refit, filled = with_ranks_of(first), fill_from(first, data, absent=True)
-    for round_ in range(MOST_ROUNDS):
-        _measure(refit.fit(filled), data)
-        refilled = fill_from(refit, data, absent=True)
+    fitted = first
+    changes: list[float] = []
+    while len(changes) < MOST_ROUNDS:
+        fitted = _measure(clone(refit)._fit_nearby(filled, fitted), data)
+        refilled = fill_from(fitted, data, absent=True)
         change = _change(filled, refilled, data)
-        progress(round_ + 1, MOST_ROUNDS, f"filling in missing values, change {change:.0e}")
+        if change <= ENOUGH and not fitted._nearby_is_complete:  # other weights may change the filled values again
+            fitted = _measure(clone(refit).fit(filled), data)
+            refilled = fill_from(fitted, data, absent=True)
+            change = _change(filled, refilled, data)
+        changes.append(change)
+        total = expected_total(changes, ENOUGH, MOST_ROUNDS)
+        progress(len(changes), total, f"missing values from all modalities, change {change:.0e}")
         if change <= ENOUGH:
             break
         filled = refilled
     else:
         warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=4)
     adjustment = model.adjustment_
-    model._restore({**refit._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
+    model._restore({**fitted._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
     model.adjustment_ = adjustment
     model.filled_shares_ = {name: _share(data, name) for name in data.names}
     return model
@@ -257,8 +265,8 @@ def _expected_scores(
     return np.linalg.solve(precision, product[:, :, None])[:, :, 0]
 
 
-def _measure(model: Any, data: Modalities) -> None:
-    """Compute variance explained from the measured values, in the place of the filled data's."""
+def _measure(model: Any, data: Modalities) -> Any:
+    """Compute variance explained from the measured values, in the place of the filled data's; return the model."""
     masks = checked_masks(model.mask, data.shapes)
     for column, name in enumerate(data.names):
         if _gaps(data, name) is not None:
@@ -268,6 +276,7 @@ def _measure(model: Any, data: Modalities) -> None:
             scores = {name: model.individual_scores_[name][rows]}
             parts = Decomposition(measured, model.joint_scores_[rows], scores, model.mean_, model._render)
             _keep_measured(model, name, parts)
+    return model
 
 
 def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from deepjive.linear.angles import AngleBased, Signal
 from deepjive.linear.signal_ranks import marchenko_pastur_median
+from deepjive.progress import Progress, silent
 
 LEAST_ERROR = 1e-6
 
@@ -89,8 +90,17 @@ class HeteroJIVE(AngleBased):
 
     subspace_errors_: dict[str, float]
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Self:
         """Fit to Modalities `X`; `y` is not used.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data.
+        y : None
+            Not used.
+        progress : callable, default=silent
+            Called as ``progress(done, total, message)`` after every step.
 
         Raises
         ------
@@ -98,13 +108,16 @@ class HeteroJIVE(AngleBased):
             If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
             for samples that lack a modality.
         """
-        return self._fit(X, self._inverse_errors)
+        return self._fit(X, self._inverse_errors, progress)
 
     def _inverse_errors(self, signals: Sequence[Signal]) -> NDArray:
         """Weights proportional to the inverse subspace errors."""
-        self.subspace_errors_ = {signal.name: _subspace_error_of(signal) for signal in signals}
-        inverse = 1.0 / np.array(list(self.subspace_errors_.values()))
-        return inverse * len(inverse) / inverse.sum()
+        self.subspace_errors_ = {signal.name: _subspace_error_of(signal, signal.svd.values) for signal in signals}
+        return _weights_of(self.subspace_errors_)
+
+    def _weights_after(self, changed: Signal) -> NDArray:
+        error = _subspace_error_of(changed, changed.reduced.all_values())
+        return _weights_of({**self.subspace_errors_, changed.name: error})
 
 
 def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) -> float:
@@ -140,7 +153,13 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
     return float(np.mean(np.where(detectable, np.minimum(errors, 1.0), 1.0)))
 
 
-def _subspace_error_of(signal: Signal) -> float:
+def _subspace_error_of(signal: Signal, values: NDArray) -> float:
+    """Subspace error of a signal, from all singular values of its modality."""
     reduced = signal.reduced
     n_samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
-    return max(subspace_error(signal.svd.values, signal.rank, n_samples, reduced.n_varying), LEAST_ERROR)
+    return max(subspace_error(values, signal.rank, n_samples, reduced.n_varying), LEAST_ERROR)
+
+
+def _weights_of(errors: dict[str, float]) -> NDArray:
+    inverse = 1.0 / np.array(list(errors.values()))
+    return np.asarray(inverse * len(inverse) / inverse.sum())

@@ -37,6 +37,8 @@ from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.svd import project
+from deepjive.progress import Progress, silent
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (
@@ -176,8 +178,17 @@ class JIVE(LinearModel):
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, progress: Progress = silent) -> Self:
         """Fit to Modalities `X`; `y` is not used.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            The data.
+        y : None
+            Not used.
+        progress : callable, default=silent
+            Called as ``progress(done, total, message)`` after every step.
 
         Raises
         ------
@@ -192,8 +203,12 @@ class JIVE(LinearModel):
             If `max_iter` was reached.
         """
         data = self._checked_for_fit(X)
+        with one_thread_if_small(len(data), data.shapes):
+            return self._fit_checked(data, progress)
+
+    def _fit_checked(self, data: Modalities, progress: Progress) -> Self:
         if self.missing == "impute" and has_gaps(data):
-            fitted: Self = fit_with_gaps(self, data)
+            fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         fixed = self._fixed_ranks(data, rule)
@@ -202,11 +217,11 @@ class JIVE(LinearModel):
             factors = self._factors(data, exact=True)
             if excess := self._excess(fixed, factors):
                 raise ValueError(excess)
-        search = self._search(factors, fixed, rule)
+        search = self._search(factors, fixed, rule, progress)
         weakest = zip(factors, search.estimate.individual, strict=True)
         if not all(factor.is_accurate_along(scores) for factor, scores in weakest):
             factors = self._factors(data, exact=True)
-            search = self._search(factors, fixed, rule)
+            search = self._search(factors, fixed, rule, progress)
         self._check_estimate(search.estimate, fixed, factors)
         self._keep(data, factors, search)
         return self
@@ -227,28 +242,36 @@ class JIVE(LinearModel):
         ]
         return factors if self.scale else of_common_length(factors)
 
-    def _search(self, factors: list[Factor], fixed: FixedRanks, rule: str) -> RankSearch:
+    def _search(self, factors: list[Factor], fixed: FixedRanks, rule: str, progress: Progress) -> RankSearch:
         """Choose the ranks that are not given, and estimate the parts with these ranks."""
         matrices = [factor.matrix for factor in factors]
 
-        def estimate(joint_rank: int, individual_ranks: Sequence[int], orthogonal: bool) -> Alternation:
+        def estimate(
+            joint_rank: int, individual_ranks: Sequence[int], orthogonal: bool, progress: Progress = silent
+        ) -> Alternation:
             return alternate(
-                matrices, joint_rank, individual_ranks, orthogonal=orthogonal, max_iter=self.max_iter, tol=self.tol
+                matrices,
+                joint_rank,
+                individual_ranks,
+                orthogonal=orthogonal,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                progress=progress,
             )
 
         final = partial(estimate, orthogonal=self.orthogonal_individual)
 
         if fixed.joint is not None and fixed.individual is not None:
             ranks = [fixed.joint, *fixed.individual]
-            return RankSearch(final(ranks[0], ranks[1:]), np.array([ranks]))
+            return RankSearch(final(ranks[0], ranks[1:], progress=progress), np.array([ranks]))
         if rule == "bic":
-            found = bic_search(factors, partial(estimate, orthogonal=False), fixed)
+            found = bic_search(factors, partial(estimate, orthogonal=False), fixed, progress=progress)
             if not self.orthogonal_individual:
                 return found
             ranks = found.history[-1].tolist()
             return found._replace(estimate=final(ranks[0], ranks[1:]))
         rng = generator(self.random_state)
-        return permutation_search(factors, final, fixed, self.n_permutations, self.alpha, rng)
+        return permutation_search(factors, final, fixed, self.n_permutations, self.alpha, rng, progress=progress)
 
     def _excess(self, fixed: FixedRanks, factors: list[Factor]) -> str:
         """Name a given rank that exceeds the dimensions of the data, whose scores would be rounding errors."""
@@ -301,7 +324,7 @@ class JIVE(LinearModel):
         """Set the mean, the loadings and the products of one modality from orthonormal scores (n_samples, rank)."""
         name, shape, unit = factor.name, self.shapes_[factor.name], np.sqrt(len(joint))
         self.lengths_[name] = factor.length
-        self.signal_scores_[name] = unit * factor.svd.first(joint.shape[1] + individual.shape[1]).vectors
+        self.signal_scores_[name] = unit * factor.reduced.leading(joint.shape[1] + individual.shape[1]).vectors
         scores = np.concatenate([joint, individual], axis=1)
         loadings, mean = project(factor.pieces, scores, self.device)
         loadings /= unit

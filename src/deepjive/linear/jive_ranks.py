@@ -35,8 +35,8 @@ from scipy import linalg
 from deepjive.linear.alternation import Alternation, without_scores
 from deepjive.linear.factor import Factor
 from deepjive.linear.streaming import Piece, Pieces
-from deepjive.linear.svd import EPS, reduce
-from deepjive.progress import Progress, silent
+from deepjive.linear.svd import EPS, Reduced, reduce
+from deepjive.progress import Counter, Progress, silent
 
 RULES = ("permutation", "bic")
 MOST_ROUNDS = 10
@@ -111,8 +111,8 @@ def permutation_search(
     rng : numpy.random.Generator
         Source of randomness.
     progress : callable, default=silent
-        Called as ``progress(done, total, message)`` after every round of tests and estimation. The total is the largest
-        number of rounds; most searches need fewer.
+        Called as ``progress(done, total, message)`` after every permutation. The total is the number of permutations in
+        one round of tests; how many rounds are needed is not known beforehand.
 
     Returns
     -------
@@ -123,16 +123,17 @@ def permutation_search(
     joint, individual = no_scores[0], no_scores
     history: list[list[int]] = []
     for round_ in range(MOST_ROUNDS):
-        joint_rank = fixed.joint if fixed.joint is not None else tests.joint_rank(factors, individual)
+        n_tests = (fixed.joint is None) + (fixed.individual is None) * len(factors)
+        step = Counter(progress, 0, n_tests * n_permutations, f"permutations for the ranks, round {round_ + 1}")
+        joint_rank = fixed.joint if fixed.joint is not None else tests.joint_rank(factors, individual, step)
         joint_rank = max(joint_rank, history[-1][0]) if history else joint_rank
-        individual_ranks = fixed.individual or [tests.individual_rank(factor, joint) for factor in factors]
+        individual_ranks = fixed.individual or [tests.individual_rank(factor, joint, step) for factor in factors]
         ranks = _possible(joint_rank, individual_ranks, factors)
         if history and history[-1] == ranks:
             break
         history.append(ranks)
         estimated = estimate(ranks[0], ranks[1:])
         joint, individual = estimated.joint, estimated.individual
-        progress(round_ + 1, MOST_ROUNDS, f"ranks by permutation: joint {ranks[0]}, individual {ranks[1:]}")
     return RankSearch(estimated, np.array(history))
 
 
@@ -234,33 +235,38 @@ class _PermutationTests:
     alpha: float
     rng: np.random.Generator
 
-    def joint_rank(self, factors: Sequence[Factor], individual: Sequence[NDArray]) -> int:
+    def joint_rank(self, factors: Sequence[Factor], individual: Sequence[NDArray], step: Counter) -> int:
         """Joint rank of the modalities without their individual parts; samples are permuted between modalities."""
         remainders = [without_scores(factor.matrix, scores) for factor, scores in zip(factors, individual, strict=True)]
         grams = [remainder @ remainder.T for remainder in remainders]
-
-        def values(orders: Sequence[NDArray[np.intp]]) -> NDArray:
+        permuted = []
+        for _ in range(self.n_permutations):
+            orders = [self.rng.permutation(len(gram)) for gram in grams]
             total = sum(gram[np.ix_(order, order)] for gram, order in zip(grams, orders, strict=True))
-            return linalg.eigvalsh(total, check_finite=False)[::-1]
+            permuted.append(_eigenvalues(total))
+            step()
+        return self._count_above(_eigenvalues(sum(grams)), permuted)
 
-        n = len(grams[0])
-        permuted = [values([self.rng.permutation(n) for _ in grams]) for _ in range(self.n_permutations)]
-        return self._count_above(values([np.arange(n)] * len(grams)), permuted)
-
-    def individual_rank(self, factor: Factor, joint: NDArray) -> int:
+    def individual_rank(self, factor: Factor, joint: NDArray, step: Counter) -> int:
         """Individual rank of a modality without its joint part; the samples of each feature are permuted."""
         seeds = self.rng.integers(2**31, size=self.n_permutations)
-        pieces = factor.pieces
-        draws = [
-            reduce(PermutedRemainder(pieces.array, pieces.mask, pieces.center, joint, int(seed))) for seed in seeds
-        ]
-        permuted = [draw.svd().values * (draw.scale / factor.length) for draw in draws]
-        return self._count_above(linalg.svdvals(without_scores(factor.matrix, joint), check_finite=False), permuted)
+        pieces, permuted = factor.pieces, []
+        for seed in seeds:
+            draw = reduce(PermutedRemainder(pieces.array, pieces.mask, pieces.center, joint, int(seed)))
+            permuted.append(draw.all_values() * (draw.scale / factor.length))
+            step()
+        actual = Reduced("factor", without_scores(factor.matrix, joint), 1.0, *[factor.reduced.n_features] * 2)
+        return self._count_above(actual.all_values(), permuted)
 
     def _count_above(self, actual: NDArray, permuted: Sequence[NDArray]) -> int:
         """Number of leading values above the quantile of the permuted values."""
         limits = np.quantile(permuted, 1.0 - self.alpha, axis=0)
         return int(np.argmin(np.append(actual[: len(limits)] > limits[: len(actual)], False)))
+
+
+def _eigenvalues(gram: NDArray) -> NDArray:
+    """Eigenvalues in decreasing order."""
+    return np.asarray(linalg.eigvalsh(gram, check_finite=False)[::-1])
 
 
 @dataclass(frozen=True)

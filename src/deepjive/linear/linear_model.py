@@ -9,7 +9,7 @@ the change of a sample for one unit of its score. It has the shape of a sample: 
 from __future__ import annotations
 
 from abc import ABC
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class LinearModel(JointIndividualModel, ABC):
     center: bool
     missing: str
     _rank_evidence: tuple[str, ...] = ()
+    _nearby_is_complete = True
 
     joint_scores_: NDArray
     individual_scores_: dict[str, NDArray]
@@ -81,6 +82,14 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _allows_nan(self) -> bool:
         return checked_missing(self.missing)
+
+    def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
+        """Fit with the ranks of a model that was fitted to nearly the same data.
+
+        Unless `_nearby_is_complete`, the weights of the modalities are those of the other model, and singular values
+        that are not used are left out.
+        """
+        return self.fit(data)
 
     def _counted(self, data: Modalities) -> Modalities:
         return within_masks(data, getattr(self, "mask", None))

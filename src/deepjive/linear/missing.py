@@ -24,13 +24,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.linear.leading import TOLERANCE
 from deepjive.linear.signal_ranks import optimal_hard_threshold
-from deepjive.progress import Progress, silent
+from deepjive.linear.svd import Reduced
+from deepjive.progress import Progress, expected_total, silent
+from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks
+
+ACCURATE = 1e-4  # errors of the singular vectors are far smaller than the change at which filling in ends
 
 EMPTY = (
     "Modality {name!r} has no value at all in {what} {index}. Drop this {what}. A sample that lacks the whole modality "
@@ -60,8 +64,8 @@ def fill_missing(
         The iteration ends when the filled values change by less than `tol`, relative to the length (Frobenius norm) of
         the centred modality.
     progress : callable, default=silent
-        Called as ``progress(done, total, message)`` after every iteration. The total is `max_iter`; most modalities
-        need fewer iterations.
+        Called as ``progress(done, total, message)`` after every iteration. The total is the number of iterations that
+        the fall of the change lets expect, at most `max_iter`.
 
     Returns
     -------
@@ -109,7 +113,9 @@ def fill_missing(
         check_not_empty(name, np.isnan(rows))
         rank = None if ranks is None else ranks[name]
         complete = values.astype(np.float64)
-        complete[present] = _fill(name, rows, rank, max_iter, tol, progress).reshape(-1, *values.shape[1:])
+        with one_thread_if_small(len(rows), {name: values.shape[1:]}):
+            completed = _fill(name, rows, rank, max_iter, tol, progress)
+        complete[present] = completed.reshape(-1, *values.shape[1:])
         filled[name] = complete
     return with_arrays(data, filled, data.present)
 
@@ -136,12 +142,16 @@ def _fill(name: str, rows: NDArray, rank: int | None, max_iter: int, tol: float,
     values = np.where(gaps, np.nanmean(values, axis=0), values)
     rank = _signal_rank(values, n_varying) if rank is None else rank
     length = float(np.linalg.norm(values - values.mean(axis=0)))
-    for iteration in range(max_iter):
-        expected = _shrunk_approximation(values, rank, n_varying)[gaps]
-        change = float(np.linalg.norm(expected - values[gaps]))
+    changes: list[float] = []
+    scores = None
+    while len(changes) < max_iter:
+        approximation, scores = _shrunk_approximation(values, rank, n_varying, scores, ACCURATE * tol)
+        expected = approximation[gaps]
+        changes.append(float(np.linalg.norm(expected - values[gaps])))
         values[gaps] = expected
-        progress(iteration + 1, max_iter, f"missing values of {name!r}, change {change / (length or 1.0):.0e}")
-        if change <= tol * length:
+        message = f"missing values of {name!r}, change {changes[-1] / (length or 1.0):.0e}"
+        progress(len(changes), expected_total(changes, tol * length, max_iter), message)
+        if changes[-1] <= tol * length:
             return size * values
     warnings.warn(NOT_CONVERGED.format(name=name, max_iter=max_iter), ConvergenceWarning, stacklevel=3)
     return size * values
@@ -153,17 +163,27 @@ def _power_of_two(values: NDArray) -> float:
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0.0 else 1.0
 
 
-def _shrunk_approximation(values: NDArray, rank: int, n_varying: int) -> NDArray:
-    """The formula of the module's docstring, shape (n_samples, n_features)."""
-    mean = values.mean(axis=0)
-    u, s, vt = linalg.svd(values - mean, full_matrices=False, check_finite=False)
+def _shrunk_approximation(
+    values: NDArray, rank: int, n_varying: int, start: NDArray | None = None, tolerance: float = TOLERANCE
+) -> tuple[NDArray, NDArray]:
+    """The formula of the module's docstring, shape (n_samples, n_features), and its left singular vectors.
+
+    Vectors from a similar matrix, `start`, save time. The tolerance is that of the vectors.
+    """
+    reduced = _centred(values, n_varying)
+    rank = min(rank, *values.shape)
+    svd = reduced.leading(rank, start=start, tolerance=tolerance)
+    u, s = svd.vectors, svd.values
     n_free = min(len(values) - 1, n_varying)
-    noise = float(np.mean(s[rank:n_free] ** 2)) if rank < n_free else 0.0
-    leading = s[:rank]
-    shrunk = np.divide(np.maximum(leading**2 - noise, 0.0), leading, out=np.zeros_like(leading), where=leading > 0.0)
-    return mean + (u[:, :rank] * shrunk) @ vt[:rank]
+    noise = max(reduced.total - float(np.sum(s**2)), 0.0) / (n_free - rank) if rank < n_free else 0.0
+    shares = np.divide(np.maximum(s**2 - noise, 0.0), s**2, out=np.zeros_like(s), where=s > 0.0)
+    return values.mean(axis=0) + (u * shares) @ (u.T @ reduced.matrix), u
 
 
 def _signal_rank(values: NDArray, n_varying: int) -> int:
-    s = linalg.svdvals(values - values.mean(axis=0), check_finite=False)
+    s = _centred(values, n_varying).all_values()
     return int(np.sum(s > optimal_hard_threshold(s, len(values) - 1, n_varying)))
+
+
+def _centred(values: NDArray, n_varying: int) -> Reduced:
+    return Reduced("factor", values - values.mean(axis=0), 1.0, values.shape[1], n_varying)

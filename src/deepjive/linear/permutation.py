@@ -16,8 +16,9 @@ one limit: a component that some modalities lack hides later components that all
 
 **Features** (jackstraw). The null hypothesis is that a feature carries no joint component. Joint scores explain a
 little variance even of such a feature, because the feature takes part in their estimation. The test therefore permutes
-a few features over the samples and fits the model again to data with these permuted features. The variance of the
-permuted features that the new joint scores explain is the null distribution.
+a few features over the samples and fits the model again to data with these permuted features; see
+`deepjive.linear.nearby`. The variance of the permuted features that the new joint scores explain is the null
+distribution.
 
 Sources:
 
@@ -43,10 +44,12 @@ from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import generator
 from deepjive.linear.gaps import check_measured
-from deepjive.linear.refit import aligned, data_of, with_ranks_of
+from deepjive.linear.nearby import refits_to_changed_features
+from deepjive.linear.refit import aligned, data_of
 from deepjive.linear.streaming import checked_masks
-from deepjive.progress import Progress, silent
+from deepjive.progress import Counter, Progress, silent
 from deepjive.results import Result
+from deepjive.threads import one_thread_if_small
 
 TOO_MANY_COMPONENTS = (
     "n_components is {given}, but the signal of modality {name!r} has {limit} components, and a joint component is "
@@ -188,14 +191,15 @@ def permutation_test(
     rng = generator(random_state)
     directions = _stacked_directions(list(bases.values()), roots)
     statistics, permuted = np.zeros(count), np.zeros((len(bases), count, n_permutations))
-    for j in range(count):
-        remaining = [
-            root * _without_directions(basis, directions[:, :j])
-            for root, basis in zip(roots, bases.values(), strict=True)
-        ]
-        statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
-        step = _Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
-        permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
+    with one_thread_if_small(len(model.joint_scores_), model.shapes_):
+        for j in range(count):
+            remaining = [
+                root * _without_directions(basis, directions[:, :j])
+                for root, basis in zip(roots, bases.values(), strict=True)
+            ]
+            statistics[j] = _largest_square(np.concatenate(remaining, axis=1))
+            step = Counter(progress, j * n_orders, count * n_orders, f"permutation test of component {j + 1}")
+            permuted[:, j] = _permuted_statistics(remaining, n_permutations, rng, step)
     return _joint_test(list(bases), statistics, permuted)
 
 
@@ -259,30 +263,17 @@ def jackstraw(
     data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
     counted = _counted_features(model, data, name)
     features = np.asarray(data[name][:], dtype=np.float64).reshape(len(data), -1)
-    reference, refit = model.joint_scores_, with_ranks_of(model)
-    explained = _explained(features, reference, component)
-    permuted = []
-    for repeat in range(n_repeats):
-        changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
-        refit.fit(Modalities({**data, name: changed.reshape(len(data), *counted.shape)}))
-        scores = refit.joint_scores_ @ aligned(refit.joint_scores_, reference)
-        permuted.append(_explained(changed[:, chosen], scores, component))
-        progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
+    with one_thread_if_small(len(data), data.shapes):
+        reference, refit = model.joint_scores_, refits_to_changed_features(model, data, name, features, counted)
+        explained = _explained(features, reference, component)
+        permuted = []
+        for repeat in range(n_repeats):
+            changed, chosen = _permuted_features(features, np.flatnonzero(counted), share, rng)
+            joint_scores = refit(changed, chosen)
+            scores = joint_scores @ aligned(joint_scores, reference)
+            permuted.append(_explained(changed, scores, component))
+            progress(repeat + 1, n_repeats, f"jackstraw test of {name!r}")
     return _feature_test(explained, np.sort(np.concatenate(permuted)), counted)
-
-
-@dataclass
-class _Counter:
-    """Counts steps and shows each of them by a progress callback."""
-
-    progress: Progress
-    done: int
-    total: int
-    message: str
-
-    def __call__(self) -> None:
-        self.done += 1
-        self.progress(self.done, self.total, self.message)
 
 
 def _signal_bases(model: Any) -> dict[str, NDArray]:
@@ -371,11 +362,9 @@ def _counted_features(model: Any, data: Modalities, name: str) -> NDArray[np.boo
 def _permuted_features(
     features: NDArray, candidates: NDArray[np.intp], share: float, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray[np.intp]]:
-    """Features (n_samples, n_features) with a share of the candidates permuted over the samples, and their numbers."""
+    """A share of the candidates, permuted over the samples (n_samples, n_chosen), and their numbers (n_chosen,)."""
     chosen = rng.choice(candidates, size=max(1, round(share * len(candidates))), replace=False)
-    changed = features.copy()
-    changed[:, chosen] = rng.permuted(features[:, chosen], axis=0)
-    return changed, chosen
+    return rng.permuted(features[:, chosen], axis=0), chosen
 
 
 def _explained(features: NDArray, scores: NDArray, component: int | None) -> NDArray:

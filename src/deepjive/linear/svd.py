@@ -11,6 +11,9 @@ Squaring loses digits. The eigenvalues of ``G`` have an absolute error of about 
 relative error of about ``n eps (s_1 / s_r)^2 / 2``. The factor route replaces the Gram route if this bound exceeds
 ``GRAM_TOLERANCE`` for the smallest singular value that is used.
 
+Of a large modality, only the vectors that are used are computed; see `deepjive.linear.leading`. The same bound decides
+whether they are computed from products ``C C' u``, or from a singular value decomposition of ``C``.
+
 Sources:
 
 - Golub and Van Loan 2013, Matrix Computations, 4th edition, sections 5.3.2 and 8.1.2.
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from deepjive.linear.device import accumulator, eigh, multiplier
+from deepjive.linear.leading import SMALL, TOLERANCE, leading_eigenvectors
 from deepjive.linear.streaming import Pieces
 
 GRAM_TOLERANCE = 1e-6
@@ -133,20 +137,83 @@ class Reduced:
         """
         if rank == 0 or (rank is None and above == np.inf):
             return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
-        if self.route == "factor":
-            vectors, values, _ = linalg.svd(self.matrix - scores @ (scores.T @ self.matrix), full_matrices=False)
+        large = min(self.matrix.shape) >= SMALL
+        if large and rank is not None:
+            return self.leading(rank, without=scores)
+        if self.route == "factor" and not (large and self._keeps(float(above or 0.0) ** 2)):
+            vectors, values, _ = linalg.svd(self._without(scores), full_matrices=False)
             count = int(np.sum(values > above)) if rank is None else rank
             return LeftSVD(vectors, values[:count]).first(count)
-        product = scores.T @ self.matrix
-        remainder = self.matrix - scores @ product
-        remainder -= (remainder @ scores) @ scores.T
-        n = self.n_samples
         if rank is None:
             limits: dict[str, Any] = {"subset_by_value": [float(above or 0.0) ** 2, np.inf]}
         else:
-            limits = {"subset_by_index": [n - rank, n - 1]}
-        svd = _from_eigen(*linalg.eigh(remainder, driver="evr", overwrite_a=True, check_finite=False, **limits))
+            limits = {"subset_by_index": [self.n_samples - rank, self.n_samples - 1]}
+        squares, vectors = _eigen(self._without(scores), self.route == "gram", limits)
+        svd = LeftSVD(vectors, np.sqrt(np.maximum(squares, 0.0)))
         return svd.first(len(svd.values))
+
+    def all_values(self) -> NDArray:
+        """All singular values, in decreasing order; ``min(n_samples, n_features)`` of them."""
+        matrix = self.matrix
+        gram = matrix if self.route == "gram" else _small_gram(matrix)
+        values = np.sqrt(np.maximum(linalg.eigvalsh(gram, check_finite=False)[::-1], 0.0))
+        if self.route == "gram" or values[-1] > np.sqrt(EPS * self.n_samples) * values[0]:
+            return np.asarray(values)
+        return np.asarray(linalg.svdvals(matrix, check_finite=False))
+
+    def leading(
+        self,
+        rank: int,
+        without: NDArray | None = None,
+        start: NDArray | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> LeftSVD:
+        """Leading left singular vectors and values of ``X``, or of ``(1 - U U') X``.
+
+        Parameters
+        ----------
+        rank : int
+            Number of vectors.
+        without : array, shape (n_samples, joint_rank), optional
+            The orthonormal scores ``U`` that are removed.
+        start : array, shape (n_samples, k), optional
+            Vectors near the wanted ones, such as those of nearly the same modality.
+        tolerance : float, default=1e-12
+            As in `deepjive.linear.leading.leading_eigenvectors`.
+        """
+        scores = np.zeros((self.n_samples, 0)) if without is None else without
+        if rank == 0:
+            return LeftSVD(np.zeros((self.n_samples, 0)), np.zeros(0))
+
+        def product(vectors: NDArray) -> NDArray:
+            return _beside(scores, self.products(_beside(scores, vectors)))
+
+        found = leading_eigenvectors(product, self.n_samples, rank, start, tolerance)
+        if found is None or not self._keeps(found[0][-1]):
+            found = self._leading_by_decomposition(rank, scores)
+        return LeftSVD(found[1], np.sqrt(np.maximum(found[0], 0.0))).first(rank)
+
+    def _leading_by_decomposition(self, rank: int, scores: NDArray) -> tuple[NDArray, NDArray]:
+        """Leading squared singular values and left singular vectors without scores, from a full decomposition."""
+        remainder, size = self._without(scores), min(self.matrix.shape)
+        if self.route == "gram" or rank <= size:
+            limits = {"subset_by_index": [size - rank, size - 1]}
+            squares, vectors = _eigen(remainder, self.route == "gram", limits)
+            if self._keeps(squares[-1]):
+                return squares, vectors
+        vectors, values, _ = linalg.svd(remainder, full_matrices=False, check_finite=False)
+        return values[:rank] ** 2, vectors[:, :rank]
+
+    def _without(self, scores: NDArray) -> NDArray:
+        """The matrix of ``(1 - U U') X``."""
+        remainder = self.matrix - scores @ (scores.T @ self.matrix)
+        if self.route == "gram":
+            remainder -= (remainder @ scores) @ scores.T
+        return remainder
+
+    def _keeps(self, square: float) -> bool:
+        """Whether a squared singular value is accurate if it is computed from products ``X X' u``."""
+        return self.route == "gram" or self.n_samples * EPS * self.total <= GRAM_TOLERANCE * square
 
     def is_accurate(self, smallest: float, largest: float) -> bool:
         """Whether the singular value `smallest` is accurate by the criterion in the module's docstring."""
@@ -196,13 +263,38 @@ def signal_svd(
         The leading vectors, and all singular values.
     """
     reduced = reduce(pieces, device)
-    svd = reduced.svd(device)
+    large = device == "cpu" and min(reduced.matrix.shape) >= SMALL
+    svd = LeftSVD(np.zeros((reduced.n_samples, 0)), reduced.all_values()) if large else reduced.svd(device)
     rank = choose_rank(reduced, svd)
+    if large:
+        svd = replace(svd, vectors=reduced.leading(rank).vectors)
     if rank and not reduced.is_accurate(svd.values[rank - 1], svd.values[0]):
         reduced = reduce(pieces, device, exact=True)
         svd = reduced.svd(device)
         rank = choose_rank(reduced, svd)
     return reduced, svd.first(rank)
+
+
+def leading_svd(pieces: Pieces, rank: int, device: str, start: NDArray | None) -> tuple[Reduced, LeftSVD]:
+    """Return the leading left singular vectors and values of a modality, and no other singular values.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        The modality.
+    rank : int
+        Number of vectors.
+    device : str
+        As in `reduce`.
+    start : array, shape (n_samples, k), or None
+        Vectors near the wanted ones.
+    """
+    reduced = reduce(pieces, device)
+    svd = reduced.leading(rank, start=start)
+    if rank and not reduced.is_accurate(svd.values[-1], svd.values[0]):
+        reduced = reduce(pieces, device, exact=True)
+        svd = reduced.leading(rank, start=start)
+    return reduced, svd
 
 
 def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray]:
@@ -320,6 +412,26 @@ class _Varying:
     @property
     def count(self) -> int:
         return self._n_varying + self._any_constant
+
+
+def _small_gram(matrix: NDArray) -> NDArray:
+    """``C C'`` or ``C' C``, the smaller one."""
+    return matrix.T @ matrix if matrix.shape[1] < matrix.shape[0] else matrix @ matrix.T
+
+
+def _eigen(matrix: NDArray, is_gram: bool, limits: dict[str, Any]) -> tuple[NDArray, NDArray]:
+    """Eigenvalues in decreasing order and eigenvectors of a Gram matrix, or of ``C C'`` by the smaller product."""
+    gram = matrix if is_gram else _small_gram(matrix)
+    squares, vectors = linalg.eigh(gram, driver="evr", check_finite=False, **limits)
+    squares, vectors = squares[::-1], vectors[:, ::-1]
+    if len(gram) < len(matrix):
+        vectors = matrix @ vectors / np.sqrt(np.where(squares > 0.0, squares, 1.0))
+    return squares, vectors
+
+
+def _beside(scores: NDArray, vectors: NDArray) -> NDArray:
+    """Vectors without their part along orthonormal scores."""
+    return vectors - scores @ (scores.T @ vectors)
 
 
 def _centred(matrix: NDArray, center: bool) -> NDArray:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.evaluation.threads import one_thread
 from deepjive.experiments.classification import svm
+from deepjive.threads import one_thread
 
 GRID = (1.0, 10.0, 100.0)
 SVM_SAMPLES, CHOICE_SAMPLES = 5000, 2000

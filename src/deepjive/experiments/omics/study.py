@@ -29,7 +29,6 @@ from deepjive.data.groups import folds_of
 from deepjive.data.modalities import Modalities
 from deepjive.evaluation.null import shuffled
 from deepjive.evaluation.recovery import canonical_correlations
-from deepjive.evaluation.threads import one_thread
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.omics.data import N_FOLDS, NO_LABEL, Fold, Tables, fold_of
 from deepjive.experiments.omics.methods import (
@@ -43,6 +42,7 @@ from deepjive.experiments.omics.methods import (
     silent_fit,
     sizes_of,
 )
+from deepjive.threads import one_thread
 
 FOLD, SEED, SHUFFLED = "fold", "seed", "shuffled"
 NETWORKS = (*IDENTITIES, "separate")
