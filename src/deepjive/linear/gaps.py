@@ -186,9 +186,8 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
         filled = refilled
     else:
         warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=4)
-    adjustment = model.adjustment_
-    model._restore({**fitted._learned(), **{key: getattr(first, key) for key in model._rank_evidence}})
-    model.adjustment_ = adjustment
+    learned = {key: value for key, value in fitted._learned().items() if key != "adjustment_"}  # the model has its own
+    model._restore({**learned, **{key: getattr(first, key) for key in model._rank_evidence}})
     model.filled_shares_ = {name: _share(data, name) for name in data.names}
     return model
 
