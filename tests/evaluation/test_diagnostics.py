@@ -116,6 +116,23 @@ def test_a_small_joint_score_is_dead_only_if_the_modalities_do_not_agree_on_it(a
     assert "of 80 samples by chance (1.25%), and the modalities do not agree" in finding.seen
 
 
+def test_all_dead_scores_of_a_part_are_one_finding_and_small_scores_of_many_are_not_dead(
+    ajive: AJIVE, test: Any
+) -> None:
+    parts = ajive.decompose(test)
+    noise = np.random.default_rng(0).normal(size=(len(test), 4))
+
+    def render(part: str, name: str, joint: Any, scores: Any) -> Any:
+        small = 0.03 * joint[:, 1:2] + 0.03 * joint[:, 2:3]  # of each about a thousandth of the variance
+        return ajive._render(part, name, 0.12 * joint[:, :1] + small, scores)
+
+    parts = replace(parts, joint_scores=np.hstack([parts.joint_scores, noise]), render=render)
+    (finding, *others) = diagnostics._dead(parts, ajive)
+    assert finding.seen.startswith("Scores 4, 5 of the joint part each account for at most 0.00%")
+    assert finding.change.startswith("Lower joint_rank by 2:")
+    assert all("Scores 4" not in other.seen for other in others)
+
+
 def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIVE, test: Any) -> None:
     parts = ajive.decompose(test)
     parts = replace(

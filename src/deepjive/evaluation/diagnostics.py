@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,8 +49,9 @@ BLURRY_TOTAL, BLURRY_INDIVIDUAL = 0.75, 0.5
 WORSE, WORSE_BY = 0.9, 0.03
 LEAK_R2, LEAK_P = 0.15, 0.01
 PREDICTS, AGREES = 0.01, 0.9
-DEAD_BELOW = 1e-3
-HALF_COMMON = 0.7  # a correlation: half of the variance of the score is common to two modalities
+DEAD_BELOW, DEAD_SHARE = 1e-3, 0.05  # of the variance, and of what a score of the part explains on average
+ROUNDING = 1e-6  # of the variance
+HARDLY_COMMON = 0.5  # a correlation; superfluous scores of fitted samples have up to .48
 
 SEEN = {
     BLURRY: (
@@ -67,11 +68,11 @@ SEEN = {
         "explain {possible:.0%}."
     ),
     LEAK: "The {source} scores predict {r2:.0%} of the variance of the {target} scores (p = {p:.3f}).",
-    DEAD: "Score {component} of the {part} part accounts for at most {share:.2%} of the variance{chance}.",
+    DEAD: "{scores} of the {part} part {account} for at most {share:.2%} of the variance{chance}.",
 }
 BY_CHANCE = (
     ", less than a random score explains of {n} samples by chance ({limit:.2%}), and the modalities do not agree on "
-    "the score (correlation {agree:.2f})"
+    "{them} (correlation at most {agree:.2f})"
 )
 CHANGE = {
     BLURRY: (
@@ -93,7 +94,7 @@ CHANGE = {
         "scores, or raise joint_rank if joint variation has too few joint scores. Until then do not interpret the "
         "individual scores as free of joint variation."
     ),
-    DEAD: "Lower {rank} by one: there is no variation left that this score could explain.",
+    DEAD: "Lower {rank} by {count}: there is no variation left that {these} could explain.",
 }
 CHANGE_LINEAR = {
     BLURRY: (
@@ -284,24 +285,53 @@ def _dead(parts: Decomposition, model: Any) -> Iterator[Finding]:
 
     A joint score beyond the joint structure of the data is fitted to rounding, or to chance correlations of the fitted
     samples. Its share then depends on seed and processor, so that a joint score below the chance level of 1 / n is also
-    dead if the modalities do not agree on it.
+    dead if the modalities do not agree on it. Of many scores each explains little: none is dead that explains a
+    twentieth of what the scores of its part explain on average.
     """
-    n = len(parts.data)
-    for component in range(parts.joint_scores.shape[1]):
-        share = max(_share(parts, "joint", name, component) for name in parts.data.names)
-        chance = ""
-        if DEAD_BELOW <= share < 1.0 / n:
-            pairs = [pair.correlation for pair in agreement(model, parts.data) if pair.component == component + 1]
-            if pairs and not np.mean(pairs) > HALF_COMMON:
-                chance = BY_CHANCE.format(n=n, limit=1.0 / n, agree=np.mean(pairs))
-        if share < DEAD_BELOW or chance:
-            yield _finding(DEAD, rank="joint_rank", component=component + 1, part="joint", share=share, chance=chance)
+    n, names = len(parts.data), parts.data.names
+    shares = [
+        max(_share(parts, "joint", name, component) for name in names)
+        for component in range(parts.joint_scores.shape[1])
+    ]
+    yield from _dead_of("joint", "joint_rank", _without_effect(shares))
+    small = [i for i, share in enumerate(shares) if i not in _without_effect(shares) and share < 1.0 / n]
+    if small:
+        agreements: dict[int, list[float]] = {}
+        for pair in agreement(model, parts.data):
+            agreements.setdefault(pair.component - 1, []).append(pair.correlation)
+        means = {i: float(np.mean(agreements[i])) for i in small if i in agreements}
+        chance = {i: shares[i] for i, mean in means.items() if not mean > HARDLY_COMMON}
+        them = "the score" if len(chance) == 1 else "the scores"
+        agree = max((means[i] for i in chance), default=0.0)
+        yield from _dead_of("joint", "joint_rank", chance, BY_CHANCE.format(n=n, limit=1 / n, them=them, agree=agree))
     for name, scores in parts.individual_scores.items():
-        for component in range(scores.shape[1]):
-            share = _share(parts, "individual", name, component)
-            if share < DEAD_BELOW:
-                rank, part = f"individual_ranks[{name!r}]", INDIVIDUAL.format(name=name)
-                yield _finding(DEAD, rank=rank, component=component + 1, part=part, share=share, chance="")
+        own = [_share(parts, "individual", name, component) for component in range(scores.shape[1])]
+        yield from _dead_of(INDIVIDUAL.format(name=name), f"individual_ranks[{name!r}]", _without_effect(own))
+
+
+def _without_effect(shares: Sequence[float]) -> dict[int, float]:
+    """The shares that are so small that the score has no effect, by the number of the score from 0."""
+    average = float(np.mean(shares)) if len(shares) > 1 else 1.0
+    limit = max(ROUNDING, min(DEAD_BELOW, DEAD_SHARE * average))
+    return {i: share for i, share in enumerate(shares) if share <= limit}
+
+
+def _dead_of(part: str, rank: str, shares: Mapping[int, float], chance: str = "") -> Iterator[Finding]:
+    """One finding for all dead scores of a part."""
+    if not shares:
+        return
+    one = len(shares) == 1
+    yield _finding(
+        DEAD,
+        scores=f"{'Score' if one else 'Scores'} {', '.join(str(i + 1) for i in shares)}",
+        account="accounts" if one else "each account",
+        part=part,
+        share=max(shares.values()),
+        chance=chance,
+        rank=rank,
+        count="one" if one else len(shares),
+        these="this score" if one else "these scores",
+    )
 
 
 def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:
