@@ -1,6 +1,6 @@
 // The explorer: a slider for each score; every modality is computed anew at each move (see responses.py).
 "use strict";
-const BARS = 16, MARGIN = 0.25;
+const BARS = 16, MARGIN = 0.25, FEW_SLIDERS = 6; // of each part; the other sliders are folded away
 
 const unpacked = (one) => {
   const words = Uint8Array.from(atob(one.basis), (letter) => letter.charCodeAt(0));
@@ -185,6 +185,9 @@ const explorer = (place) => {
   PAGE.parts.forEach((part, p) => {
     if (!part.rank) return;
     const group = make("fieldset", { className: part.word }, make("legend", { textContent: part.word === "joint" ? "Joint scores" : "Individual scores of " + part.name }));
+    const shown = part.rank > FEW_SLIDERS + 2 ? FEW_SLIDERS : part.rank;
+    const more = make("details", {}, make("summary", { textContent: "Scores " + (shown + 1) + " to " + part.rank }));
+    if (shown < part.rank) group.append(more);
     for (let k = 0; k < part.rank; k++) {
       const [low, low5, high95, high] = part.ranges[k];
       const margin = MARGIN * (high - low || 1), min = low - margin, max = high + margin;
@@ -207,7 +210,9 @@ const explorer = (place) => {
       });
       input.addEventListener("pointerdown", () => choose(p, k));
       input.addEventListener("input", () => { z[p][k] = Number(input.value); later(); });
-      group.append(make("div", { className: "slider" }, make("span", { className: "number", textContent: String(k + 1) }), make("span", { className: "rail" }, band, input), output, note));
+      const slider = make("div", { className: "slider" }, make("span", { className: "number", textContent: String(k + 1) }), make("span", { className: "rail" }, band, input), output, note);
+      if (k < shown) group.insertBefore(slider, shown < part.rank ? more : null);
+      else more.append(slider);
       inputs.push({ p, k, input, output, note });
     }
     sliders.append(group);
