@@ -40,7 +40,7 @@ NO_FILES = (
 )
 
 FITTED_SAMPLES = (
-    "The model was fitted to these samples. It usually explains less of new samples; `deepjive report RUN --evidence` "
+    "The model was fitted to these samples. It usually explains less of new samples; evidence on held-out samples "
     "measures how much."
 )
 
