@@ -17,7 +17,7 @@ one limit: a component that some modalities lack hides later components that all
 **Features** (jackstraw). The null hypothesis is that a feature carries no joint component. Joint scores explain a
 little variance even of such a feature, because the feature takes part in their estimation. The test therefore permutes
 a few features over the samples and fits the model again to data with these permuted features; see
-`deepjive.linear.nearby`. The variance of the permuted features that the new joint scores explain is the null
+``deepjive.linear.nearby``. The variance of the permuted features that the new joint scores explain is the null
 distribution.
 
 Sources:
