@@ -15,10 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
 SUFFIX = "An exported program is a file that ends in .pt2, but the path is {path}."
+ADJUSTED = (
+    "The model {what}, which exported encoders cannot do. Fit it to data that you prepare in this way beforehand."
+)
 NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that torch.export cannot represent."
@@ -40,8 +44,9 @@ class Encoders(nn.Module):
         self.names = list(model.shapes_)
         self.network, self.standardizers = (copy.deepcopy(part) for part in (model.network_, model.standardizers_))
         for k, name in enumerate(self.names):
-            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name], dtype=np.float64)))
-            self.register_buffer(f"scale_{k}", torch.tensor(float(model.scale_[name]), dtype=torch.float64))
+            sizes = _sizes(model, name)
+            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name] * sizes, dtype=np.float64)))
+            self.register_buffer(f"scale_{k}", torch.as_tensor(float(model.scale_[name]) * sizes, dtype=torch.float64))
 
     def forward(self, data: dict[str, Tensor]) -> dict[str, Any]:
         """Return joint scores, and individual scores by modality, each (n, rank), of samples (n, ...)."""
@@ -58,6 +63,12 @@ class Encoders(nn.Module):
         }
 
 
+def _sizes(model: Any, name: str) -> NDArray:
+    """Numbers by which the features of a modality are divided before they are centred, shape of a sample or ()."""
+    sizes = model.adjustment_.get("sizes", {}).get(name)
+    return np.ones(()) if sizes is None else np.asarray(sizes).reshape(model.shapes_[name])
+
+
 def export(model: Any, path: str | Path) -> None:
     """Write the encoders of a fitted DeepJIVE as a torch.export program, after comparing it with the model.
 
@@ -71,15 +82,21 @@ def export(model: Any, path: str | Path) -> None:
     Raises
     ------
     TypeError, ValueError
-        For another kind of model, another suffix, or if the scores of the program differ from the scores of the model.
+        For another kind of model, another suffix, a model with a transformation or confounds, or if the scores of the
+        program differ from the scores of the model.
     """
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))
     if Path(path).suffix != ".pt2":
         raise ValueError(SUFFIX.format(path=path))
+    for key, what in (("transformations", "transforms modalities"), ("effects", "takes confounds out")):
+        if model.adjustment_.get(key):
+            raise ValueError(ADJUSTED.format(what=what))
     rng = np.random.default_rng(0)
     samples = {
-        name: (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape))).astype(np.float32)
+        name: (_sizes(model, name) * (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape)))).astype(
+            np.float32
+        )
         for name, shape in model.shapes_.items()
     }
     given = {name: torch.from_numpy(array) for name, array in samples.items()}

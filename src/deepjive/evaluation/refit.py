@@ -130,6 +130,8 @@ def ajive_of_size(model: Any, data: Modalities, random_state: int | None) -> AJI
         individual_ranks=individual_ranks,
         n_wedin=0,
         n_random=0,
+        transformation=getattr(model, "transformation", None),
+        scale=getattr(model, "scale", "modality"),
         missing=getattr(model, "missing", "error"),
         random_state=random_state,
     ).fit(data)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.adjust.units import Scale, Transformations, has_equal_weights
 from deepjive.base import Scores
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
@@ -65,8 +66,12 @@ class JIVE(LinearModel):
     individual_ranks : int, dict of str to int, "permutation", "bic" or "auto", default="permutation"
         Number of individual components of each modality, or the rule that chooses it. One rule serves both parameters.
         Either may be given as a number while the other is searched.
-    scale : bool, default=True
-        Whether modalities are divided by their length (Frobenius norm).
+    transformation : str, dict of str to str, or None, default=None
+        As in `deepjive.AJIVE`.
+    scale : {"modality", "features", "robust"}, dict of str to these, or None, default="modality"
+        Scale of the data; see `deepjive.adjust.units`. "features" divides each feature by its standard deviation, and
+        "robust" by its interquartile range. Modalities are divided by their length (Frobenius norm), unless `scale` is
+        None.
     orthogonal_individual : bool, default=True
         Whether the individual parts are orthogonal to one another. Otherwise they may share variation that the joint
         part then lacks.
@@ -152,7 +157,8 @@ class JIVE(LinearModel):
         *,
         joint_rank: Any = "permutation",
         individual_ranks: Any = "permutation",
-        scale: bool = True,
+        transformation: Transformations = None,
+        scale: Scale = "modality",
         orthogonal_individual: bool = True,
         n_permutations: int = 100,
         alpha: float = 0.05,
@@ -166,6 +172,7 @@ class JIVE(LinearModel):
     ) -> None:
         self.joint_rank = joint_rank
         self.individual_ranks = individual_ranks
+        self.transformation = transformation
         self.scale = scale
         self.orthogonal_individual = orthogonal_individual
         self.n_permutations = n_permutations
@@ -240,7 +247,7 @@ class JIVE(LinearModel):
             make_factor(name, Pieces(array, masks[name], self.center), self.device, exact)
             for name, array in data.items()
         ]
-        return factors if self.scale else of_common_length(factors)
+        return factors if has_equal_weights(self.scale) else of_common_length(factors)
 
     def _search(self, factors: list[Factor], fixed: FixedRanks, rule: str, progress: Progress) -> RankSearch:
         """Choose the ranks that are not given, and estimate the parts with these ranks."""
