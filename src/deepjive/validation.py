@@ -235,11 +235,7 @@ def check_known(
         fitted = (features or {}).get(name)
         if not _differ(data.features[name], fitted):
             continue
-        mean = (
-            None
-            if means is not None and name not in means
-            else np.asarray((means or {}).get(name, np.zeros(shapes[name])))
-        )
+        mean = np.zeros(shapes[name]) if means is None else means.get(name)
         data, extra = _with_fitted_features(data, name, np.ravel(fitted or []).tolist(), missing_features, mean)
         left_out += [f"{len(extra)} of {name!r}{_first_of(dict.fromkeys(extra))}"] if extra else []
     if left_out:
@@ -300,10 +296,9 @@ def _with_fitted_features(
     if lacking and (missing_features == "error" or mean is None):
         first_lacking = _first_of(dict.fromkeys(lacking))
         message = MISSING_FEATURES if missing_features == "error" else NO_MEANS
-        raise ValueError(
-            message.format(name=name, lacking=len(lacking), fitted=len(fitted), first_lacking=first_lacking)
-        )
-    fill = np.where(is_other_category | (mean is None), 0.0, 0.0 if mean is None else mean)
+        counts = {"lacking": len(lacking), "fitted": len(fitted)}
+        raise ValueError(message.format(name=name, first_lacking=first_lacking, **counts))
+    fill = np.zeros(len(fitted)) if mean is None else np.where(is_other_category, 0.0, mean)
     extra = [feature for feature in given if feature not in set(fitted)]
     return data.with_features(name, fitted, columns, fill), extra
 

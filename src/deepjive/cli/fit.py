@@ -26,10 +26,12 @@ from deepjive.cli.options import (
     ModalityOption,
     OneHotOption,
     SamplesOption,
+    ScaleOption,
     SepOption,
     SiteOption,
     TableOptions,
     TitleOption,
+    TransformationOption,
     UnmatchedOption,
     command_of,
     paths_of,
@@ -37,6 +39,7 @@ from deepjive.cli.options import (
     ranks_of,
     read_modalities,
     read_named_labels,
+    units_of,
 )
 from deepjive.cli.parameters import (
     CLASSES,
@@ -86,6 +89,8 @@ def fit(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    transformation: TransformationOption = None,
+    scale: ScaleOption = None,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
@@ -210,6 +215,7 @@ def fit(
         **context.meta.get(PARAMETERS, {}),
         **parse_settings(method, settings or []),
         **{name: value for name, value in flags.items() if value is not None},
+        **units_of(transformation, scale),
     }
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
