@@ -196,14 +196,15 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             data = adjustment.transformed(data)
         adjusted = self._adjusted(data)
         scores = self._scores_by_pattern(adjusted)
+        is_same = data.is_adjusted or adjustment is None
         parts = Decomposition(
-            data=adjusted,
+            data=data if is_same else adjusted,
             joint_scores=scores.joint,
             individual_scores=scores.individual,
             mean={name: self.mean_[name] for name in data.names},
             render=self._render,
         )
-        if adjusted is data or adjustment is None:
+        if is_same or adjustment is None:
             return parts
         return parts.restored(data, adjustment.restore, adjustment.words())
 
@@ -516,7 +517,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         """Learn the adjustment of the samples to be fitted, and return the adjusted samples."""
         adjustment = self._new_adjustment(data)
         self.adjustment_ = {} if adjustment is None else adjustment.state()
-        return data if adjustment is None else adjustment.of(data)
+        return data.adjusted_to({}) if adjustment is None else adjustment.of(data)
 
     def _new_adjustment(self, data: Modalities) -> Adjustment | None:
         """Learn the adjustment of samples; None for samples that are adjusted, and if there is nothing to adjust."""
@@ -534,7 +535,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         adjustment = Adjustment.from_state(self.adjustment_)
         if data.confounds is not None and (adjustment is None or adjustment.coding is None):
             raise ValueError(NOT_FITTED_WITH.format(given=list(data.confounds.columns)))
-        return data if adjustment is None else adjustment.of(data)
+        return data.adjusted_to({}) if adjustment is None else adjustment.of(data)
 
     def _means_to_fill(self) -> dict[str, NDArray]:
         """Means of the features in the units of the input, of modalities whose features can be filled in."""

@@ -23,6 +23,7 @@ Sources:
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -31,7 +32,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
-from sklearn.preprocessing import QuantileTransformer
 
 from deepjive.data.chunks import row_batches
 from deepjive.data.readers.lazy import read_rows
@@ -181,30 +181,26 @@ class RankNormal(Transformation):
     @classmethod
     def learn(cls, array: Any, rows: NDArray[np.intp]) -> Self:
         values = np.concatenate([*blocks(array, some_of(rows))])
-        ranking = QuantileTransformer(n_quantiles=min(len(values), MOST_QUANTILES), subsample=None)
-        ranking.fit(values)
-        return cls((~np.isnan(values)).sum(axis=0).astype(np.float64), ranking.quantiles_)
-
-    def _ranking(self) -> QuantileTransformer:
-        """scikit-learn's map from values to fractions of the fitted samples, ties in the middle."""
-        ranking = QuantileTransformer(n_quantiles=len(self.quantiles), subsample=None)
-        ranking.quantiles_, ranking.n_quantiles_ = self.quantiles, len(self.quantiles)
-        ranking.references_ = np.linspace(0.0, 1.0, len(self.quantiles))
-        ranking.n_features_in_ = self.quantiles.shape[1]
-        return ranking
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN slice")
+            quantiles = np.nanquantile(values, np.linspace(0.0, 1.0, min(len(values), MOST_QUANTILES)), axis=0)
+        return cls((~np.isnan(values)).sum(axis=0).astype(np.float64), quantiles)
 
     def forward(self, values: NDArray) -> NDArray:
-        if not len(values):
-            return values
-        ranks = 1.0 + self._ranking().transform(values) * (self.counts - 1.0)
+        fractions, known = np.full(values.shape, np.nan), np.linspace(0.0, 1.0, len(self.quantiles))
+        for column, (x, quantiles) in enumerate(zip(values.T, self.quantiles.T, strict=True)):
+            # the last and the first of equal quantiles, so that ties are in the middle
+            last, first = np.interp(x, quantiles, known), -np.interp(-x, -quantiles[::-1], -known[::-1])
+            fractions[:, column] = (last + first) / 2.0
+        ranks = 1.0 + fractions * (self.counts - 1.0)
         return np.asarray(special.ndtri((ranks - 0.375) / (self.counts + 0.25)))
 
     def inverse(self, values: NDArray) -> NDArray:
-        if not len(values):
-            return values
-        ranks = special.ndtr(values) * (self.counts + 0.25) + 0.375
-        fractions = np.clip((ranks - 1.0) / np.maximum(self.counts - 1.0, 1.0), 0.0, 1.0)
-        return np.asarray(self._ranking().inverse_transform(fractions))
+        ranks, known = special.ndtr(values) * (self.counts + 0.25) + 0.375, np.linspace(0.0, 1.0, len(self.quantiles))
+        fractions = (ranks - 1.0) / np.maximum(self.counts - 1.0, 1.0)
+        columns = zip(fractions.T, self.quantiles.T, strict=True)
+        inverse = [np.interp(fraction, known, quantiles) for fraction, quantiles in columns]
+        return np.stack(inverse, axis=1).reshape(values.shape)
 
 
 TRANSFORMATIONS: dict[str, type[Transformation]] = {

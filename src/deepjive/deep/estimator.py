@@ -364,7 +364,8 @@ class DeepJIVE(JointIndividualModel):
         """
         data = as_modalities(X)
         adjustment = self._new_adjustment(data)
-        return self._selected_ranks(self._checked_for_fit(data if adjustment is None else adjustment.of(data)))
+        data = data.adjusted_to({}) if adjustment is None else adjustment.of(data)
+        return self._selected_ranks(self._checked_for_fit(data))
 
     def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
         visit = None if first_pass is None else first_pass.add
