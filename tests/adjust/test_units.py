@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, bootstrap, jackstraw, load
 from deepjive.adjust.adjustment import Adjustment
-from deepjive.adjust.inspection import UnitsWarning
+from deepjive.adjust.inspection import UnitsWarning, warn_of_arrays_on_disk
 from deepjive.adjust.transformations import TRANSFORMATIONS
 from deepjive.adjust.units import feature_sizes
 from deepjive.evaluation import evidence, feature_effects
@@ -229,6 +229,14 @@ def test_counts_a_large_feature_and_constant_features_are_one_line_each():
     assert "Feature 'p3' of modality 'protein' has nearly all of the modality's variance" in large
     assert "scale={'protein': 'features'} (--scale protein:features)" in large
     assert len(lines_of(data, transformation={"rna": "clr"}, scale="features")) == 1  # constant features alone
+
+
+def test_counts_on_disk_are_one_line_on_request(data, tmp_path):
+    np.save(tmp_path / "rna.npy", data["rna"])
+    on_disk = Modalities({"rna": np.load(tmp_path / "rna.npy", mmap_mode="r"), "x": data["protein"][:, :3]})
+    assert lines_of(on_disk) == []  # `fit` does not read them twice
+    with pytest.warns(UnitsWarning, match="'rna' seems to hold counts"):
+        warn_of_arrays_on_disk(on_disk, None, "modality")
 
 
 def test_ordinary_values_are_not_warned_of():

@@ -29,7 +29,7 @@ def test_units_of_a_run_are_stored_used_and_said(counts, fit, invoke):
     scaled = "each feature divided by its standard deviation"
     assert f"model: expression after log_cpm, {scaled}; methylation {scaled}." in page
     modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={counts}/{name}.csv")]
-    imputed = invoke("impute", counts / "run", *modalities, "--predict", "expression", "--out", counts / "imputed.csv")
+    imputed = invoke("impute", counts / "run", "expression", *modalities, "--out", counts / "imputed.csv")
     assert imputed.exit_code == 0, imputed.output
     values = pd.read_csv(counts / "imputed.csv", index_col=0)
     assert values.min().min() >= 0

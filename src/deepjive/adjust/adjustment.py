@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.adjust.inspection import warn_of_counts, warn_of_sizes
+from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_sizes
 from deepjive.adjust.regression import Coding, Effects, learn
 from deepjive.adjust.transformations import (
     TRANSFORMATIONS,
@@ -87,21 +87,22 @@ class Adjustment:
         UnitsWarning
             If values seem to be counts, a feature is much larger than the others, or features are constant.
         """
-        present = dict(zip(data.names, data.present.T, strict=True))
-        rows = {name: np.flatnonzero(is_present) for name, is_present in present.items()}
+        rows = rows_of(data)
         kinds, scales = transformations_of(transformation, data.names), scales_of(scale, data.names)
         if min(len(of_modality) for of_modality in rows.values()) < 2 or any(0 in s for s in data.shapes.values()):
             return None  # too little to learn from, which `check_for_fit` says
+        is_read = adjusts(data, kinds, scales)
+        examined = {name: rows[name] for name, array in data.items() if is_read or in_memory(array)}
         if data.is_transformed:
             kinds = {}
         else:
-            warn_of_counts(data, kinds, present)
+            warn_of_counts(data, examined, kinds)
         adjustment = cls({}, None, {}, {}, {})
         for name, kind in kinds.items():
             _check_blocks(data, name, kind, rows[name])
             adjustment.transformations[name] = TRANSFORMATIONS[kind].learn(data[name], rows[name])
         data = adjustment.transformed(data)
-        warn_of_sizes(data, scales, present)
+        warn_of_sizes(data, examined, scales)
         if data.confounds is not None:
             coding = Coding.of(data.confounds)
             effects = {name: learn(name, array, rows[name], data.confounds, coding) for name, array in data.items()}

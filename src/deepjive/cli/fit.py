@@ -197,6 +197,8 @@ def fit(
 
     Example: deepjive fit -m mri=mri.npy -m pet=pet.npy --joint-rank 3 --individual-rank 2 --out runs/first
     """
+    from deepjive.adjust.inspection import warn_of_arrays_on_disk
+
     flags = {
         "joint_rank": None if joint_rank is None else rank_of("--joint-rank", joint_rank),
         "individual_ranks": ranks_of("--individual-rank", individual_rank) if individual_rank else None,
@@ -236,6 +238,7 @@ def fit(
     run = {name: value for name, value in options.items() if value}
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
+        warn_of_arrays_on_disk(data, model.transformation, model.scale)
     _fit(model, data, out, run, visible=not quiet)
     if not _is_first(model):
         return
