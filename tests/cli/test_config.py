@@ -72,7 +72,6 @@ def test_a_runs_own_config_reproduces_its_scores(invoke, fit, files, name):
     assert configs[0]["run"]["labels"] == [f"{files}/labels.csv:group"]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 def test_the_config_of_an_old_deep_run_reproduces_its_scores_in_a_fresh_process(invoke, files):
     modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
