@@ -1,12 +1,20 @@
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from deepjive import DeepJIVE, SeparateAutoencoders, __version__
+from deepjive.cli import runs
 from deepjive.persistence import read_config
 from deepjive.report.methods import methods_text
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Reports are drawn for seconds, and tested elsewhere."""
+    monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: Path(path))
 
 
 def test_the_text_has_the_numbers_of_the_run(invoke, fit, files):

@@ -76,7 +76,9 @@ def write_tables(folder: Path) -> list[str]:
         with (folder / f"{name}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["sample", *(f"{name}{i}" for i in range(samples[name].shape[1]))])
-            writer.writerows([s, *map(repr, row.tolist())] for s, row in zip(samples.samples, samples[name], strict=True))
+            writer.writerows(
+                [s, *map(repr, row.tolist())] for s, row in zip(samples.samples, samples[name], strict=True)
+            )
         words += ["-m", f"{name}={folder / name}.csv"]
     return words
 

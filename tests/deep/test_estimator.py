@@ -40,7 +40,7 @@ def test_known_linear_parts_are_recovered(identity: str) -> None:
 def test_every_combination_decomposes(
     small: Synthetic, identity: str, objective: str, orthogonality: str | None
 ) -> None:
-    model = fitted(small.data, 2, 1, identity=identity, objective=objective, orthogonality=orthogonality, max_epochs=2)
+    model = fitted(small.data, 2, 1, identity=identity, objective=objective, orthogonality=orthogonality, max_epochs=1)
     parts = model.decompose(small.data)
     for name in small.data:
         whole = parts.joint[name] + parts.individual[name] + parts.residual[name]

@@ -13,7 +13,19 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 PERMISSIVE = (
-    "0BSD Apache BSD CNRI HPND ISC MIT MIT-CMU PSF Python Unlicense Zlib public domain CC0 OFL Boost BSL".split()
+    "0BSD",
+    "Apache",
+    "BSD",
+    "BSL",
+    "Boost",
+    "CC0",
+    "HPND",
+    "ISC",
+    "MIT",
+    "PSF",
+    "Python",
+    "Zlib",
+    "Public domain",
 )
 WEAK = ("MPL", "Mozilla", "LGPL", "Lesser General Public")  # used as libraries, unchanged, and not copied
 STRONG = ("GPL", "General Public", "AGPL", "SSPL", "proprietary")

@@ -81,10 +81,12 @@ def test_the_licences_of_what_every_user_installs_are_compatible() -> None:
 def test_the_oldest_versions_are_those_of_the_project() -> None:
     lines = [line for line in (ROOT / "constraints-minimum.txt").read_text().splitlines() if "==" in line]
     oldest = dict(line.split("==") for line in lines)
-    extras = [one for extra in ("arrays", "imaging", "log", "omics", "survival", "tables", "tune") for one in extra_of(extra)]
+    extras = [
+        one for extra in ("arrays", "imaging", "log", "omics", "survival", "tables", "tune") for one in extra_of(extra)
+    ]
     for one in (*PROJECT["dependencies"], *extras):
         name, _, bound = one.partition(">=")
-        assert oldest.pop(name) == bound or oldest == {}, one
+        assert f"{oldest.pop(name)}.".startswith(f"{bound}."), one
     assert not oldest
 
 

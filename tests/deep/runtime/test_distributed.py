@@ -21,7 +21,7 @@ from . import sharing
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes wrote; both are forked from one that has imported torch, and think that torchrun began them."""
+    """What two processes wrote, which are forked from one with torch, and believe that torchrun started them."""
     folder = tmp_path_factory.mktemp("two")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([sharing.__name__])
