@@ -159,7 +159,7 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
     if is_image(source):
         return ImageFrames(source)
     index = getattr(source, "index", None)
-    if hasattr(source, "columns") and hasattr(source, "iloc") and source.shape[1] == 1:
+    if hasattr(source, "iloc") and hasattr(source, "columns") and source.shape[1] == 1:
         source = source.iloc[:, 0]
     if hasattr(source, "to_list"):
         entries = source.to_list() if _may_hold_paths(source.dtype) else []
