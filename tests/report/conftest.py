@@ -4,7 +4,7 @@ import pytest
 from deepjive import AJIVE, Modalities
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_decomposition():
     """A decomposition of modalities of the given sample shapes, with one joint and one individual direction each."""
 

@@ -15,6 +15,7 @@ from deepjive.cli.export import export
 from deepjive.cli.features import features
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
+from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
@@ -50,7 +51,7 @@ def deepjive(
 PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Examine runs": (apply.report, compare, features),
+    "Examine runs": (apply.report, compare, features, methods),
     "Scans": (preprocess,),
 }
 for panel, commands in PANELS.items():
