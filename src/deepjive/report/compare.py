@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepjive.evaluation.recovery import principal_angles
+from deepjive.plot.palette import thinned
 from deepjive.report.evidence import decimal, p, percent
 from deepjive.report.explorer import label_data, part_data
-from deepjive.report.figures import scores_scatter, thinned, variance_bars
+from deepjive.report.figures import scores_scatter, variance_explained
 from deepjive.report.pieces import Table
 from deepjive.report.study import Section, write_study
 from deepjive.report.words import READ_VARIANCE, enumeration
@@ -163,7 +164,7 @@ def _settings(runs: Sequence[Run]) -> list[list[str]]:
 def _bars(runs: Sequence[Run]) -> Iterator[tuple[str, Figure, str]]:
     for name in dict.fromkeys(name for run in runs for name in run.variance_explained):
         fractions = {run.name: run.variance_explained[name] for run in runs if name in run.variance_explained}
-        yield name, variance_bars(fractions), ""
+        yield name, variance_explained(fractions), ""
 
 
 def _agreement(scores: Mapping[str, NDArray]) -> Table:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import effects_of
-from deepjive.report.grids import traversals
+from deepjive.plot.samples import kind_of
+from deepjive.report.figures import traversals
 from deepjive.report.pieces import Picture, Table, picture
-from deepjive.report.samples import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
     """Return pictures of the effects of joint and individual scores, for each modality of images or volumes."""
     pictures = []
     for name, shape in decomposition.data.shapes.items():
-        ranks = {
+        ranks: dict[Literal["joint", "individual"], int] = {
             "joint": decomposition.joint_scores.shape[1],
             "individual": decomposition.individual_scores[name].shape[1],
         }

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import feature_spread
-from deepjive.report.figures import groups_of, thinned
+from deepjive.plot.palette import groups_of, thinned
+from deepjive.plot.samples import kind_of, line, most_varying, picture
 from deepjive.report.responses import Response, respond
-from deepjive.report.samples import kind_of, line, most_varying, picture
 from deepjive.report.words import enumeration
 
 MOST_FEATURES, MOST_PIXELS = 1000, 128

@@ -13,16 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
+from deepjive.plot.samples import choose, kind_of
 from deepjive.report import words
 from deepjive.report.answers import end_tables, label_tables, sample_tables
 from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
-from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
-from deepjive.report.figures import ajive_diagnostic, scores_scatter, training_curves, variance_explained
+from deepjive.report.figures import ajive_diagnostic, examples, scores_scatter, training_curves, variance_explained
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
-from deepjive.report.samples import choose, kind_of
 from deepjive.report.summary import Answer, summary
 from deepjive.validation import named_labels
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.report.figures import MAX_POINTS, groups_of, percent
-from deepjive.report.samples import MAX_FEATURES, kind_of, line
+from deepjive.plot.palette import MAX_POINTS, groups_of, percent
+from deepjive.plot.samples import MAX_FEATURES, kind_of, line
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
