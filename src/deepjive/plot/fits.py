@@ -62,7 +62,7 @@ def training(model: Any, term: str = "total", *, ax: Axes | None = None) -> Axes
         raise ValueError(NO_TERM.format(term=term, terms=list(terms)))
     lines, phases = terms[term], list(history.get("phase", []))
     axes = axes_of(ax)
-    axes.set(xlabel="epoch")
+    axes.set(xlabel="epoch", ylabel=term.replace("_", " "))
     for split, color in (("train", muted()), ("validation", VALIDATION)):
         if split in lines:
             epochs = np.arange(1, len(lines[split]) + 1)

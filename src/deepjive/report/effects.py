@@ -115,10 +115,21 @@ def _listed(rows: pd.DataFrame, tested: bool) -> str:
     """Return the first features with their effects as text."""
     listed = []
     for feature, effect, error in rows[["feature", "effect", "standard_error"]].head(TOP).itertuples(index=False):
-        text = f"{feature} {signed(effect)}"
+        text = f"{named(feature)} {signed(effect)}"
         text = f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text
         listed.append(text.replace(" ", "\N{NO-BREAK SPACE}"))
     return ", ".join(listed)
+
+
+def named(feature: str) -> str:
+    """Return the name of a feature; a number alone would be read as a value.
+
+    Examples
+    --------
+    >>> named("TP53"), named("17")
+    ('TP53', 'feature 17')
+    """
+    return f"feature {feature}" if feature.isdigit() else feature
 
 
 def signed(value: float) -> str:

@@ -44,9 +44,9 @@ const canvasOf = (modality, words) => {
 const paint = (figure, modality, values, colour) => {
   const canvas = figure.firstChild, context = canvas.getContext("2d");
   const image = context.createImageData(modality.width, modality.height);
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(modality.base[i])) continue;
-    const [red, green, blue] = colour(values[i]);
+  for (let i = 0; i < modality.width * modality.height; i++) {
+    if (!Number.isFinite(modality.base[modality.channels * i])) continue;
+    const [red, green, blue] = colour(values, i);
     image.data.set([red, green, blue, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
@@ -55,13 +55,15 @@ const paint = (figure, modality, values, colour) => {
 const pictures = (modality, place) => {
   const [whole, change] = [canvasOf(modality, "sample"), canvasOf(modality, "change from the average")];
   place.append(make("div", { className: "panes" }, whole, change));
-  const grey = (value) => {
-    const level = 255 * Math.min(Math.max((value - modality.low) / (modality.high - modality.low || 1), 0), 1);
-    return [level, level, level];
-  };
+  const clipped = (value) => 255 * Math.min(Math.max(value, 0), 1);
+  const level = (value) => clipped((value - modality.low) / (modality.high - modality.low || 1));
+  const colours = modality.channels === 3;
+  const three = (values, i, shade) => [0, 1, 2].map((c) => shade(values[3 * i + c]));
+  const sample = (values, i) => (colours ? three(values, i, level) : new Array(3).fill(level(values[i])));
+  const moves = (values, i) => (colours ? three(values, i, (v) => clipped(0.5 + v / modality.largest / 2)) : mixedColour(values[i] / modality.largest));
   return (moved) => {
-    paint(whole, modality, moved.map((value, i) => modality.base[i] + value), grey);
-    paint(change, modality, moved, (value) => mixedColour(value / modality.largest));
+    paint(whole, modality, moved.map((value, i) => modality.base[i] + value), sample);
+    paint(change, modality, moved, moves);
   };
 };
 

@@ -81,7 +81,10 @@ def scores_scatter(
 
 def training_curves(history: Mapping[str, Sequence[Any]]) -> dict[str, Figure]:
     """Draw each term of the loss with a finite value by epoch; the total is last."""
-    return {term: _drawn(1.75, 2.9, fits.training, history, term) for term in fits.terms_of(history)}
+    figures = {term: _drawn(1.75, 2.9, fits.training, history, term) for term in fits.terms_of(history)}
+    for figure in figures.values():
+        figure.axes[0].set_ylabel("")  # the heading of the picture
+    return figures
 
 
 def ajive_diagnostic(

@@ -238,7 +238,9 @@ def _heatmaps(parts: Decomposition, name: str) -> Draw:
             if part != "data":
                 axes.set_ylabel("")
                 axes.set_title(f"{part} {percent(parts.variance_explained[name][part])}")
-            axes.set_xlabel(axes.get_xlabel() if part == "data" else "")
+            text = axes.get_xlabel()
+            axes.set_xlabel("")
+        figure.supxlabel(text, fontsize=STYLE["axes.labelsize"])
 
     return draw
 

@@ -42,6 +42,10 @@ READ_IMAGES = (
     "How to read it: each row is one sample. The picture on the left is the sum of the three pictures to its right. In "
     "the two columns on the right white means zero, red means positive and blue means negative differences."
 )
+READ_COLOURS = (
+    "How to read it: each row is one sample; the three channels are drawn as red, green and blue. The picture on the "
+    "left is the sum of the three pictures to its right. In the two columns on the right grey means zero."
+)
 READ_VOLUMES = (
     " Each volume is shown by its three middle slices: from the side, from behind and from above. This assumes axes "
     "that run from left to right, from back to front and from bottom to top."
@@ -177,6 +181,8 @@ def read_examples(shape: tuple[int, ...], joint_rank: int) -> str:
     kind = kind_of(shape)
     if kind == "line":
         return READ_LINES.format(some=SOME_FEATURES if line(np.zeros(shape)).size > MAX_FEATURES else "") + order
+    if is_colour(shape):
+        return READ_COLOURS + order
     return READ_IMAGES + (READ_VOLUMES if kind == "volume" else "") + order
 
 
