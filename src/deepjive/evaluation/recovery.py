@@ -128,37 +128,29 @@ def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
     return scores, correlations
 
 
-def aligned(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.intp], NDArray]:
-    """Order and signs of the second scores in which they match the first scores.
+def pairs_of_scores(first: ArrayLike, second: ArrayLike) -> list[tuple[int, int, float]]:
+    """Match the scores of two fits one to one, so that the sum of absolute correlations is largest.
 
     Parameters
     ----------
-    first : array, shape (n_samples, rank)
-        Scores to compare with.
-    second : array, shape (n_samples, second_rank)
-        Scores in any order, with any signs.
+    first, second : array, shape (n_samples, rank)
+        Scores of the same samples; the ranks may differ.
 
     Returns
     -------
-    order : array of int, shape (second_rank,)
-        Columns of `second`: the matches of the first scores, then the scores without a match in their order.
-    signs : array, shape (second_rank,)
-        1, or -1 for a column of that order that has to be turned; 1 for a score without a match.
+    list of (int, int, float)
+        Column of the first scores, column of the second scores, and their correlation with its sign.
 
     Examples
     --------
     >>> import numpy as np
     >>> first = np.random.default_rng(0).normal(size=(50, 2))
-    >>> order, signs = aligned(first, np.column_stack([first[:, 1], -first[:, 0]]))
-    >>> order.tolist(), signs.tolist()
-    ([1, 0], [-1.0, 1.0])
+    >>> [(i, j, round(r)) for i, j, r in pairs_of_scores(first, np.column_stack([first[:, 1], -first[:, 0]]))]
+    [(0, 1, -1), (1, 0, 1)]
     """
-    a, b = _centred_pair(first, second)
-    between = _correlations(a, b)
+    between = _correlations(*_centred_pair(first, second))
     rows, columns = linear_sum_assignment(-np.abs(between))
-    others = np.setdiff1d(np.arange(b.shape[1]), columns)
-    signs = np.where(between[rows, columns] < 0, -1.0, 1.0)
-    return np.concatenate([columns, others]).astype(np.intp), np.concatenate([signs, np.ones(len(others))])
+    return [(int(i), int(j), float(between[i, j])) for i, j in zip(rows, columns, strict=True)]
 
 
 def _correlations(a: NDArray, b: NDArray) -> NDArray:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
+from deepjive.evaluation.recovery import pairs_of_scores
 from deepjive.plot.palette import DIVERGING, INDIVIDUAL, JOINT, LABELS, axes_of, faint, muted, plain, small
 
 if TYPE_CHECKING:
@@ -126,9 +127,11 @@ def agreement(
     a, b = _common(first, second)
     if not (a.shape[1] and b.shape[1]):
         raise ValueError(RANK_0)
-    from deepjive.evaluation.recovery import aligned
-
-    order, signs = aligned(a, b)
+    pairs = pairs_of_scores(a, b)
+    order = [column for _, column, _ in pairs]
+    order += [column for column in range(b.shape[1]) if column not in order]
+    signs = np.ones(len(order))
+    signs[: len(pairs)] = [-1.0 if correlation < 0 else 1.0 for *_, correlation in pairs]
     correlations = np.corrcoef(a.T, (b[:, order] * signs).T)[: a.shape[1], a.shape[1] :]
     axes = axes_of(ax)
     axes.imshow(correlations, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest")

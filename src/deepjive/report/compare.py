@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from deepjive.evaluation.recovery import aligned, principal_angles
+from deepjive.evaluation.recovery import pairs_of_scores, principal_angles
 from deepjive.plot.palette import thinned
 from deepjive.report.evidence import decimal, p, percent
 from deepjive.report.explorer import label_data, part_data
@@ -180,18 +179,9 @@ def _with_signs(scores: Mapping[str, NDArray]) -> tuple[dict[str, NDArray], dict
     first = next(iter(scores.values()))
     signs = {name: np.ones(values.shape[1]) for name, values in scores.items()}
     for name, values in scores.items():
-        order, matching = aligned(first, values)
-        signs[name][order] = matching
+        for _, column, correlation in pairs_of_scores(first, values):
+            signs[name][column] = -1.0 if correlation < 0 else 1.0
     return {name: values * signs[name] for name, values in scores.items()}, signs
-
-
-def _pairs(first: NDArray, second: NDArray) -> list[tuple[int, int, float]]:
-    """Return the matched scores of two runs, counted from 0, and their correlations."""
-    centred = [values - values.mean(axis=0) for values in (first, second)]
-    lengths = [np.maximum(np.linalg.norm(values, axis=0), np.finfo(float).tiny) for values in centred]
-    between = np.abs(centred[0].T @ centred[1] / np.outer(*lengths))
-    rows, columns = linear_sum_assignment(-between)
-    return [(int(i), int(j), float(between[i, j])) for i, j in zip(rows, columns, strict=True)]
 
 
 def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator[str]:
@@ -206,7 +196,7 @@ def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator
         if not (a.shape[1] and b.shape[1]):
             yield NO_SCORES.format(run=first if b.shape[1] else name)
             continue
-        same = [str(i + 1) for i, _, correlation in _pairs(a, b) if correlation >= RETURNS]
+        same = [str(i + 1) for i, _, correlation in pairs_of_scores(a, b) if correlation >= RETURNS]
         rest = "" if len(same) == a.shape[1] else f"; the other {a.shape[1] - len(same)} do not"
         text = f"{'score' if len(same) == 1 else 'scores'} {enumeration(same)}" if same else "none"
         verb = "returns" if len(same) < 2 else "return"
@@ -240,7 +230,7 @@ def _matches(scores: Mapping[str, NDArray], turned: Mapping[str, NDArray]) -> li
         (str(i + 1), name, f"{j + 1}{TURNED if turned[name][j] < 0 else ''}", decimal(correlation))
         for name, b in others
         if a.shape[1] and b.shape[1]
-        for i, j, correlation in _pairs(a, b)
+        for i, j, correlation in pairs_of_scores(a, b)
     ]
     header = (f"score of {first}", "other run", "score", "correlation")
     return [Table("Matched joint scores", header, rows, READ_MATCHES.format(first=first))] if rows else []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
 from deepjive.plot.palette import MAX_POINTS, groups_of, percent
-from deepjive.plot.samples import MAX_FEATURES, kind_of, line
+from deepjive.plot.samples import MAX_FEATURES, is_colour, kind_of, line
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
