@@ -196,7 +196,7 @@ def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator
         if not (a.shape[1] and b.shape[1]):
             yield NO_SCORES.format(run=first if b.shape[1] else name)
             continue
-        same = [str(i + 1) for i, _, correlation in pairs_of_scores(a, b) if correlation >= RETURNS]
+        same = [str(i + 1) for i, _, correlation in pairs_of_scores(a, b) if abs(correlation) >= RETURNS]
         rest = "" if len(same) == a.shape[1] else f"; the other {a.shape[1] - len(same)} do not"
         text = f"{'score' if len(same) == 1 else 'scores'} {enumeration(same)}" if same else "none"
         verb = "returns" if len(same) < 2 else "return"
@@ -227,7 +227,7 @@ def _different_shares(runs: Sequence[Run]) -> Iterator[str]:
 def _matches(scores: Mapping[str, NDArray], turned: Mapping[str, NDArray]) -> list[Table]:
     (first, a), *others = scores.items()
     rows = [
-        (str(i + 1), name, f"{j + 1}{TURNED if turned[name][j] < 0 else ''}", decimal(correlation))
+        (str(i + 1), name, f"{j + 1}{TURNED if turned[name][j] < 0 else ''}", decimal(abs(correlation)))
         for name, b in others
         if a.shape[1] and b.shape[1]
         for i, j, correlation in pairs_of_scores(a, b)
