@@ -35,7 +35,7 @@ TESTED = (
     "of the model. If it is small, other samples or features give another score. The files loadings_*.csv list all "
     "features."
 )
-UNTESTED = "The features were not tested. The command `deepjive features RUN` tests them."
+UNTESTED = "The features were not tested. The command `deepjive features {run}` tests them."
 WITH_ERROR = ", with its standard error"
 HEADER = ("score", "rise with the score", "fall with the score")
 HEADER_TESTED = ("score", "rise with the score", "fall with the score", "q < 0.05", "refit")
@@ -56,7 +56,9 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
     return pictures
 
 
-def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None) -> list[Table]:
+def effect_tables(
+    decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None, run: str | None = None
+) -> list[Table]:
     """Return tables of the features that change most with the scores, for each modality of features.
 
     Parameters
@@ -66,6 +68,8 @@ def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFr
     features : mapping of str to DataFrame, default=None
         Feature effects by modality, as `FeatureEffects.to_frame` gives them. Effects of other modalities are computed
         from the decomposition, without a test.
+    run : str or None, default=None
+        Folder of the run as a word of a command line.
 
     Returns
     -------
@@ -79,11 +83,11 @@ def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFr
         frame = (features or {}).get(name)
         frame = effects_of(decomposition, name, LOOKED_AT).to_frame() if frame is None else frame
         if len(frame):
-            tables.append(feature_table(name, frame))
+            tables.append(feature_table(name, frame, run))
     return tables
 
 
-def feature_table(name: str, frame: pd.DataFrame) -> Table:
+def feature_table(name: str, frame: pd.DataFrame, run: str | None = None) -> Table:
     """Return a row for each score: the features that rise and fall most with the score.
 
     Parameters
@@ -92,6 +96,8 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
         The modality.
     frame : DataFrame
         As `FeatureEffects.to_frame` gives it.
+    run : str or None, default=None
+        Folder of the run as a word of a command line.
     """
     tested = bool(frame["q_value"].notna().any())
     rows: list[tuple[str, ...]] = []
@@ -106,7 +112,7 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
     reading = READ_TABLE.format(
         top=TOP,
         error=WITH_ERROR if tested else "",
-        tested=TESTED.format(level=SIGNIFICANT) if tested else UNTESTED,
+        tested=TESTED.format(level=SIGNIFICANT) if tested else UNTESTED.format(run=run or "RUN"),
     )
     return Table(f"{name}: features of each score", HEADER_TESTED if tested else HEADER, rows, reading)
 

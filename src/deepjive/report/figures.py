@@ -32,7 +32,7 @@ def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]])
 
 
 def scores_scatter(
-    scores: NDArray, labels: ArrayLike | None = None, word: str = "joint", legend: bool = True
+    scores: NDArray, labels: ArrayLike | None = None, word: str = "joint", small: bool = False
 ) -> Figure:
     """Draw samples by their first two scores, coloured by label, as `deepjive.plot.scores` does.
 
@@ -44,8 +44,8 @@ def scores_scatter(
         Labels of the samples.
     word : {"joint", "individual"}, default="joint"
         The part, for the titles of the axes.
-    legend : bool, default=True
-        Whether to draw a legend of the colours. A figure without a legend is smaller.
+    small : bool, default=False
+        Whether the figure is one of several side by side.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def scores_scatter(
     if chosen.shape[1] == 1:
         figure = new_figure(1.9 if groups is None else 0.6 + 0.26 * len(groups))
     else:
-        figure = new_figure(3.1) if legend else new_figure(2.4, width=2.9)
+        figure = new_figure(2.7, width=2.9) if small else new_figure(3.1)
     axes = figure.subplots()
     texts = [f"{word} score {i}" for i in range(1, chosen.shape[1] + 1)]
     with page_style():
@@ -74,8 +74,8 @@ def scores_scatter(
             axes.grid(visible=False)
             if groups is None and values is not None:
                 _scale(figure, axes)
-            elif legend and axes.get_legend_handles_labels()[0]:
-                _legend(figure)
+            elif axes.get_legend_handles_labels()[0]:
+                _legend(figure, 3 if small else 5)
     return figure
 
 
@@ -172,10 +172,10 @@ def _scale(figure: Figure, axes: Axes) -> None:
     bar.ax.tick_params(labelsize=FONT - 0.5, labelcolor=MUTED, length=2)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, columns: int) -> None:
     legend = figure.legend(
         loc="outside lower center",
-        ncols=5,
+        ncols=columns,
         fontsize=FONT,
         labelcolor=INK,
         frameon=False,

@@ -127,7 +127,7 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(decomposition, features),
+        effect_tables=effect_tables(decomposition, features, run),
         label_tables=label_tables(decomposition, by_name, named_labels(adjust, len(decomposition.data))),
         end_tables=end_tables(decomposition),
         sample_tables=sample_tables(sample_fit, pairs),
@@ -225,7 +225,7 @@ def _individual_scores(decomposition: Decomposition, labels: dict[str, NDArray])
 
 def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str) -> Picture:
     reading = words.read_scores(word, scores.shape[1], labels, len(scores))
-    return picture(heading, scores_scatter(scores, labels, word, legend=word == "joint"), reading)
+    return picture(heading, scores_scatter(scores, labels, word, small=word == "individual"), reading)
 
 
 def _colourings(labels: dict[str, NDArray]) -> list[tuple[str, NDArray | None]]:
