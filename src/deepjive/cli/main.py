@@ -13,6 +13,7 @@ from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
+from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
 from deepjive.cli.methods import methods
@@ -51,7 +52,7 @@ def deepjive(
 PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Examine runs": (apply.report, compare, features, methods),
+    "Examine runs": (apply.report, compare, features, figures, methods),
     "Scans": (preprocess,),
 }
 for panel, commands in PANELS.items():
