@@ -341,7 +341,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         if interval is None:
             return self._restored(name, predicted, confounds)
         ends = self._around(name, predicted, adjusted, interval)
-        return Intervals(*(self._restored(name, values, confounds) for values in ends[:3]), ends.radius)
+        values, lower, upper = (self._restored(name, part, confounds) for part in ends[:3])
+        return Intervals(values, lower, upper, ends.radius)
 
     def calibrate(
         self,
@@ -717,7 +718,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         return False
 
     def _keep_names(self, data: Modalities) -> None:
-        vars(self).pop("calibration_", None)  # of an earlier fit
+        self.__dict__.pop("calibration_", None)  # of an earlier fit
         self.n_participants_ = data.n_participants
         self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
 

@@ -132,9 +132,7 @@ def quantiles(errors: NDArray, participants: NDArray[np.intp], levels: NDArray) 
     """
     n, width = errors.shape
     step = max(BLOCK // max(n, 1), 1)
-    blocks = [
-        _quantiles(errors[:, start : start + step], participants, levels) for start in range(0, width, step)
-    ]
+    blocks = [_quantiles(errors[:, start : start + step], participants, levels) for start in range(0, width, step)]
     return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(levels), 0))
 
 
@@ -244,7 +242,7 @@ def _given_sets(
 
 def _of_prediction(fits: Sequence[_Fit], data: Modalities, target: str, source: tuple[str, ...]) -> dict[str, Any]:
     columns = [data.names.index(name) for name in (target, *source)]
-    usable = data.present[:, columns].all(axis=1)
+    usable = np.asarray(data.present[:, columns].all(axis=1))
     pieces = [np.abs(_differences(fit, data, target, source, usable)) for fit in fits]
     rows = np.concatenate([fit.rows[usable[fit.rows]] for fit in fits])
     if not len(rows):
@@ -271,7 +269,7 @@ def _of_scores(model: Any, fits: Sequence[_Fit], data: Modalities, source: tuple
     """Errors of the joint scores from some modalities; None if the samples lack modalities of the fit."""
     if set(data.names) != set(model.shapes_):
         return None
-    usable = data.present.all(axis=1)
+    usable = np.asarray(data.present.all(axis=1))
     errors = []
     for fit in fits:
         here = fit.rows[usable[fit.rows]]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from deepjive.conformal import patterns_of
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities
+from deepjive.score_density import densities_of, root_of
 
 NO_RESIDUAL = (
     "The model does not know the residual of each feature, because an earlier version of deepjive saved it. Fit it "
@@ -31,8 +32,8 @@ NEEDS_ALL = (
     "Call sample() without `given`, or fit a model that can do without a modality, such as identity='exchange'."
 )
 NOT_CALIBRATED = (
-    "The model is not calibrated for joint scores from {given}, so the drawn samples have the scores that are predicted "
-    "from them, and vary too little. Call model.calibrate(samples) first."
+    "The model is not calibrated for joint scores from {given}, so the samples are drawn at the predicted scores, and "
+    "vary too little. Call model.calibrate(samples) first."
 )
 
 
@@ -84,8 +85,6 @@ def drawn(
 
 def _densities(model: Any) -> Any:
     """Return the densities of a model's scores, which are fitted once for each fit of the model."""
-    from deepjive.score_density import densities_of
-
     known = vars(model).get("_densities")
     if known is None or known[0] is not model.joint_scores_:
         known = model._densities = (model.joint_scores_, densities_of(model))
@@ -110,8 +109,7 @@ def _joint_given(model: Any, given: Modalities, rng: np.random.RandomState) -> N
         if covariance is None:
             unknown.append(names)
         else:
-            variances, axes = np.linalg.eigh(covariance)
-            joint[rows] += noise @ (np.sqrt(np.maximum(variances, 0.0))[:, None] * axes.T)
+            joint[rows] += noise @ root_of(covariance)
     if unknown:
         listed = " or ".join(" and ".join(names) for names in unknown)
         warnings.warn(NOT_CALIBRATED.format(given=listed), UserWarning, stacklevel=4)

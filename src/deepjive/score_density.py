@@ -22,17 +22,17 @@ Yeo and Johnson 2000, A new family of power transformations to improve normality
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
-COVARIANCES = ("full", "diag")
+KINDS = ((False, "diag"), (False, "full"), (True, "full"))  # given joint scores or not, and covariances
 LEAST_VARIANCE = 1e-3  # scores have variance 1
-N_FOLDS, FEWEST = 5, 20
+N_FOLDS, FEWEST, FEWEST_EACH = 5, 20, 5
 MOST_FOR_CHOICE, MOST = 2000, 20000
 MARGIN, ATTEMPTS = 0.5, 100
 
@@ -85,7 +85,10 @@ class ScoreDensity:
         self.rank = scores.shape[1]
         self.choice = _choose(scores, given)
         self._low, self._high = _range(scores)
-        self._fitted = _Mixture(scores, given if self.choice.given_joint else given[:, :0], self.choice)
+        given = given if self.choice.given_joint else given[:, :0]
+        whole = np.concatenate([given, scores], axis=1)
+        self._map, self._split = _Map(whole, self.choice.mapped), given.shape[1]
+        self._mixture = _Mixture(self._map(whole), self.choice.components, self.choice.covariance)
 
     def draw(self, n: int, rng: np.random.RandomState, given: NDArray | None = None) -> NDArray:
         """Draw scores.
@@ -107,7 +110,7 @@ class ScoreDensity:
         drawn = np.full((n, self.rank), np.nan)
         left = np.arange(n)
         for _ in range(ATTEMPTS):
-            candidates = self._fitted.draw(given[left], rng)
+            candidates = self._candidates(given[left], rng)
             is_within = ((candidates >= self._low) & (candidates <= self._high)).all(axis=1)  # False for NaN
             drawn[left[is_within]] = candidates[is_within]
             left, candidates = left[~is_within], candidates[~is_within]
@@ -116,56 +119,51 @@ class ScoreDensity:
         drawn[left] = np.clip(np.nan_to_num(candidates), self._low, self._high)
         return drawn
 
+    def _candidates(self, given: NDArray, rng: np.random.RandomState) -> NDArray:
+        """Draw scores from anywhere; NaN where the map has no inverse."""
+        padded = np.concatenate([given, np.zeros((len(given), self.rank))], axis=1)
+        mapped = self._map(padded)[:, : self._split]
+        both = np.concatenate([mapped, self._mixture.draw(mapped, rng)], axis=1)
+        return self._map.inverse(both)[:, self._split :]
+
 
 class _Mixture:
-    """A mixture of (given, scores) after a map of each score."""
+    """A mixture of normal distributions of mapped scores."""
 
-    def __init__(self, scores: NDArray, given: NDArray, choice: Choice) -> None:
+    def __init__(self, scores: NDArray, components: int, covariance: str) -> None:
         from sklearn.mixture import GaussianMixture
 
-        self.split = given.shape[1]
-        whole = np.concatenate([given, scores], axis=1)
-        self.map = _Map(whole) if choice.mapped else None
-        mapped = whole if self.map is None else self.map(whole)
-        mixture = GaussianMixture(
-            choice.components, covariance_type=choice.covariance, reg_covar=LEAST_VARIANCE, random_state=0
-        )
+        mixture = GaussianMixture(components, covariance_type=covariance, reg_covar=LEAST_VARIANCE, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of few distinct samples, and of components that have not converged
-            mixture.fit(mapped)
+            mixture.fit(scores)
         self.weights, self.means = mixture.weights_, mixture.means_
-        covariances = mixture.covariances_
-        self.covariances = np.array([np.diag(c) for c in covariances]) if choice.covariance == "diag" else covariances
+        of_all = mixture.covariances_
+        self.covariances = np.array([np.diag(values) for values in of_all]) if covariance == "diag" else of_all
 
-    def log_likelihood(self, scores: NDArray, given: NDArray) -> NDArray:
-        """Log density of scores given the others, shape (n_samples,)."""
+    def log_likelihood(self, scores: NDArray, split: int) -> NDArray:
+        """Log density of the scores from `split` on, given those before, shape (n_samples,)."""
         from scipy.special import logsumexp
 
-        whole = np.concatenate([given, scores], axis=1)
-        mapped = whole if self.map is None else self.map(whole)
-        joint = logsumexp(self._log_densities(mapped), axis=1) - logsumexp(self._log_densities(mapped, self.split), 1)
-        slope = 0.0 if self.map is None else self.map.log_slope(whole)[:, self.split :].sum(axis=1)
-        return np.asarray(joint + slope)
+        before = self._log_densities(scores, split)
+        return np.asarray(logsumexp(self._log_densities(scores), axis=1) - logsumexp(before, axis=1))
 
     def draw(self, given: NDArray, rng: np.random.RandomState) -> NDArray:
-        """Draw scores for each row of the others, shape (n, rank); NaN where the map has no inverse."""
-        n, split, rank = len(given), self.split, self.means.shape[1] - self.split
-        padded = np.concatenate([given, np.zeros((n, rank))], axis=1)
-        mapped = (padded if self.map is None else self.map(padded))[:, :split]
-        log_weights = self._log_densities(mapped, split)
+        """Draw the scores that follow the given ones, shape (n, rank - given_rank)."""
+        n, split = given.shape
+        log_weights = self._log_densities(given, split)
         shares = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         component = (rng.random_sample((n, 1)) > np.cumsum(shares, axis=1)[:, :-1]).sum(axis=1)
-        noise, drawn = rng.standard_normal((n, rank)), np.zeros((n, rank))
+        noise = rng.standard_normal((n, self.means.shape[1] - split))
+        drawn = np.zeros_like(noise)
         for c, (mean, covariance) in enumerate(zip(self.means, self.covariances, strict=True)):
             here = component == c
             slopes = np.linalg.solve(covariance[:split, :split], covariance[:split, split:])
             remaining = covariance[split:, split:] - covariance[split:, :split] @ slopes
-            expected = mean[split:] + (mapped[here] - mean[:split]) @ slopes
-            drawn[here] = expected + noise[here] @ _root(remaining)
-        if self.map is None:
-            return drawn
-        return self.map.inverse(np.concatenate([mapped, drawn], axis=1))[:, split:]
+            expected = mean[split:] + (given[here] - mean[:split]) @ slopes
+            drawn[here] = expected + noise[here] @ root_of(remaining)
+        return drawn
 
     def _log_densities(self, mapped: NDArray, width: int | None = None) -> NDArray:
         """Log of weight times density of each component for the first coordinates, shape (n_samples, components)."""
@@ -182,11 +180,14 @@ class _Mixture:
 
 
 class _Map:
-    """The power transformation of each score, learned from scores."""
+    """The power transformation of each score, learned from scores; or no transformation."""
 
-    def __init__(self, scores: NDArray) -> None:
+    def __init__(self, scores: NDArray, is_power: bool) -> None:
         from sklearn.preprocessing import PowerTransformer
 
+        self.transformer = None
+        if not is_power:
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of scores that are the same for all samples
             self.transformer = PowerTransformer(standardize=False).fit(scores)
@@ -195,17 +196,23 @@ class _Map:
         self.scale = np.where(deviation > 0.0, deviation, 1.0)
 
     def __call__(self, scores: NDArray) -> NDArray:
+        if self.transformer is None:
+            return scores
         return np.asarray((self.transformer.transform(scores) - self.mean) / self.scale)
 
     def inverse(self, mapped: NDArray) -> NDArray:
+        """Return the scores; NaN where the map has no inverse."""
+        if self.transformer is None:
+            return mapped
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             return np.asarray(self.transformer.inverse_transform(mapped * self.scale + self.mean))
 
     def log_slope(self, scores: NDArray) -> NDArray:
         """Logarithm of the derivative of the map of each score."""
-        lambdas = self.transformer.lambdas_
-        slope: NDArray = np.sign(scores) * (lambdas - 1.0) * np.log1p(np.abs(scores)) - np.log(self.scale)
-        return slope
+        if self.transformer is None:
+            return np.zeros_like(scores)
+        bend: NDArray = np.sign(scores) * (self.transformer.lambdas_ - 1.0) * np.log1p(np.abs(scores))
+        return bend - np.log(self.scale)
 
 
 def _choose(scores: NDArray, given: NDArray) -> Choice:
@@ -214,31 +221,48 @@ def _choose(scores: NDArray, given: NDArray) -> Choice:
         return Choice(1, "full" if len(scores) > 2 * scores.shape[1] else "diag", False, False, np.nan)
     scores, given = _some(scores, MOST_FOR_CHOICE), _some(given, MOST_FOR_CHOICE)
     best = Choice(1, "diag", False, False, -np.inf)
-    for given_joint, mapped, covariance in product((False, True)[: 1 + bool(given.shape[1])], (False, True), COVARIANCES):
-        if given_joint and covariance == "diag":
-            continue  # one component is then independent, and more are seldom better than full ones
-        last = -np.inf
-        for components in COMPONENTS:
-            candidate = Choice(components, covariance, mapped, given_joint, np.nan)
-            value = _held_out(scores, given if given_joint else given[:, :0], candidate)
-            if value > best.log_likelihood:
-                best = Choice(components, covariance, mapped, given_joint, value)
-            if not value > last:
-                break
-            last = value
+    for mapped in (False, True):
+        folds = list(_folds(np.concatenate([given, scores], axis=1), mapped))
+        for given_joint, covariance in KINDS[: 3 if given.shape[1] else 2]:
+            last = -np.inf
+            for components in COMPONENTS:
+                start, split = (0, given.shape[1]) if given_joint else (given.shape[1], 0)
+                value = _held_out([fold.since(start) for fold in folds], components, covariance, split)
+                if value > best.log_likelihood:
+                    best = Choice(components, covariance, mapped, given_joint, value)
+                if not value > last:
+                    break
+                last = value
     return best
 
 
-def _held_out(scores: NDArray, given: NDArray, choice: Choice) -> float:
-    """Mean log likelihood of held-out scores; minus infinity if a fold has fewer samples than components."""
+class _Fold(NamedTuple):
+    """Mapped scores of training and held-out samples, and the log slopes of the map of the held-out samples."""
+
+    train: NDArray
+    test: NDArray
+    log_slope: NDArray
+
+    def since(self, start: int) -> _Fold:
+        return _Fold(*(array[:, start:] for array in self))
+
+
+def _folds(scores: NDArray, mapped: bool) -> Iterator[_Fold]:
     from sklearn.model_selection import KFold
 
-    if choice.components * 5 > len(scores) * (N_FOLDS - 1) / N_FOLDS:
+    for train, test in KFold(N_FOLDS, shuffle=True, random_state=0).split(scores):
+        to_normal = _Map(scores[train], mapped)
+        yield _Fold(to_normal(scores[train]), to_normal(scores[test]), to_normal.log_slope(scores[test]))
+
+
+def _held_out(folds: Sequence[_Fold], components: int, covariance: str, split: int) -> float:
+    """Mean log likelihood of held-out scores; minus infinity if a component would have too few samples."""
+    if components * FEWEST_EACH > len(folds[0].train):
         return -np.inf
-    values = [
-        _Mixture(scores[train], given[train], choice).log_likelihood(scores[test], given[test])
-        for train, test in KFold(N_FOLDS, shuffle=True, random_state=0).split(scores)
-    ]
+    values = []
+    for fold in folds:
+        likelihood = _Mixture(fold.train, components, covariance).log_likelihood(fold.test, split)
+        values.append(likelihood + fold.log_slope[:, split:].sum(axis=1))
     value = float(np.concatenate(values).mean())
     return value if np.isfinite(value) else -np.inf
 
@@ -255,7 +279,7 @@ def _range(scores: NDArray) -> tuple[NDArray, NDArray]:
     return low - MARGIN * (high - low), high + MARGIN * (high - low)
 
 
-def _root(covariance: NDArray) -> NDArray:
+def root_of(covariance: NDArray) -> NDArray:
     """A matrix R with R'R the covariance; variances that rounding made negative are 0."""
     variances, axes = np.linalg.eigh((covariance + covariance.T) / 2.0)
     return np.asarray(np.sqrt(np.maximum(variances, 0.0))[:, None] * axes.T)

@@ -196,7 +196,7 @@ def score_samples(
         of_modality[~batches.data.present[:, k]] = np.nan
     totals, counts = summed(squares).tolist(), batches.data.present.sum(axis=0)
     by_feature = [summed(residual).cpu().numpy() for residual in residuals]
-    fractions = [_fractions(*row, float(residual.sum())) for row, residual in zip(totals, by_feature, strict=True)]
+    fractions = [_fractions(a, b, float(residual.sum())) for (a, b), residual in zip(totals, by_feature, strict=True)]
     residual_std = [np.sqrt(residual / max(n, 1)) for residual, n in zip(by_feature, counts, strict=True)]
     return SampleScores(joint_scores, individual_scores, fractions, residual_std)
 

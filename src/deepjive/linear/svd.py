@@ -55,6 +55,8 @@ class LeftSVD:
     def first(self, rank: int) -> LeftSVD:
         """The leading vectors with fixed signs, and all values."""
         return replace(self, vectors=_signed(self.vectors[:, :rank]))
+
+
 SQUARES_EXACT = (1e-100, 1e100)
 
 
