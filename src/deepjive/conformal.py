@@ -58,8 +58,8 @@ ROUNDING = 1e-9
 
 WRONG_LEVEL = "interval is {given!r}, but must be a number between 0 and 1, such as 0.9."
 NOT_CALIBRATED = (
-    "The model is not calibrated, so its intervals are not known. Call model.calibrate(samples) with samples that the "
-    "model was not fitted to, or model.calibrate(fitted_samples, folds=5)."
+    "The model is not calibrated, so its intervals are not known. Call model.calibrate(samples) (deepjive calibrate) "
+    "with samples that the model was not fitted to, or model.calibrate(fitted_samples, folds=5)."
 )
 NOT_GIVEN = (
     "Predictions of {target} from {given} are not calibrated; those from {known} are. Calibrate them with "

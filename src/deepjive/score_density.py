@@ -28,9 +28,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg, special
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
 KINDS = ((False, "diag"), (False, "full"), (True, "full"))  # given joint scores or not, and covariances
+EXPONENTS = np.linspace(-1.0, 3.0, 41)
 LEAST_VARIANCE = 1e-3  # scores have variance 1
 N_FOLDS, FEWEST, FEWEST_EACH = 5, 20, 5
 MOST_FOR_CHOICE, MOST = 2000, 20000
@@ -131,6 +133,13 @@ class _Mixture:
     """A mixture of normal distributions of mapped scores."""
 
     def __init__(self, scores: NDArray, components: int, covariance: str) -> None:
+        rank = scores.shape[1]
+        if components == 1:  # in closed form, as most candidates have one component
+            self.weights, self.means = np.ones(1), scores.mean(axis=0)[None]
+            spread = np.cov(scores.T, bias=True).reshape(rank, rank)
+            spread = spread if covariance == "full" else np.diag(np.diag(spread))
+            self.covariances = (spread + LEAST_VARIANCE * np.eye(rank))[None]
+            return
         from sklearn.mixture import GaussianMixture
 
         mixture = GaussianMixture(components, covariance_type=covariance, reg_covar=LEAST_VARIANCE, random_state=0)
@@ -143,10 +152,8 @@ class _Mixture:
 
     def log_likelihood(self, scores: NDArray, split: int) -> NDArray:
         """Log density of the scores from `split` on, given those before, shape (n_samples,)."""
-        from scipy.special import logsumexp
-
         before = self._log_densities(scores, split)
-        return np.asarray(logsumexp(self._log_densities(scores), axis=1) - logsumexp(before, axis=1))
+        return np.asarray(special.logsumexp(self._log_densities(scores), axis=1) - special.logsumexp(before, axis=1))
 
     def draw(self, given: NDArray, rng: np.random.RandomState) -> NDArray:
         """Draw the scores that follow the given ones, shape (n, rank - given_rank)."""
@@ -167,52 +174,58 @@ class _Mixture:
 
     def _log_densities(self, mapped: NDArray, width: int | None = None) -> NDArray:
         """Log of weight times density of each component for the first coordinates, shape (n_samples, components)."""
-        from scipy.linalg import solve_triangular
-
         width = mapped.shape[1] if width is None else width
         columns = []
         for weight, mean, covariance in zip(self.weights, self.means, self.covariances, strict=True):
             root = np.linalg.cholesky(covariance[:width, :width])
-            white = solve_triangular(root, (mapped[:, :width] - mean[:width]).T, lower=True)
+            white = linalg.solve_triangular(root, (mapped[:, :width] - mean[:width]).T, lower=True)
             log_scale = np.log(np.diag(root)).sum() + 0.5 * width * np.log(2.0 * np.pi)
             columns.append(np.log(weight) - log_scale - 0.5 * np.square(white).sum(axis=0))
         return np.stack(columns, axis=1)
 
 
 class _Map:
-    """The power transformation of each score, learned from scores; or no transformation."""
+    """The power transformation of each score, learned from scores; or no transformation.
+
+    With ``p = a`` for positive scores and ``p = 2 - a`` for negative ones, a score s is mapped to
+    ``((1 + |s|)^p - 1) / p`` with its own sign. The exponent a of each score is the one of `EXPONENTS` with the largest normal likelihood.
+    """
 
     def __init__(self, scores: NDArray, is_power: bool) -> None:
-        from sklearn.preprocessing import PowerTransformer
-
-        self.transformer = None
-        if not is_power:
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of scores that are the same for all samples
-            self.transformer = PowerTransformer(standardize=False).fit(scores)
-            mapped = self.transformer.transform(scores)
-        self.mean, deviation = mapped.mean(axis=0), mapped.std(axis=0)
-        self.scale = np.where(deviation > 0.0, deviation, 1.0)
+        rank = scores.shape[1]
+        self.exponents, self.mean, self.scale = np.ones(rank), np.zeros(rank), np.ones(rank)
+        if is_power:
+            likelihoods = [self._log_likelihood(scores, exponent) for exponent in EXPONENTS]
+            self.exponents = EXPONENTS[np.argmax(likelihoods, axis=0)] if rank else self.exponents
+            mapped = self(scores)
+            self.mean, deviation = mapped.mean(axis=0), mapped.std(axis=0)
+            self.scale = np.where(deviation > 0.0, deviation, 1.0)
 
     def __call__(self, scores: NDArray) -> NDArray:
-        if self.transformer is None:
-            return scores
-        return np.asarray((self.transformer.transform(scores) - self.mean) / self.scale)
+        return (_power(scores, self.exponents) - self.mean) / self.scale
 
     def inverse(self, mapped: NDArray) -> NDArray:
         """Return the scores; NaN where the map has no inverse."""
-        if self.transformer is None:
-            return mapped
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            return np.asarray(self.transformer.inverse_transform(mapped * self.scale + self.mean))
+        mapped = mapped * self.scale + self.mean
+        inverse = special.inv_boxcox1p(np.abs(mapped), np.where(mapped >= 0.0, self.exponents, 2.0 - self.exponents))
+        return np.asarray(np.sign(mapped) * inverse)
 
     def log_slope(self, scores: NDArray) -> NDArray:
         """Logarithm of the derivative of the map of each score."""
-        if self.transformer is None:
-            return np.zeros_like(scores)
-        bend: NDArray = np.sign(scores) * (self.transformer.lambdas_ - 1.0) * np.log1p(np.abs(scores))
-        return bend - np.log(self.scale)
+        return _log_power_slope(scores, self.exponents) - np.log(self.scale)
+
+    def _log_likelihood(self, scores: NDArray, exponent: float) -> NDArray:
+        variance = np.maximum(_power(scores, exponent).var(axis=0), np.finfo(float).tiny)
+        return np.asarray(_log_power_slope(scores, exponent).sum(axis=0) - 0.5 * len(scores) * np.log(variance))
+
+
+def _power(scores: NDArray, exponents: NDArray | float) -> NDArray:
+    powers = np.where(scores >= 0.0, exponents, 2.0 - np.asarray(exponents))
+    return np.asarray(np.sign(scores) * special.boxcox1p(np.abs(scores), powers))
+
+
+def _log_power_slope(scores: NDArray, exponents: NDArray | float) -> NDArray:
+    return np.asarray(np.sign(scores) * (np.asarray(exponents) - 1.0) * np.log1p(np.abs(scores)))
 
 
 def _choose(scores: NDArray, given: NDArray) -> Choice:

@@ -18,6 +18,7 @@ from deepjive.cli.help import PlainCommand
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
+from deepjive.cli.sample import calibrate, sample
 
 app = typer.Typer(
     name="deepjive",
@@ -49,7 +50,7 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export),
     "Examine runs": (apply.report, compare, features),
     "Scans": (preprocess,),
 }
