@@ -20,6 +20,7 @@ from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
+from deepjive.cli.sample import calibrate, sample
 
 app = typer.Typer(
     name="deepjive",
@@ -51,7 +52,7 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export),
     "Examine runs": (apply.report, compare, features, figures, methods),
     "Scans": (preprocess,),
 }

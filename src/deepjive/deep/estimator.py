@@ -497,6 +497,8 @@ class DeepJIVE(JointIndividualModel):
         self.joint_scores_ = fitted.joint
         self.individual_scores_ = dict(zip(names, fitted.individual, strict=True))
         self.variance_explained_ = dict(zip(names, fitted.variance_explained, strict=True))
+        residual_std = zip(names, fitted.residual_std, strict=True)
+        self.feature_residual_std_ = {name: std * self.scale_[name] for name, std in residual_std}
 
     def _settings(self, n: int, held_out: int) -> TrainingSettings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
