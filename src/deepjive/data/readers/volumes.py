@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import KeysView, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -161,9 +162,10 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
     index = getattr(source, "index", None)
     if hasattr(source, "columns") and hasattr(source, "iloc") and source.shape[1] == 1:
         source = source.iloc[:, 0]
-    if hasattr(source, "to_list"):
-        entries = source.to_list() if _may_hold_paths(source.dtype) else []
-    elif isinstance(source, (list, tuple)):
+    if hasattr(source, "to_list") or hasattr(source, "tolist") and not isinstance(source, np.ndarray):
+        is_one_column = len(getattr(source, "shape", ())) == 1 and _may_hold_paths(getattr(source, "dtype", ""))
+        entries = list(source) if is_one_column else []
+    elif isinstance(source, (list, tuple, deque, KeysView)):
         entries = list(source)
     elif isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "OUT":
         entries = source.tolist()
