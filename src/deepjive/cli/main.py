@@ -8,6 +8,7 @@ import typer
 
 from deepjive._version import __version__
 from deepjive.cli import apply, reproduce
+from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
@@ -51,7 +52,7 @@ PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, export),
     "Examine runs": (apply.report, compare, features),
-    "Scans": (preprocess,),
+    "Scans": (preprocess, centiloid),
 }
 for panel, commands in PANELS.items():
     for command in commands:
