@@ -41,7 +41,7 @@ def write_pet(tmp_path):
 def test_pib_has_its_published_anchors_and_line():
     assert centiloids([1.009, 2.076], "11CPIB") == pytest.approx([0.0, 100.0])
     # Klunk et al. 2015 give the anchors; the line is often quoted with the rounded numbers 93.7 and 94.6
-    assert centiloids([0.0, 1.0], "PiB") == pytest.approx([-94.6, 93.7 - 94.6], abs=0.05)
+    assert centiloids([0.0, 1.0], "PiB") == pytest.approx([-94.6, 93.7 - 94.6], abs=0.1)
 
 
 @pytest.mark.parametrize("tracer", list(PAIRED_WITH_PIB))
@@ -83,7 +83,8 @@ def test_images_that_cannot_be_measured_are_listed_with_the_reason(regions, writ
     table, problems = centiloid_table([unnamed, tau, cut], read_centiloid_regions(regions))
     assert not len(table)
     reasons = [problem.reason for problem in problems]
-    assert "no tracer" in reasons[0] and "binds to tau" in reasons[1] and "region of the cerebellum has" in reasons[2]
+    wanted = ["no tracer", "binds to tau", "region of the cerebellum has"]
+    assert [word in reason for word, reason in zip(wanted, reasons, strict=True)] == [True] * 3
     assert len(centiloid_table([unnamed], read_centiloid_regions(regions), "PiB")[0]) == 1
 
 

@@ -50,7 +50,7 @@ def centiloid(
         show.line(f"Left out: {problem}")
     if not len(table):
         raise ValueError("No image could be measured; the reasons are above.")
-    names = [Path(path).name if not name else name for name, path in zip(_names(table), table["path"], strict=True)]
+    names = [name or Path(path).name for name, path in zip(_names(table), table["path"], strict=True)]
     shown = zip(names, table["tracer"], table["suvr"], table["centiloid"], strict=True)
     rows = [(name, used, f"{suvr:.3f}", f"{value:.1f}") for name, used, suvr, value in shown]
     show.table("Centiloids", ("image", "tracer", "SUVR", "Centiloids"), rows)
