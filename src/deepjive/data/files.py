@@ -18,6 +18,7 @@ from deepjive.data.readers.arrays import map_npy, read_npz
 from deepjive.data.readers.guard import UnreadableError, reading
 from deepjive.data.readers.labels import LABELS_LENGTH, column_of, labels_of_series, labels_of_table
 from deepjive.data.readers.lazy import LabelledRows
+from deepjive.data.readers.region_tables import read_region_source
 from deepjive.data.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
 from deepjive.data.readers.tables import (
     SHEETS,
@@ -116,6 +117,8 @@ def read_array(
           samples' names) holds such paths; relative paths start at the folder of that file. A sample with an empty
           cell lacks the modality. Images are read when needed.
         - ``.h5ad``: the matrix ``X`` with the names of its observations and variables
+        - ``FOLDER:ATLAS:MEASURE``: regions of all participants in a folder of FreeSurfer, Clinica or CAT12, such as
+          ``"SUBJECTS_DIR:aparc:thickness"`` or ``"CAPS:AAL2:pet:trc-18FAV45"``; see `region_table`
     separator, decimal : str, optional
         Separator of the columns and decimal mark of a table. By default both are found from the file.
     features_in_rows : bool, optional
@@ -140,6 +143,11 @@ def read_array(
     ImportError
         If the file needs an optional library; the error names the extra that brings it.
     """
+    regions = read_region_source(str(source))
+    if regions is not None:
+        if features_in_rows:
+            raise UnreadableError(NOT_ORIENTED.format(path=source))
+        return regions
     path, key = _split(str(source), KEYED)
     suffix = _suffix(path)
     if suffix in TABLES:
