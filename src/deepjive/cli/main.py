@@ -8,6 +8,7 @@ import typer
 
 from deepjive._version import __version__
 from deepjive.cli import apply, reproduce
+from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
@@ -54,7 +55,7 @@ PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export),
     "Examine runs": (apply.report, compare, features, figures, methods),
-    "Scans": (preprocess,),
+    "Scans": (preprocess, centiloid),
 }
 for panel, commands in PANELS.items():
     for command in commands:
