@@ -25,6 +25,8 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.volume_layers import on_cpu
+
 Kind = Literal["linear", "dense", "conv"]
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 NetworkName = Literal["auto", "linear", "dense", "conv"]
@@ -250,7 +252,8 @@ class _ConvDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.layers(self.head(z))
+        x = self.head(z)
+        x = on_cpu(self.layers, x) if x.dim() == 5 and x.device.type == "cpu" else self.layers(x)
         crop = (slice(None), slice(None), *(slice(size) for size in self.layout.space))
         return self.layout.restored(x[crop])
 
