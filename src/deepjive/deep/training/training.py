@@ -3,7 +3,8 @@
 A phase starts from a linear solution (`deepjive.deep.geometry.start`). Adam then minimizes its loss on shuffled
 batches. After every epoch the moving average of the weights is validated. The learning rate is halved when the
 monitored validation error has not fallen for a while, and training stops when halving did not help either. A phase
-whose weights a later phase trains further stops as soon as it gains little. The best average is kept. A learned orthogonality constraint has its own Adam with its own learning rate.
+whose weights a later phase trains further stops as soon as it gains little. The best average is kept. A learned
+orthogonality constraint has its own Adam with its own learning rate.
 """
 
 from __future__ import annotations
