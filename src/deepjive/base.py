@@ -225,6 +225,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             individual_scores=scores.individual,
             mean={name: self.mean_[name] for name in data.names},
             render=self._render,
+            masks=self._masks(),
         )
         return parts if adjusted is data else parts.restored(data, self._restored)
 
@@ -712,6 +713,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     def _counted(self, data: Modalities) -> Modalities:
         """Return modalities with 0 for values that are not finite and do not count; here all values count."""
         return data
+
+    def _masks(self) -> Mapping[str, Any] | None:
+        """Features that count, for some or all modalities; None if all count."""
+        return None
 
     def _allows_nan(self) -> bool:
         """Whether single values of samples may be missing."""

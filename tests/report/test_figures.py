@@ -7,11 +7,11 @@ import pytest
 from matplotlib._pylab_helpers import Gcf
 
 from deepjive import AJIVE
-from deepjive.report.examples import examples, parts_of
+from deepjive.plot.palette import MAX_POINTS, groups_of
+from deepjive.plot.pictures import parts_of
 from deepjive.report.figures import (
-    MAX_POINTS,
     ajive_diagnostic,
-    groups_of,
+    examples,
     scores_scatter,
     training_curves,
     variance_explained,

@@ -245,7 +245,7 @@ def report(
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
     data = decomposition.data
-    measured = measure(model, data, named_labels) if evidence else _measured(run)
+    measured = measure(model, data, named_labels) if evidence else measured_evidence(run)
     if evidence and measured is not None:
         measured.save(run / runs.EVIDENCE)
         print_evidence(measured)
@@ -276,7 +276,7 @@ def _again(run: Path) -> str | None:
     return shlex.join(["deepjive", "fit", "--config", str(run / runs.CONFIG), "--out", f"{run}_again"])
 
 
-def _measured(run: Path) -> Evidence | None:
+def measured_evidence(run: Path) -> Evidence | None:
     """Evidence of a run that was measured before, or None."""
     from deepjive.evaluation.evidence_study import Evidence
 

@@ -8,13 +8,16 @@ import typer
 
 from deepjive._version import __version__
 from deepjive.cli import apply, reproduce
+from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
 from deepjive.cli.export import export
 from deepjive.cli.features import features
+from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
+from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
@@ -51,8 +54,8 @@ def deepjive(
 PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export),
-    "Examine runs": (apply.report, compare, features),
-    "Scans": (preprocess,),
+    "Examine runs": (apply.report, compare, features, figures, methods),
+    "Scans": (preprocess, centiloid),
 }
 for panel, commands in PANELS.items():
     for command in commands:

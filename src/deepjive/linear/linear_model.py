@@ -9,6 +9,7 @@ the change of a sample for one unit of its score. It has the shape of a sample: 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -93,6 +94,10 @@ class LinearModel(JointIndividualModel, ABC):
 
     def _counted(self, data: Modalities) -> Modalities:
         return within_masks(data, getattr(self, "mask", None))
+
+    def _masks(self) -> Mapping[str, Any] | None:
+        masks: Mapping[str, Any] | None = getattr(self, "mask", None)
+        return masks
 
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data

@@ -23,7 +23,7 @@ from deepjive.deep.training.checkpoint import FILE, Checkpoint, CheckpointError
 
 from ..fitting import CutError, cut_after
 
-EPOCHS = 4
+EPOCHS = 3
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ model.fit(data, resume={str(tmp_path / "run")!r})
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_epochs": 9}, "max_epochs=4, but this model has max_epochs=9"),
+        ({"max_epochs": 9}, "max_epochs=3, but this model has max_epochs=9"),
         ({"identity": "merged"}, "identity=exchange, but this model has identity=merged"),
     ],
 )

@@ -21,6 +21,9 @@ EXTRAS = {
     "polars": "tables",
     "openpyxl": "tables",
     "tensorboard": "log",
+    "umap": "umap",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
 }
 MISSING_EXTRA = (
     "{purpose} needs the library {module!r}, which is not installed. Install it with: pip install 'deepjive[{extra}]'"
