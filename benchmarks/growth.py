@@ -153,9 +153,7 @@ def run_sweep(title: str, sizes: list[tuple[int, int, int]], table: ResultTable)
         with tempfile.TemporaryDirectory() as folder:
             write_modalities(Path(folder), n, d, k)
             for method in METHODS:
-                rows[method].append(
-                    measured(method, Path(folder), "linear" if title.startswith("features") else "dense")
-                )
+                rows[method].append(measured(method, Path(folder), "linear" if title.startswith("features") else "dense"))
         cells = [value for method in METHODS for value in rows[method][-1].values()]
         print(f"  n {n:6d}, d {d:7d}, K {k}: " + ", ".join(f"{value:.2f}" for value in cells), flush=True)
         table.add(title, n, d, k, *cells)

@@ -165,9 +165,7 @@ def in_words(run: dict[str, Any]) -> str:
     ratio = "" if run["floor"] is None else f", {run['seconds'] / run['floor']:.1f} times the floor"
     quality = ", ".join(f"{key} {value}" for key, value in run["quality"].items() if key != "printed")
     printed = run["quality"].get("printed", "")
-    return f"{run['seconds']:.2f} CPU s{ratio}, {run['memory']:.0f} MiB; {quality}" + (
-        f"\n{printed}" if printed else ""
-    )
+    return f"{run['seconds']:.2f} CPU s{ratio}, {run['memory']:.0f} MiB; {quality}" + (f"\n{printed}" if printed else "")
 
 
 def compare(new: dict[str, list[Any]], file: Path) -> list[str]:

@@ -206,7 +206,9 @@ def _streamed(n: int, width: int) -> Callable[[int], Any]:
     def make(seed: int) -> Any:
         rng, folder = np.random.default_rng(seed), tempfile.TemporaryDirectory()
         loadings = rng.standard_normal((2, 5, width), dtype=np.float32)
-        arrays = [np.lib.format.open_memmap(f"{folder.name}/{name}.npy", "w+", np.float32, (n, width)) for name in "ab"]
+        arrays = [
+            np.lib.format.open_memmap(f"{folder.name}/{name}.npy", "w+", np.float32, (n, width)) for name in "ab"
+        ]
         for start in range(0, n, 2048):
             scores = rng.standard_normal((min(2048, n - start), 5), dtype=np.float32)
             for array, some in zip(arrays, loadings, strict=True):
@@ -378,11 +380,7 @@ BENCHMARKS = {
     ),
     "jackstraw": Benchmark(
         "jackstraw of 50 repeats, 2,420 samples of 2,000 + 2,000 features",
-        *(
-            _two_modalities(2420, 2000),
-            _jackstraw,
-            lambda test, _: {"features found": int((test.q_values < 0.05).sum())},
-        ),
+        *(_two_modalities(2420, 2000), _jackstraw, lambda test, _: {"features found": int((test.q_values < 0.05).sum())}),
         *(_jackstraw_floor, "50 products of scores and features", 20.0),
     ),
     "streaming": Benchmark(
@@ -401,7 +399,9 @@ BENCHMARKS = {
         most=60.0,
         is_long=True,
     ),
-    "demo": Benchmark("deepjive demo", _nothing, _command("demo"), _shown, most=25.0, is_long=True),
+    "demo": Benchmark(
+        "deepjive demo", _nothing, _command("demo"), _shown, most=25.0, is_long=True
+    ),
     "phantom": Benchmark(
         "the study of the phantom, 200 participants at 6 mm",
         *(_nothing, _command("reproduce", "adni", "--subjects", "200", "--voxel", "6"), _shown),
