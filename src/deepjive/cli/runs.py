@@ -271,6 +271,7 @@ def write_report_of(
             pairs=_pairs(model, decomposition.data),
             opening=opening,
             run=shlex.quote(str(folder)) if folder is not None else None,
+            calibration=getattr(model, "calibration_", None),
             **model.report_facts(),
         )
 
