@@ -11,7 +11,7 @@ from deepjive.cli import apply, reproduce
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
-from deepjive.cli.export import export
+from deepjive.cli.export import export, tables
 from deepjive.cli.features import features
 from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
@@ -50,7 +50,7 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, export, tables),
     "Examine runs": (apply.report, compare, features, figures),
     "Scans": (preprocess,),
 }
