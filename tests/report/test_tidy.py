@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from deepjive.evaluation.feature_ranking import effects_of
-from deepjive.report.tidy import tidy, write_tidy
+from deepjive.report.tidy_tables import tidy, write_tidy
 
 
 @pytest.fixture

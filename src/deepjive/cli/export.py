@@ -60,7 +60,7 @@ def tables(
     Example: deepjive tables runs/first --format parquet
     """
     from deepjive.cli import runs
-    from deepjive.report.tidy import loading_table, score_table, variance_table, write_tidy
+    from deepjive.report.tidy_tables import loading_table, score_table, variance_table, write_tidy
 
     samples, joint, individual = runs.read_scores(run)
     explained = runs.read_variance(run)

@@ -213,7 +213,7 @@ def write_report_of(
     opening: Any = None,
     folder: Path | None = None,
 ) -> Path:
-    """Write the report on a model's decomposition of some samples, and for the fitted samples the model card of the run.
+    """Write the report on a model's decomposition of some samples, and of fitted samples the model card.
 
     Parameters
     ----------

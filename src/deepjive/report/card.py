@@ -27,8 +27,8 @@ FITTED = "The model was fitted to {summary}."
 SIZES = "{name}: {size} features, individual rank {rank}, {joint} joint, {individual} individual, {residual} residual"
 USE = (
     "The model describes variation that is joint to the modalities, or individual to one of them, in samples like "
-    "those it was fitted to. It computes scores of new samples from the same features in the same units, and predicts a "
-    "modality that was not measured from the others."
+    "those it was fitted to. It computes scores of new samples from the same features in the same units, and predicts "
+    "a modality that was not measured from the others."
 )
 LIMITS = (
     "Scores of samples from other populations, laboratories, scanners or platforms are extrapolations.",
