@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -77,7 +78,6 @@ def _write_mudata(run: Path, model: Any, out: Path) -> None:
     from deepjive.cli import runs
     from deepjive.cli.options import TableOptions, read_named_labels
     from deepjive.data.readers.annotated import mudata_of
-    from deepjive.data.readers.guard import optional
 
     options = runs.options_of(run)
     settings = TableOptions.of_run(run, None, None, None, False, None, None, None)
@@ -87,8 +87,9 @@ def _write_mudata(run: Path, model: Any, out: Path) -> None:
     mdata = mudata_of(parts, model, read_named_labels(options.get("labels"), parts.data))
     _add_effects(mdata, runs.read_loadings(run, parts.data.names), parts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    optional("mudata", "Writing .h5mu files")
-    mdata.write(out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
+        mdata.write(out)
 
 
 def _add_effects(mdata: Any, loadings: Any, parts: Decomposition) -> None:

@@ -20,7 +20,7 @@ from deepjive.plot.palette import groups_of, thinned
 from deepjive.report.style import FONT, INK, MUTED, WIDTH, new_figure, page_style, quiet
 
 MOST_ROWS = 10
-PAGE_POINTS = 800  # each is an element of the page, in several figures
+PAGE_POINTS = 600  # each is an element of the page, in several figures
 
 
 def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]]) -> Figure:

@@ -191,7 +191,7 @@ def mudata_of(parts: Any, model: Any, labels: Mapping[str, Any] | None = None, k
             np.asarray(data.rows(name, rows)), obs=pd.DataFrame(index=samples[rows]), var=pd.DataFrame(index=named)
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of mudata, on how it will join obs
+        warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
         mdata = mudata.MuData(modalities)
     order = pd.Series(np.arange(len(samples)), index=samples)[mdata.obs_names].to_numpy()
     for label, values in (labels or {}).items():
