@@ -24,6 +24,7 @@ EXTRAS = {
     "umap": "umap",
     "onnx": "onnx",
     "onnxscript": "onnx",
+    "onnxruntime": "onnx",
 }
 MISSING_EXTRA = (
     "{purpose} needs the library {module!r}, which is not installed. Install it with: pip install 'deepjive[{extra}]'"
