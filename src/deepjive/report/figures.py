@@ -97,7 +97,9 @@ def scores_scatter(
         If the rank is 0.
     """
     if scores.shape[1] == 0:
-        raise ValueError("With rank 0 there are no scores to show.")
+        raise ValueError(
+            "There are no scores to show, because joint_rank_ is 0. Choose another part, or a model with joint scores."
+        )
     rows = thinned(len(scores))
     scores = np.asarray(scores)[rows]
     values = None if labels is None else np.asarray(labels)[rows]
