@@ -16,7 +16,7 @@ def test_the_card_has_data_result_evidence_and_limits(make_decomposition):
         AJIVE(joint_rank=2), parts, title=HOSTILE, sources={"rna": "rna.csv"}, failures=found, run="runs/first"
     )
     share = f"{100 * parts.variance_explained['rna']['joint']:.0f}% joint"
-    for said in ("60 samples", share, "rna.csv", "dead component: seen change", "## Limits", "joint\\_rank: 2"):
+    for said in ("60 samples", share, "rna.csv", "dead component: seen change", "## Limits", "joint_rank: 2"):
         assert said in card
     assert "    deepjive report runs/first --evidence" in card
     assert "[x](" not in card

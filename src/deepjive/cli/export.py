@@ -78,6 +78,7 @@ def _write_mudata(run: Path, model: Any, out: Path) -> None:
     from deepjive.cli import runs
     from deepjive.cli.options import TableOptions, read_named_labels
     from deepjive.data.readers.annotated import mudata_of
+    from deepjive.data.readers.guard import optional
 
     options = runs.options_of(run)
     settings = TableOptions.of_run(run, None, None, None, False, None, None, None)
@@ -87,7 +88,9 @@ def _write_mudata(run: Path, model: Any, out: Path) -> None:
     mdata = mudata_of(parts, model, read_named_labels(options.get("labels"), parts.data))
     _add_effects(mdata, runs.read_loadings(run, parts.data.names), parts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    anndata = optional("anndata", "Writing .h5mu files")
+    # text as pandas 3 has it; anndata before 0.11 cannot read it
+    with warnings.catch_warnings(), anndata.settings.override(allow_write_nullable_strings=True):
         warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
         mdata.write(out)
 

@@ -40,7 +40,7 @@ NEEDS_ALL = "Joint scores need all modalities of a sample."
 NO_CONFOUNDS = "No confounds were taken out."
 NO_FAILURES = "No known failure of such models was found."
 UNTESTED = "Known failures were not looked for."
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
+MARKDOWN = re.compile(r"([\\`*\[\]<>#|])")
 
 
 def model_card(
