@@ -115,6 +115,21 @@ class Phantom:
         factors_of_rows = self.subjects.iloc[rows].to_dict(orient="records")
         return np.stack([self._on_grid(_draw(name, factors, part)) for factors in factors_of_rows])
 
+    def where(self, rows: Any) -> Phantom:
+        """Return some of the participants.
+
+        Parameters
+        ----------
+        rows : slice or array of int
+            The participants.
+
+        Returns
+        -------
+        Phantom
+        """
+        subjects = self.subjects.iloc[rows].reset_index(drop=True)
+        return Phantom(self.data[rows], subjects, self.grid, self.mask, self.difficulties)
+
     def _on_grid(self, volume: NDArray) -> NDArray[np.float32]:
         return _sampled(volume, self.grid) * self.mask
 
