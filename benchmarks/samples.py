@@ -14,7 +14,8 @@ samples, and 1000 samples are drawn from it.
   their coherence is the fraction in which the class of a drawn modality is the true class.
 
 Baselines: the training samples themselves, which differ from the test samples by chance alone, and normal distributions
-with mean and covariance of each modality (shrunken by Ledoit and Wolf), without dependence between modalities.
+with mean and covariance of each modality (shrunken by Ledoit and Wolf), without dependence between modalities. The
+classifiers know the training samples, so the coherence of the test samples is shown as well.
 """
 
 from __future__ import annotations
@@ -77,10 +78,13 @@ class Comparison:
         for first, second in itertools.combinations_with_replacement(ours, 2):
             difference = np.abs(correlations(ours[first], ours[second]) - correlations(theirs[first], theirs[second]))
             (within if first == second else between).append(difference.mean())
-        classes = {name: self.classifiers[name].predict(drawn[name]) for name in ours}
-        agreement = [np.mean(classes[a] == classes[b]) for a, b in itertools.combinations(classes, 2)]
-        values = (distances, within, between, agreement)
-        return dict(zip(COLUMNS[2:], (float(np.mean(value)) for value in values), strict=True))
+        values = (float(np.mean(value)) for value in (distances, within, between))
+        return dict(zip(COLUMNS[2:], (*values, self.coherence(drawn)), strict=True))
+
+    def coherence(self, samples: Modalities) -> float:
+        """Return how often two modalities of a sample have the same class."""
+        classes = {name: classifier.predict(samples[name]) for name, classifier in self.classifiers.items()}
+        return float(np.mean([np.mean(classes[a] == classes[b]) for a, b in itertools.combinations(classes, 2)]))
 
     def of_given(self, model: Any, labels: np.ndarray, seed: int) -> float:
         """Return how often the class of a drawn modality is the true class of the test sample that was given."""
@@ -135,6 +139,7 @@ def main() -> None:
             train, test = tables.data[order[:cut]], tables.data[order[cut:]]
             comparison = Comparison(train, tables.labels[order[:cut]], test, seed)
             rows.setdefault("training samples", []).append(comparison(train))
+            rows.setdefault("test samples", []).append({COLUMNS[-1]: comparison.coherence(test)})
             baseline = independent(train, np.random.default_rng(seed))
             rows.setdefault("independent normal modalities", []).append(comparison(baseline))
             classes.setdefault("measured", []).append(comparison.of_measured(tables.labels[order[cut:]]))
@@ -149,7 +154,8 @@ def main() -> None:
                 classes.setdefault(f"{method}, drawn given one modality", []).append(value)
             print(name, seed, {title: values[-1] for title, values in rows.items()}, classes, flush=True)
         for title, values in rows.items():
-            table.add(name, title, *(mean_and_sd([value[column] for value in values]) for column in COLUMNS[2:]))
+            cells = [[value[column] for value in values if column in value] for column in COLUMNS[2:]]
+            table.add(name, title, *(mean_and_sd(cell) if cell else None for cell in cells))
         for title, shares in classes.items():
             given.add(name, title, mean_and_sd(shares))
     sources = ["deepjive.sampling", "deepjive.score_density", "deepjive.deep", "deepjive.linear"]
