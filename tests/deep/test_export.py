@@ -23,7 +23,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.slow
 def test_the_exported_program_gives_the_models_scores_for_another_number_of_samples(tmp_path):
     model = DeepJIVE(
         joint_rank=2, individual_ranks={"mri": 1, "pet": 0}, identity="explicit", max_epochs=1, random_state=0

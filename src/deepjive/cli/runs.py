@@ -279,6 +279,7 @@ def write_report_of(
             pairs=_pairs(model, decomposition.data),
             opening=opening,
             run=run,
+            calibration=getattr(model, "calibration_", None),
             **model.report_facts(),
         )
 

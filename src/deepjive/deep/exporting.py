@@ -28,7 +28,7 @@ from deepjive.deep.constraints.identity import Whitening
 from deepjive.persistence import write_atomically
 
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
-SUFFIX = "An exported program is a file that ends in .pt2, but the path is {path}."
+SUFFIX = "The path of an exported program must end in .pt2, but is {path}."
 NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that torch.export cannot represent."
