@@ -39,6 +39,8 @@ def test_a_participant_with_many_samples_counts_as_one():
     # ten participants and a new one: nine errors reach 9/11, and the participant of 50 samples 10/11
     given = quantiles(errors, participants, np.array([9 / 11, 9.5 / 11]))[:, 0]
     np.testing.assert_array_equal(given, [9.0, 10.0])
+    errors[:50] = 0.0  # which are one participant's as well: the fifth smallest is the fourth of the others
+    np.testing.assert_array_equal(quantiles(errors, participants, np.array([5 / 11])), [[4.0]])
 
 
 def test_values_that_were_not_measured_have_no_weight():
@@ -132,6 +134,16 @@ def test_folds_of_participants_and_scores_of_another_rank_are_aligned():
     assert model.calibration_["n_participants"] == 20
     # scores have variance 1, so errors of scores in the directions of the model are of that size at most
     assert all(entry["covariance"].trace() < 3.0 for entry in model.calibration_["scores"])
+
+
+def test_levels_lie_between_those_of_participants_with_several_samples():
+    data = Modalities(three(90), groups=np.repeat(np.arange(45), 2))
+    model = fitted(data[:42]).calibrate(data[42:])
+    given, target = data[42:].select(["modality_1"]), data[42:]["modality_2"]
+    intervals = model.impute(given, "modality_2", interval=0.9)
+    errors = np.sort(np.abs(target - intervals.values), axis=0)
+    # 24 participants of two samples: 45 of 48 errors reach 45 / (2 * 25), and 46 would be more than is asked for
+    np.testing.assert_allclose(intervals.upper - intervals.values, np.tile(errors[44], (48, 1)))
 
 
 def test_confounds_are_in_the_prediction_and_in_its_interval():

@@ -180,14 +180,14 @@ def test_skewed_scores_are_mapped():
 def test_individual_scores_depend_on_joint_ones_only_if_held_out_likelihood_says_so():
     rng = np.random.default_rng(0)
     joint = rng.normal(size=(300, 1))
-    # uncorrelated, as individual scores are, but not independent
-    scores = np.sign(rng.normal(size=(300, 1))) * joint + 0.1 * rng.normal(size=(300, 1))
+    scores = 2.0 * joint + 0.1 * rng.normal(size=(300, 1))
     dependent, independent = ScoreDensity(scores, joint), ScoreDensity(rng.normal(size=(300, 1)), joint)
     assert dependent.choice.given_joint
     assert not independent.choice.given_joint
-    given = np.repeat([[0.0], [2.0]], 500, axis=0)
+    given = np.repeat([[-1.0], [1.0]], 500, axis=0)
     drawn = dependent.draw(1000, np.random.RandomState(0), given)
-    assert np.abs(drawn[:500]).mean() < 1.0 < np.abs(drawn[500:]).mean()
+    np.testing.assert_allclose(drawn[:500].mean(), -2.0, atol=0.1)
+    np.testing.assert_allclose(drawn[500:].mean(), 2.0, atol=0.1)
 
 
 def test_likelihood_of_mapped_scores_is_a_density():

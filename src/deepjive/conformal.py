@@ -289,11 +289,11 @@ def _of_scores(model: Any, fits: Sequence[_Fit], data: Modalities, source: tuple
 
 
 def _entry(errors: NDArray, radius: NDArray, participants: NDArray[np.intp]) -> dict[str, Any]:
-    """Quantiles at as many levels as there are participants, or at fewer where samples are large."""
-    n = int(participants.max()) + 1
+    """Quantiles at as many levels as there are samples, or at fewer where samples are large."""
+    n, n_samples = int(participants.max()) + 1, len(errors)
     most = max(BLOCK // max(errors.shape[1], 1), LEAST_LEVELS)
-    ranks = np.unique(np.linspace(1, n, min(n, most)).round().astype(int))
-    levels = ranks / (n + 1)
+    ranks = np.unique(np.linspace(1, n_samples, min(n_samples, most)).round().astype(int))
+    levels = ranks / n_samples * (n / (n + 1))  # those that are reached if all participants have as many samples
     return {
         "n_participants": n,
         "levels": levels,

@@ -188,7 +188,8 @@ class _Map:
     """The power transformation of each score, learned from scores; or no transformation.
 
     With ``p = a`` for positive scores and ``p = 2 - a`` for negative ones, a score s is mapped to
-    ``((1 + |s|)^p - 1) / p`` with its own sign. The exponent a of each score is the one of `EXPONENTS` with the largest normal likelihood.
+    ``((1 + |s|)^p - 1) / p`` with its own sign. The exponent a of each score is the one of `EXPONENTS` with the largest
+    normal likelihood.
     """
 
     def __init__(self, scores: NDArray, is_power: bool) -> None:

@@ -20,6 +20,7 @@ from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import ajive_diagnostic, examples, scores_scatter, training_curves, variance_explained
+from deepjive.report.intervals import interval_table
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.summary import Answer, summary
@@ -57,6 +58,7 @@ def write_report(
     note: str | None = None,
     opening: Picture | None = None,
     run: str | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a report on a decomposition: one self-contained HTML file.
 
@@ -104,6 +106,8 @@ def write_report(
         A picture of the user's own, above the results.
     run : str, optional
         Folder of the run, for the commands that the page recommends.
+    calibration : mapping, optional
+        `calibration_` of a calibrated model, for the widths of its prediction intervals.
 
     Returns
     -------
@@ -144,6 +148,7 @@ def write_report(
         individual_scores=gallery(_individual_scores(decomposition, by_name)),
         evidence=tables,
         evidence_lead=lead,
+        intervals=interval_table(decomposition, calibration),
         failures=failures,
         ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
         rank_curves=gallery(rank_pictures(rank_table or {})),
