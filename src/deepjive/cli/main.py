@@ -12,13 +12,16 @@ from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
-from deepjive.cli.export import export
+from deepjive.cli.export import export, tables
 from deepjive.cli.features import features
+from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
+from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
+from deepjive.cli.sample import calibrate, sample
 
 app = typer.Typer(
     name="deepjive",
@@ -50,8 +53,8 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Examine runs": (apply.report, compare, features),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export, tables),
+    "Examine runs": (apply.report, compare, features, figures, methods),
     "Scans": (preprocess, centiloid),
 }
 for panel, commands in PANELS.items():

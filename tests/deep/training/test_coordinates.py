@@ -44,7 +44,7 @@ def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         ranks = {"joint_rank": 1, "individual_ranks": 1}
-        chosen = {**ranks, "networks": "dense", "random_state": 0, "max_epochs": 30} | settings
+        chosen = {**ranks, "networks": "dense", "random_state": 0, "max_epochs": 8} | settings
         return DeepJIVE(**chosen).fit(data, resume=resume)
 
 
