@@ -321,6 +321,18 @@ def test_inference_is_that_of_a_model_that_is_given_adjusted_values(data):
     assert found.predicted["AJIVE"]["rna"] > 0.05
 
 
+def test_samples_and_intervals_are_in_the_units_of_the_input(data):
+    model = fitted(AJIVE(**RANKS), data[:50], transformation={"rna": "log1p"}, scale="features").calibrate(data[50:])
+    drawn = model.sample(400, noise=True, random_state=0)
+    assert drawn["rna"].min() > -1.0
+    np.testing.assert_allclose(np.log1p(drawn["rna"]).mean(axis=0), np.log1p(data["rna"][:50]).mean(axis=0), atol=0.4)
+    np.testing.assert_allclose(drawn["protein"].std(axis=0) / data["protein"][:50].std(axis=0), 1.0, atol=0.3)
+    values, lower, upper, _ = model.impute(data, "rna", interval=0.8)
+    np.testing.assert_array_equal(values, model.impute(data, "rna"))
+    assert ((lower <= values) & (values <= upper)).all()
+    assert 0.6 < ((lower <= data["rna"]) & (data["rna"] <= upper)).mean() < 0.95
+
+
 def test_ranks_are_chosen_from_the_same_values_as_in_fit(data):
     deep = DeepJIVE(networks="linear", random_state=0, transformation={"rna": "log_cpm"}, scale="features")
     adjusted = Adjustment.learn(data, deep.transformation, deep.scale).of(data)

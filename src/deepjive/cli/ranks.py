@@ -17,6 +17,7 @@ from deepjive.cli.options import (
     MissingOption,
     ModalityOption,
     OneHotOption,
+    ParcellationOption,
     SamplesOption,
     ScaleOption,
     SepOption,
@@ -73,6 +74,7 @@ def ranks(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
+    parcellation: ParcellationOption = None,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
@@ -82,7 +84,7 @@ def ranks(
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level, parcellation)
     data = read_modalities(modality, samples, unmatched, groups, tables)
     units = units_of(transformation, scale)
     chosen = None if missing else _by_prediction(data, seed, units)
