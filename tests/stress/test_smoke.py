@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stress import tables
+from tests.stress import fits, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,3 +37,10 @@ def test_random_tables_are_paired_rightly_or_refused(tmp_path):
         results = {number: tables.outcome(number, 0, tmp_path) for number in range(40)}
     words = {result.partition(":")[0] for result, _ in results.values()}
     assert {"right", "refused"} <= words <= {"right", "refused", "not made"}, results
+
+
+def test_random_fits_are_right_or_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(fits, "DEEP_SHARE", 0.0)
+    results = {number: fits.outcome(number, 1, tmp_path) for number in range(30)}
+    words = {result.partition(":")[0] for result, _ in results.values()}
+    assert words == {"right", "refused"}, results
