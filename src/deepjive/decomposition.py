@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive._html import html_table
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import NO_MODALITY, Modalities
@@ -154,6 +155,22 @@ class Decomposition:
     def __repr__(self) -> str:
         ranks = {name: scores.shape[1] for name, scores in self.individual_scores.items()}
         return f"Decomposition({self.data!r}, joint rank {self.joint_scores.shape[1]}, individual ranks {ranks})"
+
+    def _repr_html_(self) -> str:
+        """Show the ranks in a notebook, and the variance explained once it has been computed."""
+        explained = self.__dict__.get("variance_explained", {})
+        header = ["modality", "features", "individual rank", *(next(iter(explained.values())) if explained else ())]
+        rows = [
+            [
+                name,
+                " x ".join(map(str, shape)),
+                self.individual_scores[name].shape[1],
+                *(f"{100 * fraction:.1f}%" for fraction in explained.get(name, {}).values()),
+            ]
+            for name, shape in self.data.shapes.items()
+        ]
+        caption = f"Decomposition of {len(self.data):,} samples, joint rank {self.joint_scores.shape[1]}"
+        return html_table(caption, header, rows, "" if explained else "Variance explained: .variance_explained")
 
     def _part_rows(self, part: PartName, name: str, indices: Any) -> NDArray:
         if name not in self.data:

@@ -21,7 +21,6 @@ def bids(tmp_path, write_nifti, monkeypatch):
     return folder
 
 
-@pytest.mark.slow
 def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
     out = tmp_path / "out"
     words = ("preprocess", "--bids", bids, "--out", out, "--voxel", VOXEL, "--jobs", 2)
@@ -64,7 +63,6 @@ def test_from_scans_to_a_cohort_that_can_be_read(invoke, bids, tmp_path):
     assert np.asarray(data["mri"][:1]).max() > 0.5
 
 
-@pytest.mark.slow
 def test_a_table_of_paths_does_as_well_and_is_written_too(invoke, bids, tmp_path):
     rows = ["participant_id,session_id,diagnosis,t1,pet"]
     for name in ("1", "2"):

@@ -505,6 +505,8 @@ class DeepJIVE(JointIndividualModel):
         self.joint_scores_ = fitted.joint
         self.individual_scores_ = dict(zip(names, fitted.individual, strict=True))
         self.variance_explained_ = dict(zip(names, fitted.variance_explained, strict=True))
+        residual_std = zip(names, fitted.residual_std, strict=True)
+        self.feature_residual_std_ = {name: std * self.scale_[name] for name, std in residual_std}
 
     def _warn_of_useless_parts(self) -> None:
         """Warn if parts of the fitted samples are farther from the data than the mean is by more than its variance."""

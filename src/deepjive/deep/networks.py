@@ -25,6 +25,9 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.dropout import Dropout
+from deepjive.deep.volume_layers import on_cpu
+
 Kind = Literal["linear", "dense", "conv"]
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 NetworkName = Literal["auto", "linear", "dense", "conv"]
@@ -135,7 +138,7 @@ class Flat(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
-            layers += [nn.Linear(inputs, outputs), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(inputs, outputs), nn.GELU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers, zeroed(nn.Linear(sizes[-2], sizes[-1])))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -238,7 +241,7 @@ class _ConvDecoder(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(rank, HIDDEN),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(HIDDEN, widths[0] * math.prod(coarse)),
             nn.GELU(),
             nn.Unflatten(1, (widths[0], *coarse)),
@@ -250,7 +253,8 @@ class _ConvDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.layers(self.head(z))
+        x = self.head(z)
+        x = on_cpu(self.layers, x) if x.dim() == 5 and x.device.type == "cpu" else self.layers(x)
         crop = (slice(None), slice(None), *(slice(size) for size in self.layout.space))
         return self.layout.restored(x[crop])
 

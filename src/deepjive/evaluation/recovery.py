@@ -128,6 +128,31 @@ def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
     return scores, correlations
 
 
+def pairs_of_scores(first: ArrayLike, second: ArrayLike) -> list[tuple[int, int, float]]:
+    """Match the scores of two fits one to one, so that the sum of absolute correlations is largest.
+
+    Parameters
+    ----------
+    first, second : array, shape (n_samples, rank)
+        Scores of the same samples; the ranks may differ.
+
+    Returns
+    -------
+    list of (int, int, float)
+        Column of the first scores, column of the second scores, and their correlation with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first = np.random.default_rng(0).normal(size=(50, 2))
+    >>> [(i, j, round(r)) for i, j, r in pairs_of_scores(first, np.column_stack([first[:, 1], -first[:, 0]]))]
+    [(0, 1, -1), (1, 0, 1)]
+    """
+    between = _correlations(*_centred_pair(first, second))
+    rows, columns = linear_sum_assignment(-np.abs(between))
+    return [(int(i), int(j), float(between[i, j])) for i, j in zip(rows, columns, strict=True)]
+
+
 def _correlations(a: NDArray, b: NDArray) -> NDArray:
     """Return correlations of centred columns; 0 for a column that does not vary."""
     a, b = (array / np.maximum(np.linalg.norm(array, axis=0), np.finfo(float).tiny) for array in (a, b))

@@ -319,6 +319,10 @@ def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
     residual_std = float(row_norms(measured[None])[0]) / float(np.sqrt(measured.size))
     model.noise_std_[name] *= residual_std / (model.residual_std_[name] or 1.0)
     model.residual_std_[name] = residual_std
+    counts = (~np.isnan(residual)).sum(axis=0)
+    largest = float(np.abs(measured).max(initial=0.0)) or 1.0
+    squares = np.nansum(np.square(residual / largest), axis=0)
+    model.feature_residual_std_[name] = largest * np.sqrt(squares / np.maximum(counts, 1))
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:

@@ -323,7 +323,7 @@ class JIVE(LinearModel):
         self.joint_scores_ = unit * estimate.joint
         self.individual_scores_ = {name: unit * scores for name, scores in individual.items()}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
-        self.lengths_, self.signal_scores_, self.products_ = {}, {}, {}
+        self.lengths_, self.signal_scores_, self.products_, self.feature_residual_std_ = {}, {}, {}, {}
         for factor in factors:
             self._keep_loadings(factor, estimate.joint, individual[factor.name])
             if self._has_weak_loadings(factor):
@@ -341,12 +341,13 @@ class JIVE(LinearModel):
         self.lengths_[name] = factor.length
         self.signal_scores_[name] = unit * factor.reduced.leading(joint.shape[1] + individual.shape[1]).vectors
         scores = np.concatenate([joint, individual], axis=1)
-        loadings, mean = project(factor.pieces, scores, self.device)
+        loadings, mean, deviation = project(factor.pieces, scores, self.device)
         loadings /= unit
         self.mean_[name] = mean.reshape(shape)
         self.joint_loadings_[name] = loadings[: self.joint_rank_].reshape(-1, *shape)
         self.individual_loadings_[name] = loadings[self.joint_rank_ :].reshape(-1, *shape)
         self.products_[name] = factor.matrix @ (factor.matrix.T @ scores) / unit
+        self._keep_residual(name, deviation)
 
     def _has_weak_loadings(self, factor: Factor) -> bool:
         """Whether products with a loading are so small that rounding errors of the factor reach them."""

@@ -128,6 +128,15 @@ class LinearModel(JointIndividualModel, ABC):
             products[rows] = values.reshape(len(rows), width) @ loadings.T
         return products
 
+    def _keep_residual(self, name: str, deviation: NDArray) -> None:
+        """Set the residual of each feature: its variance without the squares of loadings, as scores are orthonormal."""
+        deviation = deviation.reshape(self.shapes_[name])
+        scale = np.where(deviation > 0.0, deviation, 1.0)
+        left = np.ones_like(deviation)
+        for part in (self.joint_loadings_[name], self.individual_loadings_[name]):
+            left -= np.square(part / scale).sum(axis=0)
+        self.feature_residual_std_[name] = deviation * np.sqrt(np.maximum(left, 0.0))
+
     def _set_variance(
         self, joint: dict[str, NDArray], individual: dict[str, NDArray], reduced: dict[str, Reduced]
     ) -> None:

@@ -24,6 +24,10 @@ EXTRAS = {
     "polars": "tables",
     "openpyxl": "tables",
     "tensorboard": "log",
+    "umap": "umap",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
 }
 MISSING_EXTRA = "{purpose} needs the library {module!r}, which is not installed. Install it with: {command}"
 PACKAGES = {"ants": "antspyx"}  # where a package has another name than its module
