@@ -280,7 +280,7 @@ def test_components_weaker_than_the_errors_of_filled_values_are_refused(estimato
 
 def test_a_fit_with_missing_values_warns_once_of_its_many_iterations():
     data = with_gaps(simulated(n=30)[0], lacking=0.2)
-    model = JIVE(joint_rank=1, individual_ranks=1, missing="impute", max_iter=1)
+    model = JIVE(joint_rank=1, individual_ranks=1, missing="impute", max_iter=3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(data)

@@ -235,3 +235,9 @@ def test_a_decomposition_of_fitted_samples_has_the_fractions_of_the_fit_within_t
         # JIVE ends its iterations at changes of 1e-6
         assert parts.variance_explained[name] == pytest.approx(model.variance_explained_[name], abs=1e-4)
         np.testing.assert_allclose(parts.joint[name] + parts.individual[name] + parts.residual[name], data[name])
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 1.5])
+def test_too_few_iterations_of_jive_are_refused_without_blaming_the_data(max_iter):
+    with pytest.raises(ValueError, match=r"max_iter is .*, but must be an integer of at least 2"):
+        JIVE(joint_rank=1, individual_ranks=1, max_iter=max_iter).fit(clean()[0])
