@@ -229,7 +229,8 @@ def test_a_decomposition_of_fitted_samples_has_the_fractions_of_the_fit_within_t
     joint = rng.normal(size=(40, 1))
     data = {name: joint @ rng.normal(size=(1, 8)) + rng.normal(size=(40, 8)) for name in "ab"}
     data["a"][:, 5:] *= 10  # what the mask excludes
-    model = estimator(joint_rank=1, individual_ranks=1, mask={"a": np.arange(8) < 5}).fit(data)
+    mask = [1, 1, 1, 1, 1, 0, 0, 0]  # numbers and lists are masks too
+    model = estimator(joint_rank=1, individual_ranks=1, mask={"a": mask}).fit(data)
     parts = model.decompose(data)
     for name in data:
         # JIVE ends its iterations at changes of 1e-6
