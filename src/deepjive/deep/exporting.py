@@ -91,6 +91,9 @@ class FixedWhitening(nn.Module):
         A whitening with its running moments.
     """
 
+    matrix: Tensor
+    constant: Tensor
+
     def __init__(self, whitening: Whitening) -> None:
         super().__init__()
         zero = torch.zeros(1, whitening.rank)

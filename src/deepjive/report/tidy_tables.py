@@ -11,20 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
+from deepjive.evaluation.feature_ranking import FeatureEffects
 from deepjive.persistence import write_atomically
 from deepjive.report.tables import frame_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from deepjive.evaluation.feature_ranking import FeatureEffects
 
 TableFormat = Literal["csv", "parquet"]
 LOADING_COLUMNS = ("effect", "standard_error", "p_value", "q_value", "loading", "match")
@@ -90,7 +89,7 @@ def loading_table(effects: Mapping[str, FeatureEffects | pd.DataFrame]) -> pd.Da
 
     frames = []
     for name, effect in effects.items():
-        frame: Any = effect.to_frame() if hasattr(effect, "_table") else effect
+        frame: pd.DataFrame = effect.to_frame() if isinstance(effect, FeatureEffects) else effect
         frames.append(frame.assign(modality=name)[["modality", "part", "score", "feature", *LOADING_COLUMNS]])
     columns = ["modality", "part", "score", "feature", *LOADING_COLUMNS]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
