@@ -39,8 +39,8 @@ ONNX_NOT_EQUAL = (
     "Custom networks may use operations that ONNX cannot represent; export to a .pt2 file instead."
 )
 ADJUSTED = (
-    "The model was fitted with confounds, which an exported program does not take out. Export a model that was fitted "
-    "without confounds."
+    "The model was fitted with confounds (`adjustment_`), which an exported program does not take out. "
+    "Export a model that was fitted without confounds."
 )
 SINGLE = 1e-3  # of large values: single precision keeps seven digits
 TOLERANCE = 1e-4  # of scores of variance 1, in single precision

@@ -89,7 +89,11 @@ def loading_table(effects: Mapping[str, FeatureEffects | pd.DataFrame]) -> pd.Da
 
     frames = []
     for name, effect in effects.items():
+<<<<<<< HEAD
         frame: pd.DataFrame = effect.to_frame() if isinstance(effect, FeatureEffects) else effect
+=======
+        frame = effect if isinstance(effect, pd.DataFrame) else effect.to_frame()
+>>>>>>> main
         frames.append(frame.assign(modality=name)[["modality", "part", "score", "feature", *LOADING_COLUMNS]])
     columns = ["modality", "part", "score", "feature", *LOADING_COLUMNS]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
