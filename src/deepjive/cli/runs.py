@@ -346,14 +346,8 @@ def _table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(NO_FILE.format(run=path.parent, file=path.name))
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-<<<<<<< HEAD
-    for column in table.columns.difference(["id", "sample"]):
-        table[column] = pd.to_numeric(table[column].replace("", "nan"))
-    return table
-=======
     numbers = [column for column in table if column not in ("id", "sample")]
     return table.assign(**{str(column): pd.to_numeric(table[column].replace("", "nan")) for column in numbers})
->>>>>>> main
 
 
 def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:

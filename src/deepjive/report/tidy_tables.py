@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_ranking import FeatureEffects
 from deepjive.persistence import write_atomically
 from deepjive.report.tables import frame_text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deepjive.evaluation.feature_ranking import FeatureEffects
 
 TableFormat = Literal["csv", "parquet"]
 LOADING_COLUMNS = ("effect", "standard_error", "p_value", "q_value", "loading", "match")
@@ -89,11 +90,7 @@ def loading_table(effects: Mapping[str, FeatureEffects | pd.DataFrame]) -> pd.Da
 
     frames = []
     for name, effect in effects.items():
-<<<<<<< HEAD
-        frame: pd.DataFrame = effect.to_frame() if isinstance(effect, FeatureEffects) else effect
-=======
         frame = effect if isinstance(effect, pd.DataFrame) else effect.to_frame()
->>>>>>> main
         frames.append(frame.assign(modality=name)[["modality", "part", "score", "feature", *LOADING_COLUMNS]])
     columns = ["modality", "part", "score", "feature", *LOADING_COLUMNS]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
