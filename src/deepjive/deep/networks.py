@@ -47,6 +47,14 @@ NOT_A_FACTORY = (
 )
 NOT_A_MODULE = "The function for the {role} of modality {name!r} returned a {kind}, but a torch module is expected."
 UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."
+FAILED_MODULE = (
+    "The {role} made for modality {name!r} cannot be called with a batch of shape {given}: {kind}: {reason}. The "
+    "factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a decoder maps (batch, "
+    "rank) to (batch, *shape). Use the sizes that the factory is called with."
+)
+NOT_A_TENSOR = (
+    "The {role} made for modality {name!r} returns a {kind}, but one tensor is expected. Return the output alone."
+)
 WRONG_OUTPUT = (
     "The {role} made for modality {name!r} turns a batch of shape {given} into shape {returned}, but {expected} is "
     "expected. The factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a "
@@ -326,8 +334,18 @@ class NetworkBuilder:
     def _checked(self, role: str, module: Any, given: tuple[int, ...], expected: tuple[int, ...]) -> nn.Module:
         if not isinstance(module, nn.Module):
             raise TypeError(NOT_A_MODULE.format(role=role, name=self.name, kind=type(module).__name__))
-        with torch.no_grad():
-            returned = tuple(module(torch.zeros(2, *given)).shape)
+        batch = torch.zeros(2, *given)
+        try:
+            with torch.no_grad():
+                output = module(batch)
+        except Exception as error:  # a module of the user may raise any error
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            kind = type(error).__name__
+            failed = {"role": role, "name": self.name, "given": tuple(batch.shape), "kind": kind, "reason": reason}
+            raise ValueError(FAILED_MODULE.format(**failed)) from error
+        if not isinstance(output, torch.Tensor):
+            raise TypeError(NOT_A_TENSOR.format(role=role, name=self.name, kind=type(output).__name__))
+        returned = tuple(output.shape)
         if returned != (2, *expected):
             raise ValueError(
                 WRONG_OUTPUT.format(

@@ -191,7 +191,8 @@ def _for_linear(finding: Finding) -> Finding:
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
     """Return the decomposition of some samples, from the decomposition of all."""
     individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
-    return Decomposition(data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render)
+    scores = {"joint_scores": parts.joint_scores[rows], "individual_scores": individual_scores}
+    return replace(parts, data=data, **scores, restore=None, adjusted_data=None)
 
 
 def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:

@@ -278,7 +278,7 @@ class AngleBased(LinearModel, ABC):
         self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.signal_loadings_: dict[str, NDArray] = {}
-        self.lengths_, self.products_ = {}, {}
+        self.lengths_, self.products_, self.feature_residual_std_ = {}, {}, {}
         for signal in signals:
             self._keep_loadings(signal, joint, individual[signal.name])
         reduced = {signal.name: signal.reduced for signal in signals}
@@ -293,7 +293,7 @@ class AngleBased(LinearModel, ABC):
     def _keep_loadings(self, signal: Signal, joint: NDArray, individual: LeftSVD) -> None:
         """Set the mean and the joint, individual and signal loadings of one modality."""
         scores = np.concatenate([joint, individual.vectors, signal.scores], axis=1)
-        product, mean = project(signal.pieces, scores, self.device)
+        product, mean, deviation = project(signal.pieces, scores, self.device)
         product /= np.sqrt(signal.reduced.n_samples)
         parts = scores[:, : joint.shape[1] + individual.vectors.shape[1]]
         self.lengths_[signal.name] = float(np.sqrt(signal.reduced.total)) * signal.reduced.scale
@@ -309,6 +309,7 @@ class AngleBased(LinearModel, ABC):
         )
         for loadings_of_all, loadings in loadings_of_parts:
             loadings_of_all[signal.name] = loadings.reshape(len(loadings), *shape)
+        self._keep_residual(signal.name, deviation)
 
     def _scores(self, data: Modalities) -> Scores:
         """Joint scores by regression on the signal scores of all modalities, and individual scores of the remainder.

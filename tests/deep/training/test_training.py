@@ -142,7 +142,7 @@ def test_the_error_of_a_loss_that_is_not_finite_names_modality_and_epoch(small: 
 
 def test_training_ends_with_the_best_weights(small: Synthetic) -> None:
     """With a learning rate so high that errors rise, the fitted model has the error of the best epoch."""
-    model = fitted(small.data, 1, 0, max_epochs=30, learning_rate=0.1, networks="dense")
+    model = fitted(small.data, 1, 0, max_epochs=6, learning_rate=0.1, networks="dense")  # later epochs are chaotic
     errors = model.history_["validation_prediction"]
     assert errors[-1] > 1.01 * min(errors)
     phase = JointPhase(model.network_, 1.0)
