@@ -100,18 +100,18 @@ class Peak(threading.Thread):
 
 def work(method: str, folder: Path, networks: str) -> None:
     """Fit one model in this process, and print CPU seconds and peak memory as JSON."""
-    import lightning_fabric  # noqa: F401 - imports do not belong to the time of a fit
-    import torch
-
-    from deepjive import AJIVE, DeepJIVE, Modalities, Runtime
+    from deepjive import AJIVE, Modalities
 
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
     data = Modalities({path.stem: path for path in sorted(folder.iterdir())})
     model: Any
     if method == "AJIVE":
         model = AJIVE(signal_ranks=2 * RANK, n_wedin=100, n_random=100, random_state=0)
     else:
+        import lightning_fabric  # noqa: F401 - imports do not belong to the time of a fit
+
+        from deepjive import DeepJIVE, Runtime
+
         limit = 0.0 if networks == "linear" else 4.0
         model = DeepJIVE(
             joint_rank=RANK,
@@ -153,7 +153,9 @@ def run_sweep(title: str, sizes: list[tuple[int, int, int]], table: ResultTable)
         with tempfile.TemporaryDirectory() as folder:
             write_modalities(Path(folder), n, d, k)
             for method in METHODS:
-                rows[method].append(measured(method, Path(folder), "linear" if title.startswith("features") else "dense"))
+                rows[method].append(
+                    measured(method, Path(folder), "linear" if title.startswith("features") else "dense")
+                )
         cells = [value for method in METHODS for value in rows[method][-1].values()]
         print(f"  n {n:6d}, d {d:7d}, K {k}: " + ", ".join(f"{value:.2f}" for value in cells), flush=True)
         table.add(title, n, d, k, *cells)

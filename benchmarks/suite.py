@@ -41,9 +41,8 @@ def work(name: str, seed: int) -> None:
     warnings.simplefilter("ignore")
     benchmark = BENCHMARKS[name]
     data = benchmark.make(seed)
+    import lightning_fabric  # noqa: F401 - imports do not belong to the time of a run
     import torch
-
-    import deepjive  # noqa: F401 - imports do not belong to the time of a run
 
     torch.set_num_threads(1)
     torch.ones(4).square().sum()
@@ -165,7 +164,9 @@ def in_words(run: dict[str, Any]) -> str:
     ratio = "" if run["floor"] is None else f", {run['seconds'] / run['floor']:.1f} times the floor"
     quality = ", ".join(f"{key} {value}" for key, value in run["quality"].items() if key != "printed")
     printed = run["quality"].get("printed", "")
-    return f"{run['seconds']:.2f} CPU s{ratio}, {run['memory']:.0f} MiB; {quality}" + (f"\n{printed}" if printed else "")
+    return f"{run['seconds']:.2f} CPU s{ratio}, {run['memory']:.0f} MiB; {quality}" + (
+        f"\n{printed}" if printed else ""
+    )
 
 
 def compare(new: dict[str, list[Any]], file: Path) -> list[str]:

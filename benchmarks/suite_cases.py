@@ -176,6 +176,10 @@ def _jackstraw(data: Any, seed: int) -> Any:
     return _found("jackstraw", "linear.permutation")(data[0], data[1], "first", n_repeats=50, random_state=seed)
 
 
+def _features_found(test: Any, _: Any) -> Measures:
+    return {"features found": int((test.q_values < 0.05).sum())}
+
+
 def _jackstraw_floor(data: Any) -> None:
     """The products of scores and features of fifty repeats."""
     model, arrays = data
@@ -206,9 +210,7 @@ def _streamed(n: int, width: int) -> Callable[[int], Any]:
     def make(seed: int) -> Any:
         rng, folder = np.random.default_rng(seed), tempfile.TemporaryDirectory()
         loadings = rng.standard_normal((2, 5, width), dtype=np.float32)
-        arrays = [
-            np.lib.format.open_memmap(f"{folder.name}/{name}.npy", "w+", np.float32, (n, width)) for name in "ab"
-        ]
+        arrays = [np.lib.format.open_memmap(f"{folder.name}/{name}.npy", "w+", np.float32, (n, width)) for name in "ab"]
         for start in range(0, n, 2048):
             scores = rng.standard_normal((min(2048, n - start), 5), dtype=np.float32)
             for array, some in zip(arrays, loadings, strict=True):
@@ -260,6 +262,7 @@ def _volume_steps(data: Any, seed: int) -> Any:
 def _volume_floor(data: Any) -> None:
     """Two convolutional autoencoders of PyTorch alone, an epoch of them in each of three phases."""
     import torch
+
     from deepjive.deep.networks import Decoder, Encoder
 
     for _ in range(3):
@@ -380,8 +383,8 @@ BENCHMARKS = {
     ),
     "jackstraw": Benchmark(
         "jackstraw of 50 repeats, 2,420 samples of 2,000 + 2,000 features",
-        *(_two_modalities(2420, 2000), _jackstraw, lambda test, _: {"features found": int((test.q_values < 0.05).sum())}),
-        *(_jackstraw_floor, "50 products of scores and features", 20.0),
+        *(_two_modalities(2420, 2000), _jackstraw, _features_found, _jackstraw_floor),
+        *("50 products of scores and features", 20.0),
     ),
     "streaming": Benchmark(
         "two epochs from disk, 20,000 samples of 1,600 + 1,600 features",
@@ -399,9 +402,7 @@ BENCHMARKS = {
         most=60.0,
         is_long=True,
     ),
-    "demo": Benchmark(
-        "deepjive demo", _nothing, _command("demo"), _shown, most=25.0, is_long=True
-    ),
+    "demo": Benchmark("deepjive demo", _nothing, _command("demo"), _shown, most=25.0, is_long=True),
     "phantom": Benchmark(
         "the study of the phantom, 200 participants at 6 mm",
         *(_nothing, _command("reproduce", "adni", "--subjects", "200", "--voxel", "6"), _shown),

@@ -335,7 +335,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = as_modalities(X)
         data = data.select([other for other in data.names if other != name])
         if not data.names:
-            raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality.")
+            raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality. Give one.")
         adjusted = self._checked(data, missing_features)
         predicted = self._joint_part(name, self._joint_scores_by_pattern(adjusted))
         confounds = None if data.is_adjusted else data.confounds

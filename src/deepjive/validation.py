@@ -65,7 +65,7 @@ REPEATED_FEATURE = (
     "Modality {name!r} has its features in another order than in `fit`, but several are called {feature!r}, so that "
     "they cannot be told apart. Use the order of `fit`, or different names."
 )
-LEFT_OUT = "Features that the model was not fitted to were left out: {modalities}."
+LEFT_OUT = "Features that the model was not fitted to were left out: {modalities}. Check their names if this is wrong."
 OTHER_ORDER = (
     "Modality {name!r} has the features that the model was fitted to in another order: feature {number} is {given!r}, "
     "but was {fitted!r} in `fit`. Use the order of `fit`; for a data frame: frame[model.features_[{name!r}]]."

@@ -25,18 +25,18 @@ from deepjive.data.modalities import Modalities
 HERE = Path(__file__).parent
 N = 24
 SMALL: dict[str, Any] = {"joint_rank": 1, "individual_ranks": 1, "random_state": 0}
-DEEP: dict[str, Any] = {**SMALL, "max_epochs": 1, "networks": "dense"}
+DEEP: dict[str, Any] = {**SMALL, "max_epochs": 1, "networks": "linear"}
 MODELS: dict[str, Any] = {
     "AJIVE": dj.AJIVE(signal_ranks=2, **SMALL, n_wedin=5, n_random=5),
     "AJIVE-missing-values": dj.AJIVE(signal_ranks=2, **SMALL, n_wedin=5, n_random=5, missing="impute"),
     "AJIVE-confounds": dj.AJIVE(signal_ranks=2, **SMALL, n_wedin=5, n_random=5),
     "HeteroJIVE": dj.HeteroJIVE(signal_ranks=2, **SMALL, n_wedin=5, n_random=5),
     "JIVE": dj.JIVE(**SMALL, tol=1e-3),
-    "DeepJIVE-exchange": dj.DeepJIVE(**DEEP),
+    "DeepJIVE-exchange": dj.DeepJIVE(**{**DEEP, "networks": "dense"}),
     "DeepJIVE-explicit": dj.DeepJIVE(**DEEP, identity="explicit", orthogonality="regression", objective="published"),
     "DeepJIVE-merged": dj.DeepJIVE(**DEEP, identity="merged", orthogonality="adversary"),
-    "DeepJIVE-images": dj.DeepJIVE(**{**DEEP, "networks": "auto"}),
-    "DeepJIVE-runtime": dj.DeepJIVE(**{**DEEP, "networks": "linear"}, runtime=dj.Runtime(precision="32-true")),
+    "DeepJIVE-images": dj.DeepJIVE(**{**DEEP, "networks": {"a": "linear", "b": "conv"}}),
+    "DeepJIVE-runtime": dj.DeepJIVE(**DEEP, runtime=dj.Runtime(precision="32-true")),
     "SeparateAutoencoders": dj.SeparateAutoencoders(ranks=1, networks="linear", max_epochs=1, random_state=0),
 }
 
@@ -52,7 +52,7 @@ def data(kind: str) -> Modalities:
     if kind == "AJIVE-missing-values":
         arrays["a"][3, 2] = np.nan
     if kind == "DeepJIVE-images":
-        arrays["b"] = np.repeat(np.repeat(arrays["b"][:, :4].reshape(N, 2, 2), 4, axis=1), 4, axis=2)
+        arrays["b"] = np.repeat(np.repeat(arrays["b"][:, :4].reshape(N, 2, 2), 2, axis=1), 2, axis=2)
     samples = [f"s{i}" for i in range(N)]
     confounds = {"age": rng.normal(size=N)} if kind == "AJIVE-confounds" else None
     features = {"a": [f"gene {i}" for i in range(6)]}

@@ -17,7 +17,7 @@ from . import make
 
 VERSIONS = sorted(path for path in make.HERE.iterdir() if (path / "run").is_dir())
 SAVED = [path for version in VERSIONS for path in sorted(version.iterdir()) if path.name != "run"]
-LARGEST = 400_000
+LARGEST = 700_000
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # single precision, in another order on another processor
 
 

@@ -271,7 +271,7 @@ def test_umap_draws_the_map_of_all_scores(parts, ax, monkeypatch):
 
 def test_without_umap_the_error_names_what_to_install(parts, ax, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'deepjive\[umap\]'"):
+    with pytest.raises(MissingExtraError, match=r"umap"):
         plot.umap(parts, ax=ax)
 
 

@@ -94,7 +94,7 @@ def try_without_extras(environment: Environment, folder: Path) -> None:
         if not (folder / method / "report.html").stat().st_size:
             sys.exit(f"deepjive fit --method {method} wrote no report")
         say(f"deepjive fit --method {method}: report.html")
-    for file, extra in (("x.h5", "arrays"), ("x.h5mu", "omics"), ("x.nii", "imaging"), ("x.parquet", "tables")):
+    for file, extra in (("x.h5", "arrays"), ("x.h5ad", "omics"), ("x.nii", "imaging"), ("x.parquet", "tables")):
         (folder / file).write_bytes(b"nothing")
         error = environment.fails("-m", "deepjive", "ranks", "-m", f"a={file}", "-m", "b=b.csv", folder=folder)
         if f"deepjive[{extra}]" not in error:

@@ -3,9 +3,9 @@
     python -m tests.stress.fits --fits 20000
 
 Each fit draws an estimator, two to four modalities of few samples and features, their kind (noise, exact low rank,
-constant features, repeated samples, whole numbers, extreme units, missing values) and any ranks and options. The outcome
-is *right* (see `faults_of`), *refused* (an error of deepjive in one sentence or a few), or a failure: an impossible
-number, an error or a warning of a library. Each fit depends on the seed and its number only.
+constant features, repeated samples, whole numbers, extreme units, missing values) and any ranks and options. The
+outcome is *right* (see `faults_of`), *refused* (an error of deepjive in one line), or a failure: an impossible number,
+an error or a warning of a library. Each fit depends on the seed and its number only.
 """
 
 from __future__ import annotations
@@ -175,9 +175,9 @@ def _not_finite(model: Any, parts: Any) -> list[str]:
         if key in ("individual_scores_", "nonlinear_gain_", "network_", "standardizers_", "history_", "thresholds_"):
             continue
         for array in value.values() if isinstance(value, dict) else [value]:
-            if isinstance(array, (np.ndarray, float)) and np.asarray(array).dtype.kind == "f":
-                if not np.isfinite(array).all():
-                    faults.append(f"{key} is not finite")
+            is_float = isinstance(array, (np.ndarray, float)) and np.asarray(array).dtype.kind == "f"
+            if is_float and not np.isfinite(array).all():
+                faults.append(f"{key} is not finite")
     present = parts.data.present
     for column, (name, scores) in enumerate(parts.individual_scores.items()):
         for kind, of_kind in (("decompose", scores), ("fit", inner.individual_scores_[name])):

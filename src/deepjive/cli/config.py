@@ -115,7 +115,7 @@ def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, An
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a TOML file: {str(error).rstrip('.')}.") from error
+        raise ValueError(f"{path} is not a TOML file: {str(error).rstrip('.')}. Correct the file.") from error
     parameters = content.pop("parameters", {})
     if not isinstance(parameters, dict):
         raise ValueError(WRONG_VALUE.format(path=path, option="parameters", given=parameters, expected="a table"))

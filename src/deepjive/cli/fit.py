@@ -339,5 +339,5 @@ def _batch_size(text: str) -> int | str:
     if text == "auto":
         return text
     if not text.isdecimal():
-        raise ValueError(f"--batch-size {text!r} is neither a number nor 'auto'.")
+        raise ValueError(f"--batch-size {text!r} must be a number or 'auto'.")
     return int(text)

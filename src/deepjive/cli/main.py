@@ -12,7 +12,7 @@ from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
-from deepjive.cli.export import export
+from deepjive.cli.export import export, tables
 from deepjive.cli.features import features
 from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
@@ -53,7 +53,7 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export, tables),
     "Examine runs": (apply.report, compare, features, figures, methods),
     "Scans": (preprocess, centiloid),
 }

@@ -426,7 +426,7 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
     for text in texts:
         name, _, number = text.rpartition("=")
         if name in ranks:
-            raise ValueError(f"{option} names {name!r} more than once.")
+            raise ValueError(f"{option} names {name!r} more than once. Give it once.")
         rank = rank_of(option, number)
         if isinstance(rank, str):
             raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=BY_NAME))

@@ -140,7 +140,7 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
         if name not in known:
             raise ValueError(
                 f"--participant {participant} is not among the {len(known)} participants found. "
-                f"The first of them is {min(known)}."
+                f"The first of them is {min(known)}. Name one of them."
             )
     return [subject for subject in subjects if not wanted or subject.participant in wanted]
 

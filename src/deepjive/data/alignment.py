@@ -107,7 +107,7 @@ def _read(name: str, source: Any, is_turned: bool | None) -> Any:
 
 
 def _is_frame(source: Any) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "loc")
+    return hasattr(source, "loc") and hasattr(source, "columns")
 
 
 def feature_names(frame: Any) -> NDArray[np.str_] | None:

@@ -80,7 +80,7 @@ OTHER_COORDINATES = (
     "folder to train anew."
 )
 USELESS_PARTS = (
-    "The parts do not describe the fitted samples; as a fraction of the variance {shown}. Look for samples with extreme "
+    "The parts do not describe the fitted samples: of a modality's variance, {shown}. Look for samples with extreme "
     "values, which dominate the training (deepjive.evaluation.sample_fit), or raise max_epochs (--max-epochs)."
 )
 NOTHING_TO_FIT = (

@@ -25,6 +25,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.dropout import Dropout
 from deepjive.deep.volume_layers import on_cpu
 
 Kind = Literal["linear", "dense", "conv"]
@@ -137,7 +138,7 @@ class Flat(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
-            layers += [nn.Linear(inputs, outputs), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(inputs, outputs), nn.GELU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers, zeroed(nn.Linear(sizes[-2], sizes[-1])))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -240,7 +241,7 @@ class _ConvDecoder(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(rank, HIDDEN),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(HIDDEN, widths[0] * math.prod(coarse)),
             nn.GELU(),
             nn.Unflatten(1, (widths[0], *coarse)),

@@ -163,6 +163,6 @@ def _centred_pair(first: ArrayLike, second: ArrayLike) -> tuple[NDArray, NDArray
     a, b = (np.asarray(array, dtype=np.float64) for array in (first, second))
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise ValueError(
-            f"Scores of the same samples are compared, but the first have shape {a.shape} and the second {b.shape}."
+            f"Both scores must be of the same samples, but the first have shape {a.shape} and the second {b.shape}."
         )
     return a - a.mean(axis=0), b - b.mean(axis=0)

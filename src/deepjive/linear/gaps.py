@@ -59,8 +59,8 @@ NOT_CONVERGED = (
 )
 WEAKER_THAN_GAPS = (
     "{parameter}[{name!r}] is {given}, but only {limit} components of the modality have more than {share:.0e} of its "
-    "variance. Weaker ones are errors of the missing values that were filled in. Use smaller ranks, at most {limit} for "
-    "this modality, or fit to samples without missing values."
+    "variance. Weaker ones are errors of the missing values that were filled in. Use smaller ranks, at most {limit} "
+    "for this modality, or fit to samples without missing values."
 )
 FILLED_IN = (
     "{purpose} needs a model of data that were measured, but {share:.1%} of modality {name!r} was filled in by "
@@ -168,7 +168,7 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
     sklearn.exceptions.ConvergenceWarning
         If the filled values still change after the last round.
     """
-    complete = data.present.all(axis=1)
+    complete = np.asarray(data.present.all(axis=1))
     if complete.sum() < 2:
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
     with warnings.catch_warnings(record=True) as caught:

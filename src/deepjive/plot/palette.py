@@ -100,11 +100,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.{digits}f}%".replace("-", "\N{MINUS SIGN}")
 
 
-def thinned(n: int) -> NDArray[np.intp]:
-    """Return at most `MAX_POINTS` row numbers, which are the same in every call."""
-    if n <= MAX_POINTS:
+def thinned(n: int, most: int = MAX_POINTS) -> NDArray[np.intp]:
+    """Return at most `most` row numbers, which are the same in every call."""
+    if n <= most:
         return np.arange(n)
-    return np.sort(np.random.default_rng(0).choice(n, MAX_POINTS, replace=False))
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
 def groups_of(labels: NDArray) -> dict[str, NDArray[np.bool_]] | None:

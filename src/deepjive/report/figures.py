@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive.decomposition import Decomposition
 from deepjive.plot import fits, pictures, ranks, scatter, variance
 from deepjive.plot.features import pictures_along, step_labels
-from deepjive.plot.palette import groups_of
+from deepjive.plot.palette import groups_of, thinned
 from deepjive.report.style import FONT, INK, MUTED, WIDTH, new_figure, page_style, quiet
 
 MOST_ROWS = 10
+PAGE_POINTS = 600  # each is an element of the page, in several figures
 
 
 def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]]) -> Figure:
@@ -58,8 +59,9 @@ def scores_scatter(
     """
     if scores.shape[1] == 0:
         raise ValueError(scatter.NO_SCORES)
-    chosen = np.asarray(scores, dtype=float)[:, :2]
-    values = None if labels is None else np.asarray(labels)
+    rows = thinned(len(scores), PAGE_POINTS)
+    chosen = np.asarray(scores, dtype=float)[rows, :2]
+    values = None if labels is None else np.asarray(labels)[rows]
     groups = None if values is None else groups_of(values)
     if chosen.shape[1] == 1:
         figure = new_figure(1.9 if groups is None else 0.6 + 0.26 * len(groups))

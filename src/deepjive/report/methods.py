@@ -149,7 +149,7 @@ def _ranks(method: str, learned: Mapping[str, Any], parameters: Mapping[str, Any
     sentences = []
     if signal := learned.get("signal_ranks_"):
         rule = parameters.get("rank_rule")
-        chosen = f"{AUTO} by {KNOWN_RULES.get(rule, rule)}" if parameters["signal_ranks"] == "auto" else GIVEN
+        chosen = f"{AUTO} by {KNOWN_RULES.get(str(rule), rule)}" if parameters["signal_ranks"] == "auto" else GIVEN
         sentences.append(SIGNAL.format(ranks=_of_each(signal), how=chosen))
         if parameters["joint_rank"] == "auto":
             sentences.append(ANGLES.format(wedin=parameters["n_wedin"], random=parameters["n_random"]))

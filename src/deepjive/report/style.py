@@ -168,6 +168,7 @@ def _for_page(svg: str, label: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
     svg = _COLOR.sub(lambda match: f"{match[1]}: {_themed(match[2])}", svg)
+    svg = re.sub(r">\s+<", "><", svg)  # a space between elements would be a node of the page
     return _without_idle_ids(svg).strip()
 
 

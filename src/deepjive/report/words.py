@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.plot.palette import MAX_POINTS, groups_of, percent
+from deepjive.plot.palette import groups_of, percent
 from deepjive.plot.samples import MAX_FEATURES, is_colour, kind_of, line
+from deepjive.report.figures import PAGE_POINTS
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
@@ -171,7 +172,7 @@ def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
     elif labels is not None:
         text += READ_LABELS if word == "joint" else COLORS_ABOVE
     more = " The CSV files hold the other scores." if rank > 2 else ""
-    fewer = f" A random choice of {MAX_POINTS:,} of the {n:,} samples is drawn." if n > MAX_POINTS else ""
+    fewer = f" A random choice of {PAGE_POINTS:,} of the {n:,} samples is drawn." if n > PAGE_POINTS else ""
     return text + more + fewer
 
 

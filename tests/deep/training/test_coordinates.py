@@ -231,7 +231,7 @@ def test_resuming_with_another_memory_limit_is_refused_where_it_changes_coordina
     [
         {"joint_rank": 0},
         {"individual_ranks": 0},
-        {"identity": "merged"},
+        {"identity": "merged", "max_epochs": 30},
         {"objective": "published"},
         {"networks": "linear"},
     ],

@@ -204,8 +204,9 @@ def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.
     unlabelled = [sample for sample in samples if sample not in matched.index]
     if unlabelled and samples == [str(i) for i in range(n)]:
         raise UnreadableError(LABELS_NUMBERED.format(source=source, count=len(unlabelled), n=n, sample=unlabelled[0]))
+    table = source.removesuffix(f":{series.name}")  # the same rows lack in all columns, which then give one warning
     notes = [
-        text.format(source=source, count=len(names), n=n, sample=names[0])
+        text.format(source=table, count=len(names), n=n, sample=names[0])
         for text, names in ((LABELS_MISSING, unlabelled), (LABELS_UNKNOWN, other_names))
         if len(names)
     ]

@@ -148,7 +148,7 @@ class ZarrRows(RowReader):
         runs = runs_of(rows)
         with reading(self._path):
             if not _is_array(self._path):  # zarr would read missing chunks as zeros
-                raise FileNotFoundError(f"{self._path} is no longer there, or no longer an array.")
+                raise FileNotFoundError(f"{self._path} is no longer there, or no longer an array. Restore it.")
             return np.asarray(self._array[runs[0]] if len(runs) == 1 else self._array.oindex[rows])
 
 
@@ -290,7 +290,7 @@ def _items_of(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
         if n_targets > MOST_LINKS or address in outer_groups:
             raise UnreadableError(
                 f"{path} holds more than {MOST_LINKS} groups and arrays, or a group that contains itself. "
-                "Only a damaged or hostile file does this."
+                "Only a damaged or hostile file does this. Save the arrays in a new file."
             )
         if address is not None:
             hard_links += [(target, inner, {*outer_groups, address}) for inner in target]

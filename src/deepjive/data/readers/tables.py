@@ -27,8 +27,8 @@ FEW = 3
 
 TEXT_COLUMN = (
     "{path}: column {column!r} holds {kind}, such as {example!r} in row {row!r} ({count} of {n} rows), but "
-    "numbers are expected. {remedy}Leave the column out, leave cells with missing values empty, or, if the column holds "
-    "categories, code them as columns of 0 and 1 (one_hot=True, --one-hot)."
+    "numbers are expected. {remedy}Leave the column out, leave cells with missing values empty, or, if the column "
+    "holds categories, code them as columns of 0 and 1 (one_hot=True, --one-hot)."
 )
 CONVERT = "Convert the column, e.g. by frame[column].astype(float). "
 NO_NUMBERS = (
@@ -237,7 +237,7 @@ def with_named_rows(table: pd.DataFrame, path: Path | str | None) -> pd.DataFram
     import pandas as pd
 
     if table.shape[1] == 0:
-        raise UnreadableError(f"{path or 'The frame'} has no column.")
+        raise UnreadableError(f"{path or 'The frame'} has no column. Give columns of numbers.")
     if not is_default(table.index) or (table.shape[1] == 1 and not is_sample_column(table.columns[0])):
         return table
     stored = [i for i, name in enumerate(table.columns) if str(name).startswith("__index_level_")]

@@ -173,9 +173,9 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
     if is_image(source):
         return ImageFrames(source)
     index = getattr(source, "index", None)
-    if hasattr(source, "columns") and hasattr(source, "iloc") and source.shape[1] == 1:
+    if hasattr(source, "iloc") and hasattr(source, "columns") and source.shape[1] == 1:
         source = source.iloc[:, 0]
-    if hasattr(source, "to_list") or hasattr(source, "tolist") and not isinstance(source, np.ndarray):
+    if hasattr(source, "to_list") or (hasattr(source, "tolist") and not isinstance(source, np.ndarray)):
         is_one_column = len(getattr(source, "shape", ())) == 1 and _may_hold_paths(getattr(source, "dtype", ""))
         entries = list(source) if is_one_column else []
     elif isinstance(source, (list, tuple, deque, KeysView)):
@@ -232,7 +232,7 @@ def opened(path: Path) -> Any:
     with reading(path):
         image = nibabel.load(path)
         if not is_image(path) or not isinstance(image, (nibabel.AnalyzeImage, nibabel.MGHImage)):
-            raise UnreadableError(f"{path} is not a file of one image ({', '.join(IMAGES)}).")
+            raise UnreadableError(f"{path} must be a file of one image ({', '.join(IMAGES)}).")
         stored = np.dtype(image.get_data_dtype())
         if stored.kind not in "fiu" or any(length < 1 for length in image.shape):
             raise UnreadableError(UNREADABLE.format(path=path, reason=f"{image.shape} of {stored} is no image"))

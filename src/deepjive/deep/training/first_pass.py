@@ -58,7 +58,6 @@ class Moments:
         self.total += total
         self.count += len(block)
 
-
     def _widen(self, largest: float) -> None:
         """Choose a larger unit if squares of the deviations would overflow or vanish in the present one."""
         unit = power_of_two(largest)
