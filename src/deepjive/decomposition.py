@@ -207,7 +207,7 @@ class Decomposition:
         total = without_joint = residual = 0.0
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
-            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & mask
+            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & np.asarray(mask, dtype=bool)
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))

@@ -38,7 +38,6 @@ def test_the_exported_program_gives_the_models_scores_for_another_number_of_samp
     np.testing.assert_allclose(scores["individual"]["mri"], parts.individual_scores["mri"], atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_an_onnx_model_gives_scores_and_predictions_of_another_number_of_samples(tmp_path, identity):
     runtime = pytest.importorskip("onnxruntime")

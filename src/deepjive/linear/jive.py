@@ -46,6 +46,7 @@ NOT_CONVERGED = (
     "JIVE did not converge in max_iter={max_iter} iterations for joint rank {joint} and individual ranks {individual}. "
     "Raise max_iter or tol, or lower the ranks."
 )
+TOO_FEW_ITERATIONS = "max_iter is {given!r}, but must be an integer of at least 2: the first iteration is a start only."
 TOO_FEW_JOINT = (
     "joint_rank is {given}, but without the individual parts all modalities together have only {limit} dimensions. "
     "Use a joint_rank of at most {limit}, or smaller individual_ranks."
@@ -228,6 +229,8 @@ class JIVE(LinearModel):
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
+        if not isinstance(self.max_iter, (int, np.integer)) or self.max_iter < 2:
+            raise ValueError(TOO_FEW_ITERATIONS.format(given=self.max_iter))
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         fixed = self._fixed_ranks(data, rule)
         factors = self._factors(data)
