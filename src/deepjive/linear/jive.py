@@ -53,7 +53,7 @@ TOO_FEW_JOINT = (
 )
 NOT_REPRODUCED = (
     "Scores that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
-    "because the modalities, or their components, differ too much in size. Use scale=True, transform values of very "
+    "because the modalities, or their components, differ too much in size. Use scale='modality', transform values of very "
     "different sizes (such as counts, by their logarithm), or lower the ranks."
 )
 TOO_FEW_LEFT = (
