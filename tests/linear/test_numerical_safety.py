@@ -219,8 +219,8 @@ def test_jive_warns_of_scores_that_cannot_be_computed_from_samples():
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=(24, 3)), "b": rng.normal(size=(24, 12))}
     data["b"][0] *= 1e6
-    with pytest.warns(UserWarning, match=r"differ from those of the fit by up to .*Use scale=True"):
-        JIVE(joint_rank=1, individual_ranks={"a": 0, "b": 3}, scale=False).fit(data)
+    with pytest.warns(UserWarning, match=r"differ from those of the fit by up to .*Use scale='modality'"):
+        JIVE(joint_rank=1, individual_ranks={"a": 0, "b": 3}, scale=None).fit(data)
 
 
 @ESTIMATORS

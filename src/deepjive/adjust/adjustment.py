@@ -242,7 +242,8 @@ class Adjustment:
             flat = flat * self.sizes[name]
         if self.coding is not None and confounds is not None:
             flat = self.effects[name].restore(flat, self.coding.columns(confounds), self.coding.sites(confounds))
-        return flat.reshape(values.shape).astype(values.dtype, copy=False)
+        dtype = np.float64 if name in self.sizes else values.dtype  # large units do not fit into single precision
+        return flat.reshape(values.shape).astype(dtype, copy=False)
 
     def undo(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
         """Return whole samples in the units of the input, from adjusted values; arguments as of `restore`."""

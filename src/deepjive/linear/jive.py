@@ -53,8 +53,8 @@ TOO_FEW_JOINT = (
 )
 NOT_REPRODUCED = (
     "Scores that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
-    "because the modalities, or their components, differ too much in size. Use scale=True, transform values of very "
-    "different sizes (such as counts, by their logarithm), or lower the ranks."
+    "because the modalities, or their components, differ too much in size. Use scale='modality', transform values of "
+    "very different sizes (such as counts, by transformation='log_cpm'), or lower the ranks."
 )
 TOO_FEW_LEFT = (
     "individual_ranks[{name!r}] is {given}, but without the joint part and the other modalities' individual parts the "
