@@ -16,6 +16,7 @@ each modality from the other modalities:
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that torch.export cannot represent."
 )
-ONNX_SUFFIX = "An exported ONNX model is a file that ends in .onnx, but the path is {path}."
+ONNX_SUFFIX = "The path of an exported ONNX model must end in .onnx, but is {path}."
 ONNX_NOT_EQUAL = (
     "The output {output!r} of the ONNX model differs from the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that ONNX cannot represent; export to a .pt2 file instead."
@@ -231,15 +232,17 @@ def export_onnx(model: Any, path: str | Path) -> None:
     samples = _random_samples(model)
     program = Outputs(model).eval().requires_grad_(False)
     n = torch.export.Dim("n", min=2)
-    exported = torch.export.export(
-        program,
-        tuple(torch.from_numpy(array) for array in samples.values()),
-        dynamic_shapes=(tuple({0: n} for _ in samples),),
-        strict=True,
-    )
-    converted = torch.onnx.export(
-        exported, input_names=list(samples), output_names=program.names(), dynamo=True, verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on its own conversion
+        exported = torch.export.export(
+            program,
+            tuple(torch.from_numpy(array) for array in samples.values()),
+            dynamic_shapes=(tuple({0: n} for _ in samples),),
+            strict=True,
+        )
+        converted = torch.onnx.export(
+            exported, input_names=list(samples), output_names=program.names(), dynamo=True, verbose=False
+        )
     content = converted.model_proto.SerializeToString()  # type: ignore[union-attr]
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for output, values in zip(program.names(), session.run(None, samples), strict=True):
