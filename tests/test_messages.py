@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "deepjive"
 REMEDIES = re.compile(
-    r"\b(Add|Ask|Call|Check|Choose|Close|Compare|Compute|Convert|Copy|Correct|Create|Decompose|Download|Drop|Export|Fill|"
+    r"\b(Add|Ask|Calibrate|Call|Check|Choose|Close|Compare|Compute|Convert|Copy|Correct|Create|Decompose|Download|Drop|Export|Fill|"
     r"Find|Fit|Get|Give|Impute|Increase|Install|Keep|Leave|Look|Lower|Make|Mark|Move|Name|Pass|Pick|Put|Raise|Read|Reduce|"
     r"Remove|Rename|Repeat|Replace|Resample|Restore|Run|Save|Say|See|Select|Set|Shorten|Split|Start|Store|Take|Train|"
     r"Transform|Try|Turn|Use|Wait|Write)\b",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -80,23 +80,30 @@ class Decomposition:
     If the model was fitted with confounds, the joint part of a sample includes the effects of the sample's confounds
     too, as it includes the mean. `adjusted` is the decomposition of the data without confounds.
 
+    Parts are in the units of the input, also if the model scales features. If the model transforms a modality
+    (``transformation="log_cpm"``), `data` and parts of this modality are transformed values, because only these are
+    sums of parts.
+
     Attributes
     ----------
     data : Modalities
-        The input.
+        The input, transformed if the model transforms it.
     joint_scores : array, shape (n_samples, joint_rank)
         Coordinates of the samples in the joint part, with mean 0 and variance 1 over the fitted samples.
     individual_scores : dict of str to array, shape (n_samples, individual_rank)
         Coordinates of the samples in the individual part of each modality, with the same scaling.
     mean : dict of str to array
-        Mean sample of each modality over the fitted samples, in data units.
+        Mean sample of each modality over the fitted samples, in the units of the parts.
     joint, individual, residual : Part
         Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
         For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1. Confounds
         have no part in them.
     adjusted : Decomposition
-        The decomposition of the data without the effects of confounds; the same decomposition if there are none.
+        The decomposition of the data as the model sees them: without the effects of confounds, and with scaled
+        features. The same decomposition if neither is the case.
+    units : dict of str to str
+        Units in which the model sees modalities that it transforms or scales, in words.
     masks : mapping of str to array of bool, or None
         Features that count in `variance_explained`, in the shape of one sample; all features of other modalities count.
     """
@@ -107,19 +114,20 @@ class Decomposition:
     mean: dict[str, NDArray]
     render: Render
     restore: Restore | None = None
-    adjusted_data: Modalities | None = None
     masks: Mapping[str, NDArray[np.bool_] | None] | None = None
+    adjusted_parts: Decomposition | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def adjusted(self) -> Decomposition:
-        """The decomposition of the data without the effects of confounds."""
-        if self.adjusted_data is None:
-            return self
-        return replace(self, data=self.adjusted_data, restore=None, adjusted_data=None)
+        """The decomposition of the data without the effects of confounds, and with scaled features."""
+        return self if self.adjusted_parts is None else self.adjusted_parts
 
-    def restored(self, data: Modalities, restore: Restore) -> Decomposition:
+    def restored(self, data: Modalities, restore: Restore, units: Mapping[str, str]) -> Decomposition:
         """Return the decomposition of the data from which this decomposition's data were adjusted."""
-        return replace(self, data=data, restore=restore, adjusted_data=self.data)
+        mean = {name: restore(name, values[None], None)[0] for name, values in self.mean.items()}
+        own = replace(self, units=units)
+        return replace(self, data=data, mean=mean, restore=restore, adjusted_parts=own, units=units)
 
     @property
     def joint(self) -> Part:
@@ -148,7 +156,7 @@ class Decomposition:
         which is possible on new samples. Missing values (NaN), and features outside the model's mask, do not count.
         The data are those without confounds.
         """
-        if self.adjusted_data is not None:
+        if self.adjusted_parts is not None:
             return self.adjusted.variance_explained
         return {name: self._fractions(name) for name in self.data.names}
 
@@ -199,7 +207,7 @@ class Decomposition:
         total = without_joint = residual = 0.0
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
-            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & mask
+            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & np.asarray(mask, dtype=bool)
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))

@@ -16,6 +16,7 @@ from deepjive.evaluation import feature_effects, pair_fit, sample_fit, score_ass
 from deepjive.persistence import load
 
 NAMES = ("expression", "methylation")
+ENTRY = re.compile(r"(.*)\u00a0([+\u2212][\d.]+)(?:\u00a0±\u00a0([\d.]+))?")  # feature, effect, standard error
 DEEP = ("--method", "deepjive", "--max-epochs", 1, "--set", "networks=dense", "--quiet")
 
 
@@ -113,15 +114,15 @@ def _features(page, model, data):
         for row, (words, rise, fall, *tested) in enumerate(rows):
             assert words == " ".join(map(str, effect.scores[row]))
             for cell, sign in ((rise, 1), (fall, -1)):
-                listed = [entry.split("\N{NO-BREAK SPACE}") for entry in filter(None, cell.split(", "))]
+                listed = [ENTRY.fullmatch(entry).groups() for entry in filter(None, cell.split(", "))]
                 order = np.argsort(-sign * effect.effect[row], kind="stable")
                 order = [i for i in order if sign * effect.effect[row, i] > 0][:5]
                 assert len(listed) == len(order)
-                for (feature, value, *error), i in zip(listed, order, strict=True):
-                    assert feature.removeprefix("feature ") in (effect.features[i], "feature")
+                for (feature, value, error), i in zip(listed, order, strict=True):
+                    assert feature.replace("\N{NO-BREAK SPACE}", " ").removeprefix("feature ") == effect.features[i]
                     assert_shows(value, effect.effect[row, i])
                     if error:
-                        assert_shows(error[-1], effect.standard_error[row, i])
+                        assert_shows(error, effect.standard_error[row, i])
             if tested:
                 found, _, of = tested[0].replace("\N{NO-BREAK SPACE}", " ").partition(" of ")
                 assert int(found) == int((effect.q_value[row] < 0.05).sum())

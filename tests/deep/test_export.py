@@ -73,8 +73,8 @@ def test_what_has_no_encoders_or_no_suffix_is_refused(tmp_path):
 
 def test_a_model_that_took_out_confounds_is_not_exported(tmp_path):
     linear = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
-    linear.network_, linear.adjustment_ = torch.nn.Identity(), {"mri": {}}
-    with pytest.raises(ValueError, match="fitted with confounds"):
+    linear.network_, linear.adjustment_ = torch.nn.Identity(), {"effects": {"mri": {}}}
+    with pytest.raises(ValueError, match="The model takes confounds out, which exported encoders cannot do"):
         export(linear, tmp_path / "encoders.pt2")
 
 

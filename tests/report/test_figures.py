@@ -99,7 +99,7 @@ def test_labels_that_are_not_numbers_in_part_are_drawn_in_grey():
 
 
 def test_scores_of_rank_0_are_refused():
-    with pytest.raises(ValueError, match="rank 0"):
+    with pytest.raises(ValueError, match="no scores to show"):
         scores_scatter(np.empty((5, 0)))
 
 

@@ -49,7 +49,7 @@ def centiloid(
     for problem in problems:
         show.line(f"Left out: {problem}")
     if not len(table):
-        raise ValueError("No image could be measured; the reasons are above.")
+        raise ValueError(f"None of the {len(problems)} images could be measured. Correct them for the reasons above.")
     names = [name or Path(path).name for name, path in zip(_names(table), table["path"], strict=True)]
     shown = zip(names, table["tracer"], table["suvr"], table["centiloid"], strict=True)
     rows = [(name, used, f"{suvr:.3f}", f"{value:.1f}") for name, used, suvr, value in shown]

@@ -34,6 +34,8 @@ OPTIONS = {
     "device": "--device",
     "devices": "--devices",
     "missing": "--missing",
+    "transformation": "--transformation",
+    "scale": "--scale",
     "random_state": "--seed",
     "verbose": "--quiet",
 }

@@ -82,7 +82,7 @@ def adni(
 
     n_sources = sum(source is not None for source in (caps, derivative, table))
     if n_sources and hard:
-        raise typer.BadParameter("--hard is of the phantom and cannot be used with the scans of a cohort.")
+        raise typer.BadParameter("--hard is of the phantom. Leave it out with the scans of a cohort.")
     if n_sources > 1:
         raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
     if not n_sources and (bids or choose):

@@ -347,7 +347,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise ValueError(NO_FILE.format(run=path.parent, file=path.name))
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     numbers = [column for column in table if column not in ("id", "sample")]
-    return table.assign(**{column: pd.to_numeric(table[column].replace("", "nan")) for column in numbers})
+    return table.assign(**{str(column): pd.to_numeric(table[column].replace("", "nan")) for column in numbers})
 
 
 def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepjive.data.readers.guard import optional
@@ -29,6 +30,9 @@ from deepjive.persistence import write_atomically
 
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
 SUFFIX = "The path of an exported program must end in .pt2, but is {path}."
+ADJUSTED = (
+    "The model {what}, which exported encoders cannot do. Fit it to data that you prepare in this way beforehand."
+)
 NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that torch.export cannot represent."
@@ -37,10 +41,6 @@ ONNX_SUFFIX = "An exported ONNX model is a file that ends in .onnx, but the path
 ONNX_NOT_EQUAL = (
     "The output {output!r} of the ONNX model differs from the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that ONNX cannot represent; export to a .pt2 file instead."
-)
-ADJUSTED = (
-    "The model was fitted with confounds, which an exported program does not take out. Export a model that was fitted "
-    "without confounds."
 )
 SINGLE = 1e-3  # of large values: single precision keeps seven digits
 TOLERANCE = 1e-4  # of scores of variance 1, in single precision
@@ -60,8 +60,9 @@ class Encoders(nn.Module):
         self.names = list(model.shapes_)
         self.network, self.standardizers = (copy.deepcopy(part) for part in (model.network_, model.standardizers_))
         for k, name in enumerate(self.names):
-            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name], dtype=np.float64)))
-            self.register_buffer(f"scale_{k}", torch.tensor(float(model.scale_[name]), dtype=torch.float64))
+            sizes = _sizes(model, name)
+            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name] * sizes, dtype=np.float64)))
+            self.register_buffer(f"scale_{k}", torch.as_tensor(float(model.scale_[name]) * sizes, dtype=torch.float64))
 
     def scaled(self, data: dict[str, Tensor]) -> list[Tensor]:
         """Return the samples of each modality without the mean and in the unit of the networks."""
@@ -82,6 +83,12 @@ class Encoders(nn.Module):
         }
 
 
+def _sizes(model: Any, name: str) -> NDArray:
+    """Numbers by which the features of a modality are divided before they are centred, shape of a sample or ()."""
+    sizes = model.adjustment_.get("sizes", {}).get(name)
+    return np.ones(()) if sizes is None else np.asarray(sizes).reshape(model.shapes_[name])
+
+
 class FixedWhitening(nn.Module):
     """The whitening of a trained model as one matrix product; ONNX has no Cholesky factor.
 
@@ -90,6 +97,9 @@ class FixedWhitening(nn.Module):
     whitening : Whitening
         A whitening with its running moments.
     """
+
+    matrix: Tensor
+    constant: Tensor
 
     def __init__(self, whitening: Whitening) -> None:
         super().__init__()
@@ -164,7 +174,8 @@ def export(model: Any, path: str | Path) -> None:
     Raises
     ------
     TypeError, ValueError
-        For another kind of model, another suffix, or if the scores of the program differ from the scores of the model.
+        For another kind of model, another suffix, a model with a transformation or confounds, or if the scores of the
+        program differ from the scores of the model.
     """
     _check(model)
     if Path(path).suffix != ".pt2":
@@ -254,13 +265,15 @@ def _expected(model: Any, samples: dict[str, np.ndarray], output: str) -> tuple[
 def _check(model: Any) -> None:
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))
-    if getattr(model, "adjustment_", None):
-        raise ValueError(ADJUSTED)
+    for key, what in (("transformations", "transforms modalities"), ("effects", "takes confounds out")):
+        if model.adjustment_.get(key):
+            raise ValueError(ADJUSTED.format(what=what))
 
 
 def _random_samples(model: Any) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        name: (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape))).astype(np.float32)
+        name: (sizes * (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape)))).astype(np.float32)
         for name, shape in model.shapes_.items()
+        for sizes in [_sizes(model, name)]
     }

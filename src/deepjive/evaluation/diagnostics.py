@@ -192,7 +192,7 @@ def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Dec
     """Return the decomposition of some samples, from the decomposition of all."""
     individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
     scores = {"joint_scores": parts.joint_scores[rows], "individual_scores": individual_scores}
-    return replace(parts, data=data, **scores, restore=None, adjusted_data=None)
+    return replace(parts.adjusted, data=data, **scores)
 
 
 def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:

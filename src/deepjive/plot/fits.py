@@ -21,7 +21,7 @@ VALIDATION = LABELS[6]
 RETURNS = 0.7
 MOST_NUMBERS = 12
 NO_TERM = "The history has no term {term!r}; it has {terms}."
-NO_HISTORY = "The model has no history of training. Only deep models that train networks have one."
+NO_HISTORY = "The model has no history_ of its training. Only deep models that train networks have one."
 NO_STABILITY = (
     "The evidence has no stability of the {part} scores. Measure it with deepjive report RUN --evidence, or with "
     "deepjive.evaluation.evidence."
@@ -31,7 +31,7 @@ LENGTHS = (
     "the same samples."
 )
 NO_COMMON = "The two runs have {n} samples in common. At least 3 are needed."
-RANK_0 = "One of the runs has the joint rank 0, so there are no scores to compare."
+RANK_0 = "One of the runs has joint_rank_ 0, so there are no scores to compare. Give two runs with joint scores."
 
 
 def training(model: Any, term: str = "total", *, ax: Axes | None = None) -> Axes:

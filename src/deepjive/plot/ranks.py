@@ -20,7 +20,7 @@ NO_TABLE = (
     "individual_ranks='auto', or pass a rank_table_."
 )
 NO_PART = "The table of ranks has no part {part!r}; it has {parts}."
-NO_BOUNDS = "The model has no bounds: only AJIVE and HeteroJIVE with n_wedin > 0 and n_random > 0 draw them."
+NO_BOUNDS = "The model has no bounds. Use AJIVE or HeteroJIVE with n_wedin > 0 and n_random > 0."
 
 
 def prediction_by_rank(model: Any, *, part: str = "joint", ax: Axes | None = None) -> Axes:

@@ -26,7 +26,10 @@ from deepjive.plot.palette import (
 )
 
 MOST_LEGEND = 18
-NO_SCORES = "There are no scores to show, because the rank is 0. Choose another part, or a model with scores."
+NO_SCORES = (
+    "There are no scores to show, because joint_rank_ or individual_ranks_ is 0. Choose another part, or a model with "
+    "scores."
+)
 NO_SCORE = "There is no {word} score {number}; there are {rank}. Scores are counted from 1."
 WRONG_LABELS = "labels has {given} entries, but there are {n} samples. Give one label for each sample."
 

@@ -156,7 +156,13 @@ const explorer = (place) => {
     .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
 
   // Features that a score moves most; those that deviate most where no score was touched.
-  const choose = (p, k) => shown.forEach(({ modality, draw }) => {
+  const follow = (p) => { // on a narrow screen, an individual score shows its modality
+    const i = p > 0 ? PAGE.modalities.findIndex((modality) => partOf(modality) === p) : -1;
+    if (i < 0) return;
+    one.select.value = String(i);
+    panels();
+  };
+  const choose = (p, k) => (follow(p), shown).forEach(({ modality, draw }) => {
     if (!draw.choose) return;
     if (p > 0 && p !== partOf(modality)) return;
     const [low, , , high] = p === undefined ? [] : PAGE.parts[p].ranges[k];

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,7 +90,7 @@ def loading_table(effects: Mapping[str, FeatureEffects | pd.DataFrame]) -> pd.Da
 
     frames = []
     for name, effect in effects.items():
-        frame: Any = effect.to_frame() if hasattr(effect, "_table") else effect
+        frame = effect if isinstance(effect, pd.DataFrame) else effect.to_frame()
         frames.append(frame.assign(modality=name)[["modality", "part", "score", "feature", *LOADING_COLUMNS]])
     columns = ["modality", "part", "score", "feature", *LOADING_COLUMNS]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -186,9 +186,9 @@ def mudata_of(parts: Any, model: Any, labels: Mapping[str, Any] | None = None, k
         rows = np.flatnonzero(data.present[:, column])
         features = data.features[name]
         width = data.shapes[name][0]
-        named = np.arange(width).astype(str) if features is None else np.asarray(features, dtype=str)
+        names = np.arange(width).astype(str) if features is None else np.asarray(features, dtype=str)
         modalities[name] = anndata.AnnData(
-            np.asarray(data.rows(name, rows)), obs=pd.DataFrame(index=samples[rows]), var=pd.DataFrame(index=named)
+            np.asarray(data.rows(name, rows)), obs=pd.DataFrame(index=samples[rows]), var=pd.DataFrame(index=names)
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of mudata, on later versions of pandas

@@ -24,7 +24,9 @@ from deepjive.data.readers.lazy import RowReader
 SURFACES = (".gii", ".dscalar.nii")
 
 NOT_ONE_MAP = "{path} holds {count} maps, but one value for each vertex is expected. Write each map to its own file."
-NO_VALUES = "{path} holds a mesh or labels ({intents}), but no map of values."
+NO_VALUES = (
+    "{path} holds a mesh or labels ({intents}), but no map of values. Give a file with one value for each vertex."
+)
 OTHER_SURFACE = (
     "{path} has {given} vertices{places}, but {first} has {expected}. Bring all maps to one surface first, e.g. "
     "fsaverage or fsLR."
