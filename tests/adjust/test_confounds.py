@@ -306,3 +306,10 @@ def test_effects_of_features_rotations_and_fits_of_samples_are_of_the_data_witho
     rotated = rotate(model, confounded)
     np.testing.assert_allclose(rotated.decompose(confounded).joint["x"], parts.joint["x"], atol=1e-8)
     np.testing.assert_array_equal(sample_fit(parts).residual, sample_fit(parts.adjusted).residual)
+
+
+def test_a_first_column_of_categories_is_a_confound_and_no_column_of_names() -> None:
+    frame = pd.DataFrame({"sex": ["f", "m"] * 5, "age": np.arange(10.0)})
+    data = Modalities({"a": np.eye(10), "b": np.eye(10)}, confounds=frame)
+    assert data.confounds is not None
+    assert list(data.confounds.columns) == ["sex", "age"]

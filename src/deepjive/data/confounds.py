@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from deepjive.data.pairing import FORMS, names_of
 from deepjive.data.readers.labels import as_labels
 from deepjive.data.readers.tables import from_polars, is_default, with_named_rows
+from deepjive.data.readers.words import is_sample_column
 
 SITES = ("site", "scanner", "batch", "center", "centre")
 
@@ -112,7 +113,9 @@ def confounds_of(source: Any, samples: NDArray[np.str_] | None, n: int, site: st
     if type(source).__module__.startswith("polars"):
         source = from_polars(source)
     if isinstance(source, pd.DataFrame):
-        frame = _in_order(with_named_rows(source, "The frame of confounds"), samples, n)
+        frame = _in_order(
+            source if _is_category(source) else with_named_rows(source, "The frame of confounds"), samples, n
+        )
         series = {str(name): frame.iloc[:, i] for i, name in enumerate(frame.columns)}
     elif isinstance(source, Mapping):
         series = {str(name): pd.Series(np.asarray(values)).infer_objects() for name, values in source.items()}
@@ -126,6 +129,12 @@ def confounds_of(source: Any, samples: NDArray[np.str_] | None, n: int, site: st
         _check_length(name, len(values), n)
         columns[name] = _checked(name, _values(values, name == site_name), n)
     return Confounds(columns, site_name)
+
+
+def _is_category(frame: Any) -> bool:
+    """Whether the first column repeats texts and has no name of a column of samples, so that it is a confound."""
+    first = frame.iloc[:, 0] if frame.shape[1] else None
+    return first is not None and not is_sample_column(frame.columns[0]) and bool(first.duplicated().any())
 
 
 def _in_order(frame: Any, samples: NDArray[np.str_] | None, n: int) -> Any:
