@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import NO_MODALITY, Modalities
+from deepjive.subsets import Subset, word_of
 
 BATCH = 256
 
-PartName = Literal["joint", "individual", "residual"]
-Render = Callable[[Literal["joint", "individual"], str, NDArray, NDArray], NDArray]
+PartName = Literal["joint", "individual", "residual"] | Subset
+Render = Callable[[Literal["joint", "individual"] | Subset, str, NDArray, NDArray], NDArray]
 Restore = Callable[[str, NDArray, Confounds | None], NDArray]
 
 
@@ -59,20 +60,23 @@ class Part(Mapping[str, NDArray]):
         return np.concatenate(pieces) if pieces else self.rows(name, slice(0, 0))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._decomposition.data.names)
+        names = self._decomposition.data.names
+        return iter([name for name in names if name in self._part] if isinstance(self._part, tuple) else names)
 
     def __len__(self) -> int:
-        return len(self._decomposition.data.names)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"<{self._part} part of {', '.join(self)}: computed on access>"
+        word = "subset" if isinstance(self._part, tuple) else self._part
+        return f"<{word} part of {', '.join(self)}: computed on access>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
     """Modalities split into a joint part, an individual part and a residual.
 
-    For each modality, ``joint + individual + residual`` is the input. The joint part includes the mean of the modality,
+    For each modality, ``joint + individual + residual`` is the input, with the parts of the modality's subsets as well if
+    the model was fitted with `subsets`. The joint part includes the mean of the modality,
     so that it is an image if the input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint
     rank 0 the joint part of every sample is the mean.
 
@@ -93,7 +97,12 @@ class Decomposition:
         Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
         For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1. Confounds
-        have no part in them.
+        have no part in them. For each subset of a modality there is also a fraction such as ``"rna+protein"``.
+    subset_scores : dict of tuple of str to array, shape (n_samples, rank)
+        Coordinates of the samples in the part of each subset, such as ``("rna", "protein")``, with the same scaling;
+        empty unless the model was fitted with `subsets`. Subsets without components are left out.
+    subset : dict of tuple of str to Part
+        For each subset a mapping from its modalities to arrays, computed on access, without the mean.
     adjusted : Decomposition
         The decomposition of the data without the effects of confounds; the same decomposition if there are none.
     """
@@ -105,13 +114,14 @@ class Decomposition:
     render: Render
     restore: Restore | None = None
     adjusted_data: Modalities | None = None
+    subset_scores: dict[Subset, NDArray] = field(default_factory=dict)
 
     @property
     def adjusted(self) -> Decomposition:
         """The decomposition of the data without the effects of confounds."""
         if self.adjusted_data is None:
             return self
-        return Decomposition(self.adjusted_data, self.joint_scores, self.individual_scores, self.mean, self.render)
+        return replace(self, data=self.adjusted_data, restore=None, adjusted_data=None)
 
     def restored(self, data: Modalities, restore: Restore) -> Decomposition:
         """Return the decomposition of the data from which this decomposition's data were adjusted."""
@@ -128,8 +138,13 @@ class Decomposition:
         return Part(self, "individual")
 
     @property
+    def subset(self) -> dict[Subset, Part]:
+        """The variation common to some modalities, for each subset with components."""
+        return {subset: Part(self, subset) for subset in self.subset_scores}
+
+    @property
     def residual(self) -> Part:
-        """The input minus both parts; NaN if a value is missing or a sample lacks the modality."""
+        """The input minus all parts; NaN if a value is missing or a sample lacks the modality."""
         return Part(self, "residual")
 
     @cached_property
@@ -139,7 +154,8 @@ class Decomposition:
         Let ``X`` and ``J`` be measured from the mean, and ``|.|^2`` be the sum of squares over the samples that have
         the modality. The joint fraction is ``1 - |X - J|^2 / |X|^2`` and the residual fraction is
         ``|X - J - S|^2 / |X|^2``. The individual fraction is the remainder: the variance that the individual part
-        explains beyond the joint part. The parts of linear estimators are orthogonal on the fitted samples, so that the
+        explains beyond the joint part, and beyond the parts of subsets, whose fractions are found in the same way, one
+        after the other. The parts of linear estimators are orthogonal on the fitted samples, so that the
         fractions are ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A fraction is negative if the part increases the error,
         which is possible on new samples. Missing values (NaN) do not count. The data are those without confounds.
         """
@@ -149,7 +165,10 @@ class Decomposition:
 
     def __repr__(self) -> str:
         ranks = {name: scores.shape[1] for name, scores in self.individual_scores.items()}
-        return f"Decomposition({self.data!r}, joint rank {self.joint_scores.shape[1]}, individual ranks {ranks})"
+        subsets = {word_of(subset): scores.shape[1] for subset, scores in self.subset_scores.items()}
+        shared = f", ranks of subsets {subsets}" if subsets else ""
+        joint_rank = self.joint_scores.shape[1]
+        return f"Decomposition({self.data!r}, joint rank {joint_rank}{shared}, individual ranks {ranks})"
 
     def _part_rows(self, part: PartName, name: str, indices: Any) -> NDArray:
         if name not in self.data:
@@ -157,13 +176,23 @@ class Decomposition:
         if part == "residual":
             x = self.data.rows(name, indices).astype(self.mean[name].dtype, copy=False)
             residual = x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
+            for subset in self._subsets_of(name):
+                residual -= self._rendered(subset, name, indices)
             residual[~self.data.present[indices, self.data.names.index(name)]] = np.nan
             return residual
+        if isinstance(part, tuple) and name not in part:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(part)))
         return self._rendered(part, name, indices)
 
-    def _rendered(self, part: Literal["joint", "individual"], name: str, indices: Any) -> NDArray:
+    def _subsets_of(self, name: str) -> list[Subset]:
+        return [subset for subset in self.subset_scores if name in subset]
+
+    def _rendered(self, part: Literal["joint", "individual"] | Subset, name: str, indices: Any) -> NDArray:
         scores = self.joint_scores[indices], self.individual_scores[name][indices]
-        values = self.render(part, name, *scores)
+        if isinstance(part, tuple):
+            values = self.render(part, name, self.subset_scores[part][indices], scores[1])
+        else:
+            values = self.render(part, name, *scores)
         if self.restore is None:
             return values
         confounds = None if self.data.confounds is None else self.data.confounds[indices]
@@ -175,19 +204,29 @@ class Decomposition:
     def _fractions(self, name: str) -> dict[str, float]:
         rows = np.flatnonzero(self.data.present[:, self.data.names.index(name)])
         total = without_joint = residual = 0.0
+        subsets = self._subsets_of(name)
+        left = dict.fromkeys(subsets, 0.0)  # root of the sum of squares after a subset's part and those before it
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
             known = ~np.isnan(x)
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))
+            beyond_shared = beyond_joint
+            for subset in subsets:
+                beyond_shared = beyond_shared - self._rendered(subset, name, batch)
+                left[subset] = math.hypot(left[subset], length_of(beyond_shared[known]))
             residual = math.hypot(
-                residual, length_of((beyond_joint - self._rendered("individual", name, batch))[known])
+                residual, length_of((beyond_shared - self._rendered("individual", name, batch))[known])
             )
         if total == 0.0:
-            return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
-        without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2
-        return {"joint": 1.0 - without_joint, "individual": without_joint - residual, "residual": residual}
+            return dict.fromkeys(["joint", *map(word_of, subsets), "individual", "residual"], np.nan)
+        shares = [(length / total) ** 2 for length in (without_joint, *left.values())]
+        residual = (residual / total) ** 2
+        fractions = {"joint": 1.0 - shares[0]}
+        for subset, before, after in zip(subsets, shares, shares[1:], strict=False):
+            fractions[word_of(subset)] = before - after
+        return {**fractions, "individual": shares[-1] - residual, "residual": residual}
 
 
 def length_of(array: NDArray) -> float:

@@ -124,9 +124,16 @@ class LinearModel(JointIndividualModel, ABC):
         return products
 
     def _set_variance(
-        self, joint: dict[str, NDArray], individual: dict[str, NDArray], reduced: dict[str, Reduced]
+        self,
+        joint: dict[str, NDArray],
+        individual: dict[str, NDArray],
+        reduced: dict[str, Reduced],
+        n_joint: dict[str, int] | None = None,
     ) -> None:
-        """Set the variance explained, the residual and the noise, from the fractions of single components."""
+        """Set the variance explained, the residual and the noise, from the fractions of single components.
+
+        A modality that does not hold all joint components has the number `n_joint` of those that it holds.
+        """
         self.component_variance_ = {
             name: {"joint": joint[name], "individual": individual[name]} for name in self.shapes_
         }
@@ -135,7 +142,8 @@ class LinearModel(JointIndividualModel, ABC):
         for name, modality in reduced.items():
             residual = np.sqrt(max(self.variance_explained_[name]["residual"], 0.0))
             self.residual_std_[name] = modality.root_mean_square * float(residual)
-            rank, n = self.joint_rank_ + self.individual_ranks_[name], modality.n_samples
+            held = self.joint_rank_ if n_joint is None else n_joint[name]
+            rank, n = held + self.individual_ranks_[name], modality.n_samples
             free = max(n - self.center - rank, 0) * max(modality.n_varying - rank, 0)
             share = n * modality.n_features / free if free else 0.0
             self.noise_std_[name] = self.residual_std_[name] * float(np.sqrt(share))

@@ -140,6 +140,7 @@ def _loading_products(model: Any, name: str) -> NDArray:
     """``M_k M_k'`` over the squared length, from the fitted samples' scores and products."""
     scores = np.concatenate([model.joint_scores_, model.individual_scores_[name]], axis=1)
     gram = scores.T @ model.products_[name] / len(scores)
+    gram[~model.products_[name].any(axis=0)] = 0.0  # loadings of components that the modality does not hold
     return np.asarray((gram + gram.T) / 2.0)
 
 
