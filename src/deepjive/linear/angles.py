@@ -245,15 +245,17 @@ class AngleBased(LinearModel, ABC):
         self.subset_loadings_ = {
             subset: {name: model.joint_loadings_[name][where] for name in subset} for subset, where in subsets
         }
-        for name, fractions in model.component_variance_.items():
-            of_parts = {word_of(subset): fractions["joint"][where] for subset, where in subsets if name in subset}
-            of_parts = {
+        self.component_variance_ = {
+            name: {
                 "joint": fractions["joint"][: self.joint_rank_],
-                **of_parts,
+                **{word_of(subset): fractions["joint"][where] for subset, where in subsets if name in subset},
                 "individual": fractions["individual"],
             }
-            self.component_variance_[name] = of_parts
-            sums = {part: float(values.sum()) for part, values in of_parts.items()}
+            for name, fractions in model.component_variance_.items()
+        }
+        self.variance_explained_ = {}
+        for name, components in self.component_variance_.items():
+            sums = {part: float(values.sum()) for part, values in components.items()}
             self.variance_explained_[name] = {**sums, "residual": 1.0 - sum(sums.values())}
 
     def _learned(self) -> dict[str, Any]:
