@@ -115,7 +115,11 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _render(
-        self, part: Literal["joint", "individual"] | Subset, name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         """Compute one part of one modality from scores, shape (n_samples, ...), in data units.
 

@@ -75,10 +75,10 @@ class Part(Mapping[str, NDArray]):
 class Decomposition:
     """Modalities split into a joint part, an individual part and a residual.
 
-    For each modality, ``joint + individual + residual`` is the input, with the parts of the modality's subsets as well if
-    the model was fitted with `subsets`. The joint part includes the mean of the modality,
-    so that it is an image if the input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint
-    rank 0 the joint part of every sample is the mean.
+    For each modality, ``joint + individual + residual`` is the input; a model that was fitted with `subsets` adds the
+    parts of the modality's subsets. The joint part includes the mean of the modality, so that it is an image if the
+    input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint rank 0 the joint part of every
+    sample is the mean.
 
     If the model was fitted with confounds, the joint part of a sample includes the effects of the sample's confounds
     too, as it includes the mean. `adjusted` is the decomposition of the data without confounds.

@@ -83,8 +83,8 @@ class Cascade:
         if any(individual_ranks.values()):
             self.individual = make(data.names, 0, individual_ranks).fit(_left(data, parts, data.names, None))
         complete = data[np.flatnonzero(data.present.all(axis=1))]
-        scores = self._by_sweeps(complete)
-        self.axes = {name: _axis(values) for name, values in {"": scores.joint, **scores.individual}.items()}
+        fitted = self._by_sweeps(complete)
+        self.axes = {name: _axis(values) for name, values in {"": fitted.joint, **fitted.individual}.items()}
         return self
 
     def scores(self, data: Modalities) -> Scores:
@@ -149,7 +149,9 @@ class Cascade:
         return named if self.individual is None else {**named, "individual": self.individual}
 
 
-def _left(data: Modalities, parts: Mapping[Subset, Parts], names: tuple[str, ...], without: Subset | None) -> Modalities:
+def _left(
+    data: Modalities, parts: Mapping[Subset, Parts], names: tuple[str, ...], without: Subset | None
+) -> Modalities:
     """What all parts but one leave of some modalities."""
     arrays = {}
     for name in names:

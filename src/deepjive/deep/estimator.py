@@ -641,7 +641,11 @@ class DeepJIVE(JointIndividualModel):
 
     @torch.no_grad()
     def _render(
-        self, part: Literal["joint", "individual"] | Subset, name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         if hasattr(self, "cascade_"):
             if part == "individual":

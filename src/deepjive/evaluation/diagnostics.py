@@ -191,7 +191,10 @@ def _for_linear(finding: Finding) -> Finding:
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
     """Return the decomposition of some samples, from the decomposition of all."""
     individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
-    return Decomposition(data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render)
+    subset_scores = {subset: scores[rows] for subset, scores in parts.subset_scores.items()}
+    return Decomposition(
+        data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render, subset_scores=subset_scores
+    )
 
 
 def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:

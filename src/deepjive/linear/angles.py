@@ -270,12 +270,23 @@ class AngleBased(LinearModel, ABC):
         super()._restore(learned)
         if "maps_" in learned:
             model = StructuredModel(center=self.center, missing=self.missing)
-            own = ("signal_ranks_", "singular_values_", "thresholds_", "subset_ranks_", "weights_", *self._rank_evidence)
+            own = (
+                "signal_ranks_",
+                "singular_values_",
+                "thresholds_",
+                "subset_ranks_",
+                "weights_",
+                *self._rank_evidence,
+            )
             model._restore({key: value for key, value in learned.items() if key not in own})
             self._take(model, self.subset_ranks_)
 
     def _render(
-        self, part: Literal["joint", "individual"] | Subset, name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         if not isinstance(part, tuple):
             return super()._render(part, name, joint_scores, individual_scores)

@@ -20,6 +20,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
 from deepjive.linear.streaming import within_masks
 from deepjive.linear.svd import Reduced
+from deepjive.subsets import Subset
 from deepjive.validation import check_for_fit
 
 
@@ -103,7 +104,11 @@ class LinearModel(JointIndividualModel, ABC):
         return tags
 
     def _render(
-        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         joint = part == "joint"
         scores = joint_scores if joint else individual_scores

@@ -2,10 +2,11 @@
 
 Each modality is known by its signal scores ``U_k``, as in AJIVE. What a subset has in common is found from pairs
 (`deepjive.subsets`). Two subspaces ``A`` and ``B`` have as many directions in common as ``A'B`` has singular values
-above chance: the mean and `CLEARLY` standard deviations of the largest singular value of random subspaces of these
-dimensions, without the directions that were already found. Many subsets are tried, so that the 95th percentile, as in
-AJIVE, would often be exceeded by chance. The direction is the mean of the two principal vectors, each weighted by the number of modalities behind it. A subset has as
-many directions as the median of the numbers that are found when each of its modalities is left out in turn.
+above chance: above the mean and `CLEARLY` standard deviations of the largest singular value of random subspaces of
+these dimensions, without the directions that were already found. Many subsets are tried, so that the 95th percentile of
+AJIVE would often be exceeded by chance. The direction is the mean of the two principal vectors, each weighted by the
+number of modalities behind it. A subset has as many directions as the median of the numbers that are found when each of
+its modalities is left out in turn.
 
 **Weak components.** A component may be too weak in a modality to be part of its signal, but be known from others. A
 direction ``w`` of others is added to the signal of modality k if ``|X_k' w|`` is far above that of random directions,
@@ -17,7 +18,7 @@ Source: ours; random directions as in Feng, Jiang, Hannig, Marron 2018, J. Multi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ def _common_of_two(a: NDArray, weight: int, b: NDArray, chance: Callable[[int, i
 def _chance(free: int, rng: np.random.Generator) -> Callable[[int, int, int], float]:
     """Squared cosine that two random subspaces hardly ever reach, after some directions were found."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def chance(rank_a: int, rank_b: int, found: int) -> float:
         ranks, n = sorted((rank_a, rank_b)), free - found
         if sum(ranks) > n:
@@ -134,13 +135,14 @@ def _weak_component(
 ) -> tuple[str, NDArray] | None:
     """A modality and a direction of others that is clearly in it although its signal lacks the direction."""
     best, found = CLEARLY, None
-    alone = {
+    alone: dict[Subset, NDArray] = {
         (name,): _without(scores, [u for subset, u in shared.items() if name in subset])
         for name, scores in signals.items()
     }
     for name, scores in signals.items():
         limits: dict[int, tuple[float, float]] = {}
-        for subset, directions in {**shared, **alone}.items():
+        candidates = [*shared.items(), *alone.items()]
+        for subset, directions in candidates:
             if name in subset or not any(set(other) >= {name, *subset} for other in shared):
                 continue
             beyond = _beyond(directions, scores)

@@ -6,8 +6,8 @@ All scores, shared and individual, are orthogonal. With given ranks, the weighte
 
     sum_k |X_k - fit_k|^2 / sigma_k^2
 
-is minimized by turns. Given scores ``U``, the loadings are ``U_S' X_k``. Given loadings ``V_k`` (0 where a modality does
-not hold a component), the scores are the polar factor of ``M = sum_k X_k V_k / sigma_k^2``, ``M (M'M)^(-1/2)``. Scores
+is minimized by turns. Given scores ``U``, the loadings are ``U_S' X_k``. Given loadings ``V_k``, 0 where a modality
+does not hold a component, the scores are the polar factor of ``M = sum_k X_k V_k / sigma_k^2``, ``M (M'M)^(-1/2)``. Scores
 are therefore a linear map of the samples, and new samples are scored by it. Only products of samples are needed, never
 the width of the data. ``sigma_k^2`` is the variance of what the starting signal leaves.
 
@@ -83,7 +83,8 @@ class StructuredModel(LinearModel):
         device : str
             Device of the large products.
         """
-        parts = {**shared, **{(name,): scores for name, scores in individual.items()}}
+        parts: dict[Subset, NDArray] = dict(shared)
+        parts |= {(name,): scores for name, scores in individual.items()}
         columns = columns_of({part: scores.shape[1] for part, scores in parts.items()})
         size = max((where.stop for where in columns.values()), default=0)
         held = {name: np.zeros(size, dtype=bool) for name in data.names}

@@ -31,6 +31,7 @@ from deepjive.report.style import (
     plain,
     quiet,
 )
+from deepjive.subsets import word_of
 
 MAX_POINTS = 3000
 MORE_COMPONENTS = 12
@@ -65,6 +66,53 @@ def variance_bars(fractions: Mapping[str, Mapping[str, float]]) -> Figure:
         _stacked_bar(axes, row, plain(name, 44), parts)
     axes.set(xlim=(0, 1), ylim=(len(fractions) - 0.35, -0.55))
     axes.set_axis_off()
+    return figure
+
+
+def subset_variance(decomposition: Decomposition) -> Figure:
+    """Draw what each subset of modalities shares: a row for each subset, with a dot for each of its modalities.
+
+    The bars beside the dots are the fractions of the modalities' variance that the subset explains, one bar for each
+    modality in the order of the columns. The rows are all modalities together, the subsets with components, and each
+    modality alone.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        The decomposition of a model that was fitted with `subsets`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    names, fractions = list(decomposition.data.names), decomposition.variance_explained
+    rows: list[tuple[tuple[str, ...], str]] = [(tuple(names), "joint")]
+    rows += [(subset, word_of(subset)) for subset in decomposition.subset_scores]
+    rows += [((name,), "individual") for name in names]
+    figure = new_figure(0.55 + 0.34 * len(rows))
+    dots, bars = figure.subplots(1, 2, width_ratios=(len(names), 7.0))
+    height = 0.7 / len(names)
+    for row, (subset, part) in enumerate(rows):
+        color = {"joint": JOINT, "individual": INDIVIDUAL}.get(part, LABELS[5])
+        held = [names.index(name) for name in subset if name in names]
+        dots.plot(range(len(names)), [row] * len(names), "o", color=LINE, markersize=5)
+        dots.plot(held, [row] * len(held), "o-", color=color, markersize=5, linewidth=1.5)
+        for column in held:
+            value = fractions[names[column]].get(part, np.nan)
+            where = row + (column - (len(names) - 1) / 2) * height
+            bars.barh(where, max(value, 0.0) if np.isfinite(value) else 0.0, height=0.85 * height, color=color)
+            bars.text(max(value, 0.0) + 0.005, where, percent(value), fontsize=FONT - 1.5, color=MUTED, va="center")
+    quiet(bars, "fraction of the modality's variance")
+    quiet(dots)
+    dots.spines["bottom"].set_visible(False)
+    dots.set(xlim=(-0.6, len(names) - 0.4), ylim=(len(rows) - 0.4, -0.6), yticks=[], xticks=range(len(names)))
+    dots.set_xticklabels([plain(name, 14) for name in names], rotation=45, ha="right", fontsize=FONT - 0.5)
+    dots.tick_params(length=0)
+    bars.set(ylim=(len(rows) - 0.4, -0.6), yticks=[])
+    bars.set_xlim(0.0, 1.15 * bars.get_xlim()[1])
+    bars.grid(visible=False)
+    for axes in (dots, bars):
+        axes.grid(visible=False)
     return figure
 
 
@@ -193,10 +241,12 @@ def ajive_diagnostic(
 
 def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) -> None:
     axes.text(0, row - 0.27, name, fontsize=FONT + 1, color=INK, va="bottom")
-    widths = np.array([max(parts[part], 0.0) if np.isfinite(parts[part]) else 0.0 for part in PART_COLORS])
+    subsets = [part for part in parts if part not in PART_COLORS]
+    colors = {"joint": JOINT, **dict.fromkeys(subsets, LABELS[5]), **PART_COLORS}
+    widths = np.array([max(parts[part], 0.0) if np.isfinite(parts[part]) else 0.0 for part in colors])
     widths = widths / (widths.sum() or 1.0)
     left = 0.0
-    for width, color in zip(widths, PART_COLORS.values(), strict=True):
+    for width, color in zip(widths, colors.values(), strict=True):
         axes.add_patch(Rectangle((left, row - 0.22), width, 0.3, facecolor=color, edgecolor=PAPER, linewidth=0.8))
         left += width
     for position, (part, color) in zip((0.0, 0.36, 0.72), PART_COLORS.items(), strict=True):

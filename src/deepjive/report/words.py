@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from deepjive.decomposition import Decomposition
 from deepjive.report.figures import MAX_POINTS, groups_of, percent
 from deepjive.report.samples import MAX_FEATURES, kind_of, line
+from deepjive.subsets import word_of
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
@@ -19,6 +20,10 @@ READ_VARIANCE = (
     "How to read it: each bar is the total variance of one modality. The joint part can be predicted from the scores "
     "that all modalities share. The individual part belongs to this modality alone. The residual is not explained by "
     "the model; usually it is noise."
+)
+READ_SUBSETS = (
+    "How to read it: each row is a part of the variation. The connected dots are the modalities that share it, and each "
+    "bar beside them is the share of one modality's variance, in the order of the columns."
 )
 READ_SCORES = (
     "How to read it: each dot is a sample, placed by its first two {word} scores. Dots close to each other are similar "
@@ -109,6 +114,15 @@ def lead(decomposition: Decomposition) -> str:
     )
 
 
+def subset_sentences(subset_scores: Mapping[Sequence[str], NDArray]) -> list[str]:
+    """A sentence for each subset of modalities that has scores."""
+    return [
+        f"{enumeration(list(subset))} share {scores.shape[1]} {'score' if scores.shape[1] == 1 else 'scores'} that no "
+        "other modality has."
+        for subset, scores in subset_scores.items()
+    ]
+
+
 def findings(decomposition: Decomposition) -> list[str]:
     """A sentence for each modality, and a warning for each part with negative variance explained."""
     sentences = []
@@ -116,8 +130,13 @@ def findings(decomposition: Decomposition) -> list[str]:
         if not np.isfinite(parts["joint"]):
             sentences.append(f"{name} does not vary among these samples.")
             continue
+        subsets = "".join(
+            f"{percent(value)} is shared with {enumeration([other for other in subset if other != name])} alone, "
+            for subset in decomposition.subset_scores
+            if (value := parts.get(word_of(subset))) is not None
+        )
         sentences.append(
-            f"Of the variation in {name}, {percent(parts['joint'])} is joint, "
+            f"Of the variation in {name}, {percent(parts['joint'])} is joint, {subsets}"
             f"{percent(parts['individual'])} is individual, and {percent(parts['residual'])} is residual."
         )
         for part in ("joint", "individual"):

@@ -3,8 +3,9 @@
 Ranks follow from pairs (`deepjive.subsets`). The number of scores that two sets of features have in common is chosen as
 a joint rank is (`deepjive.deep.geometry.rank_selection`): the scores predict held-out samples of either from the other.
 What a subset has in common is then its joint part, by the same scores, side by side for its modalities, and the next
-modality is compared with this part. Many subsets are tried, so that scores must add `ENOUGH` to the prediction. A score of a subset therefore predicts each of its modalities, and one that
-predicts a further modality as well belongs to the larger subset.
+modality is compared with this part. Many subsets are tried, so that fewer scores are enough than for a joint rank:
+those that reach `ENOUGH` of the best prediction. A score of a subset therefore predicts each of its modalities, and one
+that predicts a further modality as well belongs to the larger subset.
 """
 
 from __future__ import annotations
