@@ -201,7 +201,7 @@ class AngleBased(LinearModel, ABC):
         subsets: dict[Subset, int | None],
         rng: np.random.Generator,
     ) -> bool:
-        """Steps 2 and 3 with subsets; whether a subset of some modalities has components, so that the model is set."""
+        """Steps 2 and 3 with subsets; whether more is shared than the joint part, so that the model is set."""
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
         shared, bases = shared_directions(
             {signal.name: signal.scores for signal in signals},
@@ -212,7 +212,8 @@ class AngleBased(LinearModel, ABC):
             rng,
         )
         self.subset_ranks_ = {subset: directions.shape[1] for subset, directions in shared.items()}
-        if not any(self.subset_ranks_[subset] for subset in subsets):
+        more_joint = shared[data.names].shape[1] > joint.shape[1]  # components too weak for the signal of a modality
+        if not more_joint and not any(self.subset_ranks_[subset] for subset in subsets):
             self.subset_ranks_[data.names] = joint.shape[1]
             return False
         individual = {}
