@@ -18,6 +18,10 @@ import torch
 from torch import Tensor, nn
 
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
+OF_SUBSETS = (
+    "A model with scores of subsets of modalities has a network for each subset, which cannot be exported as one "
+    "program. Fit without `subsets` to export encoders."
+)
 SUFFIX = "An exported program is a file that ends in .pt2, but the path is {path}."
 NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
@@ -73,6 +77,8 @@ def export(model: Any, path: str | Path) -> None:
     TypeError, ValueError
         For another kind of model, another suffix, or if the scores of the program differ from the scores of the model.
     """
+    if hasattr(model, "cascade_"):
+        raise ValueError(OF_SUBSETS)
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))
     if Path(path).suffix != ".pt2":

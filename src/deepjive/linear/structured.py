@@ -8,8 +8,8 @@ All scores, shared and individual, are orthogonal. With given ranks, the weighte
 
 is minimized by turns. Given scores ``U``, the loadings are ``U_S' X_k``. Given loadings ``V_k``, 0 where a modality
 does not hold a component, the scores are the polar factor of ``M = sum_k X_k V_k / sigma_k^2``, ``M (M'M)^(-1/2)``.
-Scores are therefore a linear map of the samples, and new samples are scored by it. Only products of samples are needed, never
-the width of the data. ``sigma_k^2`` is the variance of what the starting signal leaves.
+Scores are therefore a linear map of the samples, and new samples are scored by it. Only products of samples are
+needed, never the width of the data. ``sigma_k^2`` is the variance of what the starting signal leaves.
 
 Sources:
 

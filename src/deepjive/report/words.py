@@ -22,8 +22,8 @@ READ_VARIANCE = (
     "the model; usually it is noise."
 )
 READ_SUBSETS = (
-    "How to read it: each row is a part of the variation. The connected dots are the modalities that share it. Each bar "
-    "beside them is the share of one modality's variance, in the order of the columns."
+    "How to read it: each row is a part of the variation. The connected dots are the modalities that share it. Each "
+    "bar beside them is the share of one modality's variance, in the order of the columns."
 )
 READ_SCORES = (
     "How to read it: each dot is a sample, placed by its first two {word} scores. Dots close to each other are similar "
