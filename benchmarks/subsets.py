@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from deepjive.evaluation.ridge import ridge_r2
 from deepjive.experiments.omics.data import read_data_set
 from result_tables import ResultTable, add_json_option, write_tables
 
+MOST_FOR_BIDIFAC = 100  # samples; its many singular value decompositions take minutes of more
 Part = tuple[tuple[str, ...], str]
 THREE = ("a", "b", "c")
 EVERY = {subset: 2 for size in (3, 2, 1) for subset in itertools.combinations(THREE, size)}
@@ -106,7 +107,7 @@ def estimated(model, data: Mapping[str, np.ndarray]) -> dict[Part, np.ndarray]:
     return parts | {(subset, name): part[name] for subset, part in found.subset.items() for name in subset}
 
 
-def bidifac(data: Mapping[str, np.ndarray], noise: float, rounds: int = 100) -> dict[Part, np.ndarray]:
+def bidifac(data: Mapping[str, np.ndarray], noise: float, rounds: int = 50) -> dict[Part, np.ndarray]:
     """Return the parts of all subsets by BIDIFAC+."""
     names = list(data)
     subsets = [subset for size in range(len(names), 0, -1) for subset in itertools.combinations(names, size)]
@@ -144,7 +145,7 @@ def errors(parts: Mapping[Part, np.ndarray], truth: Mapping[Part, np.ndarray], c
     return {kind: float(np.mean(values)) for kind, values in by_kind.items() if values}
 
 
-def linear(seeds: range, table: ResultTable, null: ResultTable) -> None:
+def linear(seeds: range, table: ResultTable, null: ResultTable, write: Callable[[], None]) -> None:
     """Measure the linear simulations."""
     for title, setting in SETTINGS.items():
         rows: dict[str, list[dict[str, float]]] = {}
@@ -159,11 +160,9 @@ def linear(seeds: range, table: ResultTable, null: ResultTable) -> None:
             ranks = {**model.subset_ranks_, **{(name,): rank for name, rank in model.individual_ranks_.items()}}
             right.append({key: rank for key, rank in ranks.items() if rank} == setting["ranks"])
             same.append(plain.joint_rank_ == model.joint_rank_ and plain.individual_ranks_ == model.individual_ranks_)
-            methods = {
-                "AJIVE with subsets": estimated(model, data),
-                "AJIVE": estimated(plain, data),
-                "BIDIFAC+": bidifac(data, noise),
-            }
+            methods = {"AJIVE with subsets": estimated(model, data), "AJIVE": estimated(plain, data)}
+            if len(data["a"]) <= MOST_FOR_BIDIFAC:
+                methods["BIDIFAC+"] = bidifac(data, noise)
             for method, parts in methods.items():
                 rows.setdefault(method, []).append(errors(parts, truth, len(data)))
         for method, found in rows.items():
@@ -175,6 +174,7 @@ def linear(seeds: range, table: ResultTable, null: ResultTable) -> None:
             times = np.median(seconds, axis=0)
             null.add(title, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
             print(title, same, times, flush=True)
+        write()
 
 
 def _mean(values: list[float]) -> float | None:
@@ -198,7 +198,7 @@ def curved(seed: int, n: int = 600, width: int = 30) -> tuple[dict[str, np.ndarr
     return data, parts
 
 
-def deep(seeds: range, table: ResultTable) -> None:
+def deep(seeds: range, table: ResultTable, write: Callable[[], None]) -> None:
     """Measure curved relations; ranks are chosen from the data, and errors are those of held-out samples."""
     for seed in seeds:
         data, truth = curved(seed)
@@ -217,6 +217,7 @@ def deep(seeds: range, table: ResultTable) -> None:
             cells = [found.get(kind) for kind in ("joint", "subsets", "individual")]
             table.add(seed, method, _in_words(ranks), str(list(model.individual_ranks_.values())), *cells)
             print(*table.rows[-1], flush=True)
+        write()
 
 
 def _in_words(ranks: Mapping[tuple[str, ...], int]) -> str:
@@ -290,16 +291,20 @@ def main() -> None:
         "Real data, 3 folds: held-out R2 of each modality from the others, and components of subsets by fold",
         ("data", "method", "R2", "sd over folds", "components of subsets"),
     )
-    if arguments.curved:
-        deep(range(arguments.curved), bent)
-    elif arguments.real:
-        real(measured, arguments.deep)
-    else:
-        linear(range(arguments.seeds), structure, null)
     seeds = range(arguments.curved or (0 if arguments.real else arguments.seeds))
     sources = ["deepjive.linear", "deepjive.subsets"]
     sources += ["deepjive.deep"] if arguments.curved or arguments.deep else []
-    write_tables(arguments.json, [structure, null, bent, measured], sources=sources, seeds=seeds)
+
+    def write() -> None:
+        write_tables(arguments.json, [structure, null, bent, measured], sources=sources, seeds=seeds)
+
+    if arguments.curved:
+        deep(seeds, bent, write)
+    elif arguments.real:
+        real(measured, arguments.deep)
+        write()
+    else:
+        linear(seeds, structure, null, write)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ that predicts a further modality as well belongs to the larger subset.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from deepjive.progress import Progress, silent
 from deepjive.subsets import Subset, common_spaces, ranks_of_subsets, word_of
 
 ENOUGH = 0.95  # of the best prediction
+LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual scores
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,10 @@ def select_subset_ranks(
     if individual_ranks is None:
         left = _without_subsets(small, ranks, curves, seed)
         alone = select_ranks(left, joint_rank=0, seed=seed)
-        individual_ranks = alone.individual_ranks
-        curves |= alone.curves
+        individual_ranks = {name: _clear(name, rank, alone.curves) for name, rank in alone.individual_ranks.items()}
+        curves |= {
+            name: replace(curve, rank=individual_ranks.get(name, curve.rank)) for name, curve in alone.curves.items()
+        }
     selection = RankSelection(ranks[names], dict(individual_ranks), curves)
     return SubsetSelection(ranks, dict(individual_ranks), selection)
 
@@ -125,6 +128,12 @@ def _common_of_two(one: NDArray, other: NDArray, seed: int) -> _Common:
     left = _without_joint(pair, curve.rank, curve, seed)
     parts = [np.asarray(pair[name]) - np.asarray(pair[name]).mean(axis=0) - left[name] for name in pair.names]
     return _Common(np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts], axis=1), curve)
+
+
+def _clear(name: str, rank: int, curves: Mapping[str, RankCurve]) -> int:
+    """The individual rank of a modality; 0 if it predicts little, which parts of subsets may have left."""
+    predicted = max(curves[name].r2["linear"]) if name in curves else 1.0
+    return rank if predicted > LEFT_OVER else 0
 
 
 def _without_joint(data: Modalities, rank: int, curve: RankCurve | None, seed: int) -> Modalities:
