@@ -5,6 +5,7 @@ import pytest
 
 import deepjive as dj
 from deepjive import AJIVE, HeteroJIVE, Modalities
+from deepjive.evaluation import rotate
 
 NAMES = ("a", "b", "c")
 RANKS = {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1, ("a",): 1, ("c",): 2}
@@ -168,6 +169,15 @@ def test_a_part_of_a_subset_has_its_modalities_only(made, model):
     with pytest.raises(KeyError, match="'c'"):
         part["c"]
     assert part.rows("a", slice(3)).shape == (3, 40)
+
+
+def test_tests_of_the_joint_part_refuse_components_of_subsets(made, model):
+    with pytest.raises(ValueError, match="The permutation test describes joint"):
+        dj.permutation_test(model, 9)
+    with pytest.raises(ValueError, match="The bootstrap describes joint"):
+        dj.bootstrap(model, made[0], 2)
+    with pytest.raises(ValueError, match="Fit without `subsets`"):
+        rotate(model, made[0])
 
 
 def test_jive_has_no_subsets():

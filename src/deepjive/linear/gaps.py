@@ -57,6 +57,10 @@ NOT_CONVERGED = (
     "The filled values still changed after {rounds} rounds of filling in and fitting. Lower the ranks, or fit to the "
     "complete samples."
 )
+OF_SUBSETS = (
+    "{purpose} describes joint and individual components alone, but subsets of modalities have components in this "
+    "model. Fit without `subsets`."
+)
 FILLED_IN = (
     "{purpose} needs a model of data that were measured, but {share:.1%} of modality {name!r} was filled in by "
     "missing='impute', and filled values agree with the model by construction. Fit to the complete samples instead."
@@ -77,7 +81,9 @@ def checked_missing(missing: Any) -> bool:
 
 
 def check_measured(model: Any, purpose: str) -> None:
-    """Raise an error if values were filled in for the fit of a model."""
+    """Raise an error if values were filled in for the fit of a model, or if subsets of modalities have components."""
+    if hasattr(model, "structured_"):
+        raise ValueError(OF_SUBSETS.format(purpose=purpose))
     for name, share in model.filled_shares_.items():
         if share > 0.0:
             raise ValueError(FILLED_IN.format(purpose=purpose, name=name, share=share))
