@@ -158,6 +158,14 @@ def test_confounds_are_put_back_into_the_joint_part(made):
     np.testing.assert_allclose(whole, data["a"], atol=1e-9)
 
 
+def test_nothing_of_an_earlier_fit_with_subsets_is_left(made):
+    model = AJIVE(subsets="auto", random_state=0, n_wedin=100, n_random=100).fit(made[0])
+    model.set_params(subsets=None).fit(made[0])
+    plain = AJIVE(random_state=0, n_wedin=100, n_random=100).fit(made[0])
+    assert vars(model).keys() == vars(plain).keys()
+    np.testing.assert_array_equal(model.transform(made[0]), plain.transform(made[0]))
+
+
 def test_heterojive_finds_subsets(made):
     assert HeteroJIVE(subsets="auto", random_state=0).fit(made[0]).subset_ranks_[("a", "b")] == 2
 
@@ -175,7 +183,7 @@ def test_tests_of_the_joint_part_refuse_components_of_subsets(made, model):
     with pytest.raises(ValueError, match="The permutation test describes joint"):
         dj.permutation_test(model, 9)
     with pytest.raises(ValueError, match="The bootstrap describes joint"):
-        dj.bootstrap(model, made[0], 2)
+        dj.bootstrap(model, made[0])
     with pytest.raises(ValueError, match="Fit without `subsets`"):
         rotate(model, made[0])
 

@@ -296,8 +296,8 @@ class DeepJIVE(JointIndividualModel):
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
         runtime = checked_runtime(self.runtime)
-        vars(self).pop("cascade_", None)
-        vars(self).pop("subset_ranks_", None)
+        for earlier in {"cascade_", "subset_ranks_"} & set(vars(self)):
+            delattr(self, earlier)
         if self.subsets is not None and self._fit_subsets(as_modalities(X)):
             return self
         data = self._learn_adjustment(as_modalities(X))

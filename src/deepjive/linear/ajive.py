@@ -86,6 +86,8 @@ class AJIVE(AngleBased):
         samples are projected on these loadings.
     weights_ : array, shape (n_modalities,)
         Weights of the modalities: ones.
+    structured_ : StructuredModel
+        Only if subsets have components: the model of all parts, instead of `signal_scores_` and `signal_loadings_`.
     subset_ranks_ : dict of tuple of str to int
         With `subsets`: number of components of each subset, that of all modalities among them.
     subset_scores_ : dict of tuple of str to array, shape (n_samples, rank)

@@ -66,6 +66,7 @@ CONSTANT_IN_MASK = (
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
+OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
 VETO = 0.5
 PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
@@ -175,6 +176,8 @@ class AngleBased(LinearModel, ABC):
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
+        for earlier in OF_SUBSETS & set(vars(self)):
+            delattr(self, earlier)
         rng = generator(self.random_state)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
         subsets = None if self.subsets is None else checked_subsets(self.subsets, data.names)
