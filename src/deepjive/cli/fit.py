@@ -137,7 +137,7 @@ def fit(
         typer.Option(
             metavar="auto|A+B,B+C",
             help="Subsets of three or more modalities with variation of their own (DeepJIVE, AJIVE, HeteroJIVE).",
-            show_default="none",
+            show_default="None",
             rich_help_panel=RANKS,
         ),
     ] = None,
