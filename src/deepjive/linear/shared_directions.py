@@ -2,34 +2,45 @@
 
 Each modality is known by its signal scores ``U_k``, as in AJIVE. What a subset has in common is found from pairs
 (`deepjive.subsets`). Two subspaces ``A`` and ``B`` have as many directions in common as ``A'B`` has singular values
-above chance: above the mean and `CLEARLY` standard deviations of the largest singular value of random subspaces of
-these dimensions, without the directions that were already found. Many subsets are tried, so that the 95th percentile of
-AJIVE would often be exceeded by chance. The direction is the mean of the two principal vectors, each weighted by the
-number of modalities behind it. A subset has as many directions as the median of the numbers that are found when each of
-its modalities is left out in turn.
+above chance: above the largest singular value that one in a thousand pairs of random subspaces of these dimensions
+have, in the space without the directions that were already found. Many subsets are tried, so that the 95th percentile
+of AJIVE would often be exceeded by chance. For one dimension the squared cosine has a beta distribution. For more, its
+logit follows the Tracy-Widom law approximately, with centre ``mu`` and scale ``sigma``:
+
+    mu = 2 log tan((f + g) / 2),    sigma^3 = 16 / s^2 / (sin(f + g)^2 sin(f) sin(g)),
+    sin(g / 2)^2 = (p - 1/2) / s,   sin(f / 2)^2 = (q - 1/2) / s,
+
+for dimensions ``p <= q`` and ``s + 1`` degrees of freedom. The direction is the mean of the two principal vectors, each
+weighted by the number of modalities behind it. A subset has as many directions as the median of the numbers that are
+found when each of its modalities is left out in turn.
 
 **Weak components.** A component may be too weak in a modality to be part of its signal, but be known from others. A
-direction ``w`` of others is added to the signal of modality k if ``|X_k' w|`` is far above that of random directions,
-all of them without the signal of k: by `CLEARLY` standard deviations.
+direction ``w`` of others is added to the signal of modality k if ``|X_k' w|^2`` is above that of random directions,
+all of them without the signal of k, by `CLEARLY` standard deviations.
 
-Source: ours; random directions as in Feng, Jiang, Hannig, Marron 2018, J. Multivariate Analysis 166, section 2.3.2.
+Sources:
+
+- Feng, Jiang, Hannig, Marron 2018, Angle-based joint and individual variation explained, J. Multivariate Analysis 166,
+  section 2.3.2: random directions.
+- Johnstone 2008, Multivariate analysis and Jacobi ensembles: largest eigenvalue, Tracy-Widom limits and rates of
+  convergence, Annals of Statistics 36, theorem 1.
+- Subsets and weak components are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy import linalg, stats
 
-from deepjive.linear.bounds import random_direction_samples
 from deepjive.linear.svd import Reduced
 from deepjive.subsets import Subset, common_spaces, ranks_of_subsets
 
-DRAWS, WEAK_DRAWS = 400, 60
+WEAK_DRAWS = 60
 CLEARLY = 4.0
+CHANCE, TRACY_WIDOM = 1e-3, 3.27  # the quantile of the Tracy-Widom law for this chance
 HELD = 0.5  # share of a direction in a signal
 
 
@@ -68,53 +79,66 @@ def shared_directions(
     signals = dict(signals)
     names = tuple(signals)
     known = {names: joint_rank, **subsets}
-    chance = _chance(free, rng)
     while True:
         common = common_spaces(
             names,
             subsets,
             {name: (scores, 1) for name, scores in signals.items()},
-            lambda subset, pairs: (_common([(a, wa, b) for (a, wa), (b, _) in pairs], chance), len(subset)),
+            lambda subset, pairs: (_common([(a, wa, b) for (a, wa), (b, _) in pairs], free), len(subset)),
         )
         spaces = {subset: space for subset, (space, _) in common.items()}
         ranks = ranks_of_subsets({subset: space.shape[1] for subset, space in spaces.items()}, known)
         shared = _exclusive(spaces, ranks)
-        weak = _weak_component(signals, reduced, shared, free, rng)
-        if weak is None:
+        weak = _weak_components(signals, reduced, shared, free, rng)
+        if not weak:
             return shared, signals
-        name, direction = weak
-        signals[name] = np.concatenate([signals[name], direction], axis=1)
+        for name, direction in weak.items():
+            signals[name] = np.concatenate([signals[name], direction], axis=1)
 
 
-def _common(pairs: Sequence[tuple[NDArray, int, NDArray]], chance: Callable[[int, int, int], float]) -> NDArray:
+def _common(pairs: Sequence[tuple[NDArray, int, NDArray]], free: int) -> NDArray:
     """Directions that the two subspaces of most pairs have in common."""
-    found = [_common_of_two(*pair, chance) for pair in pairs]
+    found = [_common_of_two(*pair, free) for pair in pairs]
     rank = int(np.median([directions.shape[1] for directions in found]))
     return _leading(np.concatenate(found, axis=1), rank)
 
 
-def _common_of_two(a: NDArray, weight: int, b: NDArray, chance: Callable[[int, int, int], float]) -> NDArray:
+def _common_of_two(a: NDArray, weight: int, b: NDArray, free: int) -> NDArray:
     left, values, right = linalg.svd(a.T @ b, full_matrices=False) if a.shape[1] and b.shape[1] else (None, [], None)
     count = 0
-    while count < len(values) and values[count] ** 2 > chance(a.shape[1] - count, b.shape[1] - count, count):
+    while count < len(values) and values[count] ** 2 > chance_squared_cosine(
+        a.shape[1] - count, b.shape[1] - count, free - count
+    ):
         count += 1
     if not count:
         return np.zeros((len(a), 0))
     return np.asarray(np.linalg.qr(weight * (a @ left[:, :count]) + b @ right[:count].T)[0])
 
 
-def _chance(free: int, rng: np.random.Generator) -> Callable[[int, int, int], float]:
-    """Squared cosine that two random subspaces hardly ever reach, after some directions were found."""
+def chance_squared_cosine(rank_a: int, rank_b: int, free: int) -> float:
+    """Squared cosine between two random subspaces that one pair in a thousand exceeds.
 
-    @cache
-    def chance(rank_a: int, rank_b: int, found: int) -> float:
-        ranks, n = sorted((rank_a, rank_b)), free - found
-        if sum(ranks) > n:
-            return 1.0  # such subspaces have directions in common by necessity
-        cosines = random_direction_samples(ranks, n, DRAWS, rng) - 1.0
-        return float((cosines.mean() + CLEARLY * cosines.std()) ** 2)
+    Parameters
+    ----------
+    rank_a, rank_b : int
+        Dimensions of the subspaces, at least 1.
+    free : int
+        Dimension of the space.
 
-    return chance
+    Returns
+    -------
+    float
+        1 if such subspaces have a direction in common by necessity.
+    """
+    p, q = sorted((rank_a, rank_b))
+    if p + q >= free:
+        return 1.0
+    if p == 1:
+        return float(stats.beta.isf(CHANCE, q / 2, (free - q) / 2))
+    f, g = (2 * np.arcsin(np.sqrt((rank - 0.5) / (free - 1))) for rank in (q, p))
+    centre = 2 * np.log(np.tan((f + g) / 2))
+    scale = (16 / (free - 1) ** 2 / (np.sin(f + g) ** 2 * np.sin(f) * np.sin(g))) ** (1 / 3)
+    return float(1 / (1 + np.exp(-(centre + scale * TRACY_WIDOM))))
 
 
 def _exclusive(spaces: Mapping[Subset, NDArray], ranks: Mapping[Subset, int]) -> dict[Subset, NDArray]:
@@ -126,21 +150,22 @@ def _exclusive(spaces: Mapping[Subset, NDArray], ranks: Mapping[Subset, int]) ->
     return shared
 
 
-def _weak_component(
+def _weak_components(
     signals: Mapping[str, NDArray],
     reduced: Mapping[str, Reduced],
     shared: Mapping[Subset, NDArray],
     free: int,
     rng: np.random.Generator,
-) -> tuple[str, NDArray] | None:
-    """A modality and a direction of others that is clearly in it although its signal lacks the direction."""
-    best, found = CLEARLY, None
+) -> dict[str, NDArray]:
+    """For some modalities the direction of others that is most clearly in them although their signal lacks it."""
+    found: dict[str, NDArray] = {}
     alone: dict[Subset, NDArray] = {
         (name,): _without(scores, [u for subset, u in shared.items() if name in subset])
         for name, scores in signals.items()
     }
     for name, scores in signals.items():
         limits: dict[int, tuple[float, float]] = {}
+        best = CLEARLY
         candidates = [*shared.items(), *alone.items()]
         for subset, directions in candidates:
             if name in subset or not any(set(other) >= {name, *subset} for other in shared):
@@ -157,7 +182,7 @@ def _weak_component(
             strength, direction = _strongest(reduced[name], beyond)
             mean, deviation = limits[rank]
             if (strength - mean) > best * deviation:
-                best, found = (strength - mean) / deviation, (name, direction)
+                best, found[name] = (strength - mean) / deviation, direction
     return found
 
 
