@@ -52,6 +52,13 @@ def test_parts_add_up_to_the_input(data, model):
     assert parts.subset_scores["a", "b"].shape == (160, 2)
 
 
+def test_no_variation_is_in_two_parts(data, model):
+    for name in ("a", "b"):  # a quarter of their variance is noise
+        fractions = model.decompose(data).variance_explained[name]
+        assert fractions["residual"] < 0.4
+        assert fractions["a+b"] > 0.3
+
+
 def test_scores_of_the_fitted_samples_are_in_standard_form(data, model):
     np.testing.assert_allclose(model.joint_scores_.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(model.joint_scores_.std(axis=0), 1.0, atol=1e-6)

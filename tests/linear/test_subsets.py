@@ -93,6 +93,13 @@ def test_a_missing_modality_is_predicted_from_every_subset_that_holds_it():
     assert with_subsets.score(test) > without.score(test) + 0.1
 
 
+def test_a_modality_says_nothing_of_subsets_that_do_not_hold_it(made, model):
+    of_c = model.decompose({"c": made[0]["c"]}).subset_scores
+    assert np.abs(of_c["a", "b"]).max() < 1e-6
+    assert np.abs(of_c["b", "c"]).max() > 0.5
+    assert not model.structured_.joint_loadings_["c"][model._shared_columns["a", "b"]].any()
+
+
 def test_a_saved_model_is_the_same(tmp_path, made, model):
     model.save(tmp_path)
     loaded = dj.load(tmp_path)

@@ -91,7 +91,9 @@ def joint_coefficients(model: Any, names: Sequence[str]) -> NDArray:
         return np.zeros((sum(model.individual_ranks_[name] for name in names), 0))
     coefficients = _expected_coefficients(model, names)
     expected = _stacked({name: model.products_[name] for name in names}) @ coefficients
-    return np.asarray(coefficients @ _calibration(model, expected, [k for k in model.shapes_ if k not in names]))
+    calibration = _calibration(model, expected, [k for k in model.shapes_ if k not in names])
+    calibration[:, ~expected.any(axis=0)] = 0.0  # components that none of the modalities holds
+    return np.asarray(coefficients @ calibration)
 
 
 def _expected_coefficients(model: Any, names: Sequence[str]) -> NDArray:
