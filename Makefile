@@ -1,21 +1,58 @@
-# `make demo` and `make test` need only Python 3.11-3.13 and make: each makes its own .venv and installs what it needs.
+# `make demo` and `make test` need only Python 3.11-3.14 and make: each makes its own .venv and installs what it needs.
 PYTHON ?= python3
+PROGRAMS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(PROGRAMS)
 INSTALLED := $(VENV)/.installed
+PIP := -m pip install --quiet --disable-pip-version-check
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+NOT_SLOW := -m 'not slow'
+COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test processors docs lint clean
+.PHONY: demo test test-all random-order processors minimum latest wheel extras audit docs lint check-python clean
 
 demo: $(INSTALLED)
 	$(BIN)/deepjive demo
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+	$(TEST) $(NOT_SLOW) $(COVERED) --durations=10
+
+# All tests, also those marked as slow.
+test-all: lint
+	$(TEST) $(COVERED) --durations=30
+
+# Runs the tests 20 times, each time in another order, and stops at the first failure.
+random-order: $(INSTALLED)
+	for seed in $$(seq 20); do echo "order $$seed"; TEST_ORDER=$$seed $(TEST) $(NOT_SLOW) || exit 1; done
 
 # Runs the tests that compute as on other processors, and names each test whose outcome differs.
 processors: $(INSTALLED)
 	$(BIN)/python -m tests.stress.processors
+
+# Runs the tests with the oldest versions that pyproject.toml allows.
+minimum: check-python
+	$(PYTHON) -m venv --clear .venv-minimum
+	.venv-minimum/$(PROGRAMS)/python $(PIP) --constraint constraints-minimum.txt --editable '.[minimum]'
+	OMP_NUM_THREADS=1 .venv-minimum/$(PROGRAMS)/pytest -n 2 -m 'not slow' --ignore tests/docs --ignore tests/report/test_browser.py
+
+# Runs the tests with the newest versions there are, also those before a release.
+latest: check-python
+	$(PYTHON) -m venv --clear .venv-latest
+	.venv-latest/$(PROGRAMS)/python $(PIP) --pre --editable '.[test]'
+	OMP_NUM_THREADS=1 .venv-latest/$(PROGRAMS)/pytest -n 2 -m 'not slow'
+
+# Builds dist/, checks it, and tries the wheel in an empty environment; `make extras` also tries each extra alone.
+wheel: .venv-release/.installed
+	.venv-release/$(PROGRAMS)/python -m tests.release.wheel
+
+extras: .venv-release/.installed
+	.venv-release/$(PROGRAMS)/python -m tests.release.wheel --extras
+
+# Prints the licence of every dependency, and the known vulnerabilities; the latter need a network.
+audit: $(INSTALLED) .venv-release/.installed
+	$(BIN)/python -m tests.release.licences
+	.venv-release/$(PROGRAMS)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # Runs every page, builds the site into docs/_build/html without a warning, and checks its links; needs no network.
 docs: $(INSTALLED)
@@ -28,11 +65,18 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-$(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"deepjive needs Python 3.11 to 3.13, but {sys.executable} is {v[0]}.{v[1]}; say which with: make PYTHON=python3.12 ...")'
+$(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[test]'
 	touch $@
 
+.venv-release/.installed: pyproject.toml constraints.txt | check-python
+	$(PYTHON) -m venv .venv-release
+	.venv-release/$(PROGRAMS)/python $(PIP) --constraint constraints.txt build twine pip-audit
+	touch $@
+
+check-python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else f"deepjive needs Python 3.11 to 3.14, but {sys.executable} is {v[0]}.{v[1]}; say which with: make PYTHON=python3.12 ...")'
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-minimum .venv-latest .venv-release dist

@@ -42,7 +42,7 @@ from sklearn.preprocessing import StandardScaler
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep.geometry.unrolling import KernelRegression
-from deepjive.report.style import FONT, LABELS, MARKERS, MUTED, new_figure, quiet
+from deepjive.report.style import FONT, LABELS, MUTED, new_figure, quiet
 from result_tables import ResultTable, add_json_option, write_tables
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -166,7 +166,7 @@ def save_figure(r2s: dict[str, dict[str, list[list[float]]]], path: Path) -> Non
         axes.set_title(f"{title} new samples", fontsize=FONT, color=MUTED)
         for number, (name, values) in enumerate(methods.items()):
             means, spreads = np.mean(values, axis=1), np.std(values, axis=1)
-            style = {"color": LABELS[number], "marker": MARKERS[number], "markersize": 3.5, "linewidth": 1.1}
+            style = {"color": LABELS[number], "marker": "o", "markersize": 3.5, "linewidth": 1.1}
             axes.errorbar([100 * share for share in SHARES], means, spreads, label=name, capsize=2, **style)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=FONT, frameon=False, labelcolor=MUTED)

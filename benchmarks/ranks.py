@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation, relative to that of the signal")
     add_json_option(parser)
     arguments = parser.parse_args()
-    columns = ("data", "true ranks", "method", "right", "runs", "CPU seconds", "ranks")
+    columns = ("data", "true ranks", "method", "right", "runs", "CPU seconds", "most frequent ranks")
     table = ResultTable("ranks", "Ranks selected from the data", columns)
     size = {"n_samples": arguments.samples, "noise": arguments.noise}
     print(f"{size}; selected ranks: (joint rank, individual ranks) x number of runs")
@@ -126,9 +126,8 @@ def main() -> None:
                 label = f"{kind}, true ({joint}, {individual}, {individual}), {method}"
                 words = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(selections).most_common())
                 print(f"{label:46} right {right}/{len(selections)}   {seconds:5.1f} CPU s   {words}", flush=True)
-                table.add(
-                    kind, f"({joint}, {individual}, {individual})", method, right, len(selections), seconds, words
-                )
+                most = ", ".join(f"{ranks} x{count}" for ranks, count in Counter(selections).most_common(2))
+                table.add(kind, f"({joint}, {individual}, {individual})", method, right, len(selections), seconds, most)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     write_tables(arguments.json, [table], sources=["deepjive.deep", "deepjive.linear"], seeds=seeds)
 

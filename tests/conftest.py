@@ -3,12 +3,66 @@
 from __future__ import annotations
 
 import os
+import random
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+SKIPS = Path(__file__).with_name("SKIPS.md")
+REASONS = [
+    re.compile(row.split("` |")[0].removeprefix("| `").replace("\\|", "|"))
+    for row in SKIPS.read_text(encoding="utf-8").splitlines()
+    if row.startswith("| `")
+]
+_unlisted: dict[str, list[str]] = defaultdict(list)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle files, and the tests of each file, by the seed in TEST_ORDER."""
+    seed = os.environ.get("TEST_ORDER")
+    if seed is None:
+        return
+    files: dict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    draw, order = random.Random(seed), list(files)
+    draw.shuffle(order)
+    for tests in files.values():
+        draw.shuffle(tests)
+    items[:] = [item for path in order for item in files[path]]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    _note_skip(report)
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Remember a skip whose reason is not listed."""
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if not any(listed.search(reason) for listed in REASONS):
+        _unlisted[reason].append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a test was skipped for a reason that is not listed; workers of xdist leave this to the main process."""
+    if _unlisted and not hasattr(session.config, "workerinput") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for reason, tests in _unlisted.items():
+        terminalreporter.write_line(f"Not in tests/SKIPS.md: {reason} ({len(tests)} tests, such as {tests[0]})")
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +98,25 @@ def write_nifti() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def make_decomposition() -> Callable[..., Any]:
+    """A decomposition of modalities of the given sample shapes, with one joint and one individual direction each."""
+
+    from deepjive import AJIVE, Modalities
+
+    def make(shapes: Any, n: int = 60, joint_rank: int = 2, individual_ranks: int = 2, samples: Any = None) -> Any:
+        rng = np.random.default_rng(0)
+        joint = rng.normal(size=(n, 2))
+        arrays = {}
+        for name, shape in shapes.items():
+            size = int(np.prod(shape))
+            own = rng.normal(size=(n, 2))
+            x = np.hstack([joint, own]) @ rng.normal(size=(4, size)) + 0.3 * rng.normal(size=(n, size)) + 5.0
+            arrays[name] = x.reshape(n, *shape)
+        data = Modalities(arrays, samples=samples)
+        model = AJIVE(joint_rank=joint_rank, individual_ranks=individual_ranks, n_wedin=5, n_random=5, random_state=0)
+        return model.fit(data).decompose(data)
+
+    return make

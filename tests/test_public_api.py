@@ -10,6 +10,7 @@ import pytest
 import deepjive
 import deepjive.data
 import deepjive.linear
+import deepjive.plot
 
 PACKAGE = Path(deepjive.__file__).parent
 HEAVY = {"torch", "lightning_fabric", "sklearn", "scipy", "pandas", "matplotlib", "safetensors", "typer", "rich"}
@@ -44,11 +45,12 @@ def test_linear_estimators_are_fitted_and_loaded_without_torch_and_matplotlib(tm
 
 @pytest.mark.parametrize("name", [name for name in deepjive.__all__ if name != "__version__"])
 def test_every_public_name_is_there_and_called_so(name):
-    assert getattr(deepjive, name).__name__ == name
+    assert getattr(deepjive, name).__name__ in (name, f"deepjive.{name}")
 
 
 FRONT_DOORS = [(deepjive.data, name) for name in deepjive.data.__all__]
 FRONT_DOORS += [(deepjive.linear, name) for name in deepjive.linear.__all__]
+FRONT_DOORS += [(deepjive.plot, name) for name in deepjive.plot.__all__]
 
 
 @pytest.mark.parametrize(("room", "name"), FRONT_DOORS)

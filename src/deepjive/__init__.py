@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import deepjive.plot as plot
 from deepjive._lazy import front_door
 from deepjive._version import __version__
 from deepjive.data.modalities import Modalities
@@ -47,6 +48,7 @@ __all__ = [
     "jackstraw",
     "load",
     "permutation_test",
+    "plot",
 ]
 
 _MODULES = {

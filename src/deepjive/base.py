@@ -10,19 +10,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from deepjive.adjust.adjustment import NOT_FITTED_WITH, Adjustment
+from deepjive.conformal import Intervals, calibrated, check_level, patterns_of, width_at
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
+from deepjive.progress import Progress, silent
 from deepjive.subsets import Subset, columns_of
 from deepjive.validation import MissingFeatures, check_known, check_values
 
@@ -92,6 +95,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         after confounds were taken out.
     adjustment_ : dict
         What was learned of confounds; see `deepjive.adjust.regression`. Empty without confounds.
+    feature_residual_std_ : dict of str to array
+        Standard deviation of each feature's residual over the fitted samples, in data units without confounds.
+    calibration_ : dict
+        Quantiles of the errors of predictions, after `calibrate`; see `deepjive.conformal`.
     """
 
     shapes_: dict[str, tuple[int, ...]]
@@ -104,6 +111,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     individual_scores_: dict[str, NDArray]
     variance_explained_: dict[str, dict[str, float]]
     adjustment_: dict[str, Any]
+    feature_residual_std_: dict[str, NDArray]
+    calibration_: dict[str, Any]
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -164,7 +173,15 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return []
 
-    def transform(self, X: Any, *, missing_features: MissingFeatures = "error") -> NDArray:
+    @overload
+    def transform(self, X: Any, *, missing_features: MissingFeatures = "error", interval: None = None) -> NDArray: ...
+
+    @overload
+    def transform(self, X: Any, *, missing_features: MissingFeatures = "error", interval: float) -> Intervals: ...
+
+    def transform(
+        self, X: Any, *, missing_features: MissingFeatures = "error", interval: float | None = None
+    ) -> NDArray | Intervals:
         """Compute the joint scores of fitted or new samples.
 
         Parameters
@@ -175,15 +192,27 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         missing_features : {"error", "mean"}, default="error"
             Treatment of fitted features that `X` lacks: raise an error, or fill them with the mean of the fitted
             samples.
+        interval : float, default=None
+            Probability, such as 0.9, with which the interval of a score contains the score that the sample would have
+            with all modalities. The model must be calibrated. None returns the scores alone.
 
         Returns
         -------
         array, shape (n_samples, joint_rank)
             A data frame after ``set_output(transform="pandas")``; its index holds the sample names if the samples have
             names.
+        Intervals
+            If `interval` is given: ``values``, ``lower``, ``upper`` and ``radius``. Lower and upper end are equal for a
+            sample with all modalities.
+
+        See Also
+        --------
+        calibrate : Measure the errors of predictions.
         """
         data = self._checked(X, missing_features)
         scores = self._joint_scores_by_pattern(data)[:, : self.joint_rank_]
+        if interval is not None:
+            return self._around(None, scores, data, interval)
         if data.samples is not None and _get_output_config("transform", self)["dense"] == "pandas":
             import pandas as pd  # scikit-learn keeps the index of a data frame, but cannot know the names of samples
 
@@ -218,6 +247,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             mean={name: self.mean_[name] for name in data.names},
             render=self._render,
             subset_scores={subset: scores.joint[:, columns] for subset, columns in subsets},
+            masks=self._masks(),
         )
         return parts if adjusted is data else parts.restored(data, self._restored)
 
@@ -277,7 +307,19 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             for name, scores in individual.items()
         }
 
-    def impute(self, X: Any, name: str, *, missing_features: MissingFeatures = "error") -> NDArray:
+    @overload
+    def impute(
+        self, X: Any, name: str, *, missing_features: MissingFeatures = "error", interval: None = None
+    ) -> NDArray: ...
+
+    @overload
+    def impute(
+        self, X: Any, name: str, *, missing_features: MissingFeatures = "error", interval: float
+    ) -> Intervals: ...
+
+    def impute(
+        self, X: Any, name: str, *, missing_features: MissingFeatures = "error", interval: float | None = None
+    ) -> NDArray | Intervals:
         """Predict one modality from the other modalities, through the joint scores and the scores of its subsets.
 
         Parameters
@@ -288,27 +330,159 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             The modality to predict.
         missing_features : {"error", "mean"}, default="error"
             As for `transform`.
+        interval : float, default=None
+            Probability, such as 0.9, with which the interval of each feature contains the measured value. The model
+            must be calibrated. None returns the predictions alone.
 
         Returns
         -------
         array, shape (n_samples, ...)
             The joint part of modality `name`, in data units, with the effects of the samples' confounds. The parts of
             the subsets that hold the modality are added.
+        Intervals
+            If `interval` is given: the predictions as ``values``, the ends of the interval of each feature as
+            ``lower`` and ``upper``, and a bound of each sample's root mean square error as ``radius``.
 
         Raises
         ------
         ValueError
-            If the model has no modality `name`, `X` has no other modality, or a sample lacks all other modalities.
+            If the model has no modality `name`, `X` has no other modality, or a sample lacks all other modalities. With
+            `interval`, if the model is not calibrated for the modalities of `X`, or with too few participants.
+
+        See Also
+        --------
+        calibrate : Measure the errors of predictions.
         """
         check_is_fitted(self)
         self._check_modality(name)
         data = as_modalities(X)
         data = data.select([other for other in data.names if other != name])
         if not data.names:
-            raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality.")
+            raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality. Give one.")
         adjusted = self._checked(data, missing_features)
         predicted = self._shared_part(name, self._joint_scores_by_pattern(adjusted))
-        return predicted if data.is_adjusted else self._restored(name, predicted, data.confounds)
+        confounds = None if data.is_adjusted else data.confounds
+        if interval is None:
+            return self._restored(name, predicted, confounds)
+        ends = self._around(name, predicted, adjusted, interval)
+        values, lower, upper = (self._restored(name, part, confounds) for part in ends[:3])
+        return Intervals(values, lower, upper, ends.radius)
+
+    def calibrate(
+        self,
+        X: Any,
+        *,
+        folds: int | None = None,
+        given: Sequence[Sequence[str]] | None = None,
+        random_state: int | None = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Measure the errors of predictions, so that `impute` and `transform` can give intervals.
+
+        Parameters
+        ----------
+        X : Modalities, mapping or sequence
+            Samples that the model was not fitted to. All samples of a participant (`Modalities.groups`) must be on the
+            same side. With `folds`, all samples that the model was fitted to, in their order.
+        folds : int, default=None
+            Number of parts of the fitted samples. The model is fitted again without each part, with the parameters that
+            it has, to measure the errors of this part.
+        given : sequence of sequence of str, default=None
+            The sets of modalities that others are predicted from, such as ``[("mri", "pet"), ("mri",)]``. By default
+            all sets of up to four modalities; of more modalities, each alone and all but one.
+        random_state : int or None, default=0
+            Seed of the folds.
+        progress : callable, default=silent
+            ``progress(done, total, message)``.
+
+        Returns
+        -------
+        self
+            With the attribute `calibration_`, which is saved with the model. `fit` removes it.
+
+        Raises
+        ------
+        ValueError
+            If the model has `needs_all_modalities`, or the samples are those of the fit without `folds`, or others
+            with `folds`.
+
+        Notes
+        -----
+        The intervals are conformal; `deepjive.conformal` says how. Their coverage is exact for held-out samples if
+        participants are exchangeable: at least the level that was asked for, and at most this plus ``1 / (G + 1)`` for
+        G participants in the calibration samples, whatever the model and the distribution are. It is the probability
+        over calibration and new samples, not for each kind of sample alone. With `folds`, no sample is lost for
+        calibration, but there is no such guarantee.
+
+        Memory holds the errors of all calibration samples of one modality.
+
+        Examples
+        --------
+        >>> import deepjive as dj
+        >>> from deepjive.datasets import make_synthetic
+        >>> data = make_synthetic(150, (20, 16), random_state=0).data
+        >>> model = dj.AJIVE(joint_rank=1, random_state=0).fit(data[:100]).calibrate(data[100:])
+        >>> values, lower, upper, radius = model.impute(data[100:].select(["modality_1"]), "modality_2", interval=0.9)
+        >>> lower.shape, radius.shape
+        ((50, 16), (50,))
+        """
+        self.calibration_ = calibrated(
+            self, self._in_fitted_features(X), folds, given, random_state=random_state, progress=progress
+        )
+        return self
+
+    def sample(
+        self, n_samples: int = 1, *, given: Any = None, noise: bool = False, random_state: Any = None
+    ) -> Modalities:
+        """Draw new samples of all modalities, or the missing modalities of given samples.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of samples; with `given`, number of draws for each given sample, which stand side by side.
+        given : Modalities, mapping or sequence, default=None
+            Samples that lack modalities. Their joint scores are kept, with an error if the model is calibrated, and
+            the missing modalities are drawn.
+        noise : bool, default=False
+            Whether residuals are added: independent normal values with each feature's standard deviation. Without them
+            samples vary less than the data, as the joint and individual parts do.
+        random_state : int, RandomState or None, default=None
+            Seed.
+
+        Returns
+        -------
+        Modalities
+            Samples in data units, for mean confounds if the model was fitted with confounds. Given modalities are as
+            they were given.
+
+        Warns
+        -----
+        UserWarning
+            If `given` samples lack modalities, and the model is not calibrated for those that they have.
+
+        Notes
+        -----
+        Scores are drawn from densities that are fitted to the scores of the fitted samples, with held-out likelihood;
+        see `deepjive.score_density`. This takes seconds when a model is sampled for the first time.
+
+        See Also
+        --------
+        inverse_transform : Samples for scores of your own.
+
+        Examples
+        --------
+        >>> import deepjive as dj
+        >>> from deepjive.datasets import make_synthetic
+        >>> data = make_synthetic(100, (20, 16), random_state=0).data
+        >>> model = dj.AJIVE(joint_rank=1, random_state=0).fit(data)
+        >>> model.sample(5, noise=True, random_state=0)["modality_1"].shape
+        (5, 20)
+        """
+        from deepjive.sampling import drawn
+
+        check_is_fitted(self)
+        given = None if given is None else self._in_fitted_features(given)
+        return drawn(self, n_samples, given, noise, check_random_state(random_state))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute how well each modality is predicted from the others: the mean R2 over the modalities.
@@ -477,6 +651,16 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
                 part = part + self._render(subset, name, scores[:, columns], no_individual)
         return part
 
+    def _around(self, target: str | None, values: NDArray, data: Modalities, level: float) -> Intervals:
+        """Put intervals around predictions of a modality, or around joint scores (None), from checked data."""
+        check_level(level)
+        half, radius = np.zeros_like(values), np.zeros(len(values))
+        calibration = getattr(self, "calibration_", None)
+        for rows, names in patterns_of(data):
+            if target is not None or set(names) != set(self.shapes_):
+                half[rows], radius[rows] = width_at(calibration, target, names, level)
+        return Intervals(values, values - half, values + half, radius)
+
     def _prediction_r2(self, data: Modalities, name: str) -> float | None:
         """R2 of one modality predicted from the others; None if no sample can be predicted and compared."""
         others = [other for other in data.names if other != name]
@@ -563,11 +747,16 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         """Return modalities with 0 for values that are not finite and do not count; here all values count."""
         return data
 
+    def _masks(self) -> Mapping[str, Any] | None:
+        """Features that count, for some or all modalities; None if all count."""
+        return None
+
     def _allows_nan(self) -> bool:
         """Whether single values of samples may be missing."""
         return False
 
     def _keep_names(self, data: Modalities) -> None:
+        self.__dict__.pop("calibration_", None)  # of an earlier fit
         self.n_participants_ = data.n_participants
         self.features_ = {name: None if names is None else names.tolist() for name, names in data.features.items()}
 

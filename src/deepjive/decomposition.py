@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive._html import html_table
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import NO_MODALITY, Modalities
@@ -105,6 +106,8 @@ class Decomposition:
         For each subset a mapping from its modalities to arrays, computed on access, without the mean.
     adjusted : Decomposition
         The decomposition of the data without the effects of confounds; the same decomposition if there are none.
+    masks : mapping of str to array of bool, or None
+        Features that count in `variance_explained`, in the shape of one sample; all features of other modalities count.
     """
 
     data: Modalities
@@ -115,6 +118,7 @@ class Decomposition:
     restore: Restore | None = None
     adjusted_data: Modalities | None = None
     subset_scores: dict[Subset, NDArray] = field(default_factory=dict)
+    masks: Mapping[str, NDArray[np.bool_] | None] | None = None
 
     @property
     def adjusted(self) -> Decomposition:
@@ -157,7 +161,8 @@ class Decomposition:
         explains beyond the joint part, and beyond the parts of subsets, whose fractions are found in the same way, one
         after the other. The parts of linear estimators are orthogonal on the fitted samples, so that the
         fractions are ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A fraction is negative if the part increases the error,
-        which is possible on new samples. Missing values (NaN) do not count. The data are those without confounds.
+        which is possible on new samples. Missing values (NaN), and features outside the model's mask, do not count.
+        The data are those without confounds.
         """
         if self.adjusted_data is not None:
             return self.adjusted.variance_explained
@@ -169,6 +174,22 @@ class Decomposition:
         shared = f", ranks of subsets {subsets}" if subsets else ""
         joint_rank = self.joint_scores.shape[1]
         return f"Decomposition({self.data!r}, joint rank {joint_rank}{shared}, individual ranks {ranks})"
+
+    def _repr_html_(self) -> str:
+        """Show the ranks in a notebook, and the variance explained once it has been computed."""
+        explained = self.__dict__.get("variance_explained", {})
+        header = ["modality", "features", "individual rank", *(next(iter(explained.values())) if explained else ())]
+        rows = [
+            [
+                name,
+                " x ".join(map(str, shape)),
+                self.individual_scores[name].shape[1],
+                *(f"{100 * fraction:.1f}%" for fraction in explained.get(name, {}).values()),
+            ]
+            for name, shape in self.data.shapes.items()
+        ]
+        caption = f"Decomposition of {len(self.data):,} samples, joint rank {self.joint_scores.shape[1]}"
+        return html_table(caption, header, rows, "" if explained else "Variance explained: .variance_explained")
 
     def _part_rows(self, part: PartName, name: str, indices: Any) -> NDArray:
         if name not in self.data:
@@ -203,12 +224,13 @@ class Decomposition:
 
     def _fractions(self, name: str) -> dict[str, float]:
         rows = np.flatnonzero(self.data.present[:, self.data.names.index(name)])
+        mask = (self.masks or {}).get(name)
         total = without_joint = residual = 0.0
         subsets = self._subsets_of(name)
         left = dict.fromkeys(subsets, 0.0)  # root of the sum of squares after a subset's part and those before it
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
-            known = ~np.isnan(x)
+            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & mask
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))
@@ -234,3 +256,8 @@ def length_of(array: NDArray) -> float:
     flat = array.reshape(-1)
     largest = float(np.abs(flat).max(initial=0.0))
     return largest * float(np.linalg.norm(flat / largest)) if largest > 0.0 else 0.0
+
+
+def power_of_two(value: float) -> float:
+    """Return the power of two at or below a positive number, and 1 for 0: a unit in which numbers keep their digits."""
+    return math.ldexp(0.5, math.frexp(value)[1]) if value > 0.0 else 1.0

@@ -19,7 +19,7 @@ ARRAY, TUPLE, CUSTOM, FLOAT, SETTINGS = "$array", "$tuple", "$custom", "$float",
 ITEMS = "$items"
 SETTINGS_CLASSES = {"Runtime": "deepjive.deep.runtime.settings"}
 
-UNSAVABLE_VALUE = "{key} holds {value}, which cannot be saved; numbers, text, arrays, and dicts and lists of these can."
+UNSAVABLE_VALUE = "{key} holds {value}, but numbers, text, arrays, or dicts and lists of these are expected."
 
 
 def packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:

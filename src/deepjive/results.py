@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepjive._html import html_table
+
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_ROWS = 20
 
 
 class Result(ABC):
@@ -28,6 +32,13 @@ class Result(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._summary()})"
 
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook: the line, and the first rows of the table."""
+        frame = self.to_frame()
+        more = f"{len(frame) - MOST_ROWS:,} more rows: to_frame()" if len(frame) > MOST_ROWS else ""
+        rows = ([_shown(value) for value in row] for row in frame.head(MOST_ROWS).itertuples(index=False))
+        return html_table(repr(self), list(frame.columns), rows, more)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the result as a table.
 
@@ -38,6 +49,13 @@ class Result(ABC):
         import pandas as pd
 
         return pd.DataFrame(self._table())
+
+
+def _shown(value: Any) -> str:
+    """A cell: numbers with four digits, and NaN as an empty cell."""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return str(value)
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,6 +15,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.data.readers.lazy import forget
 
 MissingFeatures = Literal["error", "mean"]
+LARGEST, LEAST_SPREAD = 1e302, 1e-302
 Visit = Callable[[str, NDArray[np.intp], NDArray], None]
 
 ONE_MODALITY = (
@@ -30,6 +31,14 @@ NOT_FINITE = (
 INFINITE = (
     "Modality {name!r} contains {count} infinite values, the first in sample {sample}. Find out where they come from, "
     "or replace them by NaN, which stands for a missing value."
+)
+BEYOND_RANGE = (
+    "Modality {name!r} contains the value {value:.3g} in sample {sample}, but magnitudes of at most {limit:.0e} are "
+    "expected, because sums of larger values overflow. Use larger units, such as the values divided by 1e10."
+)
+BELOW_RANGE = (
+    "The values of modality {name!r} differ by at most {spread:.3g}, but differences of at least {limit:.0e} are "
+    "expected, because smaller ones are lost in rounding. Use smaller units, such as the values multiplied by 1e10."
 )
 CONSTANT = (
     "Modality {name!r} is constant: every sample is the same, so it has no variation to explain. "
@@ -56,7 +65,7 @@ REPEATED_FEATURE = (
     "Modality {name!r} has its features in another order than in `fit`, but several are called {feature!r}, so that "
     "they cannot be told apart. Use the order of `fit`, or different names."
 )
-LEFT_OUT = "Features that the model was not fitted to were left out: {modalities}."
+LEFT_OUT = "Features that the model was not fitted to were left out: {modalities}. Check their names if this is wrong."
 OTHER_ORDER = (
     "Modality {name!r} has the features that the model was fitted to in another order: feature {number} is {given!r}, "
     "but was {fitted!r} in `fit`. Use the order of `fit`; for a data frame: frame[model.features_[{name!r}]]."
@@ -300,25 +309,51 @@ def _with_fitted_features(
 
 
 def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit: Visit | None = None) -> None:
-    """Raise ValueError for values that are not finite and, if `varying`, for a modality without variation.
+    """Raise ValueError for values that are not finite or too large and, if `varying`, without enough variation.
 
     `visit` is called with each block that was checked, as by `check_for_fit`.
     """
     message, is_bad = (INFINITE, np.isinf) if allow_nan else (NOT_FINITE, _is_not_finite)
     for column, name in enumerate(data.names):
         rows = np.flatnonzero(data.present[:, column])
-        first, varies = None, False
+        first, varies, spread = None, False, 0.0
         for batch in row_batches(rows, data.shapes[name]):
             block = data.rows(name, _as_slice(batch))
             if not _is_finite(block) and is_bad(block).any():
                 raise ValueError(message.format(name=name, **_count(data, name, rows, is_bad)))
             first = block[:1] if first is None else first
             varies = varies or bool((block != first).any())
+            if block.dtype.kind == "f" and block.dtype.itemsize >= 8:
+                _check_range(data, name, batch, block)
+                spread = spread if spread >= LEAST_SPREAD else max(spread, _largest(block - first))
+            else:
+                spread = np.inf
             if visit is not None:
                 visit(name, batch, block)
             forget(data[name])
         if varying and not varies:
             raise ValueError(CONSTANT.format(name=name))
+        if varying and spread < LEAST_SPREAD:
+            raise ValueError(BELOW_RANGE.format(name=name, spread=spread, limit=LEAST_SPREAD))
+
+
+def _check_range(data: Modalities, name: str, rows: NDArray[np.intp], block: NDArray) -> None:
+    """Raise an error if a value is so large that sums overflow."""
+    if _largest(block) > LARGEST:
+        of_samples = np.nanmax(np.abs(block.reshape(len(block), -1)), axis=1)
+        place = int(np.nanargmax(of_samples))
+        shown = {"value": float(of_samples[place]), "sample": _sample(data, int(rows[place])), "limit": LARGEST}
+        raise ValueError(BEYOND_RANGE.format(name=name, **shown))
+
+
+def _largest(block: NDArray) -> float:
+    """Return the largest magnitude of the values that are not NaN; 0 if there are none."""
+    if not block.size:
+        return 0.0
+    extremes = block.min(), block.max()
+    if np.isnan(extremes).any():
+        return float(np.nanmax(np.abs(block), initial=0.0))
+    return float(max(-extremes[0], extremes[1]))
 
 
 def _are_numbers(names: Sequence[str]) -> bool:
@@ -349,7 +384,12 @@ def _count(
         bad = is_bad(data.rows(name, _as_slice(batch))).reshape(len(batch), -1)
         count += int(bad.sum())
         sample = int(batch[bad.any(axis=1).argmax()]) if sample < 0 and bad.any() else sample
-    return {"count": count, "sample": sample if data.samples is None else f"{sample} ({data.samples[sample]!s})"}
+    return {"count": count, "sample": _sample(data, sample)}
+
+
+def _sample(data: Modalities, row: int) -> int | str:
+    """Return the number of a sample, with its name if it has one."""
+    return row if data.samples is None else f"{row} ({data.samples[row]!s})"
 
 
 def _is_finite(block: NDArray) -> bool:

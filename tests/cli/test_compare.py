@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 
 import numpy as np
@@ -24,7 +26,8 @@ def test_a_page_shows_what_differs_and_whether_the_same_was_found(invoke, files,
     assert result.exit_code == 0, result.stderr
     assert f"Comparison: {page}" in result.stdout
     text = page.read_text(encoding="utf-8")
-    settings = text[text.index("<caption>Settings") : text.index("</table>")]
+    settings = text[text.index("<caption>Settings") :]
+    settings = settings[: settings.index("</table>")]
     assert re.findall(r'<th scope="row">(\w+)</th>', settings) == ["joint_rank"]
     for words in (
         "their 80 common samples",
@@ -64,3 +67,20 @@ def test_samples_are_matched_by_name(tmp_path):
     assert text.count("0.0°") == 2
     with pytest.raises(ValueError, match="no sample in common"):
         common_samples([runs[0], Run("c", {}, np.array(["t"]), scores[:1])])
+
+
+def test_the_page_opens_with_what_differs_and_turns_scores_to_the_first_run(tmp_path):
+    rng = np.random.default_rng(0)
+    scores, names = rng.normal(size=(50, 2)), np.array([f"s{i}" for i in range(50)])
+    explained = [{"rna": {"joint": share, "individual": 0.1, "residual": 0.9 - share}} for share in (0.5, 0.3)]
+    other = np.column_stack([scores[:, 1], -scores[:, 0], rng.normal(size=50)])
+    runs = [Run("a", {}, names, scores, explained[0]), Run("b", {}, names, other, explained[1])]
+    text = write_comparison(tmp_path / "c.html", runs).read_text(encoding="utf-8")
+    opening = text[text.index("<h2>What differs") :].split("<h2>")[1]
+    assert "The joint ranks differ: 2 in a and 3 in b." in opening
+    assert "scores 1 and 2 return in b" in opening
+    assert "The joint part of rna differs most: it explains 50.0% in a and 30.0% in b." in opening
+    assert re.findall(r"<td>b</td><td>([^<]*)</td><td>([^<]*)</td>", opening) == [("2 (turned)", "1.00"), ("1", "1.00")]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    shown = np.frombuffer(base64.b64decode(data["parts"][1]["scores"]), "<f4").reshape(50, 3)
+    np.testing.assert_allclose(shown, other * [1, -1, 1], rtol=1e-6)

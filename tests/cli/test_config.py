@@ -72,7 +72,6 @@ def test_a_runs_own_config_reproduces_its_scores(invoke, fit, files, name):
     assert configs[0]["run"]["labels"] == [f"{files}/labels.csv:group"]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 def test_the_config_of_an_old_deep_run_reproduces_its_scores_in_a_fresh_process(invoke, files):
     modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
@@ -193,3 +192,10 @@ def test_a_run_keeps_whose_samples_are_whose(invoke, fit, files):
     assert kept["run"]["groups"] == str(files / "who.npy")
     assert invoke("fit", "--config", files / "run" / "config.json", "--out", files / "again").exit_code == 0
     assert json.loads((files / "again" / "config.json").read_text()) == kept
+
+
+def test_a_file_far_too_large_for_options_is_not_read(invoke, files):
+    (files / "run.toml").write_text("# " + "x" * 2**20)
+    result = invoke("fit", "--config", files / "run.toml")
+    assert result.exit_code == 2
+    assert "run.toml has 1,048,578 bytes, but a configuration file has at most 1,048,576" in result.stderr

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from deepjive import AJIVE, Modalities
+from deepjive.data.readers.guard import install_command
 
 
 def options(files, suffix):
@@ -130,7 +131,7 @@ def test_a_missing_extra_is_an_error_of_one_line(invoke, files, monkeypatch):
     (files / "x.h5").touch()
     result = invoke("ranks", "-m", f"a={files}/x.h5", "-m", f"b={files}/image.npy")
     assert result.exit_code == 2
-    assert result.stderr.endswith("Install it with: pip install 'deepjive[arrays]'\n")
+    assert result.stderr.endswith(f"Install it with: {install_command('h5py')}\n")
     assert result.stderr.count("\n") == 1
 
 

@@ -66,7 +66,7 @@ def test_samples_without_a_label_are_shown_as_unknown_and_told_in_a_line(fit, fi
     table.to_csv(files / "labels.csv", index=False)
     result = fit("--labels", f"{files}/labels.csv:group")
     assert result.exit_code == 0, result.stderr
-    assert "labels.csv:group has no row for 11 of 80 samples, the first being" in result.stderr
+    assert "labels.csv has no row for 11 of 80 samples, the first being" in result.stderr
     assert "not among the 80 samples of the data: 1 in all, the first being 'stranger'" in result.stderr
     assert result.stderr.count("Warning: ") == 1
     page = (files / "run" / "report.html").read_text()

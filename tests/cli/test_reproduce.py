@@ -44,11 +44,11 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
     assert "--seeds 1</code>" in (tmp_path / "run" / "report.html").read_text()
 
 
-@pytest.mark.slow
 def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke, tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
     words = ("reproduce", "mnist", "--out", tmp_path / "run", "--study", "rotated")
     words = (*words, "--quick", "--pairs", 500, "--max-epochs", 1)
+    words = (*words, *(word for method in ("exchange", "AJIVE", "separate") for word in ("--method", method)))
     result = invoke(*words)
     assert result.exit_code == 0, result.output
     assert "the digits of scikit-learn" in result.stdout

@@ -1,11 +1,15 @@
 import pandas as pd
 import pytest
 
+from deepjive.experiments.brain import diagnosis
+
 nibabel = pytest.importorskip("nibabel")
 pytest.importorskip("nilearn")
 
 
-def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path):
+def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path, monkeypatch):
+    for name, count in (("N_PERMUTATIONS", 2), ("FEW_DRAWS", 4), ("N_BOOTSTRAP", 100)):
+        monkeypatch.setattr(diagnosis, name, count)
     out = tmp_path / "adni"
     result = invoke(
         "reproduce",

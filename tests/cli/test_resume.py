@@ -55,7 +55,6 @@ def same_weights(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_scores_and_config(invoke, words, files):
     code = f"""
 import os, signal

@@ -24,11 +24,10 @@ from .fitting import fitted
 IDENTITIES = ["explicit", "exchange", "merged"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_known_linear_parts_are_recovered(identity: str) -> None:
     made = make_synthetic(400, (40, 40), random_state=1)
-    parts = fitted(made.data, identity=identity, max_epochs=50).decompose(made.data)
+    parts = fitted(made.data, identity=identity, max_epochs=8).decompose(made.data)
     for name in made.joint:
         # 400 samples of 40 features with noise of half the signal's size: AJIVE itself reaches .98
         assert r2(made.joint[name], parts.joint[name]) > 0.95
@@ -41,7 +40,7 @@ def test_known_linear_parts_are_recovered(identity: str) -> None:
 def test_every_combination_decomposes(
     small: Synthetic, identity: str, objective: str, orthogonality: str | None
 ) -> None:
-    model = fitted(small.data, 2, 1, identity=identity, objective=objective, orthogonality=orthogonality, max_epochs=2)
+    model = fitted(small.data, 2, 1, identity=identity, objective=objective, orthogonality=orthogonality, max_epochs=1)
     parts = model.decompose(small.data)
     for name in small.data:
         whole = parts.joint[name] + parts.individual[name] + parts.residual[name]
@@ -126,7 +125,7 @@ def test_every_identity_and_objective_does_without_a_joint_part(
 
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_joint_scores_from_one_modality_alone_agree_with_those_from_both(small: Synthetic, identity: str) -> None:
-    model = fitted(small.data, identity=identity, max_epochs=25)
+    model = fitted(small.data, identity=identity, max_epochs=8)
     both = model.transform(small.data)
     for name in small.data:
         alone = model.transform(small.data.select([name]))
@@ -141,7 +140,7 @@ def test_merged_says_why_it_needs_every_modality(small: Synthetic) -> None:
 
 def test_a_missing_modality_is_predicted_better_than_by_its_mean() -> None:
     made = make_synthetic(400, (30, 30), joint_rank=1, individual_rank=0, noise=0.5, random_state=0)
-    model = fitted(made.data[:300], 1, 0, max_epochs=60)
+    model = fitted(made.data[:300], 1, 0, max_epochs=15)
     new = made[300:]
     guess = model.impute(new.data, "modality_2")
     assert r2(new.joint["modality_2"], guess) > 0.8
@@ -237,7 +236,7 @@ def test_three_modalities_work() -> None:
 
 def test_the_estimator_works_in_scikit_learn(small: Synthetic) -> None:
     label = small.joint_scores[:, 0] > 0
-    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", max_epochs=20, random_state=0)
+    estimator = DeepJIVE(joint_rank=1, individual_ranks=1, networks="dense", max_epochs=3, random_state=0)
     assert clone(estimator).get_params() == estimator.get_params()
     with pytest.warns(UserWarning, match="max_epochs"):
         scores = cross_val_score(make_pipeline(estimator, LogisticRegression()), small.data, label, cv=2)
@@ -386,12 +385,11 @@ def test_the_front_door_has_every_public_name() -> None:
         door.Deep  # noqa: B018
 
 
-@pytest.mark.slow
 def test_a_linear_network_agrees_with_ajive() -> None:
     from scipy.linalg import subspace_angles
 
     made = make_synthetic(500, (30, 40), joint_rank=2, individual_rank=1, noise=0.3, random_state=0)
-    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=100, identity="explicit")
+    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=25, identity="explicit")
     linear = dj.AJIVE(signal_ranks=3, joint_rank=2, random_state=0).fit(made.data)
     angles = subspace_angles(deep.transform(made.data), linear.transform(made.data))
     assert np.rad2deg(angles).max() < 5.0

@@ -22,7 +22,7 @@ from deepjive.evaluation import r2
 
 from .fitting import fitted
 
-LINEAR = {"networks": "linear", "max_epochs": 25}
+LINEAR = {"networks": "linear", "max_epochs": 5}
 
 
 def gaps(n: int, n_modalities: int, share: float, seed: int = 0) -> NDArray[np.bool_]:

@@ -24,9 +24,12 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT / "docs").as_posix()
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .* phase was still improving")
 @pytest.mark.parametrize("page", [page for page in PAGES if pages.pieces(page.read_text())], ids=name_of)
-def test_a_page_runs_without_a_warning(page: Path, tmp_path: Path) -> None:
+def test_a_page_runs_without_a_warning(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are trained for two epochs of each phase; `make docs` trains them to the end."""
+    for estimator in (deepjive.DeepJIVE, deepjive.SeparateAutoencoders):
+        monkeypatch.setitem(estimator.__init__.__kwdefaults__, "max_epochs", 2)
     text = page.read_text()
     for module, sign in NEEDS.items():
         if sign in text:
@@ -116,8 +119,8 @@ def test_installation_names_the_extras_and_versions_there_are() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     text = (ROOT / "docs" / "install.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(project["optional-dependencies"])
-    assert project["requires-python"] == ">=3.11,<3.14"
-    assert text.split("## ")[0].startswith("# Installation\n\nPython 3.11, 3.12 or 3.13.")
+    assert project["requires-python"] == ">=3.11,<3.15"
+    assert text.split("## ")[0].startswith("# Installation\n\nPython 3.11, 3.12, 3.13 or 3.14.")
 
 
 def test_everything_that_is_installed_for_tests_and_site_is_pinned() -> None:

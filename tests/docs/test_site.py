@@ -28,17 +28,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "html"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # `make docs` builds the site and checks its links
 def test_the_site_builds_and_its_links_lead_somewhere(site: Path) -> None:
     assert links.problems(site) == []
 
 
+@pytest.mark.slow
 def test_formulas_are_mathml(site: Path) -> None:
     page = (site / "mathematics.html").read_text()
     assert page.count("<math") > 40
     assert not re.search("<script[^>]*(mathjax|katex)", page, re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_docstrings_become_a_reference(site: Path) -> None:
     page = (site / "api" / "models.html").read_text()
     for anchor in ("deepjive.DeepJIVE.fit", "deepjive.AJIVE.annotate", "deepjive.load"):

@@ -7,7 +7,7 @@ from typing import Any
 from deepjive import DeepJIVE
 from deepjive.evaluation.refit import quietly
 
-QUICK = {"networks": "linear", "max_epochs": 15, "batch_size": 50, "learning_rate": 0.05, "random_state": 0}
+QUICK = {"networks": "linear", "max_epochs": 5, "batch_size": 50, "learning_rate": 0.05, "random_state": 0}
 
 
 def fitted(data: Any, joint_rank: int = 1, individual_ranks: Any = 1, **settings: Any) -> DeepJIVE:

@@ -30,10 +30,10 @@ def found(made: Synthetic, *ranks: Any, **settings: Any) -> dict[str, Finding]:
     return {finding.name: finding for finding in diagnose(model, made.data[N_FITTED:])}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_healthy_runs_have_no_findings(seed: int) -> None:
-    assert found(drawn(random_state=seed), identity=IDENTITIES[seed % 3], random_state=seed) == {}
+    settings = {"identity": IDENTITIES[seed % 3], "random_state": seed, "max_epochs": 15}
+    assert found(drawn(random_state=seed), **settings) == {}
 
 
 def test_a_healthy_linear_model_has_no_findings(ajive: AJIVE, test: Any) -> None:

@@ -29,7 +29,6 @@ def test_known_scores_are_read_as_what_they_are() -> None:
     assert of_angle.angle > 0.97
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .* phase was still improving")
 def test_every_method_has_a_row_and_deepjive_and_ajive_have_equal_ranks() -> None:
     results = demo.demonstrate(120, 60, max_epochs=1)

@@ -50,7 +50,6 @@ def largest_angle(a, b):
     return np.degrees(subspace_angles(a, b).max())
 
 
-@pytest.mark.slow
 def test_brca_has_the_variance_explained_of_r_jive(shared_data):
     with np.load(shared_data("tcga_brca/tcga_brca.npz")) as arrays:
         data = {name: arrays[name] for name in ("expression", "methylation", "mirna")}

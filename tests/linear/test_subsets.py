@@ -141,7 +141,7 @@ def test_a_component_too_weak_for_the_signal_of_a_modality_is_found_through_othe
     assert model.subset_ranks_ == {NAMES: 1, ("a", "b"): 0, ("a", "c"): 0, ("b", "c"): 0}
 
 
-def test_missing_values_and_modalities_are_filled_from_subsets_too(made):
+def test_missing_values_and_modalities_are_filled_from_subsets_too(tmp_path, made):
     data, truth = made
     present = np.ones((120, 3), dtype=bool)
     present[:20, 0] = False
@@ -152,6 +152,21 @@ def test_missing_values_and_modalities_are_filled_from_subsets_too(made):
     shared = sum(part[:20] for (subset, name), part in truth.items() if name == "a" and len(subset) > 1)
     assert np.sum((predicted - shared) ** 2) < 0.3 * np.sum(shared**2)
     assert sum(model.variance_explained_["a"].values()) == pytest.approx(1.0)
+    model.save(tmp_path)
+    assert dj.load(tmp_path).variance_explained_ == model.variance_explained_
+
+
+def test_intervals_are_around_predictions_from_subsets(made):
+    model = AJIVE(subsets="auto", random_state=0, n_wedin=100, n_random=100).fit(
+        {k: x[:80] for k, x in made[0].items()}
+    )
+    held_out = Modalities({name: x[80:] for name, x in made[0].items()})
+    model.calibrate(held_out, given=[("b", "c")])
+    interval = model.impute(held_out.select(["b", "c"]), "a", interval=0.9)
+    np.testing.assert_array_equal(interval.values, model.impute(held_out.select(["b", "c"]), "a"))
+    assert 0.85 < np.mean((interval.lower <= held_out["a"]) & (held_out["a"] <= interval.upper)) < 0.99
+    with pytest.raises(ValueError, match="Fit without `subsets`"):
+        model.sample(3)
 
 
 def test_confounds_are_put_back_into_the_joint_part(made):

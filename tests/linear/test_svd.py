@@ -109,7 +109,7 @@ def test_torch_route_agrees_with_numpy():
 def test_projection_and_mean_are_those_of_the_whole(center):
     x = np.random.default_rng(0).normal(size=(20, 300)) + 5.0
     scores = reduce(Pieces(x)).svd().first(3).vectors
-    product, mean = project(Pieces(x, center=center), scores)
+    product, mean, _ = project(Pieces(x, center=center), scores)
     np.testing.assert_allclose(product, scores.T @ (x - x.mean(axis=0) if center else x), atol=SUMS)
     np.testing.assert_allclose(mean, x.mean(axis=0) if center else 0.0, rtol=SUMS)
 

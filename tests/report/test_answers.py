@@ -24,7 +24,7 @@ def test_labels_are_shown_with_the_numbers_of_the_library(parts):
         "age",
         "joint 1",
         f"+{first.effect:.2f}",
-        f"+{first.lower:.2f} to +{first.upper:.2f}",
+        f"+{first.lower:.2f} to +{first.upper:.2f}".replace(" ", "\N{NO-BREAK SPACE}"),
         "< 0.001",
     )
     assert "adjusted for batch" in label_tables(parts, labels, {"batch": np.arange(60) % 2})[0].sentence

@@ -141,6 +141,36 @@ def test_names_are_text_and_nothing_is_wider_than_a_phone(page):
     assert page.locator("script").count() == 2
 
 
+def test_a_phone_shows_one_modality_in_full_and_follows_its_score(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    shown = page.locator(".modality:visible")
+    assert shown.count() == 1
+    box = shown.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert shown.locator("canvas").first.bounding_box()["width"] > 140
+    assert shown.locator(".bars").count() == 0
+    page.get_by_label("table, individual score 1", exact=True).press("ArrowRight")
+    assert page.locator(".modality:visible .bars").count() == 1
+    page.get_by_label("Modality", exact=True).select_option(index=0)
+    assert page.locator(".modality:visible .bars").count() == 0
+
+
+def test_a_colour_image_has_the_colours_of_the_model(browser, tmp_path, make_decomposition):
+    parts = make_decomposition({"photo": (7, 6, 3), "table": (12,)})
+    page = browser.new_page()
+    page.goto(write_report(tmp_path / "r.html", parts, title="t", settings={}).as_uri())
+    page.get_by_role("button", name="Back to the average").click()
+    canvas = page.locator(".modality canvas").first
+    drawn = canvas.evaluate("c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)")
+    shown = np.array(drawn).reshape(7, 6, 4)[..., :3].astype(float)
+    mean = np.asarray(parts.mean["photo"])
+    low, high = np.percentile(parts.data["photo"], [0.5, 99.5])
+    np.testing.assert_allclose(shown, 255 * np.clip((mean - low) / (high - low), 0, 1), atol=2.0)
+    assert np.ptp(shown, axis=2).max() > 5
+    page.close()
+
+
 def test_runs_can_be_compared_score_by_score(browser, tmp_path):
     rng = np.random.default_rng(0)
     scores, samples = rng.normal(size=(40, 2)), np.array([f"{FOREIGN} {i}" for i in range(40)])

@@ -7,11 +7,12 @@ import pytest
 from matplotlib._pylab_helpers import Gcf
 
 from deepjive import AJIVE
-from deepjive.report.examples import examples, parts_of
+from deepjive.plot.palette import groups_of
+from deepjive.plot.pictures import parts_of
 from deepjive.report.figures import (
-    MAX_POINTS,
+    PAGE_POINTS,
     ajive_diagnostic,
-    groups_of,
+    examples,
     scores_scatter,
     subset_variance,
     training_curves,
@@ -53,9 +54,9 @@ def test_scatter_draws_every_sample_once_with_its_groups_colour():
 
 
 def test_many_samples_are_thinned_the_same_way_each_time():
-    scores = RNG.normal(size=(MAX_POINTS + 500, 2))
+    scores = RNG.normal(size=(PAGE_POINTS + 500, 2))
     first, second = (scores_scatter(scores).axes[0].collections[0].get_offsets() for _ in range(2))
-    assert len(first) == MAX_POINTS
+    assert len(first) == PAGE_POINTS
     np.testing.assert_array_equal(first, second)
 
 
@@ -99,7 +100,7 @@ def test_labels_that_are_not_numbers_in_part_are_drawn_in_grey():
 
 
 def test_scores_of_rank_0_are_refused():
-    with pytest.raises(ValueError, match="rank 0"):
+    with pytest.raises(ValueError, match="no scores to show"):
         scores_scatter(np.empty((5, 0)))
 
 

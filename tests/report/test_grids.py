@@ -5,7 +5,8 @@ import pytest
 
 from deepjive import AJIVE
 from deepjive.decomposition import Decomposition
-from deepjive.report.grids import grid, one_of_each, traversals
+from deepjive.plot.samples import one_of_each
+from deepjive.report.figures import grid, traversals
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,17 @@ def write(tmp_path, make_decomposition):
     return _write
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, make_decomposition):
+    """A page of one image modality and one table: its elements, and its text."""
+    decomposition = make_decomposition({"a": (6, 6), "b": (30,)})
+    path = write_report(
+        tmp_path_factory.mktemp("page") / "report.html", decomposition, title="A title", settings={"method": "AJIVE"}
+    )
+    text = path.read_text(encoding="utf-8")
+    return Page(text), text
+
+
 def test_page_is_whole_and_says_what_was_found(write):
     page, _ = write({"mri": (6, 6), "expression": (30,)}, settings={"method": "AJIVE", "joint_rank": 2})
     assert "60 samples were measured in 2 modalities: mri and expression." in page.text
@@ -68,24 +79,23 @@ def test_page_is_whole_and_says_what_was_found(write):
     assert "joint_rank" in page.text
 
 
-def test_every_picture_has_words_for_those_who_cannot_see_it(write):
-    page, _ = write({"a": (6, 6), "b": (30,)})
+def test_every_picture_has_words_for_those_who_cannot_see_it(plain):
+    page, _ = plain
     labels = [value for name, value in page.attributes if name == "aria-label"]
     assert all(labels)
     assert len(labels) >= page.elements.count("svg")
 
 
-def test_nothing_is_fetched_and_nothing_is_run_but_the_pages_own_script(write):
-    page, path = write({"a": (6, 6), "b": (30,)})
+def test_nothing_is_fetched_and_nothing_is_run_but_the_pages_own_script(plain):
+    page, text = plain
     sources = [value for name, value in page.attributes if name in ("src", "href", "xlink:href")]
     assert all(source.startswith(("#", "data:")) for source in sources)
-    text = path.read_text(encoding="utf-8")
     data, script = scripts_of(text)
     json.loads(data)
     assert "default-src 'none'" in text
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'\"" in text
-    assert not re.search(r"url\((?!#)", path.read_text())
+    assert not re.search(r"url\((?!#)", text)
 
 
 def test_hostile_and_foreign_names_show_as_text(write):
@@ -104,8 +114,8 @@ def test_hostile_and_foreign_names_show_as_text(write):
     assert page.text.count(FOREIGN) >= 9
 
 
-def test_ids_are_not_repeated(write):
-    page, _ = write({"a": (6, 6), "b": (6, 6)})
+def test_ids_are_not_repeated(plain):
+    page, _ = plain
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
 

@@ -5,9 +5,10 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.stress import tables
+from tests.stress import fuzz, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,8 +18,18 @@ def run(*words):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
+def test_a_few_damaged_files_are_read_or_refused(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kinds = fuzz.seeds(tmp_path)
+        for kind in ("csv", "npy"):
+            results = {fuzz.outcome(kinds[kind][1], np.random.default_rng([0, number])) for number in range(20)}
+            assert results <= {"read", "refused"}
+            assert "refused" in results
+
+
 @pytest.mark.slow
-def test_a_few_damaged_files_are_read_or_refused():
+def test_the_command_reads_damaged_files_in_a_process_of_its_own():
     done = run("tests.stress.fuzz", "--inputs", 40, "--only", "csv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "40 inputs" in done.stdout

@@ -33,15 +33,28 @@ from deepjive.cli.options import (
     read_modalities,
     read_named_labels,
 )
+from deepjive.cli.sample import write_values
 from deepjive.progress import progress_bar, silent
 from deepjive.report.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepjive.conformal import Intervals
     from deepjive.decomposition import Part
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.progress import Progress
 
 BATCH = 256
+ENDS = ("", "_lower", "_upper")
+IntervalOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Add intervals that contain the truth with this probability, such as 0.9. First run deepjive calibrate.",
+        show_default=False,
+    ),
+]
 
 
 def transform(
@@ -60,8 +73,12 @@ def transform(
     out: Annotated[
         Path | None, typer.Option(help="CSV file. Without it the scores are printed.", show_default=False)
     ] = None,
+    interval: IntervalOption = None,
 ) -> None:
     """Write the joint scores of fitted or new samples as CSV.
+
+    With --interval, columns joint_1_lower and joint_1_upper hold the interval of the score that the sample would have
+    with all modalities.
 
     Example: deepjive transform runs/first -m mri=new_mri.npy -m pet=new_pet.npy --out scores.csv
     """
@@ -72,7 +89,8 @@ def transform(
         model = load(run)
         tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
         data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
-        text = scores_text(model.transform(data, missing_features=missing_features), data.samples, "joint")
+        scores = model.transform(data, missing_features=missing_features, interval=interval)
+        text = _intervals_text(scores, data.samples) if interval else scores_text(scores, data.samples, "joint")
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -140,8 +158,12 @@ def impute(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
+    interval: IntervalOption = None,
 ) -> None:
     """Predict a modality that was not measured from the measured modalities.
+
+    With --interval, the ends of the intervals of all values are written beside OUT, to files that end in _lower and
+    _upper, and bounds of the root mean square errors of whole samples to a file that ends in _radius.csv.
 
     Example: deepjive impute runs/first pet -m mri=new_mri.npy --out predicted_pet.npy
     """
@@ -154,21 +176,21 @@ def impute(
         model = load(run)
         tables = TableOptions.of_run(run, features_in_rows, sep, decimal, one_hot, confounds, site, level)
         data = read_modalities(modality, samples, unmatched, runs.groups_of(run) if tables.level else None, tables)
-        predicted = model.impute(data, name, missing_features=missing_features)
-    if out.suffix == ".csv" and predicted.ndim != 2:
+        predicted = model.impute(data, name, missing_features=missing_features, interval=interval)
+    parts = {"": predicted} if interval is None else dict(zip(ENDS, predicted[:3], strict=True))
+    if out.suffix == ".csv" and parts[""].ndim != 2:
         raise ValueError(
-            f"{name} has samples of shape {predicted.shape[1:]}, which a CSV file cannot hold. Give --out a name that "
+            f"{name} has samples of shape {parts[''].shape[1:]}, which a CSV file cannot hold. Give --out a name that "
             "ends in .npy instead."
         )
-    if out.suffix == ".csv":
+    for end, values in parts.items():
+        path = out.with_name(f"{out.stem}{end}{out.suffix}")
+        write_values(path, values, name, model, data.samples)
+        show.line(f"Written: {path}")
+    if interval is not None:
         names = range(len(data)) if data.samples is None else data.samples
-        features = getattr(model, "features_", {}).get(name)
-        header = ["sample", *(features or (f"feature_{i}" for i in range(1, predicted.shape[1] + 1)))]
-        _write(out, csv_text(header, ([sample, *row] for sample, row in zip(names, predicted, strict=True))))
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, predicted)
-    show.line(f"Written: {out}")
+        radius = zip(names, predicted.radius, strict=True)
+        _write(out.with_name(f"{out.stem}_radius.csv"), csv_text(["sample", "radius"], radius))
 
 
 def report(
@@ -223,7 +245,7 @@ def report(
     named_labels = read_named_labels(labels, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
     data = decomposition.data
-    measured = measure(model, data, named_labels) if evidence else _measured(run)
+    measured = measure(model, data, named_labels) if evidence else measured_evidence(run)
     if evidence and measured is not None:
         measured.save(run / runs.EVIDENCE)
         print_evidence(measured)
@@ -254,7 +276,7 @@ def _again(run: Path) -> str | None:
     return shlex.join(["deepjive", "fit", "--config", str(run / runs.CONFIG), "--out", f"{run}_again"])
 
 
-def _measured(run: Path) -> Evidence | None:
+def measured_evidence(run: Path) -> Evidence | None:
     """Evidence of a run that was measured before, or None."""
     from deepjive.evaluation.evidence_study import Evidence
 
@@ -288,6 +310,15 @@ def write_part(
         progress(done * n + start, total * n, f"Writing {path.name}")
         array[rows] = first if start == 0 else part.rows(name, rows)
     array.flush()
+
+
+def _intervals_text(scores: Intervals, samples: NDArray | None) -> str:
+    """Joint scores with the ends of their intervals, as CSV text."""
+    names = range(len(scores.values)) if samples is None else samples
+    parts = np.stack(scores[:3], axis=2)
+    header = [f"joint_{i}{end}" for i in range(1, parts.shape[1] + 1) for end in ENDS]
+    rows = ([name, *row] for name, row in zip(names, parts.reshape(len(parts), len(header)), strict=True))
+    return csv_text(["sample", *header], rows)
 
 
 def _write(path: Path, text: str) -> None:

@@ -38,6 +38,11 @@ FROM_RUN = (
 NOT_IN_FILES = ("config", "settings")
 METHODS = {"DeepJIVE": "deepjive", "AJIVE": "ajive", "JIVE": "jive", "HeteroJIVE": "heterojive"}
 
+LARGEST_TOML = 2**20
+TOO_LARGE = (
+    "{path} has {size:,} bytes, but a configuration file has at most {limit:,}. --config takes options in TOML, or the "
+    "config.json of a run; name a data file with --modality."
+)
 WRONG_VALUE = "{path}: {option!r} is {given!r}, but {expected} is expected."
 TWO_VALUES = (
     "{path} has both {option} = {given} and {parameter} = {value} in [parameters], but these are the same option. Keep "
@@ -105,10 +110,12 @@ def _as_run(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], di
 def _of_toml(path: Path, known: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
+    if path.stat().st_size > LARGEST_TOML:
+        raise ValueError(TOO_LARGE.format(path=path, size=path.stat().st_size, limit=LARGEST_TOML))
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a TOML file: {str(error).rstrip('.')}.") from error
+        raise ValueError(f"{path} is not a TOML file: {str(error).rstrip('.')}. Correct the file.") from error
     parameters = content.pop("parameters", {})
     if not isinstance(parameters, dict):
         raise ValueError(WRONG_VALUE.format(path=path, option="parameters", given=parameters, expected="a table"))

@@ -38,7 +38,7 @@ class ReadableErrors(PlainGroup):
     def _exit_code(self, words: list[str], **extra: Any) -> int:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
+                warnings.showwarning = _ShowWarningsOnce()
                 code = super().main(words, standalone_mode=False, obj=words, **extra)
         except (Abort, KeyboardInterrupt):
             code = SIGINT
@@ -87,6 +87,16 @@ def one_line(text: object) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *rest: Any, **extra: Any) -> None:
-    if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning, ImportWarning)):
-        say("Warning", str(message))
+class _ShowWarningsOnce:
+    """Shows each warning once, although several options or modalities may lead to it."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def __call__(self, message: Warning | str, category: type[Warning], *rest: Any, **extra: Any) -> None:
+        if issubclass(category, (DeprecationWarning, PendingDeprecationWarning, ImportWarning)):
+            return
+        text = one_line(message)
+        if text not in self._shown:
+            say("Warning", text)
+        self._shown.add(text)

@@ -25,6 +25,7 @@ from deepjive.cli.options import (
     MissingOption,
     ModalityOption,
     OneHotOption,
+    ParcellationOption,
     SamplesOption,
     SepOption,
     SiteOption,
@@ -90,6 +91,7 @@ def fit(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
+    parcellation: ParcellationOption = None,
     title: TitleOption = None,
     config: Annotated[
         Path | None,
@@ -225,7 +227,7 @@ def fit(
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
     set_if_known(model, random_state=seed, verbose=0 if quiet else parameters.get("verbose", 1))
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level, parcellation)
     announced = not quiet and _is_first(model)
     data = read_modalities(modality, samples, unmatched, groups, tables, labels, announced=announced)
     named_labels = read_named_labels(labels, data)
@@ -348,5 +350,5 @@ def _batch_size(text: str) -> int | str:
     if text == "auto":
         return text
     if not text.isdecimal():
-        raise ValueError(f"--batch-size {text!r} is neither a number nor 'auto'.")
+        raise ValueError(f"--batch-size {text!r} must be a number or 'auto'.")
     return int(text)

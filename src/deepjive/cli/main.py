@@ -8,16 +8,20 @@ import typer
 
 from deepjive._version import __version__
 from deepjive.cli import apply, reproduce
+from deepjive.cli.centiloid import centiloid
 from deepjive.cli.compare import compare
 from deepjive.cli.demo import demo
 from deepjive.cli.errors import ReadableErrors
-from deepjive.cli.export import export
+from deepjive.cli.export import export, tables
 from deepjive.cli.features import features
+from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
+from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
 from deepjive.cli.reproduce_adni import adni
+from deepjive.cli.sample import calibrate, sample
 
 app = typer.Typer(
     name="deepjive",
@@ -49,9 +53,9 @@ def deepjive(
 
 PANELS = {
     "Start": (demo, ranks, fit),
-    "Use a run": (apply.transform, apply.decompose, apply.impute, export),
-    "Examine runs": (apply.report, compare, features),
-    "Scans": (preprocess,),
+    "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export, tables),
+    "Examine runs": (apply.report, compare, features, figures, methods),
+    "Scans": (preprocess, centiloid),
 }
 for panel, commands in PANELS.items():
     for command in commands:

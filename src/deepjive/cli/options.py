@@ -42,7 +42,8 @@ ModalityOption = Annotated[
         "-m",
         metavar="NAME=PATH",
         help="A modality and its file: .npy, .npz, .csv, .tsv (also .gz), .xlsx, .parquet, .h5, .zarr, .nii.gz "
-        "(samples last), .txt or a table of image paths, .h5ad, .h5mu. FILE:NAME picks one of several arrays or "
+        "(samples last), .txt or a table of image paths (.nii.gz, .mgh, .gii, .dscalar.nii), .h5ad, .h5mu, or "
+        "FOLDER:ATLAS:MEASURE (regions of FreeSurfer, Clinica or CAT12). FILE:NAME picks one of several arrays or "
         "sheets. Repeat for each modality.",
         show_default=False,
     ),
@@ -132,6 +133,16 @@ OneHotOption = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+ParcellationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ATLAS[:NAMES]",
+        help="Image of labels (.nii.gz) in the space of the images; the mean of each region then takes the place of "
+        "the voxels. NAMES is a table with the columns index and name.",
+        show_default="a table beside the atlas with the same name",
+        rich_help_panel=TABLES,
+    ),
+]
 ConfoundsOption = Annotated[
     str | None,
     typer.Option(
@@ -183,6 +194,8 @@ class TableOptions:
         The confound that is the site; "none" if none is.
     level : {"between", "within"} or None
         The level of repeated measures.
+    parcellation : str or None
+        Image of labels, whose regions take the place of voxels.
     """
 
     features_in_rows: list[str] | None = None
@@ -192,6 +205,7 @@ class TableOptions:
     confounds: str | None = None
     site: str | None = None
     level: LevelName | None = None
+    parcellation: str | None = None
 
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
@@ -200,7 +214,8 @@ class TableOptions:
 
         options = read_config(run).get("run", {})
         names = [option.name for option in fields(cls)]
-        return cls(*(value or options.get(name) or value for name, value in zip(names, given, strict=True)))
+        values = (*given, *[None] * (len(names) - len(given)))  # a run's parcellation cannot be changed
+        return cls(*(value or options.get(name) or value for name, value in zip(names, values, strict=True)))
 
     @property
     def turned(self) -> bool | list[str] | None:
@@ -267,7 +282,14 @@ def read_modalities(
         sources, unmatched = _of_mudata(paths), "keep" if unmatched == "error" else unmatched
     else:
         sources = {
-            name: FileSource(path, tables.separator, tables.decimal, tables.one_hot, _columns_of(path, columns))
+            name: FileSource(
+                path,
+                tables.separator,
+                tables.decimal,
+                tables.one_hot,
+                _columns_of(path, columns),
+                tables.parcellation,
+            )
             for name, path in paths.items()
         }
     names = None if samples is None else read_names(samples)
@@ -404,7 +426,7 @@ def ranks_of(option: str, texts: Sequence[str]) -> Any:
     for text in texts:
         name, _, number = text.rpartition("=")
         if name in ranks:
-            raise ValueError(f"{option} names {name!r} more than once.")
+            raise ValueError(f"{option} names {name!r} more than once. Give it once.")
         rank = rank_of(option, number)
         if isinstance(rank, str):
             raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=BY_NAME))

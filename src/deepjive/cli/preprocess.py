@@ -38,8 +38,8 @@ def preprocess(
     reference: Annotated[
         str,
         typer.Option(
-            help="Reference region of SUVR: cerebellum, cerebellar-grey, pons, cerebellum-pons, or a mask in MNI space "
-            "(.nii.gz)."
+            help="Reference region of SUVR: cerebellum, cerebellar-grey, inferior-cerebellar-grey (tau), pons (FDG), "
+            "cerebellum-pons, or a mask in MNI space (.nii.gz)."
         ),
     ] = "cerebellum",
     voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge length of a voxel of the maps in mm.")] = 3.0,
@@ -63,7 +63,7 @@ def preprocess(
     keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep intermediate files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show scans and steps without computing.")] = False,
 ) -> None:
-    """Compute grey matter from T1 and SUVR from amyloid PET, in MNI space, within the brain, as a BIDS derivative.
+    """Compute grey matter from T1 and SUVR from PET, in MNI space, within the brain, as a BIDS derivative.
 
     Finished participants are skipped. Interrupted participants continue at their last step. If some participants fail,
     the others still run; failures are listed at the end, and the exit code is 1.
@@ -140,7 +140,7 @@ def _subjects(cohort: Cohort, participants: Sequence[str]) -> list[Subject]:
         if name not in known:
             raise ValueError(
                 f"--participant {participant} is not among the {len(known)} participants found. "
-                f"The first of them is {min(known)}."
+                f"The first of them is {min(known)}. Name one of them."
             )
     return [subject for subject in subjects if not wanted or subject.participant in wanted]
 

@@ -17,6 +17,7 @@ from deepjive.cli.options import (
     MissingOption,
     ModalityOption,
     OneHotOption,
+    ParcellationOption,
     SamplesOption,
     SepOption,
     SiteOption,
@@ -68,6 +69,7 @@ def ranks(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
+    parcellation: ParcellationOption = None,
     permutations: Annotated[
         int, typer.Option(min=0, help="Permutations for a test of each of AJIVE's components; 0 for no test.")
     ] = 0,
@@ -77,7 +79,7 @@ def ranks(
 
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
-    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level)
+    tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level, parcellation)
     data = read_modalities(modality, samples, unmatched, groups, tables)
     chosen = None if missing else _by_prediction(data, seed)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}

@@ -38,7 +38,8 @@ JobsOption = Annotated[
 ]
 NO_FIT = (
     "None of the studies ({studies}) uses the methods ({methods}). The study leakage uses explicit and separate, "
-    "rotated uses explicit and AJIVE, overlay uses the identities and AJIVE; only noisy uses labels."
+    "rotated uses explicit and AJIVE, overlay uses the identities and AJIVE; only noisy uses labels. Choose other "
+    "methods."
 )
 
 TABLES_WITHOUT_MODALITY = (
@@ -48,7 +49,7 @@ TABLES_WITHOUT_MODALITY = (
 DATA_AND_TABLES = (
     "Both data sets (--dataset, --data) and tables (-m) were given. Give the tables alone, or the data sets alone."
 )
-ALONE = "MOFA was asked for alone, but it is {why}."
+ALONE = "MOFA was asked for alone, but it is {why}. Install it, or choose more methods."
 
 
 class Part(StrEnum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from deepjive.cli import show
-from deepjive.cli.options import command_of
+from deepjive.cli.options import SiteOption, command_of
 
 if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
@@ -36,11 +36,27 @@ def adni(
     ] = None,
     voxel: Annotated[float, typer.Option(min=2, max=12, help="Edge length of a voxel in mm.")] = 6.0,
     subjects: Annotated[int, typer.Option(min=40, help="Number of participants of the phantom.")] = 300,
+    hard: Annotated[
+        bool,
+        typer.Option(
+            "--hard", help="Phantom with sites, subtypes, a second disease, missing and wrong scans, and more."
+        ),
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Few epochs; takes about 10 minutes on 2 cores.")] = False,
     max_epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = None,
     identity: Annotated[
         Identity, typer.Option(help="How the joint scores of all modalities are made equal.")
     ] = "exchange",
+    confounds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Columns that are taken out of the volumes, such as age,sex,site: of the table of paths, or of "
+            "participants.tsv and sessions.tsv.",
+            show_default=False,
+        ),
+    ] = None,
+    site: SiteOption = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Refits to bootstrap draws of participants, for intervals of the maps.")
     ] = 0,
@@ -65,6 +81,8 @@ def adni(
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
 
     n_sources = sum(source is not None for source in (caps, derivative, table))
+    if n_sources and hard:
+        raise typer.BadParameter("--hard is of the phantom. Leave it out with the scans of a cohort.")
     if n_sources > 1:
         raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
     if not n_sources and (bids or choose):
@@ -72,15 +90,21 @@ def adni(
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
     if not n_sources:
-        phantom, cohort = _phantom(subjects, voxel, out, seed)
+        phantom, cohort = _phantom(subjects, voxel, out, seed, hard)
     else:
         cohort = _cohort(caps, derivative, bids, table, choose or [])
-    usable = cohort.complete().diagnosed(NEGATIVE, POSITIVE)
+    names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
+    if site and not names:
+        raise typer.BadParameter("--site names a confound, but there are none. Give --confounds age,site.")
+    usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), names)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
     data = data[[checked.samples.index(sample) for sample in cohort.samples]]
     for problem in cohort.problems:
         show.line(f"Left out: {problem}")
+    if phantom is not None:
+        places = {name: row for row, name in enumerate(phantom.subjects["participant_id"])}
+        phantom = phantom.where([places[name] for name in cohort.groups])
     budget = QUICK if quick else Budget()
     budget = budget if max_epochs is None else replace(budget, max_epochs=max_epochs)
     with warnings.catch_warnings():
@@ -93,6 +117,8 @@ def adni(
             budget=budget,
             identity=identity,
             seed=seed,
+            confounds=names,
+            site={None: "auto", "none": None}.get(site, site),
             n_draws=bootstrap,
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
@@ -114,14 +140,33 @@ def adni(
     show.line(f"Report: {page}")
 
 
-def _phantom(subjects: int, voxel: float, out: Path, seed: int) -> tuple[Phantom, Cohort]:
+def _with_confounds(cohort: Cohort, names: Sequence[str]) -> Cohort:
+    """The samples that have all confounds; the others are listed as problems."""
+    import numpy as np
+
+    from deepjive.experiments.brain.study import NO_COLUMN
+    from deepjive.imaging.bids import Problem
+
+    missing = [name for name in names if name not in cohort.table]
+    if missing:
+        raise ValueError(NO_COLUMN.format(name=missing[0], columns=list(cohort.table)))
+    known = cohort.table[list(names)].notna().to_numpy()
+    for sample, row in zip(cohort.samples, known, strict=True):
+        if not row.all():
+            lacking = ", ".join(name for name, is_known in zip(names, row, strict=True) if not is_known)
+            cohort.problems.append(Problem(sample, "", f"it has no value of the confound {lacking}"))
+    return cohort.where(np.flatnonzero(known.all(axis=1)))
+
+
+def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool) -> tuple[Phantom, Cohort]:
     """The phantom, written to a CAPS folder and read from it like a cohort."""
+    from deepjive.datasets.difficulties import HARD, Difficulties
     from deepjive.datasets.phantom import make_phantom
     from deepjive.datasets.phantom_files import write_caps
     from deepjive.imaging.cohort import read_cohort
 
     show.line(f"Drawing {subjects} phantom participants at {voxel:g} mm")
-    phantom = make_phantom(subjects, voxel, random_state=seed)
+    phantom = make_phantom(subjects, voxel, difficulties=HARD if hard else Difficulties(), random_state=seed)
     caps, bids = write_caps(phantom, out / "phantom")
     sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
     return phantom, read_cohort(sources, clinical=bids)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.sample_quality import PairFit
 
 CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
+CARD = "model_card.md"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
 LOADINGS = "loadings_{file}.csv"
 MADE_FROM_THE_MODEL = (
@@ -34,12 +35,15 @@ MADE_FROM_THE_MODEL = (
     LOADINGS.format(file="*"),
     VARIANCE,
     REPORT,
+    CARD,
     EVIDENCE,
 )
 NO_FILES = (
     "{run} does not name the files that it was fitted to, so they must be given: --modality NAME=PATH for each "
     "modality."
 )
+
+NO_FILE = "{run} has no {file}, which `deepjive fit` writes. Fit the run again with this command."
 
 FITTED_SAMPLES = (
     "The model was fitted to these samples. It usually explains less of new samples; evidence on held-out samples "
@@ -214,7 +218,7 @@ def write_report_of(
     opening: Any = None,
     folder: Path | None = None,
 ) -> Path:
-    """Write the report on a model's decomposition of some samples.
+    """Write the report on a model's decomposition of some samples, and of fitted samples the model card.
 
     Parameters
     ----------
@@ -253,12 +257,16 @@ def write_report_of(
 
     method = type(model).__name__
     findings = None if failures is None else failures()
+    run = shlex.quote(str(folder)) if folder is not None else None
+    heading = title or f"{method} of {enumeration(decomposition.data.names)}"
+    if folder is not None and note == FITTED_SAMPLES:
+        _write_card(folder, model, decomposition, heading, sources, labels, evidence, findings, command, run)
     with progress_bar() as progress:
         progress(0, None, "Writing the report")
         return write_report(
             path,
             decomposition,
-            title=title or f"{method} of {enumeration(decomposition.data.names)}",
+            title=heading,
             settings={
                 "method": method,
                 "files": dict(sources or {}),
@@ -275,9 +283,76 @@ def write_report_of(
             sample_fit=sample_fit(decomposition, model),
             pairs=_pairs(model, decomposition.data),
             opening=opening,
-            run=shlex.quote(str(folder)) if folder is not None else None,
+            run=run,
+            calibration=getattr(model, "calibration_", None),
             **model.report_facts(),
         )
+
+
+def _write_card(
+    folder: Path,
+    model: Any,
+    parts: Decomposition,
+    title: str,
+    sources: Mapping[str, str] | None,
+    labels: Mapping[str, NDArray] | None,
+    evidence: Any,
+    failures: Sequence[Any] | None,
+    command: str | None,
+    run: str | None,
+) -> None:
+    from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.persistence import write_atomically
+    from deepjive.report.card import model_card
+
+    text = model_card(
+        model,
+        parts,
+        title=title,
+        sources=sources,
+        labels=list(labels or ()),
+        evidence=evidence if isinstance(evidence, Evidence) else None,
+        failures=failures,
+        command=command,
+        run=run,
+    )
+    write_atomically(folder / CARD, text.encode())
+
+
+def read_scores(folder: Path) -> tuple[list[str], NDArray, dict[str, NDArray]]:
+    """Read what `write_scores` wrote: names of the samples, joint scores, and individual scores by modality."""
+    samples, joint = _scores_of(folder / "joint_scores.csv")
+    names = file_names(read_variance(folder))
+    return (
+        samples,
+        joint,
+        {name: _scores_of(folder / f"individual_scores_{file}.csv")[1] for name, file in names.items()},
+    )
+
+
+def read_variance(folder: Path) -> dict[str, dict[str, float]]:
+    """Read the variance explained of a run, by modality and part."""
+    table = _table(folder / VARIANCE)
+    return {
+        as_written(str(row["id"])): {part: float(row[part]) for part in ("joint", "individual", "residual")}
+        for row in table.to_dict("records")
+    }
+
+
+def _scores_of(path: Path) -> tuple[list[str], NDArray]:
+    table = _table(path)
+    samples = [as_written(str(sample)) for sample in table["sample"]]
+    return samples, table.drop(columns="sample").to_numpy(dtype=float).reshape(len(samples), -1)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise ValueError(NO_FILE.format(run=path.parent, file=path.name))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = [column for column in table if column not in ("id", "sample")]
+    return table.assign(**{str(column): pd.to_numeric(table[column].replace("", "nan")) for column in numbers})
 
 
 def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:

@@ -18,29 +18,34 @@ if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities, as_modalities
     from deepjive.data.pairing import Pairing
     from deepjive.data.readers.guard import UnreadableError
+    from deepjive.data.readers.region_tables import RegionTable, region_table
 
 __all__ = [
     "FileSource",
     "Modalities",
     "Pairing",
+    "RegionTable",
     "TooFewOrdersError",
     "UnreadableError",
     "as_modalities",
     "read_array",
     "read_labels",
     "read_names",
+    "region_table",
 ]
 
 _MODULES = {
     "FileSource": "deepjive.data.files",
     "Modalities": "deepjive.data.modalities",
     "Pairing": "deepjive.data.pairing",
+    "RegionTable": "deepjive.data.readers.region_tables",
     "TooFewOrdersError": "deepjive.data.groups",
     "UnreadableError": "deepjive.data.readers.guard",
     "as_modalities": "deepjive.data.modalities",
     "read_array": "deepjive.data.files",
     "read_labels": "deepjive.data.files",
     "read_names": "deepjive.data.files",
+    "region_table": "deepjive.data.readers.region_tables",
 }
 
 __getattr__, __dir__ = front_door(__name__, _MODULES, __all__)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections import deque
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,10 @@ def _read(name: str, source: Any, is_turned: bool | None) -> Any:
     """Read paths and lists of images, and give frames an index of names and samples in their rows."""
     if isinstance(source, (str, Path, FileSource)):
         return (source if isinstance(source, FileSource) else FileSource(source)).read(is_turned)
-    if isinstance(source, (Iterator, ValuesView)):
+    if isinstance(source, (Iterator, ValuesView, KeysView, deque)):
         source = list(source)
+    if type(source).__module__.startswith("h5py."):
+        source = _of_modality(name, rows_of_hdf5, source)
     images = images_of(source, f"modality {name!r}")
     if images is not None:
         return transposed(name, images) if is_turned else images
@@ -104,7 +107,7 @@ def _read(name: str, source: Any, is_turned: bool | None) -> Any:
 
 
 def _is_frame(source: Any) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "loc")
+    return hasattr(source, "loc") and hasattr(source, "columns")
 
 
 def feature_names(frame: Any) -> NDArray[np.str_] | None:
@@ -119,21 +122,34 @@ def feature_names(frame: Any) -> NDArray[np.str_] | None:
 
 def as_array(name: str, source: Any) -> Any:
     """Convert a source to an array; arrays in memory or on disk stay as they are."""
-    try:
-        source = _converted(source)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        reason = str(error).rstrip(".")
-        raise kind(
-            f"Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
-        ) from error
-    if np.dtype(source.dtype).kind not in "fiub":
-        raise TypeError(WRONG_DTYPE.format(name=name, dtype=source.dtype))
+    source = _of_modality(name, _converted, source)
+    if not _is_numeric(source.dtype):
+        raise TypeError(WRONG_DTYPE.format(name=name, dtype=" ".join(str(source.dtype).split())[:80]))
     if any(length != length for length in source.shape):  # dask writes NaN
         raise ValueError(UNKNOWN_LENGTH.format(name=name, shape=tuple(source.shape)))
     if len(source.shape) < 2:
         raise ValueError(TOO_FEW_AXES.format(name=name, shape=tuple(source.shape)))
     return source
+
+
+def _of_modality(name: str, convert: Callable[[Any], Any], source: Any) -> Any:
+    """Convert a source; errors name the modality."""
+    try:
+        return convert(source)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise kind(
+            f"Modality {name!r} cannot be read as an array: {reason}. Give numbers of shape (samples, features...)."
+        ) from error
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Whether a dtype, which may be of pandas or another library, is one of NumPy's real numbers or truth values."""
+    try:
+        return np.dtype(dtype).kind in "fiub"
+    except TypeError:
+        return False
 
 
 def _converted(source: Any) -> Any:
@@ -152,8 +168,6 @@ def _converted(source: Any) -> Any:
         raise ValueError(ROW_IS_NONE.format(row=[row is None for row in source].index(True)))
     if isinstance(source, (list, tuple)) and any(hasattr(row, "detach") for row in source):
         return np.asarray([tensor_values(row) if hasattr(row, "detach") else row for row in source])
-    if type(source).__module__.startswith("h5py."):
-        return rows_of_hdf5(source)
     if isinstance(source, np.ma.MaskedArray):  # a computation would turn masked values into data
         return np.ma.filled(source.astype(np.float64), np.nan) if np.ma.is_masked(source) else source.data
     return source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)

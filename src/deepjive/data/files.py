@@ -18,6 +18,7 @@ from deepjive.data.readers.arrays import map_npy, read_npz
 from deepjive.data.readers.guard import UnreadableError, reading
 from deepjive.data.readers.labels import LABELS_LENGTH, column_of, labels_of_series, labels_of_table
 from deepjive.data.readers.lazy import LabelledRows
+from deepjive.data.readers.region_tables import read_region_source
 from deepjive.data.readers.stores import HDF5, ZARR, read_hdf5, read_zarr
 from deepjive.data.readers.tables import (
     SHEETS,
@@ -29,7 +30,7 @@ from deepjive.data.readers.tables import (
     read_table,
     without_columns,
 )
-from deepjive.data.readers.volumes import IMAGES, ImageFrames, ImageRows, is_image, is_missing, listed_paths
+from deepjive.data.readers.volumes import IMAGES, ImageFrames, is_image, is_missing, listed_paths, rows_of_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class FileSource:
     ----------
     path : path
         The file; see `read_array`.
-    separator, decimal, one_hot, not_features
+    separator, decimal, one_hot, not_features, parcellation
         As for `read_array`.
 
     Examples
@@ -76,6 +77,7 @@ class FileSource:
     decimal: str | None = None
     one_hot: bool = False
     not_features: Sequence[str] = ()
+    parcellation: str | Path | None = None
 
     def read(self, features_in_rows: bool | None) -> Any:
         """Read the file."""
@@ -86,6 +88,7 @@ class FileSource:
             features_in_rows=features_in_rows,
             one_hot=self.one_hot,
             not_features=self.not_features,
+            parcellation=self.parcellation,
         )
 
 
@@ -97,6 +100,7 @@ def read_array(
     features_in_rows: bool | None = None,
     one_hot: bool = False,
     not_features: Sequence[str] = (),
+    parcellation: str | Path | None = None,
 ) -> Any:
     """Read one modality from a file.
 
@@ -111,11 +115,14 @@ def read_array(
           "sample", "subject_id", "RID" or the like names the samples. A first column of whole numbers that could be
           names is refused.
         - ``.h5``, ``.hdf5`` (``"file.h5:group/data"``) and ``.zarr`` folders: rows are read when needed
-        - ``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``, or ``.mgz`` of four dimensions, the last one being the
+        - ``.nii``, ``.nii.gz``, ``.img`` with ``.hdr``, ``.mgh`` or ``.mgz`` of four dimensions, the last one being the
           samples; or a ``.txt`` file with the path of an image a line, or a table whose only column (after the
           samples' names) holds such paths; relative paths start at the folder of that file. A sample with an empty
-          cell lacks the modality. Images are read when needed.
+          cell lacks the modality. Images are read when needed. Maps on a surface (``.gii``, ``.dscalar.nii``, and
+          ``.mgh`` of shape (n_vertices, 1, 1)) are listed in the same way and have one value for each vertex.
         - ``.h5ad``: the matrix ``X`` with the names of its observations and variables
+        - ``FOLDER:ATLAS:MEASURE``: regions of all participants in a folder of FreeSurfer, Clinica or CAT12, such as
+          ``"SUBJECTS_DIR:aparc:thickness"`` or ``"CAPS:AAL2:pet:trc-18FAV45"``; see `region_table`
     separator, decimal : str, optional
         Separator of the columns and decimal mark of a table. By default both are found from the file.
     features_in_rows : bool, optional
@@ -125,6 +132,10 @@ def read_array(
         Whether a column of text becomes a column of 0 and 1 for each of its values, named ``"column=value"``.
     not_features : sequence of str, optional
         Columns of a table that are left out, such as labels.
+    parcellation : path, optional
+        An image of labels in the space of the images, such as ``"atlas.nii.gz"`` or ``"atlas.nii.gz:names.tsv"``. The
+        mean of each region then takes the place of the voxels. The table of names has the columns ``index`` and
+        ``name``; by default it is the table with the name of the image, e.g. ``atlas.tsv``.
 
     Returns
     -------
@@ -140,6 +151,11 @@ def read_array(
     ImportError
         If the file needs an optional library; the error names the extra that brings it.
     """
+    regions = read_region_source(str(source))
+    if regions is not None:
+        if features_in_rows:
+            raise UnreadableError(NOT_ORIENTED.format(path=source))
+        return regions
     path, key = _split(str(source), KEYED)
     suffix = _suffix(path)
     if suffix in TABLES:
@@ -147,14 +163,23 @@ def read_array(
         table = read_table(path, key, table_format)
         images = _images_of(path, table)
         if images is not None:
-            return images
+            return _in_parcels(source, images, parcellation)
         if not features_in_rows:
             check_first_column(path, without_columns(path, table, table_format.not_features))
         return numbers_of(path, table, table_format)
-    array = _open(path, suffix, key)
+    array = _in_parcels(source, _open(path, suffix, key), parcellation)
     if features_in_rows and suffix not in (".npy", ".npz"):
         raise UnreadableError(NOT_ORIENTED.format(path=path))
     return array.T if features_in_rows else array
+
+
+def _in_parcels(source: str | Path, array: Any, parcellation: str | Path | None) -> Any:
+    """Images as the means of their regions; other arrays unchanged."""
+    if parcellation is None:
+        return array
+    from deepjive.data.readers.parcels import parcellated
+
+    return parcellated(str(source), array, parcellation)
 
 
 def read_labels(source: str | Path, samples: Sequence[str] | NDArray[np.str_] | None, n: int) -> NDArray:
@@ -324,7 +349,7 @@ def _open(path: Path, suffix: str, key: str | None) -> Any:
     if suffix in HDF5:
         return read_hdf5(path, key)
     if suffix == ".txt":
-        return ImageRows(_listed_images(path))
+        return rows_of_images(_listed_images(path))
     if suffix == ".h5ad":
         from deepjive.data.readers.annotated import read_h5ad
 
@@ -354,6 +379,6 @@ def _images_of(path: Path, table: pd.DataFrame) -> Any:
     column = table.iloc[:, 0] if table.shape[1] == 1 else table.index.to_series() if table.shape[1] == 0 else None
     if column is None or not any(map(is_image, column)) or not all(is_image(c) or is_missing(c) for c in column):
         return None
-    images = ImageRows(listed_paths(path, column.to_list()))
+    images = rows_of_images(listed_paths(path, column.to_list()))
     named = table.shape[1] == 1 and not is_default(table.index)
     return LabelledRows(images, table.index) if named else images

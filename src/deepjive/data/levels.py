@@ -37,7 +37,10 @@ NO_GROUPS = (
     "Variation {level} participants needs the participant of each sample: Modalities(data, groups=participants), "
     "--groups FILE:COLUMN."
 )
-ONE_VISIT = "There is no variation within participants: each of the {n} participants has one sample."
+ONE_VISIT = (
+    "There is no variation within participants: each of the {n} participants has one sample. Give participants with "
+    "several samples."
+)
 VARYING_CATEGORY = (
     "The confound {name!r} differs between the samples of participant {participant!r}, which are combined into one "
     "sample. Leave it out, or leave out the participants who changed."

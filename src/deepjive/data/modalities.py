@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive._html import html_table
 from deepjive.data.alignment import as_array, feature_names, named_sources
 from deepjive.data.confounds import Confounds, confounds_of
 from deepjive.data.groups import named_groups
@@ -429,6 +430,15 @@ class Modalities:
         pairing = f"; {self._pairing}" if len(self._arrays) > 1 else ""
         lacking = f"; {missing} missing" if missing else ""
         return f"Modalities({len(self)} samples: {shapes}{lacking}{self._confounds_in_words()}{pairing})"
+
+    def _repr_html_(self) -> str:
+        """Show the modalities in a notebook."""
+        rows = [
+            [name, " x ".join(map(str, shape)), f"{int(self._present[:, i].sum()):,}", str(getattr(array, "dtype", ""))]
+            for i, ((name, shape), array) in enumerate(zip(self.shapes.items(), self._arrays.values(), strict=True))
+        ]
+        header = ["modality", "features", "samples", "type"]
+        return html_table(f"Modalities of {len(self):,} samples", header, rows, self.summary())
 
     def summary(self) -> str:
         """Describe the data in a sentence: samples, participants, features, how rows were paired, what was left out."""

@@ -151,7 +151,7 @@ def lengths_advice(sources: Mapping[str, Any]) -> str:
 
 
 def _is_frame(source: Any) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "loc")
+    return hasattr(source, "loc") and hasattr(source, "columns")
 
 
 def _column_names(source: Any) -> set[str] | None:

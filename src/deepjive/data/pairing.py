@@ -221,7 +221,7 @@ def _length(source: Any) -> int:
 
 def _own_names(name: str, source: Any) -> NDArray[np.str_] | None:
     """Names that a source gives its rows; None if it has none."""
-    is_frame = hasattr(source, "columns") and hasattr(source, "loc")
+    is_frame = hasattr(source, "loc") and hasattr(source, "columns")
     if not isinstance(source, LabelledRows) and (not is_frame or is_default(source.index)):
         return None
     return names_of(source.index, name)
@@ -374,7 +374,7 @@ def _ordered(source: Any, names: NDArray[np.str_], samples: NDArray[np.str_]) ->
     index, wanted = pd.Index(names, dtype=object), pd.Index(samples, dtype=object)
     if isinstance(source, LabelledRows):
         return LabelledRows(source.array, index, source.features).reordered(wanted)
-    if hasattr(source, "columns") and hasattr(source, "loc"):
+    if hasattr(source, "loc") and hasattr(source, "columns"):
         frame = source.set_axis(index, axis=0)
         return frame.loc[wanted] if wanted.isin(index).all() else frame.reindex(wanted, fill_value=0)
     return LabelledRows(source, index).reordered(wanted)

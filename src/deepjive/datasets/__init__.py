@@ -13,6 +13,7 @@ from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
     from deepjive.datasets.anatomy import REGIONS, Region, composite_region, pattern
+    from deepjive.datasets.difficulties import HARD, Difficulties, true_factors
     from deepjive.datasets.digits import PairedDigits, load_paired_digits
     from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve, atrophy_curve, composite_suvr, make_phantom
     from deepjive.datasets.phantom_files import write_caps, write_native
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FACTORS",
+    "HARD",
     "REGIONS",
+    "Difficulties",
     "PairedDigits",
     "Phantom",
     "Region",
@@ -33,12 +36,15 @@ __all__ = [
     "make_phantom",
     "make_synthetic",
     "pattern",
+    "true_factors",
     "write_caps",
     "write_native",
 ]
 
 _MODULES = {
+    "Difficulties": "deepjive.datasets.difficulties",
     "FACTORS": "deepjive.datasets.phantom",
+    "HARD": "deepjive.datasets.difficulties",
     "PairedDigits": "deepjive.datasets.digits",
     "Phantom": "deepjive.datasets.phantom",
     "REGIONS": "deepjive.datasets.anatomy",
@@ -52,6 +58,7 @@ _MODULES = {
     "make_phantom": "deepjive.datasets.phantom",
     "make_synthetic": "deepjive.datasets.synthetic",
     "pattern": "deepjive.datasets.anatomy",
+    "true_factors": "deepjive.datasets.difficulties",
     "write_caps": "deepjive.datasets.phantom_files",
     "write_native": "deepjive.datasets.phantom_files",
 }

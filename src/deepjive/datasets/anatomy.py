@@ -72,7 +72,22 @@ REGIONS = {
 }
 
 
-@lru_cache(maxsize=8)
+MEDIAL_TEMPORAL = ("hippocampus", "amygdala", "parahippocampal")
+INSIDE_AND_OUTSIDE = {"limbic atrophy": (1.0, 0.35), "sparing atrophy": (0.3, 1.4)}
+COPATHOLOGY = {"hippocampus": 0.9, "amygdala": 0.9, "parahippocampal": 0.6, "fusiform": 0.2}
+
+
+def _weight(name: str, kind: str) -> float:
+    """Weight of a region in a pattern."""
+    if kind == "copathology":
+        return COPATHOLOGY.get(name, 0.0)
+    if kind not in INSIDE_AND_OUTSIDE:
+        return float(getattr(REGIONS[name], kind))
+    inside, outside = INSIDE_AND_OUTSIDE[kind]
+    return min(1.0, REGIONS[name].atrophy * (inside if name in MEDIAL_TEMPORAL else outside))
+
+
+@lru_cache(maxsize=16)
 def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
     """Return the pattern of amyloid deposition or of grey-matter loss on the standard grid.
 
@@ -81,8 +96,10 @@ def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    kind : {"amyloid", "atrophy"}
-        The pattern.
+    kind : {"amyloid", "atrophy", "limbic atrophy", "sparing atrophy", "copathology"}
+        The pattern. Limbic-predominant atrophy has little weight outside the medial temporal lobe, and
+        hippocampal-sparing atrophy little weight inside (Murray et al. 2011, Lancet Neurol 10:785). The second disease
+        has weight inside and little in the fusiform gyrus (Nelson et al. 2019, Brain 142:1503).
     voxel : float
         Edge of a voxel in mm.
 
@@ -93,10 +110,10 @@ def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
     """
     grid = mni_grid(voxel)
     spared = np.ones(grid.shape, dtype=np.float32)
-    for region in REGIONS.values():
+    for name, region in REGIONS.items():
         for centre in (region.left, region.right):
             bump = np.exp(-0.5 * np.square(sphere_distance(grid, centre) / region.radius))
-            spared *= 1.0 - getattr(region, kind) * bump
+            spared *= 1.0 - _weight(name, kind) * bump
     if kind == "amyloid":
         spared *= 1.0 - DIFFUSE_AMYLOID
     return np.where(cerebellum(voxel), 0.0, 1.0 - spared).astype(np.float32)

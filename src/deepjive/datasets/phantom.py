@@ -22,6 +22,9 @@ al. 2004, with an AD mean of 2.07). PET is computed from G', which does not depe
 partial volume effect would make age and size joint. All volumes are computed on a grid of 3 mm and then sampled, so
 ratios do not depend on the resolution.
 
+Real cohorts are harder: sites, subtypes, a second disease, amyloid or atrophy alone, age that goes with the diagnosis,
+missing, displaced and exchanged scans. Each is a switch (`deepjive.datasets.Difficulties`), and all are off by default.
+
 The truth is counterfactual. The joint part is the volume if the individual factors have their reference values. The
 individual part is the volume without disease.
 
@@ -43,11 +46,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, shift, zoom
 from sklearn.utils import check_random_state
 
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.anatomy import composite_region, pattern
+from deepjive.datasets.difficulties import NONE, SITES, Difficulties, with_difficulties
 from deepjive.imaging.grid import Grid, mni_grid, sd_of, template
 from deepjive.imaging.regions import reference_region
 
@@ -82,12 +86,15 @@ class Phantom:
         Positions of the voxels.
     mask : array of bool, shape (x, y, z)
         The brain mask.
+    difficulties : Difficulties
+        The difficulties that were added. Their factors are further columns of `subjects`.
     """
 
     data: Modalities
     subjects: pd.DataFrame
     grid: Grid
     mask: NDArray[np.bool_]
+    difficulties: Difficulties = NONE
 
     def truth(self, part: str, name: str, rows: Any = slice(None)) -> NDArray[np.float32]:
         """Compute the noise-free volumes of some participants if only one part varied.
@@ -108,6 +115,21 @@ class Phantom:
         factors_of_rows = self.subjects.iloc[rows].to_dict(orient="records")
         return np.stack([self._on_grid(_draw(name, factors, part)) for factors in factors_of_rows])
 
+    def where(self, rows: Any) -> Phantom:
+        """Return some of the participants.
+
+        Parameters
+        ----------
+        rows : slice or array of int
+            The participants.
+
+        Returns
+        -------
+        Phantom
+        """
+        subjects = self.subjects.iloc[rows].reset_index(drop=True)
+        return Phantom(self.data[rows], subjects, self.grid, self.mask, self.difficulties)
+
     def _on_grid(self, volume: NDArray) -> NDArray[np.float32]:
         return _sampled(volume, self.grid) * self.mask
 
@@ -116,6 +138,7 @@ def make_phantom(
     n_subjects: int = 300,
     voxel: float = 6.0,
     *,
+    difficulties: Difficulties = NONE,
     folder: str | Path | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> Phantom:
@@ -127,6 +150,8 @@ def make_phantom(
         Number of participants, at least 4.
     voxel : float, default=6.0
         Edge of a voxel in mm.
+    difficulties : Difficulties, default=Difficulties()
+        Difficulties of real cohorts; none by default. ``deepjive.datasets.HARD`` has them all.
     folder : path, default=None
         Folder for the volumes, one memory-mapped array per modality. By default the volumes are kept in memory.
     random_state : int, RandomState or None, default=0
@@ -147,15 +172,23 @@ def make_phantom(
         raise ValueError(f"n_subjects is {n_subjects}, but at least 4 are needed: half CN, half AD.")
     grid = mni_grid(voxel)
     mask = template("brain", voxel) > 0
-    subjects = _subjects(n_subjects, check_random_state(random_state))
+    rng = check_random_state(random_state)
+    subjects = with_difficulties(_subjects(n_subjects, rng), difficulties, rng)
+    records = subjects.to_dict(orient="records")
+    by_name = {factors["participant_id"]: factors for factors in records}
+    present = np.ones((n_subjects, 2), dtype=bool)
     arrays = {name: _empty(folder, name, (n_subjects, *grid.shape)) for name in ("mri", "pet")}
-    for row, factors in enumerate(subjects.to_dict(orient="records")):
-        for name, noise in (("mri", MRI_NOISE), ("pet", PET_NOISE)):
+    for row, own in enumerate(records):
+        for column, (name, noise) in enumerate((("mri", MRI_NOISE), ("pet", PET_NOISE))):
+            if name == "pet" and not own.get("has_pet", True):
+                present[row, column], arrays[name][row] = False, 0.0
+                continue
+            factors = by_name[own.get("pet_of", own["participant_id"])] if name == "pet" else own
             rng = np.random.default_rng([int(factors["seed"]), len(name) + ord(name[0])])
-            volume = _sampled(_draw(name, factors, "both"), grid)
+            volume = _sampled(_displaced(_draw(name, factors, "both"), own if name == "pet" else {}), grid)
             arrays[name][row] = (volume + noise * rng.standard_normal(grid.shape)) * mask
-    data = Modalities(arrays, samples=subjects["participant_id"].tolist())
-    return Phantom(data, subjects, grid, mask)
+    data = Modalities(arrays, samples=subjects["participant_id"].tolist(), present=present)
+    return Phantom(data, subjects, grid, mask, difficulties)
 
 
 def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
@@ -218,31 +251,60 @@ def _draw(name: str, factors: dict[Any, Any], part: str) -> NDArray[np.float32]:
     """Compute one modality of one participant at 3 mm; factors of the part that does not vary have reference values."""
     constant = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
     factors = factors | {factor: REFERENCE[factor] for factor in constant if factor in REFERENCE}
+    if part == "joint":
+        factors = factors | dict.fromkeys(("copathology", "amyloid_alone", "atrophy_alone"), 0.0)
+    if part != "both":
+        factors = factors | {"site": "A"}
     rng = np.random.default_rng(int(factors["seed"])) if part != "joint" else None
     return _mri(factors, rng) if name == "mri" else _pet(factors, rng)
 
 
 def _mri(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
-    grey = _grey(factors) * (1.0 - 0.06 * factors["age"]) * (1.0 + 0.03 * factors["size"])
+    grey = _grey(factors, max(factors["stage"], factors.get("atrophy_alone", 0.0)))
+    if factors.get("copathology", 0.0):
+        grey = grey * (1.0 - 0.7 * np.float32(factors["copathology"]) * pattern("copathology", FINEST))
+    grey = grey * (1.0 - 0.06 * factors["age"]) * (1.0 + 0.03 * factors["size"])
     coordinates = _voxel_indices() + _ventricles() * np.float32(factors["age"])
     if rng is not None:
         coordinates = coordinates + np.stack([_smooth_noise(rng, FOLDING_FWHM) for _ in range(3)]) * FOLDING_MM / FINEST
         grey = grey * (1.0 + 0.03 * _smooth_noise(rng, 80.0))
     warped = map_coordinates(grey, coordinates, order=1, output=np.float32)
-    return gaussian_filter(warped, sd_of(MRI_FWHM, FINEST))
+    return _at_site(warped, MRI_FWHM, factors.get("site", "A"), "mri")
 
 
 def _pet(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
-    amyloid = amyloid_curve(factors["stage"]) * pattern("amyloid", FINEST) * _asymmetric(factors)
-    uptake = (
-        _grey(factors) * (CORTEX + AMYLOID * amyloid) + _white() * (WHITE + 0.25 * factors["white"]) + FLUID * _fluid()
-    )
-    blurred = gaussian_filter(uptake, sd_of(factors["resolution"], FINEST)) * (1.0 + 0.06 * factors["scale"])
+    stage = max(factors["stage"], factors.get("amyloid_alone", 0.0))
+    amyloid = amyloid_curve(stage) * pattern("amyloid", FINEST) * _asymmetric(factors)
+    grey, white = _grey(factors, factors["stage"]), _white() * (WHITE + 0.25 * factors["white"])
+    uptake = grey * (CORTEX + AMYLOID * amyloid) + white + FLUID * _fluid()
+    blurred = _at_site(uptake, factors["resolution"], factors.get("site", "A"), "pet")
+    blurred = blurred * (1.0 + 0.06 * factors["scale"])
     return blurred if rng is None else blurred * (1.0 + 0.05 * _smooth_noise(rng, 60.0))
 
 
-def _grey(factors: dict[Any, Any]) -> NDArray[np.float32]:
-    lost = atrophy_curve(factors["stage"]) * pattern("atrophy", FINEST) * _asymmetric(factors)
+def _at_site(volume: NDArray, fwhm: float, name: str, modality: str) -> NDArray[np.float32]:
+    """Smooth a volume, and scale and shift it as the scanner of a site does; site A only smooths."""
+    site = SITES[name]
+    scale, more, wider = (getattr(site, f"{modality}_{effect}") for effect in ("scale", "shift", "fwhm"))
+    smooth = gaussian_filter(volume, sd_of(np.hypot(fwhm, wider) if wider else fwhm, FINEST))
+    return smooth if name == "A" else smooth * scale + more * _site_shift(name)
+
+
+@lru_cache(maxsize=4)
+def _site_shift(name: str) -> NDArray[np.float32]:
+    """Return where the scanner of a site reads more or less than the others, with variance 1."""
+    return _smooth_noise(np.random.default_rng([7, ord(name)]), 60.0)
+
+
+def _displaced(volume: NDArray, factors: dict[Any, Any]) -> NDArray[np.float32]:
+    """Move a volume by the shift of a scan that is not registered well."""
+    move = np.array([factors.get(f"shift_{axis}", 0.0) for axis in "xyz"]) / FINEST
+    return shift(volume, move, order=1, output=np.float32) if move.any() else volume
+
+
+def _grey(factors: dict[Any, Any], stage: float) -> NDArray[np.float32]:
+    kind = {"limbic": "limbic atrophy", "sparing": "sparing atrophy"}.get(factors.get("subtype", ""), "atrophy")
+    lost = atrophy_curve(stage) * pattern(kind, FINEST) * _asymmetric(factors)
     return (template("grey", FINEST) * (1.0 - np.clip(lost, 0.0, 0.8))).astype(np.float32)
 
 

@@ -57,11 +57,13 @@ def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
     caps, bids = Path(folder) / "caps", Path(folder) / "bids"
     for row, subject in enumerate(phantom.subjects["participant_id"]):
         session = caps / "subjects" / subject / "ses-M00"
-        for modality, file_name in (("mri", MRI_NAME), ("pet", PET_NAME)):
+        for column, (modality, file_name) in enumerate((("mri", MRI_NAME), ("pet", PET_NAME))):
+            if not phantom.data.present[row, column]:
+                continue
             path = session / file_name.format(name=f"{subject}_ses-M00")
             _write(path, phantom.data.rows(modality, [row])[0], phantom.grid.affine)
     bids.mkdir(parents=True, exist_ok=True)
-    columns = ["participant_id", "diagnosis", "age"]
+    columns = ["participant_id", "diagnosis", "age", *(["site"] if "site" in phantom.subjects else [])]
     phantom.subjects[columns].to_csv(bids / "participants.tsv", sep="\t", index=False)
     return caps, bids
 

@@ -12,7 +12,7 @@ from deepjive._lazy import front_door
 if TYPE_CHECKING:
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
-    from deepjive.deep.exporting import export
+    from deepjive.deep.exporting import export, export_onnx
     from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
     from deepjive.deep.runtime.settings import Runtime
     from deepjive.deep.training.checkpoint import CheckpointError
@@ -28,6 +28,7 @@ __all__ = [
     "SeparateAutoencoders",
     "TrainingError",
     "export",
+    "export_onnx",
     "select_ranks",
 ]
 
@@ -40,6 +41,7 @@ _MODULES = {
     "SeparateAutoencoders": "deepjive.deep.baseline",
     "TrainingError": "deepjive.deep.training.training",
     "export": "deepjive.deep.exporting",
+    "export_onnx": "deepjive.deep.exporting",
     "select_ranks": "deepjive.deep.geometry.rank_selection",
 }
 

@@ -8,6 +8,7 @@ the summary leaves open.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -64,6 +66,7 @@ MIN_SAMPLES = 8
 CLEARLY = 2.0  # standard errors by which trained networks must improve on their linear start
 CHUNK = 512
 ROWS = 4096  # samples of a model of subsets that are scored at once
+MOST_RESIDUAL, LEAST_JOINT = 2.0, -1.0  # fractions of variance; the mean alone has 1 and 0
 
 BATCH_TOO_LARGE = (
     "batch_size is {given}, but only {n} samples are left for training after {held_out} were held out for validation. "
@@ -81,6 +84,10 @@ OTHER_COORDINATES = (
     "The checkpoint is of a training in which the modalities {saved} were in coordinates, but now {given} would be. "
     "The choice depends on memory_limit of Runtime: use the memory_limit that training began with, or name another "
     "folder to train anew."
+)
+USELESS_PARTS = (
+    "The parts do not describe the fitted samples: of a modality's variance, {shown}. Look for samples with extreme "
+    "values, which dominate the training (deepjive.evaluation.sample_fit), or raise max_epochs (--max-epochs)."
 )
 NOTHING_TO_FIT = (
     "joint_rank and all individual_ranks are 0, so there is nothing to fit. Set at least one above 0. {reason}"
@@ -485,12 +492,13 @@ class DeepJIVE(JointIndividualModel):
             first_pass.release()
             train_rows = self._train(batches, fabric, plan, checkpoint, saved)
             self._standardize(batches, train_rows)
+            self._warn_of_useless_parts()
 
     def _plan(self, first_pass: FirstPass) -> Plan:
         """Seed, ranks and scaling, the same in all processes."""
         choices = of_first(lambda: {"seed": _seed(self.random_state), **self._ranks(first_pass.data)})
         if choices["joint_rank"] == 0 and not any(choices["individual_ranks"].values()):
-            raise ValueError(NOTHING_TO_FIT.format(reason=choices["rank_reason"]))
+            raise ValueError(NOTHING_TO_FIT.format(reason=" ".join(choices["rank_reason"].split())))
         scaling = first_pass.scaling()
         return Plan(**choices, mean=scaling.mean, scale=scaling.scale)
 
@@ -589,6 +597,22 @@ class DeepJIVE(JointIndividualModel):
         self.joint_scores_ = fitted.joint
         self.individual_scores_ = dict(zip(names, fitted.individual, strict=True))
         self.variance_explained_ = dict(zip(names, fitted.variance_explained, strict=True))
+        residual_std = zip(names, fitted.residual_std, strict=True)
+        self.feature_residual_std_ = {name: std * self.scale_[name] for name, std in residual_std}
+
+    def _warn_of_useless_parts(self) -> None:
+        """Warn if parts of the fitted samples are farther from the data than the mean is by more than its variance."""
+        if not is_first():
+            return
+        worst = {
+            name: (part, fractions[part], limit)
+            for name, fractions in self.variance_explained_.items()
+            for part, limit in (("residual", MOST_RESIDUAL), ("joint", LEAST_JOINT))
+            if (fractions[part] - limit) * (1 if part == "residual" else -1) > 0
+        }
+        if worst:
+            shown = ", ".join(f"the {part} of {name!r} is {value:.3g}" for name, (part, value, _) in worst.items())
+            warnings.warn(USELESS_PARTS.format(shown=shown), ConvergenceWarning, stacklevel=3)
 
     def _settings(self, n: int, held_out: int) -> TrainingSettings:
         batch_size = min(n, max(32, min(256, n // 8))) if self.batch_size == "auto" else int(self.batch_size)
@@ -657,10 +681,11 @@ class DeepJIVE(JointIndividualModel):
         joint = self._standardizer(0).inverse(_tensor(joint_scores)).float()
         offset = torch.from_numpy(self.offset_[name])
         if part == "joint":
-            scaled = self.network_.joint_part(k, joint) + offset
-            return scaled.numpy() * self.scale_[name] + self.mean_[name]
+            scaled = (self.network_.joint_part(k, joint) + offset).numpy()
+            return scaled * np.float64(self.scale_[name]) + self.mean_[name]
         individual = self._standardizer(1 + k).inverse(_tensor(individual_scores)).float()
-        return (self.network_.individual_part(k, individual, joint) - offset).numpy() * self.scale_[name]
+        scaled = (self.network_.individual_part(k, individual, joint) - offset).numpy()
+        return scaled * np.float64(self.scale_[name])  # double precision, which holds data of any units
 
     def _standardizer(self, number: int) -> Standardizer:
         """The standardizer of the joint scores (0), or of the individual scores of modality k (1 + k)."""

@@ -25,6 +25,9 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.dropout import Dropout
+from deepjive.deep.volume_layers import on_cpu
+
 Kind = Literal["linear", "dense", "conv"]
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 NetworkName = Literal["auto", "linear", "dense", "conv"]
@@ -44,6 +47,14 @@ NOT_A_FACTORY = (
 )
 NOT_A_MODULE = "The function for the {role} of modality {name!r} returned a {kind}, but a torch module is expected."
 UNKNOWN_MODALITY = "networks names {given}, but the modalities are {expected}. Name each of them."
+FAILED_MODULE = (
+    "The {role} made for modality {name!r} cannot be called with a batch of shape {given}: {kind}: {reason}. The "
+    "factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a decoder maps (batch, "
+    "rank) to (batch, *shape). Use the sizes that the factory is called with."
+)
+NOT_A_TENSOR = (
+    "The {role} made for modality {name!r} returns a {kind}, but one tensor is expected. Return the output alone."
+)
 WRONG_OUTPUT = (
     "The {role} made for modality {name!r} turns a batch of shape {given} into shape {returned}, but {expected} is "
     "expected. The factories are called with (shape, rank): an encoder maps (batch, *shape) to (batch, rank), a "
@@ -127,7 +138,7 @@ class Flat(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
-            layers += [nn.Linear(inputs, outputs), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(inputs, outputs), nn.GELU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers, zeroed(nn.Linear(sizes[-2], sizes[-1])))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -230,7 +241,7 @@ class _ConvDecoder(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(rank, HIDDEN),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(HIDDEN, widths[0] * math.prod(coarse)),
             nn.GELU(),
             nn.Unflatten(1, (widths[0], *coarse)),
@@ -242,7 +253,8 @@ class _ConvDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.layers(self.head(z))
+        x = self.head(z)
+        x = on_cpu(self.layers, x) if x.dim() == 5 and x.device.type == "cpu" else self.layers(x)
         crop = (slice(None), slice(None), *(slice(size) for size in self.layout.space))
         return self.layout.restored(x[crop])
 
@@ -322,8 +334,18 @@ class NetworkBuilder:
     def _checked(self, role: str, module: Any, given: tuple[int, ...], expected: tuple[int, ...]) -> nn.Module:
         if not isinstance(module, nn.Module):
             raise TypeError(NOT_A_MODULE.format(role=role, name=self.name, kind=type(module).__name__))
-        with torch.no_grad():
-            returned = tuple(module(torch.zeros(2, *given)).shape)
+        batch = torch.zeros(2, *given)
+        try:
+            with torch.no_grad():
+                output = module(batch)
+        except Exception as error:  # a module of the user may raise any error
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            kind = type(error).__name__
+            failed = {"role": role, "name": self.name, "given": tuple(batch.shape), "kind": kind, "reason": reason}
+            raise ValueError(FAILED_MODULE.format(**failed)) from error
+        if not isinstance(output, torch.Tensor):
+            raise TypeError(NOT_A_TENSOR.format(role=role, name=self.name, kind=type(output).__name__))
+        returned = tuple(output.shape)
         if returned != (2, *expected):
             raise ValueError(
                 WRONG_OUTPUT.format(

@@ -138,11 +138,14 @@ class SampleScores:
         Individual scores of each modality; NaN where a sample lacks the modality.
     variance_explained : list of dict of str to float
         Fractions "joint", "individual" and "residual" of each modality, as of `Decomposition.variance_explained`.
+    residual_std : list of array, each of the shape of one sample
+        Root mean square of each feature's residual, in units of the scaled data.
     """
 
     joint: NDArray
     individual: list[NDArray]
     variance_explained: list[dict[str, float]]
+    residual_std: list[NDArray]
 
 
 @torch.no_grad()
@@ -173,7 +176,8 @@ def score_samples(
     n = len(batches.data)
     ranks = network.joint_rank, *network.individual_ranks
     scores = [torch.zeros(n, rank, dtype=torch.float64, device=batches.device) for rank in ranks]
-    squares = torch.zeros(len(offsets), 3, dtype=torch.float64, device=batches.device)
+    squares = torch.zeros(len(offsets), 2, dtype=torch.float64, device=batches.device)
+    residuals = [torch.zeros_like(offset, dtype=torch.float64) for offset in offsets]
     for start, (x, present) in _shared_batches(batches, torch.arange(n), batch_size):
         presence = Presence.of(present)
         joint = network.joint_scores(x, presence)
@@ -184,12 +188,17 @@ def score_samples(
             here = rows_of(presence, k)
             without_joint = x[k][here] - network.joint_part(k, joint[here]) - offsets[k]
             residual = without_joint - (network.individual_part(k, z[here], joint[here]) - offsets[k])
-            for column, values in enumerate((x[k][here], without_joint, residual)):
+            for column, values in enumerate((x[k][here], without_joint)):
                 squares[k, column] += values.double().square().sum()
+            residuals[k] += residual.double().square().sum(0)
     joint_scores, *individual_scores = [summed(z).cpu().numpy() for z in scores]
     for k, of_modality in enumerate(individual_scores):
         of_modality[~batches.data.present[:, k]] = np.nan
-    return SampleScores(joint_scores, individual_scores, [_fractions(*row) for row in summed(squares).tolist()])
+    totals, counts = summed(squares).tolist(), batches.data.present.sum(axis=0)
+    by_feature = [summed(residual).cpu().numpy() for residual in residuals]
+    fractions = [_fractions(a, b, float(residual.sum())) for (a, b), residual in zip(totals, by_feature, strict=True)]
+    residual_std = [np.sqrt(residual / max(n, 1)) for residual, n in zip(by_feature, counts, strict=True)]
+    return SampleScores(joint_scores, individual_scores, fractions, residual_std)
 
 
 def _shared_batches(batches: Batches, rows: Tensor, batch_size: int) -> Iterator[tuple[int, Batch]]:

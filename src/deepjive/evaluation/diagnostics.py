@@ -192,9 +192,9 @@ def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Dec
     """Return the decomposition of some samples, from the decomposition of all."""
     individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
     subset_scores = {subset: scores[rows] for subset, scores in parts.subset_scores.items()}
-    return Decomposition(
-        data, parts.joint_scores[rows], individual_scores, parts.mean, parts.render, subset_scores=subset_scores
-    )
+    scores = {"joint_scores": parts.joint_scores[rows], "individual_scores": individual_scores}
+    scores["subset_scores"] = subset_scores
+    return replace(parts, data=data, **scores, restore=None, adjusted_data=None)
 
 
 def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from deepjive.data.groups import members_of
+from deepjive.data.readers.guard import install_command
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
@@ -45,7 +46,7 @@ VARIES = (
     "Label {label!r} has several values within {count} participants, the first is {first!r}. Associations need one "
     "value for each participant: pass one sample of each participant, or a label that does not vary within them."
 )
-NEEDS_LIFELINES = "Survival needs lifelines. Install it with: pip install 'deepjive[survival]'"
+NEEDS_LIFELINES = "Survival needs the library 'lifelines', which is not installed. Install it with: {command}"
 WRONG_SURVIVAL = "survival[{label!r}] must be a pair (time, event) of {n} values each, but has shapes {given}."
 
 
@@ -294,7 +295,7 @@ def _of_survival(
     try:
         from lifelines import CoxPHFitter
     except ImportError as error:
-        raise ImportError(NEEDS_LIFELINES) from error
+        raise ImportError(NEEDS_LIFELINES.format(command=install_command("lifelines", "survival"))) from error
     import pandas as pd
 
     time, event = (np.asarray(values, dtype=np.float64) for values in pair)

@@ -128,6 +128,31 @@ def matched(truth: ArrayLike, found: ArrayLike) -> tuple[NDArray, NDArray]:
     return scores, correlations
 
 
+def pairs_of_scores(first: ArrayLike, second: ArrayLike) -> list[tuple[int, int, float]]:
+    """Match the scores of two fits one to one, so that the sum of absolute correlations is largest.
+
+    Parameters
+    ----------
+    first, second : array, shape (n_samples, rank)
+        Scores of the same samples; the ranks may differ.
+
+    Returns
+    -------
+    list of (int, int, float)
+        Column of the first scores, column of the second scores, and their correlation with its sign.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first = np.random.default_rng(0).normal(size=(50, 2))
+    >>> [(i, j, round(r)) for i, j, r in pairs_of_scores(first, np.column_stack([first[:, 1], -first[:, 0]]))]
+    [(0, 1, -1), (1, 0, 1)]
+    """
+    between = _correlations(*_centred_pair(first, second))
+    rows, columns = linear_sum_assignment(-np.abs(between))
+    return [(int(i), int(j), float(between[i, j])) for i, j in zip(rows, columns, strict=True)]
+
+
 def _correlations(a: NDArray, b: NDArray) -> NDArray:
     """Return correlations of centred columns; 0 for a column that does not vary."""
     a, b = (array / np.maximum(np.linalg.norm(array, axis=0), np.finfo(float).tiny) for array in (a, b))
@@ -138,6 +163,6 @@ def _centred_pair(first: ArrayLike, second: ArrayLike) -> tuple[NDArray, NDArray
     a, b = (np.asarray(array, dtype=np.float64) for array in (first, second))
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise ValueError(
-            f"Scores of the same samples are compared, but the first have shape {a.shape} and the second {b.shape}."
+            f"Both scores must be of the same samples, but the first have shape {a.shape} and the second {b.shape}."
         )
     return a - a.mean(axis=0), b - b.mean(axis=0)

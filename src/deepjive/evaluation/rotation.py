@@ -36,6 +36,7 @@ from deepjive.evaluation.feature_ranking import effects_of
 
 RotationName = Literal["varimax", "ica", "sparse"]
 
+KEPT = ("shapes_", "features_", "n_participants_", "mean_", "adjustment_", "feature_residual_std_")
 STEPS, TOLERANCE = 500, 1e-7
 SOFT = 1e-3
 UNKNOWN = "method is {given!r}, but must be one of {names}."
@@ -112,7 +113,7 @@ class RotatedModel(JointIndividualModel):
 
     def _take(self, joint: NDArray, individual: dict[str, NDArray]) -> None:
         model = self.model
-        for attribute in ("shapes_", "features_", "n_participants_", "mean_", "individual_ranks_", "adjustment_"):
+        for attribute in (*KEPT, "individual_ranks_"):
             if hasattr(model, attribute):
                 setattr(self, attribute, getattr(model, attribute))
         self.joint_rotation_, self.individual_rotations_ = joint, individual

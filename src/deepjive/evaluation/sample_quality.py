@@ -39,7 +39,7 @@ MERGED = (
     "Pairs are compared by the joint scores that each modality gives alone, but identity='merged' computes scores from "
     "all modalities only. Fit with identity='exchange' or 'explicit'."
 )
-NO_JOINT = "The model has joint rank 0, so there are no joint scores by which pairs could be compared."
+NO_JOINT = "Pairs are compared by joint scores, but joint_rank_ of the model is 0. Use a model with joint scores."
 TOO_FEW = "Pairs of {name!r} need at least {needed} samples that have this and another modality, but there are {n}."
 
 

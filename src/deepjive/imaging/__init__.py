@@ -13,17 +13,21 @@ from deepjive._lazy import front_door
 
 if TYPE_CHECKING:
     from deepjive.imaging.bids import LAYOUTS, Layout, Problem, Scans, entities, find_scans
+    from deepjive.imaging.centiloid import CentiloidRegions, centiloid_table, read_centiloid_regions
     from deepjive.imaging.cohort import Cohort, read_cohort, read_cohort_table
     from deepjive.imaging.grid import Grid, millilitres, mni_grid, resampled, sphere_distance, template
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.engines import Engine, engine_of
     from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject, preprocess_subject
     from deepjive.imaging.regions import REFERENCES, cerebellum, reference_region
+    from deepjive.imaging.tracers import TRACERS, Tracer, centiloids, tracer_name
     from deepjive.imaging.volumes import VolumeRows, on_grid, save_volume, volume_of
 
 __all__ = [
     "LAYOUTS",
     "REFERENCES",
+    "TRACERS",
+    "CentiloidRegions",
     "Cohort",
     "Engine",
     "Grid",
@@ -33,7 +37,10 @@ __all__ = [
     "Problem",
     "Scans",
     "Subject",
+    "Tracer",
     "VolumeRows",
+    "centiloid_table",
+    "centiloids",
     "cerebellum",
     "engine_of",
     "entities",
@@ -43,6 +50,7 @@ __all__ = [
     "on_grid",
     "preprocess_cohort",
     "preprocess_subject",
+    "read_centiloid_regions",
     "read_cohort",
     "read_cohort_table",
     "reference_region",
@@ -50,10 +58,12 @@ __all__ = [
     "save_volume",
     "sphere_distance",
     "template",
+    "tracer_name",
     "volume_of",
 ]
 
 _MODULES = {
+    "CentiloidRegions": "deepjive.imaging.centiloid",
     "Cohort": "deepjive.imaging.cohort",
     "Engine": "deepjive.imaging.preprocessing.engines",
     "Grid": "deepjive.imaging.grid",
@@ -65,7 +75,11 @@ _MODULES = {
     "REFERENCES": "deepjive.imaging.regions",
     "Scans": "deepjive.imaging.bids",
     "Subject": "deepjive.imaging.preprocessing.subject",
+    "TRACERS": "deepjive.imaging.tracers",
+    "Tracer": "deepjive.imaging.tracers",
     "VolumeRows": "deepjive.imaging.volumes",
+    "centiloid_table": "deepjive.imaging.centiloid",
+    "centiloids": "deepjive.imaging.tracers",
     "cerebellum": "deepjive.imaging.regions",
     "engine_of": "deepjive.imaging.preprocessing.engines",
     "entities": "deepjive.imaging.bids",
@@ -75,6 +89,7 @@ _MODULES = {
     "on_grid": "deepjive.imaging.volumes",
     "preprocess_cohort": "deepjive.imaging.preprocessing.cohort",
     "preprocess_subject": "deepjive.imaging.preprocessing.subject",
+    "read_centiloid_regions": "deepjive.imaging.centiloid",
     "read_cohort": "deepjive.imaging.cohort",
     "read_cohort_table": "deepjive.imaging.cohort",
     "reference_region": "deepjive.imaging.regions",
@@ -82,6 +97,7 @@ _MODULES = {
     "save_volume": "deepjive.imaging.volumes",
     "sphere_distance": "deepjive.imaging.grid",
     "template": "deepjive.imaging.grid",
+    "tracer_name": "deepjive.imaging.tracers",
     "volume_of": "deepjive.imaging.volumes",
 }
 

@@ -1,4 +1,4 @@
-"""Search for scans by their file names: BIDS, CAPS of Clinica, and derivatives of fMRIPrep and deepjive.
+"""Search for scans by their file names: BIDS, CAPS of Clinica, and results of fMRIPrep, CAT12, SPM12 and deepjive.
 
 A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Participant and
 session are read from the folders, because names of participants may contain ``_`` and ``-``. Each row of `LAYOUTS` is
@@ -28,10 +28,13 @@ class Layout(NamedTuple):
         Glob of the folders from the data set's root.
     name : str
         Regular expression of the end of the file's name.
+    prefix : str
+        What the program writes before the name of the scan.
     """
 
     folder: str
     name: str
+    prefix: str = ""
 
 
 SPM_GREY = r"_T1w_segm-graymatter_space-Ixi549Space_modulated-{modulated}(_fwhm-\d+mm)?_probability"
@@ -54,6 +57,8 @@ LAYOUTS = {
         r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_suvr-[A-Za-z0-9]+_pet",
     ),
     "fmriprep": Layout("sub-*/**/anat", r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-GM_probseg"),
+    "cat12": Layout("sub-*/**/mri", r"_T1w", "mwp1"),
+    "spm": Layout("sub-*/**/anat", r"_T1w", "mwc1"),
     "deepjive-mri": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-modulated_probseg"),
     "deepjive-mri-unmodulated": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-unmodulated_probseg"),
     "deepjive-pet": Layout("sub-*/**/pet", DEEPJIVE + r"_suvr-[A-Za-z0-9]+_pet"),
@@ -182,12 +187,12 @@ def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], li
     problems: list[Problem] = []
     for folder in sorted(root.glob(LAYOUTS[layout].folder)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if not name.search(path.name):
+            if not (name.search(path.name) and path.name.startswith(LAYOUTS[layout].prefix)):
                 continue
             inside = path.relative_to(root)
             subject, session = _folder(inside, "sub-"), _folder(inside, "ses-")
             expected = "_".join(filter(None, (subject, session)))
-            if not path.name.startswith(f"{expected}_"):
+            if not path.name.removeprefix(LAYOUTS[layout].prefix).startswith(f"{expected}_"):
                 problems.append(Problem(expected, str(path), OTHER_NAME.format(expected=f"{expected}_")))
                 continue
             session = session or "".join(f"ses-{value}" for key, value in entities(path).items() if key == "ses")

@@ -1,6 +1,7 @@
 """Times of visits, and matching of a participant's scans by time.
 
-A visit has a date (in ``sub-*/sub-*_sessions.tsv``), or a month in the name of its session (``ses-M06``), or neither.
+A visit has a date (in ``sub-*/sub-*_sessions.tsv``), or a month in the name of its session (``ses-M06``), or days since
+the participant's first visit (``ses-d0129``, as OASIS-3 has them), or none of these.
 Dates are compared with dates, and months with months. Scans of the same session belong together even if the time of
 the session is unknown.
 """
@@ -27,7 +28,7 @@ class Visit(NamedTuple):
     date : Timestamp or None
         Date of the visit.
     named : float or None
-        Month in the name of the session.
+        Month in the name of the session; days are divided by 30.4375.
     """
 
     session: str
@@ -67,8 +68,9 @@ def visit_of(session: str, known: Mapping[str, Any]) -> Visit:
     """
     dates = (pd.to_datetime(known[key], errors="coerce", utc=True) for key in DATES if isinstance(known.get(key), str))
     date = next((date for date in dates if pd.notna(date)), None)
-    months = re.fullmatch(r"ses-[Mm](\d+)", session)
-    return Visit(session, date, float(months[1]) if months else None)
+    named = re.fullmatch(r"ses-([MmDd])(\d+)", session)
+    days = named is not None and named[1] in "Dd"
+    return Visit(session, date, float(named[2]) / (DAYS_PER_MONTH if days else 1.0) if named else None)
 
 
 def nearest(visit: Visit, others: Sequence[Visit]) -> tuple[int, float] | None:

@@ -67,6 +67,7 @@ CONSTANT_IN_MASK = (
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
 OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
+MEASURES = ("variance_explained_", "component_variance_", "residual_std_", "noise_std_", "feature_residual_std_")
 VETO = 0.5
 PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
@@ -268,13 +269,16 @@ class AngleBased(LinearModel, ABC):
             views = ("structured_", "subset_scores_", "subset_loadings_", "common_normalized_scores_")
             learned = {key: value for key, value in learned.items() if key not in views}
             learned |= self.structured_._learned()
+            learned["measures_"] = {key: getattr(self, key) for key in MEASURES}
         return learned
 
     def _restore(self, learned: dict[str, Any]) -> None:
         super()._restore(learned)
         if "maps_" in learned:
             model = StructuredModel(center=self.center, missing=self.missing)
+            measures = learned["measures_"]
             own = (
+                "measures_",
                 "signal_ranks_",
                 "singular_values_",
                 "thresholds_",
@@ -284,6 +288,9 @@ class AngleBased(LinearModel, ABC):
             )
             model._restore({key: value for key, value in learned.items() if key not in own})
             self._take(model, self.subset_ranks_)
+            for key in MEASURES:
+                setattr(self, key, measures[key])
+            del self.measures_
 
     def _render(
         self,
@@ -393,7 +400,7 @@ class AngleBased(LinearModel, ABC):
         self.signal_scores_ = {signal.name: unit * signal.scores for signal in signals}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.signal_loadings_: dict[str, NDArray] = {}
-        self.lengths_, self.products_ = {}, {}
+        self.lengths_, self.products_, self.feature_residual_std_ = {}, {}, {}
         for signal in signals:
             self._keep_loadings(signal, joint, individual[signal.name])
         reduced = {signal.name: signal.reduced for signal in signals}
@@ -408,7 +415,7 @@ class AngleBased(LinearModel, ABC):
     def _keep_loadings(self, signal: Signal, joint: NDArray, individual: LeftSVD) -> None:
         """Set the mean and the joint, individual and signal loadings of one modality."""
         scores = np.concatenate([joint, individual.vectors, signal.scores], axis=1)
-        product, mean = project(signal.pieces, scores, self.device)
+        product, mean, deviation = project(signal.pieces, scores, self.device)
         product /= np.sqrt(signal.reduced.n_samples)
         parts = scores[:, : joint.shape[1] + individual.vectors.shape[1]]
         self.lengths_[signal.name] = float(np.sqrt(signal.reduced.total)) * signal.reduced.scale
@@ -424,6 +431,7 @@ class AngleBased(LinearModel, ABC):
         )
         for loadings_of_all, loadings in loadings_of_parts:
             loadings_of_all[signal.name] = loadings.reshape(len(loadings), *shape)
+        self._keep_residual(signal.name, deviation)
 
     def _scores(self, data: Modalities) -> Scores:
         """Joint scores by regression on the signal scores of all modalities, and individual scores of the remainder.

@@ -80,7 +80,7 @@ class Intervals(Result):
     level : float
         Nominal coverage.
     variance_explained : dict of str to dict of str to tuple of float
-        For each modality the lower and upper limit of ``"joint"``, ``"individual"`` and ``"residual"``.
+        For each modality the lower and upper limit of ``"joint"``, ``"individual"`` and ``"residual"``, within 0 and 1.
     joint_loadings, individual_loadings : dict of str to array, shape (2, rank, ...)
         For each modality the lower and upper limits, in data units.
     variance_draws : dict of str to dict of str to array, shape (n_draws,)
@@ -293,7 +293,8 @@ def _variance_limits(
     for part, fraction in original.variance[name].items():
         fractions = np.array([draw.variance[name][part] for draw in draws])
         errors = np.array([errors[part] for errors in errors_of_draws])
-        limits[part] = _limits(fraction, fractions, n, level, shifts[part], errors)
+        lower, upper = _limits(fraction, fractions, n, level, shifts[part], errors)
+        limits[part] = float(np.clip(lower, 0.0, 1.0)), float(np.clip(upper, 0.0, 1.0))
     return limits
 
 

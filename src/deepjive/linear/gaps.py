@@ -61,6 +61,11 @@ OF_SUBSETS = (
     "{purpose} describes joint and individual components alone, but subsets of modalities have components in this "
     "model. Fit without `subsets`."
 )
+WEAKER_THAN_GAPS = (
+    "{parameter}[{name!r}] is {given}, but only {limit} components of the modality have more than {share:.0e} of its "
+    "variance. Weaker ones are errors of the missing values that were filled in. Use smaller ranks, at most {limit} "
+    "for this modality, or fit to samples without missing values."
+)
 FILLED_IN = (
     "{purpose} needs a model of data that were measured, but {share:.1%} of modality {name!r} was filled in by "
     "missing='impute', and filled values agree with the model by construction. Fit to the complete samples instead."
@@ -110,6 +115,7 @@ def fill_from(model: Any, data: Modalities, *, absent: bool = False) -> Modaliti
     -------
     Modalities
     """
+    model = getattr(model, "structured_", model)  # that of all subsets
     gaps = {name: _gaps(data, name) for name in data.names}
     to_fill = {name: _gaps_to_fill(data, name, gap, absent) for name, gap in gaps.items() if gap is not None}
     has_gap = np.zeros(len(data), dtype=bool)
@@ -169,9 +175,19 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
     sklearn.exceptions.ConvergenceWarning
         If the filled values still change after the last round.
     """
-    complete = data.present.all(axis=1)
+    complete = np.asarray(data.present.all(axis=1))
     if complete.sum() < 2:
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
+    with warnings.catch_warnings(record=True) as caught:
+        _fit_in_rounds(model, data, complete, progress)
+    for category, message in dict.fromkeys((warning.category, str(warning.message)) for warning in caught):
+        warnings.warn(message, category, stacklevel=4)  # once, although many models are fitted
+    _check_components(model, data)
+    return model
+
+
+def _fit_in_rounds(model: Any, data: Modalities, complete: NDArray[np.bool_], progress: Progress) -> None:
+    """Fit to the complete samples, then alternate between filling in and fitting; set the model's attributes."""
     first = clone(model).set_params(missing="error").fit(fill_missing(data, progress=progress)[complete])
     refit, filled = with_ranks_of(first), fill_from(first, data, absent=True)
     fitted = first
@@ -191,11 +207,25 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
             break
         filled = refilled
     else:
-        warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=4)
+        warnings.warn(NOT_CONVERGED.format(rounds=MOST_ROUNDS), ConvergenceWarning, stacklevel=2)
     learned = {key: value for key, value in fitted._learned().items() if key != "adjustment_"}  # the model has its own
     model._restore({**learned, **{key: getattr(first, key) for key in model._rank_evidence}})
     model.filled_shares_ = {name: _share(data, name) for name in data.names}
-    return model
+
+
+def _check_components(model: Any, data: Modalities) -> None:
+    """Raise an error if a component of a modality is weaker than the errors of its filled values."""
+    for name in data.names:
+        if _gaps(data, name) is None:
+            continue
+        shares = {"individual_ranks": (model.individual_ranks_[name], model.component_variance_[name]["individual"])}
+        if hasattr(model, "signal_ranks_"):
+            squares = (model.singular_values_[name] / model.singular_values_[name].max()) ** 2
+            shares["signal_ranks"] = (model.signal_ranks_[name], squares / squares.sum())
+        for parameter, (rank, share) in shares.items():
+            if (count := int((share > ENOUGH**2).sum())) < rank:
+                given = {"parameter": parameter, "name": name, "given": rank, "limit": count, "share": ENOUGH**2}
+                raise ValueError(WEAKER_THAN_GAPS.format(**given))
 
 
 def _gaps(data: Modalities, name: str) -> NDArray[np.bool_] | None:
@@ -279,7 +309,10 @@ def _measure(model: Any, data: Modalities) -> Any:
             counted = np.ones(data.shapes[name], dtype=bool) if (mask := masks[name]) is None else mask
             measured = Modalities({name: np.where(counted, data.rows(name, rows), np.nan)})
             scores = {name: model.individual_scores_[name][rows]}
-            parts = Decomposition(measured, model.joint_scores_[rows], scores, model.mean_, model._render)
+            subsets = {key: own[rows] for key, own in getattr(model, "subset_scores_", {}).items() if name in key}
+            parts = Decomposition(
+                measured, model.joint_scores_[rows], scores, model.mean_, model._render, subset_scores=subsets
+            )
             _keep_measured(model, name, parts)
     return model
 
@@ -287,7 +320,7 @@ def _measure(model: Any, data: Modalities) -> Any:
 def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
     """Recompute a modality's fractions and residual from its measured values."""
     fractions, components = parts.variance_explained[name], model.component_variance_[name]
-    for part in ("joint", "individual"):
+    for part in components:
         filled = model.variance_explained_[name][part]
         components[part] = components[part] * (fractions[part] / filled if filled else 1.0)
     model.variance_explained_[name] = fractions
@@ -296,6 +329,10 @@ def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
     residual_std = float(row_norms(measured[None])[0]) / float(np.sqrt(measured.size))
     model.noise_std_[name] *= residual_std / (model.residual_std_[name] or 1.0)
     model.residual_std_[name] = residual_std
+    counts = (~np.isnan(residual)).sum(axis=0)
+    largest = float(np.abs(measured).max(initial=0.0)) or 1.0
+    squares = np.nansum(np.square(residual / largest), axis=0)
+    model.feature_residual_std_[name] = largest * np.sqrt(squares / np.maximum(counts, 1))
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:

@@ -36,7 +36,7 @@ from deepjive.linear.jive_ranks import FixedRanks, RankSearch, bic_search, check
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.streaming import Pieces, checked_masks
-from deepjive.linear.svd import project
+from deepjive.linear.svd import project, row_norms
 from deepjive.progress import Progress, silent
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_ranks
@@ -49,10 +49,19 @@ TOO_FEW_JOINT = (
     "joint_rank is {given}, but without the individual parts all modalities together have only {limit} dimensions. "
     "Use a joint_rank of at most {limit}, or smaller individual_ranks."
 )
+NOT_REPRODUCED = (
+    "Scores that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
+    "because the modalities, or their components, differ too much in size. Use scale=True, transform values of very "
+    "different sizes (such as counts, by their logarithm), or lower the ranks."
+)
 TOO_FEW_LEFT = (
     "individual_ranks[{name!r}] is {given}, but without the joint part and the other modalities' individual parts the "
     "modality has only {limit} dimensions. Use at most {limit}, or orthogonal_individual=False."
 )
+
+
+REPRODUCED = 0.02  # standard deviations
+WEAK = 1e-3  # the factor has errors of about 1e-13, which such loadings multiply by 1e6
 
 
 class JIVE(LinearModel):
@@ -201,6 +210,8 @@ class JIVE(LinearModel):
         -----
         sklearn.exceptions.ConvergenceWarning
             If `max_iter` was reached.
+        UserWarning
+            If the fitted samples do not get the scores of the fit, because components differ too much in size.
         """
         data = self._checked_for_fit(X)
         with one_thread_if_small(len(data), data.shapes):
@@ -224,6 +235,8 @@ class JIVE(LinearModel):
             search = self._search(factors, fixed, rule, progress)
         self._check_estimate(search.estimate, fixed, factors)
         self._keep(data, factors, search)
+        if search.estimate.converged:
+            self._warn_of_other_scores()
         return self
 
     def _fixed_ranks(self, data: Modalities, rule: str) -> FixedRanks:
@@ -310,9 +323,11 @@ class JIVE(LinearModel):
         self.joint_scores_ = unit * estimate.joint
         self.individual_scores_ = {name: unit * scores for name, scores in individual.items()}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
-        self.lengths_, self.signal_scores_, self.products_ = {}, {}, {}
+        self.lengths_, self.signal_scores_, self.products_, self.feature_residual_std_ = {}, {}, {}, {}
         for factor in factors:
             self._keep_loadings(factor, estimate.joint, individual[factor.name])
+            if self._has_weak_loadings(factor):
+                self.products_[factor.name] = self._products(data, factor.name)
         reduced = {factor.name: factor.reduced for factor in factors}
         self._set_variance(
             {name: r.lengths(estimate.joint) ** 2 / r.total for name, r in reduced.items()},
@@ -326,12 +341,20 @@ class JIVE(LinearModel):
         self.lengths_[name] = factor.length
         self.signal_scores_[name] = unit * factor.reduced.leading(joint.shape[1] + individual.shape[1]).vectors
         scores = np.concatenate([joint, individual], axis=1)
-        loadings, mean = project(factor.pieces, scores, self.device)
+        loadings, mean, deviation = project(factor.pieces, scores, self.device)
         loadings /= unit
         self.mean_[name] = mean.reshape(shape)
         self.joint_loadings_[name] = loadings[: self.joint_rank_].reshape(-1, *shape)
         self.individual_loadings_[name] = loadings[self.joint_rank_ :].reshape(-1, *shape)
         self.products_[name] = factor.matrix @ (factor.matrix.T @ scores) / unit
+        self._keep_residual(name, deviation)
+
+    def _has_weak_loadings(self, factor: Factor) -> bool:
+        """Whether products with a loading are so small that rounding errors of the factor reach them."""
+        parts = (self.joint_loadings_[factor.name], self.individual_loadings_[factor.name])
+        loadings = np.concatenate([part.reshape(len(part), factor.pieces.width) for part in parts])
+        whole = float(np.sqrt(factor.reduced.total)) * factor.reduced.scale
+        return bool((row_norms(loadings) * np.sqrt(len(self.joint_scores_)) < WEAK * whole).any())
 
     def _scores(self, data: Modalities) -> Scores:
         """Scores by regression on the products with the loadings; see the notes of the class."""
@@ -342,6 +365,13 @@ class JIVE(LinearModel):
         stops = np.cumsum([self.joint_rank_, *self.individual_ranks_.values()])
         joint, *individual = np.split(scores, stops[:-1], axis=1)
         return Scores(joint, dict(zip(self.shapes_, individual, strict=True)))
+
+    def _warn_of_other_scores(self) -> None:
+        """Warn if the fitted samples do not get the scores of the fit."""
+        fitted = np.concatenate([self.joint_scores_, *self.individual_scores_.values()], axis=1)
+        scores = self._predictors(self.products_) @ self._regression()
+        if (difference := float(np.abs(scores - fitted).max(initial=0.0))) > REPRODUCED:
+            warnings.warn(NOT_REPRODUCED.format(difference=difference), UserWarning, stacklevel=4)
 
     def _regression(self) -> NDArray:
         """Coefficients of the scores on the predictors from all modalities."""

@@ -9,6 +9,7 @@ the change of a sample for one unit of its score. It has the shape of a sample: 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -95,6 +96,10 @@ class LinearModel(JointIndividualModel, ABC):
     def _counted(self, data: Modalities) -> Modalities:
         return within_masks(data, getattr(self, "mask", None))
 
+    def _masks(self) -> Mapping[str, Any] | None:
+        masks: Mapping[str, Any] | None = getattr(self, "mask", None)
+        return masks
+
     def _prepared(self, data: Modalities) -> Modalities:
         return fill_for_use(self, data) if self.missing == "impute" else data
 
@@ -127,6 +132,15 @@ class LinearModel(JointIndividualModel, ABC):
             values = (data.rows(name, rows) - self.mean_[name]) / length
             products[rows] = values.reshape(len(rows), width) @ loadings.T
         return products
+
+    def _keep_residual(self, name: str, deviation: NDArray) -> None:
+        """Set the residual of each feature: its variance without the squares of loadings, as scores are orthonormal."""
+        deviation = deviation.reshape(self.shapes_[name])
+        scale = np.where(deviation > 0.0, deviation, 1.0)
+        left = np.ones_like(deviation)
+        for part in (self.joint_loadings_[name], self.individual_loadings_[name]):
+            left -= np.square(part / scale).sum(axis=0)
+        self.feature_residual_std_[name] = deviation * np.sqrt(np.maximum(left, 0.0))
 
     def _set_variance(
         self,

@@ -259,7 +259,9 @@ def jackstraw(
     check_is_fitted(model)
     check_measured(model, "The jackstraw test")
     if model.joint_rank_ == 0:
-        raise ValueError("The model has joint rank 0: there is no joint component that features could carry.")
+        raise ValueError(
+            "joint_rank_ of the model is 0, but features are tested for joint components. Use a joint_rank above 0."
+        )
     data, rng = data_of(model, X, "The jackstraw test"), generator(random_state)
     counted = _counted_features(model, data, name)
     features = np.asarray(data[name][:], dtype=np.float64).reshape(len(data), -1)

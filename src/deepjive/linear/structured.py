@@ -116,7 +116,7 @@ class StructuredModel(LinearModel):
         self.joint_rank_ = rank
         self.individual_ranks_ = {name: where.stop - where.start for name, where in own.items()}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
-        self.lengths_, self.products_, self.maps_ = {}, {}, {}
+        self.lengths_, self.products_, self.maps_, self.feature_residual_std_ = {}, {}, {}, {}
         fractions: dict[str, NDArray] = {}
         reduced = {signal.name: signal.reduced for signal in signals}
         mixing = _inverse_root(_target(scores, reduced, weights, held))
@@ -124,7 +124,7 @@ class StructuredModel(LinearModel):
             name, where, small = signal.name, own[signal.name], signal.reduced
             places = np.concatenate([np.arange(rank), np.arange(where.start, where.stop)])
             holds, along = held[name][places], scores[:, places]
-            product, mean = project(signal.pieces, along, device)
+            product, mean, deviation = project(signal.pieces, along, device)
             loadings = np.where(holds[:, None], product / unit, 0.0)
             shape = tuple(signal.pieces.array.shape[1:])
             self.mean_[name] = mean.reshape(shape)
@@ -133,6 +133,7 @@ class StructuredModel(LinearModel):
             self.lengths_[name] = float(np.sqrt(small.total)) * small.scale
             self.products_[name] = small.products(along) * holds / (unit * small.total)
             self.maps_[name] = weights[name] * small.total * len(data) * (holds[:, None] * mixing[places])
+            self._keep_residual(name, deviation)
             fractions[name] = small.lengths(along) ** 2 * holds / small.total
         both = self._map(self.products_)
         self.joint_scores_ = both[:, :rank]

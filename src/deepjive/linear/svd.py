@@ -57,6 +57,9 @@ class LeftSVD:
         return replace(self, vectors=_signed(self.vectors[:, :rank]))
 
 
+SQUARES_EXACT = (1e-100, 1e100)
+
+
 @dataclass(frozen=True)
 class Reduced:
     """A modality as a small matrix with the same left singular vectors and singular values.
@@ -297,8 +300,8 @@ def leading_svd(pieces: Pieces, rank: int, device: str, start: NDArray | None) -
     return reduced, svd
 
 
-def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray]:
-    """Compute the products of scores and a modality, and the modality's mean.
+def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArray, NDArray, NDArray]:
+    """Compute the products of scores and a modality, and the modality's mean and standard deviation.
 
     Parameters
     ----------
@@ -315,18 +318,30 @@ def project(pieces: Pieces, scores: NDArray, device: str = "cpu") -> tuple[NDArr
         ``U' X`` in data units; 0 where the mask is False.
     mean : array, shape (width,)
         Mean of each feature in data units; 0 if the modality is not centred.
+    deviation : array, shape (width,)
+        Root mean square of each feature about that mean, in data units.
     """
     n, rank = scores.shape
-    product, mean = np.empty((rank, pieces.width)), np.empty(pieces.width)
+    product, mean, deviation = np.empty((rank, pieces.width)), np.empty(pieces.width), np.empty(pieces.width)
     rows = np.ascontiguousarray(np.concatenate([scores, np.full((n, 1), pieces.center / n)], axis=1).T)
     multiply = multiplier(device)
     for piece in pieces:
         both = multiply(rows, piece.values)
         product[:, piece.features] = both[:-1]
         mean[piece.features] = piece.origin + both[-1]
+        deviation[piece.features] = _deviation(piece.values, both[-1])
     if pieces.mask is not None:
         product[:, ~pieces.mask.reshape(-1)] = 0.0
-    return product, mean
+    return product, mean, deviation
+
+
+def _deviation(values: NDArray, mean: NDArray) -> NDArray:
+    """Root mean square of features about a mean, without overflow or underflow of the squares."""
+    largest = float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+    scale = 1.0 if SQUARES_EXACT[0] < largest < SQUARES_EXACT[1] or largest == 0.0 else largest
+    values = values if scale == 1.0 else values / scale
+    variance = np.einsum("nj,nj->j", values, values) / len(values) - np.square(mean / scale)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)) * scale)
 
 
 def loadings_of(projected: NDArray, values: NDArray) -> NDArray:

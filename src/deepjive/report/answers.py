@@ -125,9 +125,9 @@ def _small(value: float) -> str:
 
 
 def _effect(row: Association) -> str:
-    return f"{row.effect:.2f} (ratio)" if row.measure == "correlation ratio" else signed(row.effect)
+    return f"{row.effect:.2f}\N{NO-BREAK SPACE}(ratio)" if row.measure == "correlation ratio" else signed(row.effect)
 
 
 def _interval(row: Association) -> str:
     form = "{:.2f} to {:.2f}" if row.measure == "correlation ratio" else "{:+.2f} to {:+.2f}"
-    return form.format(row.lower, row.upper).replace("-", "\N{MINUS SIGN}")
+    return form.format(row.lower, row.upper).replace("-", "\N{MINUS SIGN}").replace(" ", "\N{NO-BREAK SPACE}")

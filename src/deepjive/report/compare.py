@@ -12,10 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepjive.evaluation.recovery import principal_angles
+from deepjive.evaluation.recovery import pairs_of_scores, principal_angles
+from deepjive.plot.palette import thinned
 from deepjive.report.evidence import decimal, p, percent
 from deepjive.report.explorer import label_data, part_data
-from deepjive.report.figures import scores_scatter, thinned, variance_bars
+from deepjive.report.figures import scores_scatter, variance_explained
 from deepjive.report.pieces import Table
 from deepjive.report.study import Section, write_study
 from deepjive.report.words import READ_VARIANCE, enumeration
@@ -24,9 +25,26 @@ if TYPE_CHECKING:
     from deepjive.evaluation.evidence_study import Evidence
 
 TITLE = "Comparison of runs"
+RETURNS, SAME_SHARE, TURNED = 0.7, 0.02, " (turned)"
 LEAD = (
     "Each run splits the variation of the same modalities into joint variation of all modalities, individual variation "
     "of one modality, and a residual. The runs {runs} are compared on their {n:,} common samples."
+)
+DIFFERENCES = "What differs"
+RANKS_DIFFER = "The joint ranks differ: {ranks}."
+RANKS_EQUAL = "All runs have the joint rank {rank}."
+MATCHES = "Of the joint scores of {first}, {same} {verb} in {second} with a correlation of {limit} or more{rest}."
+NO_SCORES = "{run} has no joint scores."
+SHARES = (
+    "The joint part of {name} differs most: it explains {shares}. These are shares of fitted samples; only held-out "
+    "samples show which is better."
+)
+SHARES_EQUAL = "In every modality the joint parts explain the same share to within {points} percentage points."
+REAL = "A permutation test of held-out samples gives p = {p} for the joint structure of {run}."
+READ_MATCHES = (
+    "How to read it: each row is a joint score of {first}, with the joint score of the other run that matches it best "
+    "one to one, and their correlation. The sign of a score is arbitrary, so the figures below show the scores of the "
+    "other runs with the signs that match {first}; a turned score is marked."
 )
 SETTINGS = "Settings that differ between the runs. An empty cell means that the method has no such setting."
 READ_SETTINGS = "How to read it: each row is a setting, and each column is a run."
@@ -131,8 +149,10 @@ def write_comparison(
     samples = common_samples(runs)
     scores = {run.name: run.joint_scores[_rows(run, samples)] for run in runs}
     names = list(scores)
+    scores, turned = _with_signs(scores)
     settings = Table("Settings", ["setting", *names], _settings(runs), READ_SETTINGS)
     sections = [
+        Section(DIFFERENCES, " ".join(_differences(runs, scores)), _matches(scores, turned)),
         Section("Different settings", SETTINGS, [settings]),
         Section("Variance explained", READ_BARS, [], list(_bars(runs))),
         Section("Agreement of the runs", AGREEMENT, [_agreement(scores)]),
@@ -154,6 +174,68 @@ def _rows(run: Run, samples: NDArray) -> list[int]:
     return [row_of[sample] for sample in samples]
 
 
+def _with_signs(scores: Mapping[str, NDArray]) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+    """Give the scores of all runs the signs of the matched scores of the first run; return the signs too."""
+    first = next(iter(scores.values()))
+    signs = {name: np.ones(values.shape[1]) for name, values in scores.items()}
+    for name, values in scores.items():
+        for _, column, correlation in pairs_of_scores(first, values):
+            signs[name][column] = -1.0 if correlation < 0 else 1.0
+    return {name: values * signs[name] for name, values in scores.items()}, signs
+
+
+def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator[str]:
+    """Sentences on what differs between the results of the runs."""
+    ranks = {name: values.shape[1] for name, values in scores.items()}
+    if len(set(ranks.values())) == 1:
+        yield RANKS_EQUAL.format(rank=next(iter(ranks.values())))
+    else:
+        yield RANKS_DIFFER.format(ranks=enumeration([f"{rank} in {name}" for name, rank in ranks.items()]))
+    (first, a), *others = scores.items()
+    for name, b in others:
+        if not (a.shape[1] and b.shape[1]):
+            yield NO_SCORES.format(run=first if b.shape[1] else name)
+            continue
+        same = [str(i + 1) for i, _, correlation in pairs_of_scores(a, b) if abs(correlation) >= RETURNS]
+        rest = "" if len(same) == a.shape[1] else f"; the other {a.shape[1] - len(same)} do not"
+        text = f"{'score' if len(same) == 1 else 'scores'} {enumeration(same)}" if same else "none"
+        verb = "returns" if len(same) < 2 else "return"
+        yield MATCHES.format(first=first, second=name, same=text, verb=verb, limit=RETURNS, rest=rest if same else "")
+    yield from _different_shares(runs)
+    for run in runs:
+        if run.evidence is not None:
+            yield REAL.format(p=p(run.evidence.joint_structure.p_value), run=run.name)
+
+
+def _different_shares(runs: Sequence[Run]) -> Iterator[str]:
+    shares = {
+        name: {run.name: run.variance_explained[name]["joint"] for run in runs if name in run.variance_explained}
+        for name in dict.fromkeys(name for run in runs for name in run.variance_explained)
+    }
+    spread = {name: max(of.values()) - min(of.values()) for name, of in shares.items() if len(of) > 1}
+    spread = {name: value for name, value in spread.items() if np.isfinite(value)}
+    if not spread:
+        return
+    widest = max(spread, key=lambda name: spread[name])
+    if spread[widest] < SAME_SHARE:
+        yield SHARES_EQUAL.format(points=round(100 * SAME_SHARE))
+        return
+    texts = [f"{percent(value)} in {run}" for run, value in shares[widest].items()]
+    yield SHARES.format(name=widest, shares=enumeration(texts))
+
+
+def _matches(scores: Mapping[str, NDArray], turned: Mapping[str, NDArray]) -> list[Table]:
+    (first, a), *others = scores.items()
+    rows = [
+        (str(i + 1), name, f"{j + 1}{TURNED if turned[name][j] < 0 else ''}", decimal(abs(correlation)))
+        for name, b in others
+        if a.shape[1] and b.shape[1]
+        for i, j, correlation in pairs_of_scores(a, b)
+    ]
+    header = (f"score of {first}", "other run", "score", "correlation")
+    return [Table("Matched joint scores", header, rows, READ_MATCHES.format(first=first))] if rows else []
+
+
 def _settings(runs: Sequence[Run]) -> list[list[str]]:
     keys = list(dict.fromkeys(key for run in runs for key in run.settings))
     rows = [[key, *(run.settings.get(key, "") for run in runs)] for key in keys]
@@ -163,7 +245,7 @@ def _settings(runs: Sequence[Run]) -> list[list[str]]:
 def _bars(runs: Sequence[Run]) -> Iterator[tuple[str, Figure, str]]:
     for name in dict.fromkeys(name for run in runs for name in run.variance_explained):
         fractions = {run.name: run.variance_explained[name] for run in runs if name in run.variance_explained}
-        yield name, variance_bars(fractions), ""
+        yield name, variance_explained(fractions), ""
 
 
 def _agreement(scores: Mapping[str, NDArray]) -> Table:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import effects_of
-from deepjive.report.grids import traversals
+from deepjive.plot.samples import kind_of
+from deepjive.report.figures import traversals
 from deepjive.report.pieces import Picture, Table, picture
-from deepjive.report.samples import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ TESTED = (
     "of the model. If it is small, other samples or features give another score. The files loadings_*.csv list all "
     "features."
 )
-UNTESTED = "The features were not tested. The command `deepjive features RUN` tests them."
+UNTESTED = "The features were not tested. The command `deepjive features {run}` tests them."
 WITH_ERROR = ", with its standard error"
 HEADER = ("score", "rise with the score", "fall with the score")
 HEADER_TESTED = ("score", "rise with the score", "fall with the score", "q < 0.05", "refit")
@@ -45,7 +45,7 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
     """Return pictures of the effects of joint and individual scores, for each modality of images or volumes."""
     pictures = []
     for name, shape in decomposition.data.shapes.items():
-        ranks = {
+        ranks: dict[Literal["joint", "individual"], int] = {
             "joint": decomposition.joint_scores.shape[1],
             "individual": decomposition.individual_scores[name].shape[1],
         }
@@ -56,7 +56,9 @@ def effect_pictures(decomposition: Decomposition) -> list[Picture]:
     return pictures
 
 
-def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None) -> list[Table]:
+def effect_tables(
+    decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None, run: str | None = None
+) -> list[Table]:
     """Return tables of the features that change most with the scores, for each modality of features.
 
     Parameters
@@ -66,6 +68,8 @@ def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFr
     features : mapping of str to DataFrame, default=None
         Feature effects by modality, as `FeatureEffects.to_frame` gives them. Effects of other modalities are computed
         from the decomposition, without a test.
+    run : str or None, default=None
+        Folder of the run as a word of a command line.
 
     Returns
     -------
@@ -79,11 +83,11 @@ def effect_tables(decomposition: Decomposition, features: Mapping[str, pd.DataFr
         frame = (features or {}).get(name)
         frame = effects_of(decomposition, name, LOOKED_AT).to_frame() if frame is None else frame
         if len(frame):
-            tables.append(feature_table(name, frame))
+            tables.append(feature_table(name, frame, run))
     return tables
 
 
-def feature_table(name: str, frame: pd.DataFrame) -> Table:
+def feature_table(name: str, frame: pd.DataFrame, run: str | None = None) -> Table:
     """Return a row for each score: the features that rise and fall most with the score.
 
     Parameters
@@ -92,6 +96,8 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
         The modality.
     frame : DataFrame
         As `FeatureEffects.to_frame` gives it.
+    run : str or None, default=None
+        Folder of the run as a word of a command line.
     """
     tested = bool(frame["q_value"].notna().any())
     rows: list[tuple[str, ...]] = []
@@ -106,7 +112,7 @@ def feature_table(name: str, frame: pd.DataFrame) -> Table:
     reading = READ_TABLE.format(
         top=TOP,
         error=WITH_ERROR if tested else "",
-        tested=TESTED.format(level=SIGNIFICANT) if tested else UNTESTED,
+        tested=TESTED.format(level=SIGNIFICANT) if tested else UNTESTED.format(run=run or "RUN"),
     )
     return Table(f"{name}: features of each score", HEADER_TESTED if tested else HEADER, rows, reading)
 
@@ -115,10 +121,21 @@ def _listed(rows: pd.DataFrame, tested: bool) -> str:
     """Return the first features with their effects as text."""
     listed = []
     for feature, effect, error in rows[["feature", "effect", "standard_error"]].head(TOP).itertuples(index=False):
-        text = f"{feature} {signed(effect)}"
+        text = f"{named(feature)} {signed(effect)}"
         text = f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text
         listed.append(text.replace(" ", "\N{NO-BREAK SPACE}"))
     return ", ".join(listed)
+
+
+def named(feature: str) -> str:
+    """Return the name of a feature; a number alone would be read as a value.
+
+    Examples
+    --------
+    >>> named("TP53"), named("17")
+    ('TP53', 'feature 17')
+    """
+    return f"feature {feature}" if feature.isdigit() else feature
 
 
 def signed(value: float) -> str:

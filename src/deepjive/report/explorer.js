@@ -1,6 +1,6 @@
 // The explorer: a slider for each score; every modality is computed anew at each move (see responses.py).
 "use strict";
-const BARS = 16, MARGIN = 0.25, FEW_SLIDERS = 6; // of each part; the other sliders are folded away
+const BARS = 16, MARGIN = 0.25, FEW_SLIDERS = 6, FEWER_SLIDERS = 3, MANY_SLIDERS = 24; // of each part; the other sliders are folded away
 
 const unpacked = (one) => {
   const words = Uint8Array.from(atob(one.basis), (letter) => letter.charCodeAt(0));
@@ -44,9 +44,9 @@ const canvasOf = (modality, words) => {
 const paint = (figure, modality, values, colour) => {
   const canvas = figure.firstChild, context = canvas.getContext("2d");
   const image = context.createImageData(modality.width, modality.height);
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(modality.base[i])) continue;
-    const [red, green, blue] = colour(values[i]);
+  for (let i = 0; i < modality.width * modality.height; i++) {
+    if (!Number.isFinite(modality.base[modality.channels * i])) continue;
+    const [red, green, blue] = colour(values, i);
     image.data.set([red, green, blue, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
@@ -55,26 +55,37 @@ const paint = (figure, modality, values, colour) => {
 const pictures = (modality, place) => {
   const [whole, change] = [canvasOf(modality, "sample"), canvasOf(modality, "change from the average")];
   place.append(make("div", { className: "panes" }, whole, change));
-  const grey = (value) => {
-    const level = 255 * Math.min(Math.max((value - modality.low) / (modality.high - modality.low || 1), 0), 1);
-    return [level, level, level];
-  };
+  const clipped = (value) => 255 * Math.min(Math.max(value, 0), 1);
+  const level = (value) => clipped((value - modality.low) / (modality.high - modality.low || 1));
+  const colours = modality.channels === 3;
+  const three = (values, i, shade) => [0, 1, 2].map((c) => shade(values[3 * i + c]));
+  const sample = (values, i) => (colours ? three(values, i, level) : new Array(3).fill(level(values[i])));
+  const moves = (values, i) => (colours ? three(values, i, (v) => clipped(0.5 + v / modality.largest / 2)) : mixedColour(values[i] / modality.largest));
   return (moved) => {
-    paint(whole, modality, moved.map((value, i) => modality.base[i] + value), grey);
-    paint(change, modality, moved, (value) => mixedColour(value / modality.largest));
+    paint(whole, modality, moved.map((value, i) => modality.base[i] + value), sample);
+    paint(change, modality, moved, moves);
   };
 };
 
 const profile = (modality, place) => {
-  const svg = drawing("svg", { viewBox: "0 0 300 120", role: "img", class: "profile", preserveAspectRatio: "none" });
+  const [left, right, top, bottom] = [34, 298, 6, 126], middle = (top + bottom) / 2, half = (bottom - top) / 2;
+  const svg = drawing("svg", { viewBox: "0 0 300 146", role: "img", class: "profile" });
   svg.setAttribute("aria-label", "Change of the features of " + modality.name + " from the average");
-  const path = drawing("path", { class: "line" });
-  svg.append(drawing("line", { x1: 0, x2: 300, y1: 60, y2: 60, class: "zero" }), path);
-  place.append(svg, make("p", { className: "hint", textContent: "Change of each feature from the average, in the order of the features. The frame ends at three standard deviations." }));
+  const path = drawing("path", { class: "line" }), n = modality.base.length;
+  const text = (x, y, words, anchor) => {
+    const element = drawing("text", { x, y, "text-anchor": anchor });
+    element.textContent = words;
+    return element;
+  };
+  svg.append(drawing("rect", { x: left, y: top, width: right - left, height: bottom - top, class: "frame" }));
+  svg.append(drawing("line", { x1: left, x2: right, y1: middle, y2: middle, class: "zero" }), path);
+  for (const [at, words] of [[top, "+3"], [middle, "0"], [bottom, "−3"]]) svg.append(text(left - 5, at + 4, words, "end"));
+  svg.append(text(left, bottom + 14, "feature " + modality.features[0], "start"), text(right, bottom + 14, modality.features[n - 1], "end"));
+  place.append(svg, make("p", { className: "hint", textContent: "Change of each feature from the average, in standard deviations of the feature among the samples, in the order of the features." }));
   return (moved) => {
     const points = Array.from(moved, (value, i) => {
       const high = Math.min(Math.max(value / (modality.spread[i] || 1) / 3, -1), 1);
-      return ((300 * (i + 0.5)) / moved.length).toFixed(1) + "," + (60 - 58 * high).toFixed(1);
+      return (left + ((right - left) * (i + 0.5)) / moved.length).toFixed(1) + "," + (middle - half * high).toFixed(1);
     });
     path.setAttribute("d", "M" + points.join("L"));
   };
@@ -128,6 +139,11 @@ const explorer = (place) => {
     modality.responses.forEach((response) => add(response, inputs[response.inputs], values));
     return values;
   };
+  // A narrow screen shows one modality at a time, above the sliders.
+  const one = chooser("Modality", PAGE.modalities.map((modality) => modality.name), 0);
+  const panels = () => views.querySelectorAll(".modality").forEach((panel, i) => panel.classList.toggle("chosen", i === Number(one.select.value)));
+  if (PAGE.modalities.length > 1) views.append(one.box);
+  one.select.addEventListener("change", panels);
   const shown = PAGE.modalities.map((modality) => {
     const panel = make("section", { className: "modality" }, make("h3", { textContent: modality.name }));
     views.append(panel);
@@ -135,11 +151,18 @@ const explorer = (place) => {
     const draw = modality.kind !== "line" ? pictures(modality, panel) : few ? bars(modality, panel) : profile(modality, panel);
     return { modality, draw };
   });
+  panels();
   const order = (modality, weights) => Array.from(weights, (value, i) => [Math.abs(value) / (modality.spread[i] || 1), i])
     .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
 
   // Features that a score moves most; those that deviate most where no score was touched.
-  const choose = (p, k) => shown.forEach(({ modality, draw }) => {
+  const follow = (p) => { // on a narrow screen, an individual score shows its modality
+    const i = p > 0 ? PAGE.modalities.findIndex((modality) => partOf(modality) === p) : -1;
+    if (i < 0) return;
+    one.select.value = String(i);
+    panels();
+  };
+  const choose = (p, k) => (follow(p), shown).forEach(({ modality, draw }) => {
     if (!draw.choose) return;
     if (p > 0 && p !== partOf(modality)) return;
     const [low, , , high] = p === undefined ? [] : PAGE.parts[p].ranges[k];
@@ -182,10 +205,12 @@ const explorer = (place) => {
     if (!waiting) requestAnimationFrame(refresh);
     waiting = true;
   };
+  const total = PAGE.parts.reduce((sum, part) => sum + part.rank, 0);
   PAGE.parts.forEach((part, p) => {
     if (!part.rank) return;
     const group = make("fieldset", { className: part.word }, make("legend", { textContent: part.word === "joint" ? "Joint scores" : "Individual scores of " + part.name }));
-    const shown = part.rank > FEW_SLIDERS + 2 ? FEW_SLIDERS : part.rank;
+    const few = p > 0 && total > MANY_SLIDERS ? FEWER_SLIDERS : FEW_SLIDERS;
+    const shown = part.rank > few + 2 ? few : part.rank;
     const more = make("details", {}, make("summary", { textContent: "Scores " + (shown + 1) + " to " + part.rank }));
     if (shown < part.rank) group.append(more);
     for (let k = 0; k < part.rank; k++) {

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import feature_spread
-from deepjive.report.figures import groups_of, thinned
+from deepjive.plot.palette import groups_of, thinned
+from deepjive.plot.samples import kind_of, line, most_varying, picture
 from deepjive.report.responses import Response, respond
-from deepjive.report.samples import kind_of, line, most_varying, picture
 from deepjive.report.words import enumeration
 
 MOST_FEATURES, MOST_PIXELS = 1000, 128
@@ -115,8 +115,9 @@ def _picture_scales(values: NDArray, differences: NDArray, shape: tuple[int, ...
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite if len(finite) else [0.0], [0.5, 99.5]).tolist()
     largest = float(np.percentile(differences, 99.5)) or 1.0
-    height, width = shape
-    return {"height": height, "width": width, "low": low, "high": high, "largest": largest}
+    height, width = shape[:2]
+    channels = shape[2] if len(shape) == 3 else 1
+    return {"height": height, "width": width, "channels": channels, "low": low, "high": high, "largest": largest}
 
 
 class _View:
@@ -190,15 +191,16 @@ def _is_independent_of_joint_scores(view: _View, joint: NDArray, individual: NDA
 
 
 def _shown(sample: NDArray, kind: str) -> NDArray:
-    """Return a sample as a line, or as a picture of at most 128 pixels across."""
+    """Return a sample as a line, or as a picture of at most 128 pixels across, with three channels for colours."""
     if kind == "line":
         return line(sample)
     flat = picture(sample)
     step = -(-max(flat.shape[1], flat.shape[0] // (3 if kind == "volume" else 1)) // MOST_PIXELS)
     if step == 1:
         return flat
-    height, width = (size // step * step for size in flat.shape)
-    return flat[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
+    height, width = (size // step * step for size in flat.shape[:2])
+    cells = flat[:height, :width].reshape(height // step, step, width // step, step, *flat.shape[2:])
+    return cells.mean(axis=(1, 3))
 
 
 def part_data(

@@ -13,22 +13,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
+from deepjive.plot.samples import choose, kind_of
 from deepjive.report import words
 from deepjive.report.answers import end_tables, label_tables, sample_tables
 from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
-from deepjive.report.examples import examples
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import (
     ajive_diagnostic,
+    examples,
     scores_scatter,
     subset_variance,
     training_curves,
     variance_explained,
 )
+from deepjive.report.intervals import interval_table
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
-from deepjive.report.samples import choose, kind_of
 from deepjive.report.summary import Answer, summary
 from deepjive.validation import named_labels
 
@@ -64,6 +65,7 @@ def write_report(
     note: str | None = None,
     opening: Picture | None = None,
     run: str | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a report on a decomposition: one self-contained HTML file.
 
@@ -111,6 +113,8 @@ def write_report(
         A picture of the user's own, above the results.
     run : str, optional
         Folder of the run, for the commands that the page recommends.
+    calibration : mapping, optional
+        `calibration_` of a calibrated model, for the widths of its prediction intervals.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(decomposition, features),
+        effect_tables=effect_tables(decomposition, features, run),
         label_tables=label_tables(decomposition, by_name, named_labels(adjust, len(decomposition.data))),
         end_tables=end_tables(decomposition),
         sample_tables=sample_tables(sample_fit, pairs),
@@ -153,6 +157,7 @@ def write_report(
         individual_scores=gallery(_individual_scores(decomposition, by_name)),
         evidence=tables,
         evidence_lead=lead,
+        intervals=interval_table(decomposition, calibration),
         failures=failures,
         ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
         rank_curves=gallery(rank_pictures(rank_table or {})),
@@ -241,7 +246,7 @@ def _individual_scores(decomposition: Decomposition, labels: dict[str, NDArray])
 
 def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str) -> Picture:
     reading = words.read_scores(word, scores.shape[1], labels, len(scores))
-    return picture(heading, scores_scatter(scores, labels, word, legend=word == "joint"), reading)
+    return picture(heading, scores_scatter(scores, labels, word, small=word == "individual"), reading)
 
 
 def _colourings(labels: dict[str, NDArray]) -> list[tuple[str, NDArray | None]]:

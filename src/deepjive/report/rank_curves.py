@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-
+from deepjive.report.figures import rank_curve
 from deepjive.report.pieces import Picture, Table, picture
-from deepjive.report.style import FONT, INDIVIDUAL, JOINT, MUTED, PAPER, new_figure, quiet
 
 READ_CURVE = (
     "How to read it: each dot is a number of scores; its height is the predicted variance of held-out samples. The "
@@ -23,8 +20,6 @@ READ_TABLE = (
 )
 HEADER = ("rank of", "kind of scores", "scores", "predicted", "standard error", "chosen")
 JOINT_PART = "joint"
-MARKERS = {"linear": "o", "unrolled": "s"}
-MOST_TICKS = 8
 
 
 def rank_pictures(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
@@ -36,7 +31,7 @@ def rank_pictures(table: Mapping[str, Sequence[Any]]) -> list[Picture]:
         `rank_table_` of a DeepJIVE: columns "part", "coordinates", "rank", "r2", "standard_error" and "chosen".
     """
     names = list(dict.fromkeys(table.get("part", [])))
-    return [picture(_heading(name), _curves(name, table), READ_CURVE) for name in names]
+    return [picture(_heading(name), rank_curve(table, name), READ_CURVE) for name in names]
 
 
 def rank_rows(table: Mapping[str, Sequence[Any]]) -> Table:
@@ -51,23 +46,3 @@ def rank_rows(table: Mapping[str, Sequence[Any]]) -> Table:
 
 def _heading(name: str) -> str:
     return "Joint rank" if name == JOINT_PART else f"Individual rank of {name}"
-
-
-def _curves(name: str, table: Mapping[str, Sequence[Any]]) -> Figure:
-    color = JOINT if name == JOINT_PART else INDIVIDUAL
-    figure = new_figure(1.75, width=2.9)
-    axes = figure.subplots()
-    quiet(axes, "scores", "predicted (%)")
-    for kind, marker in MARKERS.items():
-        rows = [i for i, part in enumerate(table["part"]) if part == name and table["coordinates"][i] == kind]
-        if not rows:
-            continue
-        rank, r2, error = (
-            np.array([table[key][row] for row in rows], float) for key in ("rank", "r2", "standard_error")
-        )
-        fills = [color if table["chosen"][row] else PAPER for row in rows]
-        axes.errorbar(rank, 100 * r2, yerr=100 * error, color=MUTED, linewidth=1.0, elinewidth=0.8, zorder=1)
-        axes.scatter(rank, 100 * r2, s=16, marker=marker, facecolors=fills, edgecolors=color, zorder=3)
-    axes.locator_params(axis="x", integer=True, nbins=MOST_TICKS)
-    axes.tick_params(labelsize=FONT - 0.5)
-    return figure

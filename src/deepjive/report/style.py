@@ -1,8 +1,8 @@
 """Style of the figures: one palette, axes without frames, and SVG whose colours follow the theme of the page.
 
 Figures are drawn in the colours of the light theme. `to_svg` replaces each colour by a CSS variable of the same name,
-so the same figure works in the light theme, in the dark theme and in print. The label colours are Paul Tol's "muted"
-scheme, whose colours can be distinguished with all common kinds of colour blindness. Labels also differ by marker.
+so the same figure works in the light theme, in the dark theme and in print. `deepjive.plot` draws the figures;
+`page_style` sets matplotlib's style for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -18,23 +20,34 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from deepjive.plot.palette import INDIVIDUAL, JOINT, LABELS, RESIDUAL, number, plain
+
+__all__ = [
+    "DARK",
+    "FONT",
+    "INDIVIDUAL",
+    "INK",
+    "JOINT",
+    "LABELS",
+    "LIGHT",
+    "LINE",
+    "MUTED",
+    "PAPER",
+    "RESIDUAL",
+    "WIDTH",
+    "css_variables",
+    "new_figure",
+    "number",
+    "page_style",
+    "plain",
+    "quiet",
+    "to_svg",
+]
+
 WIDTH = 3.8  # inches: 274 SVG units, so that text of 7.5 units is still read at the width of a phone
 FONT = 7.5
 
 INK, MUTED, LINE, PAPER = "#1d2530", "#5d6674", "#d8d5cd", "#fdfcfa"
-JOINT, INDIVIDUAL, RESIDUAL = "#c8520a", "#0a6fb0", "#9b9a94"
-LABELS = (
-    "#332288",
-    "#cc6677",
-    "#117733",
-    "#88ccee",
-    "#882255",
-    "#ddcc77",
-    "#44aa99",
-    "#aa4499",
-    "#999933",
-    "#6b7280",
-)
 DARK = {
     "ink": "#ebe8e2",
     "muted": "#a3abb5",
@@ -61,7 +74,26 @@ LIGHT = {
     "residual": RESIDUAL,
     **{f"label-{i}": color for i, color in enumerate(LABELS)},
 }
-MARKERS = "osD^vPX<>*"
+PAGE: Any = {
+    "font.size": FONT,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": FONT,
+    "axes.titlecolor": INK,
+    "axes.titlesize": FONT,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": LINE,
+    "figure.facecolor": PAPER,
+    "grid.color": LINE,
+    "legend.fontsize": FONT,
+    "legend.labelcolor": INK,
+    "xtick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "xtick.labelsize": FONT - 0.5,
+    "ytick.color": LINE,
+    "ytick.labelcolor": MUTED,
+    "ytick.labelsize": FONT - 0.5,
+}
 
 _VARIABLE = {color: name for name, color in LIGHT.items()}
 _COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
@@ -73,8 +105,20 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
-    """Remove the frame of axes, and set fonts and labels. Labels are not escaped, so they must not be user text."""
+@contextmanager
+def page_style() -> Iterator[None]:
+    """Draw in the style of the page: its font size, ink and paper."""
+    with mpl.rc_context(PAGE):
+        yield
+
+
+def quiet(axes: Axes, xlabel: str | None = None, ylabel: str | None = None) -> None:
+    """Remove the frame of axes, and set fonts and labels; by default the labels are those of the axes.
+
+    Labels are not escaped, so they must not be user text.
+    """
+    xlabel = axes.get_xlabel() if xlabel is None else xlabel
+    ylabel = axes.get_ylabel() if ylabel is None else ylabel
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom")
         axes.spines[side].set_color(LINE)
@@ -84,24 +128,6 @@ def quiet(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
     axes.set_xlabel(xlabel, fontsize=FONT, color=MUTED)
     axes.set_ylabel(ylabel, fontsize=FONT, color=MUTED)
     axes.patch.set_visible(False)
-
-
-def plain(text: Any, limit: int = 28) -> str:
-    """Return user text for a figure: one short line in which a dollar sign does not start mathematics."""
-    line = " ".join(str(text).split()) or "(empty)"
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
-    return line.replace("\\", "⧵").replace("$", r"\$")  # noqa: RUF001 - the look-alike has no meaning to matplotlib
-
-
-def number(value: float) -> str:
-    """Return a number with three digits and a typographic minus sign.
-
-    Examples
-    --------
-    >>> number(0.123456), number(1234.5)
-    ('0.123', '1.23e+03')
-    """
-    return f"{value:.3g}".replace("-", "−")  # noqa: RUF001
 
 
 def to_svg(figure: Figure, label: str) -> str:
@@ -142,6 +168,7 @@ def _for_page(svg: str, label: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
     svg = _COLOR.sub(lambda match: f"{match[1]}: {_themed(match[2])}", svg)
+    svg = re.sub(r">\s+<", "><", svg)  # a space between elements would be a node of the page
     return _without_idle_ids(svg).strip()
 
 

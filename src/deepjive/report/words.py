@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.report.figures import MAX_POINTS, groups_of, percent
-from deepjive.report.samples import MAX_FEATURES, kind_of, line
+from deepjive.plot.palette import groups_of, percent
+from deepjive.plot.samples import MAX_FEATURES, is_colour, kind_of, line
+from deepjive.report.figures import PAGE_POINTS
 from deepjive.subsets import word_of
 
 CONFOUNDS = (
@@ -46,6 +47,10 @@ NO_INDIVIDUAL = "The individual rank of {name} is 0, so there are no individual 
 READ_IMAGES = (
     "How to read it: each row is one sample. The picture on the left is the sum of the three pictures to its right. In "
     "the two columns on the right white means zero, red means positive and blue means negative differences."
+)
+READ_COLOURS = (
+    "How to read it: each row is one sample; the three channels are drawn as red, green and blue. The picture on the "
+    "left is the sum of the three pictures to its right. In the two columns on the right grey means zero."
 )
 READ_VOLUMES = (
     " Each volume is shown by its three middle slices: from the side, from behind and from above. This assumes axes "
@@ -186,7 +191,7 @@ def read_scores(word: str, rank: int, labels: NDArray | None, n: int) -> str:
     elif labels is not None:
         text += READ_LABELS if word == "joint" else COLORS_ABOVE
     more = " The CSV files hold the other scores." if rank > 2 else ""
-    fewer = f" A random choice of {MAX_POINTS:,} of the {n:,} samples is drawn." if n > MAX_POINTS else ""
+    fewer = f" A random choice of {PAGE_POINTS:,} of the {n:,} samples is drawn." if n > PAGE_POINTS else ""
     return text + more + fewer
 
 
@@ -196,6 +201,8 @@ def read_examples(shape: tuple[int, ...], joint_rank: int) -> str:
     kind = kind_of(shape)
     if kind == "line":
         return READ_LINES.format(some=SOME_FEATURES if line(np.zeros(shape)).size > MAX_FEATURES else "") + order
+    if is_colour(shape):
+        return READ_COLOURS + order
     return READ_IMAGES + (READ_VOLUMES if kind == "volume" else "") + order
 
 

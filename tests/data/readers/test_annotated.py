@@ -167,7 +167,6 @@ def test_loadings_are_not_written_for_a_representation(mdata):
     assert list(mdata["rna"].varm.keys())
 
 
-@pytest.mark.slow
 def test_a_fresh_process_reads_back_what_was_written(tmp_path, mdata):
     fitted = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks={"rna": 0, "protein": 1}).fit(
         Modalities.from_mudata(mdata)

@@ -1,7 +1,7 @@
 """What one process computes on a whole batch and two on their halves, written to a folder to be compared.
 
-Run by torchrun: ``sharing.py FOLDER``; also imported, for one process. ``sharing.py FOLDER die`` starts its second
-process itself, which is killed in the third epoch.
+Run by torchrun, ``sharing.py FOLDER``, or by `as_torchrun`; also imported, for one process. ``sharing.py FOLDER die``
+starts its second process itself, which is killed in the third epoch.
 """
 
 from __future__ import annotations
@@ -174,6 +174,16 @@ def die(folder: Path) -> None:
         max_epochs=4,
         random_state=0,
     ).fit(data(), resume=folder)
+
+
+def as_torchrun(rank: int, number_of_processes: int, port: int, folder: Path) -> None:
+    """Run `main` in the environment that torchrun makes for one of several processes on this machine."""
+    size = str(number_of_processes)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ |= {"GROUP_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ |= {"TORCHELASTIC_RUN_ID": "none", "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    main(folder)
 
 
 def main(folder: Path) -> None:

@@ -1,8 +1,10 @@
-"""Two processes on gloo, started by torchrun, against one."""
+"""Two processes on gloo, in the environment of torchrun, against one."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,18 +18,23 @@ from deepjive.deep.runtime.distributed import is_first, of_all_processes, of_fir
 
 from . import sharing
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes wrote, which are forked from one with torch, and believe that torchrun started them."""
     folder = tmp_path_factory.mktemp("two")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, sharing.__file__, str(folder)], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([sharing.__name__])
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    pair = [context.Process(target=sharing.as_torchrun, args=(rank, 2, port, folder)) for rank in (0, 1)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join(timeout=300)
+        process.kill()
+    assert [process.exitcode for process in pair] == [0, 0]
     return folder
 
 

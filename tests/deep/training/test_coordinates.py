@@ -44,7 +44,7 @@ def fit(data: Any, resume: Path | None = None, **settings: Any) -> DeepJIVE:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         ranks = {"joint_rank": 1, "individual_ranks": 1}
-        chosen = {**ranks, "networks": "dense", "random_state": 0, "max_epochs": 30} | settings
+        chosen = {**ranks, "networks": "dense", "random_state": 0, "max_epochs": 8} | settings
         return DeepJIVE(**chosen).fit(data, resume=resume)
 
 
@@ -231,7 +231,7 @@ def test_resuming_with_another_memory_limit_is_refused_where_it_changes_coordina
     [
         {"joint_rank": 0},
         {"individual_ranks": 0},
-        {"identity": "merged"},
+        {"identity": "merged", "max_epochs": 30},
         {"objective": "published"},
         {"networks": "linear"},
     ],

@@ -46,7 +46,8 @@ def test_few_labelled_participants_are_not_told_from_their_own_other_sessions():
     assert accuracy_of_few(scores, labels, np.arange(200), "AD").value > 0.7  # as if each were of another participant
 
 
-def test_shuffled_labels_are_guessed(told):
+def test_shuffled_labels_are_guessed(told, monkeypatch):
+    monkeypatch.setattr(diagnosis, "N_PERMUTATIONS", 5)
     found = classification_of_shuffled(*(array[::2] for array in told), "AD")["accuracy"]
     assert 0.35 < found.value < 0.65
     assert found.low <= found.value <= found.high

@@ -97,7 +97,6 @@ def test_what_other_images_or_another_accelerator_gave_is_measured_again(
     assert found["stand-in"]["PCA"] != found["real"]["PCA"] == found["cuda"]["PCA"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("study", "method"), [("noisy", "AJIVE"), ("overlay", "AJIVE"), ("rotated", "explicit")])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_path: Path) -> None:
@@ -115,7 +114,6 @@ def test_each_study_measures_what_its_table_shows(study: str, method: str, tmp_p
         assert min(figures["R2 joint, first"], figures["R2 individual, second"]) > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() -> None:
     images = torch.rand(5, 8, 8)

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-TEMPLATE = '#!/bin/sh\nexec {python} {script} {home} "$@"\n'
+TEMPLATE = '#!/bin/sh\nexec {python} -S {script} {home} "$@"\n'
 
 
 def install(folder: Path, mood: str = "good") -> str:

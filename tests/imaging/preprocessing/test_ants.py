@@ -51,7 +51,6 @@ def test_the_error_without_antspyx_names_the_extra(monkeypatch):
         AntsEngine().versions()
 
 
-@pytest.mark.slow
 def test_a_rotated_and_shifted_head_is_registered_to_mni_space(write_nifti, tmp_path):
     pytest.importorskip("ants", reason="needs antspyx, of the extra 'ants'")
     from deepjive.datasets.phantom_files import _head, _moved, _scanned

@@ -23,7 +23,6 @@ def cohort(tmp_path, write_nifti):
     return make
 
 
-@pytest.mark.slow
 def test_a_participant_that_fails_or_crashes_does_not_stop_the_others(cohort, tmp_path):
     subjects = cohort(a=1000.0, b=FAILS, c=CRASHES, d=900.0)
     seen = []
@@ -44,7 +43,6 @@ def test_a_participant_that_fails_or_crashes_does_not_stop_the_others(cohort, tm
     assert [outcome.skipped for outcome in again] == [["anat", "pet"], [], [], ["anat", "pet"]]
 
 
-@pytest.mark.slow
 def test_an_interrupt_ends_all_processes_and_keeps_finished_results(cohort, tmp_path):
     subjects = cohort(a=1000.0, b=900.0, c=800.0)
 

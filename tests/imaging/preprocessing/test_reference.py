@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from deepjive.imaging import REFERENCES, mni_grid, reference_region, resampled, template
+from deepjive.imaging import REFERENCES, mni_grid, reference_region, resampled, sphere_distance, template
 from deepjive.imaging.preprocessing.maps import label_of, region_of, uptake_ratios
 from deepjive.imaging.preprocessing.protocol import PreprocessingError
 
@@ -43,11 +43,24 @@ def test_reference_regions_lie_in_the_desikan_killiany_regions_of_their_names(sh
 
 @pytest.mark.parametrize("voxel", [3.0, 6.0])
 def test_the_cerebellum_contains_its_grey_matter_and_excludes_the_pons(voxel):
-    grey, whole, pons, both = (reference_region(name, voxel) for name in REFERENCES)
+    grey, whole, pons, both, inferior = (reference_region(name, voxel) for name in REFERENCES)
     assert not (grey & ~whole).any()
+    assert not (inferior & ~grey).any()
+    assert inferior.any()
     assert not (pons & whole).any()
     np.testing.assert_array_equal(both, whole | pons)
     assert not (both & ~(template("brain", voxel) > 0)).any()
+
+
+def test_inferior_cerebellar_grey_has_crus_2_and_lobules_7b_to_9_but_not_lobules_3_to_6():
+    # centroids of the automated anatomical labels (Tzourio-Mazoyer et al. 2002), left side
+    inferior = {"crus 2": (-29, -73, -38), "7b": (-32, -60, -45), "8": (-26, -55, -48), "9": (-11, -49, -46)}
+    superior = {"3": (-9, -37, -19), "4 and 5": (-15, -43, -17), "6": (-23, -59, -22)}
+    region, grid = reference_region("inferior-cerebellar-grey", 3.0), mni_grid(3.0)
+    for name, centre in inferior.items():
+        assert sphere_distance(grid, centre)[region].min() < 8.0, name
+    for name, centre in superior.items():
+        assert sphere_distance(grid, centre)[region].min() > 12.0, name
 
 
 def test_ratios_have_mean_1_in_the_reference_region_and_do_not_depend_on_the_unit():

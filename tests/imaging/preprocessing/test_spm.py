@@ -168,10 +168,10 @@ def test_a_subject_goes_from_scans_to_maps(spm, scans, tmp_path, monkeypatch):
 def test_the_error_of_spm_is_the_reason_of_the_failure(spm, scans, tmp_path, mood, message):
     engine = spm(mood)
     with pytest.raises(PreprocessingError, match=message):
-        run_protocol(engine.t1_steps(3.0, 0), scans, tmp_path / "work", "k")
+        run_protocol(engine.t1_steps(VOXEL, 0), scans, tmp_path / "work", "k")
     assert (tmp_path / "work" / "02-segment-and-normalize" / "error.log").read_text()
     engine = spm("good")
-    run_protocol(engine.t1_steps(3.0, 0), scans, tmp_path / "work", "k")
+    run_protocol(engine.t1_steps(VOXEL, 0), scans, tmp_path / "work", "k")
 
 
 def test_versions_are_those_that_spm_reports(spm, tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_missing_wrong_and_incomplete_spm_give_different_errors(spm, scans, tmp_
     with pytest.raises(PreprocessingError, match="runs SPM8, but SPM12 is needed"):
         spm("spm8", folder="old").versions()
     with pytest.raises(PreprocessingError, match=r"tissue probability maps are not at .*TPM\.nii; give the folder"):
-        run_protocol(spm(tpm=False).t1_steps(3.0, 0), scans, tmp_path / "work", "k")
+        run_protocol(spm(tpm=False).t1_steps(VOXEL, 0), scans, tmp_path / "work", "k")
 
 
 def test_the_standalone_program_of_nipypes_environment_variables_is_used(spm, monkeypatch):
@@ -217,7 +217,7 @@ def test_the_brain_mask_is_from_fsl_if_fsl_is_installed(spm, scans, tmp_path):
     bet = tmp_path / "bin" / "bet"
     bet.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked.txt\ncp "$1" brain_mask.nii\ncp "$1" brain.nii\n')
     bet.chmod(0o755)
-    done = run_protocol(spm().t1_steps(3.0, 0), scans, tmp_path / "work", "k")
+    done = run_protocol(spm().t1_steps(VOXEL, 0), scans, tmp_path / "work", "k")
     assert done.facts["brain_by"] == "FSL bet"
     scan, brain, *options = (tmp_path / "asked.txt").read_text().split()
     assert (scan.split("/")[-1], brain.split("/")[-1]) == ("mt1.nii", "brain.nii")
@@ -226,4 +226,4 @@ def test_the_brain_mask_is_from_fsl_if_fsl_is_installed(spm, scans, tmp_path):
 
 def test_a_folder_whose_name_has_an_apostrophe_is_refused(spm, scans, tmp_path):
     with pytest.raises(PreprocessingError, match=r"SPM cannot work in .*O'Brien.* has an apostrophe"):
-        run_protocol(spm().t1_steps(3.0, 0), scans, tmp_path / "O'Brien", "k")
+        run_protocol(spm().t1_steps(VOXEL, 0), scans, tmp_path / "O'Brien", "k")

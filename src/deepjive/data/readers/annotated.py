@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +36,7 @@ SAMPLES_GONE = (
     "The decomposition has no sample {sample!r} of the data. Decompose the same object: "
     "model.decompose(Modalities.from_mudata(mdata))."
 )
+NOT_A_TABLE = "{names} have images or volumes, which a MuData cannot hold. Export scores with deepjive tables instead."
 RESULTS = "jive"
 SHOWN_COLUMNS = 20
 
@@ -144,6 +146,59 @@ def write_results(
         adata.obsm[f"X_{key}_individual"] = parts.individual_scores[name][rows]
         if np.array_equal(parts.data.features[name], np.asarray(adata.var_names, dtype=str)):
             _write_loadings(adata, model, name, key)
+
+
+def mudata_of(parts: Any, model: Any, labels: Mapping[str, Any] | None = None, key: str = RESULTS) -> Any:
+    """Return a MuData of the decomposed data, with the results where `write_results` writes them.
+
+    Parameters
+    ----------
+    parts : Decomposition
+        The decomposition. Samples without names are called "0", "1", ...
+    model : estimator
+        The model that computed `parts`.
+    labels : mapping of str to array, shape (n_samples,), default=None
+        Labels of the samples, written to ``obs``.
+    key : str, default="jive"
+        The word in the names of the results.
+
+    Returns
+    -------
+    mudata.MuData
+        A modality holds the samples that have it. Features without names are called "0", "1", ...
+
+    Raises
+    ------
+    MissingExtraError
+        Without anndata and mudata (extra ``omics``).
+    ValueError
+        If a modality is not a table.
+    """
+    import pandas as pd
+
+    anndata, mudata = optional("anndata", "Writing .h5mu files"), optional("mudata", "Writing .h5mu files")
+    data = parts.data
+    if pictures := [name for name, shape in data.shapes.items() if len(shape) != 1]:
+        raise ValueError(NOT_A_TABLE.format(names=pictures))
+    samples = np.arange(len(data)).astype(str) if data.samples is None else np.asarray(data.samples, dtype=str)
+    modalities = {}
+    for column, name in enumerate(data.names):
+        rows = np.flatnonzero(data.present[:, column])
+        features = data.features[name]
+        width = data.shapes[name][0]
+        names = np.arange(width).astype(str) if features is None else np.asarray(features, dtype=str)
+        modalities[name] = anndata.AnnData(
+            np.asarray(data.rows(name, rows)), obs=pd.DataFrame(index=samples[rows]), var=pd.DataFrame(index=names)
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
+        mdata = mudata.MuData(modalities)
+    order = pd.Series(np.arange(len(samples)), index=samples)[mdata.obs_names].to_numpy()
+    for label, values in (labels or {}).items():
+        mdata.obs[str(label)] = np.asarray(values)[order]
+    named = {name: np.asarray(mdata[name].var_names, dtype=str) for name in data.names}
+    write_results(mdata, replace(parts, data=type(data)(data, samples=samples, features=named)), model, key)
+    return mdata
 
 
 def _write_loadings(adata: Any, model: Any, name: str, key: str) -> None:

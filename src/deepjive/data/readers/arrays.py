@@ -86,7 +86,7 @@ def choose(path: Path, keys: list[str], key: str | None) -> str:
     """
     shown = keys if len(keys) <= SHOWN_KEYS else [*keys[:SHOWN_KEYS], "..."]
     if not keys:
-        raise UnreadableError(f"{path} holds no array.")
+        raise UnreadableError(f"{path} holds no array. Check how the file was saved.")
     if key is None and len(keys) != 1:
         raise UnreadableError(f"{path} holds several arrays {shown}; say which one with '{path}:NAME'.")
     if key is not None and key not in keys:

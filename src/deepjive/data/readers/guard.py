@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 EXTRAS = {
     "h5py": "arrays",
@@ -21,10 +24,13 @@ EXTRAS = {
     "polars": "tables",
     "openpyxl": "tables",
     "tensorboard": "log",
+    "umap": "umap",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
 }
-MISSING_EXTRA = (
-    "{purpose} needs the library {module!r}, which is not installed. Install it with: pip install 'deepjive[{extra}]'"
-)
+MISSING_EXTRA = "{purpose} needs the library {module!r}, which is not installed. Install it with: {command}"
+PACKAGES = {"ants": "antspyx"}  # where a package has another name than its module
 UNREADABLE = "{path} could not be read: {reason}."
 TOO_LARGE = (
     "{path} claims to hold {claimed:.3g} bytes of {what}, {times:.0f} times the size of the file. Only a damaged or "
@@ -72,8 +78,40 @@ def optional(module: str, purpose: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
-        message = MISSING_EXTRA.format(purpose=purpose, module=library, extra=EXTRAS[library])
+        message = MISSING_EXTRA.format(purpose=purpose, module=library, command=install_command(library))
         raise MissingExtraError(message) from error
+
+
+def install_command(library: str, extra: str | None = None) -> str:
+    """Return the command that installs an optional library.
+
+    Parameters
+    ----------
+    library : str
+        Name of the module.
+    extra : str, optional
+        Extra of deepjive that has the library; by default that of `EXTRAS`.
+
+    Returns
+    -------
+    str
+        ``pip install 'deepjive[EXTRA]'`` if deepjive was installed by its name, the same with the folder if it was
+        installed from a folder, and otherwise ``pip install LIBRARY``.
+    """
+    extra = EXTRAS[library] if extra is None else extra
+    try:
+        origin = metadata.distribution("deepjive").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return f"pip install {PACKAGES.get(library, library)}"
+    if origin is None:
+        return f"pip install 'deepjive[{extra}]'"
+    try:
+        described = json.loads(origin)
+        folder = unquote(urlparse(described["url"]).path)
+        option = "-e " if described["dir_info"].get("editable") else ""
+    except (ValueError, KeyError, TypeError, AttributeError):  # an archive, a repository, or a damaged record
+        return f"pip install {PACKAGES.get(library, library)}"
+    return f"pip install {option}'{folder}[{extra}]'"
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def rows_of_dataset(dataset: Any, names: Sequence[str | None] | None) -> dict[st
         advice = LOADER if hasattr(dataset, "dataset") else ""
         raise TypeError(NOT_MAP_STYLE.format(kind=type(dataset).__name__) + advice)
     if len(dataset) == 0:
-        raise ValueError("The dataset has no samples.")
+        raise ValueError("The dataset has no samples: len(dataset) is 0. Check how it was made.")
     items = Items(dataset)
     return {name: ItemRows(items, key) for name, key in _keys(items(np.array([0]))[0], names).items()}
 

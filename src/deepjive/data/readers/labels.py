@@ -2,11 +2,13 @@
 
 Cohorts are seldom labelled completely, and tables of participants often hold other participants too. Samples without a
 row therefore get an empty label, and rows of other samples are ignored; each case gives a warning. If the table has no
-row for any sample, this is an error.
+row for any sample, this is an error. A table of participants (``sub-01``, or ``01``) describes their sessions
+(``sub-01_ses-M00``).
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from deepjive.data.readers.tables import SHOWN_COLUMNS, check_first_column, no_c
 if TYPE_CHECKING:
     import pandas as pd
 
+PARTICIPANT = re.compile(r"(sub-.+?)_ses-.+")
 LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
 CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
 LABELS_MISSING = (
@@ -186,6 +189,10 @@ def as_labels(series: pd.Series) -> NDArray:
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:
     """Rows in the order of the samples, matched by name and empty for samples without a row, and warnings."""
     n, series = len(samples), series.set_axis(series.index.astype(str))
+    participants = [PARTICIPANT.fullmatch(sample) for sample in samples]
+    if not series.index.isin(samples).any() and all(participants):
+        series = series.set_axis([f"sub-{name.removeprefix('sub-')}" for name in series.index])
+        samples = [match[1] for match in participants if match is not None]
     is_of_sample = series.index.isin(samples)
     other_names, matched = series.index[~is_of_sample].unique(), series[is_of_sample]
     if matched.empty:
@@ -197,8 +204,9 @@ def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.
     unlabelled = [sample for sample in samples if sample not in matched.index]
     if unlabelled and samples == [str(i) for i in range(n)]:
         raise UnreadableError(LABELS_NUMBERED.format(source=source, count=len(unlabelled), n=n, sample=unlabelled[0]))
+    table = source.removesuffix(f":{series.name}")  # the same rows lack in all columns, which then give one warning
     notes = [
-        text.format(source=source, count=len(names), n=n, sample=names[0])
+        text.format(source=table, count=len(names), n=n, sample=names[0])
         for text, names in ((LABELS_MISSING, unlabelled), (LABELS_UNKNOWN, other_names))
         if len(names)
     ]

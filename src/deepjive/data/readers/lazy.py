@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 SCATTERED = 32
 
-NOT_AN_INDEX = "Samples are selected by integers, booleans or a slice along one axis, not by {given}."
+NOT_AN_INDEX = "Samples must be selected by integers, booleans or a slice along one axis, but were by {given}."
 
 
 class RowReader(ABC):

@@ -91,6 +91,33 @@ class HDF5Rows(RowReader):
         return self._open
 
 
+class OpenRows(RowReader):
+    """A data set of an HDF5 file that is open.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The data set.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(dataset.shape, dataset.dtype)
+        self._dataset, self._name = dataset, f"HDF5 data set {dataset.name!r}"
+
+    def __getitem__(self, key: Any) -> NDArray:
+        if isinstance(key, tuple):  # a region of samples and features, for the linear estimators
+            return np.asarray(self._checked()[key])
+        return super().__getitem__(key)
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray:
+        return np.concatenate([self._checked()[run] for run in runs_of(rows)])
+
+    def _checked(self) -> Any:
+        if not self._dataset:  # a closed data set is false
+            raise UnreadableError(UNREADABLE.format(path=self._name, reason=CLOSED))
+        return self._dataset
+
+
 class ZarrRows(RowReader):
     """An array of a zarr folder.
 
@@ -121,7 +148,7 @@ class ZarrRows(RowReader):
         runs = runs_of(rows)
         with reading(self._path):
             if not _is_array(self._path):  # zarr would read missing chunks as zeros
-                raise FileNotFoundError(f"{self._path} is no longer there, or no longer an array.")
+                raise FileNotFoundError(f"{self._path} is no longer there, or no longer an array. Restore it.")
             return np.asarray(self._array[runs[0]] if len(runs) == 1 else self._array.oindex[rows])
 
 
@@ -154,7 +181,7 @@ def rows_of_hdf5(dataset: Any) -> Any:
     Parameters
     ----------
     dataset : h5py.Dataset
-        A data set. If its file is written or is not on disk, the data set itself is returned.
+        A data set. If its file is written or is not on disk, its file must stay open until the data are read.
 
     Raises
     ------
@@ -174,7 +201,7 @@ def rows_of_hdf5(dataset: Any) -> Any:
         or dataset.dtype.kind not in "fiub"
         or not dataset.ndim
     ):
-        return dataset
+        return OpenRows(dataset) if dataset.dtype.kind in "fiub" and dataset.ndim else dataset
     return HDF5Rows(Path(file.filename), dataset.name.strip("/"), dataset)
 
 
@@ -263,7 +290,7 @@ def _items_of(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
         if n_targets > MOST_LINKS or address in outer_groups:
             raise UnreadableError(
                 f"{path} holds more than {MOST_LINKS} groups and arrays, or a group that contains itself. "
-                "Only a damaged or hostile file does this."
+                "Only a damaged or hostile file does this. Save the arrays in a new file."
             )
         if address is not None:
             hard_links += [(target, inner, {*outer_groups, address}) for inner in target]

@@ -26,10 +26,11 @@ TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", SHEETS)
 FEW = 3
 
 TEXT_COLUMN = (
-    "{path}: column {column!r} holds text or dates, such as {example!r} in row {row!r} ({count} of {n} rows), but "
-    "numbers are expected. Leave the column out, leave cells with missing values empty, or, if the column holds "
-    "categories, code them as columns of 0 and 1 (one_hot=True, --one-hot)."
+    "{path}: column {column!r} holds {kind}, such as {example!r} in row {row!r} ({count} of {n} rows), but "
+    "numbers are expected. {remedy}Leave the column out, leave cells with missing values empty, or, if the column "
+    "holds categories, code them as columns of 0 and 1 (one_hot=True, --one-hot)."
 )
+CONVERT = "Convert the column, e.g. by frame[column].astype(float). "
 NO_NUMBERS = (
     "{path} has no column of numbers after its first column {column!r}. Columns were taken to be separated by "
     "{separator}; name the separator (separator=, --sep), or check how the file was exported."
@@ -179,8 +180,15 @@ def text_column(path: Path | str, table: pd.DataFrame, position: int) -> str:
     values = table.iloc[:, position]
     numbers = pd.to_numeric(values.astype(object), errors="coerce") if values.dtype.kind != "c" else values * np.nan
     rows = np.flatnonzero(numbers.isna() & values.notna())
+    kind, remedy = "text or dates", ""
+    if not len(rows):  # numbers of another type, or nothing
+        rows = np.flatnonzero(values.notna()) if values.notna().any() else np.arange(len(values))
+        kind = f"values of type {type(values.iloc[rows[0]]).__name__}" if len(rows) else "no values"
+        remedy = CONVERT if values.notna().any() else ""
     row = int(rows[0]) if len(rows) else 0
     return TEXT_COLUMN.format(
+        kind=kind,
+        remedy=remedy,
         path=path,
         column=str(table.columns[position]),
         example=str(values.iloc[row])[:40] if len(values) else "",
@@ -229,7 +237,7 @@ def with_named_rows(table: pd.DataFrame, path: Path | str | None) -> pd.DataFram
     import pandas as pd
 
     if table.shape[1] == 0:
-        raise UnreadableError(f"{path or 'The frame'} has no column.")
+        raise UnreadableError(f"{path or 'The frame'} has no column. Give columns of numbers.")
     if not is_default(table.index) or (table.shape[1] == 1 and not is_sample_column(table.columns[0])):
         return table
     stored = [i for i, name in enumerate(table.columns) if str(name).startswith("__index_level_")]

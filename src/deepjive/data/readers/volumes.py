@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import KeysView, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import UNREADABLE, UnreadableError, check_claim, check_piece, optional, reading
 from deepjive.data.readers.lazy import LabelledRows, LazyRows, RowReader, SpreadRows, runs_of
+from deepjive.data.readers.surfaces import SurfaceRows, is_surface
 from deepjive.data.readers.tables import is_default
 
-IMAGES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".mgz", ".mgh")
+IMAGES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".mgz", ".mgh", ".gii")
 COMPRESSED = (".gz", ".mgz")
 AFFINE_TOLERANCE = 1e-3  # mm; programs that write the same grid differ by less
 PIECE = 2**20
@@ -54,6 +56,8 @@ class ImageRows(RowReader):
     ----------
     has_image : array of bool, shape (n_samples,)
         Whether the sample has an image.
+    affine : array, shape (4, 4)
+        Affine from voxel indices to mm.
 
     Raises
     ------
@@ -71,6 +75,7 @@ class ImageRows(RowReader):
         check_piece(first_name, image_shape(first), np.dtype(np.float32), "an image")
         for row in rows[1:]:
             _check_same_grid(_name(self.images[row], row), _opened(self.images[row]), first_name, first)
+        self.affine = np.asarray(first.affine, dtype=float)
         super().__init__((len(self.images), *image_shape(first)), np.float32)
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
@@ -103,18 +108,27 @@ class ImageFrames(RowReader):
         source = _source_of(image)
         self._name = _name(source, 0)
         self._file = _opened(source)
+        self.affine = np.asarray(self._file.affine, dtype=float)
         shape = tuple(self._file.shape)
         if len(shape) != 4:
             raise UnreadableError(ONE_IMAGE.format(image=self._name, shape=shape))
         check_piece(self._name, shape[:3], np.dtype(np.float32), "an image")
         if isinstance(source, Path):
             _check_compressed(source, self._file)
-        super().__init__((shape[3], *shape[:3]), np.float32)
+        super().__init__((shape[3], *without_empty_axes(shape[:3])), np.float32)
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         with reading(self._name):
             pieces = [np.asarray(self._file.dataobj[..., run], dtype=np.float32) for run in runs_of(rows)]
-        return np.moveaxis(np.concatenate(pieces, axis=-1), -1, 0)
+        return np.moveaxis(np.concatenate(pieces, axis=-1), -1, 0).reshape(len(rows), *self.shape[1:])
+
+
+def rows_of_images(images: Sequence[Any]) -> ImageRows | SurfaceRows:
+    """Return files of images, or of maps on a surface, as the rows of an array; see `ImageRows` and `SurfaceRows`."""
+    first = next((image for image in images if not is_missing(image)), None)
+    if not is_surface(first):
+        return ImageRows(images)
+    return SurfaceRows([None if is_missing(image) else image for image in images])
 
 
 def is_image(value: Any) -> bool:
@@ -159,11 +173,12 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
     if is_image(source):
         return ImageFrames(source)
     index = getattr(source, "index", None)
-    if hasattr(source, "columns") and hasattr(source, "iloc") and source.shape[1] == 1:
+    if hasattr(source, "iloc") and hasattr(source, "columns") and source.shape[1] == 1:
         source = source.iloc[:, 0]
-    if hasattr(source, "to_list"):
-        entries = source.to_list() if _may_hold_paths(source.dtype) else []
-    elif isinstance(source, (list, tuple)):
+    if hasattr(source, "to_list") or (hasattr(source, "tolist") and not isinstance(source, np.ndarray)):
+        is_one_column = len(getattr(source, "shape", ())) == 1 and _may_hold_paths(getattr(source, "dtype", ""))
+        entries = list(source) if is_one_column else []
+    elif isinstance(source, (list, tuple, deque, KeysView)):
         entries = list(source)
     elif isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "OUT":
         entries = source.tolist()
@@ -177,7 +192,7 @@ def images_of(source: Any, name: str = "the list of images") -> Any:
             raise UnreadableError(
                 NOT_AN_IMAGE.format(row=row, name=name, given=_shown(entry), suffixes=", ".join(IMAGES))
             )
-    rows = ImageRows(entries)
+    rows = rows_of_images(entries)
     return LabelledRows(rows, index) if hasattr(source, "iloc") and not is_default(index) else rows
 
 
@@ -185,7 +200,7 @@ def rows_with_image(array: Any) -> NDArray[np.bool_] | None:
     """Return which rows have an image, for a selection of rows of images; None for other arrays."""
     if isinstance(array, LabelledRows):
         return rows_with_image(array.array)
-    if isinstance(array, ImageRows):
+    if isinstance(array, (ImageRows, SurfaceRows)):
         return array.has_image
     if isinstance(array, LazyRows):
         has_image = rows_with_image(array.array)
@@ -217,7 +232,7 @@ def opened(path: Path) -> Any:
     with reading(path):
         image = nibabel.load(path)
         if not is_image(path) or not isinstance(image, (nibabel.AnalyzeImage, nibabel.MGHImage)):
-            raise UnreadableError(f"{path} is not a file of one image ({', '.join(IMAGES)}).")
+            raise UnreadableError(f"{path} must be a file of one image ({', '.join(IMAGES)}).")
         stored = np.dtype(image.get_data_dtype())
         if stored.kind not in "fiu" or any(length < 1 for length in image.shape):
             raise UnreadableError(UNREADABLE.format(path=path, reason=f"{image.shape} of {stored} is no image"))
@@ -317,10 +332,14 @@ def _may_hold_paths(dtype: Any) -> bool:
 
 def image_shape(image: Any) -> tuple[int, ...]:
     """Return the shape without the axes of length 1 at the end that some programs add."""
-    shape = tuple(int(length) for length in image.shape)
+    return without_empty_axes(tuple(int(length) for length in image.shape))
+
+
+def without_empty_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without axes of length 1 after the third, and as one axis for FreeSurfer's maps on a surface."""
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    return shape
+    return shape[:1] if len(shape) == 3 and shape[1:] == (1, 1) else shape
 
 
 def _check_same_grid(name: str, image: Any, first_name: str, first: Any) -> None:

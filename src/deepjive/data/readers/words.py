@@ -8,7 +8,7 @@ PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor",
 MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
 SAMPLE_COLUMNS = {
     *PEOPLE,
-    *("id", "sample", "samplename", "specimen", "barcode", "cellbarcode", "samplebarcode", "name", "rowname"),
+    *("id", "sample", "samplename", "names", "specimen", "barcode", "cellbarcode", "samplebarcode", "name", "rowname"),
     *(f"{word}id" for word in (*PEOPLE, *MATERIAL)),
     *("rid", "ptid", "iid", "eid", "pid", "sid", "uid", "guid", "mrn", "srcsubjectid", "subjectkey", "imageuid"),
     "indexlevel0",  # pandas' name of an index without a name in a parquet file
@@ -19,12 +19,14 @@ FEATURE_COLUMNS = {
     *(f"{word}{end}" for word in THINGS for end in ("s", "id", "ids", "name", "names", "symbol")),
     *("symbol", "hugosymbol", "ensembl", "ensemblid", "entrez", "entrezid", "entrezgeneid", "variable", "analyte"),
 }
+FREESURFER = re.compile(r"Measure:\w+|[lr]h\.[\w.]+\.(thickness|area|volume|meancurv)")  # of its tables of regions
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
 
 
 def is_sample_column(name: object) -> bool:
     """Whether a column of this name holds the names of samples, such as "id", "patient" or "Sample.ID"."""
-    return _letters(name) in SAMPLE_COLUMNS or str(name).startswith("Unnamed: ")  # as pandas names an index
+    is_known = _letters(name) in SAMPLE_COLUMNS or FREESURFER.fullmatch(str(name).strip()) is not None
+    return is_known or str(name).startswith("Unnamed: ")  # as pandas names an index
 
 
 def is_feature_column(name: object) -> bool:

@@ -12,6 +12,7 @@ James and Stein (1961), "Estimation with quadratic loss": shrinkage by its posit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -114,8 +115,7 @@ class Expectation:
         self.weights, self.share = scores.new_zeros(len(self.centre), self.mean.numel()), scores.new_zeros(())
 
     def _features(self, scores: Tensor) -> Tensor:
-        assert self.fourier is not None
-        return self.fourier((scores - self.scores_mean) / self.scores_scale) - self.centre
+        return cast(FourierFeatures, self.fourier)((scores - self.scores_mean) / self.scores_scale) - self.centre
 
 
 def expected_of(

@@ -183,7 +183,7 @@ class HeldOut:
     @property
     def error_of_mean(self) -> NDArray:
         """Squared errors (n_samples,) of predicting the mean: relative to the modality's, the mean over modalities."""
-        return (self.variance / self.variance.mean(axis=1, keepdims=True)).mean(axis=0)
+        return (self.variance / np.maximum(self.variance.mean(axis=1, keepdims=True), 1e-300)).mean(axis=0)
 
     def gains(self, penalty: int, rank: int) -> NDArray:
         """Gains (n_modalities, rank) of the first scores at the penalty of this row, from all held-out samples."""

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from deepjive.data.chunks import row_batches
 from deepjive.data.groups import members_of
 from deepjive.data.modalities import Modalities
+from deepjive.decomposition import power_of_two
 from deepjive.deep.geometry.dimension import sheet_dimension
 from deepjive.deep.geometry.joint_ridge import HeldOut, cross_validate, fit_joint_ridge
 from deepjive.deep.geometry.manifold_prediction import (
@@ -367,6 +368,7 @@ def complete_sample(data: Modalities, seed: int) -> Modalities:
             columns = np.sort(rng.choice(width, MOST_FEATURES, replace=False))
         pieces = [data.rows(name, batch).reshape(len(batch), -1)[:, columns] for batch in row_batches(rows, (width,))]
         x = np.concatenate(pieces).astype(np.float64)
+        x /= power_of_two(float(np.abs(x - x[0]).max(initial=0.0)))  # so that squares neither overflow nor vanish
         varying = np.ptp(x, axis=0) > 0
         arrays[name] = x[:, varying] if varying.any() else x
     return Modalities(arrays, groups=None if data.groups is None else data.groups[rows])

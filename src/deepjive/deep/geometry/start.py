@@ -79,15 +79,21 @@ class ScaledSignal:
 
     @classmethod
     def of(cls, x: Tensor, least: int, varying: int | None = None) -> ScaledSignal:
-        """The signal of samples (n, *shape), of rank `least` or more, from their Gram matrix.
+        """The signal of samples (n, *shape), of rank `least` or more, from the smaller of their two Gram matrices.
 
         `varying` is the number of features that vary, where samples are given in coordinates.
         """
         x = x.flatten(1)
         n, varying = len(x), int((x != x[:1]).any(0).sum()) if varying is None else varying
         x = x - x.mean(0)
-        squares, vectors = torch.linalg.eigh((x @ x.T).double())
-        s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
+        if x.shape[1] < n:
+            squares, right = torch.linalg.eigh(x.T.double() @ x.double())
+            s = squares.clamp_min(0).sqrt().flip(0)
+            u = x.double() @ (right.flip(1) / s.clamp_min(1e-300))
+            s = torch.cat([s, s.new_zeros(n - len(s))])
+        else:
+            squares, vectors = torch.linalg.eigh((x @ x.T).double())
+            s, u = squares.clamp_min(0).sqrt().flip(0), vectors.flip(1)
         rank = max(least, int((s.cpu().numpy() > optimal_hard_threshold(s.cpu().numpy(), n - 1, varying)).sum()))
         rank = max(1, min(rank, int((s > 1e-6 * s[0]).sum())))
         return cls(x, u[:, :rank], s[:rank])
@@ -286,7 +292,8 @@ def start_individual(
         signal = ScaledSignal.of(samples, network.joint_rank + rank, varying=_varying(network, k))
         remainder = signal.x - network.joint_part(k, joint).flatten(1)
         free = _uncorrelated(signal.u, joint[:, _used(network.joint_decoders[k], joint)], rank)
-        squares, vectors = torch.linalg.eigh(free.T @ (remainder @ remainder.T).double() @ free)
+        along = (free.T.to(remainder.dtype) @ remainder).double()
+        squares, vectors = torch.linalg.eigh(along @ along.T)
         points = free @ (vectors * squares.clamp_min(0).sqrt()).flip(1)
         own_groups = None if groups is None else groups[_as_index(here)]
         nonlinear = _curves([encoder, decoder]) and not network.stays_linear
@@ -436,7 +443,7 @@ def _learn(tasks: Sequence[Task]) -> None:
             _learn([task])
         return
     modules = nn.ModuleList([module for module, _, _ in tasks])
-    optimizer = torch.optim.Adam(modules.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(modules.parameters(), lr=LEARNING_RATE, fused=True)
     n = len(tasks[0][1])
     order = torch.randperm(n).to(tasks[0][1].device)
     held_out, rows = order[: max(1, n // 5)], order[max(1, n // 5) :]

@@ -12,6 +12,10 @@ ONE_DEVICE = (
     "device={device!r} names a single device, but Runtime has devices={devices!r}. "
     "Use device={kind!r} for several devices, or devices=1."
 )
+NO_DEVICE = (
+    "Training cannot start with device={device!r}, devices={devices!r} and strategy={strategy!r}: {reason}. Use "
+    "device='cpu' (--device cpu) or 'auto', or install a build of torch that supports the device."
+)
 
 
 def launched(device: str, runtime: Runtime) -> Any:
@@ -34,7 +38,7 @@ def launched(device: str, runtime: Runtime) -> Any:
     Raises
     ------
     ValueError
-        If `device` is unknown, or names a single device where several are asked for.
+        If `device` is unknown or not there, or names a single device where several are asked for.
     """
     from lightning_fabric import Fabric
 
@@ -43,14 +47,21 @@ def launched(device: str, runtime: Runtime) -> Any:
         raise ValueError(ONE_DEVICE.format(device=device, devices=runtime.devices, kind=kind))
     launcher = os.environ if "TORCHELASTIC_RUN_ID" in os.environ else {}
     local_processes = int(launcher.get("LOCAL_WORLD_SIZE", 0))
-    fabric = Fabric(
-        accelerator=kind,
-        devices=local_processes or ([int(index)] if index and kind != "cpu" else runtime.devices),
-        num_nodes=int(launcher["WORLD_SIZE"]) // local_processes if local_processes else runtime.num_nodes,
-        strategy=runtime.strategy,
-        precision=runtime.precision,
-        loggers=None if runtime.log is None else _tensorboard(runtime.log),
-    )
+    loggers = None if runtime.log is None else _tensorboard(runtime.log)
+    try:
+        fabric = Fabric(
+            accelerator=kind,
+            devices=local_processes or ([int(index)] if index and kind != "cpu" else runtime.devices),
+            num_nodes=int(launcher["WORLD_SIZE"]) // local_processes if local_processes else runtime.num_nodes,
+            strategy=runtime.strategy,
+            precision=runtime.precision,
+            loggers=loggers,
+        )
+    except Exception as error:  # Fabric raises errors of many kinds, some of its own
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            NO_DEVICE.format(device=device, devices=runtime.devices, strategy=runtime.strategy, reason=reason)
+        ) from error
     fabric.launch()
     return fabric
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from deepjive.threads import one_thread
+
 LARGE = 20_000
 
 
@@ -23,10 +25,13 @@ def threads_for(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[None]:
     shapes : mapping of str to tuple of int
         Shape of one sample of each modality.
     """
-    before = torch.get_num_threads()
-    if sum(math.prod(shape) for shape in shapes.values()) < LARGE:
-        torch.set_num_threads(1)
-    try:
+    if sum(math.prod(shape) for shape in shapes.values()) >= LARGE:
         yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with one_thread():  # decompositions before training are small too
+            yield
     finally:
         torch.set_num_threads(before)

@@ -28,6 +28,7 @@ from torch import Tensor
 from deepjive.data.chunks import BATCH_NUMBERS, row_batches
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.lazy import forget
+from deepjive.decomposition import power_of_two
 from deepjive.deep.runtime.distributed import number, processes, summed
 from deepjive.deep.span import Coordinates
 from deepjive.deep.training.coordinates import coordinates_of
@@ -39,6 +40,12 @@ AHEAD = 4
 IN_CACHE = 2**15
 LARGEST_SAMPLE = 1000  # samples, and of how many bytes together
 LARGEST_BYTES = 2**27
+
+USUAL = 1e-200, 1e200  # sums of squares in this range neither overflowed nor lost digits
+FAR_FROM_FIT = (
+    "Modality {name!r} contains the value {value:.3g}, which is too far from the fitted samples for single precision: "
+    "their standard deviation is {scale:.3g}. Use the units of the fitted samples, or remove the value."
+)
 
 Batch = tuple[list[Tensor], Tensor | None]
 Piece = TypeVar("Piece")
@@ -71,8 +78,7 @@ class Scaling:
             for block in _blocks(data, name, pieces):
                 total += block.sum(axis=0, dtype=np.float64)
             mean[name] = _summed(total) / len(rows)
-            squares = sum((float(np.square(x - mean[name]).sum()) for x in _blocks(data, name, pieces)), 0.0)
-            scale[name] = math.sqrt(float(_summed(np.asarray(squares))) / (len(rows) * mean[name].size))
+            scale[name] = _spread(data, name, pieces, mean[name], len(rows) * mean[name].size)
         return cls(mean, scale)
 
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
@@ -82,7 +88,10 @@ class Scaling:
         for start in range(0, len(x), step):
             centred = x[start : start + step] - self.mean[name]
             centred /= self.scale[name]
-            scaled[start : start + step] = centred
+            with np.errstate(over="ignore"):
+                scaled[start : start + step] = centred
+            if not np.isfinite(scaled[start : start + step]).all():
+                raise ValueError(FAR_FROM_FIT.format(name=name, value=_largest(x), scale=self.scale[name]))
         return scaled
 
 
@@ -261,6 +270,23 @@ def tensors_of(data: Modalities, scaling: Scaling, rows: Any, names: Mapping[str
 def _bytes_of_sample(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Bytes of one sample of all modalities, in single precision."""
     return 4 * sum(math.prod(shape) for shape in shapes.values())
+
+
+def _spread(data: Modalities, name: str, pieces: Sequence[NDArray], mean: NDArray, n_values: int) -> float:
+    """The root mean square of a centred modality; where squares would overflow or vanish, in a unit of its own."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = sum((float(np.square(x - mean).sum()) for x in _blocks(data, name, pieces)), 0.0)
+        squares = float(_summed(np.asarray(squares)))
+    if USUAL[0] < squares < USUAL[1]:
+        return math.sqrt(squares / n_values)
+    largest = max((_largest(x - mean) for x in _blocks(data, name, pieces)), default=0.0)
+    unit = power_of_two(float(_summed(np.asarray(largest))))
+    squares = sum((float(np.square((x - mean) / unit).sum()) for x in _blocks(data, name, pieces)), 0.0)
+    return unit * math.sqrt(float(_summed(np.asarray(squares))) / n_values)
+
+
+def _largest(x: NDArray) -> float:
+    return float(np.abs(x).max(initial=0.0))
 
 
 def _blocks(data: Modalities, name: str, pieces: Sequence[NDArray]) -> Iterator[NDArray]:

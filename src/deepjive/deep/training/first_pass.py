@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.lazy import in_memory
+from deepjive.decomposition import power_of_two
 from deepjive.deep.training.batches import Scaling, fits_in_memory
+
+LARGEST_IN_UNITS = 2.0**100
 
 
 class Moments:
@@ -31,7 +34,7 @@ class Moments:
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count, self.total, self.squares = 0, np.zeros(shape), 0.0
+        self.count, self.total, self.squares, self.unit = 0, np.zeros(shape), 0.0, 0.0
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -41,18 +44,27 @@ class Moments:
     @property
     def scale(self) -> float:
         """Root mean square of the centred values of all features."""
-        return math.sqrt(self.squares / (self.count * self.total.size))
+        return self.unit * math.sqrt(self.squares / (self.count * self.total.size))
 
     def add(self, block: NDArray) -> None:
         """Merge the moments of some more samples, shape (n, ...)."""
         total = block.sum(axis=0, dtype=np.float64)
         mean = total / len(block)
-        self.squares += float(np.square(block - mean).sum())
+        deviation = [block - mean]
         if self.count:
-            weight = self.count * len(block) / (self.count + len(block))
-            self.squares += weight * float(np.square(mean - self.mean).sum())
+            deviation.append(math.sqrt(self.count * len(block) / (self.count + len(block))) * (mean - self.mean))
+        self._widen(max(float(np.abs(values).max(initial=0.0)) for values in deviation))
+        self.squares += sum(float(np.square(values / self.unit).sum()) for values in deviation)
         self.total += total
         self.count += len(block)
+
+    def _widen(self, largest: float) -> None:
+        """Choose a larger unit if squares of the deviations would overflow or vanish in the present one."""
+        unit = power_of_two(largest)
+        if largest > 0.0 and not (self.squares and unit < LARGEST_IN_UNITS * self.unit):
+            self.squares *= (self.unit / unit) ** 2
+            self.unit = unit
+        self.unit = self.unit or 1.0
 
 
 class FirstPass:

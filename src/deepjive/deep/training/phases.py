@@ -27,7 +27,7 @@ INTERRUPTED = (
 NO_CHECKPOINT = "To be able to continue interrupted training, call fit(X, resume=FOLDER)."
 LOST = (
     "Another process of this training has ended, so that this process cannot continue ({reason}). The last output of "
-    "that process says why; a process that was killed had often used up the memory."
+    "that process says why; a process that was killed had often used up the memory. Start training again."
 )
 
 

@@ -34,6 +34,11 @@ CLASSIFICATION = (
     "guessing. The last column is the accuracy of machines trained on 20 participants only, over fifty draws; with "
     "fewer than 40 participants, half of them are drawn."
 )
+BALANCE = (
+    "Mean and standard deviation, or shares, of each confound, and classification of AD and CN from the confound "
+    "alone, without any scan (95% intervals). The confounds were taken out of the volumes; their effects were learned "
+    "from the fitted participants. The next table also has the scores of volumes from which they were not taken out."
+)
 RECOVERY = (
     "R2 of the recovered parts against the true parts of the phantom: 1 is perfect, and below 0 is worse than the "
     "mean. Shares are fractions of the variance of held-out participants that each part explains."
@@ -194,7 +199,8 @@ def _region_table(study: BrainStudy) -> Table:
 
 def _evidence(study: BrainStudy) -> list[Table]:
     """All tables of measures, for the model and the baselines."""
-    tables = [_classification_table(study), _recovery_table(study)]
+    tables = [_balance_table(study)] if study.balance else []
+    tables += [_classification_table(study), _recovery_table(study)]
     if study.probes:
         tables.append(_probe_table(study))
     tables.append(_prediction_table(study))
@@ -213,6 +219,11 @@ def _classification_table(study: BrainStudy) -> Table:
     shuffled = (str(study.shuffled_labels.get(name, "")) for name in names)
     rows.append(("DeepJIVE, joint, labels shuffled", "", *shuffled))
     return Table("CN or AD", ("scores", "size", *names), rows, CLASSIFICATION)
+
+
+def _balance_table(study: BrainStudy) -> Table:
+    rows = [(row.name, row.positive, row.other, str(row.accuracy), str(row.auc)) for row in study.balance]
+    return Table("Balance between diagnoses", ("confound", "AD", "CN", "accuracy", "AUC"), rows, BALANCE)
 
 
 def _recovery_table(study: BrainStudy) -> Table:

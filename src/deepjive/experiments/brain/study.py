@@ -3,12 +3,15 @@
 Two thirds of the participants are fitted; all measures are of the other third. Diagnoses are classified from held-out
 scores in nested cross-validation by participant. Where the truth is known (the phantom), the recovery of the true parts
 is measured as well.
+
+Confounds are learned from the fitted participants, and taken out of the volumes of all participants. Classification is
+shown with and without this.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +20,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from deepjive.adjust.adjustment import adjusted
 from deepjive.data.groups import exchangeable
 from deepjive.data.modalities import Modalities
+from deepjive.datasets.difficulties import true_factors
 from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
 from deepjive.evaluation.covariation_maps import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.map_bootstrap import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.null import joint_structure_test, shuffled
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import with_groups
+from deepjive.experiments.brain.balance import Balance, balance
 from deepjive.experiments.brain.diagnosis import (
     Estimate,
     accuracy_of_few,
@@ -42,6 +48,11 @@ BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PC
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
 N_FITS, N_STEPS = 7, 10
 N_TEST_PERMUTATIONS = 199
+
+NO_COLUMN = (
+    "The table of the cohort has no column {name!r} for confounds; its columns are {columns}. Columns come from the "
+    "table of paths, or from participants.tsv and sessions.tsv of the BIDS folder (--bids)."
+)
 
 Scores = dict[str, tuple[NDArray, NDArray]]
 
@@ -105,6 +116,8 @@ class BrainStudy:
         The bootstrap maps in regions.
     seconds : dict of str to float
         Wall time of each fit in seconds.
+    balance : list of Balance
+        How well each confound alone classifies the diagnosis; empty without confounds.
     """
 
     classification: list[tuple[str, int, dict[str, Estimate]]] = field(default_factory=list)
@@ -120,6 +133,7 @@ class BrainStudy:
     bootstrap: BootstrapMaps | None = None
     intervals: list[tuple[str, str, dict[str, Interval]]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    balance: list[Balance] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,11 @@ class Samples:
     Attributes
     ----------
     train, test : Modalities
-        Volumes of the fitted and of the held-out samples.
+        Volumes of the fitted and of the held-out samples. Those of the held-out samples are without confounds.
+    confounded : Modalities or None
+        The held-out samples with the effects of the confounds; None without confounds.
+    ceiling : array, shape (n_test, n_factors), or None
+        True factors that bear on the diagnosis, of a phantom with difficulties.
     labels, groups : array of str, shape (n_test,)
         Diagnosis and participant of each held-out sample.
     train_factors, test_factors : DataFrame or None
@@ -145,6 +163,8 @@ class Samples:
     train_factors: pd.DataFrame | None = None
     test_factors: pd.DataFrame | None = None
     truth: dict[tuple[str, str], NDArray] = field(default_factory=dict)
+    confounded: Modalities | None = None
+    ceiling: NDArray | None = None
 
 
 def brain_study(
@@ -156,6 +176,8 @@ def brain_study(
     budget: Budget = QUICK,
     identity: str = "exchange",
     seed: int = 0,
+    confounds: Sequence[str] = (),
+    site: str | None = "auto",
     n_draws: int = 0,
     draw_epochs: int | None = None,
     folder: Path | None = None,
@@ -180,6 +202,11 @@ def brain_study(
         The identity constraint.
     seed : int, default=0
         Seed of split, networks and permutations.
+    confounds : sequence of str, default=()
+        Columns of the cohort's table that are taken out of the volumes, such as ``("age", "sex", "site")``. Their
+        effects are learned from the fitted participants.
+    site : str or None, default="auto"
+        The confound that is the site; see `Modalities`.
     n_draws : int, default=0
         Number of refits of DeepJIVE to bootstrap draws of the fitted participants.
     draw_epochs : int, optional
@@ -203,8 +230,12 @@ def brain_study(
         before anything is fitted.
     """
     n_steps = N_STEPS + n_draws
+    if confounds:
+        data = Modalities(data, confounds=_confounds(cohort, confounds), site=site)
     samples = _split(cohort, data, phantom, seed)
     study = BrainStudy()
+    if confounds:
+        study.balance = balance(cohort.table, confounds, POSITIVE, random_state=seed)
     models = fit_models(
         samples.train,
         budget,
@@ -216,6 +247,8 @@ def brain_study(
     )
     scores = _scores_and_recovery(models, samples, study)
     progress(N_FITS, n_steps, "Classifying diagnoses from held-out scores")
+    if samples.confounded is not None:
+        scores |= _confounded_scores(samples, samples.confounded, budget, identity, seed, settings)
     _classify(scores, samples, study, seed)
     progress(N_FITS + 1, n_steps, "Testing the joint structure of pairs, and of shuffled modalities")
     _test_pairing(models, samples, study, seed)
@@ -238,11 +271,38 @@ def _split(cohort: Cohort, data: Modalities, phantom: Phantom | None, seed: int)
     for rows in (train, test):
         exchangeable(len(rows), cohort.groups[rows])  # fails here rather than after hours of fitting
     labels, groups = cohort.table["diagnosis"].to_numpy(dtype=str)[test], cohort.groups[test]
+    fitted, held_out = data[train], data[test]
+    confounded = None if data.confounds is None else held_out
+    held_out = adjusted(fitted, held_out)[1]
     if phantom is None:
-        return Samples(data[train], data[test], labels, groups)
+        return Samples(fitted, held_out, labels, groups, confounded=confounded)
     factors = _factors(phantom)
     truth = _true_parts(phantom, test)
-    return Samples(data[train], data[test], labels, groups, factors.iloc[train], factors.iloc[test], truth)
+    ceiling = true_factors(phantom.subjects).to_numpy()[test] if phantom.difficulties.names else None
+    return Samples(
+        fitted, held_out, labels, groups, factors.iloc[train], factors.iloc[test], truth, confounded, ceiling
+    )
+
+
+def _confounds(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
+    """Columns of the cohort's table, without an index because the samples are in the same order."""
+    missing = [name for name in names if name not in cohort.table]
+    if missing:
+        raise ValueError(NO_COLUMN.format(name=missing[0], columns=list(cohort.table)))
+    return cohort.table[list(names)].reset_index(drop=True)
+
+
+def _confounded_scores(
+    samples: Samples, held_out: Modalities, budget: Budget, identity: str, seed: int, settings: Any
+) -> Scores:
+    """Joint scores of DeepJIVE and AJIVE from volumes with the effects of the confounds."""
+    train, test = samples.train.without_confounds(), held_out.without_confounds()
+    names = ("DeepJIVE", "AJIVE")
+    models = fit_models(train, budget, identity, seed, {}, settings, only=names)
+    return {
+        f"{name}, joint, confounds not taken out": (models[name].transform(train), models[name].transform(test))
+        for name in names
+    }
 
 
 def _scores_and_recovery(models: dict[str, Any], samples: Samples, study: BrainStudy) -> Scores:
@@ -256,8 +316,9 @@ def _scores_and_recovery(models: dict[str, Any], samples: Samples, study: BrainS
             study.recovery.append((method, name, *_recovery(parts, name, samples.truth)))
         sets["both"] = tuple(np.hstack(arrays) for arrays in zip(*sets.values(), strict=True))  # type: ignore[assignment]
         scores |= {f"{method}, {name}": pair for name, pair in sets.items()}
+    train = adjusted(samples.train)[0]
     for method in BASELINES:
-        scores[method] = (models[method](samples.train), models[method](samples.test))
+        scores[method] = (models[method](train), models[method](samples.test))
     return scores
 
 
@@ -275,6 +336,8 @@ def _classify(scores: Scores, samples: Samples, study: BrainStudy, seed: int) ->
     held_out = {name: test_scores for name, (_, test_scores) in scores.items()}
     if samples.test_factors is not None:
         held_out["true stage"] = samples.test_factors[["stage"]].to_numpy()
+    if samples.ceiling is not None:
+        held_out["true factors"] = samples.ceiling
     for name, test_scores in held_out.items():
         measures = nested_classification(test_scores, samples.labels, samples.groups, POSITIVE)
         measures[FEW] = accuracy_of_few(test_scores, samples.labels, samples.groups, POSITIVE)
@@ -335,6 +398,7 @@ def fit_models(
     seconds: dict[str, float],
     settings: Any,
     *,
+    only: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Fit all methods with the same numbers of scores, and the baselines also with the joint rank alone.
@@ -347,6 +411,8 @@ def fit_models(
         See `brain_study`.
     seconds : dict of str to float
         The wall time of each fit is added to it.
+    only : sequence of str, optional
+        Names of the methods to fit; all by default.
     progress : callable, default=silent
         ``progress(done, total, message)``, called before each fit.
 
@@ -369,19 +435,22 @@ def fit_models(
         "random_state": seed,
         **settings,
     }
+    plain = adjusted(data)[0]
     makers: dict[str, Callable[[], Any]] = {
         "DeepJIVE": lambda: DeepJIVE(joint_rank=joint, individual_ranks=own, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
         "AJIVE": lambda: AJIVE(signal_ranks=both, joint_rank=joint, individual_ranks=own, random_state=seed).fit(data),
-        BASELINES[0]: lambda: SeparateAutoencoders(ranks=both, **deep).fit(data).transform,
-        BASELINES[1]: lambda: SeparateAutoencoders(ranks=joint, **deep).fit(data).transform,
-        BASELINES[2]: lambda: _principal(data, joint + own * len(data.names), seed),
-        BASELINES[3]: lambda: _principal(data, joint, seed),
+        BASELINES[0]: lambda: SeparateAutoencoders(ranks=both, **deep).fit(plain).transform,
+        BASELINES[1]: lambda: SeparateAutoencoders(ranks=joint, **deep).fit(plain).transform,
+        BASELINES[2]: lambda: _principal(plain, joint + own * len(data.names), seed),
+        BASELINES[3]: lambda: _principal(plain, joint, seed),
         "shuffled": lambda: DeepJIVE(joint_rank=joint, individual_ranks=0, identity=identity, **deep).fit(  # type: ignore[arg-type]
-            shuffled(data, np.random.RandomState(seed))
+            shuffled(plain, np.random.RandomState(seed))
         ),
     }
     models = {}
     for done, (name, make) in enumerate(makers.items()):
+        if only is not None and name not in only:
+            continue
         progress(done, len(makers), f"Fitting {name} to {len(data)} participants")
         start = time.perf_counter()
         models[name] = make()

@@ -14,10 +14,9 @@ from deepjive.experiments.cells import Cell
 from deepjive.experiments.digits.data.pairs import Pairs
 from deepjive.experiments.digits.measures import Measures
 from deepjive.experiments.digits.study import SHUFFLED, Sources, deep_settings, pairs_of
+from deepjive.plot.samples import one_of_each
 from deepjive.report import Table
-from deepjive.report.examples import examples
-from deepjive.report.figures import scores_scatter
-from deepjive.report.grids import grid, one_of_each, traversals
+from deepjive.report.figures import examples, grid, scores_scatter, traversals
 from deepjive.report.study import Section, write_study
 from deepjive.report.tables import csv_text
 

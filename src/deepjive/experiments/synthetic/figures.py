@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepjive.report.style import FONT, INDIVIDUAL, INK, JOINT, LABELS, MARKERS, MUTED, new_figure, quiet
+from deepjive.report.style import FONT, INDIVIDUAL, INK, JOINT, LABELS, MUTED, new_figure, quiet
 
 FEATURES = 4
 
@@ -76,7 +76,7 @@ def measure_by_size(
     for number, (name, values) in enumerate(curves.items()):
         mean = [float(np.mean(seeds)) if len(seeds) else np.nan for seeds in values]
         sd = [float(np.std(seeds)) if len(seeds) else np.nan for seeds in values]
-        color, marker = LABELS[number % len(LABELS)], MARKERS[number % len(MARKERS)]
+        color, marker = LABELS[number % len(LABELS)], "o"
         axes.errorbar(sizes, mean, sd, label=name, color=color, marker=marker, markersize=3.5, linewidth=1.1, capsize=2)
     if max(sizes) > 20 * max(min(sizes), 1e-9):
         axes.set_xscale("log")

@@ -78,7 +78,7 @@ def program_of(command: str | None, spm_folder: str | None, folder: Path | None 
     program = shutil.which(words[0]) if words else None
     if program is None:
         missing = words[0] if words else ""
-        raise PreprocessingError(f"--spm names the program {missing!r}, which does not exist.")
+        raise PreprocessingError(f"--spm names the program {missing!r}, which does not exist. Give its path.")
     name = Path(program).name
     if name.startswith("octave"):
         shim = Path(folder or tempfile.mkdtemp()) / "octave-for-matlab.sh"
@@ -163,7 +163,7 @@ def run_job(job: Callable[[], Any], folder: Path) -> None:
         If the job fails. The message has SPM's error; the whole output is in ``error.log`` in the folder.
     """
     if "'" in str(folder):  # it would end a string of MATLAB
-        raise PreprocessingError(f"SPM cannot work in {folder}, whose name has an apostrophe; choose another folder")
+        raise PreprocessingError(f"SPM cannot work in {folder}, whose name has an apostrophe; choose another folder.")
     try:
         with _quiet(), contextlib.chdir(folder):
             job().run()
@@ -172,8 +172,8 @@ def run_job(job: Callable[[], Any], folder: Path) -> None:
         log.write_text(str(error))
         if isinstance(error, FileNotFoundError):
             text = f"SPM ended without an error, but did not write its results ({' '.join(str(error).split())})"
-            raise PreprocessingError(f"{text}; run its command alone to see its output") from error
-        raise PreprocessingError(f"SPM failed: {_error_of_spm(str(error))} (whole output: {log})") from error
+            raise PreprocessingError(f"{text}; run its command alone to see its output.") from error
+        raise PreprocessingError(f"SPM failed: {_error_of_spm(str(error))} (see the whole output: {log})") from error
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ WRONG_SIZE = (
     "{path} should hold an array of shape {shape}, {expected} bytes, but holds {given} of them. The download may be "
     "incomplete; download the file again."
 )
-TOO_LARGE = "{path} should hold an array of shape {shape}, which has more than the {limit} bytes that are allowed."
+TOO_LARGE = "{path} claims an array of shape {shape}, but at most {limit} bytes are expected. Check the file."
 NOT_GZIP = "{path} cannot be unpacked: {error}. Download the file again."
 
 

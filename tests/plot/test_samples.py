@@ -1,6 +1,6 @@
 import numpy as np
 
-from deepjive.report.samples import choose, kind_of, line, most_varying, picture
+from deepjive.plot.samples import choose, kind_of, line, most_varying, picture
 
 
 def test_channels_do_not_count_as_an_axis_of_space():

@@ -1,16 +1,17 @@
-"""Choice of the samples and features that a report shows, and conversion of a sample to a picture or a line."""
+"""Choice of the samples and features that are drawn, and conversion of a sample to a picture or a line."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
 
 MAX_CHANNELS = 4
 MAX_FEATURES = 120
+COLOURS = 3
 
 Kind = Literal["line", "image", "volume"]
 
@@ -53,20 +54,36 @@ def choose(decomposition: Decomposition, number: int) -> NDArray[np.intp]:
     return complete[np.round(steps).astype(np.intp)]
 
 
+def is_colour(shape: tuple[int, ...]) -> bool:
+    """Return whether samples of a shape are images of three channels, drawn as red, green and blue.
+
+    Examples
+    --------
+    >>> is_colour((32, 32, 3)), is_colour((3, 32, 32)), is_colour((32, 32)), is_colour((2, 32, 32))
+    (True, True, False, False)
+    """
+    axis = _channel_axis(shape)
+    return kind_of(shape) == "image" and axis is not None and shape[axis] == COLOURS
+
+
 def picture(sample: NDArray) -> NDArray:
     """Return a sample as a flat picture: an image unchanged, a volume as three mid-slices one above the other.
 
     Parameters
     ----------
     sample : array of two or three axes, besides channels
-        The sample. Channels are averaged. The axes of a volume run from left to right, back to front and bottom to top.
+        The sample. Three channels of an image are colours; other channels are averaged. The axes of a volume run from
+        left to right, back to front and bottom to top.
 
     Returns
     -------
-    array, shape (height, width)
+    array, shape (height, width), or (height, width, 3) for colours
         NaN beside slices that are narrower than the widest slice.
     """
-    sample = _without_channels(np.asarray(sample, dtype=np.float64))
+    sample = np.asarray(sample, dtype=np.float64)
+    if is_colour(sample.shape):
+        return np.moveaxis(sample, _channel_axis(sample.shape) or 0, -1)
+    sample = _without_channels(sample)
     if sample.ndim == 2:
         return sample
     x, y, z = (size // 2 for size in sample.shape)
@@ -99,6 +116,17 @@ def most_varying(lines: NDArray, limit: int = MAX_FEATURES) -> NDArray[np.intp]:
     if lines.shape[1] <= limit:
         return np.arange(lines.shape[1])
     return np.sort(np.argsort(-lines.var(axis=0), kind="stable")[:limit])
+
+
+def one_of_each(labels: ArrayLike) -> NDArray[np.intp]:
+    """Return the row number of the first sample of each label, in the order of the labels.
+
+    Examples
+    --------
+    >>> one_of_each([2, 0, 0, 1, 2]).tolist()
+    [1, 3, 0]
+    """
+    return np.unique(np.asarray(labels), return_index=True)[1]
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int | None:

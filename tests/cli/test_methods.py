@@ -1,0 +1,123 @@
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from deepjive import DeepJIVE, SeparateAutoencoders, __version__
+from deepjive.cli import runs
+from deepjive.persistence import read_config
+from deepjive.report.methods import methods_text
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Reports are drawn for seconds, and tested elsewhere."""
+    monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: Path(path))
+
+
+def test_the_text_has_the_numbers_of_the_run(invoke, fit, files):
+    assert fit("--title", "ours").exit_code == 0
+    done = invoke("methods", files / "run")
+    assert done.exit_code == 0, done.output
+    text = done.stdout
+    assert text.startswith("80 samples were measured in 2 modalities: expression (12 features) and methylation (9")
+    assert "with AJIVE (Feng, Jiang, Hannig and Marron, " in text
+    assert f"deepjive {__version__}" in text
+    assert "The joint rank was 1 (given), and the individual ranks were 1 in expression and 1 in methylation" in text
+    assert "The random seed was 3." in text
+    variance = pd.read_csv(files / "run" / "variance_explained.csv", index_col=0)
+    for name, row in variance.iterrows():
+        for part in ("joint", "individual"):
+            assert f"{100 * row[part]:.1f}% of the variance of {name}" in text
+    assert f"`deepjive report {files}/run --evidence`" in text
+
+
+def test_the_text_is_written_to_a_file(invoke, fit, files):
+    fit()
+    assert invoke("methods", files / "run", "--out", files / "text.txt").exit_code == 0
+    assert (files / "text.txt").read_text() == invoke("methods", files / "run").stdout
+
+
+def test_confounds_and_chosen_ranks_are_named(invoke, files):
+    frame = pd.DataFrame({"sample": pd.read_csv(files / "expression.csv")["sample"]})
+    frame["age"], frame["place"] = range(len(frame)), ["north", "south"] * (len(frame) // 2)
+    frame.to_csv(files / "confounds.csv", index=False)
+    words = ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
+    confounds = ["--confounds", f"{files}/confounds.csv:age,place", "--site", "place"]
+    done = invoke("fit", *words, *confounds, "--method", "ajive", "--out", files / "run")
+    assert done.exit_code == 0, done.output
+    text = invoke("methods", files / "run").stdout
+    assert "Confounds (age and place (site, by shift and scale)) were removed" in text
+    assert "chosen from the data by the threshold of Gavish and Donoho" in text
+    assert "(1,000 and 1,000 draws)" in text
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    from deepjive.datasets import make_synthetic
+
+    data, found = make_synthetic(60, (8, 6), random_state=0).data, {}
+    small = {"networks": "dense", "max_epochs": 1, "random_state": None}
+    models = {
+        "deep": DeepJIVE(joint_rank=1, individual_ranks=1, identity="merged", **small),
+        "separate": SeparateAutoencoders(ranks=2, **small),
+    }
+    for name, model in models.items():
+        folder = tmp_path_factory.mktemp(name)
+        with pytest.warns(UserWarning, match="still improving"):
+            model.fit(data)
+        model.save(folder)
+        found[name] = read_config(folder)
+    return found
+
+
+def test_training_is_described_with_the_settings_of_the_run(configs):
+    text = methods_text(configs["deep"], 60)
+    assert "with DeepJIVE (arXiv 2507.19682)" in text
+    assert "one encoder computed the joint scores from all modalities" in text
+    assert "ridge regression on the joint scores and their random Fourier features explains (weight 0.1)" in text
+    assert "learning rate 0.003, weight decay 0.1; maximum number of epochs in each phase: 1" in text
+    assert "early stopping on 10% of the samples" in text
+    assert "The random seed was not fixed." in text
+
+
+def test_a_model_that_stayed_linear_is_called_linear(configs):
+    gain = {"value": 0.004, "standard_error": 0.002, "linear": 0.5, "trained": False}
+    config = {**configs["deep"], "learned": {**configs["deep"]["learned"], "nonlinear_gain_": gain}}
+    text = methods_text(config, 60)
+    assert "(gain in R2 0.004, standard error 0.002), so that the model is linear." in text
+    assert "Adam" not in text
+
+
+def test_participants_with_several_samples_are_counted(configs):
+    config = {**configs["deep"], "learned": {**configs["deep"]["learned"], "n_participants_": 20}}
+    assert "The 60 samples came from 20 participants." in methods_text(config, 60)
+    assert "participants" not in methods_text(configs["deep"], 60)
+
+
+@pytest.mark.parametrize(("p_value", "verb"), [(0.001, "showed"), (0.2, "did not show")])
+def test_evidence_is_stated_with_its_p_value(configs, p_value, verb):
+    test = SimpleNamespace(
+        n_samples=18, p_value=p_value, measure="prediction from the other modalities", explained={"x": 0.25, "y": 0.5}
+    )
+    text = methods_text(configs["deep"], 60, SimpleNamespace(joint_structure=test))
+    assert f"A permutation test on 18 held-out samples {verb} joint variation (p = {p_value:.3f}" in text
+    assert "R2 of the prediction from the other modalities: 0.25 in x and 0.50 in y" in text
+    assert "[" not in text
+
+
+def test_separate_autoencoders_have_no_joint_rank(configs):
+    text = methods_text(configs["separate"], 60)
+    assert "We fitted a separate autoencoder to each modality" in text
+    assert re.search(r"\. The individual ranks were 2 in modality_1 and 2 in modality_2 \(given\)\.", text)
+    assert "joint rank" not in text
+
+
+def test_a_folder_without_scores_is_named(invoke, fit, files):
+    fit()
+    (files / "run" / "joint_scores.csv").unlink()
+    done = invoke("methods", files / "run")
+    assert done.exit_code != 0
+    assert "has no joint_scores.csv" in str(done.stderr) + str(done.exception)

@@ -1,0 +1,85 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("nibabel")
+pytest.importorskip("nilearn")
+
+from deepjive import Modalities
+from deepjive.adjust.adjustment import adjusted
+from deepjive.cli.reproduce_adni import _with_confounds
+from deepjive.experiments.brain import study as module
+from deepjive.experiments.brain.balance import balance
+from deepjive.experiments.brain.diagnosis import MEASURES, Estimate
+from deepjive.imaging import Cohort
+from tests.experiments.brain.test_study import ReachedError, linear_models
+
+N = 90
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    impaired = np.arange(N) % 2 == 1
+    return pd.DataFrame(
+        {
+            "participant_id": [f"sub-{i}" for i in range(N)],
+            "session_id": "",
+            "diagnosis": np.where(impaired, "AD", "CN"),
+            "age": 70.0 + 8.0 * impaired + rng.normal(size=N),
+            "sex": rng.choice(["F", "M"], N),
+            "site": rng.choice(["A", "B"], N),
+        }
+    )
+
+
+def test_a_confound_that_differs_between_diagnoses_classifies_them_and_a_balanced_one_does_not(table):
+    age, sex, both = balance(table, ["age", "sex"], "AD")
+    assert age.accuracy.value > 0.95
+    assert sex.accuracy.value < 0.7  # 90 participants: chance is below .64 in 99 of 100 tables
+    assert (age.positive[:2], age.other[:2]) == ("78", "70")
+    assert sex.positive.startswith(("F ", "M "))
+    assert both.name == "all of these"
+    assert both.accuracy.value > 0.95
+
+
+def test_confounds_are_learned_from_the_fitted_participants_and_scores_are_shown_with_and_without(table, monkeypatch):
+    rng = np.random.default_rng(1)
+    shift = (table["site"] == "B").to_numpy()[:, None] * 3.0
+    arrays = {name: rng.normal(size=(N, width)) + shift for name, width in (("mri", 12), ("pet", 9))}
+    cohort, tested, named = Cohort(table, ("mri", "pet")), [], []
+
+    def classify(scores, *_, **__):
+        named.append(scores)
+        return dict.fromkeys(MEASURES, Estimate(0.5, 0.0, 1.0))
+
+    def stop(model, data, *_, **__):
+        tested.append(data)
+        raise ReachedError
+
+    monkeypatch.setattr(module, "fit_models", linear_models)
+    monkeypatch.setattr(module, "nested_classification", classify)
+    monkeypatch.setattr(module, "classification_of_shuffled", lambda *_, **__: {})
+    monkeypatch.setattr(module, "accuracy_of_few", lambda *_, **__: Estimate(0.5, 0.0, 1.0))
+    monkeypatch.setattr(module, "joint_structure_test", stop)
+    with pytest.raises(ReachedError):
+        module.brain_study(cohort, Modalities(arrays), 12.0, confounds=("age", "site"))
+    train, test = next(iter(cohort.folds(3, random_state=0)))
+    data = Modalities(arrays, confounds=table[["age", "site"]].reset_index(drop=True))
+    expected = adjusted(data[train], data[test])[1]
+    for name in arrays:
+        np.testing.assert_allclose(np.asarray(tested[0][name]), np.asarray(expected[name]))
+    site = (table["site"] == "B").to_numpy()[test]
+    by_site = [abs(float(np.corrcoef(scores[:, 0], site)[0, 1])) for scores in named if scores.shape[1] == 1]
+    taken_out, left_in = by_site[0], by_site[-1]
+    assert left_in > 0.9
+    assert taken_out < 0.6  # 30 held-out participants: |r| is below .46 in 99 of 100 without a site effect
+
+
+def test_participants_without_a_confound_are_left_out_and_an_unknown_column_is_an_error(table):
+    table.loc[3, "age"] = np.nan
+    cohort = _with_confounds(Cohort(table, ("mri", "pet")), ["age", "site"])
+    assert len(cohort) == N - 1
+    assert [str(problem) for problem in cohort.problems] == ["sub-3: : it has no value of the confound age"]
+    with pytest.raises(ValueError, match="no column 'weight' for confounds"):
+        _with_confounds(cohort, ["weight"])
