@@ -1,6 +1,6 @@
 """Calibration and power of the tests of feature effects, on simulations with known truth.
 
-    python benchmarks/feature_effects.py                           # 200 simulations, 40 deep, 5 seeds
+    python benchmarks/feature_effects.py                           # 200 simulations, 200 deep, 5 seeds
     python benchmarks/feature_effects.py --json docs/results
 
 1. Calibration: the share of p-values below a level where no feature is associated with a score. Modalities of 40 and 30
@@ -18,6 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import argparse
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score
@@ -45,20 +46,22 @@ def heavy(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     return {name: rng.standard_t(3, size=(n, width)) for name, width in WIDTHS.items()}
 
 
-def calibration_table(simulations: int, deep: int) -> ResultTable:
+LINEAR = (
+    ("AJIVE, 1 + 1, noise", AJIVE, 1, noise, 60),
+    ("AJIVE, 2 + 2, noise and strong individual variation", AJIVE, 2, individual, 60),
+    ("AJIVE, 2 + 2, Student's t with 3 degrees of freedom", AJIVE, 2, heavy, 60),
+)
+DEEP = (("DeepJIVE with default settings, 1 + 1, noise", DeepJIVE, 1, noise, 40),)
+
+
+def calibration_table(name: str, cases: tuple[Any, ...], count: int) -> ResultTable:
     """Shares of p-values below levels where no feature is associated with a score."""
     table = ResultTable(
-        "feature-effects-calibration",
+        name,
         "Feature effects: share of p-values below a level where nothing is joint",
         ("model, ranks, data", "simulations", "scores", *(f"{level:g}" for level in LEVELS)),
     )
-    cases = [
-        ("AJIVE, 1 + 1, noise", AJIVE, 1, noise, 60, simulations),
-        ("AJIVE, 2 + 2, noise and strong individual variation", AJIVE, 2, individual, 60, simulations),
-        ("AJIVE, 2 + 2, Student's t with 3 degrees of freedom", AJIVE, 2, heavy, 60, simulations),
-        ("DeepJIVE, 1 + 1, noise", DeepJIVE, 1, noise, 40, deep),
-    ]
-    for title, method, rank, simulate, n, count in cases:
+    for title, method, rank, simulate, n in cases:
         p_values: dict[str, list[np.ndarray]] = {"joint": [], "individual": []}
         for seed in range(count):
             data = simulate(np.random.default_rng(seed), n)
@@ -134,16 +137,17 @@ def power(seed: int, n: int, slope: float) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=200)
-    parser.add_argument("--deep", type=int, default=40, help="simulations of the deep model, which takes longest")
+    parser.add_argument("--deep", type=int, default=200, help="simulations of the deep model, which takes longest")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the power table")
     add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    power_rows = power_table(arguments.seeds)
-    calibration = calibration_table(arguments.simulations, arguments.deep)
-    sources = ["deepjive.evaluation.feature_ranking", "deepjive.linear", "deepjive.deep"]
-    write_tables(arguments.json, [power_rows], sources=sources[:2], seeds=range(arguments.seeds))
-    write_tables(arguments.json, [calibration], sources=sources, seeds=range(arguments.simulations))
+    sources = ["deepjive.evaluation.feature_ranking", "deepjive.linear"]
+    write_tables(arguments.json, [power_table(arguments.seeds)], sources=sources, seeds=range(arguments.seeds))
+    linear = calibration_table("feature-effects-calibration", LINEAR, arguments.simulations)
+    write_tables(arguments.json, [linear], sources=sources, seeds=range(arguments.simulations))
+    deep = calibration_table("feature-effects-calibration-deep", DEEP, arguments.deep)
+    write_tables(arguments.json, [deep], sources=[sources[0], "deepjive.deep"], seeds=range(arguments.deep))
 
 
 if __name__ == "__main__":

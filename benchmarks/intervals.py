@@ -158,7 +158,8 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     columns = ("data", "method", "calibration", "coverage of values", "coverage of samples", "width")
-    table = ResultTable("intervals", "90% prediction intervals of held-out samples", columns)
+    name = "intervals-folds" if list(arguments.calibrations) == ["folds"] else "intervals"
+    table = ResultTable(name, "90% prediction intervals of held-out samples", columns)
     for name in arguments.sets:
         tables = read_data_set(name)
         splits = [split(tables, seed) for seed in range(arguments.seeds)]
@@ -177,7 +178,8 @@ def main() -> None:
                 table.add(name, method, calibration, *(mean_and_sd(values[key]) for key in values))
                 shown = "  ".join(f"{key} {np.mean(value):.3f} +- {np.std(value):.3f}" for key, value in values.items())
                 print(f"{name:12} {method:17} {calibration:9} {shown}", flush=True)
-    sources = ["deepjive.conformal", "deepjive.deep", "deepjive.linear"]
+    sources = ["deepjive.conformal", "deepjive.linear"]
+    sources += ["deepjive.deep"] if "DeepJIVE" in arguments.methods else []
     write_tables(arguments.json, [table], sources=sources, seeds=range(arguments.seeds))
 
 

@@ -158,7 +158,8 @@ def main() -> None:
             table.add(name, title, *(mean_and_sd(cell) if cell else None for cell in cells))
         for title, shares in classes.items():
             given.add(name, title, mean_and_sd(shares))
-    sources = ["deepjive.sampling", "deepjive.score_density", "deepjive.deep", "deepjive.linear"]
+    sources = ["deepjive.sampling", "deepjive.score_density", "deepjive.linear"]
+    sources += ["deepjive.deep"] if "DeepJIVE" in arguments.methods else []
     write_tables(arguments.json, [table, given], sources=sources, seeds=range(arguments.seeds))
 
 

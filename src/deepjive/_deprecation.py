@@ -16,7 +16,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 
 DEPRECATED = "{name} is deprecated since deepjive {since} and will be removed in {removal}. Use {use} instead."
 BOTH = "{name}() received both {old!r} and {new!r}, which is the new name of {old!r}. Pass {new!r} alone."
-NOTE = "\n\n    .. deprecated:: {since}\n       Will be removed in {removal}. Use {use} instead.\n"
+NOTE = "\n\n.. deprecated:: {since}\n   Will be removed in {removal}. Use {use} instead.\n"
 
 
 def deprecated(*, since: str, removal: str, use: str) -> Callable[[Called], Called]:
@@ -95,5 +95,5 @@ def _warning(function: Any, message: str) -> Any:
 
 def _with_note(text: str | None, note: str) -> str:
     """Return a docstring with a note after its first paragraph."""
-    first, gap, others = (text or "").partition("\n\n")
+    first, gap, others = inspect.cleandoc(text or "").partition("\n\n")
     return first + note + (gap and "\n" + others)

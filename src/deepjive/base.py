@@ -22,7 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from deepjive.adjust.adjustment import NOT_FITTED_WITH, Adjustment
 from deepjive.conformal import Intervals, calibrated, check_level, patterns_of, width_at
 from deepjive.data.chunks import row_batches
-from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
 from deepjive.progress import Progress, silent
@@ -81,7 +80,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     n_participants_ : int
         Number of participants in the fitted samples.
     mean_ : dict of str to array
-        Mean sample of each modality, in data units.
+        Mean sample of each modality, in the units of `adjust`: the units of the input unless the model was fitted with
+        `transformation` or with the scale of features.
     joint_rank_ : int
         Number of joint components.
     individual_ranks_ : dict of str to int
@@ -94,9 +94,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Fractions ``"joint"``, ``"individual"`` and ``"residual"`` of the variance of each modality's fitted samples,
         after confounds were taken out.
     adjustment_ : dict
-        What was learned of confounds; see `deepjive.adjust.regression`. Empty without confounds.
+        What was learned of units and confounds; see `deepjive.adjust.adjustment.Adjustment`. Empty if values are used
+        as they are.
     feature_residual_std_ : dict of str to array
-        Standard deviation of each feature's residual over the fitted samples, in data units without confounds.
+        Standard deviation of each feature's residual over the fitted samples, in the units of `adjust`.
     calibration_ : dict
         Quantiles of the errors of predictions, after `calibrate`; see `deepjive.conformal`.
     """
@@ -130,7 +131,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         joint_scores: NDArray,
         individual_scores: NDArray,
     ) -> NDArray:
-        """Compute one part of one modality from scores, shape (n_samples, ...), in data units.
+        """Compute one part of one modality from scores, shape (n_samples, ...), in the units of `adjust`.
 
         The joint part includes the mean. The part of a subset is computed from the subset's scores, in the place of the
         joint scores.
@@ -233,15 +234,21 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         Decomposition
-            Its `data` have the features of the fit, in the order of the fit. If the model was fitted with confounds,
-            the joint part has their effects, as it has the mean; `adjusted` is the decomposition without them.
+            Its `data` have the features of the fit, in the order of the fit. Parts are in the units of the input; those
+            of a modality with a `transformation`, and its `data`, are in the units of the transformation, in which
+            parts add up. If the model was fitted with confounds, the joint part has their effects, as it has the mean.
+            `adjusted` is the decomposition without confounds, and in the scale of features that the model uses.
         """
         data = self._in_fitted_features(X, missing_features)
+        adjustment = Adjustment.from_state(self.adjustment_)
+        if adjustment is not None and not data.is_adjusted:
+            data = adjustment.transformed(data)
         adjusted = self._adjusted(data)
         scores = self._scores_by_pattern(adjusted)
         joint, *subsets = self._shared_columns.items()
+        is_same = data.is_adjusted or adjustment is None
         parts = Decomposition(
-            data=adjusted,
+            data=data if is_same else adjusted,
             joint_scores=scores.joint[:, joint[1]],
             individual_scores=scores.individual,
             mean={name: self.mean_[name] for name in data.names},
@@ -249,10 +256,12 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             subset_scores={subset: scores.joint[:, columns] for subset, columns in subsets},
             masks=self._masks(),
         )
-        return parts if adjusted is data else parts.restored(data, self._restored)
+        if is_same or adjustment is None:
+            return parts
+        return parts.restored(data, adjustment.restore, adjustment.words())
 
     def adjust(self, X: Any, *, missing_features: MissingFeatures = "error") -> Modalities:
-        """Return samples as the model sees them: in the features of the fit, and without the effects of confounds.
+        """Return samples as the model sees them: with the fitted features, transformed, without confounds, and scaled.
 
         Parameters
         ----------
@@ -264,7 +273,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         Modalities
-            All methods of the model take them as they are. Predictions and parts are then without confounds as well.
+            All methods of the model take them as they are. Predictions and parts are then in the same units.
         """
         return self._checked(X, missing_features)
 
@@ -284,7 +293,8 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         dict of str to array, shape (n_samples, ...)
-            The parts in data units, including the mean; for mean confounds if the model was fitted with confounds.
+            The parts in the units of the input, including the mean; for mean confounds if the model was fitted with
+            confounds. They are the inverse of a `transformation` of the sum of parts.
 
         Raises
         ------
@@ -302,10 +312,11 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             if scores.ndim != 2 or scores.shape[1] != rank or len(scores) != len(joint_scores):
                 raise ValueError(WRONG_SCORES.format(what=what, rank=rank, given=scores.shape))
         parts = {name: self._joint_part(name, joint_scores) for name in self.shapes_}
-        return parts | {
+        parts |= {
             name: parts[name] + self._render("individual", name, joint_scores, scores)
             for name, scores in individual.items()
         }
+        return self._undone(parts)
 
     @overload
     def impute(
@@ -337,8 +348,9 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         array, shape (n_samples, ...)
-            The joint part of modality `name`, in data units, with the effects of the samples' confounds. The parts of
-            the subsets that hold the modality are added.
+            The joint part of modality `name`, in the units of the input, with the effects of the samples' confounds.
+            For ``transformation="log_cpm"`` these are counts of a sample with the mean total of the fitted samples.
+            The parts of the subsets that hold the modality are added.
         Intervals
             If `interval` is given: the predictions as ``values``, the ends of the interval of each feature as
             ``lower`` and ``upper``, and a bound of each sample's root mean square error as ``radius``.
@@ -361,11 +373,10 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality. Give one.")
         adjusted = self._checked(data, missing_features)
         predicted = self._shared_part(name, self._joint_scores_by_pattern(adjusted))
-        confounds = None if data.is_adjusted else data.confounds
         if interval is None:
-            return self._restored(name, predicted, confounds)
+            return self._restored(name, predicted, data)
         ends = self._around(name, predicted, adjusted, interval)
-        values, lower, upper = (self._restored(name, part, confounds) for part in ends[:3])
+        values, lower, upper = (self._restored(name, part, data) for part in ends[:3])
         return Intervals(values, lower, upper, ends.radius)
 
     def calibrate(
@@ -713,32 +724,58 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     def _learn_adjustment(self, data: Modalities) -> Modalities:
         """Learn the adjustment of the samples to be fitted, and return the adjusted samples."""
-        adjustment = None
-        if not data.is_adjusted and data.confounds is not None:
-            check_values(data, varying=False, allow_nan=self._allows_nan())  # before they enter means
-            adjustment = Adjustment.learn(data)
+        adjustment = self._new_adjustment(data)
         self.adjustment_ = {} if adjustment is None else adjustment.state()
-        return data if adjustment is None else adjustment.of(data)
+        return data.adjusted_to({}) if adjustment is None else adjustment.of(data)
+
+    def _new_adjustment(self, data: Modalities) -> Adjustment | None:
+        """Learn the adjustment of samples; None for samples that are adjusted, and if there is nothing to adjust."""
+        if data.is_adjusted:
+            return None
+        transformation, scale = getattr(self, "transformation", None), getattr(self, "scale", "modality")
+        if data.confounds is not None or transformation or scale not in ("modality", None):
+            check_values(data, varying=False, allow_nan=self._allows_nan())  # before they enter means
+        return Adjustment.learn(data, transformation, scale)
 
     def _adjusted(self, data: Modalities) -> Modalities:
-        """Take the effects of confounds out of checked data."""
+        """Transform checked data, take the effects of confounds out, and scale their features."""
         if data.is_adjusted:
             return data
         adjustment = Adjustment.from_state(self.adjustment_)
-        if adjustment is not None:
-            return adjustment.of(data)
-        if data.confounds is not None:
+        if data.confounds is not None and (adjustment is None or adjustment.coding is None):
             raise ValueError(NOT_FITTED_WITH.format(given=list(data.confounds.columns)))
-        return data
+        return data.adjusted_to({}) if adjustment is None else adjustment.of(data)
 
-    def _restored(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
-        """Put the effects of confounds back into values of one modality."""
+    def _undone(self, parts: dict[str, NDArray]) -> dict[str, NDArray]:
+        """Return whole samples of the model in the units of the input, for mean confounds."""
         adjustment = Adjustment.from_state(self.adjustment_)
-        return values if adjustment is None else adjustment.undo(name, values, confounds)
+        if adjustment is None:
+            return parts
+        return {name: adjustment.undo(name, part, None) for name, part in parts.items()}
+
+    def _restored(self, name: str, values: NDArray, data: Modalities) -> NDArray:
+        """Return whole samples of a modality in the units of `data`, with the effects of the confounds of `data`."""
+        adjustment = Adjustment.from_state(self.adjustment_)
+        if adjustment is None or data.is_adjusted:
+            return values
+        undo = adjustment.restore if data.is_transformed else adjustment.undo
+        return undo(name, values, data.confounds)
+
+    def _means_to_fill(self) -> dict[str, NDArray]:
+        """Means of the features in the units of the input, of modalities whose features can be filled in."""
+        adjustment = Adjustment.from_state(self.adjustment_)
+        if adjustment is None:
+            return self.mean_
+        return {
+            name: adjustment.undo(name, mean[None], None)[0]
+            for name, mean in self.mean_.items()
+            if name not in adjustment.transformations or not adjustment.transformations[name].by_sample
+        }
 
     def _in_fitted_features(self, X: Any, missing_features: MissingFeatures = "error") -> Modalities:
         check_is_fitted(self)
-        data = check_known(as_modalities(X), self.shapes_, self._fitted_features(), missing_features, self.mean_)
+        means = self._means_to_fill() if missing_features == "mean" else None
+        data = check_known(as_modalities(X), self.shapes_, self._fitted_features(), missing_features, means)
         data = self._counted(data)
         check_values(data, varying=False, allow_nan=self._allows_nan())
         return data

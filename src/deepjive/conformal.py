@@ -45,6 +45,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.adjust.inspection import UnitsWarning
 from deepjive.data.groups import folds_of, named_groups
 from deepjive.data.modalities import Modalities
 from deepjive.progress import Progress, silent
@@ -97,8 +98,8 @@ class Intervals(NamedTuple):
         Ends of the interval of each feature. Each feature alone is covered with the probability that was asked for.
     radius : array, shape (n_samples,)
         A bound for each sample as a whole: with the probability that was asked for, the root mean square over all
-        features of the difference between truth and prediction is at most this. It is in data units without the
-        effects of confounds.
+        features of the difference between truth and prediction is at most this. It is in the units of
+        ``model.adjust``: transformed, without confounds, and with scaled features.
     """
 
     values: NDArray
@@ -218,6 +219,7 @@ def _fits(model: Any, data: Modalities, folds: int | None, random_state: int | N
         train = np.sort(train)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", UnitsWarning)
             refit = clone(model).fit(data[train])
         alignment = np.linalg.lstsq(refit.joint_scores_, model.joint_scores_[train], rcond=None)[0]
         fits.append(_Fit(refit, np.sort(test), alignment))

@@ -84,16 +84,20 @@ class Decomposition:
     If the model was fitted with confounds, the joint part of a sample includes the effects of the sample's confounds
     too, as it includes the mean. `adjusted` is the decomposition of the data without confounds.
 
+    Parts are in the units of the input, also if the model scales features. If the model transforms a modality
+    (``transformation="log_cpm"``), `data` and parts of this modality are transformed values, because only these are
+    sums of parts.
+
     Attributes
     ----------
     data : Modalities
-        The input.
+        The input, transformed if the model transforms it.
     joint_scores : array, shape (n_samples, joint_rank)
         Coordinates of the samples in the joint part, with mean 0 and variance 1 over the fitted samples.
     individual_scores : dict of str to array, shape (n_samples, individual_rank)
         Coordinates of the samples in the individual part of each modality, with the same scaling.
     mean : dict of str to array
-        Mean sample of each modality over the fitted samples, in data units.
+        Mean sample of each modality over the fitted samples, in the units of the parts.
     joint, individual, residual : Part
         Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
@@ -105,7 +109,10 @@ class Decomposition:
     subset : dict of tuple of str to Part
         For each subset a mapping from its modalities to arrays, computed on access, without the mean.
     adjusted : Decomposition
-        The decomposition of the data without the effects of confounds; the same decomposition if there are none.
+        The decomposition of the data as the model sees them: without the effects of confounds, and with scaled
+        features. The same decomposition if neither is the case.
+    units : dict of str to str
+        Units in which the model sees modalities that it transforms or scales, in words.
     masks : mapping of str to array of bool, or None
         Features that count in `variance_explained`, in the shape of one sample; all features of other modalities count.
     """
@@ -116,20 +123,21 @@ class Decomposition:
     mean: dict[str, NDArray]
     render: Render
     restore: Restore | None = None
-    adjusted_data: Modalities | None = None
     subset_scores: dict[Subset, NDArray] = field(default_factory=dict)
     masks: Mapping[str, NDArray[np.bool_] | None] | None = None
+    adjusted_parts: Decomposition | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def adjusted(self) -> Decomposition:
-        """The decomposition of the data without the effects of confounds."""
-        if self.adjusted_data is None:
-            return self
-        return replace(self, data=self.adjusted_data, restore=None, adjusted_data=None)
+        """The decomposition of the data without the effects of confounds, and with scaled features."""
+        return self if self.adjusted_parts is None else self.adjusted_parts
 
-    def restored(self, data: Modalities, restore: Restore) -> Decomposition:
+    def restored(self, data: Modalities, restore: Restore, units: Mapping[str, str]) -> Decomposition:
         """Return the decomposition of the data from which this decomposition's data were adjusted."""
-        return replace(self, data=data, restore=restore, adjusted_data=self.data)
+        mean = {name: restore(name, values[None], None)[0] for name, values in self.mean.items()}
+        own = replace(self, units=units)
+        return replace(self, data=data, mean=mean, restore=restore, adjusted_parts=own, units=units)
 
     @property
     def joint(self) -> Part:
@@ -164,7 +172,7 @@ class Decomposition:
         which is possible on new samples. Missing values (NaN), and features outside the model's mask, do not count.
         The data are those without confounds.
         """
-        if self.adjusted_data is not None:
+        if self.adjusted_parts is not None:
             return self.adjusted.variance_explained
         return {name: self._fractions(name) for name in self.data.names}
 
@@ -230,7 +238,7 @@ class Decomposition:
         left = dict.fromkeys(subsets, 0.0)  # root of the sum of squares after a subset's part and those before it
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
-            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & mask
+            known = ~np.isnan(x) if mask is None else ~np.isnan(x) & np.asarray(mask, dtype=bool)
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))

@@ -77,7 +77,7 @@ def drawn(
     densities = _densities(model)
     if given is None:
         joint = np.zeros((n_samples, 0)) if densities[0] is None else densities[0].draw(n_samples, rng)
-        return Modalities(_decoded(model, densities[1], joint, noise, rng), features=features)
+        return Modalities(model._undone(_decoded(model, densities[1], joint, noise, rng)), features=features)
     if model.needs_all_modalities and not given.present.all():
         raise ValueError(NEEDS_ALL.format(estimator=type(model).__name__))
     given = given[np.repeat(np.arange(len(given)), n_samples)]
@@ -86,7 +86,9 @@ def drawn(
     arrays = {name: _completed(model, name, values, given) for name, values in samples.items()}
     names = given.samples if n_samples == 1 else None
     new = Modalities(arrays, samples=names, features=features, groups=given.groups, confounds=given.confounds)
-    return new.adjusted_to({}) if given.is_adjusted else new
+    if given.is_adjusted:
+        return new.adjusted_to({})
+    return new.transformed_to({}) if given.is_transformed else new
 
 
 def _densities(model: Any) -> Any:
@@ -125,7 +127,7 @@ def _joint_given(model: Any, given: Modalities, rng: np.random.RandomState) -> N
 def _decoded(
     model: Any, densities: Mapping[str, Any], joint: NDArray, noise: bool, rng: np.random.RandomState
 ) -> dict[str, NDArray]:
-    """Draw individual scores and residuals, and decode all modalities, in data units without confounds."""
+    """Draw individual scores and residuals, and decode all modalities, in the units in which the model sees them."""
     samples = {}
     for name, shape in model.shapes_.items():
         individual = np.zeros((len(joint), model.individual_ranks_[name]))
@@ -146,8 +148,7 @@ def _decoded(
 
 def _completed(model: Any, name: str, drawn_values: NDArray, given: Modalities) -> NDArray:
     """Put the given samples of a modality in the place of those drawn."""
-    if not given.is_adjusted:
-        drawn_values = model._restored(name, drawn_values, given.confounds)
+    drawn_values = model._restored(name, drawn_values, given)
     if name not in given:
         return drawn_values
     has = given.present[:, given.names.index(name)]

@@ -56,6 +56,10 @@ MISSING_FEATURES = (
     "Modality {name!r} lacks {lacking} of the {fitted} features that the model was fitted to{first_lacking}. Add them, "
     "or fill them with the means of the fitted samples: missing_features='mean' (--missing-features mean)."
 )
+NO_MEANS = (
+    "Modality {name!r} lacks {lacking} of the {fitted} features that the model was fitted to{first_lacking}. They "
+    "cannot be filled in, because its transformation computes a value from all features of a sample. Add them."
+)
 NO_FEATURES = (
     "Modality {name!r} has none of the {fitted} features that the model was fitted to: its first is {given!r}, the "
     "model's {first!r}. Use the names of `fit`, which model.features_ holds; a table whose columns are the samples is "
@@ -208,7 +212,7 @@ def check_known(
     missing_features : {"error", "mean"}, default="error"
         Treatment of fitted features that the data lack.
     means : mapping of str to array, optional
-        Means of the fitted features, which "mean" fills in.
+        Means of the fitted features, which "mean" fills in; a modality that is not in it cannot be filled in.
 
     Returns
     -------
@@ -240,7 +244,7 @@ def check_known(
         fitted = (features or {}).get(name)
         if not _differ(data.features[name], fitted):
             continue
-        mean = np.zeros(shapes[name]) if means is None else np.asarray(means[name])
+        mean = np.zeros(shapes[name]) if means is None else means.get(name)
         data, extra = _with_fitted_features(data, name, np.ravel(fitted or []).tolist(), missing_features, mean)
         left_out += [f"{len(extra)} of {name!r}{_first_of(dict.fromkeys(extra))}"] if extra else []
     if left_out:
@@ -279,11 +283,11 @@ def _differ(given: Sequence[str] | NDArray[np.str_] | None, fitted: Sequence[str
 
 
 def _with_fitted_features(
-    data: Modalities, name: str, fitted: list[str], missing_features: MissingFeatures, mean: NDArray
+    data: Modalities, name: str, fitted: list[str], missing_features: MissingFeatures, mean: NDArray | None
 ) -> tuple[Modalities, list[str]]:
     """Put the features of one modality in the fitted order; also returns the names of those that were left out."""
     given = np.ravel(cast(Any, data.features[name])).tolist()
-    if len(data.shapes[name]) != 1 or mean.ndim != 1:  # features of images are not moved
+    if len(data.shapes[name]) != 1 or (mean is not None and mean.ndim != 1):  # features of images are not moved
         check_features(name, given, fitted)
         return data, []
     repeated = [feature for feature, count in (Counter(fitted) + Counter(given)).items() if count > 2]
@@ -298,12 +302,12 @@ def _with_fitted_features(
     coded = {feature.rpartition("=")[0] for feature in given if "=" in feature}
     is_other_category = np.array(["=" in feature and feature.rpartition("=")[0] in coded for feature in fitted])
     lacking = [fitted[i] for i in np.flatnonzero((columns < 0) & ~is_other_category)]
-    if lacking and missing_features == "error":
+    if lacking and (missing_features == "error" or mean is None):
         first_lacking = _first_of(dict.fromkeys(lacking))
-        raise ValueError(
-            MISSING_FEATURES.format(name=name, lacking=len(lacking), fitted=len(fitted), first_lacking=first_lacking)
-        )
-    fill = np.where(is_other_category, 0.0, mean)
+        message = MISSING_FEATURES if missing_features == "error" else NO_MEANS
+        counts = {"lacking": len(lacking), "fitted": len(fitted)}
+        raise ValueError(message.format(name=name, first_lacking=first_lacking, **counts))
+    fill = np.zeros(len(fitted)) if mean is None else np.where(is_other_category, 0.0, mean)
     extra = [feature for feature in given if feature not in set(fitted)]
     return data.with_features(name, fitted, columns, fill), extra
 

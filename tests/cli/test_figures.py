@@ -9,7 +9,6 @@ import pytest
 NAMES = ("expression", "methylation")
 
 
-@pytest.mark.slow
 def test_all_figures_of_a_run_are_written_at_the_width_of_a_column(invoke, fit, files):
     assert fit("--labels", f"{files}/labels.csv:group").exit_code == 0
     done = invoke("figures", files / "run", "--format", "svg", "--width", "double")

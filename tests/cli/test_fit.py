@@ -63,8 +63,9 @@ def test_report_shows_labels_found_by_sample_name_and_the_command(fit, files):
 def test_samples_without_a_label_are_shown_as_unknown_and_told_in_a_line(fit, files):
     table = pd.read_csv(files / "labels.csv").iloc[:70]
     table.iloc[0, 0] = "stranger"
+    table["age"] = range(70)
     table.to_csv(files / "labels.csv", index=False)
-    result = fit("--labels", f"{files}/labels.csv:group")
+    result = fit("--labels", f"{files}/labels.csv:group", "--labels", f"{files}/labels.csv:age")
     assert result.exit_code == 0, result.stderr
     assert "labels.csv has no row for 11 of 80 samples, the first being" in result.stderr
     assert "not among the 80 samples of the data: 1 in all, the first being 'stranger'" in result.stderr

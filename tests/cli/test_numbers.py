@@ -77,7 +77,6 @@ def page(request, fit, files):
     return Tables((files / "run" / "report.html").read_text(encoding="utf-8")), model, data, files
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_every_number_on_the_page_is_what_the_python_functions_return(page, files):
     page, model, data, files = page

@@ -113,7 +113,11 @@ def test_values_have_the_type_of_the_parameter(method, setting, name, value):
         ("ajive", ["center=1"], "center: '1' is not allowed. The value must be true|false; the default is true."),
         ("ajive", ["n_wedin=2.5"], "n_wedin: '2.5' is not allowed. The value must be integer"),
         ("deepjive", ["droput=0.1"], "--method deepjive has no such parameter. Did you mean 'dropout'?"),
-        ("jive", ["rank_rule=bicrossvalidation"], "--method jive has no such parameter. Its parameters are scale, "),
+        (
+            "jive",
+            ["rank_rule=bicrossvalidation"],
+            "--method jive has no such parameter. Its parameters are orthogonal_individual, ",
+        ),
         ("deepjive", ["max_epochs=3"], "max_epochs: this parameter has an option of its own. Use --max-epochs."),
         ("ajive", ["random_state=3"], "random_state: this parameter has an option of its own. Use --seed."),
         ("ajive", ["mask=none.npy"], "mask: its values are arrays or code"),

@@ -87,6 +87,12 @@ TROUBLES: dict[str, tuple[Callable[[Table], Table], str]] = {
     "another word for names": (lambda t: replace(t, first="Patient ID"), ""),
     "feature names with accents": (lambda t: replace(t, features=[name and f"é {name}" for name in t.features]), ""),
     "feature names with commas": (lambda t: replace(t, features=[name and f"{name}, log" for name in t.features]), ""),
+    "feature names that repeat": (
+        lambda t: replace(
+            t, features=[name and (t.features[i - 1] if i == 2 else name) for i, name in enumerate(t.features)]
+        ),
+        "",
+    ),
     "an empty row at the end": (
         lambda t: replace(t, names=[*t.names, ""], cells=[*t.cells, [""] * len(t.features)]),
         "",

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -216,3 +218,10 @@ def test_tensors_that_numpy_lacks_a_type_for_are_read(tensor):
     data = Modalities({"a": tensor, "b": [torch.tensor([float(row), 1.0]).to(torch.bfloat16) for row in range(N)]})
     np.testing.assert_array_equal(data["a"], np.arange(24.0).reshape(N, 2))
     np.testing.assert_array_equal(data["b"][:, 0], np.arange(N))
+
+
+def test_a_column_of_decimals_is_named_with_its_type_and_how_to_convert_it():
+    frame = pd.DataFrame({"x": [1.5, 2.0], "price": [Decimal("1.5"), Decimal("2.5")]})
+    message = r"Modality 'a' .*column 'price' holds values of type Decimal, such as '1\.5' in row '0' .2 of 2.*astype"
+    with pytest.raises(TypeError, match=message):
+        Modalities({"a": frame, "b": np.ones((2, 1))})

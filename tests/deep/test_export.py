@@ -38,7 +38,6 @@ def test_the_exported_program_gives_the_models_scores_for_another_number_of_samp
     np.testing.assert_allclose(scores["individual"]["mri"], parts.individual_scores["mri"], atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_an_onnx_model_gives_scores_and_predictions_of_another_number_of_samples(tmp_path, identity):
     runtime = pytest.importorskip("onnxruntime")
@@ -66,16 +65,16 @@ def test_what_has_no_encoders_or_no_suffix_is_refused(tmp_path):
     with pytest.raises(TypeError, match="Only a fitted DeepJIVE has encoders to export, but a AJIVE was given"):
         export(linear, tmp_path / "encoders.pt2")
     linear.network_ = torch.nn.Identity()
-    with pytest.raises(ValueError, match=r"ends in \.pt2, but the path is .*encoders\.onnx"):
+    with pytest.raises(ValueError, match=r"must end in \.pt2, but is .*encoders\.onnx"):
         export(linear, tmp_path / "encoders.onnx")
-    with pytest.raises(ValueError, match=r"ends in \.onnx, but the path is .*encoders\.pt2"):
+    with pytest.raises(ValueError, match=r"must end in \.onnx, but is .*encoders\.pt2"):
         export_onnx(linear, tmp_path / "encoders.pt2")
 
 
 def test_a_model_that_took_out_confounds_is_not_exported(tmp_path):
     linear = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
-    linear.network_, linear.adjustment_ = torch.nn.Identity(), {"mri": {}}
-    with pytest.raises(ValueError, match="fitted with confounds"):
+    linear.network_, linear.adjustment_ = torch.nn.Identity(), {"effects": {"mri": {}}}
+    with pytest.raises(ValueError, match="The model takes confounds out, which exported encoders cannot do"):
         export(linear, tmp_path / "encoders.pt2")
 
 
@@ -83,5 +82,5 @@ def test_without_onnx_the_error_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     linear = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
     linear.network_ = torch.nn.Identity()
-    with pytest.raises(ImportError, match=r"pip install 'deepjive\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"pip install .*\[onnx\]'"):
         export_onnx(linear, tmp_path / "encoders.onnx")

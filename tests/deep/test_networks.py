@@ -90,3 +90,28 @@ def test_a_network_in_the_place_of_a_function_that_makes_networks_is_refused() -
     forgetful = (lambda _shape, _rank: None, lambda _shape, _rank: None)
     with pytest.raises(TypeError, match="for the encoder of modality 'mri' returned a NoneType, but a torch module"):
         network_builders({"mri": (4,)}, forgetful, 0.0)["mri"].encoder(1)
+
+
+class TooWide(nn.Module):
+    def __init__(self, shape: tuple[int, ...], rank: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(99, rank)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_an_own_encoder_of_the_wrong_input_size_is_named_with_its_modality() -> None:
+    builder = network_builders({"mri": (6,)}, (TooWide, TooWide), 0.0)["mri"]
+    with pytest.raises(ValueError, match=r"encoder made for modality 'mri' cannot be called with .*\(2, 6\)"):
+        builder.encoder(1)
+
+
+def test_an_own_encoder_that_returns_no_tensor_is_named_with_its_modality() -> None:
+    class Pair(TooWide):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+            return x, x
+
+    builder = network_builders({"mri": (6,)}, (Pair, Pair), 0.0)["mri"]
+    with pytest.raises(TypeError, match=r"encoder made for modality 'mri' returns a tuple"):
+        builder.encoder(1)

@@ -262,3 +262,11 @@ def test_draws_that_lack_the_rank_are_replaced_or_the_samples_are_too_few(estima
     model = estimator(joint_rank=2, individual_ranks=individual + 1, **extra).fit(few)
     with pytest.raises(ValueError, match=r"too few samples for the bootstrap: 8 samples .* Use lower ranks or more"):
         bootstrap(model, few, n_draws=40)
+
+
+def test_intervals_of_few_samples_lie_within_what_a_fraction_can_be():
+    data, _ = simulated(0, n=9, sizes=(20, 30))
+    intervals = bootstrap(fitted(data), data, n_draws=20)
+    limits = [limit for parts in intervals.variance_explained.values() for pair in parts.values() for limit in pair]
+    assert min(limits) >= 0.0
+    assert max(limits) <= 1.0

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -264,3 +266,23 @@ def test_p_values_and_intervals_refuse_values_that_were_filled_in():
         jackstraw(model, gappy, "a")
     with pytest.raises(ValueError, match="The bootstrap needs a model of data that were measured"):
         bootstrap(model, gappy)
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE])
+def test_components_weaker_than_the_errors_of_filled_values_are_refused(estimator):
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=(20, 8)), "b": rng.normal(size=(20, 1)) @ rng.normal(size=(1, 6))}
+    data["b"][rng.random((20, 6)) < 0.1] = np.nan
+    model = estimator(joint_rank=0, individual_ranks={"a": 1, "b": 3}, missing="impute")
+    with pytest.raises(ValueError, match=r"individual_ranks\['b'\] is 3, but .*errors of the missing values"):
+        model.fit(data)
+
+
+def test_a_fit_with_missing_values_warns_once_of_its_many_iterations():
+    data = with_gaps(simulated(n=30)[0], lacking=0.2)
+    model = JIVE(joint_rank=1, individual_ranks=1, missing="impute", max_iter=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(data)
+    texts = [str(warning.message) for warning in caught if "did not converge" in str(warning.message)]
+    assert len(texts) == 1

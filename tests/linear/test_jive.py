@@ -178,7 +178,7 @@ def test_parts_do_not_depend_on_the_units_of_a_modality(fitted):
     model, data, _ = fitted
     other = JIVE(joint_rank=2, individual_ranks=RANKS).fit({"m0": 1000.0 * data["m0"], "m1": data["m1"]})
     np.testing.assert_allclose(np.abs(other.joint_scores_), np.abs(model.joint_scores_), atol=ALTERNATION)
-    unscaled = JIVE(joint_rank=2, individual_ranks=RANKS, scale=False).fit({"m0": 1e6 * data["m0"], "m1": data["m1"]})
+    unscaled = JIVE(joint_rank=2, individual_ranks=RANKS, scale=None).fit({"m0": 1e6 * data["m0"], "m1": data["m1"]})
     assert unscaled.variance_explained_["m0"]["joint"] > model.variance_explained_["m0"]["joint"]
     assert unscaled.variance_explained_["m1"]["joint"] < model.variance_explained_["m1"]["joint"]
 

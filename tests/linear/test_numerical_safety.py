@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from deepjive import AJIVE, JIVE, HeteroJIVE
+from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE
 from tests.linear.tolerances import ALTERNATION, GRAM, TWO_ROUTES
 
 ESTIMATORS = pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
@@ -188,3 +188,57 @@ def test_float32_and_integers_are_accepted():
     assert largest_angle(AJIVE(signal_ranks=2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
     counts = {name: np.round(20 * x + 100).clip(0, 255).astype(np.uint8) for name, x in data.items()}
     assert largest_angle(AJIVE(signal_ranks=2, random_state=0).fit(counts).joint_scores_, u[:, :1]) < 3
+
+
+@pytest.mark.parametrize("model", [AJIVE(), HeteroJIVE(), JIVE(), DeepJIVE(joint_rank=1, individual_ranks=1)])
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (1e307, r"Modality 'a' contains the value .*e\+30. in sample .*Use larger units"),
+        (1e-306, r"The values of modality 'a' differ by at most .*e-30.*Use smaller units"),
+    ],
+)
+def test_units_in_which_sums_overflow_or_vanish_are_refused_by_every_estimator(model, size, message):
+    data, _ = clean(noise=0.1)
+    with pytest.raises(ValueError, match=message):
+        model.fit({"a": data["a"] / np.abs(data["a"]).max() * size, "b": data["b"]})
+
+
+def test_jive_gives_fitted_samples_their_scores_although_one_sample_is_a_million_times_larger():
+    rng = np.random.default_rng(0)
+    for seed in range(5):  # rounding errors of about 1e-13, times 1e12, once gave other scores
+        data = {"a": rng.normal(size=(14, 8)), "b": rng.normal(size=(14, 12))}
+        data["a"][seed] *= 1e6
+        model = JIVE(joint_rank=1, individual_ranks=2, tol=1e-8).fit(data)
+        parts = model.decompose(data)
+        np.testing.assert_allclose(parts.joint_scores, model.joint_scores_, atol=1e-2)
+        np.testing.assert_allclose(parts.individual_scores["a"], model.individual_scores_["a"], atol=1e-2)
+
+
+def test_jive_warns_of_scores_that_cannot_be_computed_from_samples():
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=(24, 3)), "b": rng.normal(size=(24, 12))}
+    data["b"][0] *= 1e6
+    with pytest.warns(UserWarning, match=r"differ from those of the fit by up to .*Use scale='modality'"):
+        JIVE(joint_rank=1, individual_ranks={"a": 0, "b": 3}, scale=None).fit(data)
+
+
+@ESTIMATORS
+def test_a_decomposition_of_fitted_samples_has_the_fractions_of_the_fit_within_the_mask(estimator):
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(40, 1))
+    data = {name: joint @ rng.normal(size=(1, 8)) + rng.normal(size=(40, 8)) for name in "ab"}
+    data["a"][:, 5:] *= 10  # what the mask excludes
+    mask = [1, 1, 1, 1, 1, 0, 0, 0]  # numbers and lists are masks too
+    model = estimator(joint_rank=1, individual_ranks=1, mask={"a": mask}).fit(data)
+    parts = model.decompose(data)
+    for name in data:
+        # JIVE ends its iterations at changes of 1e-6
+        assert parts.variance_explained[name] == pytest.approx(model.variance_explained_[name], abs=1e-4)
+        np.testing.assert_allclose(parts.joint[name] + parts.individual[name] + parts.residual[name], data[name])
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 1.5])
+def test_too_few_iterations_of_jive_are_refused_without_blaming_the_data(max_iter):
+    with pytest.raises(ValueError, match=r"max_iter is .*, but must be an integer of at least 2"):
+        JIVE(joint_rank=1, individual_ranks=1, max_iter=max_iter).fit(clean()[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.stress import fuzz, tables
+from tests.stress import fits, fuzz, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,3 +48,10 @@ def test_random_tables_are_paired_rightly_or_refused(tmp_path):
         results = {number: tables.outcome(number, 0, tmp_path) for number in range(40)}
     words = {result.partition(":")[0] for result, _ in results.values()}
     assert {"right", "refused"} <= words <= {"right", "refused", "not made"}, results
+
+
+def test_random_fits_are_right_or_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(fits, "DEEP_SHARE", 0.0)
+    results = {number: fits.outcome(number, 1, tmp_path) for number in range(30)}
+    words = {result.partition(":")[0] for result, _ in results.values()}
+    assert words == {"right", "refused"}, results

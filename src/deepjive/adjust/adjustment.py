@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_sizes
 from deepjive.adjust.regression import Coding, Effects, learn
+from deepjive.adjust.transformations import (
+    TRANSFORMATIONS,
+    RangeWords,
+    Transformation,
+    check_range,
+    from_state,
+    name_of,
+)
+from deepjive.adjust.units import IN_WORDS, feature_sizes, scales_of, transformations_of
+from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.lazy import RowReader, in_memory, read_rows
@@ -24,39 +36,84 @@ NOT_FITTED_WITH = (
 )
 
 
+Step = Callable[[NDArray, NDArray[np.intp]], NDArray]
+
+
 @dataclass(frozen=True)
 class Adjustment:
-    """What was learned of confounds.
+    """What was learned of units and confounds.
+
+    Values are transformed first. Then the effects of confounds are taken out, and last features are scaled.
 
     Attributes
     ----------
-    coding : Coding
-        Columns of the confounds.
+    transformations : dict of str to Transformation
+        Transformations of the modalities that have one.
+    coding : Coding or None
+        Columns of the confounds; None without confounds.
     effects : dict of str to Effects
         Their effects on each modality.
+    sizes : dict of str to array, shape (n_features,)
+        Numbers by which the features are divided, of the modalities whose features are scaled.
+    scales : dict of str to str
+        The scales of these modalities.
     """
 
-    coding: Coding
+    transformations: dict[str, Transformation]
+    coding: Coding | None
     effects: dict[str, Effects]
+    sizes: dict[str, NDArray]
+    scales: dict[str, str]
 
     @classmethod
-    def learn(cls, data: Modalities) -> Adjustment | None:
+    def learn(cls, data: Modalities, transformation: Any = None, scale: Any = "modality") -> Adjustment | None:
         """Learn the adjustment of data; None if there is nothing to adjust.
+
+        Parameters
+        ----------
+        data : Modalities
+            The samples to be fitted.
+        transformation, scale : str, mapping of str to str, or None
+            As of the estimators.
 
         Raises
         ------
         ValueError
-            If a confound is constant, there are nearly as many columns as samples, or a site has one sample.
+            If a confound is constant, there are nearly as many columns as samples, a site has one sample, or values are
+            out of the range of their transformation.
+
+        Warns
+        -----
+        UnitsWarning
+            If values seem to be counts, a feature is much larger than the others, or features are constant.
         """
-        if data.confounds is None:
-            return None
-        coding = Coding.of(data.confounds)
-        present = dict(zip(data.names, data.present.T, strict=True))
-        effects = {
-            name: learn(name, array, np.flatnonzero(present[name]), data.confounds, coding)
-            for name, array in data.items()
-        }
-        return cls(coding, effects)
+        rows = rows_of(data)
+        kinds, scales = transformations_of(transformation, data.names), scales_of(scale, data.names)
+        if min(len(of_modality) for of_modality in rows.values()) < 2 or any(0 in s for s in data.shapes.values()):
+            return None  # too little to learn from, which `check_for_fit` says
+        is_read = adjusts(data, kinds, scales)
+        examined = {name: rows[name] for name, array in data.items() if is_read or in_memory(array)}
+        if data.is_transformed:
+            kinds = {}
+        else:
+            warn_of_counts(data, examined, kinds)
+        adjustment = cls({}, None, {}, {}, {})
+        for name, kind in kinds.items():
+            _check_blocks(data, name, kind, rows[name])
+            adjustment.transformations[name] = TRANSFORMATIONS[kind].learn(data[name], rows[name])
+        data = adjustment.transformed(data)
+        warn_of_sizes(data, examined, scales)
+        if data.confounds is not None:
+            coding = Coding.of(data.confounds)
+            effects = {name: learn(name, array, rows[name], data.confounds, coding) for name, array in data.items()}
+            adjustment = replace(adjustment, coding=coding, effects=effects)
+        without_confounds = adjustment._changed(data, [adjustment._without_effects(data)])
+        for name, array in without_confounds.items():
+            sizes = feature_sizes(scales[name], array, rows[name])
+            if sizes is not None:
+                adjustment.sizes[name], adjustment.scales[name] = sizes, str(scales[name])
+        is_empty = not (adjustment.transformations or adjustment.effects or adjustment.sizes)
+        return None if is_empty else adjustment
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Adjustment | None:
@@ -67,12 +124,34 @@ class Adjustment:
             name: Effects(**{key: np.asarray(value) for key, value in arrays.items()})
             for name, arrays in state["effects"].items()
         }
-        return cls(Coding.from_state(state["coding"]), effects)
+        return cls(
+            {name: from_state(of_modality) for name, of_modality in state["transformations"].items()},
+            Coding.from_state(state["coding"]) if state["coding"] else None,
+            effects,
+            {name: np.asarray(sizes) for name, sizes in state["sizes"].items()},
+            dict(state["scales"]),
+        )
 
     def state(self) -> dict[str, Any]:
         """The adjustment as dicts, lists and arrays, to be saved with a model."""
-        effects = {name: effects.state() for name, effects in self.effects.items()}
-        return {"coding": self.coding.state(), "effects": effects}
+        return {
+            "transformations": {
+                name: {"name": name_of(map_), "learned": map_.state()} for name, map_ in self.transformations.items()
+            },
+            "coding": {} if self.coding is None else self.coding.state(),
+            "effects": {name: effects.state() for name, effects in self.effects.items()},
+            "sizes": self.sizes,
+            "scales": self.scales,
+        }
+
+    def words(self) -> dict[str, str]:
+        """The units of adjusted values in words, of the modalities that are transformed or scaled."""
+        words = {}
+        for name in {**self.transformations, **self.sizes}:
+            after = [f"after {name_of(self.transformations[name])}"] if name in self.transformations else []
+            scaled = [IN_WORDS[self.scales[name]]] if name in self.sizes else []
+            words[name] = ", ".join([*after, *scaled])
+        return words
 
     def of(self, data: Modalities) -> Modalities:
         """Adjust modalities; those on disk are adjusted when rows are read.
@@ -80,25 +159,69 @@ class Adjustment:
         Raises
         ------
         ValueError
-            If the data lack confounds, or a category was not fitted.
+            If the data lack confounds, a category was not fitted, or values are out of the range of a transformation.
         """
-        confounds = self.checked(data.confounds)
-        columns, sites = self.coding.columns(confounds), self.coding.sites(confounds)
+        data = self.transformed(data)
+        steps = [self._without_effects(data), self._scaled]
+        return data.adjusted_to(self._changed(data, steps))
+
+    def transformed(self, data: Modalities) -> Modalities:
+        """Transform modalities, which keep their confounds and the scale of their features."""
+        if data.is_transformed or not self.transformations:
+            return data
+        return data.transformed_to(self._changed(data, [self._transformed(data)]))
+
+    def _changed(self, data: Modalities, steps: Sequence[Callable[[str], Step | None]]) -> dict[str, Any]:
+        """The arrays after some steps, each a function from modalities to a change of rows."""
         arrays = {}
         for name, array in data.items():
-            rows = AdjustedRows(array, self.effects[name], columns, sites)
-            arrays[name] = rows[:] if in_memory(array) else rows
-        return data.adjusted_to(arrays)
+            changes = [change for step in steps if (change := step(name)) is not None]
+            if changes:
+                rows = ChangedRows(array, changes)
+                arrays[name] = rows[:] if in_memory(array) else rows
+            else:
+                arrays[name] = array
+        return arrays
+
+    def _transformed(self, data: Modalities) -> Callable[[str], Step | None]:
+        is_change = data.level is not None and data.level.name == "within"
+
+        def step(name: str) -> Step | None:
+            if name not in self.transformations:
+                return None
+            transformation, present = self.transformations[name], data.present[:, data.names.index(name)]
+            words = RangeWords(data.samples, data.features[name], is_change)
+
+            def change(values: NDArray, rows: NDArray[np.intp]) -> NDArray:
+                values = np.where(present[rows, None], values, np.nan)
+                check_range(name, name_of(transformation), values, rows, words)
+                return np.where(present[rows, None], transformation.forward(values), 0.0)
+
+            return change
+
+        return step
+
+    def _without_effects(self, data: Modalities) -> Callable[[str], Step | None]:
+        if self.coding is None:
+            return lambda name: None
+        confounds = self.checked(data.confounds)
+        columns, sites = self.coding.columns(confounds), self.coding.sites(confounds)
+        return lambda name: lambda values, rows: self.effects[name].remove(values, columns[rows], sites[rows])
+
+    def _scaled(self, name: str) -> Step | None:
+        return None if name not in self.sizes else lambda values, rows: values / self.sizes[name]
 
     def checked(self, confounds: Confounds | None) -> Confounds:
         """Return confounds of new samples, which must be those of the fit."""
+        if self.coding is None:
+            raise ValueError("There are no confounds in the model.")
         if confounds is None:
             raise ValueError(NO_CONFOUNDS.format(fitted=list(self.coding.levels)))
         self.coding.check(confounds)
         return confounds
 
-    def undo(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
-        """Put the effects back into adjusted values.
+    def restore(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
+        """Undo the scale of features, and put the effects of confounds back into adjusted values.
 
         Parameters
         ----------
@@ -112,54 +235,75 @@ class Adjustment:
         Returns
         -------
         array, shape (n_samples, ...)
+            Values in the units of `transformed`.
         """
-        if confounds is None:
-            return values
-        flat = np.asarray(values, dtype=np.float64).reshape(len(values), self.effects[name].reference.size)
-        columns, sites = self.coding.columns(confounds), self.coding.sites(confounds)
-        restored = self.effects[name].restore(flat, columns, sites)
-        return restored.reshape(values.shape).astype(values.dtype, copy=False)
+        flat = np.asarray(values, dtype=np.float64).reshape(len(values), math.prod(values.shape[1:]))
+        if name in self.sizes:
+            flat = flat * self.sizes[name]
+        if self.coding is not None and confounds is not None:
+            flat = self.effects[name].restore(flat, self.coding.columns(confounds), self.coding.sites(confounds))
+        dtype = np.float64 if name in self.sizes else values.dtype  # large units do not fit into single precision
+        return flat.reshape(values.shape).astype(dtype, copy=False)
+
+    def undo(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
+        """Return whole samples in the units of the input, from adjusted values; arguments as of `restore`."""
+        restored = self.restore(name, values, confounds)
+        if name not in self.transformations:
+            return restored
+        flat = restored.astype(np.float64).reshape(len(values), math.prod(values.shape[1:]))
+        return self.transformations[name].inverse(flat).reshape(values.shape).astype(values.dtype, copy=False)
 
 
-def adjusted(fitted: Modalities, *others: Modalities) -> list[Modalities]:
-    """Return samples without the effects of confounds that some of them show, without a model.
+def _check_blocks(data: Modalities, name: str, kind: str, rows: NDArray[np.intp]) -> None:
+    """Raise ValueError if values of some samples are out of the range of a transformation."""
+    words = RangeWords(data.samples, data.features[name], data.level is not None and data.level.name == "within")
+    for batch in row_batches(rows, data.shapes[name]):
+        values = np.asarray(data.rows(name, batch), dtype=np.float64).reshape(len(batch), -1)
+        check_range(name, kind, values, batch, words)
+
+
+def adjusted(
+    fitted: Modalities, *others: Modalities, transformation: Any = None, scale: Any = "modality"
+) -> list[Modalities]:
+    """Return samples as a model sees them, without a model.
 
     Parameters
     ----------
     fitted : Modalities
-        The samples from which the effects are learned.
+        The samples from which units and effects of confounds are learned.
     *others : Modalities
         Samples that are adjusted too.
+    transformation, scale : str, mapping of str to str, or None
+        As of the estimators.
 
     Returns
     -------
     list of Modalities
-        `fitted` and the others; unchanged without confounds.
+        `fitted` and the others.
     """
-    adjustment = None if fitted.is_adjusted else Adjustment.learn(fitted)
+    adjustment = None if fitted.is_adjusted else Adjustment.learn(fitted, transformation, scale)
     return [data if adjustment is None else adjustment.of(data) for data in (fitted, *others)]
 
 
-class AdjustedRows(RowReader):
-    """Rows of an array without the effects of confounds.
+class ChangedRows(RowReader):
+    """Rows of an array that are changed when they are read.
 
     Parameters
     ----------
     array : array-like, shape (n_samples, ...)
         An array in memory or on disk.
-    effects : Effects
-        Effects of the confounds.
-    columns, sites : array, shape (n_samples, n_columns), (n_samples,)
-        Coded confounds of the samples.
+    changes : list of callable
+        Called in order with values (n, n_features) and the numbers of their rows.
     """
 
-    def __init__(self, array: Any, effects: Effects, columns: NDArray, sites: NDArray[np.intp]) -> None:
+    def __init__(self, array: Any, changes: list[Step]) -> None:
         dtype = array.dtype if np.dtype(array.dtype) == np.float32 else np.float64
         super().__init__(array.shape, dtype)
-        self._array, self._effects, self._columns, self._sites = array, effects, columns, sites
+        self._array, self._changes = array, changes
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray:
         values = np.asarray(read_rows(self._array, rows), dtype=np.float64)
-        flat = values.reshape(len(rows), self._effects.reference.size)
-        adjusted = self._effects.remove(flat, self._columns[rows], self._sites[rows])
-        return adjusted.reshape(values.shape).astype(self.dtype, copy=False)
+        flat = values.reshape(len(rows), math.prod(self.shape[1:]))
+        for change in self._changes:
+            flat = change(flat, rows)
+        return flat.reshape(values.shape).astype(self.dtype, copy=False)

@@ -29,7 +29,7 @@ from typing import Any
 from deepjive.cli.runs import CHECKPOINT, OPTIONS
 
 PARAMETERS = "deepjive.parameters"
-TABLES = ("modality", "individual_rank", "signal_rank")
+TABLES = ("modality", "individual_rank", "signal_rank", "transformation", "scale")
 LISTS = (*TABLES, "labels", "features_in_rows")
 FROM_RUN = (
     *("modality", "labels", "samples", "groups", "title", "unmatched"),

@@ -45,7 +45,8 @@ def measure(model: Any, data: Modalities, labels: Mapping[str, NDArray]) -> Evid
     with progress_bar() as progress:
         measured = evidence(model, data, labels, held_out=held_out, progress=progress)
         progress(0, None, "Ridge regression")
-        ridge = {RIDGE: ridge_r2(*adjusted(data[fitted], data[held_out]))}
+        units = {"transformation": model.transformation, "scale": model.scale}
+        ridge = {RIDGE: ridge_r2(*adjusted(data[fitted], data[held_out], **units))}
     return replace(measured, predicted=measured.predicted | ridge)
 
 

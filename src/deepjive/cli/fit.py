@@ -27,10 +27,12 @@ from deepjive.cli.options import (
     OneHotOption,
     ParcellationOption,
     SamplesOption,
+    ScaleOption,
     SepOption,
     SiteOption,
     TableOptions,
     TitleOption,
+    TransformationOption,
     UnmatchedOption,
     command_of,
     paths_of,
@@ -38,6 +40,7 @@ from deepjive.cli.options import (
     ranks_of,
     read_modalities,
     read_named_labels,
+    units_of,
 )
 from deepjive.cli.parameters import (
     CLASSES,
@@ -88,6 +91,8 @@ def fit(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    transformation: TransformationOption = None,
+    scale: ScaleOption = None,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
@@ -204,6 +209,8 @@ def fit(
 
     Example: deepjive fit -m mri=mri.npy -m pet=pet.npy --joint-rank 3 --individual-rank 2 --out runs/first
     """
+    from deepjive.adjust.inspection import warn_of_arrays_on_disk
+
     flags = {
         "joint_rank": None if joint_rank is None else rank_of("--joint-rank", joint_rank),
         "individual_ranks": ranks_of("--individual-rank", individual_rank) if individual_rank else None,
@@ -223,6 +230,7 @@ def fit(
         **context.meta.get(PARAMETERS, {}),
         **parse_settings(method, settings or []),
         **{name: value for name, value in flags.items() if value is not None},
+        **units_of(transformation, scale),
     }
     quiet = quiet or not parameters.get("verbose", 1)
     model = make_estimator(method, parameters)
@@ -243,6 +251,7 @@ def fit(
     run = {name: value for name, value in options.items() if value}
     if resume is None and _is_first(model):
         runs.prepare(out, overwrite)
+        warn_of_arrays_on_disk(data, model.transformation, model.scale)
     _fit(model, data, out, run, visible=not quiet)
     if not _is_first(model):
         return

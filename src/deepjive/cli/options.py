@@ -168,6 +168,24 @@ LevelOption = Annotated[
         show_default=False,
     ),
 ]
+TransformationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME:]KIND",
+        help="Transformation of the values of all modalities, or of one: log1p, log_cpm (counts), clr (compositions), "
+        "arcsinh, logit (proportions), rank_normal or none. Repeatable.",
+        show_default="none",
+    ),
+]
+ScaleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME:]KIND",
+        help="Scale of all modalities, or of one: modality (equal weights of modalities), features (unit variance), "
+        "robust (unit interquartile range), or none for all. Repeatable.",
+        show_default="modality",
+    ),
+]
 MissingFeaturesOption = Annotated[
     MissingFeatures,
     typer.Option(help="What to do about features that the run was fitted to and the data lack: mean fills them in."),
@@ -402,6 +420,33 @@ def rank_of(option: str, text: str) -> int | str:
     except ValueError:
         by_name = "" if option == "--joint-rank" else BY_NAME
         raise ValueError(NOT_A_RANK.format(option=option, given=text, or_by_name=by_name)) from None
+
+
+def kinds_of(option: str, texts: Sequence[str]) -> Any:
+    """A word for all modalities, or a dict; "none" becomes None.
+
+    Examples
+    --------
+    >>> kinds_of("--scale", ["features"]), kinds_of("--transformation", ["rna:log_cpm", "protein:clr"])
+    ('features', {'rna': 'log_cpm', 'protein': 'clr'})
+    """
+    parts = [text.replace("=", ":").rpartition(":") for text in texts]
+    values = [None if kind.strip() == "none" else kind.strip() for _, _, kind in parts]
+    names = [name.strip() for name, _, _ in parts]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"{option} was given more than once for {repr(twice) if twice else 'all modalities'}. Give it once."
+        )
+    if len(names) > 1 and "" in names:
+        raise ValueError(f"{option} was given for all modalities and for single modalities. Use only one of the two.")
+    return dict(zip(names, values, strict=True)) if any(names) else values[0]
+
+
+def units_of(transformation: Sequence[str] | None, scale: Sequence[str] | None) -> dict[str, Any]:
+    """The parameters `transformation` and `scale` of an estimator, as far as they were given."""
+    given = {"transformation": transformation, "scale": scale}
+    return {name: kinds_of(f"--{name}", texts) for name, texts in given.items() if texts}
 
 
 def ranks_of(option: str, texts: Sequence[str]) -> Any:

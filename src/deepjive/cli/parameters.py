@@ -35,6 +35,8 @@ OPTIONS = {
     "device": "--device",
     "devices": "--devices",
     "missing": "--missing",
+    "transformation": "--transformation",
+    "scale": "--scale",
     "random_state": "--seed",
     "verbose": "--quiet",
 }

@@ -19,12 +19,15 @@ from deepjive.cli.options import (
     OneHotOption,
     ParcellationOption,
     SamplesOption,
+    ScaleOption,
     SepOption,
     SiteOption,
     TableOptions,
+    TransformationOption,
     UnmatchedOption,
     ranks_of,
     read_modalities,
+    units_of,
 )
 from deepjive.progress import progress_bar
 
@@ -66,6 +69,8 @@ def ranks(
     sep: SepOption = None,
     decimal: DecimalOption = None,
     one_hot: OneHotOption = False,
+    transformation: TransformationOption = None,
+    scale: ScaleOption = None,
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
@@ -81,8 +86,9 @@ def ranks(
     """
     tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level, parcellation)
     data = read_modalities(modality, samples, unmatched, groups, tables)
-    chosen = None if missing else _by_prediction(data, seed)
-    parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank)} if signal_rank else {}
+    units = units_of(transformation, scale)
+    chosen = None if missing else _by_prediction(data, seed, units)
+    parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank), **units} if signal_rank else units
     parameters |= {"missing": missing} if missing else {}
     linear = None if not missing and not data.present.all() else _ajive(data, seed, parameters)
     p_values = None
@@ -133,10 +139,10 @@ def verdicts(model: Any) -> list[tuple]:
     return rows
 
 
-def _by_prediction(data: Modalities, seed: int) -> RankSelection:
+def _by_prediction(data: Modalities, seed: int, units: Mapping[str, Any]) -> RankSelection:
     from deepjive import DeepJIVE
 
-    return DeepJIVE(random_state=seed, verbose=1).select_ranks(data)
+    return DeepJIVE(random_state=seed, verbose=1, **units).select_ranks(data)
 
 
 def _ajive(data: Modalities, seed: int, parameters: Mapping[str, Any]) -> Any:

@@ -147,6 +147,7 @@ class Modalities:
         self._groups = None if groups is None else named_groups(len(self), groups)
         self._confounds = confounds_of(confounds, self._samples, len(self), site)
         self._is_adjusted = isinstance(data, Modalities) and data.is_adjusted
+        self._is_transformed = isinstance(data, Modalities) and data.is_transformed
         self._level = data.level if isinstance(data, Modalities) else None
 
     @classmethod
@@ -262,6 +263,11 @@ class Modalities:
         return self._is_adjusted
 
     @property
+    def is_transformed(self) -> bool:
+        """Whether a model has transformed the values, as in the data of its parts; then it does not do so again."""
+        return self._is_transformed
+
+    @property
     def pairing(self) -> Pairing:
         """How the rows of the modalities were paired, and which samples were left out."""
         return self._pairing
@@ -325,7 +331,13 @@ class Modalities:
     def adjusted_to(self, arrays: Mapping[str, Any]) -> Modalities:
         """Return the modalities with adjusted values, without confounds."""
         new = self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups, None)
-        new._is_adjusted = True
+        new._is_adjusted = new._is_transformed = True
+        return new
+
+    def transformed_to(self, arrays: Mapping[str, Any]) -> Modalities:
+        """Return the modalities with values that a model transformed."""
+        new = self.with_arrays(arrays)
+        new._is_transformed = True
         return new
 
     def without_confounds(self) -> Modalities:
@@ -463,7 +475,8 @@ class Modalities:
         confounds: Confounds | None,
     ) -> Modalities:
         new = object.__new__(Modalities)
-        new._confounds, new._is_adjusted, new._level = confounds, self._is_adjusted, self._level
+        new._confounds, new._level = confounds, self._level
+        new._is_adjusted, new._is_transformed = self._is_adjusted, self._is_transformed
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
         new._pairing = self._pairing

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.adjust.units import Scale, Transformations
 from deepjive.decomposition import Decomposition
 from deepjive.deep.estimator import DeepJIVE
 from deepjive.deep.runtime.settings import Runtime
@@ -25,7 +26,7 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
     ranks : int or dict of str to int, default=1
         Number of scores, for all modalities or for each. For a fair comparison with a `DeepJIVE`, use the sum of its
         joint rank and individual rank.
-    networks, dropout, weight_decay, max_epochs, batch_size, learning_rate
+    transformation, scale, networks, dropout, weight_decay, max_epochs, batch_size, learning_rate
         As of `DeepJIVE`.
     validation_fraction, device, runtime, random_state, verbose
         As of `DeepJIVE`.
@@ -59,6 +60,8 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
         self,
         *,
         ranks: int | Mapping[str, int] = 1,
+        transformation: Transformations = None,
+        scale: Scale = "modality",
         networks: Any = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.1,
@@ -72,6 +75,8 @@ class SeparateAutoencoders(TransformerMixin, BaseEstimator):
         verbose: int = 0,
     ) -> None:
         self.ranks = ranks
+        self.transformation = transformation
+        self.scale = scale
         self.networks = networks
         self.dropout = dropout
         self.weight_decay = weight_decay

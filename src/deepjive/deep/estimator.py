@@ -23,7 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from deepjive.adjust.adjustment import adjusted
+from deepjive.adjust.units import Scale, Transformations, has_equal_weights
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.deep.cascade import Cascade, histories
@@ -99,7 +99,7 @@ class DeepJIVE(JointIndividualModel):
 
     Each modality `x_k` is split into a joint part, an individual part and a residual. The joint part is decoded from
     scores that all modalities share. The individual part is decoded from scores of that modality alone. The networks
-    see centred data (mean of each feature) scaled by one factor per modality. All parts are returned in data units.
+    see centred data (mean of each feature) scaled by one factor per modality, after `transformation` and `scale`.
 
     Parameters
     ----------
@@ -128,6 +128,11 @@ class DeepJIVE(JointIndividualModel):
     orthogonality_weight : float or "auto", default="auto"
         Weight of the orthogonality penalty, which lies between 0 and 1. "auto" is 0.1 for "closed_form" and
         "regression", and 5.0 for "adversary".
+    transformation : str, dict of str to str, or None, default=None
+        As in `deepjive.AJIVE`.
+    scale : {"modality", "features", "robust"}, dict of str to these, or None, default="modality"
+        Scale of the data; see `deepjive.adjust.units`. "features" divides each feature by its standard deviation, and
+        "robust" by its interquartile range. Modalities have the same weight, unless `scale` is None.
     networks : {"auto", "linear", "dense", "conv"}, pair of callables, or dict of str to these, default="auto"
         Architecture of the networks, for all modalities or for each. A custom pair of factories (encoder, decoder) is
         called with (shape, rank).
@@ -175,7 +180,7 @@ class DeepJIVE(JointIndividualModel):
     orthogonality_weight_ : float
         Weight of the orthogonality penalty that was used.
     mean_, scale_ : dict of str to array, dict of str to float
-        Mean of each feature and scale of each modality, in data units.
+        Mean of each feature and scale of each modality, in the units of `adjust`.
     nonlinear_gain_ : NonlinearGain or None
         Held-out variance that nonlinear networks add to linear joint scores, with its standard error. If the networks
         were trained (`trained`), it is measured on the validation samples; otherwise it is that of a kernel regression,
@@ -228,6 +233,8 @@ class DeepJIVE(JointIndividualModel):
         individual_decoder: IndividualDecoderName = "additive",
         identity_weight: float = 1.0,
         orthogonality_weight: float | Literal["auto"] = "auto",
+        transformation: Transformations = None,
+        scale: Scale = "modality",
         networks: NetworkChoice | Mapping[str, NetworkChoice] = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.1,
@@ -249,6 +256,8 @@ class DeepJIVE(JointIndividualModel):
         self.individual_decoder = individual_decoder
         self.identity_weight = identity_weight
         self.orthogonality_weight = orthogonality_weight
+        self.transformation = transformation
+        self.scale = scale
         self.networks = networks
         self.dropout = dropout
         self.weight_decay = weight_decay
@@ -383,7 +392,10 @@ class DeepJIVE(JointIndividualModel):
         ValueError
             If too few samples have every modality.
         """
-        return self._selected_ranks(self._checked_for_fit(adjusted(as_modalities(X))[0]))
+        data = as_modalities(X)
+        adjustment = self._new_adjustment(data)
+        data = data.adjusted_to({}) if adjustment is None else adjustment.of(data)
+        return self._selected_ranks(self._checked_for_fit(data))
 
     def _checked_for_fit(self, X: Any, first_pass: FirstPass | None = None) -> Modalities:
         visit = None if first_pass is None else first_pass.add
@@ -500,6 +512,7 @@ class DeepJIVE(JointIndividualModel):
         if choices["joint_rank"] == 0 and not any(choices["individual_ranks"].values()):
             raise ValueError(NOTHING_TO_FIT.format(reason=" ".join(choices["rank_reason"].split())))
         scaling = first_pass.scaling()
+        scaling = scaling if has_equal_weights(self.scale) else scaling.of_common_size()
         return Plan(**choices, mean=scaling.mean, scale=scaling.scale)
 
     def _ranks(self, data: Modalities) -> dict[str, Any]:

@@ -16,11 +16,13 @@ each modality from the other modalities:
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepjive.data.readers.guard import optional
@@ -33,18 +35,17 @@ OF_SUBSETS = (
     "program. Fit without `subsets` to export encoders."
 )
 SUFFIX = "The path of an exported program must end in .pt2, but is {path}."
+ADJUSTED = (
+    "The model {what}, which exported encoders cannot do. Fit it to data that you prepare in this way beforehand."
+)
 NOT_EQUAL = (
     "The scores of the exported encoders differ from those of the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that torch.export cannot represent."
 )
-ONNX_SUFFIX = "An exported ONNX model is a file that ends in .onnx, but the path is {path}."
+ONNX_SUFFIX = "The path of an exported ONNX model must end in .onnx, but is {path}."
 ONNX_NOT_EQUAL = (
     "The output {output!r} of the ONNX model differs from the model by {difference:.2g}, so nothing was written. "
     "Custom networks may use operations that ONNX cannot represent; export to a .pt2 file instead."
-)
-ADJUSTED = (
-    "The model was fitted with confounds (`adjustment_`), which an exported program does not take out. "
-    "Export a model that was fitted without confounds."
 )
 SINGLE = 1e-3  # of large values: single precision keeps seven digits
 TOLERANCE = 1e-4  # of scores of variance 1, in single precision
@@ -64,8 +65,9 @@ class Encoders(nn.Module):
         self.names = list(model.shapes_)
         self.network, self.standardizers = (copy.deepcopy(part) for part in (model.network_, model.standardizers_))
         for k, name in enumerate(self.names):
-            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name], dtype=np.float64)))
-            self.register_buffer(f"scale_{k}", torch.tensor(float(model.scale_[name]), dtype=torch.float64))
+            sizes = _sizes(model, name)
+            self.register_buffer(f"mean_{k}", torch.as_tensor(np.asarray(model.mean_[name] * sizes, dtype=np.float64)))
+            self.register_buffer(f"scale_{k}", torch.as_tensor(float(model.scale_[name]) * sizes, dtype=torch.float64))
 
     def scaled(self, data: dict[str, Tensor]) -> list[Tensor]:
         """Return the samples of each modality without the mean and in the unit of the networks."""
@@ -84,6 +86,12 @@ class Encoders(nn.Module):
             "joint": self.standardizers[0](joint.double()),
             "individual": dict(zip(self.names, standard, strict=True)),
         }
+
+
+def _sizes(model: Any, name: str) -> NDArray:
+    """Numbers by which the features of a modality are divided before they are centred, shape of a sample or ()."""
+    sizes = model.adjustment_.get("sizes", {}).get(name)
+    return np.ones(()) if sizes is None else np.asarray(sizes).reshape(model.shapes_[name])
 
 
 class FixedWhitening(nn.Module):
@@ -171,7 +179,8 @@ def export(model: Any, path: str | Path) -> None:
     Raises
     ------
     TypeError, ValueError
-        For another kind of model, another suffix, or if the scores of the program differ from the scores of the model.
+        For another kind of model, another suffix, a model with a transformation or confounds, or if the scores of the
+        program differ from the scores of the model.
     """
     if hasattr(model, "cascade_"):
         raise ValueError(OF_SUBSETS)
@@ -229,15 +238,17 @@ def export_onnx(model: Any, path: str | Path) -> None:
     samples = _random_samples(model)
     program = Outputs(model).eval().requires_grad_(False)
     n = torch.export.Dim("n", min=2)
-    exported = torch.export.export(
-        program,
-        tuple(torch.from_numpy(array) for array in samples.values()),
-        dynamic_shapes=(tuple({0: n} for _ in samples),),
-        strict=True,
-    )
-    converted = torch.onnx.export(
-        exported, input_names=list(samples), output_names=program.names(), dynamo=True, verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on its own conversion
+        exported = torch.export.export(
+            program,
+            tuple(torch.from_numpy(array) for array in samples.values()),
+            dynamic_shapes=(tuple({0: n} for _ in samples),),
+            strict=True,
+        )
+        converted = torch.onnx.export(
+            exported, input_names=list(samples), output_names=program.names(), dynamo=True, verbose=False
+        )
     content = converted.model_proto.SerializeToString()  # type: ignore[union-attr]
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for output, values in zip(program.names(), session.run(None, samples), strict=True):
@@ -263,13 +274,15 @@ def _expected(model: Any, samples: dict[str, np.ndarray], output: str) -> tuple[
 def _check(model: Any) -> None:
     if not hasattr(model, "network_"):
         raise TypeError(NOT_DEEP.format(kind=type(model).__name__))
-    if getattr(model, "adjustment_", None):
-        raise ValueError(ADJUSTED)
+    for key, what in (("transformations", "transforms modalities"), ("effects", "takes confounds out")):
+        if model.adjustment_.get(key):
+            raise ValueError(ADJUSTED.format(what=what))
 
 
 def _random_samples(model: Any) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        name: (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape))).astype(np.float32)
+        name: (sizes * (model.mean_[name] + model.scale_[name] * rng.normal(size=(5, *shape)))).astype(np.float32)
         for name, shape in model.shapes_.items()
+        for sizes in [_sizes(model, name)]
     }

@@ -96,7 +96,7 @@ def effect_maps(model: Any, joint_scores: NDArray, component: int) -> dict[str, 
     Returns
     -------
     dict of str to array, shape of a sample
-        In data units.
+        In the units in which the model sees the data.
 
     See Also
     --------
@@ -122,11 +122,12 @@ def effect_along(model: Any, joint_scores: NDArray, direction: NDArray) -> dict[
     Returns
     -------
     dict of str to array, shape of a sample
-        In data units.
+        In the units in which the model sees the data.
     """
     scores = np.asarray(joint_scores, dtype=np.float64)[:MAX_EFFECT_SAMPLES]
-    above, below = (model.inverse_transform(scores + side * direction / 2) for side in (1, -1))
-    return {name: np.mean(above[name] - below[name], axis=0) for name in above}
+    sides = [scores + side * direction / 2 for side in (1, -1)]
+    parts = {name: [model._joint_part(name, moved) for moved in sides] for name in model.shapes_}
+    return {name: np.mean(above - below, axis=0) for name, (above, below) in parts.items()}
 
 
 def covariation(

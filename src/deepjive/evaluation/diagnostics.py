@@ -47,6 +47,7 @@ MIN_SAMPLES, MAX_SAMPLES, MAX_VALUES = 20, 500, 50_000_000
 PERMUTATIONS = 199
 BLURRY_TOTAL, BLURRY_INDIVIDUAL = 0.75, 0.5
 WORSE, WORSE_BY = 0.9, 0.03
+WORSE_CHOSEN = 0.75  # ranks chosen by prediction leave variance that other modalities do not predict
 LEAK_R2, LEAK_P = 0.15, 0.01
 PREDICTS, AGREES = 0.01, 0.9
 DEAD_BELOW, DEAD_SHARE = 1e-3, 0.05  # of the variance, and of what a score of the part explains on average
@@ -170,7 +171,8 @@ def diagnose(
         progress(1, 5, "testing the joint scores")
         findings += _meaningless(model, data, test, random_state)
         progress(2, 5, "comparing reconstructions with a baseline")
-        findings += _reconstruction(parts, separate, random_state)
+        are_chosen = "auto" in (getattr(model, "joint_rank", None), getattr(model, "individual_ranks", None))
+        findings += _reconstruction(parts, separate, WORSE_CHOSEN if are_chosen else WORSE, random_state)
         progress(3, 5, "predicting scores of one part from another part")
         findings += _leaks(parts, random_state)
         progress(4, 5, "looking for dead components")
@@ -194,7 +196,7 @@ def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Dec
     subset_scores = {subset: scores[rows] for subset, scores in parts.subset_scores.items()}
     scores = {"joint_scores": parts.joint_scores[rows], "individual_scores": individual_scores}
     scores["subset_scores"] = subset_scores
-    return replace(parts, data=data, **scores, restore=None, adjusted_data=None)
+    return replace(parts.adjusted, data=data, **scores)
 
 
 def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:
@@ -232,7 +234,7 @@ def _meaningless(model: Any, data: Modalities, test: JointStructureTest | None, 
     yield _finding(MEANINGLESS, agree=agree, predict=predict, p=test.p_value)
 
 
-def _reconstruction(parts: Decomposition, separate: Any, random_state: Any) -> Iterator[Finding]:
+def _reconstruction(parts: Decomposition, separate: Any, worse: float, random_state: Any) -> Iterator[Finding]:
     """Find modalities of which the parts explain much less than a baseline of the same size."""
     groups, joint_rank = parts.data.groups, parts.joint_scores.shape[1]
     separate_explained = separate.decompose(parts.data).variance_explained if separate is not None else None
@@ -251,7 +253,7 @@ def _reconstruction(parts: Decomposition, separate: Any, random_state: Any) -> I
         baseline, possible = "principal components", by_components
         if separate_explained is not None:
             baseline, possible = "separate autoencoders", 1.0 - separate_explained[name]["residual"]
-        if total < min(WORSE * possible, possible - WORSE_BY):
+        if total < min(worse * possible, possible - WORSE_BY):
             yield _finding(WRONG_RANKS, name=name, total=total, possible=possible, baseline=baseline)
 
 

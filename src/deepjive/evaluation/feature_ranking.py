@@ -586,7 +586,8 @@ def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalitie
         values[:, removed] = mean
         values[~data.present[:, column]] = np.nan
         arrays[name] = values.reshape(len(values), *data.shapes[name])
-    return Modalities(arrays, present=data.present, groups=data.groups)
+    halved = Modalities(arrays, present=data.present, groups=data.groups)
+    return halved.adjusted_to({}) if data.is_adjusted else halved
 
 
 def _with_tests(effects: FeatureEffects, tests: dict[PartWord, _Tested]) -> FeatureEffects:

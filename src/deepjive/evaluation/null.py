@@ -371,7 +371,9 @@ def _with_order(data: Modalities, moved: str, order: NDArray[np.intp]) -> Modali
 def _without_names(data: Modalities, arrays: dict[str, Any]) -> Modalities:
     """Other values of the same participants, whose samples have no names; values that were adjusted still are."""
     changed = Modalities(arrays, groups=data.groups)
-    return changed.adjusted_to({}) if data.is_adjusted else changed
+    if data.is_adjusted:
+        return changed.adjusted_to({})
+    return changed.transformed_to({}) if data.is_transformed else changed
 
 
 def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.adjust.inspection import UnitsWarning
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.ajive import AJIVE
 from deepjive.validation import check_known
@@ -107,8 +108,9 @@ def with_groups(data: Any, groups: ArrayLike | None, model: Any = None) -> Modal
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Suppress the warnings that a small budget of epochs causes."""
+    """Suppress the warnings that a small budget of epochs causes, and those of units, which the first fit gave."""
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
@@ -130,6 +132,8 @@ def ajive_of_size(model: Any, data: Modalities, random_state: int | None) -> AJI
         individual_ranks=individual_ranks,
         n_wedin=0,
         n_random=0,
+        transformation=getattr(model, "transformation", None),
+        scale=getattr(model, "scale", "modality"),
         missing=getattr(model, "missing", "error"),
         random_state=random_state,
     ).fit(data)

@@ -40,6 +40,16 @@ class AJIVE(AngleBased):
         noise. "bicrossvalidation" also holds for noise that differs between features or between samples.
     n_wedin, n_random : int, default=1000
         Number of draws of the Wedin and of the random-direction bound.
+    transformation : str, dict of str to str, or None, default=None
+        Transformation of the values of all modalities, or of some: "log1p", "log_cpm", "clr", "arcsinh", "logit" or
+        "rank_normal"; see `deepjive.adjust.transformations`. What a transformation needs to know is learned from the
+        fitted samples. Parts of a transformed modality are in the units of the transformation, and `impute` returns
+        the units of the input.
+    scale : {"modality", "features", "robust"}, dict of str to these, or None, default="modality"
+        Scale of the features; see `deepjive.adjust.units`. "features" divides each feature by its standard deviation,
+        and "robust" by its interquartile range. "modality" leaves the proportions of the features as they are. Parts
+        are returned in the units of the input. The scale of a whole modality does not matter to this method, so that
+        None is the same as "modality".
     center : bool, default=True
         Whether features are centred.
     mask : dict of str to array of bool, optional

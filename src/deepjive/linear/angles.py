@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.adjust.units import Scale, Transformations
 from deepjive.base import Scores
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities
@@ -137,6 +138,8 @@ class AngleBased(LinearModel, ABC):
         rank_rule: RankRule = "gavish_donoho",
         n_wedin: int = 1000,
         n_random: int = 1000,
+        transformation: Transformations = None,
+        scale: Scale = "modality",
         center: bool = True,
         mask: dict[str, NDArray[np.bool_]] | None = None,
         missing: str = "error",
@@ -150,6 +153,8 @@ class AngleBased(LinearModel, ABC):
         self.rank_rule = rank_rule
         self.n_wedin = n_wedin
         self.n_random = n_random
+        self.transformation = transformation
+        self.scale = scale
         self.center = center
         self.mask = mask
         self.missing = missing

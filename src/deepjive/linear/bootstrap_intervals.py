@@ -240,7 +240,7 @@ def _weighted_draw(refit: Any, matrices: dict[str, NDArray], counts: NDArray[np.
     for name, matrix in matrices.items():
         rows = matrix[distinct]
         weighted[name] = roots * (rows - np.sum(shares * rows, axis=0)) if center else roots * rows
-    refit.fit(weighted)
+    refit.fit(Modalities(weighted).adjusted_to({}))
 
     def weights(scores: NDArray) -> NDArray:
         weights_of_all = np.zeros((len(counts), scores.shape[1]))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.adjust.units import Scale, Transformations, has_equal_weights
 from deepjive.base import Scores
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
@@ -45,14 +46,15 @@ NOT_CONVERGED = (
     "JIVE did not converge in max_iter={max_iter} iterations for joint rank {joint} and individual ranks {individual}. "
     "Raise max_iter or tol, or lower the ranks."
 )
+TOO_FEW_ITERATIONS = "max_iter is {given!r}, but must be an integer of at least 2: the first iteration is a start only."
 TOO_FEW_JOINT = (
     "joint_rank is {given}, but without the individual parts all modalities together have only {limit} dimensions. "
     "Use a joint_rank of at most {limit}, or smaller individual_ranks."
 )
 NOT_REPRODUCED = (
     "Scores that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
-    "because the modalities, or their components, differ too much in size. Use scale=True, transform values of very "
-    "different sizes (such as counts, by their logarithm), or lower the ranks."
+    "because the modalities, or their components, differ too much in size. Use scale='modality', transform values of "
+    "very different sizes (such as counts, by transformation='log_cpm'), or lower the ranks."
 )
 TOO_FEW_LEFT = (
     "individual_ranks[{name!r}] is {given}, but without the joint part and the other modalities' individual parts the "
@@ -74,8 +76,12 @@ class JIVE(LinearModel):
     individual_ranks : int, dict of str to int, "permutation", "bic" or "auto", default="permutation"
         Number of individual components of each modality, or the rule that chooses it. One rule serves both parameters.
         Either may be given as a number while the other is searched.
-    scale : bool, default=True
-        Whether modalities are divided by their length (Frobenius norm).
+    transformation : str, dict of str to str, or None, default=None
+        As in `deepjive.AJIVE`.
+    scale : {"modality", "features", "robust"}, dict of str to these, or None, default="modality"
+        Scale of the data; see `deepjive.adjust.units`. "features" divides each feature by its standard deviation, and
+        "robust" by its interquartile range. Modalities are divided by their length (Frobenius norm), unless `scale` is
+        None.
     orthogonal_individual : bool, default=True
         Whether the individual parts are orthogonal to one another. Otherwise they may share variation that the joint
         part then lacks.
@@ -161,7 +167,8 @@ class JIVE(LinearModel):
         *,
         joint_rank: Any = "permutation",
         individual_ranks: Any = "permutation",
-        scale: bool = True,
+        transformation: Transformations = None,
+        scale: Scale = "modality",
         orthogonal_individual: bool = True,
         n_permutations: int = 100,
         alpha: float = 0.05,
@@ -175,6 +182,7 @@ class JIVE(LinearModel):
     ) -> None:
         self.joint_rank = joint_rank
         self.individual_ranks = individual_ranks
+        self.transformation = transformation
         self.scale = scale
         self.orthogonal_individual = orthogonal_individual
         self.n_permutations = n_permutations
@@ -221,6 +229,8 @@ class JIVE(LinearModel):
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
+        if not isinstance(self.max_iter, (int, np.integer)) or self.max_iter < 2:
+            raise ValueError(TOO_FEW_ITERATIONS.format(given=self.max_iter))
         rule = checked_rule(self.joint_rank, self.individual_ranks)
         fixed = self._fixed_ranks(data, rule)
         factors = self._factors(data)
@@ -253,7 +263,7 @@ class JIVE(LinearModel):
             make_factor(name, Pieces(array, masks[name], self.center), self.device, exact)
             for name, array in data.items()
         ]
-        return factors if self.scale else of_common_length(factors)
+        return factors if has_equal_weights(self.scale) else of_common_length(factors)
 
     def _search(self, factors: list[Factor], fixed: FixedRanks, rule: str, progress: Progress) -> RankSearch:
         """Choose the ranks that are not given, and estimate the parts with these ranks."""

@@ -56,7 +56,8 @@ def refits_to_changed_features(
     def fit_to_all(changed: NDArray, chosen: NDArray[np.intp]) -> NDArray:
         values = features.copy()
         values[:, chosen] = changed
-        fitted = with_ranks_of(model).fit(Modalities({**data, name: values.reshape(len(data), *counted.shape)}))
+        changed_data = Modalities({**data, name: values.reshape(len(data), *counted.shape)}).adjusted_to({})
+        fitted = with_ranks_of(model).fit(changed_data)
         return np.asarray(fitted.joint_scores_)
 
     if not isinstance(model, AngleBased):

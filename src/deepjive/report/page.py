@@ -128,9 +128,8 @@ def write_report(
     """
     by_name = named_labels(labels, len(decomposition.data))
     tables, failures, lead = _evidence(evidence, failures)
-    if decomposition.data.confounds is not None:
-        taken_out = words.CONFOUNDS.format(confounds=decomposition.data.confounds)
-        note, decomposition = " ".join([taken_out, *([note] if note else [])]), decomposition.adjusted
+    note = " ".join([*words.adjustments(decomposition), *([note] if note else [])])
+    decomposition = decomposition.adjusted
     data = page_data(decomposition, by_name)
     content = rendered(
         "report.html",

@@ -17,6 +17,7 @@ CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
     "fractions are of the data without them."
 )
+UNITS = "Units of this page and of the model: {units}."
 READ_VARIANCE = (
     "How to read it: each bar is the total variance of one modality. The joint part can be predicted from the scores "
     "that all modalities share. The individual part belongs to this modality alone. The residual is not explained by "
@@ -126,6 +127,16 @@ def subset_sentences(subset_scores: Mapping[Sequence[str], NDArray]) -> list[str
         "other modality has."
         for subset, scores in subset_scores.items()
     ]
+
+
+def adjustments(decomposition: Decomposition) -> list[str]:
+    """Sentences on the units of the page, and on confounds that were taken out."""
+    sentences = []
+    if decomposition.units:
+        sentences.append(UNITS.format(units="; ".join(f"{name} {text}" for name, text in decomposition.units.items())))
+    if decomposition.data.confounds is not None:
+        sentences.append(CONFOUNDS.format(confounds=decomposition.data.confounds))
+    return sentences
 
 
 def findings(decomposition: Decomposition) -> list[str]:

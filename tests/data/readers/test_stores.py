@@ -200,7 +200,7 @@ def test_a_model_fitted_to_stores_is_the_one_fitted_to_arrays_in_memory(hdf5, za
 def test_a_missing_library_is_an_error_that_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "x.h5").touch()
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(guard.MissingExtraError, match=r"Reading x\.h5 needs the library 'h5py'.*'deepjive\[arrays\]'"):
+    with pytest.raises(guard.MissingExtraError, match=r"Reading x\.h5 needs the library 'h5py'.*pip install"):
         read_array(tmp_path / "x.h5")
 
 
@@ -224,3 +224,42 @@ def test_a_data_set_of_a_file_that_is_written_is_read_as_it_is(hdf5, x):
         np.testing.assert_array_equal(
             Modalities({"a": file["group/x"], "b": x}).rows("a", [0, 1]), [x[0] * 0 + 7, x[1]]
         )
+
+
+def test_a_data_set_in_memory_whose_file_was_closed_is_an_error_with_advice(x):
+    h5py = pytest.importorskip("h5py")
+    file = h5py.File("memory", "w", driver="core", backing_store=False)
+    file["x"] = x
+    data = Modalities({"a": file["x"], "b": x})
+    np.testing.assert_array_equal(data.rows("a", [2, 0]), x[[2, 0]])
+    np.testing.assert_array_equal(data["a"][:, 1:3], x[:, 1:3])
+    file.close()
+    with pytest.raises(UnreadableError, match=r"'/x' could not be read: its HDF5 file is closed\. Keep the file open"):
+        data.rows("a", slice(None))
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        (None, "pip install 'deepjive[imaging]'"),
+        ('{"url": "file:///home/me/my%20code", "dir_info": {"editable": true}}', "-e '/home/me/my code[imaging]'"),
+        ('{"url": "file:///src/deepjive", "dir_info": {}}', "pip install '/src/deepjive[imaging]'"),
+        ('{"url": "https://x.org/deepjive.git", "vcs_info": {}}', "pip install nibabel"),
+        ("damaged", "pip install nibabel"),
+    ],
+)
+def test_advice_on_a_missing_library_can_be_followed(monkeypatch, origin, command):
+    class Distribution:
+        def read_text(self, name):
+            return origin
+
+    monkeypatch.setattr(guard.metadata, "distribution", lambda name: Distribution())
+    assert guard.install_command("nibabel").endswith(command)
+
+
+def test_advice_on_a_missing_library_without_an_installed_package_names_the_library(monkeypatch):
+    def absent(name):
+        raise guard.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(guard.metadata, "distribution", absent)
+    assert guard.install_command("ants") == "pip install antspyx"

@@ -1,4 +1,5 @@
 import gzip
+from collections import deque
 
 import numpy as np
 import pytest
@@ -169,6 +170,7 @@ def test_every_sequence_of_image_paths_is_read(paths, volumes):
     pd = pytest.importorskip("pandas")
     texts = [str(path) for path in paths]
     plain = [tuple(paths), np.array(texts), pd.Series(texts), pd.Series(texts, dtype="string"), pd.Index(texts)]
+    plain += [pd.Categorical(texts), pd.array(texts, dtype="string"), deque(texts), dict.fromkeys(texts).keys()]
     for source in [*plain, pd.DataFrame({"path": texts}), iter(paths), dict(enumerate(paths)).values()]:
         np.testing.assert_array_equal(Modalities([source, np.ones((5, 1))]).rows("modality_1", slice(None)), volumes)
     named = pd.Series(texts, index=list("edcba"))

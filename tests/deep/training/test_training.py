@@ -49,32 +49,6 @@ def test_plateau_keeps_the_start_unless_the_error_falls_by_the_margin() -> None:
     assert [plateau.verdict(epoch, value) for epoch, value in enumerate([0.85, 0.84], start=2)] == ["best", "best"]
 
 
-def test_a_provisional_phase_stops_when_it_gains_little_of_what_it_has_gained() -> None:
-    errors = [1.0, 0.6, 0.5, 0.49, 0.48, 0.479, 0.478, 0.477]  # 5% of the fall from 1 is about 0.026
-    plateau = Plateau(patience=3, is_provisional=True)
-    stops = []
-    for epoch, error in enumerate(errors):
-        verdict = plateau.verdict(epoch, error)
-        stops.append(plateau.gains_little(epoch))
-        assert verdict == "best"  # weights are kept while errors fall at all
-    assert stops == [False] * 5 + [True] * 3
-    assert not any(Plateau(patience=3).gains_little(epoch) for epoch in range(10))
-
-
-def test_a_provisional_phase_does_not_halve_the_rate() -> None:
-    plateau = Plateau(patience=2, is_provisional=True)
-    assert [plateau.verdict(epoch, 1.0) for epoch in range(8)] == ["best"] + ["wait"] * 7
-
-
-def test_the_individual_phase_is_provisional_where_a_refinement_follows() -> None:
-    data = {name: np.random.default_rng(0).normal(size=(20, 3)) for name in "ab"}
-    network = fitted(data, max_epochs=1).network_
-    phases = phases_of("joint_first", network, 1.0, 0.1)
-    assert [phase.is_provisional for phase in phases] == [False, True, False]
-    network = fitted(data, orthogonality="adversary", max_epochs=1).network_
-    assert not any(phase.is_provisional for phase in phases_of("joint_first", network, 1.0, 0.1))
-
-
 def test_the_moving_average_replaces_the_weights_within_its_context_only() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)

@@ -63,9 +63,9 @@ def test_confounds_are_learned_from_the_fitted_participants_and_scores_are_shown
     monkeypatch.setattr(module, "accuracy_of_few", lambda *_, **__: Estimate(0.5, 0.0, 1.0))
     monkeypatch.setattr(module, "joint_structure_test", stop)
     with pytest.raises(ReachedError):
-        module.brain_study(cohort, Modalities(arrays), 12.0, confounds=("age", "site"))
+        module.brain_study(cohort, Modalities(arrays), 12.0, confounds=("site", "age"))
     train, test = next(iter(cohort.folds(3, random_state=0)))
-    data = Modalities(arrays, confounds=table[["age", "site"]].reset_index(drop=True))
+    data = Modalities(arrays, confounds={name: table[name].to_numpy() for name in ("age", "site")})
     expected = adjusted(data[train], data[test])[1]
     for name in arrays:
         np.testing.assert_allclose(np.asarray(tested[0][name]), np.asarray(expected[name]))

@@ -355,6 +355,6 @@ def typed(values: pd.Series) -> pd.Series:
     if None in numbers or all(math.isnan(float(number or 0)) for number in numbers):
         missing = cells.str.lower().isin(MISSING - {"none", "null"})
         return cells.mask(missing, "").astype(object)
-    converted = pd.Series(numbers, index=values.index, dtype=float)
+    converted = pd.Series(numbers, index=values.index, dtype=float, name=values.name)
     is_whole = converted.notna().all() and not cells.str.contains(r"[.e]", case=False, regex=True).any()
     return converted.astype(np.int64) if is_whole and (converted.abs() < 2**53).all() else converted

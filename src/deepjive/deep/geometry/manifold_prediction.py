@@ -125,7 +125,7 @@ def without_unrolled(data: Modalities, joint_rank: int, seed: int) -> Modalities
         linear = AJIVE(joint_rank=joint_rank, random_state=seed).fit(data)
     rest = {name: np.asarray(data[name]) - linear.mean_[name] for name in data.names}
     if not joint_rank:
-        return Modalities(rest)
+        return Modalities(rest).adjusted_to({})
     points, some = points_of(linear, data), _enough(len(data))
     coordinates = [sheet(points) for sheet in sheets_of(points, joint_rank)]
     if points.shape[1] > joint_rank >= sheet_dimension(points, seed):
@@ -137,7 +137,7 @@ def without_unrolled(data: Modalities, joint_rank: int, seed: int) -> Modalities
         signal, directions = signal_of(linear, data, name)
         expected, joint = np.split(joint, [signal.shape[1]], axis=1)
         rest[name] = rest[name] - expected * _size(linear, name) @ directions.T
-    return Modalities(rest)
+    return Modalities(rest).adjusted_to({})
 
 
 class _Fold:

@@ -342,7 +342,7 @@ def without_joint(data: Modalities, joint_rank: int, seed: int) -> Modalities:
         scores = fit_joint_ridge(centred, joint_rank, seed, data.groups).joint_scores
         basis = np.linalg.qr(scores - scores.mean(axis=0))[0]
         centred = [x - basis @ (basis.T @ x) for x in centred]
-    return Modalities(dict(zip(data.names, centred, strict=True)), groups=data.groups)
+    return Modalities(dict(zip(data.names, centred, strict=True)), groups=data.groups).adjusted_to({})
 
 
 def halved(data: Modalities, name: str, seed: int) -> Modalities:
@@ -351,7 +351,7 @@ def halved(data: Modalities, name: str, seed: int) -> Modalities:
     order = np.random.default_rng(seed).permutation(x.shape[1])
     half = len(order) // 2
     halves = {"first": x[:, np.sort(order[:half])], "second": x[:, np.sort(order[half:])]}
-    return Modalities(halves, groups=data.groups)
+    return Modalities(halves, groups=data.groups).adjusted_to({})
 
 
 def complete_sample(data: Modalities, seed: int) -> Modalities:
@@ -371,7 +371,7 @@ def complete_sample(data: Modalities, seed: int) -> Modalities:
         x /= power_of_two(float(np.abs(x - x[0]).max(initial=0.0)))  # so that squares neither overflow nor vanish
         varying = np.ptp(x, axis=0) > 0
         arrays[name] = x[:, varying] if varying.any() else x
-    return Modalities(arrays, groups=None if data.groups is None else data.groups[rows])
+    return Modalities(arrays, groups=None if data.groups is None else data.groups[rows]).adjusted_to({})
 
 
 def one_each(data: Modalities, seed: int) -> Modalities:
@@ -380,4 +380,4 @@ def one_each(data: Modalities, seed: int) -> Modalities:
         return data
     mixed = np.random.default_rng(seed).permutation(len(data))
     rows = np.sort(mixed[np.unique(data.groups[mixed], return_index=True)[1]])
-    return Modalities(dict(data[rows].items()))
+    return Modalities(dict(data[rows].items())).adjusted_to({})

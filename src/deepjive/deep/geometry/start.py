@@ -418,6 +418,7 @@ def _unrolled_joint(network: Network, x: Sequence[Tensor], ranks: Sequence[int] 
         return None
     features = [_features(network, k, one) for k, one in enumerate(x)]
     arrays = Modalities({str(k): one.flatten(1).double().cpu().numpy() for k, one in enumerate(features)})
+    arrays = arrays.adjusted_to({})
     known = None if ranks is None else dict(zip(arrays.names, ranks, strict=True))
     linear = linear_fit(arrays, seed=0, draws=DRAWS, signal_ranks=known)
     if linear.joint_rank_ <= rank or is_clustered(places(linear, arrays)):

@@ -81,6 +81,10 @@ class Scaling:
             scale[name] = _spread(data, name, pieces, mean[name], len(rows) * mean[name].size)
         return cls(mean, scale)
 
+    def of_common_size(self) -> Scaling:
+        """Return the same means, and the largest scale for all modalities, which then keep their proportions."""
+        return Scaling(self.mean, dict.fromkeys(self.scale, max(self.scale.values())))
+
     def scaled(self, name: str, x: NDArray) -> NDArray[np.float32]:
         """Return scaled single-precision data, computed in double precision in pieces that fit into the CPU cache."""
         scaled = np.empty(x.shape, dtype=np.float32)

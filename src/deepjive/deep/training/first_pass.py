@@ -62,7 +62,7 @@ class Moments:
         """Choose a larger unit if squares of the deviations would overflow or vanish in the present one."""
         unit = power_of_two(largest)
         if largest > 0.0 and not (self.squares and unit < LARGEST_IN_UNITS * self.unit):
-            self.squares *= (self.unit / unit) ** 2
+            self.squares *= (self.unit / unit) ** 2 if self.squares else 0.0
             self.unit = unit
         self.unit = self.unit or 1.0
 

@@ -81,8 +81,6 @@ class Phase(nn.Module, ABC):
         Weight of the penalty at the end of its rise.
     refines : bool
         Whether the phase only continues what earlier phases trained, and has nothing to do where none was trained.
-    is_provisional : bool
-        Whether a later phase trains the same weights further, so that this phase stops as soon as it gains little.
     progress : Tensor, scalar
         Fraction of the epochs that are over, as a tensor that captured steps can read.
     """
@@ -97,7 +95,6 @@ class Phase(nn.Module, ABC):
     renewed_every: int | None = None
     orthogonality_weight = 0.0
     refines = False
-    is_provisional = False
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -438,8 +435,6 @@ def phases_of(
     if any(network.individual_ranks):
         phases.append(IndividualPhase(network, orthogonality_weight))
     if len(phases) == 2:
-        constraint = network.orthogonality  # the weight of a learned penalty rises over many epochs
-        phases[-1].is_provisional = constraint is None or not constraint.is_learned
         phases.append(RefinementPhase(network, identity_weight, orthogonality_weight))
     phases[-1].patience = 1.0
     return phases

@@ -2,9 +2,8 @@
 
 A phase starts from a linear solution (`deepjive.deep.geometry.start`). Adam then minimizes its loss on shuffled
 batches. After every epoch the moving average of the weights is validated. The learning rate is halved when the
-monitored validation error has not fallen for a while, and training stops when halving did not help either. A phase
-whose weights a later phase trains further stops as soon as it gains little. The best average is kept. A learned
-orthogonality constraint has its own Adam with its own learning rate.
+monitored validation error has not fallen for a while, and training stops when halving did not help either. The best
+average is kept. A learned orthogonality constraint has its own Adam with its own learning rate.
 """
 
 from __future__ import annotations
@@ -130,11 +129,7 @@ class _Training:
             self.modules,
             [optimizer.optimizer for optimizer in optimizers],
             MovingAverage(self.modules, settings.averaging),
-            Plateau(
-                _patience(phase, len(job.train_rows), settings),
-                margin=phase.margin,
-                is_provisional=phase.is_provisional,
-            ),
+            Plateau(_patience(phase, len(job.train_rows), settings), margin=phase.margin),
             job.generator,
             fabric.strategy.precision,
             job.batches.device,
@@ -224,7 +219,7 @@ class _Training:
                 self.state.keep_best()
         if verdict == "halve":
             self.state.halve_rates()
-        self.state.ended = verdict == "stop" or self.state.plateau.gains_little(self.state.epoch)
+        self.state.ended = verdict == "stop"
         return terms
 
     def _shuffled_batches(self) -> Iterator[Batch]:

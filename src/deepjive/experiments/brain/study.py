@@ -284,12 +284,12 @@ def _split(cohort: Cohort, data: Modalities, phantom: Phantom | None, seed: int)
     )
 
 
-def _confounds(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
-    """Columns of the cohort's table, without an index because the samples are in the same order."""
+def _confounds(cohort: Cohort, names: Sequence[str]) -> dict[str, NDArray]:
+    """Columns of the cohort's table, in the order of the samples; a frame's first column of text would name them."""
     missing = [name for name in names if name not in cohort.table]
     if missing:
         raise ValueError(NO_COLUMN.format(name=missing[0], columns=list(cohort.table)))
-    return cohort.table[list(names)].reset_index(drop=True)
+    return {name: cohort.table[name].to_numpy() for name in names}
 
 
 def _confounded_scores(

@@ -35,11 +35,13 @@ READ = (
     "Individual rank: of all modalities together; for PCA, PLS and separate autoencoders the number of all scores. The "
     "time of PCA and of separate autoencoders leaves out the choice of their sizes by DeepJIVE."
 )
-READ_SUMMARY = (
-    "For each data set the mean R2 over modalities and the accuracy of the labels from all scores. "
+PREDICTION = "Mean R2 over modalities, each predicted from the others"
+READ_PREDICTION = (
     "Ridge and kernel ridge regress each modality on the features of the others and have no scores. DeepJIVE with the "
-    "identity merged needs all modalities and predicts none."
+    "identity merged needs all modalities and predicts none. Entries are the mean ± standard deviation over folds."
 )
+LABEL_ACCURACY = "Accuracy of labels, classified from joint scores and from all scores"
+READ_LABELS = "Logistic regression on standardized scores. Entries are the mean ± standard deviation over folds."
 LABELS = {
     "exchange": "DeepJIVE, exchange",
     "explicit": "DeepJIVE, explicit",
@@ -87,7 +89,7 @@ def write_page(
     Returns
     -------
     tables : list of Table
-        The summary, and one table for each data set.
+        The tables of all data sets, and one table for each data set.
     page : Path
         The report.
     """
@@ -116,16 +118,28 @@ def write_page(
         )
         shown.append(Table(name, columns, [[_text(cell) for cell in row] for row in body], reading))
         sections.append(Section(name, words, [shown[-1]]))
-    columns, body = _summary(rows)
-    notes = [READ_SUMMARY]
-    write_results(
-        out / "results", f"{PREFIX}-summary", TITLE, columns, body, command=command, sources=SOURCES, notes=notes
-    )
-    summary = Table("All data sets", columns, [[_text(cell) for cell in row] for row in body], READ_SUMMARY)
-    sections.insert(0, Section("All data sets", "", [summary]))
+    summaries = []
+    for suffix, title, note_of, (columns, body) in (
+        ("summary", PREDICTION, READ_PREDICTION, _summary(rows, {"": "R2"})),
+        ("labels", LABEL_ACCURACY, READ_LABELS, _summary(rows, {", joint": "labels joint", ", all": "labels all"})),
+    ):
+        if not body:
+            continue
+        write_results(
+            out / "results",
+            f"{PREFIX}-{suffix}",
+            title,
+            columns,
+            body,
+            command=command,
+            sources=SOURCES,
+            notes=[note_of],
+        )
+        summaries.append(Table(title, columns, [[_text(cell) for cell in row] for row in body], note_of))
+    sections.insert(0, Section("All data sets", "", summaries))
     lead = f"{note} {LEAD}".strip()
     page = write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command)
-    return [summary, *shown], page
+    return [*summaries, *shown], page
 
 
 def _write_cells(path: Path, results: Sequence[tuple[Cell, Measures]]) -> None:
@@ -179,17 +193,21 @@ def difference(folds: ByFold, reference: ByFold, name: str) -> dict[str, float] 
     return mean_and_sd([folds[fold][name] - reference[fold][name] for fold in both]) if both else None
 
 
-def _summary(rows: Mapping[str, Mapping[str, ByFold]]) -> tuple[list[str], Rows]:
-    """Columns and rows of the table of all data sets."""
-    methods = dict.fromkeys(method for of_data in rows.values() for method in of_data)
-    measures = [(name, "R2", "R2") for name in rows]
-    labelled = [name for name, of_data in rows.items() if _has(of_data, "labels all")]
-    measures += [(name, "labels", "labels all") for name in labelled]
-    body: Rows = [
-        [_label(method), *(_cell(rows[name].get(method, {}), measure) for name, _, measure in measures)]
-        for method in methods
+def _summary(rows: Mapping[str, Mapping[str, ByFold]], measures: Mapping[str, str]) -> tuple[list[str], Rows]:
+    """Columns and rows of measures of all data sets, without what no method or no data set has."""
+    kept = [
+        (name, word, measure)
+        for name, of_data in rows.items()
+        for word, measure in measures.items()
+        if _has(of_data, measure)
     ]
-    return ["method", *(f"{name}: {word}" for name, word, _ in measures)], body
+    methods = dict.fromkeys(method for of_data in rows.values() for method in of_data)
+    body: Rows = []
+    for method in methods:
+        cells = [_cell(rows[name].get(method, {}), measure) for name, _, measure in kept]
+        if any(cell is not None for cell in cells):
+            body.append([_label(method), *cells])
+    return ["method", *(f"{name}{word}" for name, word, _ in kept)], body
 
 
 def _has(rows: Mapping[str, ByFold], name: str) -> bool:
