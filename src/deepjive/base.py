@@ -25,6 +25,7 @@ from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition, length_of
 from deepjive.progress import Progress, silent
+from deepjive.subsets import Subset, columns_of
 from deepjive.validation import MissingFeatures, check_known, check_values
 
 UNKNOWN_MODALITY = "There is no modality {name!r} in the model; it was fitted to {fitted}."
@@ -53,7 +54,10 @@ NONE_SCORED = (
 
 
 class Scores(NamedTuple):
-    """Scores of samples: joint (n_samples, joint_rank), and individual (n_samples, individual_rank) by modality."""
+    """Scores of samples: joint (n_samples, joint_rank), and individual (n_samples, individual_rank) by modality.
+
+    The joint scores of a model with subsets are followed by those of the subsets, side by side.
+    """
 
     joint: NDArray
     individual: dict[str, NDArray]
@@ -121,12 +125,28 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _render(
-        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         """Compute one part of one modality from scores, shape (n_samples, ...), in the units of `adjust`.
 
-        The joint part includes the mean.
+        The joint part includes the mean. The part of a subset is computed from the subset's scores, in the place of the
+        joint scores.
         """
+
+    @property
+    def _shared_columns(self) -> dict[Subset, slice]:
+        """Columns of all modalities' and of each subset's scores among the scores side by side."""
+        own = tuple(self.shapes_)
+        subsets = {subset: rank for subset, rank in getattr(self, "subset_ranks_", {}).items() if rank}
+        return columns_of({own: self.joint_rank_, **{key: rank for key, rank in subsets.items() if key != own}})
+
+    @property
+    def _shared_rank(self) -> int:
+        return next(reversed(self._shared_columns.values())).stop
 
     def _joint_scores(self, data: Modalities) -> NDArray:
         """Compute the joint scores alone; override where that is cheaper than `_scores`."""
@@ -191,7 +211,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         calibrate : Measure the errors of predictions.
         """
         data = self._checked(X, missing_features)
-        scores = self._joint_scores_by_pattern(data)
+        scores = self._joint_scores_by_pattern(data)[:, : self.joint_rank_]
         if interval is not None:
             return self._around(None, scores, data, interval)
         if data.samples is not None and _get_output_config("transform", self)["dense"] == "pandas":
@@ -225,13 +245,15 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
             data = adjustment.transformed(data)
         adjusted = self._adjusted(data)
         scores = self._scores_by_pattern(adjusted)
+        joint, *subsets = self._shared_columns.items()
         is_same = data.is_adjusted or adjustment is None
         parts = Decomposition(
             data=data if is_same else adjusted,
-            joint_scores=scores.joint,
+            joint_scores=scores.joint[:, joint[1]],
             individual_scores=scores.individual,
             mean={name: self.mean_[name] for name in data.names},
             render=self._render,
+            subset_scores={subset: scores.joint[:, columns] for subset, columns in subsets},
             masks=self._masks(),
         )
         if is_same or adjustment is None:
@@ -309,7 +331,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
     def impute(
         self, X: Any, name: str, *, missing_features: MissingFeatures = "error", interval: float | None = None
     ) -> NDArray | Intervals:
-        """Predict one modality from the other modalities, through the joint scores.
+        """Predict one modality from the other modalities, through the joint scores and the scores of its subsets.
 
         Parameters
         ----------
@@ -328,6 +350,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         array, shape (n_samples, ...)
             The joint part of modality `name`, in the units of the input, with the effects of the samples' confounds.
             For ``transformation="log_cpm"`` these are counts of a sample with the mean total of the fitted samples.
+            The parts of the subsets that hold the modality are added.
         Intervals
             If `interval` is given: the predictions as ``values``, the ends of the interval of each feature as
             ``lower`` and ``upper``, and a bound of each sample's root mean square error as ``radius``.
@@ -349,7 +372,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         if not data.names:
             raise ValueError(f"{name!r} is predicted from the other modalities, but X has no other modality. Give one.")
         adjusted = self._checked(data, missing_features)
-        predicted = self._joint_part(name, self._joint_scores_by_pattern(adjusted))
+        predicted = self._shared_part(name, self._joint_scores_by_pattern(adjusted))
         if interval is None:
             return self._restored(name, predicted, data)
         ends = self._around(name, predicted, adjusted, interval)
@@ -629,6 +652,16 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         no_individual = np.zeros((len(joint_scores), self.individual_ranks_[name]))
         return self._render("joint", name, joint_scores, no_individual)
 
+    def _shared_part(self, name: str, scores: NDArray) -> NDArray:
+        """The joint part and the parts of the modality's subsets together, from all their scores side by side."""
+        joint, *subsets = self._shared_columns.items()
+        part = self._joint_part(name, scores[:, joint[1]])
+        no_individual = np.zeros((len(scores), self.individual_ranks_[name]))
+        for subset, columns in subsets:
+            if name in subset:
+                part = part + self._render(subset, name, scores[:, columns], no_individual)
+        return part
+
     def _around(self, target: str | None, values: NDArray, data: Modalities, level: float) -> Intervals:
         """Put intervals around predictions of a modality, or around joint scores (None), from checked data."""
         check_level(level)
@@ -667,7 +700,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = self._prepared(data)
         if data.present.all():
             return self._scores(data)
-        joint = np.zeros((len(data), self.joint_rank_))
+        joint = np.zeros((len(data), self._shared_rank))
         individual = {name: np.full((len(data), self.individual_ranks_[name]), np.nan) for name in data.names}
         for rows, names in _patterns(data):
             scores = self._scores(data[rows].select(names))
@@ -681,7 +714,7 @@ class JointIndividualModel(TransformerMixin, BaseEstimator, ABC):
         data = self._prepared(data)
         if data.present.all():
             return self._joint_scores(data)
-        joint = np.zeros((len(data), self.joint_rank_))
+        joint = np.zeros((len(data), self._shared_rank))
         for rows, names in _patterns(data):
             joint[rows] = self._joint_scores(data[rows].select(names))
         return joint

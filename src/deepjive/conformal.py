@@ -276,9 +276,9 @@ def _of_scores(model: Any, fits: Sequence[_Fit], data: Modalities, source: tuple
     for fit in fits:
         here = fit.rows[usable[fit.rows]]
         samples = fit.model._adjusted(data[here])
-        scores = fit.model._joint_scores_by_pattern(samples.select(source))
+        scores = _joint_of(fit.model, samples.select(source))
         if fit.alignment is None:
-            errors.append(fit.model._joint_scores_by_pattern(samples) - scores)
+            errors.append(_joint_of(fit.model, samples) - scores)
         else:  # against the scores of the model of all samples, because a refit may have another joint rank
             errors.append(model.joint_scores_[here] - scores @ fit.alignment)
     rows = np.concatenate([fit.rows[usable[fit.rows]] for fit in fits])
@@ -288,6 +288,11 @@ def _of_scores(model: Any, fits: Sequence[_Fit], data: Modalities, source: tuple
     radius = np.sqrt(np.square(flat).mean(axis=1, keepdims=True))
     covariance = flat.T @ flat / len(flat)
     return {"given": list(source), **_entry(np.abs(flat), radius, _participants(data, rows)), "covariance": covariance}
+
+
+def _joint_of(model: Any, data: Modalities) -> NDArray:
+    """Joint scores of checked samples, without the scores of subsets."""
+    return np.asarray(model._joint_scores_by_pattern(data)[:, : model.joint_rank_])
 
 
 def _entry(errors: NDArray, radius: NDArray, participants: NDArray[np.intp]) -> dict[str, Any]:
@@ -407,5 +412,5 @@ def _check_fitted(model: Any, data: Modalities, folds: int) -> None:
 
 
 def _median_difference(model: Any, data: Modalities) -> float:
-    scores = model._joint_scores_by_pattern(model._adjusted(data))
+    scores = _joint_of(model, model._adjusted(data))
     return float(np.median(np.abs(scores - model.joint_scores_)))

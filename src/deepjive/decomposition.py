@@ -21,11 +21,12 @@ from deepjive._html import html_table
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.modalities import NO_MODALITY, Modalities
+from deepjive.subsets import Subset, word_of
 
 BATCH = 256
 
-PartName = Literal["joint", "individual", "residual"]
-Render = Callable[[Literal["joint", "individual"], str, NDArray, NDArray], NDArray]
+PartName = Literal["joint", "individual", "residual"] | Subset
+Render = Callable[[Literal["joint", "individual"] | Subset, str, NDArray, NDArray], NDArray]
 Restore = Callable[[str, NDArray, Confounds | None], NDArray]
 
 
@@ -60,22 +61,25 @@ class Part(Mapping[str, NDArray]):
         return np.concatenate(pieces) if pieces else self.rows(name, slice(0, 0))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._decomposition.data.names)
+        names = self._decomposition.data.names
+        return iter([name for name in names if name in self._part] if isinstance(self._part, tuple) else names)
 
     def __len__(self) -> int:
-        return len(self._decomposition.data.names)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"<{self._part} part of {', '.join(self)}: computed on access>"
+        word = "subset" if isinstance(self._part, tuple) else self._part
+        return f"<{word} part of {', '.join(self)}: computed on access>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
     """Modalities split into a joint part, an individual part and a residual.
 
-    For each modality, ``joint + individual + residual`` is the input. The joint part includes the mean of the modality,
-    so that it is an image if the input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint
-    rank 0 the joint part of every sample is the mean.
+    For each modality, ``joint + individual + residual`` is the input; a model that was fitted with `subsets` adds the
+    parts of the modality's subsets. The joint part includes the mean of the modality, so that it is an image if the
+    input is an image; ``joint[name] - mean[name]`` is the joint variation. For joint rank 0 the joint part of every
+    sample is the mean.
 
     If the model was fitted with confounds, the joint part of a sample includes the effects of the sample's confounds
     too, as it includes the mean. `adjusted` is the decomposition of the data without confounds.
@@ -98,7 +102,12 @@ class Decomposition:
         Mappings from names to arrays of the shape and units of the input, computed on access.
     variance_explained : dict of str to dict
         For each modality the fractions ``"joint"``, ``"individual"`` and ``"residual"``, which add up to 1. Confounds
-        have no part in them.
+        have no part in them. For each subset of a modality there is also a fraction such as ``"rna+protein"``.
+    subset_scores : dict of tuple of str to array, shape (n_samples, rank)
+        Coordinates of the samples in the part of each subset, such as ``("rna", "protein")``, with the same scaling;
+        empty unless the model was fitted with `subsets`. Subsets without components are left out.
+    subset : dict of tuple of str to Part
+        For each subset a mapping from its modalities to arrays, computed on access, without the mean.
     adjusted : Decomposition
         The decomposition of the data as the model sees them: without the effects of confounds, and with scaled
         features. The same decomposition if neither is the case.
@@ -114,6 +123,7 @@ class Decomposition:
     mean: dict[str, NDArray]
     render: Render
     restore: Restore | None = None
+    subset_scores: dict[Subset, NDArray] = field(default_factory=dict)
     masks: Mapping[str, NDArray[np.bool_] | None] | None = None
     adjusted_parts: Decomposition | None = None
     units: Mapping[str, str] = field(default_factory=dict)
@@ -140,8 +150,13 @@ class Decomposition:
         return Part(self, "individual")
 
     @property
+    def subset(self) -> dict[Subset, Part]:
+        """The variation common to some modalities, for each subset with components."""
+        return {subset: Part(self, subset) for subset in self.subset_scores}
+
+    @property
     def residual(self) -> Part:
-        """The input minus both parts; NaN if a value is missing or a sample lacks the modality."""
+        """The input minus all parts; NaN if a value is missing or a sample lacks the modality."""
         return Part(self, "residual")
 
     @cached_property
@@ -151,7 +166,8 @@ class Decomposition:
         Let ``X`` and ``J`` be measured from the mean, and ``|.|^2`` be the sum of squares over the samples that have
         the modality. The joint fraction is ``1 - |X - J|^2 / |X|^2`` and the residual fraction is
         ``|X - J - S|^2 / |X|^2``. The individual fraction is the remainder: the variance that the individual part
-        explains beyond the joint part. The parts of linear estimators are orthogonal on the fitted samples, so that the
+        explains beyond the joint part, and beyond the parts of subsets, whose fractions are found in the same way, one
+        after the other. The parts of linear estimators are orthogonal on the fitted samples, so that the
         fractions are ``|J|^2 / |X|^2`` and ``|S|^2 / |X|^2``. A fraction is negative if the part increases the error,
         which is possible on new samples. Missing values (NaN), and features outside the model's mask, do not count.
         The data are those without confounds.
@@ -162,7 +178,10 @@ class Decomposition:
 
     def __repr__(self) -> str:
         ranks = {name: scores.shape[1] for name, scores in self.individual_scores.items()}
-        return f"Decomposition({self.data!r}, joint rank {self.joint_scores.shape[1]}, individual ranks {ranks})"
+        subsets = {word_of(subset): scores.shape[1] for subset, scores in self.subset_scores.items()}
+        shared = f", ranks of subsets {subsets}" if subsets else ""
+        joint_rank = self.joint_scores.shape[1]
+        return f"Decomposition({self.data!r}, joint rank {joint_rank}{shared}, individual ranks {ranks})"
 
     def _repr_html_(self) -> str:
         """Show the ranks in a notebook, and the variance explained once it has been computed."""
@@ -186,13 +205,23 @@ class Decomposition:
         if part == "residual":
             x = self.data.rows(name, indices).astype(self.mean[name].dtype, copy=False)
             residual = x - self._rendered("joint", name, indices) - self._rendered("individual", name, indices)
+            for subset in self._subsets_of(name):
+                residual -= self._rendered(subset, name, indices)
             residual[~self.data.present[indices, self.data.names.index(name)]] = np.nan
             return residual
+        if isinstance(part, tuple) and name not in part:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(part)))
         return self._rendered(part, name, indices)
 
-    def _rendered(self, part: Literal["joint", "individual"], name: str, indices: Any) -> NDArray:
+    def _subsets_of(self, name: str) -> list[Subset]:
+        return [subset for subset in self.subset_scores if name in subset]
+
+    def _rendered(self, part: Literal["joint", "individual"] | Subset, name: str, indices: Any) -> NDArray:
         scores = self.joint_scores[indices], self.individual_scores[name][indices]
-        values = self.render(part, name, *scores)
+        if isinstance(part, tuple):
+            values = self.render(part, name, self.subset_scores[part][indices], scores[1])
+        else:
+            values = self.render(part, name, *scores)
         if self.restore is None:
             return values
         confounds = None if self.data.confounds is None else self.data.confounds[indices]
@@ -205,19 +234,29 @@ class Decomposition:
         rows = np.flatnonzero(self.data.present[:, self.data.names.index(name)])
         mask = (self.masks or {}).get(name)
         total = without_joint = residual = 0.0
+        subsets = self._subsets_of(name)
+        left = dict.fromkeys(subsets, 0.0)  # root of the sum of squares after a subset's part and those before it
         for batch in row_batches(rows, self.data.shapes[name]):
             x = self.data.rows(name, batch).astype(np.float64)
             known = ~np.isnan(x) if mask is None else ~np.isnan(x) & np.asarray(mask, dtype=bool)
             beyond_joint = x - self._rendered("joint", name, batch)
             total = math.hypot(total, length_of((x - self.mean[name])[known]))
             without_joint = math.hypot(without_joint, length_of(beyond_joint[known]))
+            beyond_shared = beyond_joint
+            for subset in subsets:
+                beyond_shared = beyond_shared - self._rendered(subset, name, batch)
+                left[subset] = math.hypot(left[subset], length_of(beyond_shared[known]))
             residual = math.hypot(
-                residual, length_of((beyond_joint - self._rendered("individual", name, batch))[known])
+                residual, length_of((beyond_shared - self._rendered("individual", name, batch))[known])
             )
         if total == 0.0:
-            return {"joint": np.nan, "individual": np.nan, "residual": np.nan}
-        without_joint, residual = (without_joint / total) ** 2, (residual / total) ** 2
-        return {"joint": 1.0 - without_joint, "individual": without_joint - residual, "residual": residual}
+            return dict.fromkeys(["joint", *map(word_of, subsets), "individual", "residual"], np.nan)
+        shares = [(length / total) ** 2 for length in (without_joint, *left.values())]
+        residual = (residual / total) ** 2
+        fractions = {"joint": 1.0 - shares[0]}
+        for subset, before, after in zip(subsets, shares, shares[1:], strict=False):
+            fractions[word_of(subset)] = before - after
+        return {**fractions, "individual": shares[-1] - residual, "residual": residual}
 
 
 def length_of(array: NDArray) -> float:

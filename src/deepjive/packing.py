@@ -1,6 +1,7 @@
 """Conversion of values to JSON: plain values stay as they are, and arrays are replaced by names of tensors.
 
 JSON has neither tuples nor NaN and infinity: `{"$tuple": [...]}` and `{"$float": "nan"}` stand for them.
+A dict with tuples as keys becomes `{"$items": [[key, value], ...]}`.
 A settings object, such as `deepjive.Runtime`, becomes `{"$settings": {"class": "Runtime", "values": {...}}}`.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 ARRAY, TUPLE, CUSTOM, FLOAT, SETTINGS = "$array", "$tuple", "$custom", "$float", "$settings"
+ITEMS = "$items"
 SETTINGS_CLASSES = {"Runtime": "deepjive.deep.runtime.settings"}
 
 UNSAVABLE_VALUE = "{key} holds {value}, but numbers, text, arrays, or dicts and lists of these are expected."
@@ -29,6 +31,8 @@ def packed_parameter(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any
     if SETTINGS_CLASSES.get(type(value).__name__) == type(value).__module__:
         values = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {SETTINGS: {"class": type(value).__name__, "values": packed_parameter(values, key, arrays)}}
+    if _has_tuples(value):
+        return {ITEMS: packed_parameter([[*item] for item in value.items()], key, arrays)}
     if isinstance(value, Mapping):
         packed = {str(name): packed_parameter(item, f"{key}/{name}", arrays) for name, item in value.items()}
         return {CUSTOM: repr(value)} if any(is_custom(item) for item in packed.values()) else packed
@@ -52,6 +56,8 @@ def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
         return {ARRAY: key}
     if isinstance(value, np.ndarray) and value.dtype.kind == "U":
         return value.tolist()
+    if _has_tuples(value):
+        return {ITEMS: pack([[*item] for item in value.items()], key, arrays)}
     if isinstance(value, Mapping):
         return {str(name): pack(item, f"{key}/{name}", arrays) for name, item in value.items()}
     if isinstance(value, tuple):
@@ -72,6 +78,8 @@ def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return arrays[value[ARRAY]]
         if set(value) == {TUPLE}:
             return tuple(unpack(item, arrays) for item in value[TUPLE])
+        if set(value) == {ITEMS}:
+            return {tuple(key): item for key, item in unpack(value[ITEMS], arrays)}
         if set(value) == {FLOAT}:
             return float(value[FLOAT])
         if set(value) == {SETTINGS}:
@@ -80,6 +88,11 @@ def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return cls(**unpack(value[SETTINGS]["values"], arrays))
         return {name: unpack(item, arrays) for name, item in value.items()}
     return [unpack(item, arrays) for item in value] if isinstance(value, list) else value
+
+
+def _has_tuples(value: Any) -> bool:
+    """Whether a dict has tuples as keys, which JSON lacks."""
+    return isinstance(value, Mapping) and any(isinstance(key, tuple) for key in value)
 
 
 def _plain(value: Any, otherwise: Any) -> Any:

@@ -162,7 +162,7 @@ def load(path: str | Path, **custom: Any) -> Any:
             raise ModelFolderError(NEEDS_CUSTOM.format(path=str(folder), name=key))
     cls = getattr(importlib.import_module(CLASSES[config["class"]]), config["class"])
     try:
-        _check_learned(cls, learned, None if custom else sum(array.size for array in arrays.values()))
+        check_learned(cls, learned, None if custom else sum(array.size for array in arrays.values()))
         model = cls(**{**parameters, **custom})
         model._restore(learned)
     except Exception as error:
@@ -307,7 +307,7 @@ def _check_header(content: bytes) -> dict[str, str]:
     return dict(header.get("__metadata__", {}))
 
 
-def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -> None:
+def check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -> None:
     """Raise ValueError if the learned state has wrong names, or sizes that need more memory than the weights.
 
     Parameters
@@ -336,6 +336,13 @@ def _check_learned(cls: type, learned: Mapping[str, Any], numbers: int | None) -
             raise ValueError(f"the features of {name!r} are not {size} names")
         if min(learned["joint_rank_"], ranks[name]) < 0 or (numbers is not None and rank * size > numbers):
             raise ValueError(f"{rank} scores of {name!r} do not fit the weights")
+
+
+def count_numbers(learned: Any) -> int:
+    """Return the number of values of all arrays in a learned state."""
+    if isinstance(learned, Mapping):
+        return sum(count_numbers(value) for value in learned.values())
+    return learned.size if isinstance(learned, np.ndarray) else 0
 
 
 def _first_line(error: Exception) -> str:

@@ -27,6 +27,10 @@ NO_RESIDUAL = (
     "again, or draw with noise=False."
 )
 WRONG_NUMBER = "n_samples is {given!r}, but must be a whole number of at least 1."
+OF_SUBSETS = (
+    "sample() draws joint and individual scores alone, but subsets of modalities have scores in this model. Fit "
+    "without `subsets` to draw samples."
+)
 NEEDS_ALL = (
     "This {estimator} computes joint scores only from all modalities together, so it draws none given the others. "
     "Call sample() without `given`, or fit a model that can do without a modality, such as identity='exchange'."
@@ -68,6 +72,8 @@ def drawn(
     if noise and not hasattr(model, "feature_residual_std_"):
         raise ValueError(NO_RESIDUAL)
     features = {name: names for name, names in model._fitted_features().items() if names is not None}
+    if any(rank for subset, rank in getattr(model, "subset_ranks_", {}).items() if len(subset) < len(model.shapes_)):
+        raise ValueError(OF_SUBSETS)
     densities = _densities(model)
     if given is None:
         joint = np.zeros((n_samples, 0)) if densities[0] is None else densities[0].draw(n_samples, rng)

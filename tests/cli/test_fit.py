@@ -232,3 +232,36 @@ def test_samples_that_not_all_tables_have_are_kept_or_left_out_also_when_the_run
     scores = [(files / run / "joint_scores.csv").read_text() for run in ("dropped", "again")]
     assert scores[0] == scores[1]
     assert len(scores[0].splitlines()) == 71
+
+
+def test_subsets_of_modalities_are_in_the_run(invoke, tmp_path):
+    rng = np.random.default_rng(0)
+    pair, everyone = rng.normal(size=(60, 1)), rng.normal(size=(60, 1))
+    words = []
+    for name in "abc":
+        scores = everyone if name == "c" else np.hstack([everyone, pair])
+        np.save(tmp_path / f"{name}.npy", scores @ rng.normal(size=(scores.shape[1], 15)) + rng.normal(size=(60, 15)))
+        words += ["-m", f"{name}={tmp_path}/{name}.npy"]
+    ranks = ("--joint-rank", 1, "--individual-rank", 0, "--subsets", "b+a")
+    result = invoke("fit", *words, "--method", "ajive", *ranks, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    assert "a+b" in result.stdout
+    model = load(tmp_path / "run")
+    assert model.subset_ranks_ == {("a", "b", "c"): 1, ("a", "b"): 1}
+    scores = pd.read_csv(tmp_path / "run" / "subset_scores_a_b.csv", index_col="sample")
+    np.testing.assert_allclose(scores.to_numpy(), model.subset_scores_["a", "b"], atol=1e-12)
+    assert pd.read_csv(tmp_path / "run" / "variance_explained.csv").columns.tolist() == [
+        *("id", "joint", "a+b", "individual", "residual")
+    ]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Shared by some modalities" in page
+    assert "a and b share 1 score that no other modality has." in page
+    again = invoke("fit", "--config", tmp_path / "run", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    assert load(tmp_path / "again").subset_ranks_ == model.subset_ranks_
+
+
+def test_jive_has_no_subsets_option(fit):
+    result = fit("--method", "jive", "--subsets", "auto")
+    assert result.exit_code == 2
+    assert "--subsets is not an option of --method jive" in result.stderr

@@ -14,6 +14,7 @@ from deepjive.report.figures import (
     ajive_diagnostic,
     examples,
     scores_scatter,
+    subset_variance,
     training_curves,
     variance_explained,
 )
@@ -189,3 +190,19 @@ def test_drawing_leaves_matplotlibs_global_state_alone():
     to_svg(scores_scatter(np.ones((5, 2))), "")
     assert dict(mpl.rcParams) == before
     assert not Gcf.figs
+
+
+def test_subsets_have_a_row_with_dots_and_bars():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(60, 2))
+    data = {name: z[:, : 1 if name == "c" else 2] for name in ("a", "b$", "c")}
+    data = {name: x @ rng.normal(size=(x.shape[1], 9)) + 0.3 * rng.normal(size=(60, 9)) for name, x in data.items()}
+    model = AJIVE(subsets={("a", "b$"): 1}, joint_rank=1, individual_ranks=0, n_wedin=0, n_random=0).fit(data)
+    decomposition = model.decompose(data)
+    dots, bars = subset_variance(decomposition).axes
+    assert [line.get_xdata().tolist() for line in dots.lines[1::2]] == [[0, 1, 2], [0, 1], [0], [1], [2]]
+    widths = [bar.get_width() for bar in bars.patches]
+    fractions = decomposition.variance_explained
+    expected = [fractions[name]["joint"] for name in data] + [fractions[name]["a+b$"] for name in ("a", "b$")]
+    np.testing.assert_allclose(widths[:5], expected)
+    assert to_svg(subset_variance(decomposition), "subsets").startswith("<svg")

@@ -53,6 +53,7 @@ from deepjive.cli.parameters import (
 )
 from deepjive.deep.choices import IdentityName, ObjectiveName, OrthogonalityName
 from deepjive.progress import progress_bar
+from deepjive.subsets import parse_subsets
 
 INTERRUPTED = (
     "Training was interrupted. The run holds the best model until then. To continue: deepjive fit --resume {path}"
@@ -138,6 +139,15 @@ def fit(
             rich_help_panel=RANKS,
         ),
     ] = None,
+    subsets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|A+B,B+C",
+            help="Subsets of three or more modalities with variation of their own (DeepJIVE, AJIVE, HeteroJIVE).",
+            show_default="None",
+            rich_help_panel=RANKS,
+        ),
+    ] = None,
     identity: Annotated[
         IdentityName | None,
         typer.Option(
@@ -205,6 +215,7 @@ def fit(
         "joint_rank": None if joint_rank is None else rank_of("--joint-rank", joint_rank),
         "individual_ranks": ranks_of("--individual-rank", individual_rank) if individual_rank else None,
         "signal_ranks": ranks_of("--signal-rank", signal_rank) if signal_rank else None,
+        "subsets": None if subsets is None else parse_subsets(subsets),
         "identity": identity,
         "orthogonality": orthogonality,
         "objective": objective,

@@ -25,6 +25,7 @@ OPTIONS = {
     "joint_rank": "--joint-rank",
     "individual_ranks": "--individual-rank",
     "signal_ranks": "--signal-rank",
+    "subsets": "--subsets",
     "identity": "--identity",
     "orthogonality": "--orthogonality",
     "objective": "--objective",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepjive.progress import progress_bar
 from deepjive.report.tables import as_written, file_names, frame_text, history_text, scores_text, variance_text
+from deepjive.subsets import word_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ MADE_FROM_THE_MODEL = (
     "history.csv",
     "joint_scores.csv",
     "individual_scores_*.csv",
+    "subset_scores_*.csv",
     LOADINGS.format(file="*"),
     VARIANCE,
     REPORT,
@@ -187,7 +189,10 @@ def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
     from deepjive.persistence import write_atomically
 
     samples, names = decomposition.data.samples, file_names(decomposition.data.names)
+    words = [word_of(subset) for subset in decomposition.subset_scores]
     texts = {"joint_scores.csv": scores_text(decomposition.joint_scores, samples, "joint")}
+    for file, subset in zip(file_names(words).values(), decomposition.subset_scores, strict=True):
+        texts[f"subset_scores_{file}.csv"] = scores_text(decomposition.subset_scores[subset], samples, "subset")
     for name, scores in decomposition.individual_scores.items():
         texts[f"individual_scores_{names[name]}.csv"] = scores_text(scores, samples, "individual")
     texts[VARIANCE] = variance_text(decomposition.variance_explained)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepjive.cli.errors import one_line
+from deepjive.subsets import word_of
 
 if TYPE_CHECKING:
     from deepjive.cli.parameters import Parameter
@@ -54,12 +55,13 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
 def variance_table(decomposition: Decomposition) -> None:
     """Print the variance explained in each modality."""
     ranks = decomposition.individual_scores
+    parts_of_all = ["joint", *map(word_of, decomposition.subset_scores), "individual", "residual"]
     rows = [
-        (name, *(f"{100 * parts[part]:.1f}%" for part in ("joint", "individual", "residual")), ranks[name].shape[1])
+        (name, *(f"{100 * parts[part]:.1f}%" if part in parts else "" for part in parts_of_all), ranks[name].shape[1])
         for name, parts in decomposition.variance_explained.items()
     ]
     title = f"Variance explained ({len(decomposition.data)} samples, joint rank {decomposition.joint_scores.shape[1]})"
-    table(title, ("modality", "joint", "individual", "residual", "individual rank"), rows)
+    table(title, ("modality", *parts_of_all, "individual rank"), rows)
 
 
 def parameters(groups: Mapping[str, Sequence[Parameter]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +26,7 @@ from torch import Tensor
 from deepjive.adjust.units import Scale, Transformations, has_equal_weights
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.deep.cascade import Cascade, histories
 from deepjive.deep.choices import IdentityName, IndividualDecoderName, ObjectiveName, OrthogonalityName
 from deepjive.deep.constraints.identity import NEEDS_ALL, NEEDS_ALL_TO_FIT, make_identity
 from deepjive.deep.constraints.orthogonality import make_orthogonality
@@ -32,6 +34,7 @@ from deepjive.deep.diagnostics import findings_of_history, training_in_words
 from deepjive.deep.geometry.nonlinearity import NonlinearGain
 from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
 from deepjive.deep.geometry.start import Start
+from deepjive.deep.geometry.subset_ranks import linear_parts, select_subset_ranks
 from deepjive.deep.model import Network
 from deepjive.deep.networks import NetworkChoice, network_builders
 from deepjive.deep.parameters import check_parameters, weight_of
@@ -52,14 +55,17 @@ from deepjive.deep.training.plan import Plan
 from deepjive.deep.training.settings import Job, TrainingSettings
 from deepjive.deep.training.split import held_out_of, split
 from deepjive.packing import is_custom, packed_parameter
+from deepjive.persistence import check_learned, count_numbers
 from deepjive.progress import progress_bar
 from deepjive.results import Finding
+from deepjive.subsets import Subset, checked_subsets
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
 MIN_SAMPLES = 8
 CLEARLY = 2.0  # standard errors by which trained networks must improve on their linear start
 CHUNK = 512
+ROWS = 4096  # samples of a model of subsets that are scored at once
 MOST_RESIDUAL, LEAST_JOINT = 2.0, -1.0  # fractions of variance; the mean alone has 1 and 0
 
 BATCH_TOO_LARGE = (
@@ -102,6 +108,10 @@ class DeepJIVE(JointIndividualModel):
         `deepjive.deep.geometry.rank_selection`.
     individual_ranks : int, dict of str to int, or "auto", default="auto"
         Number of individual scores, for all modalities or for each. 0 leaves an individual part out.
+    subsets : None, "auto", list of tuple of str, or dict of tuple of str to int, default=None
+        Subsets of three or more modalities that have variation of their own. "auto" tries all subsets of at most five
+        modalities, and a dict gives ranks. One model is trained for each subset with scores, on data in memory: see
+        `deepjive.deep.cascade`.
     identity : {"exchange", "explicit", "merged"}, default="exchange"
         How the joint scores of all modalities are made equal: see `deepjive.deep.constraints.identity`. "merged" needs
         all modalities of every sample.
@@ -160,6 +170,8 @@ class DeepJIVE(JointIndividualModel):
         Joint scores of the fitted samples, as `transform` gives them up to rounding.
     individual_scores_ : dict of str to array, shape (n_samples, individual_rank)
         Individual scores of the fitted samples; NaN where a sample lacks the modality.
+    subset_ranks_ : dict of tuple of str to int
+        With `subsets`: number of scores of each subset, that of all modalities among them.
     variance_explained_ : dict of str to dict
         For each modality the fractions "joint", "individual" and "residual" of the variance of the fitted samples: see
         `deepjive.Decomposition`.
@@ -214,6 +226,7 @@ class DeepJIVE(JointIndividualModel):
         *,
         joint_rank: int | Literal["auto"] = "auto",
         individual_ranks: int | Mapping[str, int] | Literal["auto"] = "auto",
+        subsets: Any = None,
         identity: IdentityName = "exchange",
         orthogonality: OrthogonalityName | None = "closed_form",
         objective: ObjectiveName = "joint_first",
@@ -236,6 +249,7 @@ class DeepJIVE(JointIndividualModel):
     ) -> None:
         self.joint_rank = joint_rank
         self.individual_ranks = individual_ranks
+        self.subsets = subsets
         self.identity = identity
         self.orthogonality = orthogonality
         self.objective = objective
@@ -280,7 +294,7 @@ class DeepJIVE(JointIndividualModel):
         resume : path, default=None
             Folder of a checkpoint. The state of training is written there every minute. If the folder holds a
             checkpoint of the same data and parameters, training continues from it, to the same weights as without the
-            interruption.
+            interruption. Not used if subsets have scores of their own: their models are trained anew.
 
         Returns
         -------
@@ -298,6 +312,10 @@ class DeepJIVE(JointIndividualModel):
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
         runtime = checked_runtime(self.runtime)
+        for earlier in {"cascade_", "subset_ranks_"} & set(vars(self)):
+            delattr(self, earlier)
+        if self.subsets is not None and self._fit_subsets(as_modalities(X)):
+            return self
         data = self._learn_adjustment(as_modalities(X))
         first_pass = FirstPass(data, runtime.memory_limit)
         data = self._checked_for_fit(data, first_pass)
@@ -313,10 +331,15 @@ class DeepJIVE(JointIndividualModel):
         self.network_.cpu()
         self.standardizers_.cpu()
         self._is_fitted = True
+        if self.subsets is not None:
+            self.subset_ranks_ = dict.fromkeys(checked_subsets(self.subsets, data.names), 0)
+            self.subset_ranks_ = {data.names: self.joint_rank_, **self.subset_ranks_}
         return self
 
     def describe(self) -> str:
         """Return the networks of each modality in words: their layers, and the number of weights."""
+        if hasattr(self, "cascade_"):
+            return "\n".join(f"[{name}]\n{model.describe()}" for name, model in self.cascade_.models.items())
         lines = [f"{self.identity} identity, {self.n_parameters_:,} weights"]
         for name, joint, individual in zip(
             self.shapes_, self.network_.joint_encoders, self.network_.individual_encoders, strict=True
@@ -383,6 +406,75 @@ class DeepJIVE(JointIndividualModel):
         if n_incomplete and self.joint_rank != 0:
             check_overlap(data, MIN_SAMPLES)
         return data
+
+    def _fit_subsets(self, data: Modalities) -> bool:
+        """Fit a model of subsets; whether a subset of some modalities has scores, so that the model is set."""
+        subsets = checked_subsets(self.subsets, data.names)
+        data = self._checked_for_fit(self._learn_adjustment(data))
+        held_out_of(len(data), self.validation_fraction)
+        joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        seed = _seed(self.random_state)
+        with progress_bar(bool(self.verbose)) as progress, one_thread_if_small(len(data), data.shapes):
+            chosen = select_subset_ranks(
+                data,
+                subsets,
+                joint_rank=joint_rank,
+                individual_ranks=individual_ranks,
+                seed=seed,
+                progress=progress,
+            )
+        if not any(chosen.subset_ranks[subset] for subset in subsets):
+            return False
+        self.shapes_ = data.shapes
+        self._keep_names(data)
+        present = dict(zip(data.names, data.present.T, strict=True))
+        self.mean_ = {name: np.asarray(data[name])[present[name]].mean(axis=0, dtype=np.float64) for name in data.names}
+        centred = self._centred(data)
+
+        def make(names: Sequence[str], joint: int, individual: Mapping[str, int] | int) -> DeepJIVE:
+            networks = self.networks
+            if isinstance(networks, Mapping):
+                networks = {name: networks[name] for name in names if name in networks}
+            ranks = {"joint_rank": joint, "individual_ranks": individual}
+            model: DeepJIVE = clone(self).set_params(subsets=None, networks=networks, random_state=seed, **ranks)
+            return model
+
+        linear = linear_parts(centred, chosen.subset_ranks, seed)
+        cascade = Cascade().fit(centred, chosen.subset_ranks, chosen.individual_ranks, linear, make)
+        self._take(cascade, chosen.subset_ranks, chosen.individual_ranks)
+        self.rank_table_, self.rank_reason_ = chosen.selection.table(), chosen.selection.reason()
+        fitted = self._scores_by_pattern(data)
+        self.joint_scores_, self.individual_scores_ = fitted.joint[:, : self.joint_rank_], fitted.individual
+        self.variance_explained_ = self.decompose(data).variance_explained
+        return True
+
+    def _take(self, cascade: Cascade, ranks: Mapping[Subset, int], individual_ranks: Mapping[str, int]) -> None:
+        """Set the attributes that follow from a fitted model of subsets."""
+        models = cascade.models.values()
+        self.cascade_, self.subset_ranks_ = cascade, dict(ranks)
+        self.joint_rank_, self.individual_ranks_ = ranks[tuple(self.shapes_)], dict(individual_ranks)
+        self.orthogonality_weight_ = weight_of(self.orthogonality, self.orthogonality_weight)
+        self.history_ = histories(cascade.models)
+        self.interrupted_ = any(model.interrupted_ for model in models)
+        self.n_parameters_ = sum(model.n_parameters_ for model in models)
+        self.nonlinear_gain_ = next((model.nonlinear_gain_ for model in models if model.joint_rank_), None)
+        self._is_fitted = True
+
+    def _centred(self, data: Modalities) -> Modalities:
+        """Samples in memory without the mean; 0 for modalities that samples lack."""
+        arrays = {}
+        for column, name in enumerate(data.names):
+            arrays[name] = np.asarray(data[name][:], dtype=np.float64) - self.mean_[name]
+            arrays[name][~data.present[:, column]] = 0.0
+        return data.adjusted_to(arrays)
+
+    def _cascade_scores(self, data: Modalities) -> Scores:
+        pieces = [
+            self.cascade_.scores(self._centred(data[rows]))
+            for rows in np.array_split(np.arange(len(data)), max(1, -(-len(data) // ROWS)))
+        ]
+        individual = {name: np.concatenate([piece.individual[name] for piece in pieces]) for name in data.names}
+        return Scores(np.concatenate([piece.joint for piece in pieces]), individual)
 
     def _selected_ranks(self, data: Modalities) -> RankSelection:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
@@ -547,9 +639,13 @@ class DeepJIVE(JointIndividualModel):
         return TrainingSettings(self.max_epochs, batch_size, self.learning_rate, self.weight_decay, half_precision=half)
 
     def _joint_scores(self, data: Modalities) -> NDArray:
+        if hasattr(self, "cascade_"):
+            return self._cascade_scores(data).joint
         return np.concatenate([joint for joint, _ in self._scored(data, with_individual=False)])
 
     def _scores(self, data: Modalities) -> Scores:
+        if hasattr(self, "cascade_"):
+            return self._cascade_scores(data)
         pieces = self._scored(data, with_individual=True)
         individual = {name: np.concatenate([scores[name] for _, scores in pieces]) for name in data.names}
         return Scores(np.concatenate([joint for joint, _ in pieces]), individual)
@@ -582,8 +678,18 @@ class DeepJIVE(JointIndividualModel):
 
     @torch.no_grad()
     def _render(
-        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
+        if hasattr(self, "cascade_"):
+            if part == "individual":
+                return self.cascade_.individual_part(name, np.asarray(individual_scores))
+            subset = tuple(self.shapes_) if part == "joint" else part
+            shared = self.cascade_.part(subset, name, np.asarray(joint_scores))
+            return shared + self.mean_[name] if part == "joint" else shared
         k = list(self.shapes_).index(name)
         joint = self._standardizer(0).inverse(_tensor(joint_scores)).float()
         offset = torch.from_numpy(self.offset_[name])
@@ -600,6 +706,13 @@ class DeepJIVE(JointIndividualModel):
 
     def _learned(self) -> dict[str, Any]:
         learned = super()._learned()
+        if hasattr(self, "cascade_"):
+            for key in ("cascade_", "nonlinear_gain_", "history_", "network_", "standardizers_"):
+                learned.pop(key, None)
+            learned["levels_"] = {subset: model._learned() for subset, model in self.cascade_.levels.items()}
+            own = self.cascade_.individual
+            learned["individual_model_"] = {} if own is None else own._learned()
+            return {**learned, "axes_": self.cascade_.axes}
         learned["nonlinear_gain_"] = {} if self.nonlinear_gain_ is None else asdict(self.nonlinear_gain_)
         for key in ("network_", "standardizers_"):
             learned[key] = {name: tensor.numpy() for name, tensor in learned[key].state_dict().items()}
@@ -607,6 +720,9 @@ class DeepJIVE(JointIndividualModel):
 
     def _restore(self, learned: dict[str, Any]) -> None:
         learned = dict(learned)
+        if "levels_" in learned:
+            self._restore_subsets(learned)
+            return
         gain = learned.pop("nonlinear_gain_")
         learned["nonlinear_gain_"] = NonlinearGain(**gain) if gain else None
         states = {key: learned.pop(key) for key in ("network_", "standardizers_")}
@@ -623,6 +739,24 @@ class DeepJIVE(JointIndividualModel):
             module.eval()
         super()._restore(learned)
         self._is_fitted = True
+
+    def _restore_subsets(self, learned: dict[str, Any]) -> None:
+        levels, own, axes = (learned.pop(key) for key in ("levels_", "individual_model_", "axes_"))
+
+        def restored(names: Sequence[str], state: dict[str, Any]) -> DeepJIVE:
+            check_learned(DeepJIVE, state, None if is_custom(packed) else count_numbers(state))
+            networks = self.networks
+            if isinstance(networks, Mapping):
+                networks = {name: networks[name] for name in names if name in networks}
+            model: DeepJIVE = clone(self).set_params(subsets=None, networks=networks)
+            model._restore(state)
+            return model
+
+        packed = packed_parameter(self.networks, "networks", {})
+        cascade = Cascade({subset: restored(subset, state) for subset, state in levels.items()}, axes=axes)
+        cascade.individual = restored(tuple(learned["shapes_"]), own) if own else None
+        super()._restore(learned)
+        self._take(cascade, self.subset_ranks_, self.individual_ranks_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return getattr(self, "_is_fitted", False)

@@ -30,6 +30,10 @@ from deepjive.deep.constraints.identity import Whitening
 from deepjive.persistence import write_atomically
 
 NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
+OF_SUBSETS = (
+    "A model with scores of subsets of modalities has a network for each subset, which cannot be exported as one "
+    "program. Fit without `subsets` to export encoders."
+)
 SUFFIX = "The path of an exported program must end in .pt2, but is {path}."
 ADJUSTED = (
     "The model {what}, which exported encoders cannot do. Fit it to data that you prepare in this way beforehand."
@@ -178,6 +182,8 @@ def export(model: Any, path: str | Path) -> None:
         For another kind of model, another suffix, a model with a transformation or confounds, or if the scores of the
         program differ from the scores of the model.
     """
+    if hasattr(model, "cascade_"):
+        raise ValueError(OF_SUBSETS)
     _check(model)
     if Path(path).suffix != ".pt2":
         raise ValueError(SUFFIX.format(path=path))

@@ -193,7 +193,9 @@ def _for_linear(finding: Finding) -> Finding:
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
     """Return the decomposition of some samples, from the decomposition of all."""
     individual_scores = {name: scores[rows] for name, scores in parts.individual_scores.items()}
+    subset_scores = {subset: scores[rows] for subset, scores in parts.subset_scores.items()}
     scores = {"joint_scores": parts.joint_scores[rows], "individual_scores": individual_scores}
+    scores["subset_scores"] = subset_scores
     return replace(parts.adjusted, data=data, **scores)
 
 

@@ -33,6 +33,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
 from deepjive.results import Result
+from deepjive.subsets import word_of
 from deepjive.validation import named_labels
 
 Kind = Literal["number", "ordinal", "categories"]
@@ -215,6 +216,7 @@ def extreme_samples(parts: Decomposition, n: int = 5) -> Any:
 def _all_scores(parts: Decomposition) -> list[tuple[str, int, NDArray]]:
     """Return part, number and values of every score."""
     named = {"joint": parts.joint_scores}
+    named |= {word_of(subset): scores for subset, scores in parts.subset_scores.items()}
     named |= {f"individual {name}": scores for name, scores in parts.individual_scores.items()}
     return [(part, k + 1, scores[:, k]) for part, scores in named.items() for k in range(scores.shape[1])]
 

@@ -41,6 +41,7 @@ STEPS, TOLERANCE = 500, 1e-7
 SOFT = 1e-3
 UNKNOWN = "method is {given!r}, but must be one of {names}."
 FIT = "A rotated model is not fitted again. Fit the model, then call rotate(model, data, {method!r})."
+NO_SUBSETS = "rotate() takes no model with scores of subsets of modalities. Fit without `subsets` to rotate its scores."
 
 
 class RotatedModel(JointIndividualModel):
@@ -103,9 +104,7 @@ class RotatedModel(JointIndividualModel):
         checked: Modalities = self.model._in_fitted_features(X, missing_features)
         return checked
 
-    def _render(
-        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
-    ) -> NDArray:
+    def _render(self, part: Any, name: str, joint_scores: NDArray, individual_scores: NDArray) -> NDArray:
         individual = np.asarray(individual_scores) @ self.individual_rotations_[name].T
         rendered: NDArray = self.model._render(
             part, name, np.asarray(joint_scores) @ self.joint_rotation_.T, individual
@@ -161,6 +160,8 @@ def rotate(model: Any, data: Any, method: RotationName = "varimax", *, random_st
     if method not in get_args(RotationName):
         raise ValueError(UNKNOWN.format(given=method, names=list(get_args(RotationName))))
     check_is_fitted(model)
+    if any(rank for subset, rank in getattr(model, "subset_ranks_", {}).items() if len(subset) < len(model.shapes_)):
+        raise ValueError(NO_SUBSETS)
     parts = model.decompose(as_modalities(data)).adjusted
     effects = {name: effects_of(parts, name) for name in parts.data.names}
     rank = model.joint_rank_

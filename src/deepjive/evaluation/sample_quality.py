@@ -251,8 +251,13 @@ def sample_names(parts: Decomposition) -> list[str]:
 
 
 def _squares(parts: Decomposition, name: str, rows: NDArray) -> NDArray:
-    """Return sums of squares of the parts, and the root mean square of the residual, shape (4, n_rows)."""
+    """Return sums of squares of the parts, and the root mean square of the residual, shape (4, n_rows).
+
+    The parts of subsets of modalities count as joint.
+    """
     joint = parts.joint.rows(name, rows) - parts.mean[name]
+    for subset, part in parts.subset.items():
+        joint = joint + part.rows(name, rows) if name in subset else joint
     pieces = [joint, parts.individual.rows(name, rows), parts.residual.rows(name, rows)]
     flat = [np.asarray(piece, dtype=np.float64).reshape(len(rows), -1) for piece in pieces]
     measured = np.isfinite(flat[2])

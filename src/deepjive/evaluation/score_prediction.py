@@ -30,6 +30,7 @@ from deepjive.evaluation.dependence import Hsic, hsic
 from deepjive.evaluation.refit import complete, with_groups
 from deepjive.progress import Progress, silent
 from deepjive.results import Result
+from deepjive.subsets import word_of
 from deepjive.threads import one_thread
 
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
@@ -213,6 +214,7 @@ def scores_of(parts: Decomposition) -> dict[str, NDArray]:
     """Return the scores of the complete samples by name of the part, without parts of rank 0."""
     rows = np.flatnonzero(parts.data.present.all(axis=1))
     named = {JOINT: parts.joint_scores}
+    named |= {word_of(subset): scores for subset, scores in parts.subset_scores.items()}
     named |= {INDIVIDUAL.format(name=name): scores for name, scores in parts.individual_scores.items()}
     return {name: scores[rows] for name, scores in named.items() if scores.shape[1]}
 

@@ -59,6 +59,10 @@ class AJIVE(AngleBased):
         What happens with missing values (NaN) and, in `fit`, with samples that lack a modality. "error" raises an
         error. "impute" fills them in from the measured values; see `deepjive.linear.gaps`. The bounds are then those of
         the complete samples, and modalities with missing values are read into memory.
+    subsets : None, "auto", list of tuple of str, or dict of tuple of str to int, default=None
+        Subsets of three or more modalities that have variation of their own, such as ``[("rna", "protein")]``. "auto"
+        tries all subsets of at most five modalities, and a dict gives ranks. See `deepjive.linear.shared_directions`
+        for the choice of ranks and `deepjive.linear.structured` for the fit.
     device : str, default="cpu"
         Device of the large products: "cpu", or "cuda" through torch.
     random_state : int, RandomState, Generator or None, default=None
@@ -92,6 +96,14 @@ class AJIVE(AngleBased):
         samples are projected on these loadings.
     weights_ : array, shape (n_modalities,)
         Weights of the modalities: ones.
+    structured_ : StructuredModel
+        Only if subsets have components: the model of all parts, instead of `signal_scores_` and `signal_loadings_`.
+    subset_ranks_ : dict of tuple of str to int
+        With `subsets`: number of components of each subset, that of all modalities among them.
+    subset_scores_ : dict of tuple of str to array, shape (n_samples, rank)
+        With `subsets`: scores of the fitted samples, of subsets with components.
+    subset_loadings_ : dict of tuple of str to dict of str to array, shape (rank, ...)
+        With `subsets`: loadings of each modality of a subset, in data units.
     mean_ : dict of str to array
         Mean sample of each modality.
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,13 @@ from deepjive.linear.bounds import (
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
+from deepjive.linear.shared_directions import shared_directions
 from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
 from deepjive.linear.streaming import Pieces, checked_masks
+from deepjive.linear.structured import StructuredModel
 from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.progress import Progress
+from deepjive.subsets import Subset, checked_subsets, word_of
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks, check_ranks
 
@@ -64,6 +67,8 @@ CONSTANT_IN_MASK = (
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
+OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
+MEASURES = ("variance_explained_", "component_variance_", "residual_std_", "noise_std_", "feature_residual_std_")
 VETO = 0.5
 PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
@@ -138,6 +143,7 @@ class AngleBased(LinearModel, ABC):
         center: bool = True,
         mask: dict[str, NDArray[np.bool_]] | None = None,
         missing: str = "error",
+        subsets: Any = None,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -152,6 +158,7 @@ class AngleBased(LinearModel, ABC):
         self.center = center
         self.mask = mask
         self.missing = missing
+        self.subsets = subsets
         self.device = device
         self.random_state = random_state
 
@@ -175,21 +182,136 @@ class AngleBased(LinearModel, ABC):
         if self.missing == "impute" and has_gaps(data):
             fitted: Self = fit_with_gaps(self, data, progress=progress)
             return fitted
+        for earlier in OF_SUBSETS & set(vars(self)):
+            delattr(self, earlier)
         rng = generator(self.random_state)
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        subsets = None if self.subsets is None else checked_subsets(self.subsets, data.names)
 
         n_steps = len(data.names) + 2
         signals = self._find_signals(data, joint_rank, individual_ranks, rng, progress)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
         progress(n_steps - 1, n_steps, f"{len(joint.T)} joint components")
+        if subsets is not None and self._fit_subsets(data, signals, joint, subsets, rng):
+            progress(n_steps, n_steps, "parts of subsets")
+            return self
         given_ranks = individual_ranks or {}
         individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
         progress(n_steps, n_steps, "individual parts")
         return self
 
+    def _fit_subsets(
+        self,
+        data: Modalities,
+        signals: list[Signal],
+        joint: NDArray,
+        subsets: dict[Subset, int | None],
+        rng: np.random.Generator,
+    ) -> bool:
+        """Steps 2 and 3 with subsets; whether more is shared than the joint part, so that the model is set."""
+        joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
+        shared, bases = shared_directions(
+            {signal.name: signal.scores for signal in signals},
+            {signal.name: signal.reduced for signal in signals},
+            subsets,
+            joint_rank,
+            len(data) - self.center,
+            rng,
+        )
+        self.subset_ranks_ = {subset: directions.shape[1] for subset, directions in shared.items()}
+        more_joint = shared[data.names].shape[1] > joint.shape[1]  # components too weak for the signal of a modality
+        if not more_joint and not any(self.subset_ranks_[subset] for subset in subsets):
+            self.subset_ranks_[data.names] = joint.shape[1]
+            return False
+        individual = {}
+        for signal in signals:
+            held = [directions for subset, directions in shared.items() if signal.name in subset]
+            n_held = sum(directions.shape[1] for directions in held)
+            rank = max(bases[signal.name].shape[1] - n_held, 0)
+            rank = rank if individual_ranks is None else individual_ranks[signal.name]
+            basis = np.linalg.qr(np.concatenate(held, axis=1))[0]
+            individual[signal.name] = signal.reduced.svd_without(basis, rank=rank).vectors
+        self.signal_ranks_ = {name: scores.shape[1] for name, scores in bases.items()}
+        self.singular_values_ = {signal.name: signal.svd.values * signal.reduced.scale for signal in signals}
+        self.thresholds_ = {signal.name: signal.threshold * signal.reduced.scale for signal in signals}
+        model = StructuredModel(center=self.center, missing=self.missing)
+        self._take(model.fit_to(data, signals, shared, individual, self.device), self.subset_ranks_)
+        return True
+
+    def _take(self, model: StructuredModel, subset_ranks: dict[Subset, int]) -> None:
+        """Set the learned attributes from a fitted model of all subsets."""
+        for key, value in model._learned().items():
+            setattr(self, key, value)
+        self.structured_, self.subset_ranks_ = model, subset_ranks
+        self.joint_rank_ = subset_ranks[tuple(self.shapes_)]
+        columns = self._shared_columns
+        self.joint_scores_ = model.joint_scores_[:, : self.joint_rank_]
+        self.common_normalized_scores_ = self.joint_scores_ / np.sqrt(len(self.joint_scores_))
+        self.joint_loadings_ = {name: rows[: self.joint_rank_] for name, rows in model.joint_loadings_.items()}
+        subsets = list(columns.items())[1:]
+        self.subset_scores_ = {subset: model.joint_scores_[:, where] for subset, where in subsets}
+        self.subset_loadings_ = {
+            subset: {name: model.joint_loadings_[name][where] for name in subset} for subset, where in subsets
+        }
+        self.component_variance_ = {
+            name: {
+                "joint": fractions["joint"][: self.joint_rank_],
+                **{word_of(subset): fractions["joint"][where] for subset, where in subsets if name in subset},
+                "individual": fractions["individual"],
+            }
+            for name, fractions in model.component_variance_.items()
+        }
+        self.variance_explained_ = {}
+        for name, components in self.component_variance_.items():
+            sums = {part: float(values.sum()) for part, values in components.items()}
+            self.variance_explained_[name] = {**sums, "residual": 1.0 - sum(sums.values())}
+
+    def _learned(self) -> dict[str, Any]:
+        learned = super()._learned()
+        if hasattr(self, "structured_"):
+            views = ("structured_", "subset_scores_", "subset_loadings_", "common_normalized_scores_")
+            learned = {key: value for key, value in learned.items() if key not in views}
+            learned |= self.structured_._learned()
+            learned["measures_"] = {key: getattr(self, key) for key in MEASURES}
+        return learned
+
+    def _restore(self, learned: dict[str, Any]) -> None:
+        super()._restore(learned)
+        if "maps_" in learned:
+            model = StructuredModel(center=self.center, missing=self.missing)
+            measures = learned["measures_"]
+            own = (
+                "measures_",
+                "signal_ranks_",
+                "singular_values_",
+                "thresholds_",
+                "subset_ranks_",
+                "weights_",
+                *self._rank_evidence,
+            )
+            model._restore({key: value for key, value in learned.items() if key not in own})
+            self._take(model, self.subset_ranks_)
+            for key in MEASURES:
+                setattr(self, key, measures[key])
+            del self.measures_
+
+    def _render(
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
+    ) -> NDArray:
+        if not isinstance(part, tuple):
+            return super()._render(part, name, joint_scores, individual_scores)
+        loadings = self.subset_loadings_[part][name]
+        return (np.asarray(joint_scores, dtype=np.float64) @ _flat(loadings)).reshape(-1, *self.shapes_[name])
+
     def _fit_nearby(self, data: Modalities, fitted: Any) -> Self:
+        if hasattr(fitted, "structured_"):
+            return self.fit(data)
         masks = checked_masks(self.mask, data.shapes)
         signals = []
         for name, array in data.items():
@@ -321,6 +443,8 @@ class AngleBased(LinearModel, ABC):
 
         ``U_J`` lies in the span of all ``U_k``. The fitted samples therefore get their own scores.
         """
+        if hasattr(self, "structured_"):
+            return self.structured_._scores(data)
         if len(data.names) < len(self.shapes_):
             return partial_scores(self, {name: self._products(data, name) for name in data.names})
         signal, individual = {}, {}

@@ -57,6 +57,10 @@ NOT_CONVERGED = (
     "The filled values still changed after {rounds} rounds of filling in and fitting. Lower the ranks, or fit to the "
     "complete samples."
 )
+OF_SUBSETS = (
+    "{purpose} describes joint and individual components alone, but subsets of modalities have components in this "
+    "model. Fit without `subsets`."
+)
 WEAKER_THAN_GAPS = (
     "{parameter}[{name!r}] is {given}, but only {limit} components of the modality have more than {share:.0e} of its "
     "variance. Weaker ones are errors of the missing values that were filled in. Use smaller ranks, at most {limit} "
@@ -82,7 +86,9 @@ def checked_missing(missing: Any) -> bool:
 
 
 def check_measured(model: Any, purpose: str) -> None:
-    """Raise an error if values were filled in for the fit of a model."""
+    """Raise an error if values were filled in for the fit of a model, or if subsets of modalities have components."""
+    if hasattr(model, "structured_"):
+        raise ValueError(OF_SUBSETS.format(purpose=purpose))
     for name, share in model.filled_shares_.items():
         if share > 0.0:
             raise ValueError(FILLED_IN.format(purpose=purpose, name=name, share=share))
@@ -109,6 +115,7 @@ def fill_from(model: Any, data: Modalities, *, absent: bool = False) -> Modaliti
     -------
     Modalities
     """
+    model = getattr(model, "structured_", model)  # that of all subsets
     gaps = {name: _gaps(data, name) for name in data.names}
     to_fill = {name: _gaps_to_fill(data, name, gap, absent) for name, gap in gaps.items() if gap is not None}
     has_gap = np.zeros(len(data), dtype=bool)
@@ -302,7 +309,10 @@ def _measure(model: Any, data: Modalities) -> Any:
             counted = np.ones(data.shapes[name], dtype=bool) if (mask := masks[name]) is None else mask
             measured = Modalities({name: np.where(counted, data.rows(name, rows), np.nan)})
             scores = {name: model.individual_scores_[name][rows]}
-            parts = Decomposition(measured, model.joint_scores_[rows], scores, model.mean_, model._render)
+            subsets = {key: own[rows] for key, own in getattr(model, "subset_scores_", {}).items() if name in key}
+            parts = Decomposition(
+                measured, model.joint_scores_[rows], scores, model.mean_, model._render, subset_scores=subsets
+            )
             _keep_measured(model, name, parts)
     return model
 
@@ -310,7 +320,7 @@ def _measure(model: Any, data: Modalities) -> Any:
 def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
     """Recompute a modality's fractions and residual from its measured values."""
     fractions, components = parts.variance_explained[name], model.component_variance_[name]
-    for part in ("joint", "individual"):
+    for part in components:
         filled = model.variance_explained_[name][part]
         components[part] = components[part] * (fractions[part] / filled if filled else 1.0)
     model.variance_explained_[name] = fractions

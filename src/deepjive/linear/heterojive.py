@@ -46,7 +46,7 @@ class HeteroJIVE(AngleBased):
     ----------
     signal_ranks, joint_rank, individual_ranks, rank_rule, n_wedin, n_random
         As in `deepjive.AJIVE`.
-    transformation, scale, center, mask, missing, device, random_state
+    transformation, scale, center, mask, missing, subsets, device, random_state
         As in `deepjive.AJIVE`.
 
     Attributes

@@ -21,6 +21,7 @@ from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
 from deepjive.linear.streaming import within_masks
 from deepjive.linear.svd import Reduced
+from deepjive.subsets import Subset
 from deepjive.validation import check_for_fit
 
 
@@ -108,7 +109,11 @@ class LinearModel(JointIndividualModel, ABC):
         return tags
 
     def _render(
-        self, part: Literal["joint", "individual"], name: str, joint_scores: NDArray, individual_scores: NDArray
+        self,
+        part: Literal["joint", "individual"] | Subset,
+        name: str,
+        joint_scores: NDArray,
+        individual_scores: NDArray,
     ) -> NDArray:
         joint = part == "joint"
         scores = joint_scores if joint else individual_scores
@@ -138,9 +143,16 @@ class LinearModel(JointIndividualModel, ABC):
         self.feature_residual_std_[name] = deviation * np.sqrt(np.maximum(left, 0.0))
 
     def _set_variance(
-        self, joint: dict[str, NDArray], individual: dict[str, NDArray], reduced: dict[str, Reduced]
+        self,
+        joint: dict[str, NDArray],
+        individual: dict[str, NDArray],
+        reduced: dict[str, Reduced],
+        n_joint: dict[str, int] | None = None,
     ) -> None:
-        """Set the variance explained, the residual and the noise, from the fractions of single components."""
+        """Set the variance explained, the residual and the noise, from the fractions of single components.
+
+        A modality that does not hold all joint components has the number `n_joint` of those that it holds.
+        """
         self.component_variance_ = {
             name: {"joint": joint[name], "individual": individual[name]} for name in self.shapes_
         }
@@ -149,7 +161,8 @@ class LinearModel(JointIndividualModel, ABC):
         for name, modality in reduced.items():
             residual = np.sqrt(max(self.variance_explained_[name]["residual"], 0.0))
             self.residual_std_[name] = modality.root_mean_square * float(residual)
-            rank, n = self.joint_rank_ + self.individual_ranks_[name], modality.n_samples
+            held = self.joint_rank_ if n_joint is None else n_joint[name]
+            rank, n = held + self.individual_ranks_[name], modality.n_samples
             free = max(n - self.center - rank, 0) * max(modality.n_varying - rank, 0)
             share = n * modality.n_features / free if free else 0.0
             self.noise_std_[name] = self.residual_std_[name] * float(np.sqrt(share))

@@ -91,7 +91,9 @@ def joint_coefficients(model: Any, names: Sequence[str]) -> NDArray:
         return np.zeros((sum(model.individual_ranks_[name] for name in names), 0))
     coefficients = _expected_coefficients(model, names)
     expected = _stacked({name: model.products_[name] for name in names}) @ coefficients
-    return np.asarray(coefficients @ _calibration(model, expected, [k for k in model.shapes_ if k not in names]))
+    calibration = _calibration(model, expected, [k for k in model.shapes_ if k not in names])
+    calibration[:, ~expected.any(axis=0)] = 0.0  # components that none of the modalities holds
+    return np.asarray(coefficients @ calibration)
 
 
 def _expected_coefficients(model: Any, names: Sequence[str]) -> NDArray:
@@ -140,6 +142,7 @@ def _loading_products(model: Any, name: str) -> NDArray:
     """``M_k M_k'`` over the squared length, from the fitted samples' scores and products."""
     scores = np.concatenate([model.joint_scores_, model.individual_scores_[name]], axis=1)
     gram = scores.T @ model.products_[name] / len(scores)
+    gram[~model.products_[name].any(axis=0)] = 0.0  # loadings of components that the modality does not hold
     return np.asarray((gram + gram.T) / 2.0)
 
 

@@ -27,6 +27,7 @@ LABELS = (
     "#999933",
     "#6b7280",
 )
+SUBSET = LABELS[5]
 DIVERGING, SEQUENTIAL = "RdBu_r", "viridis"
 MAX_POINTS = 3000
 OTHER, UNKNOWN = "other", "unknown"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from deepjive.decomposition import Decomposition
-from deepjive.plot.palette import PART_COLORS, axes_of, ink, muted, paper, percent, plain, small
+from deepjive.plot.palette import PART_COLORS, SUBSET, axes_of, ink, muted, paper, percent, plain, small
 
 
 def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]], *, ax: Axes | None = None) -> Axes:
@@ -47,10 +47,12 @@ def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]],
 
 def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) -> None:
     axes.text(0, row - 0.27, name, color=ink(), va="bottom")
-    widths = np.array([max(parts[part], 0.0) if np.isfinite(parts[part]) else 0.0 for part in PART_COLORS])
+    subsets = [part for part in parts if part not in PART_COLORS]
+    colors = {"joint": PART_COLORS["joint"], **dict.fromkeys(subsets, SUBSET), **PART_COLORS}
+    widths = np.array([max(parts[part], 0.0) if np.isfinite(parts[part]) else 0.0 for part in colors])
     widths = widths / (widths.sum() or 1.0)
     left = 0.0
-    for width, color in zip(widths, PART_COLORS.values(), strict=True):
+    for width, color in zip(widths, colors.values(), strict=True):
         axes.add_patch(Rectangle((left, row - 0.22), width, 0.3, facecolor=color, edgecolor=paper(), linewidth=0.8))
         left += width
     for position, (part, color) in zip((0.0, 0.36, 0.72), PART_COLORS.items(), strict=True):

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive.decomposition import Decomposition
 from deepjive.plot import fits, pictures, ranks, scatter, variance
 from deepjive.plot.features import pictures_along, step_labels
-from deepjive.plot.palette import groups_of, thinned
-from deepjive.report.style import FONT, INK, MUTED, WIDTH, new_figure, page_style, quiet
+from deepjive.plot.palette import INDIVIDUAL, JOINT, SUBSET, groups_of, percent, plain, thinned
+from deepjive.report.style import FONT, INK, LINE, MUTED, WIDTH, new_figure, page_style, quiet
+from deepjive.subsets import word_of
 
 MOST_ROWS = 10
 PAGE_POINTS = 600  # each is an element of the page, in several figures
@@ -29,6 +30,53 @@ def variance_explained(parts: Decomposition | Mapping[str, Mapping[str, float]])
     figure = new_figure(0.15 + 0.52 * len(fractions))
     with page_style():
         variance.variance_explained(fractions, ax=figure.subplots())
+    return figure
+
+
+def subset_variance(decomposition: Decomposition) -> Figure:
+    """Draw what each subset of modalities shares: a row for each subset, with a dot for each of its modalities.
+
+    The bars beside the dots are the fractions of the modalities' variance that the subset explains, one bar for each
+    modality in the order of the columns. The rows are all modalities together, the subsets with components, and each
+    modality alone.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        The decomposition of a model that was fitted with `subsets`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    names, fractions = list(decomposition.data.names), decomposition.variance_explained
+    rows: list[tuple[tuple[str, ...], str]] = [(tuple(names), "joint")]
+    rows += [(subset, word_of(subset)) for subset in decomposition.subset_scores]
+    rows += [((name,), "individual") for name in names]
+    figure = new_figure(0.55 + 0.34 * len(rows))
+    dots, bars = figure.subplots(1, 2, width_ratios=(len(names), 7.0))
+    height = 0.7 / len(names)
+    for row, (subset, part) in enumerate(rows):
+        color = {"joint": JOINT, "individual": INDIVIDUAL}.get(part, SUBSET)
+        held = [names.index(name) for name in subset if name in names]
+        dots.plot(range(len(names)), [row] * len(names), "o", color=LINE, markersize=5)
+        dots.plot(held, [row] * len(held), "o-", color=color, markersize=5, linewidth=1.5)
+        for column in held:
+            value = fractions[names[column]].get(part, np.nan)
+            where = row + (column - (len(names) - 1) / 2) * height
+            bars.barh(where, max(value, 0.0) if np.isfinite(value) else 0.0, height=0.85 * height, color=color)
+            bars.text(max(value, 0.0) + 0.005, where, percent(value), fontsize=FONT - 1.5, color=MUTED, va="center")
+    quiet(bars, "fraction of the modality's variance")
+    quiet(dots)
+    dots.spines["bottom"].set_visible(False)
+    dots.set(xlim=(-0.6, len(names) - 0.4), ylim=(len(rows) - 0.4, -0.6), yticks=[], xticks=range(len(names)))
+    dots.set_xticklabels([plain(name, 14) for name in names], rotation=45, ha="right", fontsize=FONT - 0.5)
+    dots.tick_params(length=0)
+    bars.set(ylim=(len(rows) - 0.4, -0.6), yticks=[])
+    bars.set_xlim(0.0, 1.15 * bars.get_xlim()[1])
+    bars.grid(visible=False)
+    for axes in (dots, bars):
+        axes.grid(visible=False)
     return figure
 
 

@@ -19,7 +19,14 @@ from deepjive.report.answers import end_tables, label_tables, sample_tables
 from deepjive.report.effects import effect_pictures, effect_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.explorer import honesty, page_data
-from deepjive.report.figures import ajive_diagnostic, examples, scores_scatter, training_curves, variance_explained
+from deepjive.report.figures import (
+    ajive_diagnostic,
+    examples,
+    scores_scatter,
+    subset_variance,
+    training_curves,
+    variance_explained,
+)
 from deepjive.report.intervals import interval_table
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
 from deepjive.report.rank_curves import rank_pictures, rank_rows
@@ -142,6 +149,8 @@ def write_report(
         findings=words.findings(decomposition),
         facts=_facts(decomposition),
         variance=picture("", variance_explained(decomposition), words.READ_VARIANCE),
+        subsets=_subsets(decomposition),
+        subset_scores=decomposition.subset_scores,
         examples=gallery(_examples(decomposition)),
         joint_scores=_joint_scores(decomposition, by_name),
         individual_scores=gallery(_individual_scores(decomposition, by_name)),
@@ -164,6 +173,13 @@ def write_report(
         words=words,
     )
     return write_page(path, content)
+
+
+def _subsets(decomposition: Decomposition) -> Picture | None:
+    """What subsets of modalities share; none without such subsets."""
+    if not decomposition.subset_scores:
+        return None
+    return picture("", subset_variance(decomposition), words.READ_SUBSETS)
 
 
 def _summary(

@@ -50,8 +50,9 @@ def scores_text(scores: NDArray, samples: NDArray | None, word: str) -> str:
 
 def variance_text(explained: Mapping[str, Mapping[str, float]]) -> str:
     """Return fractions of variance explained as CSV text with a row for each modality."""
-    parts = ("joint", "individual", "residual")
-    rows = ([name, *(fractions[part] for part in parts)] for name, fractions in explained.items())
+    parts = list(dict.fromkeys(part for fractions in explained.values() for part in fractions))
+    parts = [part for part in parts if part not in ("individual", "residual")] + ["individual", "residual"]
+    rows = ([name, *(fractions.get(part, np.nan) for part in parts)] for name, fractions in explained.items())
     return csv_text(["id", *parts], rows)
 
 

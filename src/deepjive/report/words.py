@@ -11,6 +11,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.plot.palette import groups_of, percent
 from deepjive.plot.samples import MAX_FEATURES, is_colour, kind_of, line
 from deepjive.report.figures import PAGE_POINTS
+from deepjive.subsets import word_of
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
@@ -21,6 +22,10 @@ READ_VARIANCE = (
     "How to read it: each bar is the total variance of one modality. The joint part can be predicted from the scores "
     "that all modalities share. The individual part belongs to this modality alone. The residual is not explained by "
     "the model; usually it is noise."
+)
+READ_SUBSETS = (
+    "How to read it: each row is a part of the variation. The connected dots are the modalities that share it. Each "
+    "bar beside them is the share of one modality's variance, in the order of the columns."
 )
 READ_SCORES = (
     "How to read it: each dot is a sample, placed by its first two {word} scores. Dots close to each other are similar "
@@ -115,6 +120,15 @@ def lead(decomposition: Decomposition) -> str:
     )
 
 
+def subset_sentences(subset_scores: Mapping[Sequence[str], NDArray]) -> list[str]:
+    """A sentence for each subset of modalities that has scores."""
+    return [
+        f"{enumeration(list(subset))} share {scores.shape[1]} {'score' if scores.shape[1] == 1 else 'scores'} that no "
+        "other modality has."
+        for subset, scores in subset_scores.items()
+    ]
+
+
 def adjustments(decomposition: Decomposition) -> list[str]:
     """Sentences on the units of the page, and on confounds that were taken out."""
     sentences = []
@@ -132,8 +146,13 @@ def findings(decomposition: Decomposition) -> list[str]:
         if not np.isfinite(parts["joint"]):
             sentences.append(f"{name} does not vary among these samples.")
             continue
+        subsets = "".join(
+            f"{percent(value)} is shared with {enumeration([other for other in subset if other != name])} alone, "
+            for subset in decomposition.subset_scores
+            if (value := parts.get(word_of(subset))) is not None
+        )
         sentences.append(
-            f"Of the variation in {name}, {percent(parts['joint'])} is joint, "
+            f"Of the variation in {name}, {percent(parts['joint'])} is joint, {subsets}"
             f"{percent(parts['individual'])} is individual, and {percent(parts['residual'])} is residual."
         )
         for part in ("joint", "individual"):

@@ -187,7 +187,7 @@ def select_ranks(
     --------
     deepjive.DeepJIVE.select_ranks : The same for an estimator's parameters.
     """
-    small, curves = _sampled(data, seed), {}
+    small, curves = complete_sample(data, seed), {}
     total = (joint_rank is None) + len(data.names) * (individual_ranks is None)
     if joint_rank is None:
         progress(0, total, "joint rank")
@@ -211,7 +211,7 @@ def select_ranks(
     return RankSelection(joint_rank, dict(individual_ranks), curves)
 
 
-def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
+def rank_curve(versions: Sequence[Modalities], seed: int, enough: float = ENOUGH) -> RankCurve:
     """Choose the number of scores that modalities have in common.
 
     Parameters
@@ -220,9 +220,11 @@ def rank_curve(versions: Sequence[Modalities], seed: int) -> RankCurve:
         The same samples: one set of modalities, or several random halvings of one modality.
     seed : int
         Draws folds.
+    enough : float, default=0.99
+        Share of the best prediction by linear scores that is enough.
     """
     first = one_each(versions[0], seed)
-    straight = linear_curve(versions, seed)
+    straight = linear_curve(versions, seed, enough)
     linear_rank = straight.rank
     curves, standard_errors = {"linear": straight.r2}, {"linear": straight.standard_errors}
     rank, ajive_rank, dimension = linear_rank, None, None
@@ -275,7 +277,7 @@ class LinearCurve:
         return float(self.r2[self.rank] + r2 - same)
 
 
-def linear_curve(versions: Sequence[Modalities], seed: int) -> LinearCurve:
+def linear_curve(versions: Sequence[Modalities], seed: int, enough: float = ENOUGH) -> LinearCurve:
     """Predict held-out samples by 0, 1, ... linear scores, and choose the number that predicts enough."""
     n = len(versions[0])
     widths = sorted((min(n, version.shapes[name][0]) for version in versions for name in version.names), reverse=True)
@@ -297,7 +299,7 @@ def linear_curve(versions: Sequence[Modalities], seed: int) -> LinearCurve:
     if r2[best] <= CLEAR * standard_errors[best]:
         return LinearCurve(r2, standard_errors, 0, by_run[0])
     lost = (curve - curve[best]) / none.mean()
-    allowed = np.maximum((1 - ENOUGH) * r2[best], WITHIN * _standard_errors(lost, versions[0].groups))
+    allowed = np.maximum((1 - enough) * r2[best], WITHIN * _standard_errors(lost, versions[0].groups))
     return LinearCurve(r2, standard_errors, int(np.argmax(lost.mean(axis=1)[1:] <= allowed[1:])) + 1, by_run[0])
 
 
@@ -352,7 +354,7 @@ def halved(data: Modalities, name: str, seed: int) -> Modalities:
     return Modalities(halves, groups=data.groups).adjusted_to({})
 
 
-def _sampled(data: Modalities, seed: int) -> Modalities:
+def complete_sample(data: Modalities, seed: int) -> Modalities:
     """Complete samples and features that vary, as many as can be computed with, flat."""
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(data.present.all(axis=1))

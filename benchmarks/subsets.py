@@ -1,0 +1,311 @@
+"""Variation shared by some of three or more modalities: structure and accuracy on simulations, and real data.
+
+    python benchmarks/subsets.py                       # linear simulations, 20 seeds
+    python benchmarks/subsets.py --curved 5            # curved relations with DeepJIVE, 5 seeds
+    python benchmarks/subsets.py --real                # covid_su and tcga_brca, if the data are there
+
+**Simulations.** Scores of every subset are normal; in each modality they have random orthonormal loadings, and the
+noise has the variance of the signal (signal-to-noise 1). The first setting is that of SLIDE's paper. A structure is
+right if the ranks of all subsets and all individual ranks are the true ones. The error of a part is its squared error
+over its squared length, the mean over subsets and modalities. AJIVE with subsets is compared with AJIVE without them,
+and with BIDIFAC+: the parts of all subsets have nuclear norms as penalties, and their singular values are lowered in
+turn by ``sqrt(n) + sqrt(d)`` times the noise's standard deviation, for d features of the subset. BIDIFAC+ is given the
+true noise.
+
+Sources:
+
+- Gaynanova and Li 2019, Structural learning and integrative decomposition of multi-view data, Biometrics 75: SLIDE and
+  its simulation.
+- Lock, Park, Hoadley 2022, Bidimensional linked matrix factorization for pan-omics pan-cancer analysis, Annals of
+  Applied Statistics 16: BIDIFAC+.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, KFold
+
+from deepjive import AJIVE, DeepJIVE, Modalities
+from deepjive.evaluation.ridge import ridge_r2
+from deepjive.experiments.omics.data import read_data_set
+from result_tables import ResultTable, add_json_option, write_tables
+
+MOST_FOR_BIDIFAC = 100  # samples; its many singular value decompositions take minutes of more
+Part = tuple[tuple[str, ...], str]
+THREE = ("a", "b", "c")
+EVERY = {subset: 2 for size in (3, 2, 1) for subset in itertools.combinations(THREE, size)}
+SETTINGS: dict[str, dict] = {
+    "rank 2 in all 7 subsets (SLIDE)": {"ranks": EVERY},
+    "the same, n 300": {"ranks": EVERY, "n": 300},
+    "unequal ranks": {
+        "ranks": {THREE: 3, ("a", "b"): 1, ("a", "c"): 2, ("b", "c"): 1, ("a",): 2, ("b",): 1, ("c",): 3}
+    },
+    "energies from 0.7 to 1.4": {"ranks": EVERY, "n": 200, "energies": (0.7, 1.4)},
+    "empty subsets": {"ranks": {THREE: 2, ("a", "b"): 2, ("c",): 3}},
+    "4 modalities, n 200": {
+        "n": 200,
+        "ranks": {
+            ("a", "b", "c", "d"): 2,
+            ("a", "b", "c"): 2,
+            ("b", "c", "d"): 1,
+            ("a", "d"): 2,
+            ("c", "d"): 1,
+            ("a",): 2,
+            ("b",): 2,
+        },
+    },
+    "nothing shared": {"ranks": {("a",): 3, ("b",): 3, ("c",): 3}},
+    "all shared by all": {"ranks": {THREE: 3, ("a",): 1, ("b",): 2}},
+}
+
+
+def simulate(
+    seed: int,
+    *,
+    ranks: Mapping[tuple[str, ...], int],
+    n: int = 100,
+    width: int = 100,
+    energies: tuple[float, float] = (1.0, 1.0),
+) -> tuple[dict[str, np.ndarray], dict[Part, np.ndarray], float]:
+    """Return modalities, their true parts, and the standard deviation of the noise."""
+    rng = np.random.default_rng(seed)
+    names = sorted({name for subset in ranks for name in subset})
+    scores = {subset: np.linalg.qr(_centred(rng.normal(size=(n, rank))))[0] for subset, rank in ranks.items()}
+    data, parts = {}, {}
+    for name in names:
+        for subset, rank in ranks.items():
+            if name in subset:
+                loadings = np.linalg.qr(rng.normal(size=(width, rank)))[0]
+                parts[subset, name] = scores[subset] * rng.uniform(*energies, size=rank) @ loadings.T
+        signal = sum(part for (_, other), part in parts.items() if other == name)
+        noise = rng.normal(size=(n, width))
+        scale = np.linalg.norm(noise) / np.linalg.norm(signal)
+        parts = {key: part * scale if key[1] == name else part for key, part in parts.items()}
+        data[name] = signal * scale + noise
+    return data, parts, 1.0
+
+
+def _centred(x: np.ndarray) -> np.ndarray:
+    return x - x.mean(axis=0)
+
+
+def estimated(model, data: Mapping[str, np.ndarray]) -> dict[Part, np.ndarray]:
+    """Return the parts that a model finds, without the mean; individual parts as subsets of one modality."""
+    found = model.decompose(data)
+    parts = {(tuple(data), name): found.joint[name] - found.mean[name] for name in data}
+    parts |= {((name,), name): found.individual[name] for name in data}
+    return parts | {(subset, name): part[name] for subset, part in found.subset.items() for name in subset}
+
+
+def bidifac(data: Mapping[str, np.ndarray], noise: float, rounds: int = 50) -> dict[Part, np.ndarray]:
+    """Return the parts of all subsets by BIDIFAC+."""
+    names = list(data)
+    subsets = [subset for size in range(len(names), 0, -1) for subset in itertools.combinations(names, size)]
+    parts = {(subset, name): np.zeros_like(data[name]) for subset in subsets for name in subset}
+    left = {name: _centred(x) for name, x in data.items()}
+    for _ in range(rounds):
+        change = 0.0
+        for subset in subsets:
+            target = np.concatenate([left[name] + parts[subset, name] for name in subset], axis=1)
+            shrunk = _shrunk(target, noise)
+            for name, block in zip(subset, np.split(shrunk, len(subset), axis=1), strict=True):
+                change = max(change, float(np.abs(block - parts[subset, name]).max()))
+                left[name] = left[name] + parts[subset, name] - block
+                parts[subset, name] = block
+        if change < 1e-2 * noise:
+            break
+    return parts
+
+
+def _shrunk(x: np.ndarray, noise: float) -> np.ndarray:
+    """Return a matrix whose singular values are lowered by those of the noise."""
+    squares, u = np.linalg.eigh(x @ x.T)
+    values = np.sqrt(np.maximum(squares, 1e-300))
+    lowered = np.maximum(values - noise * (np.sqrt(x.shape[0]) + np.sqrt(x.shape[1])), 0.0)
+    return (u * (lowered / values)) @ (u.T @ x)
+
+
+def errors(parts: Mapping[Part, np.ndarray], truth: Mapping[Part, np.ndarray], count: int) -> dict[str, float]:
+    """Return the mean relative squared error of joint parts, of parts of subsets, and of individual parts."""
+    by_kind: dict[str, list[float]] = {"joint": [], "subsets": [], "individual": []}
+    for (subset, name), part in truth.items():
+        kind = "joint" if len(subset) == count else "individual" if len(subset) == 1 else "subsets"
+        guess = parts.get((subset, name), np.zeros_like(part))
+        by_kind[kind].append(float(np.sum((guess - part) ** 2) / np.sum(part**2)))
+    return {kind: float(np.mean(values)) for kind, values in by_kind.items() if values}
+
+
+def linear(seeds: range, table: ResultTable, null: ResultTable, write: Callable[[], None]) -> None:
+    """Measure the linear simulations."""
+    for title, setting in SETTINGS.items():
+        rows: dict[str, list[dict[str, float]]] = {}
+        right, same, seconds = [], [], []
+        for seed in seeds:
+            data, truth, noise = simulate(seed, **setting)
+            started = time.perf_counter()
+            plain = AJIVE(random_state=0).fit(data)
+            middle = time.perf_counter()
+            model = AJIVE(subsets="auto", random_state=0).fit(data)
+            seconds.append((middle - started, time.perf_counter() - middle))
+            ranks = {**model.subset_ranks_, **{(name,): rank for name, rank in model.individual_ranks_.items()}}
+            right.append({key: rank for key, rank in ranks.items() if rank} == setting["ranks"])
+            same.append(plain.joint_rank_ == model.joint_rank_ and plain.individual_ranks_ == model.individual_ranks_)
+            methods = {"AJIVE with subsets": estimated(model, data), "AJIVE": estimated(plain, data)}
+            if len(data["a"]) <= MOST_FOR_BIDIFAC:
+                methods["BIDIFAC+"] = bidifac(data, noise)
+            for method, parts in methods.items():
+                rows.setdefault(method, []).append(errors(parts, truth, len(data)))
+        for method, found in rows.items():
+            means = [_mean([row[kind] for row in found if kind in row]) for kind in ("joint", "subsets", "individual")]
+            exact = f"{sum(right)} of {len(right)}" if method == "AJIVE with subsets" else None
+            table.add(title, method, exact, *means)
+            print(title, method, exact, means, flush=True)
+        if title in ("nothing shared", "all shared by all"):
+            times = np.median(seconds, axis=0)
+            null.add(title, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
+            print(title, same, times, flush=True)
+        write()
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def curved(seed: int, n: int = 600, width: int = 30) -> tuple[dict[str, np.ndarray], dict[Part, np.ndarray]]:
+    """Return modalities in which sinusoids of scores of subsets are features, and the true parts."""
+    rng = np.random.default_rng(seed)
+    ranks = {THREE: 1, ("a", "b"): 1, ("c",): 1}
+    scores = {subset: rng.uniform(-1, 1, size=(n, rank)) for subset, rank in ranks.items()}
+    data, parts = {}, {}
+    for name in THREE:
+        for subset in ranks:
+            if name in subset:
+                rates, phases = rng.uniform(0.5, 3.0, width), rng.uniform(0, 2 * np.pi, width)
+                part = _centred(np.sin(scores[subset] * rates + phases))
+                parts[subset, name] = part / part.std()
+        data[name] = sum(part for (_, other), part in parts.items() if other == name)
+        data[name] = data[name] + 0.5 * data[name].std() * rng.normal(size=(n, width))
+    return data, parts
+
+
+def deep(seeds: range, table: ResultTable, write: Callable[[], None]) -> None:
+    """Measure curved relations; ranks are chosen from the data, and errors are those of held-out samples."""
+    for seed in seeds:
+        data, truth = curved(seed)
+        n = len(data["a"]) * 2 // 3
+        whole = Modalities(data)
+        train, test = whole[:n], whole[n:]
+        held_out = {key: part[n:] for key, part in truth.items()}
+        for method, model in {
+            "DeepJIVE with subsets": DeepJIVE(subsets="auto", random_state=0),
+            "DeepJIVE": DeepJIVE(random_state=0),
+            "AJIVE with subsets": AJIVE(subsets="auto", random_state=0),
+        }.items():
+            model.fit(train)
+            ranks = getattr(model, "subset_ranks_", {THREE: model.joint_rank_})
+            found = errors(estimated(model, test), held_out, 3)
+            cells = [found.get(kind) for kind in ("joint", "subsets", "individual")]
+            table.add(seed, method, _in_words(ranks), str(list(model.individual_ranks_.values())), *cells)
+            print(*table.rows[-1], flush=True)
+        write()
+
+
+def _in_words(ranks: Mapping[tuple[str, ...], int]) -> str:
+    return ", ".join(f"{'+'.join(subset)} {rank}" for subset, rank in ranks.items() if rank) or "none"
+
+
+def real(table: ResultTable, deep_too: bool) -> None:
+    """Measure what is shared by whom in real data, and how well modalities are predicted from the others."""
+    for name in ("tcga_brca", "covid_su"):
+        data = read_data_set(name).data
+        folds = GroupKFold(3) if data.groups is not None else KFold(3, shuffle=True, random_state=0)
+        splits = list(folds.split(np.zeros(len(data)), groups=data.groups))
+        methods: dict[str, Any] = {
+            "AJIVE": AJIVE(random_state=0),
+            "AJIVE with subsets": AJIVE(subsets="auto", random_state=0),
+            "ridge regression": None,
+        }
+        if deep_too:
+            methods["DeepJIVE with subsets"] = DeepJIVE(subsets="auto", random_state=0)
+        for method, model in methods.items():
+            scores, found = [], []
+            for rows, others in splits:
+                train, test = _standardized(data[rows], data[others])
+                if model is None:
+                    scores.append(np.mean(list(ridge_r2(train, test).values())))
+                    continue
+                scores.append(model.fit(train).score(test))
+                found.append(_in_words(getattr(model, "subset_ranks_", {data.names: model.joint_rank_})))
+            table.add(name, method, float(np.mean(scores)), float(np.std(scores, ddof=1)), "; ".join(found) or None)
+            print(*table.rows[-1], flush=True)
+
+
+def _standardized(train: Modalities, test: Modalities) -> tuple[Modalities, Modalities]:
+    """Features of mean 0 and variance 1 in the training samples."""
+    mean = {name: np.asarray(train[name]).mean(axis=0) for name in train.names}
+    deviation = {name: np.asarray(train[name]).std(axis=0) for name in train.names}
+    both = (
+        part.with_arrays({k: (np.asarray(part[k]) - mean[k]) / np.where(deviation[k], deviation[k], 1) for k in mean})
+        for part in (train, test)
+    )
+    first, second = both
+    return first, second
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--curved", type=int, default=0, metavar="SEEDS", help="curved relations instead")
+    parser.add_argument("--real", action="store_true", help="real data instead")
+    parser.add_argument("--deep", action="store_true", help="DeepJIVE on real data as well")
+    add_json_option(parser)
+    arguments = parser.parse_args()
+    kinds = ("joint error", "error of subsets", "individual error")
+    structure = ResultTable(
+        "subsets-linear",
+        "Structure and relative squared error of the parts in simulations with signal-to-noise 1",
+        ("simulation", "method", "structure right", *kinds),
+    )
+    null = ResultTable(
+        "subsets-null",
+        "AJIVE with and without subsets where no subset of some modalities has variation of its own",
+        ("simulation", "same ranks", "seconds without subsets", "seconds with subsets"),
+    )
+    bent = ResultTable(
+        "subsets-curved",
+        "Curved relations: ranks that were found, and relative squared errors of parts of held-out samples",
+        ("seed", "method", "ranks of subsets", "individual ranks", *kinds),
+    )
+    measured = ResultTable(
+        "subsets-real",
+        "Real data, 3 folds: held-out R2 of each modality from the others, and components of subsets by fold",
+        ("data", "method", "R2", "sd over folds", "components of subsets"),
+    )
+    seeds = range(arguments.curved or (0 if arguments.real else arguments.seeds))
+    sources = ["deepjive.linear", "deepjive.subsets"]
+    sources += ["deepjive.deep"] if arguments.curved or arguments.deep else []
+
+    def write() -> None:
+        write_tables(arguments.json, [structure, null, bent, measured], sources=sources, seeds=seeds)
+
+    if arguments.curved:
+        deep(seeds, bent, write)
+    elif arguments.real:
+        real(measured, arguments.deep)
+        write()
+    else:
+        linear(seeds, structure, null, write)
+
+
+if __name__ == "__main__":
+    main()
