@@ -328,7 +328,7 @@ def test_scores_and_variance_of_the_fitted_samples_are_kept(
         np.testing.assert_allclose(model.individual_scores_[name], parts.individual_scores[name], atol=1e-5)
         for part, fraction in parts.variance_explained[name].items():
             assert model.variance_explained_[name][part] == pytest.approx(fraction, abs=1e-5)
-    assert model.variance_explained_["modality_2"]["individual"] == 0.0
+    assert model.variance_explained_["modality_2"]["individual"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_scores_of_the_fitted_samples_are_the_same_from_disk(small: Synthetic) -> None:
