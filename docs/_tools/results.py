@@ -80,7 +80,8 @@ def _cell(cell: Any) -> str:
         return ""
     if isinstance(cell, dict):
         decimals = int(cell.get("decimals", 3))
-        return f"{cell['mean']:.{decimals}f} ± {cell['sd']:.{decimals}f}"
+        mean = round(cell["mean"], decimals) + 0.0  # no negative zero
+        return f"{mean:.{decimals}f} ± {cell['sd']:.{decimals}f}"
     return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
 
 

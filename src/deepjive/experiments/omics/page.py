@@ -245,4 +245,4 @@ def _text(cell: TableCell) -> str:
     decimals = int(summary["decimals"])
     space = "\N{NO-BREAK SPACE}"
     spread = f"{space}±{space}{summary['sd']:.{decimals}f}" if summary["n"] > 1 and decimals else ""
-    return f"{summary['mean']:.{decimals}f}{spread}"
+    return f"{round(summary['mean'], decimals) + 0.0:.{decimals}f}{spread}"  # no negative zero
