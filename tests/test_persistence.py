@@ -180,7 +180,7 @@ def test_not_a_number_comes_back(round_trip):
     ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_saved_is_named_before_anything_is_written(round_trip, tmp_path, value):
-    with pytest.raises(TypeError, match=r"exotic_/deep/0 holds an? .*, which cannot be saved"):
+    with pytest.raises(TypeError, match=r"exotic_/deep/0 holds an? .*, but numbers, text"):
         round_trip({"deep": [value]})
     assert not (tmp_path / "exotic").exists()
 
@@ -239,6 +239,13 @@ def test_truncated_files_are_noticed(folder, name, keep):
     assert_damaged(folder, f"is damaged: {name} is not")
 
 
+def is_same_json(changed: bytes, content: bytes) -> bool:
+    try:
+        return json.loads(changed) == json.loads(content)
+    except ValueError:
+        return False
+
+
 def test_a_flipped_bit_anywhere_in_either_file_is_noticed(folder):
     rng = np.random.default_rng(0)
     for name in (CONFIG, WEIGHTS):
@@ -246,6 +253,8 @@ def test_a_flipped_bit_anywhere_in_either_file_is_noticed(folder):
         for position in rng.integers(len(content), size=40):
             flipped = bytearray(content)
             flipped[position] ^= 1
+            if name == CONFIG and is_same_json(flipped, content):
+                continue  # a last digit beyond double precision
             (folder / name).write_bytes(flipped)
             with pytest.raises(ModelFolderError):
                 load(folder)

@@ -282,9 +282,12 @@ def test_a_modality_is_constant_only_if_all_pieces_are_the_same(monkeypatch, one
     check_for_fit({"mri": MRI, "pet": with_value(np.zeros((N, 1)), ones, 1.0)}, "Model")
 
 
-def test_numbers_whose_sum_overflows_are_finite():
+def test_numbers_whose_sum_overflows_are_refused_or_finite():
     large = np.where(RNG.random((N, 4)) < 0.5, 1e308, 1.5e308)
-    check_for_fit({"mri": MRI, "pet": large}, "Model")
+    with pytest.raises(
+        ValueError, match=r"'pet' contains the value 1.5e\+308 .* because sums of larger values overflow"
+    ):
+        check_for_fit({"mri": MRI, "pet": large}, "Model")
     check_for_fit({"mri": MRI, "pet": np.where(large > 1.2e308, 6e4, 5e4).astype(np.float16)}, "Model")
 
 

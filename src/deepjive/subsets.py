@@ -172,7 +172,7 @@ def parse_subsets(text: str) -> str | list[Subset]:
         return "auto"
     subsets = [tuple(name.strip() for name in word.split("+")) for word in text.split(",")]
     if not all(name for subset in subsets for name in subset):
-        raise ValueError(f"{text!r} is neither 'auto' nor subsets such as 'rna+protein,rna+methylation'.")
+        raise ValueError(f"Subsets are {text!r}, but must be 'auto' or subsets such as 'rna+protein,rna+methylation'.")
     return subsets
 
 

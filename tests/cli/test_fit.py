@@ -22,6 +22,7 @@ def test_a_run_holds_model_scores_and_report(fit, files):
         "loadings_expression.csv",
         "loadings_methylation.csv",
         "model.safetensors",
+        "model_card.md",
         "report.html",
         "variance_explained.csv",
     ]

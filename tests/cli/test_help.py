@@ -55,7 +55,8 @@ def test_defaults_that_help_names_are_those_of_the_estimators():
         for cls in classes:
             own = inspect.signature(cls).parameters
             if name in own and cls is not deepjive.JIVE:  # whose ranks have rules of their own
-                assert parameter.show_default == str(own[name].default), (cls, option)
+                default = "none" if option == "--transformation" else str(own[name].default)
+                assert parameter.show_default == default, (cls, option)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -351,6 +351,7 @@ def test_scores_that_only_identify_the_participant_do_not_leak(monkeypatch):
             SimpleNamespace(
                 data=Modalities(empty, groups=groups),
                 joint_scores=joint,
+                subset_scores={},
                 individual_scores=dict(zip("ab", own, strict=True)),
             )
             for groups in (None, who)

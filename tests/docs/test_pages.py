@@ -51,7 +51,17 @@ def test_no_python_is_hidden_from_the_runner(page: Path) -> None:
     text = page.read_text()
     assert not re.search(r"^[ >]+```|^~~~|^>>> ", text, re.MULTILINE)
     languages = {language for _, language, _ in FENCE.findall(text)}
-    assert languages <= {"", "python", "sh", "bash", "toml", "{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
+    assert languages <= {
+        "",
+        "python",
+        "sh",
+        "bash",
+        "r",
+        "toml",
+        "{toctree}",
+        "{eval-rst}",
+        "{include} ../CHANGELOG.md",
+    }
     for _, language, code in FENCE.findall(text):
         assert language or not re.search(r"^(import|from|print\()", code, re.MULTILINE), code
 
@@ -109,7 +119,7 @@ def test_every_page_is_in_the_contents() -> None:
     assert listed | {"index"} == {name_of(page).removesuffix(".md") for page in PAGES}
 
 
-@pytest.mark.parametrize("name", [name for name in deepjive.__all__ if name != "__version__"])
+@pytest.mark.parametrize("name", [name for name in deepjive.__all__ if name not in ("__version__", "plot")])
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     reference = "".join(page.read_text() for page in PAGES if page.parent.name == "api")
     assert re.search(rf"^\.\. auto(class|function):: deepjive\.{name}$", reference, re.MULTILINE)

@@ -111,6 +111,7 @@ def test_copies_of_samples_do_not_add_evidence():
     assert rate < 0.06  # three independent copies would give .15
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 def test_samples_without_a_modality_and_constant_features_are_left_out():
     data = with_joint_features(n=120, n_features=30, n_joint=10, strength=1.5)
     rna = data["rna"].copy()

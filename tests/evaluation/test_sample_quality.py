@@ -72,5 +72,5 @@ def test_pairs_need_joint_scores_that_one_modality_gives():
     data = Modalities(paired(60))
     with pytest.raises(ValueError, match="identity='merged'"):
         pair_fit(fitted(data, 1, 0, identity="merged", max_epochs=1), data, "a")
-    with pytest.raises(ValueError, match="joint rank 0"):
+    with pytest.raises(ValueError, match="joint_rank_ of the model is 0"):
         pair_fit(AJIVE(joint_rank=0, individual_ranks=1, n_wedin=0, n_random=0).fit(data), data, "a")

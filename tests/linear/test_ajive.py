@@ -197,6 +197,7 @@ def test_features_outside_the_mask_do_not_count():
     assert model.variance_explained_["m0"] == pytest.approx(cut.variance_explained_["m0"])
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 def test_mask_in_which_nothing_varies_is_an_error(fitted):
     data = fitted[1]
     x = np.hstack([data["m0"], np.ones((80, 3))])

@@ -129,6 +129,7 @@ def test_duplicated_columns_change_nothing_but_the_scale(estimator):
     assert doubled.variance_explained_["a"] == pytest.approx(model.variance_explained_["a"], abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 @ESTIMATORS
 def test_constant_columns_have_no_loadings(estimator):
     data, u = clean(noise=0.1)

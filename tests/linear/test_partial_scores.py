@@ -101,6 +101,7 @@ def test_without_joint_scores_there_is_nothing_to_shrink():
     assert model.transform({"m0": new["m0"]}).shape == (12, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 def test_noise_is_estimated_from_the_degrees_of_freedom_of_the_residual():
     rng = np.random.default_rng(0)
     data = {name: 5.0 * rng.normal(size=(60, 10)) @ rng.normal(size=(10, 40)) for name in "ab"}

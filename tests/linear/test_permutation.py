@@ -114,7 +114,7 @@ def test_permuting_one_of_three_is_the_statistic_of_permuted_samples():
 def test_a_model_without_joint_components_has_no_p_values():
     model = fitted(simulated(0, 0), 0, 2)
     assert permutation_test(model, 5).p_values.shape == (0,)
-    with pytest.raises(ValueError, match="joint rank 0"):
+    with pytest.raises(ValueError, match="joint_rank_ of the model is 0"):
         jackstraw(model, simulated(0, 0), "m0")
 
 

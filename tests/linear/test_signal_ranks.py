@@ -104,6 +104,7 @@ def test_constant_features_do_not_change_the_rank(shape, rule, center):
     assert ranks == [1, 1 if center else 2]
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 @pytest.mark.parametrize("model", [AJIVE, HeteroJIVE])
 def test_constant_features_do_not_change_a_fit(tmp_path, monkeypatch, model):
     rng = np.random.default_rng(0)
@@ -127,6 +128,7 @@ def test_constant_features_do_not_change_a_fit(tmp_path, monkeypatch, model):
         np.testing.assert_allclose(fitted.joint_scores_, alone.joint_scores_, rtol=0, atol=TWO_ROUTES)
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 def test_constant_features_do_not_change_the_rank_by_bic():
     rng = np.random.default_rng(0)
     joint = rng.normal(size=(60, 1))

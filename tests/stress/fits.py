@@ -291,7 +291,7 @@ def outcome(number: int, seed: int, folder: Path) -> tuple[str, str]:
         where = f"{Path(place.filename).name}:{place.lineno}"
         return f"foreign: {type(error).__name__}: {str(error)[:200]} ({where})", described
     texts = [f"{warning.category.__name__}: {warning.message}" for warning in caught]
-    foreign = [text for text in texts if not text.startswith(("UserWarning", "ConvergenceWarning"))]
+    foreign = [text for text in texts if not text.startswith(("UserWarning", "UnitsWarning", "ConvergenceWarning"))]
     repeated = [text for text, count in Counter(texts).items() if count > 1]
     if faults:
         return f"impossible: {'; '.join(faults)[:300]}", described

@@ -214,7 +214,7 @@ class Adjustment:
     def checked(self, confounds: Confounds | None) -> Confounds:
         """Return confounds of new samples, which must be those of the fit."""
         if self.coding is None:
-            raise ValueError("There are no confounds in the model.")
+            raise ValueError("The model was fitted without confounds (`adjustment_`). Give samples without confounds.")
         if confounds is None:
             raise ValueError(NO_CONFOUNDS.format(fitted=list(self.coding.levels)))
         self.coding.check(confounds)

@@ -75,10 +75,25 @@ def tables(
 
 
 def _write_mudata(run: Path, model: Any, out: Path) -> None:
+    import pandas as pd
+
+    from deepjive.data.readers.guard import optional
+
+    anndata = optional("anndata", "Writing .h5mu files")
+    # text as anndata 0.12 can write it, which knows neither Arrow's nor, without being told, pandas 3's
+    storage = pd.option_context("mode.string_storage", "python")
+    with storage, anndata.settings.override(allow_write_nullable_strings=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
+        mdata = _mudata(run, model)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        mdata.write(out)
+
+
+def _mudata(run: Path, model: Any) -> Any:
+    """The data of a run as MuData, with scores, loadings, effects and labels."""
     from deepjive.cli import runs
     from deepjive.cli.options import TableOptions, read_named_labels
     from deepjive.data.readers.annotated import mudata_of
-    from deepjive.data.readers.guard import optional
 
     options = runs.options_of(run)
     settings = TableOptions.of_run(run, None, None, None, False, None, None, None)
@@ -87,12 +102,7 @@ def _write_mudata(run: Path, model: Any, out: Path) -> None:
     parts = model.decompose(data)
     mdata = mudata_of(parts, model, read_named_labels(options.get("labels"), parts.data))
     _add_effects(mdata, runs.read_loadings(run, parts.data.names), parts)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    anndata = optional("anndata", "Writing .h5mu files")
-    # text as pandas 3 has it; anndata before 0.11 cannot read it
-    with warnings.catch_warnings(), anndata.settings.override(allow_write_nullable_strings=True):
-        warnings.simplefilter("ignore")  # of mudata, on later versions of pandas
-        mdata.write(out)
+    return mdata
 
 
 def _add_effects(mdata: Any, loadings: Any, parts: Decomposition) -> None:

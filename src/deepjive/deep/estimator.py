@@ -111,7 +111,7 @@ class DeepJIVE(JointIndividualModel):
     subsets : None, "auto", list of tuple of str, or dict of tuple of str to int, default=None
         Subsets of three or more modalities that have variation of their own. "auto" tries all subsets of at most five
         modalities, and a dict gives ranks. One model is trained for each subset with scores, on data in memory: see
-        `deepjive.deep.cascade`.
+        ``deepjive.deep.cascade``.
     identity : {"exchange", "explicit", "merged"}, default="exchange"
         How the joint scores of all modalities are made equal: see `deepjive.deep.constraints.identity`. "merged" needs
         all modalities of every sample.

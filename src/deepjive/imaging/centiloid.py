@@ -74,7 +74,7 @@ class CentiloidRegions:
         Raises
         ------
         FileNotFoundError, UnreadableError
-            As `deepjive.imaging.volume_of`.
+            As ``deepjive.imaging.volume_of``.
         ValueError
             If less than 90% of a region has uptake, or the mean uptake of the cerebellum is not positive.
         """

@@ -61,8 +61,8 @@ class AJIVE(AngleBased):
         the complete samples, and modalities with missing values are read into memory.
     subsets : None, "auto", list of tuple of str, or dict of tuple of str to int, default=None
         Subsets of three or more modalities that have variation of their own, such as ``[("rna", "protein")]``. "auto"
-        tries all subsets of at most five modalities, and a dict gives ranks. See `deepjive.linear.shared_directions`
-        for the choice of ranks and `deepjive.linear.structured` for the fit.
+        tries all subsets of at most five modalities, and a dict gives ranks. See ``deepjive.linear.shared_directions``
+        for the choice of ranks and ``deepjive.linear.structured`` for the fit.
     device : str, default="cpu"
         Device of the large products: "cpu", or "cuda" through torch.
     random_state : int, RandomState, Generator or None, default=None

@@ -104,6 +104,7 @@ def test_modalities_of_one_and_of_more_dimensions_without_linear_relation() -> N
     assert (found.joint_rank, found.individual_ranks["line"]) == (0, 1)
 
 
+@pytest.mark.filterwarnings("ignore:.* are constant:deepjive.adjust.inspection.UnitsWarning")
 def test_features_that_do_not_vary_do_not_count() -> None:
     data = make_synthetic(200, (20, 30), random_state=0).data
     padded = {name: np.concatenate([np.zeros((200, 200)), data[name]], axis=1) for name in data.names}

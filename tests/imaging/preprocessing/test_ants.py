@@ -47,7 +47,7 @@ def test_the_error_without_antspyx_names_the_extra(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ants", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'deepjive\[ants\]'"):
+    with pytest.raises(MissingExtraError, match=r"\[ants\]"):
         AntsEngine().versions()
 
 

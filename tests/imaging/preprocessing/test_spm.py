@@ -161,7 +161,7 @@ def test_a_subject_goes_from_scans_to_maps(spm, scans, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("mood", "message"),
     [
-        ("throws", r"SPM failed: Out of memory\. \(whole output: .*error\.log\)"),
+        ("throws", r"SPM failed: Out of memory\. \(see the whole output: .*error\.log\)"),
         ("skips", r"SPM ended without an error, but did not write its results \(.*02-segment-and-normalize/.*t1"),
     ],
 )

@@ -81,7 +81,7 @@ def region_table(folder: str | Path, atlas: str, measure: str, word: str = "") -
     folder : path
         Folder of FreeSurfer's subjects, a CAPS folder, or a folder that CAT12 wrote.
     atlas, measure : str
-        Which table; see the description of `deepjive.data.readers.region_tables`.
+        Which table; see the description of ``deepjive.data.readers.region_tables``.
     word : str, default=""
         Only files whose names contain this word are read, such as ``"trc-18FAV45"`` or ``"suvr-pons"``.
 
