@@ -81,5 +81,5 @@ def test_columns_follow_each_other():
 def test_subsets_are_read_from_text():
     assert parse_subsets("auto") == "auto"
     assert parse_subsets("rna+protein, rna+mirna") == [("rna", "protein"), ("rna", "mirna")]
-    with pytest.raises(ValueError, match="neither 'auto' nor"):
+    with pytest.raises(ValueError, match="must be 'auto' or subsets"):
         parse_subsets("rna+,protein")
