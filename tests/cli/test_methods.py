@@ -2,10 +2,11 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from deepjive import DeepJIVE, SeparateAutoencoders, __version__
+from deepjive import AJIVE, DeepJIVE, SeparateAutoencoders, __version__
 from deepjive.cli import runs
 from deepjive.persistence import read_config
 from deepjive.report.methods import methods_text
@@ -121,3 +122,29 @@ def test_a_folder_without_scores_is_named(invoke, fit, files):
     done = invoke("methods", files / "run")
     assert done.exit_code != 0
     assert "has no joint_scores.csv" in str(done.stderr) + str(done.exception)
+
+
+def test_units_of_a_run_without_confounds_are_named(invoke, fit, files):
+    done = fit("--scale", "features")
+    assert done.exit_code == 0, done.output
+    done = invoke("methods", files / "run")
+    assert done.exit_code == 0, done.output
+    assert "units: expression each feature divided by its standard deviation; methylation each" in done.stdout
+    assert "Confounds" not in done.stdout
+
+
+def test_the_joint_rank_of_a_model_with_subsets_is_that_of_all_modalities(tmp_path):
+    rng = np.random.default_rng(0)
+    everyone, pair = rng.normal(size=(120, 1)), rng.normal(size=(120, 2))
+    scores = {"a": [everyone, pair], "b": [everyone, pair], "c": [everyone, rng.normal(size=(120, 1))]}
+    data = {}
+    for name, columns in scores.items():
+        hidden = np.hstack(columns)
+        data[name] = 3 * hidden @ rng.normal(size=(hidden.shape[1], 20)) + rng.normal(size=(120, 20))
+    ranks = {("a", "b"): 2}
+    model = AJIVE(joint_rank=1, individual_ranks={"a": 0, "b": 0, "c": 1}, subsets=ranks, random_state=0).fit(data)
+    model.save(tmp_path / "model")
+    text = methods_text(read_config(tmp_path / "model"), len(data))
+    assert "The joint rank was 1 (given)" in text
+    assert "Of the subsets of modalities, a and b (2) had variation that no other modality shares (ranks given)" in text
+    assert "In the fitted samples, joint variation and variation of subsets together explained" in text

@@ -28,7 +28,7 @@ def modalities(files, which, names=("expression", "methylation")):
 def test_a_calibrated_run_writes_intervals_and_reports_their_widths(run, invoke, files):
     result = invoke("calibrate", run, *modalities(files, "more"))
     assert result.exit_code == 0, result.stderr
-    assert "Calibrated with 30 held-out samples. Intervals of up to 97% are possible." in result.stdout
+    assert "Calibrated with 30 held-out samples. Intervals of up to 96% are possible." in result.stdout
     given = modalities(files, "more", ["expression"])
     result = invoke("impute", run, "methylation", *given, "--interval", 0.9, "--out", files / "m.csv")
     assert result.exit_code == 0, result.stderr

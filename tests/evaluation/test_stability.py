@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from deepjive import AJIVE, JIVE
 from deepjive.evaluation import baselines, refitted, stability
-from deepjive.evaluation.refit_stability import SAMPLES, SEEDS
+from deepjive.evaluation.refit_stability import SAMPLES, SEEDS, _compared
 
 from .fitting import fitted
 
@@ -42,6 +43,21 @@ def test_deep_models_are_also_compared_between_seeds(train: Any, test: Any) -> N
     rows = stability(fitted(train), train, test, 1, progress=lambda *report: done.append(report[:2]))
     assert done == [(1, 2), (2, 2)]
     assert [row.varied for row in rows] == [SEEDS] * 3 + [SAMPLES] * 3
+
+
+def test_refits_with_dependent_or_without_scores_are_compared() -> None:
+    """Refits to few samples may lack directions, or a part."""
+    scores = np.random.default_rng(0).normal(size=(50, 3))
+    dependent = np.column_stack([scores[:, :2], scores[:, 0]])
+    data = SimpleNamespace(present=np.ones((50, 2), dtype=bool))
+    reference, *refits = (
+        SimpleNamespace(data=data, joint_scores=joint, individual_scores={}, subset_scores={})
+        for joint in (scores, scores, dependent, scores[:, :0])
+    )
+    (row,) = _compared(SAMPLES, reference, refits)
+    np.testing.assert_allclose(row.canonical, [2 / 3, 2 / 3, 1 / 3], atol=1e-6)
+    assert len(row.matched) == 3
+    assert 1 / 3 < np.mean(row.matched) < 2 / 3
 
 
 def test_a_refit_keeps_ranks_and_settings(ajive: AJIVE, train: Any) -> None:

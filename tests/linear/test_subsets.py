@@ -231,3 +231,23 @@ def test_subset_parts_do_not_depend_on_the_unit_of_a_modality(made, model):
     assert other.subset_ranks_ == model.subset_ranks_
     ours, theirs = model.decompose(made[0]).subset["a", "b"], other.decompose(scaled).subset["a", "b"]
     np.testing.assert_allclose(theirs["b"] / 1000.0, ours["b"], atol=1e-5)
+
+
+def crowded_data() -> dict:
+    ranks = {NAMES: 2, ("a", "b"): 8, ("a",): 10, ("b",): 10, ("c",): 14}
+    return simulate(n=30, width=60, ranks=ranks)[0]
+
+
+@pytest.fixture(scope="module")
+def crowded() -> AJIVE:
+    """More components in all than the 30 samples have directions."""
+    individual = {"a": 10, "b": 10, "c": 14}
+    return AJIVE(joint_rank=2, individual_ranks=individual, subsets={("a", "b"): 8}, random_state=0).fit(crowded_data())
+
+
+def test_more_components_than_samples_leave_joint_scores_of_some_modalities(crowded):
+    new = Modalities(simulate(seed=1, n=20, width=60)[0])
+    for missing in NAMES:
+        names = [name for name in NAMES if name != missing]
+        assert np.isfinite(crowded.transform(new.select(names))).all()
+        assert np.isfinite(crowded.impute(new.select(names), missing)).all()

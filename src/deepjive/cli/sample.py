@@ -76,10 +76,11 @@ def calibrate(
         model.calibrate(data, folds=folds, progress=progress)
         save(model, run, runs.options_of(run) or None)
     calibration = model.calibration_
-    most = calibration["n_participants"] / (calibration["n_participants"] + 1)
-    participants = f" of {calibration['n_participants']} participants" if data.groups is not None else ""
+    count = calibration["n_participants"]
+    most = 100 * count // (count + 1)  # rounded down, because a level above count / (count + 1) is refused
+    participants = f" of {count} participants" if data.groups is not None else ""
     how = "held-out samples" if folds is None else f"fitted samples, by {folds} refits"
-    show.line(f"Calibrated with {len(data)} {how}{participants}. Intervals of up to {100 * most:.0f}% are possible.")
+    show.line(f"Calibrated with {len(data)} {how}{participants}. Intervals of up to {most}% are possible.")
 
 
 def sample(

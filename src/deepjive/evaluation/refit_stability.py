@@ -138,8 +138,11 @@ def stability(
 def _compared(varied: str, reference: Decomposition, refits: list[Decomposition]) -> list[Stability]:
     results = []
     for part, scores in scores_of(reference).items():
-        refit_scores = [scores_of(refit)[part] for refit in refits]
+        refit_scores = [scores_of(refit).get(part, scores[:, :0]) for refit in refits]  # a refit may find fewer
         pairs = np.mean([matched(scores, other)[1] for other in refit_scores], axis=0)
-        spaces = np.mean([canonical_correlations(scores, other) for other in refit_scores], axis=0)
+        spaces = np.zeros(len(canonical_correlations(scores, scores)))
+        for other in refit_scores:
+            found = canonical_correlations(scores, other)  # fewer if scores of a refit to few samples are dependent
+            spaces[: len(found)] += found / len(refit_scores)
         results.append(Stability(part, varied, len(refits), pairs.tolist(), spaces.tolist()))
     return results

@@ -143,7 +143,12 @@ def _loading_products(model: Any, name: str) -> NDArray:
     scores = np.concatenate([model.joint_scores_, model.individual_scores_[name]], axis=1)
     gram = scores.T @ model.products_[name] / len(scores)
     gram[~model.products_[name].any(axis=0)] = 0.0  # loadings of components that the modality does not hold
-    return np.asarray((gram + gram.T) / 2.0)
+    gram = (gram + gram.T) / 2.0
+    values, axes = linalg.eigh(gram, check_finite=False)
+    if values.min(initial=0.0) < -LEAST_NOISE * values.max(initial=0.0):
+        # more components than samples: scores that cannot be orthogonal give products that no loadings have
+        gram = (axes * np.maximum(values, 0.0)) @ axes.T
+    return np.asarray(gram)
 
 
 def _noise_variance(model: Any, name: str) -> float:

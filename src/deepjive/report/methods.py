@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepjive.adjust.units import IN_WORDS
 from deepjive.report.evidence import p, percent
 from deepjive.report.words import enumeration
 
@@ -26,6 +27,7 @@ MODEL = (
 )
 SEPARATE = "We fitted a separate autoencoder to each modality with deepjive {version}."
 CONFOUNDS = "Confounds ({names}) were removed from every modality before the decomposition."
+UNITS = "Before the decomposition, values were in these units: {units}."
 CENTRED = "Features were centred{scaled}."
 WHOLE = "Features were centred, and each modality was then divided by its root mean square."
 SCALED = ", and each modality was divided by its Frobenius norm"
@@ -60,7 +62,10 @@ INDIVIDUAL = "The individual ranks were {individual} ({how})."
 AUTO, GIVEN = "chosen from the data", "given"
 SEED = "The random seed was {seed}."
 NO_SEED = "The random seed was not fixed."
-EXPLAINED = "In the fitted samples, joint variation explained {joint}, and individual variation {individual}."
+SUBSETS = "Of the subsets of modalities, {ranks} had variation that no other modality shares ({how})."
+NO_SUBSETS = "No subset of some modalities had variation that the other modalities do not share ({how})."
+ALL_SHARED = " and variation of subsets together"
+EXPLAINED = "In the fitted samples, {shared} explained {joint}, and individual variation {individual}."
 TESTED = "A permutation test on {n:,} held-out samples {verb} joint variation (p = {p}; R2 of the {measure}: {shares})."
 NOT_TESTED = "[Joint variation was not tested on held-out samples. `deepjive report {run} --evidence` does so.]"
 KNOWN_RULES = {"gavish_donoho": "the threshold of Gavish and Donoho (2014)", "bicrossvalidation": "bi-cross-validation"}
@@ -91,6 +96,7 @@ def methods_text(config: Mapping[str, Any], n_samples: int, evidence: Evidence |
         _data(learned, n_samples),
         *_model(config),
         *_confounds(learned),
+        *_units(learned),
         *_preparation(parameters),
         *_ranks(config["class"], learned, parameters),
         *_training(learned, parameters),
@@ -128,12 +134,28 @@ def _model(config: Mapping[str, Any]) -> list[str]:
 
 
 def _confounds(learned: Mapping[str, Any]) -> list[str]:
-    adjustment = learned.get("adjustment_")
-    if not adjustment:
+    coding = (learned.get("adjustment_") or {}).get("coding")
+    if not coding:  # also a model that only transforms or scales has an adjustment
         return []
-    coding = adjustment["coding"]
     names = [f"{name} (site, by shift and scale)" if name == coding["site"] else name for name in coding["levels"]]
     return [CONFOUNDS.format(names=enumeration(names))]
+
+
+def _units(learned: Mapping[str, Any]) -> list[str]:
+    adjustment = learned.get("adjustment_") or {}
+    transformations, scales = adjustment.get("transformations", {}), adjustment.get("scales", {})
+    units = []
+    for name in learned["shapes_"]:
+        words = [f"after {transformations[name]['name']}"] if name in transformations else []
+        words += [IN_WORDS[scales[name]]] if name in adjustment.get("sizes", {}) else []
+        units += [f"{name} {', '.join(words)}"] if words else []
+    return [UNITS.format(units="; ".join(units))] if units else []
+
+
+def _subset_ranks(learned: Mapping[str, Any]) -> dict[tuple[str, ...], int]:
+    """Ranks of all subsets, the whole set included; empty for a model without subsets."""
+    items = (learned.get("subset_ranks_") or {}).get("$items", [])
+    return {tuple(subset["$tuple"]): rank for subset, rank in items}
 
 
 def _preparation(parameters: Mapping[str, Any]) -> list[str]:
@@ -155,8 +177,10 @@ def _ranks(method: str, learned: Mapping[str, Any], parameters: Mapping[str, Any
             sentences.append(ANGLES.format(wedin=parameters["n_wedin"], random=parameters["n_random"]))
     individual = parameters.get("individual_ranks", parameters.get("ranks"))
     how = (GIVEN, AUTO)
+    subsets = _subset_ranks(learned)
     text = RANKS.format(
-        joint=learned["joint_rank_"],
+        # the saved joint rank of a model with subsets counts the components of all subsets
+        joint=subsets.get(tuple(learned["shapes_"]), learned["joint_rank_"]),
         how_joint=how[parameters.get("joint_rank", 0) in ("auto", None)],
         individual=_of_each(learned["individual_ranks_"]),
         how_individual=how[individual in ("auto", None)],
@@ -165,6 +189,11 @@ def _ranks(method: str, learned: Mapping[str, Any], parameters: Mapping[str, Any
         text = INDIVIDUAL.format(
             individual=_of_each(learned["individual_ranks_"]), how=how[individual in ("auto", None)]
         )
+    if subsets:
+        some = {subset: rank for subset, rank in subsets.items() if rank and len(subset) < len(learned["shapes_"])}
+        shared = [f"{enumeration(subset)} ({rank})" for subset, rank in some.items()]
+        given = GIVEN if isinstance(parameters["subsets"], Mapping) else AUTO
+        text += " " + (SUBSETS if shared else NO_SUBSETS).format(ranks="; ".join(shared), how=f"ranks {given}")
     return [*sentences, text]
 
 
@@ -211,7 +240,8 @@ def _explained(learned: Mapping[str, Any]) -> str:
         )
         for part in ("joint", "individual")
     }
-    return EXPLAINED.format(**shares)
+    some = any(rank for subset, rank in _subset_ranks(learned).items() if len(subset) < len(learned["shapes_"]))
+    return EXPLAINED.format(shared=f"joint variation{ALL_SHARED if some else ''}", **shares)
 
 
 def _evidence(evidence: Evidence | None, run: str) -> list[str]:
