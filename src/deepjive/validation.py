@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.data.pairing import in_order_of_samples
 from deepjive.data.readers.lazy import forget
 
 MissingFeatures = Literal["error", "mean"]
@@ -477,8 +478,12 @@ def check_modality_ranks(label: str, data: Modalities, ranks: Any, auto: str | N
     return checked
 
 
-def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> dict[str, NDArray]:
+def named_labels(
+    labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int, samples: NDArray[np.str_] | None = None
+) -> dict[str, NDArray]:
     """Return labels of `n` samples by name; a single array gets the name "label", and None gives no labels.
+
+    A pandas Series whose index names the `samples` is matched by name.
 
     Raises
     ------
@@ -488,7 +493,10 @@ def named_labels(labels: ArrayLike | Mapping[str, ArrayLike] | None, n: int) -> 
     if labels is None:
         return {}
     by_name = labels if isinstance(labels, Mapping) else {"label": labels}
-    named = {str(name): plain_labels(values, f"labels {str(name)!r}") for name, values in by_name.items()}
+    named = {}
+    for key, values in by_name.items():
+        what = f"labels {str(key)!r}"
+        named[str(key)] = plain_labels(in_order_of_samples(values, samples, what), what)
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(

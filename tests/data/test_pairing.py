@@ -8,6 +8,7 @@ from deepjive import AJIVE, Modalities
 from deepjive.data import Pairing, read_labels
 from deepjive.evaluation import diagnose
 from deepjive.evaluation.row_matching import WRONG_ROWS, wrongly_paired
+from deepjive.validation import named_labels
 
 A = np.arange(12.0).reshape(4, 3)
 
@@ -112,3 +113,20 @@ def test_the_diagnosis_names_rows_that_do_not_belong_together(related):
     data = Modalities({"a": related[0], "b": related[1][::-1]})
     model = AJIVE(joint_rank=0, individual_ranks=2, random_state=0).fit(data)
     assert diagnose(model, data)[0].name == WRONG_ROWS
+
+
+def test_a_series_is_matched_by_the_names_of_its_index() -> None:
+    """Participants and labels of a shuffled Series belong to the named samples, not to the rows."""
+    names = [f"s{i}" for i in range(12)]
+    values = np.random.default_rng(0).normal(size=(12, 3))
+    series = pd.Series([f"p{i // 2}" for i in range(12)], index=names)
+    data = Modalities({"a": values, "b": values}, samples=names, groups=series[::-1])
+    assert data.groups is not None
+    assert data.groups.tolist() == series.tolist()
+    by_position = Modalities({"a": values, "b": values}, samples=names, groups=series.reset_index(drop=True))
+    assert by_position.groups is not None
+    assert by_position.groups.tolist() == series.tolist()
+    with pytest.raises(ValueError, match=r"The index of groups must name every sample once, .* 's11'"):
+        Modalities({"a": values, "b": values}, samples=names, groups=series.rename({"s11": "t11"}))
+    labels = pd.Series(np.arange(12.0), index=names)
+    assert named_labels(labels[::-1], 12, data.samples)["label"].tolist() == labels.tolist()

@@ -19,7 +19,7 @@ from deepjive.data.confounds import Confounds, confounds_of
 from deepjive.data.groups import named_groups
 from deepjive.data.levels import Level, LevelName
 from deepjive.data.orientation import lengths_advice, turned
-from deepjive.data.pairing import Pairing, pair
+from deepjive.data.pairing import Pairing, in_order_of_samples, pair
 from deepjive.data.readers.lazy import LazyRows, SelectedFeatures, in_memory, read_rows, row_numbers, select_rows
 from deepjive.data.readers.volumes import rows_with_image
 
@@ -144,7 +144,9 @@ class Modalities:
             self._warn_of_repeated_features()
         self._samples = self._checked_samples(samples)
         self._present = self._checked_present(present)
-        self._groups = None if groups is None else named_groups(len(self), groups)
+        self._groups = (
+            None if groups is None else named_groups(len(self), in_order_of_samples(groups, self._samples, "groups"))
+        )
         self._confounds = confounds_of(confounds, self._samples, len(self), site)
         self._is_adjusted = isinstance(data, Modalities) and data.is_adjusted
         self._is_transformed = isinstance(data, Modalities) and data.is_transformed

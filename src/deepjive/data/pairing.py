@@ -283,6 +283,10 @@ def _plain(name: str) -> str:
     return name.strip() if number is None else number[1].replace("+", "") + number[2]
 
 
+OTHER_ROWS = (
+    "The index of {what} must name every sample once, but it does not so for sample {lacking!r}; its first name is "
+    "{first!r}. Give the values by name, or in the order of the samples without an index (.to_numpy())."
+)
 FORMS: dict[str, Callable[[str], str]] = {
     "": lambda name: name,
     "spaces around names": _stripped,
@@ -378,3 +382,31 @@ def _ordered(source: Any, names: NDArray[np.str_], samples: NDArray[np.str_]) ->
         frame = source.set_axis(index, axis=0)
         return frame.loc[wanted] if wanted.isin(index).all() else frame.reindex(wanted, fill_value=0)
     return LabelledRows(source, index).reordered(wanted)
+
+
+def in_order_of_samples(values: Any, samples: NDArray[np.str_] | None, what: str) -> Any:
+    """Return one value for each sample, in the order of the samples; a pandas Series is matched by names.
+
+    Other values are in the order of the samples and are returned unchanged: a Series with the default index or an index
+    of other numbers, and values for samples without names.
+
+    Raises
+    ------
+    ValueError
+        If the index names other samples than there are, or one of them more than once.
+    """
+    index: Any = getattr(values, "index", None)
+    if samples is None or not hasattr(values, "iloc") or is_default(index):
+        return values
+    names, wanted = [_as_text(name) for name in index], samples.tolist()
+    if names == wanted:
+        return values
+    for form in FORMS.values():
+        rows = {form(name): row for row, name in enumerate(names)}
+        if len(rows) == len(names) and all(form(name) in rows for name in wanted):
+            return values.iloc[[rows[form(name)] for name in wanted]]
+    if _holds_numbers(index) and not set(names) & set(wanted):
+        return values
+    known = set(names)
+    lacking = [name for name in wanted if name not in known] or [name for name in names if names.count(name) > 1]
+    raise ValueError(OTHER_ROWS.format(what=what, lacking=lacking[0], first=names[0] if names else ""))

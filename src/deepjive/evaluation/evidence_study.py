@@ -244,7 +244,7 @@ def evidence(
     joint_structure_test, probe, cross_predictions, stability, diagnose : The single measurements.
     """
     data = with_groups(data, groups)
-    rows, labels_by_name = _split(data, held_out, random_state), named_labels(labels, len(data))
+    rows, labels_by_name = _split(data, held_out, random_state), named_labels(labels, len(data), data.samples)
     if data.confounds is not None:
         labels_by_name |= {f"confound {name}": values for name, values in data.confounds.columns.items()}
     if data.groups is not None:

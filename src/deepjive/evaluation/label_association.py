@@ -160,7 +160,8 @@ def score_association(
     1.0
     """
     n = len(parts.data)
-    by_name, confounds = named_labels(labels, n), named_labels(adjust, n)
+    names = parts.data.samples
+    by_name, confounds = named_labels(labels, n, names), named_labels(adjust, n, names)
     for label, kind in (kinds or {}).items():
         if label not in by_name:
             raise ValueError(NO_LABEL.format(label=label, labels=list(by_name)))

@@ -1,6 +1,6 @@
 """Pictures of samples: some samples beside their parts, and rows of images.
 
-input = joint + individual + residual
+input = joint + (shared by some) + individual + residual
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import BATCH, Decomposition
-from deepjive.plot.palette import DIVERGING, INDIVIDUAL, JOINT, axes_of, ink, muted, number, plain, small
+from deepjive.plot.palette import DIVERGING, INDIVIDUAL, JOINT, SUBSET, axes_of, ink, muted, number, plain, small
 from deepjive.plot.samples import choose, kind_of, line, most_varying, picture
 
 GREY = "gray"
-COLUMNS = ("input", "joint", "individual", "residual")
-SIGNS = ("", "=", "+", "+")
+COLUMNS = {"input": "", "joint": "=", "shared by some": "+", "individual": "+", "residual": "+"}  # signs before them
 GAP, ROW_GAP, TITLE, LINE_HEIGHT = 0.26, 0.12, 0.26, 0.36  # in widths of a cell
 GRID_GAP = 0.08
 N_SAMPLES = 6
@@ -27,6 +26,8 @@ Scale = tuple[str, float, float]
 
 def examples(parts: Decomposition, modality: str, samples: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw samples of one modality in rows: input, joint, individual and residual part.
+
+    A model with `subsets` also has a column of what the modality shares with some of the others.
 
     For images, and for volumes as three mid-slices, the joint part includes the mean. Input and joint part have the
     same grey scale. Individual part and residual have the same scale of colours, which is white at zero. Images of
@@ -65,23 +66,34 @@ def examples_size(parts: Decomposition, modality: str, n_rows: int) -> float:
     else:
         drawn = picture(np.zeros(shape))
         height, below = drawn.shape[0] / drawn.shape[1], 0.34
-    return float((_corner(n_rows, 0, height)[1] + below + TITLE) / (4 + 3 * GAP))
+    return float((_corner(n_rows, 0, height)[1] + below + TITLE) / _width(len(titles_of(parts, modality))))
+
+
+def titles_of(parts: Decomposition, modality: str) -> list[str]:
+    """Return the titles of the columns of a modality."""
+    shares = any(modality in subset for subset in parts.subset_scores)
+    return [title for title in COLUMNS if shares or title != "shared by some"]
 
 
 def parts_of(parts: Decomposition, modality: str, samples: NDArray[np.intp]) -> list[NDArray]:
-    """Return the input, joint, individual and residual part of some samples, each of shape (n_selected, ...)."""
-    three = (parts.joint, parts.individual, parts.residual)
-    return [parts.data.rows(modality, samples), *(part.rows(modality, samples) for part in three)]
+    """Return the input and the parts of some samples by column, each of shape (n_selected, ...)."""
+    shared = [part.rows(modality, samples) for subset, part in parts.subset.items() if modality in subset]
+    own = [part.rows(modality, samples) for part in (parts.individual, parts.residual)]
+    columns = [parts.data.rows(modality, samples), parts.joint.rows(modality, samples)]
+    return [*columns, *([np.sum(shared, axis=0)] if shared else []), *own]
 
 
 def _pictures(axes: Axes, parts: Decomposition, modality: str, samples: NDArray[np.intp]) -> None:
     columns = [[picture(sample) for sample in part] for part in parts_of(parts, modality, samples)]
     height = columns[0][0].shape[0] / columns[0][0].shape[1]
     low, high = map(float, np.nanpercentile(np.concatenate(columns[0] + columns[1]), [0.5, 99.5]))
-    spread = float(np.nanpercentile(np.abs(np.concatenate(columns[2] + columns[3])), 99.5)) or 1.0
-    scales: list[Scale] = [(GREY, low, high)] * 2 + [(DIVERGING, -spread, spread)] * 2
-    _canvas(axes, len(samples), height, below=0.34)
-    for row, column in np.ndindex(len(samples), 4):
+    spread = (
+        float(np.nanpercentile(np.abs(np.concatenate([drawn for column in columns[2:] for drawn in column])), 99.5))
+        or 1.0
+    )
+    scales: list[Scale] = [(GREY, low, high)] * 2 + [(DIVERGING, -spread, spread)] * len(columns[2:])
+    _canvas(axes, titles_of(parts, modality), len(samples), height, below=0.34)
+    for row, column in np.ndindex(len(samples), len(columns)):
         left, top = _corner(row, column, height)
         draw_picture(axes, columns[column][row], (left, left + 1, top + height, top), scales[column])
     bottom = _corner(len(samples), 0, height)[1]
@@ -91,17 +103,18 @@ def _pictures(axes: Axes, parts: Decomposition, modality: str, samples: NDArray[
 
 
 def _lines(axes: Axes, parts: Decomposition, modality: str, samples: NDArray[np.intp]) -> None:
-    x, joint, individual, residual = parts_of(parts, modality, samples)
+    x, joint, *others = parts_of(parts, modality, samples)
     mean = parts.mean[modality]
     features = most_varying(_first_lines(parts, modality))
-    columns = [[line(sample)[features] for sample in part] for part in (x - mean, joint - mean, individual, residual)]
+    columns = [[line(sample)[features] for sample in part] for part in (x - mean, joint - mean, *others)]
     largest = float(np.nanmax(np.abs([values for column in columns for values in column]))) or 1.0
-    _canvas(axes, len(samples), LINE_HEIGHT)
+    titles = titles_of(parts, modality)
+    _canvas(axes, titles, len(samples), LINE_HEIGHT)
     marker = "o" if len(features) == 1 else ""
     colors = _colors()
-    for row, column in np.ndindex(len(samples), 4):
+    for row, column in np.ndindex(len(samples), len(columns)):
         left, top = _corner(row, column, LINE_HEIGHT)
-        zero, color = top + LINE_HEIGHT / 2, colors[column]
+        zero, color = top + LINE_HEIGHT / 2, colors[titles[column]]
         along = left + (np.linspace(0, 1, len(features)) if len(features) > 1 else np.array([0.5]))
         heights = zero - columns[column][row] / largest * LINE_HEIGHT / 2
         axes.plot([left, left + 1], [zero, zero], color=muted(), linewidth=0.3)
@@ -109,20 +122,24 @@ def _lines(axes: Axes, parts: Decomposition, modality: str, samples: NDArray[np.
         axes.plot(along, heights, color=color, linewidth=0.7, marker=marker, markersize=2)
 
 
-def _colors() -> tuple[str, ...]:
-    return (ink(), JOINT, INDIVIDUAL, muted())
+def _colors() -> dict[str, str]:
+    return dict(zip(COLUMNS, (ink(), JOINT, SUBSET, INDIVIDUAL, muted()), strict=True))
 
 
-def _canvas(axes: Axes, rows: int, height: float, below: float = 0.0) -> None:
+def _width(columns: int) -> float:
+    return columns + (columns - 1) * GAP
+
+
+def _canvas(axes: Axes, titles: Sequence[str], rows: int, height: float, below: float = 0.0) -> None:
     """Set axes to units of the width of a cell, with the titles of the columns and the signs between them."""
-    width, bottom = 4 + 3 * GAP, _corner(rows, 0, height)[1] + below
+    width, bottom = _width(len(titles)), _corner(rows, 0, height)[1] + below
     axes.set_axis_off()
-    for column, (title, color) in enumerate(zip(COLUMNS, _colors(), strict=True)):
-        left = _corner(0, column, height)[0]
+    for column, title in enumerate(titles):
+        left, color = _corner(0, column, height)[0], _colors()[title]
         axes.text(left + 0.5, -TITLE / 3, title, color=color, ha="center")
         for row in range(rows):
             middle = _corner(row, column, height)[1] + height / 2
-            axes.text(left - GAP / 2, middle, SIGNS[column], color=muted(), ha="center", va="center")
+            axes.text(left - GAP / 2, middle, COLUMNS[title], color=muted(), ha="center", va="center")
     axes.set(xlim=(0, width), ylim=(bottom, -TITLE), autoscale_on=False, aspect="equal")
 
 

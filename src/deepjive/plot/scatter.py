@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
+from deepjive.data.pairing import in_order_of_samples
 from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
 from deepjive.plot.palette import (
@@ -88,6 +89,7 @@ def scores(
             raise ValueError(NO_SCORE.format(word=word, number=score, rank=values.shape[1]))
     texts = [f"{word} score {score}" if modality is None else f"{plain(modality)}, individual score {score}"
              for score in chosen]  # fmt: skip
+    labels = _in_order(labels, parts)
     return draw_scores(axes_of(ax), values[:, [score - 1 for score in chosen]], labels, word, texts, legend)
 
 
@@ -174,11 +176,17 @@ def umap(
     settings = {"n_jobs": 1} | settings if random_state is not None else settings
     points[known] = library.UMAP(random_state=random_state, **settings).fit_transform(values[known])
     word = "joint" if modality is None else "individual"
+    labels = _in_order(labels, parts)
     axes = draw_scores(axes_of(ax), points, labels, word, ["UMAP 1", "UMAP 2"], legend)
     axes.set(xticks=[], yticks=[])
     for line in [*axes.lines]:
         line.remove()  # the zero lines; zero means nothing here
     return axes
+
+
+def _in_order(labels: Any, parts: Any) -> Any:
+    """Labels in the order of the samples of a decomposition; those of an array of scores are in order already."""
+    return in_order_of_samples(labels, getattr(getattr(parts, "data", None), "samples", None), "labels")
 
 
 def _points(axes: Axes, values: NDArray, labels: NDArray | None, color: str, legend: bool) -> None:

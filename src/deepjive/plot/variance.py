@@ -55,7 +55,11 @@ def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) ->
     for width, color in zip(widths, colors.values(), strict=True):
         axes.add_patch(Rectangle((left, row - 0.22), width, 0.3, facecolor=color, edgecolor=paper(), linewidth=0.8))
         left += width
-    for position, (part, color) in zip((0.0, 0.36, 0.72), PART_COLORS.items(), strict=True):
+    shown = {part: (PART_COLORS[part], parts[part]) for part in PART_COLORS}
+    if subsets:
+        shared = {"some": (SUBSET, sum(parts[part] for part in subsets))}
+        shown = {"joint": shown["joint"], **shared, **shown}
+    for position, (part, (color, share)) in zip(np.linspace(0.0, 0.72, len(shown)), shown.items(), strict=True):
         axes.add_patch(Rectangle((position, row + 0.17), 0.014, 0.1, facecolor=color, edgecolor="none"))
-        text = f"{part} {percent(parts[part])}"
+        text = f"{part} {percent(share)}"
         axes.text(position + 0.025, row + 0.22, text, fontsize=small(), color=muted(), va="center")

@@ -126,7 +126,7 @@ def write_report(
     ValueError
         If there is not one label for each sample.
     """
-    by_name = named_labels(labels, len(decomposition.data))
+    by_name = named_labels(labels, len(decomposition.data), decomposition.data.samples)
     tables, failures, lead = _evidence(evidence, failures)
     note = " ".join([*words.adjustments(decomposition), *([note] if note else [])])
     decomposition = decomposition.adjusted
@@ -138,7 +138,9 @@ def write_report(
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
         effect_tables=effect_tables(decomposition, features, run),
-        label_tables=label_tables(decomposition, by_name, named_labels(adjust, len(decomposition.data))),
+        label_tables=label_tables(
+            decomposition, by_name, named_labels(adjust, len(decomposition.data), decomposition.data.samples)
+        ),
         end_tables=end_tables(decomposition),
         sample_tables=sample_tables(sample_fit, pairs),
         versions=_versions(),

@@ -46,19 +46,19 @@ READ_LABELS = " If the colours separate, these scores carry the label, although 
 NO_JOINT = "The joint rank is 0: the modalities have no joint variation, so there are no joint scores to show."
 NO_INDIVIDUAL = "The individual rank of {name} is 0, so there are no individual scores to show."
 READ_IMAGES = (
-    "How to read it: each row is one sample. The picture on the left is the sum of the three pictures to its right. In "
-    "the two columns on the right white means zero, red means positive and blue means negative differences."
+    "How to read it: each row is one sample. The picture on the left is the sum of the pictures to its right. "
+    "To the right of the joint part white means zero, red means positive and blue means negative differences."
 )
 READ_COLOURS = (
     "How to read it: each row is one sample; the three channels are drawn as red, green and blue. The picture on the "
-    "left is the sum of the three pictures to its right. In the two columns on the right grey means zero."
+    "left is the sum of the pictures to its right. To the right of the joint part grey means zero."
 )
 READ_VOLUMES = (
     " Each volume is shown by its three middle slices: from the side, from behind and from above. This assumes axes "
     "that run from left to right, from back to front and from bottom to top."
 )
 READ_LINES = (
-    "How to read it: each row is one sample. The line on the left is the sum of the three lines to its right. Lines "
+    "How to read it: each row is one sample. The line on the left is the sum of the lines to its right. Lines "
     "show the difference from the average sample for each feature, all on one scale.{some}"
 )
 READ_ORDER = " Rows run from the lowest to the highest first joint score."
@@ -114,9 +114,10 @@ def lead(decomposition: Decomposition) -> str:
     """Two sentences on the data and on the decomposition."""
     names = decomposition.data.names
     samples = f"{len(decomposition.data):,} samples were measured in {len(names)} modalities: {enumeration(names)}."
+    number, some = ("four", "variation of some modalities, ") if decomposition.subset_scores else ("three", "")
     return (
-        f"{samples} This page splits the variation of each modality into three parts: joint variation of all "
-        "modalities, individual variation of this modality alone, and a residual."
+        f"{samples} This page splits the variation of each modality into {number} parts: joint variation of all "
+        f"modalities, {some}individual variation of this modality alone, and a residual."
     )
 
 
