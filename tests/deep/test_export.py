@@ -62,7 +62,7 @@ def test_an_onnx_model_gives_scores_and_predictions_of_another_number_of_samples
 
 def test_what_has_no_encoders_or_no_suffix_is_refused(tmp_path):
     linear = AJIVE(signal_ranks=2, joint_rank=1, n_wedin=0, n_random=0).fit(DATA)
-    with pytest.raises(TypeError, match="Only a fitted DeepJIVE has encoders to export, but a AJIVE was given"):
+    with pytest.raises(TypeError, match="Only a fitted DeepJIVE has encoders to export, but AJIVE was given"):
         export(linear, tmp_path / "encoders.pt2")
     linear.network_ = torch.nn.Identity()
     with pytest.raises(ValueError, match=r"must end in \.pt2, but is .*encoders\.onnx"):

@@ -29,7 +29,7 @@ from deepjive.data.readers.guard import optional
 from deepjive.deep.constraints.identity import Whitening
 from deepjive.persistence import write_atomically
 
-NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but a {kind} was given; linear models are their loadings."
+NOT_DEEP = "Only a fitted DeepJIVE has encoders to export, but {kind} was given; linear models are their loadings."
 OF_SUBSETS = (
     "A model with scores of subsets of modalities has a network for each subset, which cannot be exported as one "
     "program. Fit without `subsets` to export encoders."
