@@ -219,7 +219,7 @@ def _check_components(model: Any, data: Modalities) -> None:
         if _gaps(data, name) is None:
             continue
         shares = {"individual_ranks": (model.individual_ranks_[name], model.component_variance_[name]["individual"])}
-        if hasattr(model, "signal_ranks_"):
+        if hasattr(model, "signal_ranks_") and model.singular_values_[name].size:  # empty for signal rank 0
             squares = (model.singular_values_[name] / model.singular_values_[name].max()) ** 2
             shares["signal_ranks"] = (model.signal_ranks_[name], squares / squares.sum())
         for parameter, (rank, share) in shares.items():

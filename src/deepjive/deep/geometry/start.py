@@ -222,7 +222,9 @@ def _start_linear(
         decoder.linear.weight[:, :predicted] = (torch.from_numpy(turned @ kept.T)[:predicted].to(like) @ samples).T
         decoder.linear.bias.zero_()
     scale = np.clip(products / np.maximum(squares, 1e-300), 1.0, LARGEST_SCALE)
-    network.identity.complete_scale.copy_(torch.from_numpy(np.where(np.isfinite(scale), scale, 1.0)))
+    scale = np.where(np.isfinite(scale), scale, 1.0)
+    found = len(scale)  # fewer than the joint rank if the modalities without their confounds have fewer dimensions
+    network.identity.complete_scale[:found].copy_(torch.from_numpy(scale))
 
 
 def _start_unrolled(
