@@ -24,8 +24,8 @@ SUSPECT = 0.05
 READ_LABELS = (
     "How to read it: the {top} scores of each label with the strongest evidence{adjusted}. A correlation is between "
     "-1 and 1, and the correlation ratio of more than two categories is between 0 and 1; 0 is no association. The "
-    "interval covers the true value in 95% of samples. q is the false discovery rate among the scores for this label. The model was fitted "
-    "without labels."
+    "interval covers the true value in 95% of samples. q is the false discovery rate among the scores for this label. "
+    "The model was fitted without labels."
 )
 READ_ENDS = "How to read it: the samples with the lowest and the highest values of each joint score, outermost first."
 READ_SAMPLES = (
