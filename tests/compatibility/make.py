@@ -9,6 +9,7 @@ Until a version is released, its folder may be written anew when the format chan
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import sys
 import warnings
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 import deepjive as dj
 from deepjive.cli.main import app
 from deepjive.data.modalities import Modalities
+from deepjive.persistence import CONFIG, _digest
 
 HERE = Path(__file__).parent
 N = 24
@@ -97,7 +99,10 @@ def main() -> None:
     result = CliRunner().invoke(app, [*words, "--seed", "0", "--quiet", "--out", str(run)])
     if result.exit_code:
         sys.exit(result.output)
-    (run / "report.html").unlink()  # large, and nothing reads it again
+    for page in ("report.html", "model_card.md"):  # large, or with paths of the machine; nothing reads them again
+        (run / page).unlink()
+    config = json.loads((run / CONFIG).read_text().replace(f"{folder}/", ""))
+    (run / CONFIG).write_text(json.dumps({**config, "config_sha256": _digest(config)}, indent=1))
     for table in folder.glob("*.csv"):
         table.unlink()
 
