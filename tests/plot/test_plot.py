@@ -16,6 +16,7 @@ from deepjive import plot
 from deepjive.data.readers.guard import MissingExtraError
 from deepjive.evaluation import feature_effects
 from deepjive.evaluation.refit_stability import Stability
+from deepjive.plot import pictures
 from deepjive.plot.palette import INDIVIDUAL, JOINT, LABELS
 
 RNG = np.random.default_rng(0)
@@ -282,3 +283,27 @@ def test_figures_follow_the_style(parts):
     assert axes.texts[0].get_color() == "#abcdef"
     assert axes.patches[0].get_edgecolor() == to_rgba("#123456")
     assert to_hex(axes.patches[1].get_facecolor()) == INDIVIDUAL
+
+
+def test_pictures_and_bars_show_what_some_modalities_share(ax):
+    """With subsets the input is the sum of four columns, and the bars name what some modalities share."""
+    rng = np.random.default_rng(0)
+    joint, shared = rng.normal(size=(60, 1)), rng.normal(size=(60, 1))
+    tables = {
+        name: np.hstack([joint, shared * (name != "c")]) @ rng.normal(size=(2, 12)) + 0.3 * rng.normal(size=(60, 12))
+        for name in "abc"
+    }
+    parts = dj.AJIVE(joint_rank=1, subsets={("a", "b"): 1}, individual_ranks=0, random_state=0).fit(tables).decompose(tables)
+    rows = np.arange(3)
+    value, *columns = pictures.parts_of(parts, "a", rows)
+    assert len(columns) == 4
+    np.testing.assert_allclose(np.sum(columns, axis=0), value)
+    assert "shared by some" in texts_of(plot.examples(parts, "a", rows, ax=ax))
+    assert "shared by some" not in texts_of(plot.examples(parts, "c", rows, ax=Figure().subplots()))
+    share = parts.variance_explained["a"]["a+b"]
+    assert share > 0.1
+    assert f"some {share:.0%}" in texts_of(plot.variance_explained(parts, ax=Figure().subplots()))
+
+
+def texts_of(axes):
+    return {text.get_text() for text in axes.texts}
