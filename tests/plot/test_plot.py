@@ -293,7 +293,8 @@ def test_pictures_and_bars_show_what_some_modalities_share(ax):
         name: np.hstack([joint, shared * (name != "c")]) @ rng.normal(size=(2, 12)) + 0.3 * rng.normal(size=(60, 12))
         for name in "abc"
     }
-    parts = dj.AJIVE(joint_rank=1, subsets={("a", "b"): 1}, individual_ranks=0, random_state=0).fit(tables).decompose(tables)
+    model = dj.AJIVE(joint_rank=1, subsets={("a", "b"): 1}, individual_ranks=0, random_state=0)
+    parts = model.fit(tables).decompose(tables)
     rows = np.arange(3)
     value, *columns = pictures.parts_of(parts, "a", rows)
     assert len(columns) == 4
