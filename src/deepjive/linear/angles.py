@@ -485,8 +485,8 @@ def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
-    rounding = PROJECTION if reduced.route == "factor" else 1.0
-    n_above_rounding = int(np.sum(svd.values > rounding * reduced.resolution * largest))
+    projection = PROJECTION if reduced.route == "factor" else 1.0
+    n_above_rounding = int(np.sum(svd.values > reduced.smallest_beside(projection * largest)))
     if rank is not None and n_above_rounding < rank:
         raise ValueError(INDIVIDUAL_ABOVE_RANK.format(given=rank, name=signal.name, limit=n_above_rounding))
     return svd

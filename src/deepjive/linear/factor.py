@@ -51,7 +51,7 @@ class Factor:
     @property
     def rank(self) -> int:
         """Number of singular values that are not rounding errors."""
-        return int(np.sum(self.values > self.reduced.resolution * self.values[0]))
+        return int(np.sum(self.values > self.reduced.smallest_beside(float(self.values[0]))))
 
     def is_accurate_along(self, scores: NDArray) -> bool:
         """Whether the weakest of orthonormal scores (n_samples, rank) is accurate although the data were squared."""
