@@ -336,15 +336,17 @@ def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:
-    """Largest change of filled values over the modalities, relative to their deviations from the features' means."""
+    """Largest root mean square of the changes over the modalities, relative to the features' standard deviations."""
     changes = [0.0]
     for name in data.names:
         gap = _gaps(data, name)
         if gap is not None:
             before, after = (np.asarray(filled[name][:]).reshape(gap.shape) for filled in (old, new))
-            deviations = after - (after[0] + (after - after[0]).mean(axis=0))  # large means lose no digits
-            largest = np.abs(deviations[gap]).max(initial=0.0) or 1.0
-            length = float(np.linalg.norm(deviations[gap] / largest)) or 1.0
+            deviations = after - after[0]  # large means lose no digits
+            deviations -= deviations.mean(axis=0)
+            largest = float(np.abs(deviations).max()) or 1.0
+            spread = np.broadcast_to(np.sqrt(np.square(deviations / largest).mean(axis=0)), gap.shape)
+            length = float(np.linalg.norm(spread[gap])) or 1.0
             changes.append(float(np.linalg.norm((after - before)[gap] / largest)) / length)
     return max(changes)
 
