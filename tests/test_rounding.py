@@ -119,6 +119,15 @@ def test_a_constant_modality_with_missing_values_is_constant(noise):
         AJIVE(missing="impute").fit({"a": x, "b": noise})
 
 
+@LINEAR
+@pytest.mark.parametrize("values", [2.0, None], ids=["equal", "rounding"])
+def test_a_modality_that_is_constant_inside_its_mask_is_refused(estimator, values, noise):
+    x, counts = noise.copy(), np.arange(8) < 3
+    x[:, counts] = np.where(np.arange(N) % 2 == 0, 0.3, 0.1 + 0.2)[:, None] if values is None else values
+    with pytest.raises(ValueError, match="'a' is constant inside its mask"):
+        quietly(estimator(joint_rank=0, mask={"a": counts}).fit, {"a": x, "b": noise})
+
+
 @pytest.mark.parametrize("extra", [0, 100], ids=["few features", "more features than samples"])
 def test_features_that_vary_by_rounding_alone_do_not_count(extra, noise):
     rounded = np.where(np.arange(N) % 2 == 0, 0.3, 0.1 + 0.2)[:, None] * np.ones(6)

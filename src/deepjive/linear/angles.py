@@ -69,10 +69,6 @@ SCORES_ABOVE_SAMPLES = (
     "The parts of subsets and the individual parts have {given} scores together, but {n} samples have only {limit} "
     "orthogonal scores. Use smaller individual_ranks or subsets, or add samples."
 )
-CONSTANT_IN_MASK = (
-    "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
-    "modality."
-)
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
 OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
@@ -371,8 +367,7 @@ class AngleBased(LinearModel, ABC):
             else:
                 choose = rule if joint_rank is None else AtLeast(rule, joint_rank)
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
-            if signals[-1].reduced.total == 0.0:
-                raise ValueError(CONSTANT_IN_MASK.format(name=name))
+            signals[-1].reduced.check_varying(name)
             progress(len(signals), len(data.names) + 2, f"signal of {name!r}")
         return signals
 

@@ -71,8 +71,14 @@ def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = Fa
         Features of the modality.
     device, exact
         As in `deepjive.linear.svd.reduce`.
+
+    Raises
+    ------
+    ValueError
+        If no feature that counts varies.
     """
     reduced = reduce(pieces, device, exact)
+    reduced.check_varying(name)
     length = float(np.sqrt(reduced.total)) * reduced.scale
     if reduced.route == "factor":
         return Factor(name, pieces, reduced, reduced.matrix, reduced.all_values(), length)

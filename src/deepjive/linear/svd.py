@@ -37,6 +37,11 @@ from deepjive.rounding import ULPS, exceeds_rounding
 GRAM_TOLERANCE = 1e-6
 EPS = float(np.finfo(np.float64).eps)
 
+CONSTANT_IN_MASK = (
+    "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
+    "modality."
+)
+
 
 @dataclass(frozen=True)
 class LeftSVD:
@@ -114,6 +119,11 @@ class Reduced:
     def smallest_beside(self, largest: float) -> float:
         """Smallest singular value above rounding errors, beside the largest one."""
         return max(self.resolution * largest, self.rounding)
+
+    def check_varying(self, name: str) -> None:
+        """Raise ValueError if the features that count do not vary by more than rounding."""
+        if self.total == 0.0 or not self.n_varying:
+            raise ValueError(CONSTANT_IN_MASK.format(name=name))
 
     def svd(self, device: str = "cpu") -> LeftSVD:
         """All left singular vectors and values; ``min(n_samples, n_features)`` of them."""
