@@ -71,6 +71,25 @@ def test_a_parquet_file_with_checksums_is_read_rightly_or_not_at_all(tmp_path):
     assert n_refused > 50
 
 
+def test_a_parquet_file_whose_numbers_of_rows_disagree_is_refused(tmp_path):
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    pd.DataFrame(np.random.default_rng(0).normal(size=(10, 2)), columns=list("ab")).to_parquet(path)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for place in range(footer, len(content) - 8):  # finds the number 10 (20 in Thrift) of rows of the file
+        if content[place] != 20:
+            continue
+        path.write_bytes(content[:place] + bytes([4]) + content[place + 1 :])
+        metadata = parquet.read_metadata(path)
+        if (metadata.num_rows, metadata.row_group(0).num_rows) in ((2, 10), (10, 2)):
+            with pytest.raises(UnreadableError, match=r"names (2|10) rows in all, but (2|10) in its groups"):
+                read_array(path)
+            return
+    pytest.fail("no number of rows was found in the file's footer")
+
+
 @pytest.fixture
 def write(tmp_path):
     def _write(text, name="x.csv"):
