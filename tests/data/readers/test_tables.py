@@ -46,6 +46,17 @@ def test_polars_frames_are_aligned_with_pandas_frames_by_sample(table):
     assert np.ravel(data["b"]).tolist() == [10, 20, 30]
 
 
+@pytest.mark.parametrize("names", [["r", "p", "q"], [30, 10, 20]], ids=["text", "numbers"])
+def test_an_index_that_pandas_stored_in_parquet_is_no_feature_for_polars(tmp_path, names):
+    polars = pytest.importorskip("polars")
+    pd.DataFrame({"x": [3.5, 1.5, 2.5], "y": [0.5, 0.25, 0.75]}, index=names).to_parquet(tmp_path / "x.parquet")
+    frame = polars.read_parquet(tmp_path / "x.parquet")
+    data = Modalities({"a": frame, "b": pd.DataFrame({"z": [0.1, 0.2, 0.3]}, index=sorted(names))})
+    assert data.features["a"].tolist() == ["x", "y"]
+    assert data["a"][:, 0].tolist() == [3.5, 1.5, 2.5]
+    assert data.samples.tolist() == [str(name) for name in names]
+
+
 @pytest.mark.parametrize(
     "content", [b"\x00\x01", b"a,b\n1,2\n3,4,5,6", b'a,b\n"1,2\n', b"\xff\xfea,b", b"\n\n", b"a\n"]
 )
