@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHEETS = ".xlsx"
+ROWS_OF_PARQUET = (
+    "{path} is damaged: its description names {n} rows in all, but {in_groups} in its groups. Write or copy the file "
+    "again."
+)
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", SHEETS)
 FEW = 3
 
@@ -318,9 +322,13 @@ def no_column(path: Path | str, column: str, table: pd.DataFrame) -> str:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     parquet = optional("pyarrow.parquet", f"Reading {path.name}")
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         claimed = 8 * file.metadata.num_rows * max(file.metadata.num_columns, 1)
         check_claim(path, claimed, path.stat().st_size)
+        n_rows, groups = file.metadata.num_rows, range(file.metadata.num_row_groups)
+        in_groups = sum(file.metadata.row_group(i).num_rows for i in groups)
+        if in_groups != n_rows:  # these numbers have no checksum, and rows would be left out in silence
+            raise UnreadableError(ROWS_OF_PARQUET.format(path=path, n=n_rows, in_groups=in_groups))
         return file.read().to_pandas()
 
 
