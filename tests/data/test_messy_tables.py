@@ -73,7 +73,12 @@ def test_every_trouble_in_every_form_gives_the_clean_numbers_or_one_clear_error(
 
 @pytest.mark.parametrize("trouble", [trouble for trouble, (_, error) in TROUBLES.items() if not error])
 def test_two_troubles_at_once_give_the_clean_numbers_or_one_clear_error(trouble, tmp_path):
-    ended = {"names without a header that says so": ("another word for names", "blank header of names")}
+    ended = {
+        "names without a header that says so": (
+            *("another word for names", "blank header of names", "invisible characters in names"),
+        ),
+        "ids of visits among the features": ("feature names with commas",),  # the name is then another one
+    }
     failures = [
         failure_of([other, trouble], "csv", tmp_path, TROUBLES[other][1])
         for other in TROUBLES

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_sizes
+from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_marks, warn_of_sizes
 from deepjive.adjust.regression import Coding, Effects, learn
 from deepjive.adjust.transformations import (
     TRANSFORMATIONS,
@@ -85,7 +85,8 @@ class Adjustment:
         Warns
         -----
         UnitsWarning
-            If values seem to be counts, a feature is much larger than the others, or features are constant.
+            If values seem to be counts or marks of missing values, a feature is much larger than the others, or features
+            are constant.
         """
         rows = rows_of(data)
         kinds, scales = transformations_of(transformation, data.names), scales_of(scale, data.names)
@@ -96,6 +97,7 @@ class Adjustment:
         if data.is_transformed:
             kinds = {}
         else:
+            warn_of_marks(data, examined)
             warn_of_counts(data, examined, kinds)
         adjustment = cls({}, None, {}, {}, {})
         for name, kind in kinds.items():
