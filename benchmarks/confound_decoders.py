@@ -4,13 +4,13 @@
     DEEPJIVE_DATA=FOLDER python benchmarks/confound_decoders.py cells
 
 A decoder that is given the site can describe effects that are no shift and scale, and the encoder then has no reason
-to keep the site in the scores. *taken out* is ``Modalities(..., confounds=)``. *decoders given the site* appends the site
-to the input, so that encoders can take it out and decoders can use it. *both* does both. All three have the same
+to keep the site in the scores. *taken out* is ``Modalities(..., confounds=)``. *decoders given the site* appends the
+site to the input, so that encoders can take it out and decoders can use it. *both* does both. All three have the same
 networks, a linear map and one hidden layer, which start at random; *taken out, as released* has deepjive's own networks
 with their linear start.
 
-*sites* simulates 300 samples of three sites, whose effect is a shift and a scale, or a shift, a scale and other loadings
-of the joint scores. The true joint scores and the site are predicted from joint scores of 200 new samples.
+*sites* simulates 300 samples of three sites, whose effect is a shift and a scale, or also other loadings of the joint
+scores. The true joint scores and the site are predicted from joint scores of 200 new samples.
 *cells* is `bmmc_cite`, as in `confounds.py`.
 """
 

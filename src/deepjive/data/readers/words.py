@@ -1,6 +1,4 @@
-"""Words in tables: names of columns that name samples or features, cells that are numbers or missing values, and forms
-in which names of samples are compared.
-"""
+"""Words in tables: names of columns and rows, numbers and missing values, and forms in which names are compared."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ SUMMARIES |= {
     "promedio",
 }  # initials of people, such as SD, are not
 ID_COLUMN = re.compile(r"(.*[\s_.-])?ids?|.*[a-z]I[Dd]s?", re.DOTALL)
-NUMBER = re.compile(r"([-+]?)0*(\d+)(?:\.0*)?")
+NUMBER = re.compile(r"([-+]?)0*(\d+)(?:[.,]0*)?")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
 
 
