@@ -99,6 +99,16 @@ class Level:
             raise ValueError(ONE_VISIT.format(n=n))
         return cls(name, samples, n, members, weights, groups[[rows[0] for rows in members]])
 
+    def __getitem__(self, rows: NDArray[np.intp]) -> Level:
+        """Some of the combinations."""
+        members, weights = ([of_all[row] for row in rows] for of_all in (self.members, self.weights))
+        return Level(self.name, self.samples, self.n, members, weights, self.participants[rows])
+
+    @property
+    def rows_used(self) -> NDArray[np.intp]:
+        """Numbers of the samples that are in a combination."""
+        return np.unique(np.concatenate(self.members)) if self.members else np.zeros(0, dtype=np.intp)
+
     @property
     def names(self) -> NDArray[np.str_]:
         """Names of the combinations: the participant, and the number of the contrast if there are several."""
