@@ -9,7 +9,8 @@ Joint scores of AJIVE are compared after these treatments of the 400 fitted cell
 - *cell types kept*: shift and scale that remain when the cell types are covariates that stay in the data. This needs
   the labels, and is here only to find the cause;
 - *corrected by cluster*: scores of *left in*, from which the batch is taken out within soft clusters of cells that are
-  encouraged to hold both batches (Korsunsky et al. 2019, Harmony, Nature Methods 16; a short version). No label is used.
+  encouraged to hold both batches (a short version of Harmony: Korsunsky et al. 2019, Nature Methods 16), without
+  labels.
 
 The column *batch within a type* is the accuracy of a linear probe within single cell types, where chance is .5.
 """

@@ -223,7 +223,7 @@ def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, c
             )
         )
     design = np.concatenate([np.eye(coding.n_sites)[sites], columns], axis=1)
-    solution = _least_squares(array, rows, design)
+    solution = least_squares(array, rows, design)
     means, slopes = solution[: coding.n_sites], solution[coding.n_sites :]
     reference = (counts / counts.sum()) @ means
     shifts, scales = np.zeros_like(means), np.ones_like(means)
@@ -237,8 +237,8 @@ def _blocks(array: Any, rows: NDArray[np.intp]) -> Any:
         yield batch, np.asarray(read_rows(array, batch), dtype=np.float64).reshape(len(batch), -1)
 
 
-def _least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> NDArray:
-    """Coefficients (n_columns, n_features) from the measured values."""
+def least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> NDArray:
+    """Coefficients (n_columns, n_features) of a regression of measured values on a design (n_samples, n_columns)."""
     gram = design[rows].T @ design[rows]
     width = int(np.prod(array.shape[1:]))
     products, lost = np.zeros((design.shape[1], width)), None
