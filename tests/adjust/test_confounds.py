@@ -362,3 +362,13 @@ def test_confounds_are_never_paired_by_a_mixture_of_names_and_order():
         age(frame[["age"]].reset_index(drop=True))
     unnamed = Modalities([np.eye(6), np.eye(6)], confounds=frame[["age"]].reset_index(drop=True))
     assert unnamed.confounds.columns["age"].tolist() == in_order[::-1]
+
+
+def test_confounds_may_leave_fewer_dimensions_than_the_joint_rank_of_a_deep_model():
+    rng = np.random.default_rng(0)
+    age = rng.normal(size=30)
+    explained = age[:, None] * rng.normal(size=(1, 4))
+    arrays = {name: np.concatenate([explained, rng.normal(size=(30, 1))], axis=1) for name in "ab"}
+    data = Modalities(arrays, confounds={"age": age})
+    model = DeepJIVE(joint_rank=3, individual_ranks=0, networks="linear", max_epochs=1, random_state=0)
+    assert np.isfinite(fitted(model, data).transform(data)).all()

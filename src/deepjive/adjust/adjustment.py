@@ -263,7 +263,7 @@ class Adjustment:
         design, arrays = np.concatenate([sites, self.coding.columns(confounds)], axis=1), {}
         for name, rows in rows_of(adjusted).items():
             if len(rows) >= FEWEST_PER_COLUMN * design.shape[1]:
-                slopes = least_squares(adjusted[name], rows, design)
+                _, _, slopes = least_squares(adjusted[name], rows, design)
                 values = np.asarray(adjusted[name][:], dtype=np.float64)
                 left = (design - design[rows].mean(axis=0)) @ slopes
                 arrays[name] = values - left.reshape(values.shape)

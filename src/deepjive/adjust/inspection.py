@@ -18,6 +18,7 @@ from deepjive.adjust.units import scales_of, transformations_of
 from deepjive.data.chunks import BATCH_NUMBERS
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.lazy import in_memory
+from deepjive.rounding import exceeds_rounding
 
 MOST_VALUES = BATCH_NUMBERS
 FEWEST_FEATURES, FEWEST_SAMPLES = 5, 8
@@ -91,7 +92,7 @@ def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales
         values = values / unit  # squares neither overflow nor vanish
         center = values[np.isfinite(values).argmax(axis=0), np.arange(values.shape[1])]  # large means lose no digits
         sizes = np.nan_to_num(np.nanstd(values - center, axis=0))
-        constant = np.flatnonzero(sizes == 0.0)
+        constant = np.flatnonzero(~exceeds_rounding(sizes, center))
         if 0 < len(constant) < values.shape[1] and len(values) == len(rows[name]):
             shown = ", ".join(repr(features(int(column))) for column in constant[:3])
             shown += ", ..." if len(constant) > 3 else ""

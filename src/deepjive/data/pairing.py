@@ -10,6 +10,7 @@ modalities then hold the same samples.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,6 +44,10 @@ ALMOST_EQUAL = (
     "{first!r}{first_examples}, {only_second} only in {second!r}{second_examples}). Write the names "
     "of samples in the same way in all tables."
 )
+SIMILAR = (
+    "Names such as {one!r} and {other!r} ({count} pairs) are equal except for capitals and punctuation: if they are "
+    "the same samples, write them in the same way. "
+)
 MIXED = (
     "Modality {named!r} names its samples ({examples}, ...), but modality {unnamed!r} has {count} rows without names. "
     "Rows are paired by name or by position, never by a mixture. Name the rows of {unnamed!r} by an id column or an "
@@ -57,8 +62,8 @@ SAMPLES_LENGTH = (
     "`samples` (--samples) must name each of the {n} rows of modality {name!r}, in order, but has shape {shape}."
 )
 REPEATED = (
-    "The data frame of modality {name!r} names a sample more than once: {sample!r} in rows {rows}. Keep one row of "
-    "each sample."
+    "Modality {name!r} names a sample more than once: {sample!r} in rows {rows}, counted from 1. Keep one row of each "
+    "sample."
 )
 NO_NAME = "Modality {name!r} does not name the sample in row {row}: its name is {given}. Name every sample."
 OTHER_ROWS = (
@@ -272,7 +277,7 @@ def _check_unique(name: str, names: NDArray[np.str_]) -> None:
     repeated = unique[count > 1]
     if len(repeated):
         sample = unique[first == first[count > 1].min()][0]
-        rows = np.flatnonzero(names == sample)[:SHOWN].tolist()
+        rows = (np.flatnonzero(names == sample)[:SHOWN] + 1).tolist()
         raise ValueError(REPEATED.format(name=name, sample=str(sample), rows=" and ".join(map(str, rows))))
 
 
@@ -331,11 +336,23 @@ def _common_samples(sources: Mapping[str, Any], named: Named, unmatched: str) ->
             advice = orientation_advice(sources, named, first, name) or (
                 NOTHING_IN_COMMON if nothing and samples and len(other) else UNMATCHED_ADVICE
             )
+            advice = _similar(only_first, only_second) + advice
             raise ValueError(
                 UNEQUAL_SAMPLES.format(first=first, second=name, **_differences(only_first, only_second), advice=advice)
             )
         samples = [x for x in samples if x in of_other] if unmatched == "drop" else [*samples, *only_second]
     return np.array(samples, dtype=str)
+
+
+def _similar(only_first: Sequence[str], only_second: Sequence[str]) -> str:
+    """Advice on names that may be misspelt; empty if there are none."""
+    of_second = {_bare(name): name for name in only_second}
+    pairs = [(name, of_second[_bare(name)]) for name in only_first if _bare(name) in of_second]
+    return SIMILAR.format(one=pairs[0][0], other=pairs[0][1], count=len(pairs)) if pairs else ""
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _differences(only_first: Sequence[str], only_second: Sequence[str]) -> dict[str, Any]:

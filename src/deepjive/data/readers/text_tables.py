@@ -37,7 +37,8 @@ FORMULA = re.compile(rb"<c\b((?:(?!\bt=\"str\")[^>])*)><f[^>]*?(/>|>[^<]*</f>)(<
 
 RAGGED = (
     "{path}: the first line names {columns} columns, but line {line} holds {cells} cells. Columns were taken to be "
-    "separated by {separator}. Name the separator (separator=, --sep), or check how the file was exported."
+    "separated by {separator}. Delete lines above the names of the columns if there are any, or name the separator "
+    "(separator=, --sep)."
 )
 DOUBTFUL_SEPARATOR = (
     "{path}: columns may be separated by {separators}. Name the separator (separator=, --sep), or write numbers "
