@@ -43,6 +43,8 @@ def refitted(model: Any, data: Any, **parameters: Any) -> Any:
     wanted = {"joint_rank": model.joint_rank_, "individual_ranks": dict(model.individual_ranks_), "verbose": 0}
     if "signal_ranks" in known:
         wanted |= {"signal_ranks": dict(model.signal_ranks_), "n_wedin": 0, "n_random": 0}
+    if ranks := getattr(model, "subset_ranks_", None):
+        wanted["subsets"] = {subset: rank for subset, rank in ranks.items() if len(subset) < len(model.shapes_)}
     wanted |= parameters
     copy = clone(model).set_params(**{name: value for name, value in wanted.items() if name in known})
     with quietly():
