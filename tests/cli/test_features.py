@@ -5,6 +5,7 @@ import pytest
 from deepjive import AJIVE, bootstrap, load
 from deepjive.cli.features import interval_rows
 from deepjive.evaluation.feature_ranking import feature_effects
+from deepjive.report.effects import signed
 
 
 @pytest.fixture
@@ -21,7 +22,11 @@ def test_features_are_those_of_the_library_and_of_the_files_of_the_run(fit, invo
     expected = feature_effects(model, data, random_state=4)["expression"].to_frame()
     np.testing.assert_allclose(table[["effect", "p_value", "q_value"]], expected[["effect", "p_value", "q_value"]])
     assert table["feature"].astype(str).tolist() == expected["feature"].tolist()
-    assert "expression: features of each score" in result.stdout
+    assert "expression: features of the scores" in result.stdout
+    strongest = expected[(expected["part"] == "joint") & (expected["score"] == 1)].iloc[0]
+    assert f"{strongest['feature']} {signed(strongest['effect'])}, " in result.stdout
+    assert f"with standard errors, p and q: {files / 'features' / 'loadings_expression.csv'}" in result.stdout
+    assert len(result.stdout.splitlines()) < 40
 
 
 def test_a_fit_writes_tested_loadings_and_the_page_shows_them(fit, invoke, files):

@@ -248,7 +248,7 @@ def report(
     measured = measure(model, data, named_labels) if evidence else measured_evidence(run)
     if evidence and measured is not None:
         measured.save(run / runs.EVIDENCE)
-        print_evidence(measured)
+        print_evidence(measured, run)
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
