@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.feature_ranking import effects_of, feature_effects, slopes
+from deepjive.evaluation.feature_ranking import effects_of, feature_effects, significant, slopes
 from tests.evaluation.fitting import fitted
 
 
@@ -180,6 +180,14 @@ def test_the_table_is_sorted_by_score_and_effect_with_four_digits(ajive, train):
     assert (frame["effect"].abs()[:20].diff().dropna() <= 0).all()
     assert frame["effect"].map(lambda value: len(f"{abs(value):.10g}".lstrip("0.").replace(".", "")) <= 4).all()
     assert frame["p_value"].isna().all()
+
+
+def test_rounded_numbers_have_no_more_digits_than_asked_for():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(-1, 1, size=(4, 500)) * 10.0 ** rng.integers(-300, 300, size=(4, 500))
+    values[:, ::2] = rng.normal(size=(4, 250)) * 10.0 ** rng.integers(-6, 9, size=(4, 250))
+    assert significant(values).tolist() == [[float(f"{value:.4g}") for value in row] for row in values]
+    assert np.isnan(significant(np.array([np.nan])))[0]
 
 
 def test_errors_name_the_modality_and_the_samples(ajive, train):

@@ -63,6 +63,7 @@ PIECE = 4096
 MIN_FREE = 3
 ROUNDING = 1e-9
 DIGITS = 4
+EXACT_POWER = 22
 
 UNKNOWN = "There are no modalities {given}; the data have {names}."
 TOO_FEW = (
@@ -411,18 +412,22 @@ def filled(values: NDArray) -> NDArray:
 
 
 def significant(values: NDArray, digits: int = DIGITS) -> NDArray:
-    """Return numbers rounded to significant digits.
+    """Return numbers rounded to significant digits, so that their text has no more digits.
 
     Examples
     --------
-    >>> significant(np.array([0.0123456, 123456.0, 0.0])).tolist()
-    [0.01235, 123500.0, 0.0]
+    >>> significant(np.array([0.0123456, 123456.0, 0.0, 4.454e-199])).tolist()
+    [0.01235, 123500.0, 0.0, 4.454e-199]
     """
     values = np.asarray(values, dtype=np.float64)
     known = np.isfinite(values) & (values != 0.0)
     power = np.floor(np.log10(np.abs(values, where=known, out=np.ones_like(values))))
-    scale = 10.0 ** (digits - 1 - power)
-    return np.where(known, np.round(values * scale) / scale, values)
+    decimals = digits - 1 - power
+    up, down = 10.0 ** np.clip(decimals, 0, EXACT_POWER), 10.0 ** np.clip(-decimals, 0, EXACT_POWER)
+    rounded = np.where(known, np.round(values * up / down) / up * down, values)
+    inexact = np.flatnonzero(known & (np.abs(decimals) > EXACT_POWER))  # powers of ten that are no double
+    rounded.flat[inexact] = [float(f"{value:.{digits}g}") for value in values.flat[inexact]]
+    return rounded
 
 
 @dataclass(frozen=True)
