@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from deepjive.report.pieces import Table
 from deepjive.report.words import enumeration
 
 if TYPE_CHECKING:
-    from deepjive.evaluation.label_association import Association
+    from deepjive.evaluation.label_association import Association, Kind
     from deepjive.evaluation.sample_quality import PairFit, SampleFit
 
 TOP_SCORES, TOP_SAMPLES, ENDS, MOST_SCORES = 8, 8, 3, 20
@@ -39,6 +39,8 @@ MISFIT = (
     "The {name} of {sample} fits the other modalities of this sample less than that of {share} of the other samples "
     "does: it may be mislabelled."
 )
+HAZARD = "hazard ratio"
+READ_HAZARD = "A hazard ratio is that of one standard deviation of the score; 1 is no association."
 READ_ENDS = "How to read it: the samples with the lowest and the highest values of each score, outermost first."
 READ_SAMPLES = (
     "How to read it: the samples with the largest residuals in each modality. The third column counts robust standard "
@@ -75,16 +77,24 @@ class LabelAnswers:
 
 
 def label_answers(
-    decomposition: Decomposition, labels: Mapping[str, NDArray], adjust: Mapping[str, NDArray] | None = None
+    decomposition: Decomposition,
+    labels: Mapping[str, NDArray],
+    adjust: Mapping[str, NDArray] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    survival: Mapping[str, tuple[NDArray, NDArray]] | None = None,
 ) -> LabelAnswers:
-    """Test the association of every label with every score."""
+    """Test the association of every label, and of survival, with every score, as `score_association` does."""
     found, untested = {}, []
     has_scores = any(
         scores.shape[1] for name in decomposition.data.names for scores in decomposition.scores_of(name).values()
     )
-    for label, values in labels.items() if has_scores else ():
+    asked: dict[str, dict[str, Any]] = {label: {"labels": {label: values}} for label, values in labels.items()}
+    for label, kind in (kinds or {}).items():
+        asked[label]["kinds"] = {label: kind}
+    asked |= {label: {"survival": {label: pair}} for label, pair in (survival or {}).items()}
+    for label, question in asked.items() if has_scores else ():
         try:
-            associations = score_association(decomposition, {label: values}, adjust=adjust)
+            associations = score_association(decomposition, **question, adjust=adjust)
         except ValueError as error:  # the label varies within participants; the other labels are still of use
             untested.append(str(error))
             continue
@@ -103,7 +113,8 @@ def label_tables(answers: LabelAnswers) -> list[Table]:
     if not rows and not answers.untested:
         return []
     adjusted = f", adjusted for {', '.join(answers.adjusted_for)}" if answers.adjusted_for else ""
-    reading = " ".join([READ_LABELS.format(top=TOP_SCORES, adjusted=adjusted), *answers.untested])
+    hazards = [READ_HAZARD] if any(row.measure == HAZARD for tested in answers.found.values() for row in tested) else []
+    reading = " ".join([READ_LABELS.format(top=TOP_SCORES, adjusted=adjusted), *hazards, *answers.untested])
     header = ("label", "score", "association", "95% interval", "q")
     return [Table("Scores associated with labels", header, rows, reading)]
 
@@ -117,8 +128,8 @@ def first_score_label(answers: LabelAnswers) -> str | None:
     best = min(first, key=lambda row: (row.p_value, -abs(row.effect)))
     if best.q_value > LEVEL:
         return NO_LABEL.format(labels=names)
-    measure = "ratio" if best.measure == "correlation ratio" else "correlation"
-    effect, interval = _effect(best).removesuffix("\N{NO-BREAK SPACE}(ratio)"), _interval(best)
+    effect, _, kind = _effect(best).partition("\N{NO-BREAK SPACE}(")
+    measure, interval = kind.removesuffix(")") or "correlation", _interval(best)
     among = f"Of {names}, {best.label}" if len(first) > 1 else f"The label {best.label}"
     sentence = FIRST_LABEL.format(
         among=among, measure=measure, effect=effect, interval=interval, q=_small(best.q_value)
@@ -204,9 +215,10 @@ def _small(value: float) -> str:
 
 
 def _effect(row: Association) -> str:
-    return f"{row.effect:.2f}\N{NO-BREAK SPACE}(ratio)" if row.measure == "correlation ratio" else signed(row.effect)
+    kind = {"correlation ratio": "ratio", HAZARD: HAZARD}.get(row.measure)
+    return signed(row.effect) if kind is None else f"{row.effect:.2f} ({kind})".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _interval(row: Association) -> str:
-    form = "{:.2f} to {:.2f}" if row.measure == "correlation ratio" else "{:+.2f} to {:+.2f}"
+    form = "{:.2f} to {:.2f}" if row.measure in ("correlation ratio", HAZARD) else "{:+.2f} to {:+.2f}"
     return form.format(row.lower, row.upper).replace("-", "\N{MINUS SIGN}").replace(" ", "\N{NO-BREAK SPACE}")

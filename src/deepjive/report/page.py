@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive._version import __version__
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.evaluation.label_association import Kind
     from deepjive.evaluation.sample_quality import PairFit, SampleFit
     from deepjive.results import Finding
 
@@ -63,6 +65,8 @@ def write_report(
     failures: Sequence[Finding] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, ArrayLike] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    survival: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     sample_fit: SampleFit | None = None,
     pairs: Mapping[str, PairFit] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
@@ -101,6 +105,10 @@ def write_report(
         p-values.
     adjust : mapping of str to array, shape (n_samples,), optional
         Confounds for which the associations of scores and labels are adjusted.
+    kinds : mapping of str to {"number", "ordinal", "categories"}, optional
+        Kind of some labels; see ``deepjive.evaluation.score_association``.
+    survival : mapping of str to (time, event), optional
+        Times, and whether the event happened at the time. Needs lifelines.
     sample_fit : SampleFit, optional
         How well the model describes each sample.
     pairs : mapping of str to PairFit, optional
@@ -140,7 +148,8 @@ def write_report(
     data = page_data(decomposition, by_name)
     frames = effect_frames(decomposition, features)
     confounds = named_labels(adjust, len(decomposition.data), decomposition.data.samples)
-    answers = label_answers(decomposition, by_name, confounds)
+    times = {name: (np.asarray(time), np.asarray(event)) for name, (time, event) in (survival or {}).items()}
+    answers = label_answers(decomposition, by_name, confounds, kinds, times)
     further = [
         ("Features", first_score(frames)),
         ("Labels", first_score_label(answers)),
