@@ -105,7 +105,7 @@ def _answer(page, model, parts, data, labels):
         for feature, value in entries:
             assert_shows(value, effect[int(feature)])
     (row,) = [row for row in score_association(parts, labels).rows if (row.part, row.score) == ("joint", 1)]
-    words = r"The label group goes with joint score 1 most \(correlation (\S+), 95% interval (\S+) to (\S+), q (.*?)\)"
+    words = r"The label group goes with joint score 1 \(correlation (\S+), 95% interval (\S+) to (\S+), q (.*?)\)"
     found = re.search(words, said)
     assert (found is not None) == (row.q_value <= 0.05)
     for text, value in zip(found.groups()[:3] if found else (), (row.effect, row.lower, row.upper), strict=False):

@@ -48,7 +48,8 @@ def test_the_label_of_joint_score_1_is_named_with_its_interval(parts):
     (row,) = [row for row in score_association(parts, {"kind": kind}).rows if (row.part, row.score) == ("joint", 1)]
     numbers = f"(ratio {row.effect:.2f}, 95% interval {row.lower:.2f} to {row.upper:.2f}, q < 0.001)"
     assert (
-        sentence.replace("\N{NO-BREAK SPACE}", " ") == f"Of age and kind, kind goes with joint score 1 most {numbers}."
+        sentence.replace("\N{NO-BREAK SPACE}", " ")
+        == f"Of the labels age and kind, kind goes most with joint score 1 {numbers}."
     )
     assert "none of the labels age" in first_score_label(label_answers(parts, {"age": labels["age"]}))
     assert first_score_label(label_answers(parts, {})) is None
@@ -83,6 +84,6 @@ def test_outliers_and_pairs_are_listed(parts):
     assert "rna and of the other modalities correlate 0.80" in pairs.sentence
     assert sample_tables(None, {}) == []
     far, misfit = odd_samples(fit, {"rna": replace(pair, others_closer=np.append([0.4], np.zeros(40)))})
-    assert "s4 (protein, 9.0)" in far
-    assert misfit.startswith("The rna of s1 fits the other modalities of this sample less than that of 40%")
+    assert "sample s4 (protein, 9.0)" in far
+    assert misfit.startswith("The rna of sample s1 fits the other modalities of this sample less than that of 40%")
     assert odd_samples(None, None) == odd_samples(None, {"rna": pair}) == []  # pairs of few scores fit by chance

@@ -30,14 +30,14 @@ READ_LABELS = (
     "interval covers the true value in 95% of samples. q is the false discovery rate among the scores for this label. "
     "The model was fitted without labels."
 )
-FIRST_LABEL = "{among} goes with joint score 1 most ({measure} {effect}, 95% interval {interval}, q {q})."
+FIRST_LABEL = "{among} ({measure} {effect}, 95% interval {interval}, q {q})."
 NO_LABEL = "Joint score 1 goes with none of the labels {labels} (false discovery rate above 5%)."
 FAR = "{count} samples have a residual more than {limit} robust deviations above the median, most of all {worst}."
 FAR_ONE = "One sample has a residual more than {limit} robust deviations above the median: {worst}."
 NONE_FAR = "No sample has an unusual residual."
 MISFIT = (
-    "The {name} of {sample} fits the other modalities of this sample less than that of {share} of the other samples "
-    "does: it may be mislabelled."
+    "The {name} of sample {sample} fits the other modalities of this sample less than that of {share} of the other "
+    "samples does: it may be mislabelled."
 )
 HAZARD = "hazard ratio"
 READ_HAZARD = "A hazard ratio is that of one standard deviation of the score; 1 is no association."
@@ -130,7 +130,8 @@ def first_score_label(answers: LabelAnswers) -> str | None:
         return NO_LABEL.format(labels=names)
     effect, _, kind = _effect(best).partition("\N{NO-BREAK SPACE}(")
     measure, interval = kind.removesuffix(")") or "correlation", _interval(best)
-    among = f"Of {names}, {best.label}" if len(first) > 1 else f"The label {best.label}"
+    alone = f"The label {best.label} goes with joint score 1"
+    among = f"Of the labels {names}, {best.label} goes most with joint score 1" if len(first) > 1 else alone
     sentence = FIRST_LABEL.format(
         among=among, measure=measure, effect=effect, interval=interval, q=_small(best.q_value)
     )
@@ -147,9 +148,8 @@ def odd_samples(fit: SampleFit | None, pairs: Mapping[str, PairFit] | None) -> l
             for row, value in enumerate(fit.outlyingness[:, column])
             if value > OUTLYING
         ]
-        worst = [
-            f"{sample} ({name}, {value:.1f})" for value, sample, name in sorted(far, key=lambda one: -one[0])[:ENDS]
-        ]
+        farthest = sorted(far, key=lambda one: -one[0])[:ENDS]
+        worst = [f"sample {sample} ({name}, {value:.1f})" for value, sample, name in farthest]
         form = FAR if len(far) > 1 else FAR_ONE
         sentences.append(form.format(count=len(far), limit=OUTLYING, worst=enumeration(worst)) if far else NONE_FAR)
     suspects = [

@@ -53,7 +53,10 @@ NO_FEATURES = (
 )
 TO_TEST = "To test it against chance and baselines, run:"
 TO_TEST_FEATURES = "To test the features of each score, run:"
-TO_LOWER = "With more samples joint variation may be found. To fit the model without a joint part, run:"
+TO_LOWER = (
+    "With more samples, or with features of other units (--scale, --transformation), joint variation may be found. To "
+    "fit the model without a joint part, run:"
+)
 TO_REFIT = "Some scores or ranks are doubtful (see Reliability below). To fit again with other ranks, run:"
 TO_READ = "Next, read the features of the joint scores and their association with labels below."
 
