@@ -178,7 +178,15 @@ def test_labels_without_sample_names_are_taken_in_order(write):
 
 
 def test_a_table_of_one_text_column_is_read_as_labels(write):
-    assert read_labels(write("labels.csv", "group\ncase\ncontrol\n"), ["a", "b"], 2).tolist() == ["case", "control"]
+    path = write("labels.csv", "group\ncase\ncontrol\n")
+    assert read_labels(path, None, 2).tolist() == ["case", "control"]
+    with pytest.warns(UserWarning, match=r"does not name its rows: .* in the order of the samples .*'a' first"):
+        assert read_labels(path, ["a", "b"], 2).tolist() == ["case", "control"]
+
+
+def test_labels_are_matched_in_spite_of_the_way_in_which_numbers_are_written(write):
+    path = write("labels.csv", "id,group\n010,x\n09,y\n08.0,z\n")
+    assert read_labels(path, ["8", "9", "10"], 3).tolist() == ["z", "y", "x"]
 
 
 def test_labels_of_arrays(tmp_path):

@@ -3,15 +3,15 @@
 Rows are paired by name if every modality names its rows, and by position if none does. A mixture is refused, because
 nothing says that rows without names are in the order of rows with names.
 
-Names are compared as text. If they differ between modalities only in spaces around them, or in the way in which numbers
-are written ("7", "007", "7.0"), they are matched in spite of that, but only if all modalities then hold the same
-samples.
+Names are compared as text. If they differ between modalities only in spaces around them, in characters that are not
+seen, or in the way in which numbers are written ("7", "007", "7.0"), they are matched in spite of that, but only if all
+modalities then hold the same samples.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deepjive.data.orientation import check_orientation, orientation_advice
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.data.readers.tables import is_default
+from deepjive.data.readers.words import FORMS, plain
 
 UNMATCHED = ("error", "drop", "keep")
 SHOWN = 3
@@ -65,7 +66,10 @@ REPEATED = (
     "sample."
 )
 NO_NAME = "Modality {name!r} does not name the sample in row {row}: its name is {given}. Name every sample."
-NUMBER = re.compile(r"([-+]?)0*(\d+)(?:\.0*)?")
+OTHER_ROWS = (
+    "The index of {what} must name every sample once, but it does not so for sample {lacking!r}; its first name is "
+    "{first!r}. Give the values by name, or in the order of the samples without an index (.to_numpy())."
+)
 
 Named = dict[str, NDArray[np.str_]]
 
@@ -159,8 +163,8 @@ def pair(
     own = {name: _own_names(name, source) for name, source in sources.items()}
     named = {name: names for name, names in own.items() if names is not None}
     named |= _numbered(sources, named)
-    plain = {name: np.array([_plain(x) for x in names.tolist()], dtype=str) for name, names in named.items()}
-    check_orientation(sources, {name: names for name, names in plain.items() if name not in oriented})
+    in_plain_form = {name: np.array([plain(x) for x in names.tolist()], dtype=str) for name, names in named.items()}
+    check_orientation(sources, {name: names for name, names in in_plain_form.items() if name not in oriented})
     unnamed = [name for name in sources if name not in named]
     if samples is not None:
         if not unnamed:
@@ -275,27 +279,6 @@ def _check_unique(name: str, names: NDArray[np.str_]) -> None:
         sample = unique[first == first[count > 1].min()][0]
         rows = (np.flatnonzero(names == sample)[:SHOWN] + 1).tolist()
         raise ValueError(REPEATED.format(name=name, sample=str(sample), rows=" and ".join(map(str, rows))))
-
-
-def _stripped(name: str) -> str:
-    return name.strip()
-
-
-def _plain(name: str) -> str:
-    """A name without spaces around it; a whole number without leading zeros and decimals."""
-    number = NUMBER.fullmatch(name.strip())
-    return name.strip() if number is None else number[1].replace("+", "") + number[2]
-
-
-OTHER_ROWS = (
-    "The index of {what} must name every sample once, but it does not so for sample {lacking!r}; its first name is "
-    "{first!r}. Give the values by name, or in the order of the samples without an index (.to_numpy())."
-)
-FORMS: dict[str, Callable[[str], str]] = {
-    "": lambda name: name,
-    "spaces around names": _stripped,
-    "the way numbers are written": _plain,
-}
 
 
 def _in_one_form(named: Named) -> tuple[Named, str]:
