@@ -99,6 +99,7 @@ def test_samples_without_a_label_are_left_out_and_wrong_kinds_are_refused(parts)
 
 
 @pytest.mark.filterwarnings("ignore:Starting with pandas")  # lifelines calls pandas in the older way
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lifelines")  # on Python 3.14
 def test_survival_is_measured_by_a_hazard_ratio(parts):
     pytest.importorskip("lifelines")
     rng = np.random.default_rng(5)
