@@ -158,7 +158,7 @@ def _background_r2(known: dict[str, NDArray], asked: dict[str, NDArray], train: 
             continue
         learned, true = (split.factors[f"background of {name}"] for split in (train, test))
         regressor = fresh_regressor(scores.shape[1], len(scores))
-        values.append(1 - _left(true, regressor.fit(scores, learned).predict(asked[name])))
+        values.append(1 - _left(true, regressor.fit(scores, learned).predict(asked[name]).reshape(true.shape)))
     return float(np.mean(values))
 
 

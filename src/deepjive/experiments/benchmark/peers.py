@@ -34,6 +34,7 @@ PACKAGES = {
 }
 PEERS = tuple(PACKAGES)
 SHRINKAGE = 0.1
+LEAST = 1e-10  # of the largest variance of a component: pixels that never vary have components without any
 
 
 def is_installed(method: str) -> bool:
@@ -112,7 +113,8 @@ class _Components:
 
     def __call__(self, name: str, view: Any) -> NDArray:
         fitted = self.components[name]
-        return np.asarray(fitted.transform(flat(view)) / np.sqrt(fitted.explained_variance_))
+        variance = fitted.explained_variance_
+        return np.asarray(fitted.transform(flat(view)) / np.sqrt(np.maximum(variance, LEAST * variance[0])))
 
 
 class _Scaled:
