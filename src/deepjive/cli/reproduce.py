@@ -356,7 +356,7 @@ def benchmark(
         bool, typer.Option("--peers", help="Also methods of other packages: pip install 'deepjive[peers]'.")
     ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Three views, 2000 samples and one seed: within 20 minutes on two cores.")
+        bool, typer.Option("--quick", help="Three views, 5000 samples and one seed: within 20 minutes on two cores.")
     ] = False,
     method: Annotated[list[ViewMethod] | None, typer.Option(help="A method (repeatable).", show_default="all")] = None,
     views: Annotated[

@@ -33,11 +33,11 @@ JOINT_RANK = 9  # ten classes span nine dimensions
 INDIVIDUAL_RANK = 16
 REAL = "real views"  # not a method: how well the classifier of images does on real test views
 CLASSIFIER = {"dropout": 0.2, "batch_size": 64, "max_epochs": 4, "learning_rate": 3e-3, "device": "cpu"}
-CLASSIFIER_IMAGES = 40_000
+CLASSIFIER_IMAGES = 20_000
 SETTINGS: dict[str, Any] = {
     "identity": "explicit",
     "individual_decoder": "conditioned",
-    "orthogonality_weight": 0.3,
+    "orthogonality_weight": 1.0,
     "dropout": 0.1,
     "batch_size": 64,
     "validation_fraction": 0.05,
@@ -71,7 +71,7 @@ class Budget:
     max_epochs: int = 8
 
 
-QUICK = Budget((3,), 2000, 1, 4)
+QUICK = Budget((3,), 5000, 1)
 
 
 def cells_of(budget: Budget, methods: Sequence[str] = (*OWN, *PEERS), mnist: Path | None = None) -> list[Cell]:
