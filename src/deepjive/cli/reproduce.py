@@ -369,7 +369,7 @@ def benchmark(
         int | None, typer.Option(min=1, help="Number of seeds of data and methods.", show_default="5")
     ] = None,
     max_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="8")
+        int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="16")
     ] = None,
     mnist_folder: Annotated[
         Path | None,

@@ -133,7 +133,7 @@ def _tables(
     real = _cell(rows.pop(REAL), "real views classified")
     data = results[0][0].data
     n_views, seeds = data["views"], sorted({cell.seed for cell, _ in results})
-    title = f"{n_views} views, {data['n']:,} training samples"
+    title = f"{n_views} views of digits of {data['images']}, {data['n']:,} training samples"
     chance = f"{0.1 ** (n_views - 1):g}"
     tables = []
     for suffix, columns, reading in (

@@ -19,7 +19,7 @@ import numpy as np
 
 from deepjive.evaluation.null import shuffled
 from deepjive.experiments.benchmark.data import digits_over_backgrounds
-from deepjive.experiments.benchmark.measures import Classify, Measures, first, view_measures
+from deepjive.experiments.benchmark.measures import Classify, Measures, view_measures
 from deepjive.experiments.benchmark.methods import OWN, FittedViews, fit_own
 from deepjive.experiments.benchmark.peers import PEERS, fit_peer
 from deepjive.experiments.cells import Cell
@@ -37,7 +37,7 @@ CLASSIFIER_IMAGES = 20_000
 SETTINGS: dict[str, Any] = {
     "identity": "explicit",
     "individual_decoder": "conditioned",
-    "orthogonality_weight": 1.0,
+    "orthogonality_weight": 3.0,
     "dropout": 0.1,
     "batch_size": 64,
     "validation_fraction": 0.05,
@@ -61,14 +61,14 @@ class Budget:
         Training samples; there are 2000 test samples, or as many as training samples where these are fewer.
     seeds : int, default=5
         Number of seeds of data and methods, counted from 0.
-    max_epochs : int, default=8
+    max_epochs : int, default=16
         Largest number of epochs of each phase of DeepJIVE; deep peers have three times as many epochs.
     """
 
     views: tuple[int, ...] = (3, 5)
     samples: int = 10_000
     seeds: int = 5
-    max_epochs: int = 8
+    max_epochs: int = 16
 
 
 QUICK = Budget((3,), 5000, 1)
@@ -217,8 +217,8 @@ def _classifier(n_views: int, mnist: Path | None, place: str | None) -> Classify
     from deepjive.deep.networks import Encoder
 
     images = _images(mnist, place)
-    n = min(CLASSIFIER_IMAGES // n_views, len(images.train))
-    samples = first(digits_over_backgrounds(images, n_views, (n, 1, 1), random_state=CLASSIFIER_SEED).train, n)
+    n = CLASSIFIER_IMAGES // n_views
+    samples = digits_over_backgrounds(images, n_views, (n, 1, 1), random_state=CLASSIFIER_SEED).train
     views = np.concatenate([np.asarray(view) for view in samples.data.values()])
 
     def encoder(shape: tuple[int, ...], outputs: int, dropout: float) -> Any:
