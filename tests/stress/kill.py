@@ -60,6 +60,14 @@ def run(folder: Path, result: Path, seconds: float | None = None) -> bool:
     return process.exitcode == 0
 
 
+def unkilled(folder: Path, result: Path) -> float:
+    """Seconds that a fit takes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    started = time.perf_counter()
+    run(folder, result)
+    return time.perf_counter() - started
+
+
 def killed_run(folder: Path, result: Path, moments: list[float]) -> tuple[list[str], bool]:
     """Kill a training at each moment, then complete it; returns the kills in words, and if it resumed a checkpoint."""
     shutil.rmtree(folder)
@@ -79,9 +87,8 @@ def main() -> None:
     rng, n_identical, n_resumed, n_kills = random.Random(arguments.seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder, result = Path(name) / "checkpoint", Path(name) / "digest"
-        started = time.perf_counter()
-        run(folder, result)
-        seconds, expected = time.perf_counter() - started, result.read_text()
+        seconds = min(unkilled(folder, result) for _ in range(3))  # the first one imports more, or waits for others
+        expected = result.read_text()
         print(f"unkilled: {seconds:.1f} s, {expected[:12]}", flush=True)
         for number in range(1, arguments.runs + 1):
             moments = [rng.uniform(0.0, seconds) for _ in range(2 if number % 3 == 0 else 1)]

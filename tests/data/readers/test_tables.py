@@ -55,6 +55,22 @@ def test_a_damaged_table_gives_one_error_that_names_it(tmp_path, content):
         read_array(tmp_path / "x.csv")
 
 
+def test_a_parquet_file_with_checksums_is_read_rightly_or_not_at_all(tmp_path):
+    path, rng = tmp_path / "x.parquet", np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(10, 3)), index=[f"s{i}" for i in range(10)], columns=list("abc"))
+    frame.to_parquet(path, write_page_checksum=True)
+    content, n_refused = path.read_bytes(), 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            assert np.array_equal(read_array(path).to_numpy(), frame.to_numpy())
+        except UnreadableError:
+            n_refused += 1
+    assert n_refused > 50
+
+
 @pytest.fixture
 def write(tmp_path):
     def _write(text, name="x.csv"):
