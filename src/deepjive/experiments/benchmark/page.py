@@ -167,9 +167,13 @@ def _of(text: str, n_views: int) -> str:
     return text.format(most=n_views, fewer=n_views - 1)
 
 
-def _cell(by_seed: BySeed, name: str) -> dict[str, float] | None:
+def _cell(by_seed: BySeed, name: str) -> TableCell:
+    """Mean and standard deviation over seeds, or the value of a single seed."""
     values = [measures[name] for measures in by_seed if math.isfinite(measures.get(name, math.nan))]
-    return mean_and_sd(values, 0 if "seconds" in name else 3) if values else None
+    decimals = 0 if "seconds" in name else 3
+    if len(values) == 1:
+        return f"{values[0]:.{decimals}f}"
+    return mean_and_sd(values, decimals) if values else None
 
 
 def _pictures(out: Path, cells: Sequence[Cell]) -> list[tuple[str, Any, str]]:

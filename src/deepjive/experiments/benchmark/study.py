@@ -36,6 +36,7 @@ CLASSIFIER = {"dropout": 0.2, "batch_size": 64, "max_epochs": 4, "learning_rate"
 CLASSIFIER_IMAGES = 20_000
 SETTINGS: dict[str, Any] = {
     "identity": "explicit",
+    "identity_weight": 10.0,
     "individual_decoder": "conditioned",
     "orthogonality_weight": 3.0,
     "dropout": 0.1,
