@@ -7,6 +7,7 @@ from deepjive.cli.features import interval_rows
 from deepjive.cli.options import read_named_labels
 from deepjive.evaluation.feature_ranking import feature_effects
 from deepjive.evaluation.label_association import score_association
+from deepjive.evaluation.set_enrichment import feature_set_enrichment
 from deepjive.report.effects import signed
 
 
@@ -43,6 +44,37 @@ def test_a_fit_writes_tested_loadings_and_the_page_shows_them(fit, invoke, files
         assert f"{strongest['feature']} +{strongest['effect']:.2f} ± {strongest['standard_error']:.2f}" in page
         assert "q &lt; 0.05" in page
         assert invoke("report", files / "run").exit_code == 0
+
+
+def test_gene_sets_are_tested_by_the_command_and_shown_on_the_page(fit, invoke, files):
+    for name in ("expression", "methylation"):
+        table = pd.read_csv(files / f"{name}.csv", index_col=0).add_prefix(f"{name[:3]}_")
+        table.to_csv(files / f"{name}.csv")
+    fit()
+    sets = files / "sets.gmt"
+    sets.write_text("".join(f"SET_{k}\t\t" + "\t".join(f"exp_{i}" for i in range(k, k + 6)) + "\n" for k in (0, 5)))
+    result = invoke("features", files / "run", "--sets", sets)
+    assert result.exit_code == 0, result.stderr
+    path = files / "run" / "enrichment_expression.csv"
+    table = pd.read_csv(path)
+    data = {name: files / f"{name}.csv" for name in ("expression", "methylation")}
+    effects = feature_effects(load(files / "run"), data, random_state=0)
+    enrichment = feature_set_enrichment(effects, sets)["expression"]
+    pd.testing.assert_frame_equal(table, enrichment.to_frame())
+    assert f"All 2 sets with five features of the data, with p and q: {path}" in result.stdout
+    assert not (files / "run" / "enrichment_methylation.csv").exists()
+    assert invoke("report", files / "run").exit_code == 0
+    page = (files / "run" / "report.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    for row in table.itertuples():
+        assert f"{row.set} {signed(row.effect)}" in result.stdout
+        assert f"{row.set.replace('_', '_<wbr>')} {signed(row.effect)}" in page
+    sets.write_text("IMMUNE\t\tCD4\tCD8A\n")
+    refused = invoke("features", files / "run", "--sets", sets)
+    assert refused.exit_code == 2
+    assert "'exp_0'" in refused.stderr
+    assert "'CD4'" in refused.stderr
+    fit("--overwrite")
+    assert not path.exists()
 
 
 def test_ordinal_labels_and_survival_are_tested_on_the_page(fit, invoke, files, monkeypatch):

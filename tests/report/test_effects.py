@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 
 from deepjive.evaluation.feature_ranking import effects_of
-from deepjive.report.effects import effect_frames, effect_pictures, effect_tables, feature_table, first_score, signed
+from deepjive.report.effects import (
+    effect_frames,
+    effect_pictures,
+    effect_tables,
+    feature_table,
+    first_score,
+    set_tables,
+    signed,
+)
 
 
 def plain(text):
@@ -37,6 +45,18 @@ def test_tested_features_have_standard_errors_and_are_counted():
     table = feature_table("rna", pd.DataFrame(rows, columns=columns))
     (row,) = table.rows
     assert tuple(map(plain, row)) == ("joint 1", "MYC +0.20 ± 0.10", "TP53 \N{MINUS SIGN}0.50 ± 0.10", "1 of 2", "0.90")
+
+
+def test_sets_are_listed_by_direction_and_significant_sets_are_bold():
+    columns = ["part", "score", "set", "direction", "effect", "p_value", "q_value"]
+    rows = [("joint", 1, "HEME_<1>", "up", 0.5, 0.001, 0.002), ("joint", 1, "MYC", "down", -0.25, 0.2, 0.2)]
+    (table,) = set_tables({"rna": pd.DataFrame(rows, columns=columns)})
+    assert [plain(cell) for cell in table.rows[0]] == [
+        "joint 1",
+        "<strong>HEME_<wbr>&lt;1&gt; +0.50</strong>",
+        "MYC \N{MINUS SIGN}0.25",
+        "1 of 2",
+    ]
 
 
 def test_images_have_a_picture_for_each_part_that_has_scores(make_decomposition):

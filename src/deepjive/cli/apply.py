@@ -284,6 +284,7 @@ def report(
         note=None if modality else runs.FITTED_SAMPLES,
         evidence=measured,
         features=runs.read_loadings(run, data.names),
+        sets=runs.read_enrichment(run, data.names),
         adjust=read_named_labels(adjust, data),
         folder=run,
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),

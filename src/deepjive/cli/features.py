@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from deepjive.data.modalities import Modalities
     from deepjive.decomposition import Decomposition
     from deepjive.evaluation.feature_ranking import FeatureEffects
+    from deepjive.evaluation.set_enrichment import SetEnrichment
     from deepjive.linear.bootstrap_intervals import Intervals
 
 MOST_VALUES = 200_000_000
-TOP, TOP_SCORES, MOST_LETTERS = 3, 3, 24
+TOP, TOP_SETS, TOP_SCORES, MOST_LETTERS, MOST_LETTERS_OF_SET = 3, 2, 3, 24, 40
 SIGNIFICANT = 0.05
 NOT_TESTED = "The features were not tested. {reason}"
 ONLY_LINEAR = (
@@ -64,6 +65,15 @@ def features(
     confounds: ConfoundsOption = None,
     site: SiteOption = None,
     level: LevelOption = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Gene sets (.gmt) to test for each score; written as enrichment_*.csv.",
+        ),
+    ] = None,
     draws: Annotated[
         int,
         typer.Option(min=0, help="Bootstrap draws for intervals of variance explained, e.g. 200 (linear methods)."),
@@ -76,12 +86,15 @@ def features(
     computed from it. Example: deepjive features runs/first
     """
     from deepjive.cli import runs
+    from deepjive.data.readers.gene_sets import read_gene_sets
     from deepjive.evaluation.feature_ranking import feature_effects
+    from deepjive.evaluation.set_enrichment import feature_set_enrichment
     from deepjive.linear.linear_model import LinearModel
     from deepjive.persistence import load
 
     if out is not None:
         check_folder(out)
+    gene_sets = None if sets is None else read_gene_sets(sets)
     model = load(run)
     if draws and not isinstance(model, LinearModel):
         raise ValueError(ONLY_LINEAR.format(run=run, kind=type(model).__name__))
@@ -95,6 +108,10 @@ def features(
     for (name, effect), path in zip(effects.items(), paths, strict=True):
         if effect.scores:
             _print_strongest(name, effect, path)
+    if gene_sets is not None:
+        enrichment = feature_set_enrichment(effects, gene_sets)
+        for name, path in runs.write_enrichment(folder, enrichment, data.names).items():
+            _print_sets(enrichment[name], path)
     if draws:
         _print_intervals(model, data, draws, seed)
     if out is None:
@@ -160,8 +177,24 @@ def _print_strongest(name: str, effects: FeatureEffects, path: Path) -> None:
     show.line(f"All {len(effects.features):,} features{more}, with standard errors, p and q: {path}\n")
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+def _print_sets(enrichment: SetEnrichment, path: Path) -> None:
+    """Print the sets with the smallest p-values of the first scores of each part, and the file with all of them."""
+    from deepjive.report.effects import signed
+
+    rows = []
+    for row, (part, number) in enumerate(enrichment.scores):
+        if number <= TOP_SCORES:
+            top = enrichment.top(part, number, TOP_SETS)
+            found = int((enrichment.q_value[row] < SIGNIFICANT).sum())
+            pairs = zip(top["set"], top["effect"], strict=True)
+            listed = ", ".join(f"{_cut(name, MOST_LETTERS_OF_SET)} {signed(effect)}" for name, effect in pairs)
+            rows.append((f"{part} {number}", listed, f"{found:,} of {len(enrichment.sets):,}"))
+    show.table(f"{enrichment.modality}: sets of features", ("score", "smallest p", "q < 0.05"), rows)
+    show.line(f"All {len(enrichment.sets):,} sets with five features of the data, with p and q: {path}\n")
+
+
+def _cut(text: str, most: int = MOST_LETTERS) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _print_intervals(model: Any, data: Modalities, draws: int, seed: int) -> None:

@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from deepjive.decomposition import Decomposition
     from deepjive.evaluation.feature_ranking import FeatureEffects
     from deepjive.evaluation.sample_quality import PairFit
+    from deepjive.evaluation.set_enrichment import SetEnrichment
 
 CONFIG, REPORT, EVIDENCE, VARIANCE = "config.json", "report.html", "evidence.json", "variance_explained.csv"
 CARD = "model_card.md"
 CHECKPOINT, OPTIONS = "checkpoint", "run.json"
 LOADINGS = "loadings_{file}.csv"
+ENRICHMENT = "enrichment_{file}.csv"
 MADE_FROM_THE_MODEL = (
     "history.csv",
     "joint_scores.csv",
     "individual_scores_*.csv",
     "subset_scores_*.csv",
     LOADINGS.format(file="*"),
+    ENRICHMENT.format(file="*"),
     VARIANCE,
     REPORT,
     CARD,
@@ -184,6 +187,33 @@ def read_loadings(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]
     return frames
 
 
+def write_enrichment(folder: Path, enrichment: Mapping[str, SetEnrichment], names: Sequence[str]) -> dict[str, Path]:
+    """Write the enrichment of sets in each modality as CSV, and remove files of an earlier enrichment."""
+    from deepjive.persistence import write_atomically
+
+    paths = {}
+    for name, file in file_names(names).items():
+        path = folder / ENRICHMENT.format(file=file)
+        path.unlink(missing_ok=True)
+        if name in enrichment:
+            paths[name] = path
+            write_atomically(path, frame_text(enrichment[name].to_frame()).encode())
+    return paths
+
+
+def read_enrichment(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the enrichment of the modalities for which `write_enrichment` wrote a file."""
+    import pandas as pd
+
+    frames = {}
+    for name, file in file_names(names).items():
+        path = folder / ENRICHMENT.format(file=file)
+        if path.is_file():
+            frames[name] = pd.read_csv(path, dtype={"set": str}, keep_default_na=False)
+            frames[name]["set"] = frames[name]["set"].map(as_written)
+    return frames
+
+
 def write_scores(folder: Path, decomposition: Decomposition) -> list[Path]:
     """Write joint and individual scores, and variance explained, as CSV files."""
     from deepjive.persistence import write_atomically
@@ -214,6 +244,7 @@ def write_report_of(
     evidence: Any = None,
     failures: Callable[[], Sequence[Any]] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
+    sets: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, NDArray] | None = None,
     kinds: Mapping[str, Any] | None = None,
     survival: Mapping[str, tuple[NDArray, NDArray]] | None = None,
@@ -246,6 +277,8 @@ def write_report_of(
         Returns the known failures that are recognised; called after the model is written.
     features : mapping of str to DataFrame, optional
         Feature effects by modality, as `read_loadings` gives them.
+    sets : mapping of str to DataFrame, optional
+        Enrichment of sets by modality, as `read_enrichment` gives it.
     adjust : mapping of str to array, optional
         Confounds for which associations of scores and labels are adjusted.
     kinds, survival : mapping, optional
@@ -283,6 +316,7 @@ def write_report_of(
             evidence=evidence,
             failures=findings,
             features=features,
+            sets=sets,
             adjust=adjust,
             kinds=kinds,
             survival=survival,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepjive.data.groups import TooFewOrdersError
     from deepjive.data.modalities import Modalities, as_modalities
     from deepjive.data.pairing import Pairing
+    from deepjive.data.readers.gene_sets import read_gene_sets
     from deepjive.data.readers.guard import UnreadableError
     from deepjive.data.readers.region_tables import RegionTable, region_table
 
@@ -29,6 +30,7 @@ __all__ = [
     "UnreadableError",
     "as_modalities",
     "read_array",
+    "read_gene_sets",
     "read_labels",
     "read_names",
     "region_table",
@@ -43,6 +45,7 @@ _MODULES = {
     "UnreadableError": "deepjive.data.readers.guard",
     "as_modalities": "deepjive.data.modalities",
     "read_array": "deepjive.data.files",
+    "read_gene_sets": "deepjive.data.readers.gene_sets",
     "read_labels": "deepjive.data.files",
     "read_names": "deepjive.data.files",
     "region_table": "deepjive.data.readers.region_tables",

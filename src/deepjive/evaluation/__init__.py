@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.rotation import RotatedModel, rotate
     from deepjive.evaluation.sample_quality import PairFit, SampleFit, pair_fit, sample_fit
     from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
+    from deepjive.evaluation.set_enrichment import SetEnrichment, feature_set_enrichment
     from deepjive.results import Finding, frame_of
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Probe",
     "RotatedModel",
     "SampleFit",
+    "SetEnrichment",
     "Stability",
     "agreement",
     "baselines",
@@ -72,6 +74,7 @@ __all__ = [
     "extreme_samples",
     "false_discovery",
     "feature_effects",
+    "feature_set_enrichment",
     "frame_of",
     "hsic",
     "joint_structure_test",
@@ -107,6 +110,7 @@ _MODULES = {
     "Probe": "deepjive.evaluation.probes",
     "RotatedModel": "deepjive.evaluation.rotation",
     "SampleFit": "deepjive.evaluation.sample_quality",
+    "SetEnrichment": "deepjive.evaluation.set_enrichment",
     "Stability": "deepjive.evaluation.refit_stability",
     "agreement": "deepjive.evaluation.modality_agreement",
     "baselines": "deepjive.evaluation.refit",
@@ -125,6 +129,7 @@ _MODULES = {
     "extreme_samples": "deepjive.evaluation.label_association",
     "false_discovery": "deepjive.evaluation.covariation_maps",
     "feature_effects": "deepjive.evaluation.feature_ranking",
+    "feature_set_enrichment": "deepjive.evaluation.set_enrichment",
     "frame_of": "deepjive.results",
     "hsic": "deepjive.evaluation.dependence",
     "joint_structure_test": "deepjive.evaluation.null",

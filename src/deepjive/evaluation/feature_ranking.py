@@ -41,8 +41,8 @@ Benjamini and Hochberg 1995, Controlling the false discovery rate, J R Stat Soc 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,6 +70,17 @@ TOO_FEW = (
     "The features of {name!r} cannot be tested: {n} samples ({participants} participants) are left for {rank} {part} "
     "scores. Use more samples or smaller ranks, or test=False for effects without p-values."
 )
+
+
+class Regression(NamedTuple):
+    """The regression in which features were tested: indices of the features, of the samples, and the regressors.
+
+    Regressors have shape (n_tested_samples, n_regressors) and contain a constant.
+    """
+
+    features: NDArray
+    rows: NDArray
+    regressors: NDArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,6 +112,12 @@ class FeatureEffects(Result):
         small, other samples or features give another score.
     n_samples : int
         Number of samples that have the modality.
+    data : Modalities
+        The samples, without the variation of confounds.
+    statistic : array, shape (n_scores, n_features)
+        The test statistic as a normal deviate, with the sign of the association; NaN where `p_value` is NaN.
+    regressions : dict of str to list of Regression
+        By part, the regressions in which the features were tested; empty without a test.
     """
 
     modality: str
@@ -113,6 +130,9 @@ class FeatureEffects(Result):
     q_value: NDArray
     match: NDArray
     n_samples: int
+    data: Modalities
+    statistic: NDArray
+    regressions: dict[str, list[Regression]] = field(default_factory=dict)
 
     def top(self, part: str, number: int, n: int = 10) -> Any:
         """Return the features with the largest effects of one score, strongest first.
@@ -302,6 +322,8 @@ def effects_of(parts: Decomposition, name: str, most: int | None = None) -> Feat
         q_value=untested,
         match=np.full(len(loading), np.nan),
         n_samples=len(read),
+        data=parts.data,
+        statistic=untested,
     )
 
 
@@ -338,13 +360,13 @@ def slopes(
     n, n_scores = scores.shape
     covariates = np.ones((n, 1)) if covariates is None else covariates
     members = members_of(n, groups)
-    basis = _basis(covariates)
+    basis = basis_of(covariates)
     scores = scores - basis @ (basis.T @ scores)
     free = len(members) - basis.shape[1] - n_scores
     slope, error = np.full((2, n_scores, values.shape[1]), np.nan)
     if free < MIN_FREE or n_scores == 0:
         return slope, error, free
-    left = _basis(scores)
+    left = basis_of(scores)
     unique = np.linalg.pinv(scores)  # (n_scores, n): its rows are the regression weights of each score
     determined = np.linalg.norm(unique, axis=1) < ROUNDING
     leverage = np.minimum(np.square(basis).sum(axis=1) + np.square(left).sum(axis=1), 1.0 - ROUNDING)
@@ -432,10 +454,15 @@ def significant(values: NDArray, digits: int = DIGITS) -> NDArray:
 
 @dataclass(frozen=True)
 class _Tested:
-    """P-values of the features, shape (n_scores, n_features), and the match of the scores, shape (n_scores,)."""
+    """P-values and statistics of the features, shape (n_scores, n_features), and the match of the scores."""
 
     p_value: NDArray
+    statistic: NDArray
     match: NDArray
+    regressions: list[Regression]
+
+    def of_scores(self, where: slice) -> _Tested:
+        return _Tested(self.p_value[where], self.statistic[where], self.match[where], self.regressions)
 
 
 def _slopes(parts: Decomposition, name: str, scores: dict[str, NDArray], part: str) -> NDArray:
@@ -480,7 +507,7 @@ def _shared_tests(
         for part, scores in parts.scores_of(name).items():
             where = slice(start, start + scores.shape[1])
             if part != "individual" and scores.shape[1]:
-                yield name, part, _Tested(tested.p_value[where], tested.match[where])
+                yield name, part, tested.of_scores(where)
             start = where.stop
 
 
@@ -522,7 +549,9 @@ def _test_pieces(data: Modalities, scores: NDArray, name: str, pieces: list[tupl
     third = np.repeat(np.arange(len(pieces)), [len(rows) for rows, _ in pieces])
     predicted = np.concatenate([predicted for _, predicted in pieces])
     constants = (third[:, None] == np.unique(third)).astype(np.float64)
-    return _tested(data, name, "shared", rows, predicted, scores[rows], constants, features_of(data, name, rows))
+    values = features_of(data, name, rows)
+    features = np.arange(values.shape[1])
+    return _tested(data, name, "shared", rows, predicted, scores[rows], constants, values, features)
 
 
 def _tested(
@@ -534,6 +563,7 @@ def _tested(
     scores: NDArray,
     covariates: NDArray,
     values: NDArray,
+    features: NDArray,
 ) -> _Tested:
     groups = None if data.groups is None else data.groups[rows]
     slope, error, free = slopes(predicted, values, groups, covariates, equal_variances=True)
@@ -543,7 +573,10 @@ def _tested(
     varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
     statistic = np.divide(slope, error, out=np.full(slope.shape, np.nan), where=varies & (error > 0.0))
     match = [_correlation(first, second) for first, second in zip(predicted.T, scores.T, strict=True)]
-    return _Tested(2.0 * stats.t.sf(np.abs(statistic), free), np.array(match))
+    p_value = 2.0 * stats.t.sf(np.abs(statistic), free)
+    normal = np.sign(statistic) * stats.norm.isf(np.maximum(p_value, np.finfo(float).tiny) / 2.0)
+    regression = Regression(features, rows, np.concatenate([covariates, predicted], axis=1))
+    return _Tested(p_value, normal, np.array(match), [regression])
 
 
 def _half_tests(
@@ -570,12 +603,12 @@ def _half_tests(
                 if not scores.shape[1] or (part != "individual" and not model.needs_all_modalities):
                     continue
                 result = _half_tested(data, parts, half, name, part, tested)
-                width = parts.mean[name].size
-                whole = results.setdefault(
-                    (name, part), _Tested(np.full((len(result.match), width), np.nan), np.zeros(len(result.match)))
-                )
-                whole.p_value[:, tested] = result.p_value
+                rank, width = len(result.match), parts.mean[name].size
+                p_value, statistic = np.full((2, rank, width), np.nan)
+                whole = results.setdefault((name, part), _Tested(p_value, statistic, np.zeros(rank), []))
+                whole.p_value[:, tested], whole.statistic[:, tested] = result.p_value, result.statistic
                 whole.match[:] += result.match / 2.0
+                whole.regressions.extend(result.regressions)
     for (name, part), result in results.items():
         yield name, part, result
 
@@ -590,7 +623,7 @@ def _half_tested(
     centred = from_half - from_half.mean(axis=0)
     weights = np.linalg.lstsq(centred, scores - scores.mean(axis=0), rcond=None)[0]
     values = features_of(data, name, rows)[:, tested]
-    return _tested(data, name, part, rows, centred @ weights, scores, given, values)
+    return _tested(data, name, part, rows, centred @ weights, scores, given, values, tested)
 
 
 def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalities:
@@ -609,22 +642,30 @@ def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalitie
 
 
 def _with_tests(effects: FeatureEffects, tests: dict[str, _Tested]) -> FeatureEffects:
-    p_value, match = effects.p_value.copy(), effects.match.copy()
+    p_value, statistic, match = effects.p_value.copy(), effects.statistic.copy(), effects.match.copy()
     for part, tested in tests.items():
         rows = [row for row, (word, _) in enumerate(effects.scores) if word == part]
-        p_value[rows], match[rows] = tested.p_value, tested.match
-    return replace(effects, p_value=p_value, q_value=_q_values(p_value), match=match)
+        p_value[rows], statistic[rows], match[rows] = tested.p_value, tested.statistic, tested.match
+    return replace(
+        effects,
+        p_value=p_value,
+        q_value=q_values(p_value),
+        match=match,
+        statistic=statistic,
+        regressions={part: tested.regressions for part, tested in tests.items()},
+    )
 
 
-def _q_values(p_values: NDArray) -> NDArray:
-    q_values = np.full(p_values.shape, np.nan)
+def q_values(p_values: NDArray) -> NDArray:
+    """Return the false discovery rates within each row of p-values, without those that are NaN."""
+    rates = np.full(p_values.shape, np.nan)
     for row, known in enumerate(np.isfinite(p_values)):
         if known.any():
-            q_values[row, known] = stats.false_discovery_control(p_values[row, known])
-    return q_values
+            rates[row, known] = stats.false_discovery_control(p_values[row, known])
+    return rates
 
 
-def _basis(columns: NDArray) -> NDArray:
+def basis_of(columns: NDArray) -> NDArray:
     """Return an orthonormal basis of the columns."""
     left, values, _ = np.linalg.svd(columns, full_matrices=False)
     return left[:, values > ROUNDING * values.max(initial=0.0)]

@@ -36,6 +36,14 @@ TESTED = (
     "of the model. If it is small, other samples or features give another score. The files loadings_*.csv list all "
     "features."
 )
+READ_SETS = (
+    "How to read it: each row has the {top} sets with the smallest p-values whose features rise, or fall, with the "
+    "score more than the other features do. The number is the mean effect inside the set minus the mean effect "
+    "outside, in standard deviations of a feature. Sets with a false discovery rate below {level:.0%} are bold. The "
+    "test takes the correlation between the features of a set into account (CAMERA). The files enrichment_*.csv list "
+    "all sets."
+)
+SET_HEADER = ("score", "sets that rise", "sets that fall", "q < 0.05")
 UNTESTED = "The features were not tested. The command `deepjive features {run}` tests them."
 FIRST_SCORE = (
     "With one standard deviation of joint score 1, these features change most (in standard deviations): {changes}."
@@ -97,6 +105,37 @@ def effect_tables(frames: Mapping[str, pd.DataFrame], run: str | None = None) ->
         rows = [(score, _unbroken(rise), _unbroken(fall), *rest) for score, rise, fall, *rest in table.rows]
         tables.append(table._replace(rows=rows))
     return tables
+
+
+def set_tables(enrichment: Mapping[str, pd.DataFrame]) -> list[Table]:
+    """Return a table for each modality: the sets whose features go most with each score.
+
+    Parameters
+    ----------
+    enrichment : mapping of str to DataFrame
+        Enrichment by modality, as `SetEnrichment.to_frame` gives it.
+    """
+    tables = []
+    for name, frame in enrichment.items():
+        rows: list[tuple[str | Markup, ...]] = []
+        for (part, number), score in frame.groupby(["part", "score"], sort=False):
+            rise, fall = (_listed_sets(score[score["direction"] == word]) for word in ("up", "down"))
+            count = (
+                f"{int((score['q_value'] < SIGNIFICANT).sum()):,}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{len(score):,}"
+            )
+            rows.append((f"{part} {number}", rise, fall, count))
+        reading = READ_SETS.format(top=NAMED, level=SIGNIFICANT)
+        tables.append(Table(f"{name}: sets of features of each score", SET_HEADER, rows, reading))
+    return tables
+
+
+def _listed_sets(rows: pd.DataFrame) -> Markup:
+    """Return the first sets with their effects; significant ones are bold, and names may break at underscores."""
+    listed = []
+    for name, effect, q_value in rows[["set", "effect", "q_value"]].head(NAMED).itertuples(index=False):
+        text = Markup("_<wbr>").join(name.split("_")) + f"\N{NO-BREAK SPACE}{signed(effect)}"
+        listed.append(Markup("<strong>{}</strong>").format(text) if q_value < SIGNIFICANT else text)
+    return Markup(", ").join(listed)
 
 
 def first_score(frames: Mapping[str, pd.DataFrame]) -> str | None:

@@ -24,7 +24,7 @@ from deepjive.report.answers import (
     odd_samples,
     sample_tables,
 )
-from deepjive.report.effects import effect_frames, effect_pictures, effect_tables, first_score
+from deepjive.report.effects import effect_frames, effect_pictures, effect_tables, first_score, set_tables
 from deepjive.report.evidence import tables_of
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import (
@@ -64,6 +64,7 @@ def write_report(
     evidence: Evidence | Sequence[Table | Sequence[Any]] | None = None,
     failures: Sequence[Finding] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
+    sets: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, ArrayLike] | None = None,
     kinds: Mapping[str, Kind] | None = None,
     survival: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
@@ -103,6 +104,8 @@ def write_report(
     features : mapping of str to DataFrame, optional
         Feature effects by modality, as ``FeatureEffects.to_frame`` gives them. Without them effects are shown without
         p-values.
+    sets : mapping of str to DataFrame, optional
+        Enrichment of sets of features by modality, as ``SetEnrichment.to_frame`` gives it.
     adjust : mapping of str to array, shape (n_samples,), optional
         Confounds for which the associations of scores and labels are adjusted.
     kinds : mapping of str to {"number", "ordinal", "categories"}, optional
@@ -162,7 +165,7 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(frames, run),
+        effect_tables=[*effect_tables(frames, run), *set_tables(sets or {})],
         label_tables=label_tables(answers),
         end_tables=end_tables(decomposition),
         sample_tables=sample_tables(sample_fit, pairs),
