@@ -102,15 +102,19 @@ def test_the_statistics_are_those_of_the_p_values_and_signed(effects):
     np.testing.assert_array_equal(np.sign(genes.statistic[strong]), np.sign(genes.effect[strong]))
 
 
-def test_samples_of_a_participant_are_no_independent_samples():
-    data = simulated(0, n=60)
-    twice = Modalities(
-        {name: np.repeat(data[name], 2, axis=0) for name in data.names},
-        features={"genes": NAMES},
-        groups=np.repeat(np.arange(60), 2),
-    )
-    once, repeated = (feature_set_enrichment(fitted_effects(each), SETS)["genes"] for each in (data, twice))
-    assert np.abs(stats.norm.isf(repeated.p_value / 2)).mean() < 1.3 * np.abs(stats.norm.isf(once.p_value / 2)).mean()
+def test_participants_are_counted_and_not_their_samples():
+    genes = fitted_effects(simulated(0, n=80, groups=np.repeat(np.arange(40), 2)))["genes"]
+    enrichment = feature_set_enrichment({"genes": genes}, SETS)["genes"]
+    ((_, rows, regressors),) = genes.regressions["joint"]
+    values = features_of(genes.data, "genes", rows)
+    residual = values - regressors @ np.linalg.lstsq(regressors, values, rcond=None)[0]
+    participants, codes = np.unique(genes.data.groups[rows], return_inverse=True)
+    mean = (codes == np.arange(len(participants))[:, None]) @ residual / 2.0
+    length = mean[:, :SIZE] / np.linalg.norm(mean[:, :SIZE], axis=0)
+    between = ((length.T @ length).sum() - SIZE) / (SIZE * (SIZE - 1))
+    assert enrichment.correlation[0, 0] == pytest.approx(between)
+    free = len(participants) - regressors.shape[1]
+    np.testing.assert_allclose(enrichment.p_value[0], 2 * stats.t.sf(np.abs(enrichment.statistic[0]), free))
 
 
 @pytest.mark.filterwarnings("ignore:.*max_epochs:sklearn.exceptions.ConvergenceWarning")
