@@ -308,3 +308,37 @@ def test_pictures_and_bars_show_what_some_modalities_share(ax):
 
 def texts_of(axes):
     return {text.get_text() for text in axes.texts}
+
+
+def test_a_surface_map_is_drawn_on_its_hemispheres(ax, tmp_path):
+    pytest.importorskip("nilearn")
+    import nibabel
+
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32)
+    arrays = [
+        nibabel.gifti.GiftiDataArray(corners, "NIFTI_INTENT_POINTSET"),
+        nibabel.gifti.GiftiDataArray(faces, "NIFTI_INTENT_TRIANGLE"),
+    ]
+    paths = [str(tmp_path / f"{side}.surf.gii") for side in ("lh", "rh")]
+    for path in paths:
+        nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), path)
+
+    def titles(axes):
+        return [inset.get_title() for inset in axes.child_axes if hasattr(inset, "get_zlim")]
+
+    left = np.array([0.0, 0.0, 0.0, 2.0])
+    assert titles(plot.surface_map(left, mesh=paths[1], ax=ax)) == ["right, lateral", "right, medial"]
+    other = Figure().subplots()
+    drawn = plot.surface_map(np.concatenate([left, -left]), mesh=paths, ax=other)
+    assert titles(drawn) == [f"{side}, {view}" for side in ("left", "right") for view in ("lateral", "medial")]
+    views = [inset for inset in drawn.child_axes if hasattr(inset, "get_zlim")]
+    red, blue = (np.ptp(view.collections[0].get_facecolor()[:, [0, 2]], axis=0) for view in (views[0], views[2]))
+    assert red[0] < red[1]  # a gain on the left: white and red faces, which differ in blue
+    assert blue[0] > blue[1]  # a loss on the right
+    with pytest.raises(ValueError, match=r"3 values, but the surface .* has 4 vertices"):
+        plot.surface_map(np.zeros(3), mesh=paths[0], ax=ax)
+    with pytest.raises(ValueError, match=r"5 values, but fsaverage5.* has 20484 vertices"):
+        plot.surface_map(np.zeros(5), ax=ax)
+    with pytest.raises(ValueError, match="names 3 surfaces"):
+        plot.surface_map(np.zeros(5), mesh=[*paths, paths[0]], ax=ax)

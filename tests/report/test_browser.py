@@ -10,6 +10,7 @@ import pytest
 
 from deepjive.report import Table, write_report
 from deepjive.report.compare import Run, write_comparison
+from deepjive.report.slices import Shown, write_quality
 
 from .test_page import FOREIGN
 
@@ -232,3 +233,39 @@ def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, schem
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert [text for text in heard if not text.startswith("Canvas2D")] == []  # a hint on speed, as nilearn reads values
     page.close()
+
+
+def test_scans_are_worked_through_sorted_marked_and_saved(browser, tmp_path):
+    values = [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.5]
+    subjects = [Shown(f"sub-{row}", [], False, {"grey_overlap": value}, []) for row, value in enumerate(values)]
+    subjects[2] = subjects[2]._replace(remarks=["=look at it"])
+    address = write_quality(tmp_path / "q.html", subjects, protocol=[("a", "b", "c")], command=FOREIGN).as_uri()
+    page = browser.new_page()
+    page.set_default_timeout(5000)
+    page.goto(address)
+
+    def order():
+        return page.locator("article.scan:not([hidden])").evaluate_all("all => all.map(one => one.dataset.name)")
+
+    assert order()[:2] == ["sub-2", "sub-7"]  # flagged, then furthest from the median
+    page.get_by_label("Sort by").select_option("furthest from the median first")
+    assert order()[0] == "sub-7"
+    page.get_by_role("button", name="Next undecided").click()
+    page.get_by_role("group", name="Decision on sub-7").get_by_label("leave out").check()
+    page.get_by_label("Note on sub-7").fill("=cut off")
+    page.get_by_role("group", name="Decision on sub-0").get_by_label("keep").check()
+    assert "1 to keep, 1 to leave out, 6 undecided" in page.locator("#count").text_content()
+    page.get_by_label("Show").select_option("undecided")
+    assert len(order()) == 6
+    page.reload()  # decisions are kept
+    page.get_by_label("Show").select_option("to leave out")
+    assert order() == ["sub-7"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save decisions as CSV").click()
+    rows = Path(saved.value.path()).read_text().splitlines()
+    page.close()
+    assert rows[0] == "subject,decision,note,state,largest_deviation,remarks"
+    assert rows[1].startswith("sub-0,keep,,good,")
+    # median .925, robust spread 1.4826 x .02: .92 is .005 from it
+    assert rows[3].endswith(",check,0.1686,'=look at it")
+    assert rows[8].startswith("sub-7,leave out,'=cut off,good,")

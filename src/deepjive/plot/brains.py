@@ -67,11 +67,10 @@ def brain_map(
         If the shape of the map is not that of the grid, or if there is no such score.
     """
     nibabel, plotting = optional("nibabel", "A brain map"), optional("nilearn.plotting", "A brain map")
-    values = _effect(parts, modality, part, score) if isinstance(parts, Decomposition) else np.asarray(parts)
+    values = effect_of(parts, modality, part, score) if isinstance(parts, Decomposition) else np.asarray(parts)
     if values.shape != grid.shape:
         raise ValueError(WRONG_SHAPE.format(shape=values.shape, grid=grid.shape))
-    magnitudes = np.abs(values[values != 0])
-    largest = float(np.quantile(magnitudes, QUANTILE)) if magnitudes.size else 1.0
+    largest = largest_value(values)
     axes = axes_of(ax)
     chosen = {"cmap": DIVERGING, "vmax": largest, "threshold": 1e-9, "display_mode": "ortho"} | settings
     with warnings.catch_warnings():
@@ -80,7 +79,14 @@ def brain_map(
     return axes
 
 
-def _effect(parts: Decomposition, modality: str | None, part: str, score: int) -> NDArray:
+def largest_value(values: NDArray) -> float:
+    """Return the end of the colour scale: the magnitude that all but the largest half percent of values have."""
+    magnitudes = np.abs(values[np.isfinite(values) & (values != 0)])
+    return float(np.quantile(magnitudes, QUANTILE)) if magnitudes.size else 1.0
+
+
+def effect_of(parts: Decomposition, modality: str | None, part: str, score: int) -> NDArray:
+    """Return the change of a modality for one standard deviation of a score, shape of a sample."""
     if modality not in parts.data.names:
         raise ValueError(f"modality is {modality!r}, but must be one of {list(parts.data.names)}.")
     effects = effects_of(parts, modality, LOOKED_AT)
