@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepjive import AJIVE
 from deepjive.report import Table, write_report
 from deepjive.report.compare import Run, write_comparison
 from deepjive.report.slices import Shown, write_quality
@@ -91,6 +92,30 @@ def test_what_the_page_computes_is_what_the_model_says(page, make_decomposition)
     for name, value in zip(names, values, strict=True):
         here = next(i for i, full in enumerate(order) if full.startswith(name.rstrip("…").strip()))
         assert float(value.replace("−", "-")) == pytest.approx(shown[here], abs=0.011)  # noqa: RUF001
+
+
+def test_the_page_adds_the_part_of_a_subset_to_its_modalities_only(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    tables = {name: rng.normal(size=(60, 8)) for name in "abc"}
+    ranks = {"joint_rank": 1, "subsets": {("a", "b"): 1}, "signal_ranks": 3, "individual_ranks": 1}
+    parts = AJIVE(**ranks, n_wedin=0, n_random=0, random_state=0).fit(tables).decompose(tables)
+    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    opened.goto(write_report(tmp_path / "s.html", parts, title="T", settings={}).as_uri())
+    opened.get_by_label("Start from a sample").fill("7")
+    for position, name in enumerate("abc"):
+        panel = opened.locator(".modality").nth(position)
+        numbers = [int(word.removeprefix("feature ")) for word in panel.locator(".name").all_text_contents()]
+        values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in panel.locator(".value").all_text_contents()]
+        scores = {part: values[7:8] for part, values in parts.scores_of(name).items()}
+        moved = (parts.rendered_at(name, scores)[0] - parts.mean[name]) / tables[name].std(axis=0)
+        np.testing.assert_allclose(values, moved[numbers], atol=0.011)
+    group = opened.get_by_role("group", name="Shared by a and b")
+    before = [opened.locator(".modality").nth(i).locator(".value").all_text_contents() for i in range(3)]
+    group.get_by_role("slider").press("PageUp")
+    opened.wait_for_timeout(60)
+    after = [opened.locator(".modality").nth(i).locator(".value").all_text_contents() for i in range(3)]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False]
+    opened.close()
 
 
 def test_a_dot_tells_its_name_and_its_choice_loads_the_sample(page):
