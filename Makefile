@@ -8,9 +8,10 @@ PIP := -m pip install --quiet --disable-pip-version-check
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 NOT_SLOW := -m 'not slow'
 COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
+OF_TORCH := torch filelock mpmath networkx setuptools sympy
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-all random-order processors minimum latest wheel extras audit docs lint check-python clean
+.PHONY: demo test test-all random-order processors minimum latest wheel extras reproducible hashes audit docs lint check-python clean
 
 demo: $(INSTALLED)
 	$(BIN)/deepjive demo
@@ -49,6 +50,19 @@ wheel: .venv-release/.installed
 extras: .venv-release/.installed
 	.venv-release/$(PROGRAMS)/python -m tests.release.wheel --extras
 
+# Installs twice, from files whose hashes are checked, and compares the weights of models that both fit.
+reproducible: .venv-release/.installed
+	.venv-release/$(PROGRAMS)/python -m tests.release.reproducible
+
+# Writes the hashes of the files that constraints.txt installs, for all systems and Pythons; needs a network. torch is
+# left out, because its build depends on the machine.
+hashes: .venv-release/.installed
+	echo 'torch; sys_platform == "never"' > .venv-release/without-torch.txt
+	.venv-release/$(PROGRAMS)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.11.5 \
+		--generate-hashes --extra arrays --extra imaging --extra omics --extra tables --constraint constraints.txt \
+		--override .venv-release/without-torch.txt $(OF_TORCH:%=--no-emit-package %) pyproject.toml \
+		--output-file requirements-hashed.txt
+
 # Prints the licence of every dependency, and the known vulnerabilities; the latter need a network.
 audit: $(INSTALLED) .venv-release/.installed
 	$(BIN)/python -m tests.release.licences
@@ -72,7 +86,7 @@ $(INSTALLED): pyproject.toml constraints.txt | check-python
 
 .venv-release/.installed: pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv .venv-release
-	.venv-release/$(PROGRAMS)/python $(PIP) --constraint constraints.txt build twine pip-audit
+	.venv-release/$(PROGRAMS)/python $(PIP) --constraint constraints.txt build twine pip-audit uv
 	touch $@
 
 check-python:

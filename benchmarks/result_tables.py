@@ -28,12 +28,15 @@ class ResultTable:
         Names of the columns.
     rows : list of tuple
         The rows.
+    notes : sequence of str, default=()
+        Sentences below the table.
     """
 
     name: str
     title: str
     columns: Sequence[str]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
     def add(self, *cells: Any) -> None:
         """Add a row; numbers of numpy become numbers of Python."""
@@ -85,6 +88,7 @@ def write_tables(
             command=command(),
             seeds=list(seeds),
             sources=sources,
+            notes=table.notes,
         )
 
 

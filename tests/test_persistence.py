@@ -296,7 +296,7 @@ def test_indentation_is_no_damage(folder):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe\x00", b"{'a': 1}", b"[" * 100_000, b'{"a":' * 5000 + b"1" + b"}" * 5000]
+    "content", [b"", b"\xff\xfe\x00", b"{'a': 1}", b"[" * 100_000, b'{"a":' * 200_000 + b"1" + b"}" * 200_000]
 )
 def test_what_is_not_json_or_nested_without_end_is_damage(folder, content):
     (folder / CONFIG).write_bytes(content)

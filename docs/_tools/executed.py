@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import notebooks
 import pages
 
 RESULTS = "_results"
@@ -18,6 +19,15 @@ def run_page(app: Any, docname: str, source: list[str]) -> None:
     if page.suffix != ".md" or not app.config.run_pages:
         return
     text, done, shown = source[0], 0, []
+    if docname in notebooks.TUTORIALS:
+        file = f"{RESULTS}/{docname}.ipynb"
+        notebooks.write(text, Path(app.outdir) / file)
+        done = text.index("\n")
+        shown += [
+            text[:done],
+            "",
+            _link(file, "Download this page as an executed notebook"),
+        ]
     with tempfile.TemporaryDirectory() as folder:
         for number, (piece, output) in enumerate(pages.run(page, text, Path(folder))):
             shown += [
@@ -56,12 +66,12 @@ def _shown(
     for file, content in output.files.items():
         name = f"{RESULTS}/{docname}/{file}"
         _write(site / name, content)
-        lines += [
-            "",
-            f'<p class="attached"><a href="{up}{name}">{html.escape(piece.words)}</a></p>',
-            "",
-        ]
+        lines += ["", _link(f"{up}{name}", piece.words), ""]
     return lines
+
+
+def _link(file: str, words: str) -> str:
+    return f'<p class="attached"><a href="{file}">{html.escape(words)}</a></p>'
 
 
 def _note(piece: pages.Piece) -> str:

@@ -54,8 +54,8 @@ class Piece:
         Python, commands, or the file to attach.
     line : int
         Line of the page before the first of the code.
-    end : int
-        Position in the text of the page after the piece.
+    start, end : int
+        Positions in the text of the page, of the first character of the piece and after its last one.
     words : str
         Title of an attached file, the reason why a block is left out, or the changes of a block.
     """
@@ -63,6 +63,7 @@ class Piece:
     kind: str
     code: str
     line: int
+    start: int
     end: int
     words: str = ""
 
@@ -82,25 +83,19 @@ def pieces(text: str) -> list[Piece]:
     reason = changes = None
     for match in PIECE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
+        start, end = match.span()
         if match["reason"] or match["changes"]:
             reason, changes = match["reason"], match["changes"]
         elif match["hidden"] is not None:
-            page_pieces.append(Piece("hidden", match["hidden"], line, match.end()))
+            page_pieces.append(Piece("hidden", match["hidden"], line, start, end))
         elif match["file"]:
             page_pieces.append(
-                Piece("attach", match["file"], line, match.end(), match["words"])
+                Piece("attach", match["file"], line, start, end, match["words"])
             )
         elif match["language"] in RUN:
             kind = match["language"] if reason is None else "left out"
-            page_pieces.append(
-                Piece(
-                    kind,
-                    _changed(match["code"], changes),
-                    line,
-                    match.end(),
-                    reason or changes or "",
-                )
-            )
+            code, words = _changed(match["code"], changes), reason or changes or ""
+            page_pieces.append(Piece(kind, code, line, start, end, words))
             reason = changes = None
     if reason or changes:
         raise ValueError(NO_BLOCK.format(comment=reason or changes))

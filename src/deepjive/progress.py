@@ -7,6 +7,7 @@ message)``. Below the command line nothing prints by itself.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ def silent(done: int, total: int | None, message: str) -> None:
 def progress_bar(visible: bool = True) -> Iterator[Progress]:
     """A progress bar on stderr, with the time left.
 
-    If stderr is not a terminal, only the last report is written, as one line, and only if the number of steps is known.
+    If stderr is not a terminal, or belongs to a cell of a notebook, only the last report is written, as one line, and
+    only if the number of steps is known.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
+    if not _redraws(console):
         last = ""
 
         def remember(done: int, total: int | None, message: str) -> None:
@@ -86,6 +88,11 @@ def progress_bar(visible: bool = True) -> Iterator[Progress]:
             bars.update(task, completed=done, total=total, description=message)
 
         yield progress
+
+
+def _redraws(console: Any) -> bool:
+    """Whether a bar can be drawn again in its place; a notebook gives its commands a terminal that cannot do this."""
+    return console.is_interactive and console.file.isatty() and "JPY_PARENT_PID" not in os.environ
 
 
 @dataclass

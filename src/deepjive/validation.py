@@ -14,6 +14,7 @@ from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.data.pairing import in_order_of_samples
 from deepjive.data.readers.lazy import forget
+from deepjive.rounding import exceeds_rounding
 
 MissingFeatures = Literal["error", "mean"]
 LARGEST, LEAST_SPREAD = 1e302, 1e-302
@@ -42,8 +43,8 @@ BELOW_RANGE = (
     "expected, because smaller ones are lost in rounding. Use smaller units, such as the values multiplied by 1e10."
 )
 CONSTANT = (
-    "Modality {name!r} is constant: every sample is the same, so it has no variation to explain. "
-    "Drop it, or check how it was loaded."
+    "Modality {name!r} is constant: every sample is the same up to rounding, so it has no variation to "
+    "explain. Drop it, or check how it was loaded and, if confounds were given, whether they explain all of it."
 )
 WRONG_SHAPE = (
     "Modality {name!r} has samples of shape {given}, but the model was fitted to samples of shape {fitted}. "
@@ -321,13 +322,15 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit
     message, is_bad = (INFINITE, np.isinf) if allow_nan else (NOT_FINITE, _is_not_finite)
     for column, name in enumerate(data.names):
         rows = np.flatnonzero(data.present[:, column])
-        first, varies, spread = None, False, 0.0
+        first, extremes, varies, spread = None, None, False, 0.0
         for batch in row_batches(rows, data.shapes[name]):
             block = data.rows(name, _as_slice(batch))
             if not _is_finite(block) and is_bad(block).any():
                 raise ValueError(message.format(name=name, **_count(data, name, rows, is_bad)))
             first = block[:1] if first is None else first
-            varies = varies or bool((block != first).any())
+            if varying and not varies:
+                extremes = _extremes(block, extremes)
+                varies = _differ_clearly(*extremes)
             if block.dtype.kind == "f" and block.dtype.itemsize >= 8:
                 _check_range(data, name, batch, block)
                 spread = spread if spread >= LEAST_SPREAD else max(spread, _largest(block - first))
@@ -340,6 +343,20 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit
             raise ValueError(CONSTANT.format(name=name))
         if varying and spread < LEAST_SPREAD:
             raise ValueError(BELOW_RANGE.format(name=name, spread=spread, limit=LEAST_SPREAD))
+
+
+def _extremes(block: NDArray, earlier: tuple[NDArray, NDArray] | None) -> tuple[NDArray, NDArray]:
+    """Smallest and largest value of each feature in a block and in earlier blocks; NaN only if all values are NaN."""
+    low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+    return (low, high) if earlier is None else (np.fmin(low, earlier[0]), np.fmax(high, earlier[1]))
+
+
+def _differ_clearly(low: NDArray, high: NDArray) -> bool:
+    """Whether any feature varies by more than rounding."""
+    if low.dtype.kind != "f":
+        return bool((low != high).any())
+    with np.errstate(over="ignore"):
+        return bool(exceeds_rounding(high - low, np.maximum(np.abs(low), np.abs(high))).any())
 
 
 def _check_range(data: Modalities, name: str, rows: NDArray[np.intp], block: NDArray) -> None:

@@ -313,3 +313,13 @@ def test_a_first_column_of_categories_is_a_confound_and_no_column_of_names() -> 
     data = Modalities({"a": np.eye(10), "b": np.eye(10)}, confounds=frame)
     assert data.confounds is not None
     assert list(data.confounds.columns) == ["sex", "age"]
+
+
+def test_confounds_may_leave_fewer_dimensions_than_the_joint_rank_of_a_deep_model():
+    rng = np.random.default_rng(0)
+    age = rng.normal(size=30)
+    explained = age[:, None] * rng.normal(size=(1, 4))
+    arrays = {name: np.concatenate([explained, rng.normal(size=(30, 1))], axis=1) for name in "ab"}
+    data = Modalities(arrays, confounds={"age": age})
+    model = DeepJIVE(joint_rank=3, individual_ranks=0, networks="linear", max_epochs=1, random_state=0)
+    assert np.isfinite(fitted(model, data).transform(data)).all()

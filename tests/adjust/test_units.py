@@ -257,9 +257,9 @@ def test_values_out_of_range_are_an_error_with_sample_feature_and_remedy(data):
     model = fitted(AJIVE(**RANKS), data, transformation={"rna": "log1p"})
     with pytest.raises(ValueError, match=message):
         model.transform(negative)
-    visits = Modalities(data, groups=np.repeat(np.arange(40), 2)).within()
+    changes = Modalities(data, groups=np.repeat(np.arange(40), 2)).within()
     with pytest.raises(ValueError, match=r"differences between visits: transform the values before within\(\)"):
-        AJIVE(**RANKS, transformation={"rna": "log1p"}).fit(visits)
+        AJIVE(**RANKS, transformation={"rna": "log1p"}).fit(changes.with_arrays(dict(changes.items())))
     with pytest.raises(ValueError, match=r"'protein' has .* values outside 0 to 1"):
         AJIVE(**RANKS, transformation={"rna": "clr", "protein": "logit"}).fit(data)
 
@@ -353,3 +353,41 @@ def test_exported_encoders_scale_features_and_refuse_transformations(data, tmp_p
     np.testing.assert_allclose(scores, model.transform(data), atol=1e-3)
     with pytest.raises(ValueError, match="The model transforms modalities, which exported encoders cannot do"):
         export(fitted(deep, data, transformation={"rna": "clr"}), tmp_path / "other.pt2")
+
+
+@pytest.mark.parametrize("level", ["between", "within"])
+def test_visits_are_transformed_before_they_are_combined(data, level, tmp_path):
+    groups = np.repeat(np.arange(40), 2)
+
+    def at_level(arrays):
+        visits = Modalities(arrays, groups=groups)
+        return visits.between() if level == "between" else visits.within()
+
+    raw, logged = at_level(data), at_level({**data, "rna": np.log1p(data["rna"])})
+    model = fitted(AJIVE(**RANKS), raw[:30], transformation={"rna": "log1p"}, scale="features")
+    by_hand = fitted(AJIVE(**RANKS), logged[:30], scale="features")
+    np.testing.assert_allclose(model.joint_scores_, by_hand.joint_scores_, atol=1e-10)
+    model.save(tmp_path / "model")
+    model = load(tmp_path / "model")
+    np.testing.assert_allclose(model.transform(raw[30:]), by_hand.transform(logged[30:]), atol=1e-10)
+    np.testing.assert_allclose(model.adjust(raw)["rna"], by_hand.adjust(logged)["rna"], atol=1e-10)
+    predicted, expected = model.impute(raw[30:], "rna"), by_hand.impute(logged[30:], "rna")
+    expected = np.expm1(expected) if level == "between" else expected  # changes stay in the units of the logarithm
+    np.testing.assert_allclose(predicted, expected, atol=1e-8)
+
+
+def test_counts_of_visits_are_pointed_out_at_both_levels(data):
+    visits = Modalities(data, groups=np.repeat(np.arange(40), 2))
+    for at_level in (visits.between(), visits.within()):
+        with pytest.warns(UnitsWarning, match="'rna' seems to hold counts"):
+            AJIVE(**RANKS, scale="features").fit(at_level)
+
+
+def test_features_of_new_visits_are_put_in_the_order_of_the_fit_before_they_are_combined(data):
+    named = {name: [f"{name}{i}" for i in range(data.shapes[name][0])] for name in data}
+    groups = np.repeat(np.arange(40), 2)
+    visits = Modalities(data, groups=groups, features=named).within()
+    turned = {name: array[:, ::-1] for name, array in data.items()}
+    other = Modalities(turned, groups=groups, features={name: n[::-1] for name, n in named.items()}).within()
+    model = fitted(AJIVE(**RANKS), visits, transformation={"rna": "arcsinh"}, scale="features")
+    np.testing.assert_allclose(model.transform(other), model.transform(visits), atol=1e-10)

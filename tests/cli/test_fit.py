@@ -189,7 +189,8 @@ def test_repeated_names_of_samples_are_refused(invoke, tmp_path):
 def test_option_of_another_method_is_refused_by_name(fit):
     result = fit("--identity", "merged")
     assert result.exit_code == 2
-    assert "--identity is not an option of --method ajive. Its options are --joint-rank" in result.stderr
+    assert "--identity is not an option of --method ajive, but of --method deepjive. The" in result.stderr
+    assert "The options of ajive are --joint-rank" in result.stderr
     assert "--max-epochs" not in result.stderr
 
 

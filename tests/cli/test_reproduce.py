@@ -1,10 +1,12 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from deepjive.cli import reproduce
 from deepjive.experiments.cells import Cell
+from deepjive.experiments.digits import study as digits_study
 from deepjive.experiments.digits.methods import METHODS
 from deepjive.experiments.digits.study import LABELS, STUDIES
 from deepjive.experiments.synthetic import study as synthetic_study
@@ -46,6 +48,7 @@ def test_the_synthetic_experiment_writes_tables_figures_and_a_page(invoke, tmp_p
 
 def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke, tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
+    monkeypatch.setattr(digits_study, "QUICK", replace(digits_study.QUICK, sizes=(2,)))
     words = ("reproduce", "mnist", "--out", tmp_path / "run", "--study", "rotated")
     words = (*words, "--quick", "--pairs", 500, "--max-epochs", 1)
     result = invoke(*words)

@@ -8,8 +8,9 @@ pytest.importorskip("nilearn")
 
 
 def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path, monkeypatch):
-    for name, count in (("N_PERMUTATIONS", 2), ("FEW_DRAWS", 4), ("N_BOOTSTRAP", 100)):
-        monkeypatch.setattr(diagnosis, name, count)
+    quick = {"N_PERMUTATIONS": 2, "FEW_DRAWS": 4, "N_BOOTSTRAP": 100, "FOLDS": 3, "GRID": (0.1, 1.0)}
+    for name, value in quick.items():
+        monkeypatch.setattr(diagnosis, name, value)
     out = tmp_path / "adni"
     result = invoke(
         "reproduce",

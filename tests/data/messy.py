@@ -123,6 +123,19 @@ TROUBLES: dict[str, tuple[Callable[[Table], Table], str]] = {
         "'sex' holds text",
     ),
     "a mark for missing values": (lambda t: with_cell(t, 1, 1, "?"), "holds text or dates, such as '?'"),
+    "ids of visits among the features": (
+        lambda t: with_column(t, "visit_id", [str(1000 + i) for i in range(len(t.names))]),
+        "'visit_id' seems to name samples",
+    ),
+    "a row of totals": (
+        lambda t: replace(t, names=[*t.names, "Total"], cells=[*t.cells, t.cells[0]]),
+        "seems to be a summary",
+    ),
+    "a row of units": (
+        lambda t: replace(t, names=["units", *t.names], cells=[["ng/ml"] * len(t.features), *t.cells]),
+        "holds text in all",
+    ),
+    "invisible characters in names": (lambda t: renamed(t, lambda name: name and f"\u200b{name}"), ""),
     "rows are features": (
         lambda t: Table(t.features, t.names, [list(column) for column in zip(*t.cells, strict=True)], "", t.options),
         "--features-in-rows",
@@ -200,7 +213,9 @@ FORMS: dict[str, tuple[Callable[[Table, Path], tuple[Path, dict]], str]] = {
     "lines of Windows": (_write("in.csv", lambda t: text_of(t.rows, end="\r\n").encode()), ""),
     "byte order mark": (_write("in.csv", lambda t: text_of(t.rows).encode("utf-8-sig")), ""),
     "UTF-16": (_write("in.csv", lambda t: text_of(t.rows).encode("utf-16")), ""),
-    "Windows-1252": (_write("in.csv", lambda t: text_of(t.rows).encode("cp1252")), ""),
+    "UTF-32": (_write("in.csv", lambda t: text_of(t.rows).encode("utf-32")), ""),
+    "UTF-16 without its mark": (_write("in.csv", lambda t: text_of(t.rows).encode("utf-16-le")), "bytes of 0"),
+    "Windows-1252": (_write("in.csv", lambda t: text_of(t.rows).encode("cp1252", "ignore")), ""),
     "blank lines": (_write("in.csv", lambda t: ("\n" + text_of(t.rows, end="\n\n")).encode()), ""),
     "a separator at the end of each line": (
         _write("in.csv", lambda t: text_of([[*row, ""] for row in t.rows]).encode()),

@@ -131,10 +131,18 @@ def test_the_error_for_tables_without_a_common_sample_suggests_to_transpose():
         Modalities(frames(["p", "q"], ["p", "t"]))
 
 
+def test_the_error_names_samples_that_may_be_misspelt():
+    words = r"Names such as 'p_1' and 'P-1' \(2 pairs\) are equal except for capitals and punctuation.*unmatched='drop'"
+    with pytest.raises(ValueError, match=words):
+        Modalities(frames(["p_1", "p2", "p3", "p4"], ["P-1", "P 2", "p3", "p5"]))
+    with pytest.raises(ValueError, match=r"\('p4'\)\. Use unmatched"):
+        Modalities(frames(["p3"], ["p3", "p4"]))
+
+
 @pytest.mark.parametrize("which", ["a", "b"])
 def test_a_sample_named_twice_is_refused(which):
     names = {"a": ["p", "q", "r"], "b": ["p", "q", "r"], which: ["p", "q", "r", "q"]}
-    with pytest.raises(ValueError, match=f"modality '{which}' names a sample more than once"):
+    with pytest.raises(ValueError, match=f"Modality '{which}' names a sample more than once: 'q' in rows 2 and 4"):
         Modalities(frames(names["a"], names["b"]))
 
 

@@ -121,6 +121,21 @@ def test_text_column_is_named_with_an_example(write):
         read_array(write("x.csv", "id,age,sex\na,1,female\nb,2,male\n"))
 
 
+@pytest.mark.parametrize("limit", ["<0,5", "> 9"])
+def test_a_value_beyond_a_limit_of_detection_is_named_among_numbers_with_decimal_commas(write, limit):
+    text = f"id;crp;ldl\na;8,1;1,2\nb;{limit};1,3\nc;7,75;1,4\n"
+    expected = (
+        f"column 'crp' holds text or dates, such as '{limit}' in row 'b' .1 of 3 rows.*half of the limit.*--labels"
+    )
+    with pytest.raises(ValueError, match=expected):
+        read_array(write("x.csv", text))
+
+
+def test_lines_above_the_names_of_the_columns_are_suspected(write):
+    with pytest.raises(ValueError, match=r"names 1 columns, but line 2 holds 3 cells.*Delete lines above the names"):
+        read_array(write("x.csv", "Export of 2024\nid,x,y\na,1,2\nb,3,4\n"))
+
+
 def test_a_wrong_separator_is_suspected(write):
     with pytest.raises(ValueError, match=r"no column of numbers .* separated by commas; name the separator"):
         read_array(write("x.csv", "a;b\n1;2\n3;4\n"), separator=",")
@@ -163,7 +178,15 @@ def test_labels_without_sample_names_are_taken_in_order(write):
 
 
 def test_a_table_of_one_text_column_is_read_as_labels(write):
-    assert read_labels(write("labels.csv", "group\ncase\ncontrol\n"), ["a", "b"], 2).tolist() == ["case", "control"]
+    path = write("labels.csv", "group\ncase\ncontrol\n")
+    assert read_labels(path, None, 2).tolist() == ["case", "control"]
+    with pytest.warns(UserWarning, match=r"does not name its rows: .* in the order of the samples .*'a' first"):
+        assert read_labels(path, ["a", "b"], 2).tolist() == ["case", "control"]
+
+
+def test_labels_are_matched_in_spite_of_the_way_in_which_numbers_are_written(write):
+    path = write("labels.csv", "id,group\n010,x\n09,y\n08.0,z\n")
+    assert read_labels(path, ["8", "9", "10"], 3).tolist() == ["z", "y", "x"]
 
 
 def test_labels_of_arrays(tmp_path):

@@ -73,7 +73,12 @@ def test_every_trouble_in_every_form_gives_the_clean_numbers_or_one_clear_error(
 
 @pytest.mark.parametrize("trouble", [trouble for trouble, (_, error) in TROUBLES.items() if not error])
 def test_two_troubles_at_once_give_the_clean_numbers_or_one_clear_error(trouble, tmp_path):
-    ended = {"names without a header that says so": ("another word for names", "blank header of names")}
+    ended = {
+        "names without a header that says so": (
+            *("another word for names", "blank header of names", "invisible characters in names"),
+        ),
+        "ids of visits among the features": ("feature names with commas",),  # the name is then another one
+    }
     failures = [
         failure_of([other, trouble], "csv", tmp_path, TROUBLES[other][1])
         for other in TROUBLES
@@ -154,3 +159,55 @@ def test_real_files_of_every_form_hold_the_clean_numbers(covid, form, tmp_path):
     )
     np.testing.assert_allclose(data["surface"], arrays["surface"], rtol=1e-15)
     assert data.samples.tolist() == names
+
+
+WRITERS = {
+    "frame": lambda frame, path: frame,
+    "csv": lambda frame, path: frame.to_csv(path),
+    "tsv.gz": lambda frame, path: frame.to_csv(path, sep="\t"),
+    "csv with decimal commas": lambda frame, path: frame.to_csv(path, sep=";", decimal=","),
+    "xlsx": lambda frame, path: frame.to_excel(path),
+    "parquet": lambda frame, path: frame.to_parquet(path),
+}
+NAMED_AS = {
+    "text": lambda name: name,
+    "integers": int,
+    "floats": float,
+    "leading zeros": lambda name: f"00{name}",
+    "spaces": lambda name: f" {name} ",
+}
+ORDERS = {"same": slice(None), "reversed": slice(None, None, -1), "shuffled": np.random.default_rng(0).permutation(40)}
+NEEDS = {"xlsx": "openpyxl", "parquet": "pyarrow"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_no_order_index_orientation_or_format_gives_another_joint_rank(kind, turned, tmp_path):
+    if kind in NEEDS:
+        pytest.importorskip(NEEDS[kind])
+    rng = np.random.default_rng(4)
+    z, names = rng.normal(size=(40, 2)), [str(name) for name in rng.permutation(np.arange(81, 121))]
+    tables = {
+        name: pd.DataFrame((z @ rng.normal(size=(2, p)) + 0.3 * rng.normal(size=(40, p))).round(4), names)
+        for name, p in {"a": 7, "b": 6}.items()
+    }
+    tables = {
+        name: table.set_axis([f"{name}{i}" for i in range(table.shape[1])], axis=1) for name, table in tables.items()
+    }
+    clean = Modalities({name: table.to_numpy() for name, table in tables.items()})
+    rank = joint_rank(clean)
+    assert rank == 2
+    for order, rows in ORDERS.items():
+        for index, change in NAMED_AS.items():
+            if kind == "parquet" and turned and index in ("integers", "floats"):
+                continue  # names of its columns are text
+            other = tables["b"].iloc[rows].set_axis([change(name) for name in np.array(names)[rows]], axis=0)
+            other.index.name = "id"
+            path = tmp_path / f"{order} {index}.{'csv' if kind.startswith('csv') else kind}"
+            source = WRITERS[kind](other.T.rename_axis(None, axis=1) if turned else other, path)
+            source = path if source is None else source
+            data = Modalities({"a": tables["a"], "b": source}, features_in_rows=["b"] if turned else None)
+            np.testing.assert_array_equal(data["a"], clean["a"], err_msg=f"{order} {index}")
+            np.testing.assert_allclose(data["b"], clean["b"], rtol=1e-15, err_msg=f"{order} {index}")
+            if order == "shuffled":
+                assert joint_rank(data) == rank

@@ -115,3 +115,15 @@ def test_extreme_samples_are_at_both_ends_of_each_score(parts):
     order = np.argsort(parts.joint_scores[:, 0])
     assert joint["sample"].tolist() == [f"s{i}" for i in (*order[:3], *order[::-1][:3])]
     assert joint["end"].tolist() == ["low"] * 3 + ["high"] * 3
+
+
+@pytest.mark.parametrize("unit", [1e-290, 1e-12, 1e290])
+def test_the_units_of_labels_and_confounds_do_not_matter(parts, unit):
+    rng = np.random.default_rng(1)
+    label, confound = parts.joint_scores[:, 0] + rng.normal(size=(2, 90))
+    first, other = (
+        row_of(score_association(parts, {"x": label * size}, adjust={"c": confound * size}), "x")
+        for size in (1.0, unit)
+    )
+    assert abs(first.effect) > 0.3
+    assert (other.effect, other.p_value) == pytest.approx((first.effect, first.p_value))

@@ -139,3 +139,29 @@ def test_held_out_labels_that_do_not_vary_are_refused() -> None:
             probe(X, inside(X) if labels.dtype.kind == "U" else X[:, 0], NEW, labels)
     with pytest.raises(ValueError, match=r"no sample to test on has a label"):
         probe(X, X[:, 0], NEW, np.full(100, np.nan))
+
+
+@pytest.mark.parametrize("unit", [1e-290, 1e-12, 1e290])
+@pytest.mark.parametrize("is_held_out", [False, True])
+def test_the_unit_of_a_number_does_not_matter(unit: float, is_held_out: bool) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(80, 1))
+    label = 5.0 + z[:, 0] + rng.normal(size=80)
+    rows = slice(0, 50) if is_held_out else slice(None)
+    found = []
+    for values in (label, label * unit):
+        held_out = (z[50:], values[50:]) if is_held_out else (None, None)
+        found.append(probe(z[rows], values[rows], *held_out, n_permutations=9).linear)
+    assert found[0] > 0.2
+    assert found[1] == pytest.approx(found[0])
+
+
+def test_numbers_that_differ_by_rounding_alone_are_one_label() -> None:
+    label = np.where(np.arange(60) % 2 == 0, 0.3, 0.1 + 0.2)
+    with pytest.raises(ValueError, match=r"60 labelled samples to train on all have the label 0\.3"):
+        probe(np.random.default_rng(0).normal(size=(60, 2)), label)
+
+
+def test_labels_of_two_dimensions_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"The labels have shape \(60, 2\), but shape \(60,\) is expected"):
+        probe(np.zeros((60, 2)), np.zeros((60, 2)))

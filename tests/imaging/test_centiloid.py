@@ -53,6 +53,22 @@ def test_other_tracers_agree_with_pib_in_the_same_participants(tracer):
     assert centiloids(slope * pib + intercept, tracer) == pytest.approx(centiloids(pib, "PiB"), abs=2.5)
 
 
+# (slope, intercept) as the abstracts of the papers have them; florbetapir as it is quoted, in whole numbers
+PUBLISHED = {"florbetaben": (153.4, -154.9), "flutemetamol": (121.42, -121.16), "florbetapir": (175.0, -182.0)}
+
+
+@pytest.mark.parametrize("tracer", list(PUBLISHED))
+def test_each_line_is_the_published_one_within_rounding(tracer):
+    slope, intercept = PUBLISHED[tracer]
+    suvr = np.linspace(0.8, 3.0, 12)
+    half_a_digit = 0.5 if tracer == "florbetapir" else 1e-9
+    assert TRACERS[tracer].slope == pytest.approx(slope, abs=half_a_digit)
+    assert TRACERS[tracer].intercept == pytest.approx(intercept, abs=half_a_digit)
+    assert centiloids(suvr, tracer) == pytest.approx(slope * suvr + intercept, abs=0.3)
+    avid = 183.0 * suvr - 177.0  # florbetapir over other cortical regions, which is another scale of SUVR
+    assert tracer != "florbetapir" or np.abs(centiloids(suvr, tracer) - avid).min() > 10.0
+
+
 def test_tau_and_glucose_have_no_centiloids_and_unknown_tracers_are_named():
     assert TRACERS[tracer_name("18FAV1451")].reference == "inferior-cerebellar-grey"
     with pytest.raises(ValueError, match="binds to tau"):

@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import deepjive as dj
 from deepjive import AJIVE, JIVE, HeteroJIVE, Modalities
@@ -286,3 +287,13 @@ def test_a_fit_with_missing_values_warns_once_of_its_many_iterations():
         model.fit(data)
     texts = [str(warning.message) for warning in caught if "did not converge" in str(warning.message)]
     assert len(texts) == 1
+
+
+def test_a_modality_of_signal_rank_0_may_have_missing_values_that_do_not_converge():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(6, 40)), rng.normal(size=(6, 40))
+    a[rng.random(a.shape) < 0.1] = np.nan
+    model = AJIVE(joint_rank=0, individual_ranks={"a": 2, "b": 1}, signal_ranks={"a": 0, "b": 1}, missing="impute")
+    with pytest.warns(ConvergenceWarning, match="still changed"):
+        model.fit({"a": a, "b": b})
+    assert np.isfinite(model.individual_scores_["a"]).all()

@@ -5,7 +5,7 @@ import pytest
 
 import deepjive as dj
 from deepjive import AJIVE, HeteroJIVE, Modalities
-from deepjive.evaluation import rotate
+from deepjive.evaluation import refitted, rotate
 
 NAMES = ("a", "b", "c")
 RANKS = {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1, ("a",): 1, ("c",): 2}
@@ -243,21 +243,52 @@ def test_subset_parts_do_not_depend_on_the_unit_of_a_modality(made, model):
     np.testing.assert_allclose(theirs["b"] / 1000.0, ours["b"], atol=1e-5)
 
 
-def crowded_data() -> dict:
-    ranks = {NAMES: 2, ("a", "b"): 8, ("a",): 10, ("b",): 10, ("c",): 14}
-    return simulate(n=30, width=60, ranks=ranks)[0]
-
-
 @pytest.fixture(scope="module")
-def crowded() -> AJIVE:
+def crowded() -> dict:
     """More components in all than the 30 samples have directions."""
-    individual = {"a": 10, "b": 10, "c": 14}
-    return AJIVE(joint_rank=2, individual_ranks=individual, subsets={("a", "b"): 8}, random_state=0).fit(crowded_data())
+    return simulate(n=30, width=60, ranks={NAMES: 2, ("a", "b"): 4, ("a",): 10, ("b",): 10, ("c",): 14})[0]
 
 
-def test_more_components_than_samples_leave_joint_scores_of_some_modalities(crowded):
-    new = Modalities(simulate(seed=1, n=20, width=60)[0])
-    for missing in NAMES:
-        names = [name for name in NAMES if name != missing]
-        assert np.isfinite(crowded.transform(new.select(names))).all()
-        assert np.isfinite(crowded.impute(new.select(names), missing)).all()
+def test_more_scores_than_orthogonal_ones_are_refused(crowded):
+    model = AJIVE(individual_ranks=14, subsets="auto", signal_ranks=16, random_state=0)
+    with pytest.raises(ValueError, match=r"have 4\d scores together, but 30 samples have only 29 orthogonal"):
+        model.fit(crowded)
+
+
+def test_ranks_that_are_chosen_are_held_by_the_samples(crowded):
+    model = AJIVE(subsets="auto", signal_ranks=16, random_state=0).fit(crowded)
+    assert any(model.subset_ranks_.values())
+    assert sum(model.subset_ranks_.values()) + sum(model.individual_ranks_.values()) == 29
+    parts = model.decompose(crowded)
+    for name in NAMES:
+        np.testing.assert_allclose(parts.individual_scores[name], model.individual_scores_[name], atol=1e-6)
+        assert all(-1e-9 < fraction < 1 for fraction in parts.variance_explained[name].values())
+
+
+def test_a_modality_does_not_hold_more_components_than_it_has_dimensions(made):
+    narrow = {**made[0], "a": made[0]["b"][:, :1]}
+    ranks = {"joint_rank": 0, "individual_ranks": 1, "signal_ranks": {"a": 1, "b": 5, "c": 4}}
+    model = AJIVE(subsets={("a", "b"): 1}, random_state=0, **ranks)
+    with pytest.raises(ValueError, match=r"'a' would hold 2 components, 1 of them shared .* numerical rank 1"):
+        model.fit(narrow)
+
+
+def test_a_modality_without_residual_costs_the_others_no_digits():
+    rng = np.random.default_rng(14)
+    z = rng.normal(size=(23, 1))
+    data = {"a": rng.normal(size=(23, 8)), "b": z + 0.5 * rng.normal(size=(23, 3)), "c": rng.normal(size=(23, 1))}
+    data["d"] = z + 0.5 * rng.normal(size=(23, 3))
+    model = AJIVE(joint_rank=0, individual_ranks=1, subsets={("b", "d"): 1}, random_state=0).fit(data)
+    assert model.variance_explained_["c"]["residual"] == pytest.approx(0.0, abs=1e-6)
+    parts = model.decompose(data)
+    scores = np.concatenate([*parts.subset_scores.values(), *parts.individual_scores.values()], axis=1)
+    np.testing.assert_allclose(scores.T @ scores / len(scores), np.eye(scores.shape[1]), atol=1e-7)
+    assert np.isfinite(model.impute({name: data[name] for name in "abc"}, "d")).all()
+
+
+def test_refits_to_fewer_samples_have_ranks_that_these_hold(crowded):
+    model = AJIVE(subsets="auto", signal_ranks=12, random_state=0).fit(crowded)
+    rows = np.arange(20)
+    refit = refitted(model, Modalities(crowded)[rows])
+    parts = refit.decompose(Modalities(crowded)[rows])
+    assert all(-1e-9 < fraction < 1 for name in NAMES for fraction in parts.variance_explained[name].values())

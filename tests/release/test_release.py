@@ -94,6 +94,24 @@ def extra_of(name: str) -> list[str]:
     return [one for one in PROJECT["optional-dependencies"][name] if not one.startswith("deepjive")]
 
 
+def test_the_files_with_hashes_are_those_of_the_constraints() -> None:
+    text = (ROOT / "requirements-hashed.txt").read_text()
+    entries = [entry.replace("\\\n", " ").split() for entry in re.split(r"\n(?=\S)", text.strip())]
+    assert all(any(word.startswith("--hash=sha256:") for word in words) for words in entries)
+    listed = {comparable(words[0]) for words in entries}
+    assert listed <= {comparable(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}, "make hashes"
+    wanted = PROJECT["dependencies"] + [
+        one for extra in ("arrays", "imaging", "omics", "tables") for one in extra_of(extra)
+    ]
+    names = {re.split(r"[<>=\[]", one)[0] for one in wanted}
+    assert names - {line.split("==")[0] for line in listed} == {"torch"}
+
+
+def comparable(pin: str) -> str:
+    name, _, version = pin.partition("==")
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
+
+
 def test_the_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
     commands = re.findall(r"entry: \.venv/bin/(.*)", (ROOT / ".pre-commit-config.yaml").read_text())
     (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -3,9 +3,10 @@
     python -m tests.stress.fits --fits 20000
 
 Each fit draws an estimator, two to four modalities of few samples and features, their kind (noise, exact low rank,
-constant features, repeated samples, whole numbers, extreme units, missing values) and any ranks and options. The
-outcome is *right* (see `faults_of`), *refused* (an error of deepjive in one line), or a failure: an impossible number,
-an error or a warning of a library. Each fit depends on the seed and its number only.
+constant features, repeated samples, whole numbers, extreme units, missing values, confounds, several samples of a
+participant) and any ranks, units and options. The outcome is *right* (see `faults_of`), *refused* (an error of deepjive
+in one line), or a failure: an impossible number, an error or a warning of a library. Each fit depends on the seed and
+its number only.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ SAID = (  # warnings that scores, or parts, cannot be trusted
     "differ from those of the fit",
     "do not describe the fitted samples",
 )
-KINDS = ("noise", "low rank", "constant features", "repeated samples", "whole numbers", "offset", "units", "outlier")
+KINDS = (
+    *("noise", "low rank", "constant features", "repeated samples", "whole numbers", "offset", "units", "outlier"),
+    *("offset low rank", "rounded constants", "confounds alone"),
+)
 
 
-def values_of(kind: str, n: int, p: int, joint: Any, rng: np.random.Generator) -> Any:
+def values_of(kind: str, n: int, p: int, joint: Any, confounds: Any, rng: np.random.Generator) -> Any:
     """Values of one modality, shape (n, p)."""
     x = joint @ rng.normal(size=(joint.shape[1], p)) * rng.choice([0.0, 1.0]) + rng.normal(size=(n, p))
     if kind == "low rank":
@@ -53,6 +57,14 @@ def values_of(kind: str, n: int, p: int, joint: Any, rng: np.random.Generator) -
         x = x + 10.0 ** rng.integers(2, 8)
     elif kind == "units":
         x = x * 10.0 ** float(rng.choice([-300, -150, -40, -12, 12, 40, 150, 300]))
+    elif kind == "offset low rank":
+        x = rng.normal(size=(n, 1)) @ rng.normal(size=(1, p)) + 10.0 ** rng.integers(0, 10)
+    elif kind == "rounded constants":
+        x[:, rng.random(p) < 0.7] = np.where(rng.random(n) < 0.5, 0.3, 0.1 + 0.2)[:, None]
+    elif kind == "confounds alone":
+        of_age, of_site = rng.normal(size=p), rng.normal(size=3)[np.unique(confounds["site"], return_inverse=True)[1]]
+        effects = np.outer(confounds["age"], of_age) + of_site[:, None] * rng.choice([0.0, 1.0])
+        x = np.where(rng.random(p) < 0.6, effects + float(rng.choice([0.0, 1e6])), x)
     elif kind == "outlier":
         x[int(rng.integers(n))] *= 1e6
     return x
@@ -62,12 +74,13 @@ def data_of(rng: np.random.Generator, smallest: int) -> tuple[Modalities, str]:
     """Random modalities, and what they are in words."""
     n = int(rng.integers(smallest, 30))
     joint = rng.normal(size=(n, int(rng.integers(1, 3))))
+    confounds = {"age": rng.normal(size=n), "sex": rng.choice(["f", "m"], n), "site": rng.choice(["A", "B", "C"], n)}
     arrays, words = {}, []
     for name in "abcd"[: int(rng.choice([2, 2, 2, 3, 4]))]:
         p = int(rng.choice([1, 2, 3, 5, 8, 12, 40]))
         kind = "noise" if rng.random() < 0.6 else str(rng.choice(KINDS))
         shape = (2, p // 2) if p % 2 == 0 and rng.random() < 0.2 else (p,)
-        arrays[name] = values_of(kind, n, p, joint, rng).reshape(n, *shape)
+        arrays[name] = values_of(kind, n, p, joint, confounds, rng).reshape(n, *shape)
         words += [f"{name}: {kind} {shape}"]
     present = None
     if rng.random() < 0.1:
@@ -78,11 +91,27 @@ def data_of(rng: np.random.Generator, smallest: int) -> tuple[Modalities, str]:
         arrays[name] = arrays[name].astype(float)
         arrays[name][rng.random(arrays[name].shape) < 0.1] = np.nan
         words += [f"NaN in {name}"]
-    confounds = None
-    if rng.random() < 0.05:
-        confounds = {"age": rng.normal(size=n), "sex": rng.choice(["f", "m"], n)}
-        words += ["confounds"]
-    return Modalities(arrays, present=present, confounds=confounds), f"n {n}, {', '.join(words)}"
+    chosen = [name for name in confounds if rng.random() < 0.6] if rng.random() < 0.15 else []
+    words += [f"confounds {chosen}"] if chosen else []
+    taken_out = {name: confounds[name] for name in chosen} or None
+    groups = np.sort(rng.integers(0, max(n // 3, 1), n)) if rng.random() < 0.1 else None
+    data = Modalities(arrays, present=present, confounds=taken_out, groups=groups)
+    if groups is not None:
+        level = str(rng.choice(["between", "within", "participants"]))
+        words += [level]
+        data = getattr(data, level)() if level != "participants" else data
+    return data, f"n {n}, {', '.join(words)}"
+
+
+def units_of(rng: np.random.Generator, data: Modalities) -> dict[str, Any]:
+    """Random units: scale of features, and transformations of some modalities."""
+    options: dict[str, Any] = {}
+    if rng.random() < 0.2:
+        options["scale"] = str(rng.choice(["features", "robust"]))
+    if rng.random() < 0.1:
+        kinds = [None, "log1p", "log_cpm", "clr", "arcsinh", "logit", "rank_normal"]
+        options["transformation"] = {name: kinds[int(rng.integers(len(kinds)))] for name in data.names}
+    return options
 
 
 def rank_of(rng: np.random.Generator, word: str, largest: int) -> Any:
@@ -111,7 +140,7 @@ def linear_model(rng: np.random.Generator, data: Modalities, has_gaps: bool) -> 
         options["mask"] = {name: rng.random(shape) < 0.7 for name, shape in data.shapes.items() if rng.random() < 0.7}
     if kind is JIVE:
         word = str(rng.choice(["bic", "permutation", "auto"]))
-        options |= {"scale": bool(rng.random() < 0.8), "orthogonal_individual": bool(rng.random() < 0.6)}
+        options |= {"orthogonal_individual": bool(rng.random() < 0.6)}
         options |= {"n_permutations": 10, "max_iter": 200 if word != "bic" else 50}
     else:
         word = "auto"
@@ -119,6 +148,11 @@ def linear_model(rng: np.random.Generator, data: Modalities, has_gaps: bool) -> 
         options["rank_rule"] = "bicrossvalidation" if rng.random() < 0.1 else "gavish_donoho"
         if rng.random() < 0.4:
             options["signal_ranks"] = ranks_of(rng, word, data, n)
+        if rng.random() < 0.1:
+            options["subsets"] = "auto"
+    options |= units_of(rng, data)
+    if "scale" not in options and rng.random() < 0.2:
+        options["scale"] = None
     ranks = {"joint_rank": rank_of(rng, word, smallest), "individual_ranks": ranks_of(rng, word, data, n)}
     return kind(**ranks, **options)
 
@@ -128,6 +162,7 @@ def deep_model(rng: np.random.Generator, data: Modalities) -> Any:
     n = len(data)
     smallest = min(n, *(int(np.prod(shape)) for shape in data.shapes.values()))
     options: dict[str, Any] = {"max_epochs": int(rng.integers(1, 4)), "random_state": int(rng.integers(100))}
+    options |= units_of(rng, data)
     options["networks"] = str(rng.choice(["auto", "dense", "linear"]))
     if rng.random() < 0.2:
         return SeparateAutoencoders(ranks=ranks_of(rng, "1", data, 4), **options)
@@ -192,8 +227,8 @@ def _impossible_fractions(what: str, explained: dict[str, dict[str, float]], may
     """Fractions must add up to 1 with a residual of at least 0; parts of a least-squares fit do not increase errors."""
     faults = []
     for name, fractions in explained.items():
-        values = np.array([fractions[part] for part in ("joint", "individual", "residual")])
-        lowest = np.array([-2.0 if may_lose else -1e-6] * 2 + [-1e-6])
+        values = np.array([*fractions.values()])  # the residual is last
+        lowest = np.array([-2.0 if may_lose else -1e-6] * (len(values) - 1) + [-1e-6])
         if not np.isfinite(values).all() or abs(values.sum() - 1.0) > 1e-6:
             faults.append(f"fractions of {what} of {name} do not add up: {values}")
         elif (values < lowest).any() or (values > 1.0 + (2.0 if may_lose else 1e-6)).any():
@@ -215,7 +250,7 @@ def _other_scores(model: Any, parts: Any, data: Modalities, tolerance: float, co
         difference = np.abs(pair[0] - pair[1]).max(initial=0.0)
         if difference > tolerance:
             faults.append(f"individual scores of fitted samples of {name} differ by {difference:.1e}")
-        for part in ("joint", "individual", "residual"):
+        for part in inner.variance_explained_[name]:
             fit, after = inner.variance_explained_[name][part], parts.variance_explained[name][part]
             if abs(fit - after) > tolerance and complete.all():
                 faults.append(f"{part} fraction of {name}: fit {fit:.4f}, decompose {after:.4f}")
@@ -226,9 +261,15 @@ def _parts_not_adding_up(parts: Any, data: Modalities) -> list[str]:
     faults = []
     for column, name in enumerate(data.names):
         here = data.present[:, column]
-        x = np.asarray(data.rows(name, here), dtype=float)
+        x = np.asarray(parts.data.rows(name, here), dtype=float)  # transformed if the model transforms it
+        is_input = parts.units.get(name) is None or not parts.units[name].startswith("after")
+        given = np.asarray(data.rows(name, here), dtype=float)
+        if is_input and not np.array_equal(x[~np.isnan(given)], given[~np.isnan(given)]):  # NaN outside a mask is 0
+            faults.append(f"the data of the parts of {name} are not the input")
         known = ~np.isnan(x)
-        total = sum(part.rows(name, np.flatnonzero(here)) for part in (parts.joint, parts.individual, parts.residual))
+        pieces = [parts.joint, parts.individual, parts.residual]
+        pieces += [parts.subset[subset] for subset in parts.subset_scores if name in subset]
+        total = sum(part.rows(name, np.flatnonzero(here)) for part in pieces)
         mask_size = np.abs(x[known]).max(initial=0.0)
         if not np.allclose(total[known] / (mask_size or 1.0), x[known] / (mask_size or 1.0), rtol=0, atol=1e-5):
             faults.append(f"the parts of {name} do not add up to the data")

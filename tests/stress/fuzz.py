@@ -6,8 +6,8 @@ Valid files of every kind are mutated: bytes and pieces at any place, numbers th
 Some mutations change the content inside an archive or the fields of a JSON description and then correct the digests,
 because checksums would otherwise catch all of them. Every input is read in another process. The outcome of an input is
 *read*, *refused* (a documented error), or a failure. A failure is any other error, a crash of the process, or a time of
-more than `HANG` seconds. Each input depends on the seed and its number only; `--only KIND --first NUMBER --inputs 1`
-repeats one input.
+more than `HANG` seconds; and other values than before, of a file with checksums. Each input depends on the seed and its
+number only; `--only KIND --first NUMBER --inputs 1` repeats one input.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ import numpy as np
 import deepjive as dj
 from deepjive import persistence
 from deepjive.data.files import read_array, read_labels
+from deepjive.data.readers.annotated import read_h5mu
 from deepjive.data.readers.guard import UnreadableError
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.persistence import ModelFolderError
@@ -154,6 +155,49 @@ def read(path: Path | str) -> None:
         np.asarray(source[: min(3, source.shape[0])])
 
 
+class OtherValuesError(Exception):
+    """Raised for a damaged file with checksums from which other values than before were read."""
+
+
+def _values(path: Path) -> np.ndarray:
+    """All values of a file."""
+    source = read_array(path)
+    source = source.array if isinstance(source, LabelledRows) else source
+    return source.to_numpy() if hasattr(source, "to_numpy") else np.asarray(source[:])
+
+
+def read_the_same(path: Path, expected: np.ndarray) -> None:
+    """Read a damaged file whose checksums must not let other values pass."""
+    values = _values(path)
+    if not np.array_equal(values, expected):
+        raise OtherValuesError(
+            f"values of shape {values.shape} that are not those of the file, of shape {expected.shape}"
+        )
+
+
+def checked_mutant(folder: Path, name: str, content: bytes, expected: np.ndarray, rng: np.random.Generator) -> Reader:
+    """A file whose values have checksums; a bit of it is changed, or it ends early."""
+    data = bytearray(content)
+    for _ in range(int(rng.geometric(0.7))):
+        data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+    if rng.random() < 0.1:
+        del data[int(rng.integers(len(data))) :]
+    (folder / name).write_bytes(data)
+    return partial(read_the_same, folder / name, expected)
+
+
+def read_mudata(path: Path) -> None:
+    """Read the modalities of a MuData file."""
+    for _, array in dj.Modalities.from_mudata(read_h5mu(path)).items():
+        np.asarray(array[:3])
+
+
+def mudata_mutant(folder: Path, content: bytes, other: bytes, rng: np.random.Generator) -> Reader:
+    """A MuData file with damaged bytes."""
+    (folder / "in.h5mu").write_bytes(mutated(content, rng, other))
+    return partial(read_mudata, folder / "in.h5mu")
+
+
 def byte_mutant(folder: Path, name: str, content: bytes, other: bytes, rng: np.random.Generator) -> Reader:
     (folder / name).write_bytes(mutated(content, rng, other))
     if rng.random() < 0.1 and name.endswith((".csv", ".tsv", ".npy", ".npz", ".parquet")):
@@ -226,6 +270,7 @@ def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
     header = "id," + ",".join(f"gene{i}" for i in range(5))
     rows = [f"s{i}," + ",".join(f"{v:.3f}" for v in x[i, :5, 0]) for i in range(10)]
     csv = ("\n".join([header, *rows]) + "\n").encode()
+    (folder / "seed.csv.gz").write_bytes(gzip.compress(csv))
     kinds: dict[str, tuple[int, Mutant]] = {
         "npy": (12, partial(byte_mutant, folder, "in.npy", npy, csv)),
         "npz": (8, partial(byte_mutant, folder, "in.npz", packed.getvalue(), npy)),
@@ -233,6 +278,7 @@ def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
         "csv": (12, partial(byte_mutant, folder, "in.csv", csv, b'"",,\n\r\x00=1+1,1e999,nan,inf,0x10,\xff')),
         "tsv": (2, partial(byte_mutant, folder, "in.tsv", csv.replace(b",", b"\t"), csv)),
         "list": (2, partial(byte_mutant, folder, "in.txt", b"in.nii\nin.nii.gz\n", csv)),
+        "csv.gz": (2, _checked(folder, "seed.csv.gz")),
     }
     _add_optional(kinds, folder, x, npy)
     data = dj.Modalities({"a": x[:, :, 0], "b": x[:, :3, 1]})
@@ -250,6 +296,12 @@ def seeds(folder: Path) -> dict[str, tuple[int, Mutant]]:
     return kinds
 
 
+def _checked(folder: Path, name: str) -> Mutant:
+    """Mutants of a file whose values have checksums."""
+    content, expected = (folder / name).read_bytes(), _values(folder / name)
+    return partial(checked_mutant, folder, name.replace("seed", "in"), content, expected)
+
+
 def _add_optional(kinds: dict[str, tuple[int, Mutant]], folder: Path, x: np.ndarray, npy: bytes) -> None:
     if find_spec("nibabel"):
         import nibabel
@@ -258,6 +310,8 @@ def _add_optional(kinds: dict[str, tuple[int, Mutant]], folder: Path, x: np.ndar
         content = (folder / "seed.nii").read_bytes()
         kinds["nii"] = (8, partial(byte_mutant, folder, "in.nii", content, npy))
         kinds["nii.gz"] = (4, partial(byte_mutant, folder, "in.nii.gz", gzip.compress(content), npy))
+        (folder / "seed.nii.gz").write_bytes(gzip.compress(content))
+        kinds["nii.gz, one bit"] = (2, _checked(folder, "seed.nii.gz"))
         kinds["nii.gz, inside"] = (6, partial(gzipped_mutant, folder, content, npy))
     if find_spec("h5py"):
         import h5py
@@ -280,6 +334,11 @@ def _add_optional(kinds: dict[str, tuple[int, Mutant]], folder: Path, x: np.ndar
         table = pd.DataFrame(x[:, :, 0], index=[f"s{i}" for i in range(10)], columns=list("abcdef"))
         table.to_parquet(folder / "seed.parquet")
         kinds["parquet"] = (6, partial(byte_mutant, folder, "in.parquet", (folder / "seed.parquet").read_bytes(), npy))
+        table.to_parquet(folder / "seed.parquet", write_page_checksum=True)
+        kinds["parquet, checksums"] = (2, _checked(folder, "seed.parquet"))
+        if find_spec("openpyxl"):
+            table.rename_axis("id").reset_index().to_excel(folder / "seed.xlsx", index=False)
+            kinds["xlsx"] = (2, _checked(folder, "seed.xlsx"))
     if find_spec("anndata"):
         import anndata
         import pandas as pd
@@ -288,6 +347,12 @@ def _add_optional(kinds: dict[str, tuple[int, Mutant]], folder: Path, x: np.ndar
         adata = anndata.AnnData(x[:, :, 0], obs=pd.DataFrame(index=names[0]), var=pd.DataFrame(index=names[1]))
         adata.write_h5ad(folder / "seed.h5ad")
         kinds["h5ad"] = (3, partial(byte_mutant, folder, "in.h5ad", (folder / "seed.h5ad").read_bytes(), npy))
+        if find_spec("mudata"):
+            import mudata
+
+            with pd.option_context("future.infer_string", False):  # mudata does not write text of pandas' own type
+                mudata.MuData({"a": adata, "b": adata.copy()}).write(folder / "seed.h5mu")
+            kinds["h5mu"] = (2, partial(mudata_mutant, folder, (folder / "seed.h5mu").read_bytes(), npy))
 
 
 def outcome(mutant: Mutant, rng: np.random.Generator) -> str:
@@ -295,6 +360,8 @@ def outcome(mutant: Mutant, rng: np.random.Generator) -> str:
     reader = mutant(rng)
     try:
         reader()
+    except OtherValuesError as error:
+        return f"other values: {error}"
     except DOCUMENTED as error:
         return "refused" if str(error) and "\n" not in str(error) else f"an error of several lines: {error!r}"
     except Exception as error:

@@ -27,6 +27,7 @@ from deepjive.datasets import make_synthetic
 from deepjive.deep.training import checkpoint
 
 EPOCHS = 8
+ENOUGH_KILLS = 5
 TOO_LATE = "too late"
 
 
@@ -38,9 +39,9 @@ def fit(folder: Path, result: Path) -> None:
     warnings.simplefilter("ignore")
     checkpoint.SECONDS = 0.0
     data = make_synthetic(300, (60, 40), noise=0.5, random_state=0).data
-    model = DeepJIVE(
-        joint_rank=2, individual_ranks=2, identity="explicit", dropout=0.1, max_epochs=EPOCHS, random_state=0
-    )
+    ranks = {"joint_rank": 2, "individual_ranks": 2}
+    settings = {"identity": "explicit", "networks": "dense", "dropout": 0.1, "max_epochs": EPOCHS, "random_state": 0}
+    model = DeepJIVE(**ranks, **settings)  # dense networks are trained, while automatic ones may stay linear
     model.fit(data, resume=folder)
     digest = hashlib.sha256(model.transform(data).tobytes())
     for tensor in model.network_.state_dict().values():
@@ -58,6 +59,14 @@ def run(folder: Path, result: Path, seconds: float | None = None) -> bool:
         process.kill()
         process.join()
     return process.exitcode == 0
+
+
+def unkilled(folder: Path, result: Path) -> float:
+    """Seconds that a fit takes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    started = time.perf_counter()
+    run(folder, result)
+    return time.perf_counter() - started
 
 
 def killed_run(folder: Path, result: Path, moments: list[float]) -> tuple[list[str], bool]:
@@ -79,9 +88,8 @@ def main() -> None:
     rng, n_identical, n_resumed, n_kills = random.Random(arguments.seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder, result = Path(name) / "checkpoint", Path(name) / "digest"
-        started = time.perf_counter()
-        run(folder, result)
-        seconds, expected = time.perf_counter() - started, result.read_text()
+        seconds = min(unkilled(folder, result) for _ in range(3))  # the first one imports more, or waits for others
+        expected = result.read_text()
         print(f"unkilled: {seconds:.1f} s, {expected[:12]}", flush=True)
         for number in range(1, arguments.runs + 1):
             moments = [rng.uniform(0.0, seconds) for _ in range(2 if number % 3 == 0 else 1)]
@@ -91,6 +99,9 @@ def main() -> None:
             n_identical, n_resumed = n_identical + is_same, n_resumed + has_checkpoint
             print(f"{number:3}  killed after {', '.join(kills)}: {'same' if is_same else 'DIFFERENT'}", flush=True)
     print(f"{n_kills} kills in {arguments.runs} runs, {n_resumed} resumed from a checkpoint, {n_identical} identical")
+    if n_kills >= ENOUGH_KILLS and not n_resumed:
+        print("No run resumed from a checkpoint, so that nothing was tested.")
+        raise SystemExit(1)
     raise SystemExit(n_identical < arguments.runs)
 
 

@@ -55,8 +55,3 @@ def test_random_fits_are_right_or_refused(tmp_path, monkeypatch):
     results = {number: fits.outcome(number, 1, tmp_path) for number in range(30)}
     words = {result.partition(":")[0] for result, _ in results.values()}
     assert words == {"right", "refused"}, results
-
-
-@pytest.mark.parametrize("number", [3098, 3312, 5107])  # signal rank 0 with gaps; fewer dimensions than the joint rank
-def test_random_fits_that_once_failed_are_right(number, tmp_path):
-    assert fits.outcome(number, 0, tmp_path)[0] == "right"

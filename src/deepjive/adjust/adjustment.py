@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_sizes
+from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_marks, warn_of_sizes
 from deepjive.adjust.regression import Coding, Effects, learn
 from deepjive.adjust.transformations import (
     TRANSFORMATIONS,
@@ -57,6 +57,9 @@ class Adjustment:
         Numbers by which the features are divided, of the modalities whose features are scaled.
     scales : dict of str to str
         The scales of these modalities.
+    is_change : bool
+        Whether the samples are changes between visits. Visits are transformed before changes are computed, so that
+        changes stay in the units of the transformation.
     """
 
     transformations: dict[str, Transformation]
@@ -64,6 +67,7 @@ class Adjustment:
     effects: dict[str, Effects]
     sizes: dict[str, NDArray]
     scales: dict[str, str]
+    is_change: bool = False
 
     @classmethod
     def learn(cls, data: Modalities, transformation: Any = None, scale: Any = "modality") -> Adjustment | None:
@@ -85,7 +89,8 @@ class Adjustment:
         Warns
         -----
         UnitsWarning
-            If values seem to be counts, a feature is much larger than the others, or features are constant.
+            If values seem to be counts or marks of missing values, one feature is much larger than the others, or
+            features are constant.
         """
         rows = rows_of(data)
         kinds, scales = transformations_of(transformation, data.names), scales_of(scale, data.names)
@@ -93,14 +98,18 @@ class Adjustment:
             return None  # too little to learn from, which `check_for_fit` says
         is_read = adjusts(data, kinds, scales)
         examined = {name: rows[name] for name, array in data.items() if is_read or in_memory(array)}
+        measured = data if data.visits is None or data.level is None else data.visits[data.level.rows_used]
+        rows_measured = rows_of(measured)
         if data.is_transformed:
             kinds = {}
         else:
-            warn_of_counts(data, examined, kinds)
-        adjustment = cls({}, None, {}, {}, {})
+            warn_of_marks(measured, {name: rows_measured[name] for name in examined})
+            warn_of_counts(measured, {name: rows_measured[name] for name in examined}, kinds)
+        is_change = data.level is not None and data.level.name == "within"
+        adjustment = cls({}, None, {}, {}, {}, is_change)
         for name, kind in kinds.items():
-            _check_blocks(data, name, kind, rows[name])
-            adjustment.transformations[name] = TRANSFORMATIONS[kind].learn(data[name], rows[name])
+            _check_blocks(measured, name, kind, rows_measured[name])
+            adjustment.transformations[name] = TRANSFORMATIONS[kind].learn(measured[name], rows_measured[name])
         data = adjustment.transformed(data)
         warn_of_sizes(data, examined, scales)
         if data.confounds is not None:
@@ -130,6 +139,7 @@ class Adjustment:
             effects,
             {name: np.asarray(sizes) for name, sizes in state["sizes"].items()},
             dict(state["scales"]),
+            bool(state.get("is_change", False)),  # lacking in older models
         )
 
     def state(self) -> dict[str, Any]:
@@ -142,6 +152,7 @@ class Adjustment:
             "effects": {name: effects.state() for name, effects in self.effects.items()},
             "sizes": self.sizes,
             "scales": self.scales,
+            "is_change": self.is_change,
         }
 
     def words(self) -> dict[str, str]:
@@ -166,9 +177,19 @@ class Adjustment:
         return data.adjusted_to(self._changed(data, steps))
 
     def transformed(self, data: Modalities) -> Modalities:
-        """Transform modalities, which keep their confounds and the scale of their features."""
+        """Transform modalities, which keep their confounds and the scale of their features.
+
+        Visits are transformed before they are combined by `between` or `within`.
+        """
         if data.is_transformed or not self.transformations:
             return data
+        if data.visits is not None and data.level is not None:
+            step, arrays = self._transformed(data.visits), {}
+            for name, array in data.visits.items():
+                if (change := step(name)) is not None:
+                    combined = data.level.rows(ChangedRows(array, [change]))
+                    arrays[name] = combined[:] if in_memory(data[name]) else combined
+            return data.transformed_to(arrays)
         return data.transformed_to(self._changed(data, [self._transformed(data)]))
 
     def _changed(self, data: Modalities, steps: Sequence[Callable[[str], Step | None]]) -> dict[str, Any]:
@@ -246,9 +267,12 @@ class Adjustment:
         return flat.reshape(values.shape).astype(dtype, copy=False)
 
     def undo(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
-        """Return whole samples in the units of the input, from adjusted values; arguments as of `restore`."""
+        """Return whole samples in the units of the input, from adjusted values; arguments as of `restore`.
+
+        Changes between visits stay in the units of the transformation.
+        """
         restored = self.restore(name, values, confounds)
-        if name not in self.transformations:
+        if name not in self.transformations or self.is_change:
             return restored
         flat = restored.astype(np.float64).reshape(len(values), math.prod(values.shape[1:]))
         return self.transformations[name].inverse(flat).reshape(values.shape).astype(values.dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Units that a model should not be fitted in: counts, a feature much larger than the others, and constant features.
+"""Values that a model should not be fitted to: counts, a large feature, constant features, and marks of missing values.
 
 Only modalities whose samples are vectors are examined, on at most `MOST_VALUES` values of evenly spaced samples. `fit`
 does not read arrays on disk for this alone; the command line does.
@@ -18,6 +18,7 @@ from deepjive.adjust.units import scales_of, transformations_of
 from deepjive.data.chunks import BATCH_NUMBERS
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.lazy import in_memory
+from deepjive.rounding import exceeds_rounding
 
 MOST_VALUES = BATCH_NUMBERS
 FEWEST_FEATURES, FEWEST_SAMPLES = 5, 8
@@ -35,6 +36,12 @@ LARGE_FEATURE = (
     "Feature {feature!r} of modality {name!r} has {share} of the modality's variance: its standard deviation is "
     "{size:.3g}, and the median of the others is {median:.3g}. The model would describe little else. Use "
     "scale={{{name!r}: 'features'}} (--scale {name}:features), or leave the feature out."
+)
+MARKS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0)
+LARGE_MARK = 99  # a smaller one could be a value if it stands alone
+MARK = (
+    "Modality {name!r} holds {mark:g} in {count} cells ({features}), far from all other values of these features. If "
+    "it is a mark for missing values, replace it by an empty cell or NaN."
 )
 CONSTANT_FEATURES = (
     "{count} of {n} features of modality {name!r} are constant ({features}), so that they are in no part but the mean."
@@ -59,6 +66,23 @@ def warn_of_counts(data: Modalities, rows: Mapping[str, NDArray[np.intp]], trans
         _warn(COUNTS.format(name=name, n=values.shape[1], largest=largest, feature=features(column)))
 
 
+def warn_of_marks(data: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> None:
+    """Warn of numbers such as -999 that stand for missing values, in the modalities of which rows are given."""
+    for name, values, features in _examined(data, rows):
+        for mark in MARKS:
+            is_mark = values == mark
+            count, columns = int(is_mark.sum()), np.flatnonzero(is_mark.any(axis=0))
+            if count < (1 if abs(mark) >= LARGE_MARK else 2):
+                continue
+            others = np.where(is_mark, np.nan, values)[:, columns]
+            low, high = np.nanmin(others, axis=0), np.nanmax(others, axis=0)
+            margin = 0.5 * (high - low)
+            if ((mark < low - margin) | (mark > high + margin)).all():
+                shown = ", ".join(repr(features(int(column))) for column in columns[:3])
+                shown += ", ..." if len(columns) > 3 else ""
+                _warn(MARK.format(name=name, mark=mark, count=count, features=shown))
+
+
 def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales: Mapping[str, Any]) -> None:
     """Warn of features much larger than the others, unless features are scaled, and of constant features."""
     for name, values, features in _examined(data, rows):
@@ -68,7 +92,7 @@ def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales
         values = values / unit  # squares neither overflow nor vanish
         center = values[np.isfinite(values).argmax(axis=0), np.arange(values.shape[1])]  # large means lose no digits
         sizes = np.nan_to_num(np.nanstd(values - center, axis=0))
-        constant = np.flatnonzero(sizes == 0.0)
+        constant = np.flatnonzero(~exceeds_rounding(sizes, center))
         if 0 < len(constant) < values.shape[1] and len(values) == len(rows[name]):
             shown = ", ".join(repr(features(int(column))) for column in constant[:3])
             shown += ", ..." if len(constant) > 3 else ""
@@ -97,6 +121,7 @@ def warn_of_arrays_on_disk(data: Modalities, transformation: Any, scale: Any) ->
     if adjusts(data, kinds, scales):
         return
     on_disk = {name: rows for name, rows in rows_of(data).items() if not in_memory(data[name])}
+    warn_of_marks(data, on_disk)
     warn_of_counts(data, on_disk, kinds)
     warn_of_sizes(data, on_disk, scales)
 

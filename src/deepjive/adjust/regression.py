@@ -23,6 +23,8 @@ from deepjive.data.confounds import Confounds
 from deepjive.data.readers.lazy import read_rows
 
 FEWEST_AT_SITE = 2
+ROUNDING = 1e-12  # of effects, from least squares with confounds that may be nearly collinear
+ROUNDING_OF_VALUES = 8 * float(np.finfo(np.float64).eps)
 
 CONSTANT = (
     "The confound {name!r} is {value} in all {n} fitted samples, so that it has no effect to learn. Leave it out."
@@ -165,10 +167,10 @@ class Effects:
     scales: NDArray
 
     def remove(self, values: NDArray, columns: NDArray, sites: NDArray[np.intp]) -> NDArray:
-        """Take the effects out of values (n_samples, n_features)."""
-        return (values - self.reference - columns @ self.slopes - self.shifts[sites]) / self.scales[sites] + (
-            self.reference
-        )
+        """Take the effects out of values (n_samples, n_features); what is left of them by rounding becomes 0."""
+        deviation = values - self.reference - columns @ self.slopes - self.shifts[sites]
+        deviation[np.abs(deviation) <= _rounding(self.reference, self.slopes, self.shifts)] = 0.0
+        return deviation / self.scales[sites] + self.reference
 
     def restore(self, values: NDArray, columns: NDArray, sites: NDArray[np.intp]) -> NDArray:
         """Put the effects back into adjusted values (n_samples, n_features)."""
@@ -223,13 +225,19 @@ def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, c
             )
         )
     design = np.concatenate([np.eye(coding.n_sites)[sites], columns], axis=1)
-    solution = _least_squares(array, rows, design)
+    origin, largest, solution = _least_squares(array, rows, design)
     means, slopes = solution[: coding.n_sites], solution[coding.n_sites :]
-    reference = (counts / counts.sum()) @ means
-    shifts, scales = np.zeros_like(means), np.ones_like(means)
+    mean = (counts / counts.sum()) @ means
+    reference, shifts, scales = origin + mean, np.zeros_like(means), np.ones_like(means)
     if coding.site is not None:
-        shifts, scales = _site_effects(array, rows, (columns, sites), (reference, means, slopes))
+        shifts, scales = _site_effects(array, rows, (columns, sites), (reference, means - mean, slopes), largest)
     return Effects(reference, slopes, shifts, scales)
+
+
+def _rounding(reference: NDArray, slopes: NDArray, shifts: NDArray) -> NDArray:
+    """Largest rounding error of values from which effects were taken, shape (n_features,)."""
+    effects = np.abs(slopes).sum(axis=0) + np.abs(shifts).max(axis=0)
+    return np.asarray(ROUNDING * effects + ROUNDING_OF_VALUES * np.abs(reference))
 
 
 def _blocks(array: Any, rows: NDArray[np.intp]) -> Any:
@@ -237,21 +245,31 @@ def _blocks(array: Any, rows: NDArray[np.intp]) -> Any:
         yield batch, np.asarray(read_rows(array, batch), dtype=np.float64).reshape(len(batch), -1)
 
 
-def _least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> NDArray:
-    """Coefficients (n_columns, n_features) from the measured values."""
+def _least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """One value of each feature, the largest difference from it, and coefficients (n_columns, n_features) of the rest.
+
+    The differences are exactly 0 in constant features.
+    """
     gram = design[rows].T @ design[rows]
     width = int(np.prod(array.shape[1:]))
     products, lost = np.zeros((design.shape[1], width)), None
+    origin, largest = np.full(width, np.nan), np.zeros(width)
     for batch, values in _blocks(array, rows):
         d, missing = design[batch], np.isnan(values)
+        first = values[(~missing).argmax(axis=0), np.arange(width)]
+        origin = np.where(np.isnan(origin), first, origin)
+        values = values - origin
         if missing.any():
             lost = np.zeros((values.shape[1], *gram.shape)) if lost is None else lost
             lost += np.einsum("nf,ni,nj->fij", missing, d, d, optimize=True)
             values = np.where(missing, 0.0, values)
         products += d.T @ values
+        largest = np.maximum(largest, np.abs(values).max(axis=0))
+    origin = np.nan_to_num(origin)
     if lost is None:
-        return np.asarray(np.linalg.pinv(gram, hermitian=True) @ products)
-    return np.asarray(np.einsum("fij,jf->if", np.linalg.pinv(gram - lost, hermitian=True), products))
+        return origin, largest, np.asarray(np.linalg.pinv(gram, hermitian=True) @ products)
+    coefficients = np.einsum("fij,jf->if", np.linalg.pinv(gram - lost, hermitian=True), products)
+    return origin, largest, np.asarray(coefficients)
 
 
 def _site_effects(
@@ -259,28 +277,28 @@ def _site_effects(
     rows: NDArray[np.intp],
     coded: tuple[NDArray, NDArray[np.intp]],
     fitted: tuple[NDArray, NDArray, NDArray],
+    largest: NDArray,
 ) -> tuple[NDArray, NDArray]:
-    """Shifts and scales (n_sites, n_features) of the sites."""
+    """Shifts and scales (n_sites, n_features) of the sites, from reference, means of sites about it, and slopes."""
     (columns, sites), (reference, means, slopes) = coded, fitted
-    shape = means.shape
-    count, total, squares, residual = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape[1])
-    largest = np.zeros(shape[1])
+    shape, rounding = means.shape, _rounding(reference, slopes, means)
+    unit = np.where(largest > 0.0, largest, 1.0)  # squares neither overflow nor vanish
+    count, total, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for batch, values in _blocks(array, rows):
-        deviation = values - reference - columns[batch] @ slopes
-        measured = ~np.isnan(deviation)
-        deviation = np.where(measured, deviation, 0.0)
-        within = np.where(measured, deviation - (means - reference)[sites[batch]], 0.0)
-        residual += np.square(within).sum(axis=0)
-        largest = np.maximum(largest, np.abs(np.where(measured, values, 0.0)).max(axis=0))
+        within = values - reference - columns[batch] @ slopes - means[sites[batch]]
+        measured = ~np.isnan(within)
+        within = np.where(measured & (np.abs(within) > rounding), within / unit, 0.0)
         members = np.eye(shape[0])[sites[batch]]
         count += members.T @ measured
-        total += members.T @ deviation
-        squares += members.T @ np.square(deviation)
-    sigma = np.sqrt(residual / np.maximum(count.sum(axis=0), 1.0))
-    varies = (sigma > 1e-10 * largest) & (count.min(axis=0) >= FEWEST_AT_SITE)
-    unit = np.where(varies, sigma, 1.0)
+        total += members.T @ within
+        squares += members.T @ np.square(within)
+    sigma = np.sqrt(squares.sum(axis=0) / np.maximum(count.sum(axis=0), 1.0))
+    varies = (sigma > 0.0) & (count.min(axis=0) >= FEWEST_AT_SITE)
+    sigma = np.where(varies, sigma, 1.0)
+    averages = (means / unit + total / np.maximum(count, 1.0)) / sigma
+    about_averages = np.maximum(squares - np.square(total) / np.maximum(count, 1.0), 0.0) / sigma**2
     shifts, scales = np.zeros(shape), np.ones(shape)
     for site in range(shape[0]):
-        shift, variance = shrunken(count[site], total[site] / unit, squares[site] / unit**2, varies)
-        shifts[site], scales[site] = np.where(varies, unit * shift, (means - reference)[site]), np.sqrt(variance)
+        shift, variance = shrunken(count[site], averages[site], about_averages[site], varies)
+        shifts[site], scales[site] = np.where(varies, unit * sigma * shift, means[site]), np.sqrt(variance)
     return shifts, scales

@@ -17,13 +17,14 @@ ENOUGH = 1e-4
 MOST_STEPS = 1000
 
 
-def shrunken(count: NDArray, total: NDArray, squares: NDArray, varies: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
+def shrunken(count: NDArray, means: NDArray, squares: NDArray, varies: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
     """Shift and variance of each feature at one site, from standardized values.
 
     Parameters
     ----------
-    count, total, squares : array, shape (n_features,)
-        Number, sum and sum of squares of the site's values, in units of ``sigma_j`` from ``a_j + b_j' c_i``.
+    count, means, squares : array, shape (n_features,)
+        Number and mean of the site's values, in units of ``sigma_j`` from ``a_j + b_j' c_i``, and their sum of squares
+        about this mean.
     varies : array of bool, shape (n_features,)
         Features that vary; the others get shift 0 and variance 1, and have no part in the priors.
 
@@ -32,9 +33,8 @@ def shrunken(count: NDArray, total: NDArray, squares: NDArray, varies: NDArray[n
     shift, variance : array, shape (n_features,)
     """
     shift, variance = np.zeros(len(count)), np.ones(len(count))
-    n, sums, second = count[varies], total[varies], squares[varies]
-    mean = sums / n
-    own = np.maximum(second - n * np.square(mean), 0.0) / (n - 1)
+    n, mean, within = count[varies], means[varies], squares[varies]
+    own = within / (n - 1)
     spread_of_means = float(mean.var(ddof=1)) if len(mean) > 1 else 0.0
     spread = float(own.var(ddof=1)) if len(own) > 1 else 0.0
     if spread_of_means == 0.0 or spread == 0.0:  # no prior can be learned: the site's values as they are
@@ -46,7 +46,7 @@ def shrunken(count: NDArray, total: NDArray, squares: NDArray, varies: NDArray[n
     g, d = mean.copy(), own.copy()
     for _ in range(MOST_STEPS):
         new_g = (spread_of_means * n * mean + d * centre) / (spread_of_means * n + d)
-        around = second - 2 * new_g * sums + n * np.square(new_g)
+        around = within + n * np.square(mean - new_g)
         new_d = (0.5 * around + rate) / (n / 2.0 + shape - 1.0)
         change = max(_change(new_g, g), _change(new_d, d))
         g, d = new_g, new_d

@@ -15,19 +15,22 @@ feature is divided by 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.preprocessing import StandardScaler
 
 from deepjive.adjust.transformations import TransformationName, blocks, some_of
+from deepjive.rounding import exceeds_rounding
 
 ScaleName = Literal["modality", "features", "robust"]
 Transformations = TransformationName | Mapping[str, TransformationName | None] | None
 Scale = ScaleName | Mapping[str, ScaleName | None] | None
+
+ROUNDING = 1e-12  # of a feature's standard deviation; equal values may differ by as much after confounds are taken out
 
 NOT_ALLOWED = "{parameter}{of_modality} is {given!r}, but must be one of {allowed} or None."
 OTHER_MODALITIES = (
@@ -91,14 +94,38 @@ def feature_sizes(kind: ScaleName | None, array: Any, rows: NDArray[np.intp]) ->
     """
     if kind not in ("features", "robust"):
         return None
-    standard = StandardScaler()
-    for values in blocks(array, rows):
-        standard.partial_fit(values)
-    sizes = np.asarray(standard.scale_)
+    sizes = _standard_deviations(array, rows)
     if kind == "robust":
-        ranges = stats.iqr(np.concatenate([*blocks(array, some_of(rows))]), axis=0, scale="normal", nan_policy="omit")
-        sizes = np.where(ranges > 0.0, ranges, sizes)
-    return np.where(np.isfinite(sizes) & (sizes > 0.0), sizes, 1.0)
+        unit = np.where(sizes > 0.0, sizes, 1.0)
+        values = np.concatenate([*blocks(array, some_of(rows))]) / unit
+        ranges = stats.iqr(values, axis=0, scale="normal", nan_policy="omit")
+        sizes = np.where(ranges > ROUNDING, ranges * unit, sizes)
+    return np.where(sizes > 0.0, sizes, 1.0)
+
+
+def _standard_deviations(array: Any, rows: NDArray[np.intp]) -> NDArray:
+    """Standard deviation of the measured values of each feature, shape (n_features,); 0 if there is only rounding.
+
+    Values are measured from one of them, in units of the largest difference: squares neither overflow nor vanish.
+    """
+    width = math.prod(array.shape[1:])
+    origin, largest = np.full(width, np.nan), np.zeros(width)
+    for values in blocks(array, rows):
+        origin = np.where(np.isnan(origin), values[(~np.isnan(values)).argmax(axis=0), np.arange(width)], origin)
+        largest = np.fmax(largest, np.fmax.reduce(np.abs(values - origin), axis=0))
+    varies = exceeds_rounding(largest, origin)
+    unit = np.where(varies, largest, 1.0)
+    count, total, squares = (np.zeros(len(unit)) for _ in range(3))
+    for values in blocks(array, rows):
+        differences = (values - origin) / unit
+        measured = ~np.isnan(differences)
+        differences = np.where(measured, differences, 0.0)
+        count += measured.sum(axis=0)
+        total += differences.sum(axis=0)
+        squares += np.square(differences).sum(axis=0)
+    count = np.maximum(count, 1.0)
+    variance = np.maximum(squares / count - np.square(total / count), 0.0)
+    return np.where(varies, unit * np.sqrt(variance), 0.0)
 
 
 def _by_name(parameter: str, given: Any, names: Sequence[str], allowed: Sequence[str], default: Any) -> dict[str, Any]:

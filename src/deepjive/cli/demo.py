@@ -35,7 +35,7 @@ def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write.")] = Path("runs/demo"),
     pairs: Annotated[int, typer.Option(min=100, help="Number of fitted pairs of images.")] = 4000,
-    max_epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = 15,
+    max_epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and of all methods.")] = 0,
 ) -> None:
     """Decompose pairs of turned handwritten digits into digit and angle, compare with baselines, and write a report."""

@@ -341,7 +341,11 @@ def make_estimator(method: str, parameters: Mapping[str, Any]) -> Any:
             continue
         if name in OPTIONS:
             options = ", ".join(option for parameter, option in OPTIONS.items() if parameter in known)
-            raise ValueError(f"{OPTIONS[name]} is not an option of --method {method}. Its options are {options}.")
+            others = ", ".join(f"--method {other}" for other in CLASSES if name in parameters_of(other))
+            raise ValueError(
+                f"{OPTIONS[name]} is not an option of --method {method}, but of {others}. The options of {method} are "
+                f"{options}."
+            )
         raise ValueError(
             f"[parameters] has {name!r}, which is no parameter of --method {method}. "
             f"Its parameters are {', '.join(known)}."

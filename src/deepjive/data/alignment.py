@@ -14,6 +14,7 @@ from deepjive.data.files import FileSource
 from deepjive.data.orientation import transposed, turned
 from deepjive.data.readers.annotated import labelled_matrix
 from deepjive.data.readers.arrays import tensor_values
+from deepjive.data.readers.doubts import check_id_columns, check_no_summary
 from deepjive.data.readers.lazy import LabelledRows, SparseRows
 from deepjive.data.readers.stores import rows_of_hdf5
 from deepjive.data.readers.tables import check_first_column, from_polars, text_column, with_named_rows
@@ -84,6 +85,7 @@ def _describe(data: Any) -> str:
 
 def _read(name: str, source: Any, is_turned: bool | None) -> Any:
     """Read paths and lists of images, and give frames an index of names and samples in their rows."""
+    what = f"The frame of modality {name!r}"
     if isinstance(source, (str, Path, FileSource)):
         return (source if isinstance(source, FileSource) else FileSource(source)).read(is_turned)
     if isinstance(source, (Iterator, ValuesView, KeysView, deque)):
@@ -95,15 +97,32 @@ def _read(name: str, source: Any, is_turned: bool | None) -> Any:
         return transposed(name, images) if is_turned else images
     if hasattr(source, "obs_names") and hasattr(source, "var_names"):
         source = labelled_matrix(name, source)
-    if type(source).__module__.startswith("polars"):
+    module = type(source).__module__.partition(".")[0]
+    if module == "polars":
         source = from_polars(source)
-    elif _is_frame(source):
-        source = with_named_rows(source, f"The frame of modality {name!r}")
+    elif module == "xarray":
+        source = _of_xarray(source)
+    elif module == "pyarrow" and hasattr(source, "to_pandas"):
+        source = source.to_pandas()
+    elif module == "dask" and _is_frame(source):
+        source = source.compute()
+    if _is_frame(source):
+        source = with_named_rows(source, what)
     if is_turned:
         source = transposed(name, source)
     if _is_frame(source):
-        check_first_column(f"The frame of modality {name!r}", source)
+        check_id_columns(what, source)
+        check_first_column(what, source)
+        check_no_summary(what, source, turned=bool(is_turned))
     return source
+
+
+def _of_xarray(source: Any) -> Any:
+    """A frame or labelled rows from an xarray DataArray, whose coordinates along the first axis name the samples."""
+    if source.ndim == 2:
+        return source.to_pandas()
+    index = source.indexes.get(source.dims[0]) if source.dims else None
+    return source.data if index is None else LabelledRows(source.data, index)
 
 
 def _is_frame(source: Any) -> bool:

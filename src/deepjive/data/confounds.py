@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.pairing import FORMS, names_of
+from deepjive.data.pairing import in_order_of_samples, names_of
 from deepjive.data.readers.labels import as_labels
 from deepjive.data.readers.tables import from_polars, is_default, with_named_rows
-from deepjive.data.readers.words import is_sample_column
+from deepjive.data.readers.words import FORMS, is_sample_column
 
 SITES = ("site", "scanner", "batch", "center", "centre")
 
@@ -31,6 +31,11 @@ WRONG_LENGTH = (
 NO_NAMES = (
     "The index of `confounds` names its rows ({example!r} first), but the {n} samples have no names. Name the samples "
     "(samples=, --samples), or give the confounds in the order of the samples, without an index."
+)
+UNNAMED_ROWS = (
+    "The data name their samples ({example!r} first), but the rows of `confounds` have no names. Set the index of the "
+    "frame to the names of the samples, or, if its rows are in the order of the samples, pass "
+    "frame.to_dict('list')."
 )
 NOT_FOUND = (
     "`confounds` has no row for {count} of {n} samples ({example!r} first; its first row is {first!r}). Add their "
@@ -83,8 +88,9 @@ def confounds_of(source: Any, samples: NDArray[np.str_] | None, n: int, site: st
     Parameters
     ----------
     source : data frame, mapping of str to array, Confounds or None
-        One value of each confound for each sample. Rows of a frame with an index of names are matched by name, and
-        other rows are taken in order.
+        One value of each confound for each sample. Rows of a frame are matched by its index, or by a column that names
+        all samples; rows without names are taken in order if the samples have no names either. Values in a mapping are
+        in the order of the samples, but those of a Series with an index of names are matched by name.
     samples : array of str, shape (n_samples,), or None
         Names of the samples.
     n : int
@@ -118,7 +124,10 @@ def confounds_of(source: Any, samples: NDArray[np.str_] | None, n: int, site: st
         )
         series = {str(name): frame.iloc[:, i] for i, name in enumerate(frame.columns)}
     elif isinstance(source, Mapping):
-        series = {str(name): pd.Series(np.asarray(values)).infer_objects() for name, values in source.items()}
+        in_order = {
+            str(name): in_order_of_samples(values, samples, f"confound {name}") for name, values in source.items()
+        }
+        series = {name: pd.Series(np.asarray(values)).infer_objects() for name, values in in_order.items()}
     else:
         raise TypeError(NOT_CONFOUNDS.format(kind=f"a {type(source).__name__}"))
     if not series:
@@ -138,8 +147,11 @@ def _is_category(frame: Any) -> bool:
 
 
 def _in_order(frame: Any, samples: NDArray[np.str_] | None, n: int) -> Any:
-    """The rows of the samples; a frame without names of rows is returned unchanged."""
+    """The rows of the samples; a frame without names of rows is returned unchanged if the samples have none either."""
+    frame = frame if samples is None else _named_by_column(frame, samples)
     if is_default(frame.index):
+        if samples is not None and samples.tolist() != [str(i) for i in range(n)]:
+            raise ValueError(UNNAMED_ROWS.format(example=str(samples[0]) if n else ""))
         return frame
     names = names_of(frame.index, "confounds")
     if samples is None:
@@ -156,6 +168,19 @@ def _in_order(frame: Any, samples: NDArray[np.str_] | None, n: int) -> Any:
     lacking = [name for name in samples.tolist() if name not in known]
     first = str(names[0]) if len(names) else ""
     raise ValueError(NOT_FOUND.format(count=len(lacking), n=n, example=lacking[0], first=first))
+
+
+def _named_by_column(frame: Any, samples: NDArray[np.str_]) -> Any:
+    """A frame whose index names no sample, with the column that names all of them as its index."""
+    wanted = set(samples.tolist())
+    if not is_default(frame.index) and wanted & set(frame.index.astype(str)):
+        return frame
+    for position in range(frame.shape[1]):
+        names = frame.iloc[:, position].astype(str)
+        if wanted and wanted <= set(names):
+            others = [i for i in range(frame.shape[1]) if i != position]
+            return frame.iloc[:, others].set_axis(names.to_numpy(), axis=0)
+    return frame
 
 
 def _site(columns: Mapping[str, Any], site: str | None) -> str | None:

@@ -99,6 +99,16 @@ class Level:
             raise ValueError(ONE_VISIT.format(n=n))
         return cls(name, samples, n, members, weights, groups[[rows[0] for rows in members]])
 
+    def __getitem__(self, rows: NDArray[np.intp]) -> Level:
+        """Some of the combinations."""
+        members, weights = ([of_all[row] for row in rows] for of_all in (self.members, self.weights))
+        return Level(self.name, self.samples, self.n, members, weights, self.participants[rows])
+
+    @property
+    def rows_used(self) -> NDArray[np.intp]:
+        """Numbers of the samples that are in a combination."""
+        return np.unique(np.concatenate(self.members)) if self.members else np.zeros(0, dtype=np.intp)
+
     @property
     def names(self) -> NDArray[np.str_]:
         """Names of the combinations: the participant, and the number of the contrast if there are several."""
@@ -110,7 +120,7 @@ class Level:
     def combined(self, values: NDArray) -> NDArray:
         """Combine one number of each sample, shape (n_samples,)."""
         pairs = zip(self.members, self.weights, strict=True)
-        return np.array([float(weights @ values[rows]) for rows, weights in pairs])
+        return np.array([float(_combination(weights, values[rows])) for rows, weights in pairs])
 
     def labels(self, values: NDArray) -> NDArray:
         """Labels of the combinations; text that differs within a combination is empty.
@@ -141,7 +151,7 @@ class Level:
                     raise ValueError(VARYING_CATEGORY.format(name=name, participant=str(participant)))
                 if self.name == "within":
                     continue
-            elif self.name == "within" and np.allclose(combined, 0.0):
+            elif self.name == "within" and not combined.any():
                 continue
             columns[name] = combined
         site = confounds.site if confounds.site in columns else None
@@ -183,5 +193,14 @@ class CombinedRows(RowReader):
         values = np.asarray(read_rows(self._array, wanted), dtype=np.float64)
         places = [np.searchsorted(wanted, self._members[row]) for row in rows]
         pairs = zip(places, rows, strict=True)
-        combined = [np.tensordot(self._weights[row], values[place], axes=1) for place, row in pairs]
+        combined = [_combination(self._weights[row], values[place]) for place, row in pairs]
         return np.stack(combined).astype(self.dtype, copy=False)
+
+
+def _combination(weights: NDArray, values: NDArray) -> NDArray:
+    """Combine values (n, ...) with weights (n,) whose sum is 0 or 1; exact where the values are equal.
+
+    A feature that does not change then leaves no rounding errors, which would count as variation.
+    """
+    first = np.where(np.isfinite(values[0]), values[0], 0.0)
+    return np.asarray(np.round(weights.sum()) * first + np.tensordot(weights, values - first, axes=1))

@@ -151,6 +151,7 @@ class Modalities:
         self._is_adjusted = isinstance(data, Modalities) and data.is_adjusted
         self._is_transformed = isinstance(data, Modalities) and data.is_transformed
         self._level = data.level if isinstance(data, Modalities) else None
+        self._visits: Modalities | None = data.visits if isinstance(data, Modalities) else None
 
     @classmethod
     def from_mudata(
@@ -303,7 +304,9 @@ class Modalities:
             self._check_name(name)
         columns = [self.names.index(name) for name in names]
         arrays = {name: self._arrays[name] for name in names}
-        return self._like(arrays, self._samples, self._present[:, columns], self._groups, self._confounds)
+        new = self._like(arrays, self._samples, self._present[:, columns], self._groups, self._confounds)
+        new._visits = None if self._visits is None else self._visits.select(names)
+        return new
 
     def with_features(self, name: str, features: Sequence[str], columns: NDArray[np.intp], fill: NDArray) -> Modalities:
         """Return the modalities with other features in one of them.
@@ -323,17 +326,22 @@ class Modalities:
         arrays = {**self._arrays, name: np.asarray(array) if in_memory(self._arrays[name]) else array}
         new = self._like(arrays, self._samples, self._present, self._groups, self._confounds)
         new._features[name] = np.asarray(features).astype(str)
+        if self._visits is not None:
+            new._visits = self._visits.with_features(name, features, columns, fill)
         return new
 
     def with_arrays(self, arrays: Mapping[str, Any], present: NDArray[np.bool_] | None = None) -> Modalities:
         """Return the modalities with other values, of the same shapes, for some or all of them."""
         present = self._present if present is None else present
-        return self._like({**self._arrays, **arrays}, self._samples, present, self._groups, self._confounds)
+        new = self._like({**self._arrays, **arrays}, self._samples, present, self._groups, self._confounds)
+        new._visits = None
+        return new
 
     def adjusted_to(self, arrays: Mapping[str, Any]) -> Modalities:
         """Return the modalities with adjusted values, without confounds."""
         new = self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups, None)
         new._is_adjusted = new._is_transformed = True
+        new._visits = None
         return new
 
     def transformed_to(self, arrays: Mapping[str, Any]) -> Modalities:
@@ -395,13 +403,18 @@ class Modalities:
         """How samples of participants were combined by `between` or `within`; None if they were not."""
         return self._level
 
+    @property
+    def visits(self) -> Modalities | None:
+        """The samples that `between` or `within` combined; None without a level, or after values were changed."""
+        return self._visits
+
     def _at_level(self, name: LevelName) -> Modalities:
         level = Level.of(name, self._samples, self._groups, len(self))
         combined = {key: level.rows(array) for key, array in self._arrays.items()}
         arrays = {key: rows[:] if in_memory(self._arrays[key]) else rows for key, rows in combined.items()}
         confounds = level.confounds(self._confounds)
         new = self._like(arrays, level.names, level.present(self._present), level.groups(), confounds)
-        new._level = level
+        new._level, new._visits = level, self
         return new
 
     def keys(self) -> tuple[str, ...]:
@@ -436,7 +449,9 @@ class Modalities:
         arrays = {name: select_rows(array, indices) for name, array in self._arrays.items()}
         samples, groups = (None if of_all is None else of_all[indices] for of_all in (self._samples, self._groups))
         confounds = None if self._confounds is None else self._confounds[indices]
-        return self._like(arrays, samples, self._present[indices], groups, confounds)
+        new = self._like(arrays, samples, self._present[indices], groups, confounds)
+        new._level = None if self._level is None else self._level[indices]
+        return new
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
@@ -477,7 +492,7 @@ class Modalities:
         confounds: Confounds | None,
     ) -> Modalities:
         new = object.__new__(Modalities)
-        new._confounds, new._level = confounds, self._level
+        new._confounds, new._level, new._visits = confounds, self._level, self._visits
         new._is_adjusted, new._is_transformed = self._is_adjusted, self._is_transformed
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}

@@ -3,15 +3,15 @@
 Rows are paired by name if every modality names its rows, and by position if none does. A mixture is refused, because
 nothing says that rows without names are in the order of rows with names.
 
-Names are compared as text. If they differ between modalities only in spaces around them, or in the way in which numbers
-are written ("7", "007", "7.0"), they are matched in spite of that, but only if all modalities then hold the same
-samples.
+Names are compared as text. If they differ between modalities only in spaces around them, in characters that are not
+seen, or in the way in which numbers are written ("7", "007", "7.0"), they are matched in spite of that, but only if all
+modalities then hold the same samples.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deepjive.data.orientation import check_orientation, orientation_advice
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.data.readers.tables import is_default
+from deepjive.data.readers.words import FORMS, plain
 
 UNMATCHED = ("error", "drop", "keep")
 SHOWN = 3
@@ -43,6 +44,10 @@ ALMOST_EQUAL = (
     "{first!r}{first_examples}, {only_second} only in {second!r}{second_examples}). Write the names "
     "of samples in the same way in all tables."
 )
+SIMILAR = (
+    "Names such as {one!r} and {other!r} ({count} pairs) are equal except for capitals and punctuation: if they are "
+    "the same samples, write them in the same way. "
+)
 MIXED = (
     "Modality {named!r} names its samples ({examples}, ...), but modality {unnamed!r} has {count} rows without names. "
     "Rows are paired by name or by position, never by a mixture. Name the rows of {unnamed!r} by an id column or an "
@@ -57,11 +62,14 @@ SAMPLES_LENGTH = (
     "`samples` (--samples) must name each of the {n} rows of modality {name!r}, in order, but has shape {shape}."
 )
 REPEATED = (
-    "The data frame of modality {name!r} names a sample more than once: {sample!r} in rows {rows}. Keep one row of "
-    "each sample."
+    "Modality {name!r} names a sample more than once: {sample!r} in rows {rows}, counted from 1. Keep one row of each "
+    "sample."
 )
 NO_NAME = "Modality {name!r} does not name the sample in row {row}: its name is {given}. Name every sample."
-NUMBER = re.compile(r"([-+]?)0*(\d+)(?:\.0*)?")
+OTHER_ROWS = (
+    "The index of {what} must name every sample once, but it does not so for sample {lacking!r}; its first name is "
+    "{first!r}. Give the values by name, or in the order of the samples without an index (.to_numpy())."
+)
 
 Named = dict[str, NDArray[np.str_]]
 
@@ -155,8 +163,8 @@ def pair(
     own = {name: _own_names(name, source) for name, source in sources.items()}
     named = {name: names for name, names in own.items() if names is not None}
     named |= _numbered(sources, named)
-    plain = {name: np.array([_plain(x) for x in names.tolist()], dtype=str) for name, names in named.items()}
-    check_orientation(sources, {name: names for name, names in plain.items() if name not in oriented})
+    in_plain_form = {name: np.array([plain(x) for x in names.tolist()], dtype=str) for name, names in named.items()}
+    check_orientation(sources, {name: names for name, names in in_plain_form.items() if name not in oriented})
     unnamed = [name for name in sources if name not in named]
     if samples is not None:
         if not unnamed:
@@ -269,29 +277,8 @@ def _check_unique(name: str, names: NDArray[np.str_]) -> None:
     repeated = unique[count > 1]
     if len(repeated):
         sample = unique[first == first[count > 1].min()][0]
-        rows = np.flatnonzero(names == sample)[:SHOWN].tolist()
+        rows = (np.flatnonzero(names == sample)[:SHOWN] + 1).tolist()
         raise ValueError(REPEATED.format(name=name, sample=str(sample), rows=" and ".join(map(str, rows))))
-
-
-def _stripped(name: str) -> str:
-    return name.strip()
-
-
-def _plain(name: str) -> str:
-    """A name without spaces around it; a whole number without leading zeros and decimals."""
-    number = NUMBER.fullmatch(name.strip())
-    return name.strip() if number is None else number[1].replace("+", "") + number[2]
-
-
-OTHER_ROWS = (
-    "The index of {what} must name every sample once, but it does not so for sample {lacking!r}; its first name is "
-    "{first!r}. Give the values by name, or in the order of the samples without an index (.to_numpy())."
-)
-FORMS: dict[str, Callable[[str], str]] = {
-    "": lambda name: name,
-    "spaces around names": _stripped,
-    "the way numbers are written": _plain,
-}
 
 
 def _in_one_form(named: Named) -> tuple[Named, str]:
@@ -349,11 +336,23 @@ def _common_samples(sources: Mapping[str, Any], named: Named, unmatched: str) ->
             advice = orientation_advice(sources, named, first, name) or (
                 NOTHING_IN_COMMON if nothing and samples and len(other) else UNMATCHED_ADVICE
             )
+            advice = _similar(only_first, only_second) + advice
             raise ValueError(
                 UNEQUAL_SAMPLES.format(first=first, second=name, **_differences(only_first, only_second), advice=advice)
             )
         samples = [x for x in samples if x in of_other] if unmatched == "drop" else [*samples, *only_second]
     return np.array(samples, dtype=str)
+
+
+def _similar(only_first: Sequence[str], only_second: Sequence[str]) -> str:
+    """Advice on names that may be misspelt; empty if there are none."""
+    of_second = {_bare(name): name for name in only_second}
+    pairs = [(name, of_second[_bare(name)]) for name in only_first if _bare(name) in of_second]
+    return SIMILAR.format(one=pairs[0][0], other=pairs[0][1], count=len(pairs)) if pairs else ""
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _differences(only_first: Sequence[str], only_second: Sequence[str]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
 from deepjive.results import Result
+from deepjive.rounding import in_own_units
 from deepjive.subsets import word_of
 from deepjive.validation import named_labels
 
@@ -247,7 +248,7 @@ def _of_label(
 def _coded(target: NDArray, kind: Kind) -> tuple[NDArray, str]:
     """Return the label as columns of numbers, and the name of its measure."""
     if kind == "number":
-        return np.asarray(target, dtype=np.float64)[:, None], "correlation"
+        return in_own_units(target)[:, None], "correlation"
     if kind == "ordinal":
         return stats.rankdata(np.asarray(target, dtype=np.float64))[:, None], "rank correlation"
     codes = (target[:, None] == np.unique(target)[1:]).astype(np.float64)

@@ -32,6 +32,7 @@ from deepjive.evaluation.null import p_value_of
 from deepjive.evaluation.refit import quietly
 from deepjive.progress import Progress, silent, within_step
 from deepjive.results import Result
+from deepjive.rounding import in_own_units
 from deepjive.threads import one_thread
 from deepjive.validation import plain_labels
 
@@ -174,6 +175,8 @@ def probe(
     reason = untestable(y, tested)
     if reason:
         raise ValueError(f"These labels cannot be predicted: {reason} Give labels of at least two values.")
+    if task == "regression":
+        y, held_out = _in_common_units(y, held_out)
     if held_out is None:
         _check_folds(task, y, participants)
     values: dict[str, tuple[float, NDArray]] = {}
@@ -195,6 +198,20 @@ def probe(
     return Probe(task, linear, network[0], chance, p_linear, p_network, len(permuted), n_tested)
 
 
+def _in_common_units(y: NDArray, held_out: Any) -> tuple[NDArray, Any]:
+    """Return numbers in units of their range; the fraction of variance that is predicted stays the same."""
+    if held_out is None:
+        return in_own_units(y), None
+    both = in_own_units(np.concatenate([y, held_out[1]]))
+    return both[: len(y)], (held_out[0], both[len(y) :], held_out[2])
+
+
+def _without_rounding(values: NDArray) -> NDArray:
+    """Return labels, or equal ones if they are numbers that differ by rounding alone."""
+    is_equal = values.dtype.kind == "f" and len(values) and not in_own_units(values).any()
+    return np.full_like(values, values[0]) if is_equal else values
+
+
 def untestable(labels: NDArray, tested_labels: NDArray) -> str:
     """Return why no probe can be trained on some labels and tested on others; empty if one can.
 
@@ -204,7 +221,7 @@ def untestable(labels: NDArray, tested_labels: NDArray) -> str:
         Labels of the training samples and of the tested samples, as `plain_labels` returns them.
     """
     for where, values in (("to train on", labels), ("to test on", tested_labels)):
-        classes, counts = np.unique(values[known(values)], return_counts=True)
+        classes, counts = np.unique(_without_rounding(values[known(values)]), return_counts=True)
         if len(classes) == 0:
             return f"no sample {where} has a label."
         if len(classes) == 1:
@@ -212,7 +229,7 @@ def untestable(labels: NDArray, tested_labels: NDArray) -> str:
             others = [
                 f"{value!r} of {count}"
                 for value, count in zip(everywhere, all_counts, strict=True)
-                if value != classes[0]
+                if len(np.unique(_without_rounding(np.array([value, classes[0]])))) > 1
             ]
             reason = f"the {counts[0]} labelled samples {where} all have the label {classes[0].item()!r}"
             return f"{reason}; the other labels are {', '.join(others[:MOST_SHOWN])}." if others else f"{reason}."
@@ -246,6 +263,10 @@ def _labelled(
 ) -> tuple[NDArray, NDArray, NDArray | None]:
     """Return scores, labels and participants of the labelled samples; rank 0 becomes one constant score."""
     x, y = np.asarray(scores, dtype=np.float64), plain_labels(labels)
+    if y.ndim != 1:
+        raise ValueError(
+            f"The labels have shape {y.shape}, but shape ({len(x)},) is expected. Probe each column alone."
+        )
     if len(x) != len(y):
         raise ValueError(f"One label for each sample is expected, but there are {len(x)} samples and {len(y)} labels.")
     labelled = known(y) & np.isfinite(x).all(axis=1)

@@ -43,12 +43,28 @@ def refitted(model: Any, data: Any, **parameters: Any) -> Any:
     wanted = {"joint_rank": model.joint_rank_, "individual_ranks": dict(model.individual_ranks_), "verbose": 0}
     if "signal_ranks" in known:
         wanted |= {"signal_ranks": dict(model.signal_ranks_), "n_wedin": 0, "n_random": 0}
-    if ranks := getattr(model, "subset_ranks_", None):
-        wanted["subsets"] = {subset: rank for subset, rank in ranks.items() if len(subset) < len(model.shapes_)}
+    if getattr(model, "subset_ranks_", None):
+        wanted["subsets"] = _given_subsets(model)
+    if "signal_ranks" in known and getattr(model, "subsets", None) is not None:
+        wanted["individual_ranks"] = _fewer_individual(model, len(data))
     wanted |= parameters
     copy = clone(model).set_params(**{name: value for name, value in wanted.items() if name in known})
     with quietly():
         return copy.fit(data)
+
+
+def _given_subsets(model: Any) -> dict[tuple[str, ...], int]:
+    """Return the ranks of the subsets of a model, as its parameter `subsets` takes them."""
+    return {subset: rank for subset, rank in model.subset_ranks_.items() if len(subset) < len(model.shapes_)}
+
+
+def _fewer_individual(model: Any, n: int) -> dict[str, int]:
+    """Return the individual ranks of a model of subsets, less where n samples have fewer orthogonal scores."""
+    ranks, n_shared = dict(model.individual_ranks_), sum(model.subset_ranks_.values())
+    while n_shared > model.joint_rank_ and sum(ranks.values()) > max(n - model.center - n_shared, 0):
+        largest = max(ranks, key=lambda name: ranks[name])
+        ranks[largest] -= 1
+    return ranks
 
 
 def baselines(model: Any, data: Any, random_state: int | None = 0) -> dict[str, Any]:

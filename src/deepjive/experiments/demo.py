@@ -92,7 +92,7 @@ class Demonstration:
 
 
 def demonstrate(
-    n_train: int = 4000, n_test: int = 1000, *, seed: int = 0, max_epochs: int = 15, progress: Progress = silent
+    n_train: int = 4000, n_test: int = 1000, *, seed: int = 0, max_epochs: int = 10, progress: Progress = silent
 ) -> Demonstration:
     """Fit DeepJIVE and the baselines to paired digits.
 
@@ -102,7 +102,7 @@ def demonstrate(
         Numbers of training and held-out pairs.
     seed : int, default=0
         Seed of pairs, networks and baselines.
-    max_epochs : int, default=15
+    max_epochs : int, default=10
         Largest number of epochs of each phase of all networks.
     progress : callable, default=silent
         ``progress(done, total, message)``, called before each of three groups of fits.

@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -146,7 +147,8 @@ def sources_digest(sources: Sequence[str]) -> str:
     str
         Hexadecimal digest.
     """
-    digests = sorted(_module_digest(file) for file in {file for source in sources for file in _files_of(source)})
+    files = {file for source in sources for file in _files_of(source)}
+    digests = sorted(_code_digest(file.read_text(encoding="utf-8")) for file in files)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -159,9 +161,9 @@ def _files_of(source: str) -> list[Path]:
     return files
 
 
-def _module_digest(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return hashlib.sha256("\n".join(_statements(tree)).encode()).hexdigest()
+@cache
+def _code_digest(code: str) -> str:
+    return hashlib.sha256("\n".join(_statements(ast.parse(code))).encode()).hexdigest()
 
 
 def _statements(node: Any) -> Iterator[str]:

@@ -95,7 +95,8 @@ class Problem(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.file}: {self.reason}"
+        place = [] if self.reason.startswith(self.file) else [self.file]
+        return ": ".join(filter(None, [self.subject, *place, self.reason]))
 
 
 @dataclass(frozen=True)

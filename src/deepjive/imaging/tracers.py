@@ -6,7 +6,15 @@ region over the whole cerebellum (`deepjive.imaging.centiloid`) is converted by 
     CL = slope * SUVR + intercept
 
 The line of PiB follows from its two anchors, CL = 100 (SUVR - 1.009) / 1.067. The lines of other tracers come from
-scans of the same participants with PiB.
+scans of the same participants with PiB, by the standard regions:
+
+    florbetapir     CL = 175.17 SUVR - 182.24     usually quoted rounded, as 175 SUVR - 182
+    florbetaben     CL = 153.4 SUVR - 154.9
+    flutemetamol    CL = 121.42 SUVR - 121.16
+
+For florbetapir, Navitsky et al. also give CL = 183 SUVR - 177. That line is for SUVR over other cortical regions (of
+Avid's method), and must not be used with the standard regions. The rounded line of florbetapir differs from the one
+used here by at most 0.3 Centiloids between SUVR 0.8 and 3.
 
 References
 ----------

@@ -44,7 +44,7 @@ from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.linear_model import LinearModel
 from deepjive.linear.partial_scores import partial_scores
 from deepjive.linear.shared_directions import shared_directions
-from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks
+from deepjive.linear.signal_ranks import AtLeast, GivenRank, RankRule, SignalRank, SumOfRanks, numerical_rank
 from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.structured import StructuredModel
 from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
@@ -61,9 +61,13 @@ INDIVIDUAL_ABOVE_RANK = (
     "individual_ranks[{name!r}] is {given}, but without its joint part the modality has numerical rank {limit}. "
     "Use at most {limit}, or 'auto'."
 )
-CONSTANT_IN_MASK = (
-    "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
-    "modality."
+HELD_ABOVE_RANK = (
+    "Modality {name!r} would hold {held} components, {shared} of them shared with other modalities, but has numerical "
+    "rank {limit}. Use smaller individual_ranks[{name!r}], at most {individual}, or smaller ranks of subsets."
+)
+SCORES_ABOVE_SAMPLES = (
+    "The parts of subsets and the individual parts have {given} scores together, but {n} samples have only {limit} "
+    "orthogonal scores. Use smaller individual_ranks or subsets, or add samples."
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
@@ -231,14 +235,25 @@ class AngleBased(LinearModel, ABC):
             n_held = sum(directions.shape[1] for directions in held)
             rank = max(bases[signal.name].shape[1] - n_held, 0)
             rank = rank if individual_ranks is None else individual_ranks[signal.name]
+            _check_held(signal, n_held, rank)
             basis = np.linalg.qr(np.concatenate(held, axis=1))[0]
             individual[signal.name] = signal.reduced.svd_without(basis, rank=rank).vectors
+        self._check_scores(len(data), list(shared.values()), individual)
         self.signal_ranks_ = {name: scores.shape[1] for name, scores in bases.items()}
         self.singular_values_ = {signal.name: signal.svd.values * signal.reduced.scale for signal in signals}
         self.thresholds_ = {signal.name: signal.threshold * signal.reduced.scale for signal in signals}
         model = StructuredModel(center=self.center, missing=self.missing)
         self._take(model.fit_to(data, signals, shared, individual, self.device), self.subset_ranks_)
         return True
+
+    def _check_scores(self, n: int, shared: list[NDArray], individual: dict[str, NDArray]) -> None:
+        """Raise if there are more scores than orthogonal ones; ranks that are chosen are made smaller."""
+        limit = n - self.center
+        while (given := sum(scores.shape[1] for scores in (*shared, *individual.values()))) > limit:
+            largest = max(individual, key=lambda name: individual[name].shape[1])
+            if not isinstance(self.individual_ranks, str) or not individual[largest].shape[1]:
+                raise ValueError(SCORES_ABOVE_SAMPLES.format(given=given, n=n, limit=limit))
+            individual[largest] = individual[largest][:, :-1]
 
     def _take(self, model: StructuredModel, subset_ranks: dict[Subset, int]) -> None:
         """Set the learned attributes from a fitted model of all subsets."""
@@ -352,8 +367,7 @@ class AngleBased(LinearModel, ABC):
             else:
                 choose = rule if joint_rank is None else AtLeast(rule, joint_rank)
             signals.append(Signal(name, pieces, *signal_svd(pieces, choose, self.device)))
-            if signals[-1].reduced.total == 0.0:
-                raise ValueError(CONSTANT_IN_MASK.format(name=name))
+            signals[-1].reduced.check_varying(name)
             progress(len(signals), len(data.names) + 2, f"signal of {name!r}")
         return signals
 
@@ -472,6 +486,14 @@ def _check_joint_rank(joint_rank: int, signals: Sequence[Signal]) -> None:
             raise ValueError(JOINT_ABOVE_SIGNAL.format(given=joint_rank, name=signal.name, limit=signal.rank))
 
 
+def _check_held(signal: Signal, n_shared: int, individual_rank: int) -> None:
+    """Raise if a modality has fewer dimensions than shared and individual components."""
+    held, limit = n_shared + individual_rank, numerical_rank(signal.reduced, signal.svd)
+    if held > limit:
+        given = {"held": held, "shared": n_shared, "limit": limit, "individual": max(limit - n_shared, 0)}
+        raise ValueError(HELD_ABOVE_RANK.format(name=signal.name, **given))
+
+
 def joint_svd(bases: Sequence[NDArray], weights: NDArray) -> LeftSVD:
     """Left singular vectors and values of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]``, from orthonormal signal scores."""
     stacked = np.concatenate([np.sqrt(weight) * basis for weight, basis in zip(weights, bases, strict=True)], axis=1)
@@ -485,8 +507,8 @@ def _individual_svd(signal: Signal, joint: NDArray, rank: int | None) -> LeftSVD
     if len(svd.values) and not reduced.is_accurate(svd.values[-1], largest):
         reduced = reduce(signal.pieces, exact=True)
         svd = reduced.svd_without(joint, above=signal.threshold, rank=rank)
-    rounding = PROJECTION if reduced.route == "factor" else 1.0
-    n_above_rounding = int(np.sum(svd.values > rounding * reduced.resolution * largest))
+    projection = PROJECTION if reduced.route == "factor" else 1.0
+    n_above_rounding = int(np.sum(svd.values > reduced.smallest_beside(projection * largest)))
     if rank is not None and n_above_rounding < rank:
         raise ValueError(INDIVIDUAL_ABOVE_RANK.format(given=rank, name=signal.name, limit=n_above_rounding))
     return svd

@@ -51,7 +51,7 @@ class Factor:
     @property
     def rank(self) -> int:
         """Number of singular values that are not rounding errors."""
-        return int(np.sum(self.values > self.reduced.resolution * self.values[0]))
+        return int(np.sum(self.values > self.reduced.smallest_beside(float(self.values[0]))))
 
     def is_accurate_along(self, scores: NDArray) -> bool:
         """Whether the weakest of orthonormal scores (n_samples, rank) is accurate although the data were squared."""
@@ -71,8 +71,14 @@ def make_factor(name: str, pieces: Pieces, device: str = "cpu", exact: bool = Fa
         Features of the modality.
     device, exact
         As in `deepjive.linear.svd.reduce`.
+
+    Raises
+    ------
+    ValueError
+        If no feature that counts varies.
     """
     reduced = reduce(pieces, device, exact)
+    reduced.check_varying(name)
     length = float(np.sqrt(reduced.total)) * reduced.scale
     if reduced.route == "factor":
         return Factor(name, pieces, reduced, reduced.matrix, reduced.all_values(), length)

@@ -336,15 +336,18 @@ def _keep_measured(model: Any, name: str, parts: Decomposition) -> None:
 
 
 def _change(old: Modalities, new: Modalities, data: Modalities) -> float:
-    """Largest relative change of the filled values over the modalities."""
+    """Largest root mean square of the changes over the modalities, relative to the features' standard deviations."""
     changes = [0.0]
     for name in data.names:
         gap = _gaps(data, name)
         if gap is not None:
-            before, after = (np.asarray(filled[name][:]).reshape(gap.shape)[gap] for filled in (old, new))
-            largest = np.abs(after).max(initial=0.0) or 1.0
-            length = float(np.linalg.norm((after - after.mean()) / largest)) or 1.0
-            changes.append(float(np.linalg.norm((after - before) / largest)) / length)
+            before, after = (np.asarray(filled[name][:]).reshape(gap.shape) for filled in (old, new))
+            deviations = after - after[0]  # large means lose no digits
+            deviations -= deviations.mean(axis=0)
+            largest = float(np.abs(deviations).max()) or 1.0
+            spread = np.broadcast_to(np.sqrt(np.square(deviations / largest).mean(axis=0)), gap.shape)
+            length = float(np.linalg.norm(spread[gap])) or 1.0
+            changes.append(float(np.linalg.norm((after - before)[gap] / largest)) / length)
     return max(changes)
 
 

@@ -31,6 +31,7 @@ from deepjive.linear.leading import TOLERANCE
 from deepjive.linear.signal_ranks import optimal_hard_threshold
 from deepjive.linear.svd import Reduced
 from deepjive.progress import Progress, expected_total, silent
+from deepjive.rounding import exceeds_rounding
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks
 
@@ -138,7 +139,9 @@ def _fill(name: str, rows: NDArray, rank: int | None, max_iter: int, tol: float,
     size = _power_of_two(rows)  # so that squares neither overflow nor vanish
     values = rows / size
     gaps = np.isnan(values)
-    n_varying = int(np.sum(np.nanmax(values, axis=0) > np.nanmin(values, axis=0)))
+    origin = values[(~gaps).argmax(axis=0), np.arange(values.shape[1])]  # constant features become exactly 0
+    values -= origin
+    n_varying = int(np.sum(exceeds_rounding(np.nanmax(np.abs(values), axis=0), origin)))
     values = np.where(gaps, np.nanmean(values, axis=0), values)
     rank = _signal_rank(values, n_varying) if rank is None else rank
     length = float(np.linalg.norm(values - values.mean(axis=0)))
@@ -152,9 +155,10 @@ def _fill(name: str, rows: NDArray, rank: int | None, max_iter: int, tol: float,
         message = f"missing values of {name!r}, change {changes[-1] / (length or 1.0):.0e}"
         progress(len(changes), expected_total(changes, tol * length, max_iter), message)
         if changes[-1] <= tol * length:
-            return size * values
-    warnings.warn(NOT_CONVERGED.format(name=name, max_iter=max_iter), ConvergenceWarning, stacklevel=3)
-    return size * values
+            break
+    else:
+        warnings.warn(NOT_CONVERGED.format(name=name, max_iter=max_iter), ConvergenceWarning, stacklevel=3)
+    return np.where(gaps, size * (values + origin), rows)
 
 
 def _power_of_two(values: NDArray) -> float:

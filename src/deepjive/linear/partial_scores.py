@@ -142,13 +142,12 @@ def _loading_products(model: Any, name: str) -> NDArray:
     """``M_k M_k'`` over the squared length, from the fitted samples' scores and products."""
     scores = np.concatenate([model.joint_scores_, model.individual_scores_[name]], axis=1)
     gram = scores.T @ model.products_[name] / len(scores)
-    gram[~model.products_[name].any(axis=0)] = 0.0  # loadings of components that the modality does not hold
-    gram = (gram + gram.T) / 2.0
+    held = model.products_[name].any(axis=0)  # the modality has no loadings of the other components
+    gram = np.where(held & held[:, None], (gram + gram.T) / 2.0, 0.0)
     values, axes = linalg.eigh(gram, check_finite=False)
-    if values.min(initial=0.0) < -LEAST_NOISE * values.max(initial=0.0):
-        # more components than samples: scores that cannot be orthogonal give products that no loadings have
-        gram = (axes * np.maximum(values, 0.0)) @ axes.T
-    return np.asarray(gram)
+    # scores that are not quite orthogonal, such as more components than samples, give products that no loadings have
+    gram = (axes * np.maximum(values, 0.0)) @ axes.T
+    return np.where(held & held[:, None], gram, 0.0)
 
 
 def _noise_variance(model: Any, name: str) -> float:

@@ -56,8 +56,8 @@ def numerical_rank(reduced: Reduced, svd: LeftSVD) -> int:
 
     By the Gram route, values below ``sqrt(n eps) s_1`` cannot be distinguished from rounding errors.
     """
-    largest = svd.values[0] if len(svd.values) else 0.0
-    return int(np.sum(svd.values > reduced.resolution * largest))
+    largest = float(svd.values[0]) if len(svd.values) else 0.0
+    return int(np.sum(svd.values > reduced.smallest_beside(largest)))
 
 
 def optimal_hard_threshold(values: NDArray, n_samples: int, n_features: int) -> float:
@@ -163,7 +163,7 @@ def _quarter_errors(predicted: Reduced, predictors: Reduced, held_out: NDArray, 
         s, u = np.sqrt(np.maximum(squares[::-1], 0.0)), u[:, ::-1]
     else:
         u, s, vt = linalg.svd(predictors.matrix[others], full_matrices=False, check_finite=False)
-    rank = int(np.sum(s > predictors.resolution * s[0])) if s[0] > 0.0 else 0
+    rank = int(np.sum(s > predictors.smallest_beside(float(s[0])))) if s[0] > 0.0 else 0
     u, s = u[:, :rank], s[:rank]
     if predictors.route == "gram":
         w = predictors.matrix[np.ix_(held_out, others)] @ u / s**2

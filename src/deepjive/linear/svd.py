@@ -32,9 +32,15 @@ from scipy import linalg
 from deepjive.linear.device import accumulator, eigh, multiplier
 from deepjive.linear.leading import SMALL, TOLERANCE, leading_eigenvectors
 from deepjive.linear.streaming import Pieces
+from deepjive.rounding import ULPS, exceeds_rounding
 
 GRAM_TOLERANCE = 1e-6
 EPS = float(np.finfo(np.float64).eps)
+
+CONSTANT_IN_MASK = (
+    "Modality {name!r} is constant inside its mask, so it has no variation to explain. Check the mask, or drop the "
+    "modality."
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,9 @@ class Reduced:
     n_varying : int
         Width without constant features, which only add zeros to the singular values. If features are not centred, one
         constant feature counts unless all are 0, because constant features span one dimension together.
+    rounding : float, default=0.0
+        Largest singular value that rounding errors of the data can have, divided by `scale`. Data with a large offset
+        have larger errors than their variation suggests.
     """
 
     route: Literal["gram", "factor"]
@@ -84,6 +93,7 @@ class Reduced:
     scale: float
     n_features: int
     n_varying: int
+    rounding: float = 0.0
 
     @property
     def n_samples(self) -> int:
@@ -105,6 +115,15 @@ class Reduced:
         """Smallest singular value above rounding errors, relative to the largest one."""
         rounding = EPS * max(self.n_samples, self.n_features)
         return float(np.sqrt(EPS * self.n_samples)) if self.route == "gram" else rounding
+
+    def smallest_beside(self, largest: float) -> float:
+        """Smallest singular value above rounding errors, beside the largest one."""
+        return max(self.resolution * largest, self.rounding)
+
+    def check_varying(self, name: str) -> None:
+        """Raise ValueError if the features that count do not vary by more than rounding."""
+        if self.total == 0.0 or not self.n_varying:
+            raise ValueError(CONSTANT_IN_MASK.format(name=name))
 
     def svd(self, device: str = "cpu") -> LeftSVD:
         """All left singular vectors and values; ``min(n_samples, n_features)`` of them."""
@@ -375,7 +394,7 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
     add, fetch = accumulator(pieces.n_samples, device)
     for piece in pieces:
         values = pieces.counted(piece)
-        varying.add(values)
+        varying.add(values, piece.origin)
         larger = max(scale, _power(values))
         add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
         scale = larger
@@ -383,7 +402,8 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
     if pieces.center:
         matrix -= matrix.mean(axis=0)
         matrix -= matrix.mean(axis=1, keepdims=True)
-    return Reduced("gram", matrix, scale or 1.0, pieces.n_features, varying.count)
+    scale = scale or 1.0
+    return Reduced("gram", matrix, scale, pieces.n_features, varying.count, varying.rounding(pieces.n_samples, scale))
 
 
 def _factor(pieces: Pieces) -> Reduced:
@@ -391,38 +411,45 @@ def _factor(pieces: Pieces) -> Reduced:
     triangle, scale, varying = np.zeros((0, pieces.n_samples)), 0.0, _Varying()
     for piece in pieces:
         values = pieces.counted(piece)
-        varying.add(values)
+        varying.add(values, piece.origin)
         larger = max(scale, _power(values))
         if larger > 0.0:
             stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
             triangle = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: pieces.n_samples]
         scale = larger
-    matrix = _centred(triangle.T, pieces.center)
-    return Reduced("factor", matrix, scale or 1.0, pieces.n_features, varying.count)
+    matrix, scale = _centred(triangle.T, pieces.center), scale or 1.0
+    return Reduced("factor", matrix, scale, pieces.n_features, varying.count, varying.rounding(pieces.n_samples, scale))
 
 
 def _whole(pieces: Pieces) -> Reduced:
     """A modality with no more features than samples: the factor is the modality itself."""
-    matrix = np.concatenate([piece.values for piece in pieces], axis=1)
+    values, origins = zip(*((piece.values, piece.origin) for piece in pieces), strict=True)
+    matrix, origin = np.concatenate(values, axis=1), np.concatenate(origins)
     if pieces.mask is not None:
-        matrix = matrix[:, pieces.mask.reshape(-1)]
+        counts = pieces.mask.reshape(-1)
+        matrix, origin = matrix[:, counts], origin[counts]
     scale, varying = _power(matrix) or 1.0, _Varying()
-    varying.add(matrix)
-    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], varying.count)
+    varying.add(matrix, origin)
+    rounding = varying.rounding(pieces.n_samples, scale)
+    return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], varying.count, rounding)
 
 
 class _Varying:
-    """Counts the features of `Reduced.n_varying`, piece by piece."""
+    """Counts the features of `Reduced.n_varying` and measures `Reduced.rounding`, piece by piece."""
 
     def __init__(self) -> None:
-        self._n_varying, self._any_constant = 0, False
+        self._n_varying, self._any_constant, self._offset = 0, False, 0.0
 
-    def add(self, values: NDArray) -> None:
-        varies = values[-1] != values[0]
+    def add(self, values: NDArray, origin: NDArray) -> None:
+        varies = exceeds_rounding(values[-1] - values[0], values[0] + origin)
         if not varies.all():
-            varies = (values != values[0]).any(axis=0)
+            varies = np.any(exceeds_rounding(values - values[0], values[0] + origin), axis=0)
         self._n_varying += int(varies.sum())
         self._any_constant = self._any_constant or bool(values[0, ~varies].any())
+        self._offset = float(np.hypot(self._offset, row_norms(origin[None, varies])[0]))
+
+    def rounding(self, n_samples: int, scale: float) -> float:
+        return ULPS * EPS * float(np.sqrt(n_samples)) * self._offset / scale
 
     @property
     def count(self) -> int:

@@ -46,6 +46,17 @@ def test_polars_frames_are_aligned_with_pandas_frames_by_sample(table):
     assert np.ravel(data["b"]).tolist() == [10, 20, 30]
 
 
+@pytest.mark.parametrize("names", [["r", "p", "q"], [30, 10, 20]], ids=["text", "numbers"])
+def test_an_index_that_pandas_stored_in_parquet_is_no_feature_for_polars(tmp_path, names):
+    polars = pytest.importorskip("polars")
+    pd.DataFrame({"x": [3.5, 1.5, 2.5], "y": [0.5, 0.25, 0.75]}, index=names).to_parquet(tmp_path / "x.parquet")
+    frame = polars.read_parquet(tmp_path / "x.parquet")
+    data = Modalities({"a": frame, "b": pd.DataFrame({"z": [0.1, 0.2, 0.3]}, index=sorted(names))})
+    assert data.features["a"].tolist() == ["x", "y"]
+    assert data["a"][:, 0].tolist() == [3.5, 1.5, 2.5]
+    assert data.samples.tolist() == [str(name) for name in names]
+
+
 @pytest.mark.parametrize(
     "content", [b"\x00\x01", b"a,b\n1,2\n3,4,5,6", b'a,b\n"1,2\n', b"\xff\xfea,b", b"\n\n", b"a\n"]
 )
@@ -53,6 +64,41 @@ def test_a_damaged_table_gives_one_error_that_names_it(tmp_path, content):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(UnreadableError, match=r"x\.csv"):
         read_array(tmp_path / "x.csv")
+
+
+def test_a_parquet_file_with_checksums_is_read_rightly_or_not_at_all(tmp_path):
+    path, rng = tmp_path / "x.parquet", np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(10, 3)), index=[f"s{i}" for i in range(10)], columns=list("abc"))
+    frame.to_parquet(path, write_page_checksum=True)
+    content, n_refused = path.read_bytes(), 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            assert np.array_equal(read_array(path).to_numpy(), frame.to_numpy())
+        except UnreadableError:
+            n_refused += 1
+    assert n_refused > 50
+
+
+def test_a_parquet_file_whose_numbers_of_rows_disagree_is_refused(tmp_path):
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    pd.DataFrame(np.random.default_rng(0).normal(size=(10, 2)), columns=list("ab")).to_parquet(path)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for place in range(footer, len(content) - 8):  # finds the number 10 (20 in Thrift) of rows of the file
+        if content[place] != 20:
+            continue
+        path.write_bytes(content[:place] + bytes([4]) + content[place + 1 :])
+        metadata = parquet.read_metadata(path)
+        if (metadata.num_rows, metadata.row_group(0).num_rows) in ((2, 10), (10, 2)):
+            with pytest.raises(UnreadableError, match=r"names (2|10) rows in all, but (2|10) in its groups"):
+                read_array(path)
+            return
+    pytest.fail("no number of rows was found in the file's footer")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 from collections.abc import Iterator
@@ -20,9 +21,11 @@ from deepjive.data.modalities import Modalities
 from deepjive.datasets import Synthetic
 from deepjive.deep import estimator
 from deepjive.deep.networks import Encoder
+from deepjive.deep.training import one_piece
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import AHEAD, Batches, Scaling, read_ahead
 from deepjive.deep.training.objective import JointPhase, phases_of
+from deepjive.deep.training.one_piece import OnePiece
 from deepjive.deep.training.optimizers import parameter_groups
 from deepjive.deep.training.plateau import Plateau
 from deepjive.deep.training.training import TrainingError, evaluate
@@ -52,7 +55,7 @@ def test_plateau_keeps_the_start_unless_the_error_falls_by_the_margin() -> None:
 def test_the_moving_average_replaces_the_weights_within_its_context_only() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
-    average = MovingAverage(layer, decay=0.5)
+    average = MovingAverage([layer.weight], decay=0.5)
     for value in (1.0, 3.0):
         nn.init.constant_(layer.weight, value)
         average.update()
@@ -60,6 +63,33 @@ def test_the_moving_average_replaces_the_weights_within_its_context_only() -> No
     with average.applied():
         assert layer.weight.item() == pytest.approx(early + (1 - 3 / 12) * (3 - early))
     assert layer.weight.item() == 3.0
+
+
+@pytest.mark.parametrize("most", [0, 2**20])
+def test_an_update_of_weights_in_one_piece_is_an_update_of_each(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_piece, "MOST_NUMBERS", most)
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 5))
+    twin = copy.deepcopy(layers)
+    groups = [{"params": [layers[0].weight], "weight_decay": 0.5}, {"params": [*layers.parameters()][1:]}]
+    optimizer = torch.optim.AdamW(groups, 0.1)
+    piece = OnePiece(optimizer)
+    assert len(optimizer.param_groups[1]["params"]) == (1 if most else 3)
+    twins = [{"params": [twin[0].weight], "weight_decay": 0.5}, {"params": [*twin.parameters()][1:]}]
+    plain = torch.optim.AdamW(twins, 0.1)
+    for _ in range(5):
+        for module in (layers, twin):
+            (module(x) - x).square().mean().backward()
+        optimizer.step()
+        piece.clear()
+        plain.step()
+        plain.zero_grad()
+    piece.release()
+    for weight, other in zip(layers.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(weight, other)
+        assert weight.grad is None
+        assert weight.untyped_storage().nbytes() == weight.numel() * 4
 
 
 def test_linear_maps_of_very_many_inputs_have_smaller_learning_rates() -> None:

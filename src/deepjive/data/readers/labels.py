@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import UnreadableError, reading
 from deepjive.data.readers.tables import SHOWN_COLUMNS, check_first_column, no_column, read_table, typed
+from deepjive.data.readers.words import FORMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,10 @@ LABELS_NUMBERED = (
     "{source} has no row for {count} of {n} samples, the first being {sample!r}. The samples of the data are numbered "
     "from 0 and have no names, so that the table may number them differently. Add a row for each sample; its cell may "
     "be empty where the label is unknown."
+)
+IN_ORDER = (
+    "{source} does not name its rows: they were taken in the order of the samples of the data ({first!r} first). Add a "
+    "first column with the names of the samples if this is not their order."
 )
 NAMES_NOT_FIRST = (
     "{source}: column {column!r} holds the names of the samples, but is not the first column, so that labels cannot be "
@@ -165,6 +170,8 @@ def _label_column(source: str, series: pd.Series, samples: Any, n: int) -> tuple
     notes: list[str] = []
     if samples is not None and type(series.index).__name__ != "RangeIndex":
         series, notes = _of_samples(source, series, [str(sample) for sample in samples])
+    elif samples is not None and len(series) == n > 0 and not _names_samples(series, samples):
+        notes = [IN_ORDER.format(source=source, first=str(samples[0]))]
     if len(series) != n:
         raise UnreadableError(LABELS_LENGTH.format(source=source, n=n, given=len(series)))
     return as_labels(series), notes
@@ -186,6 +193,18 @@ def as_labels(series: pd.Series) -> NDArray:
     return np.array(["" if lacks else str(x) for x, lacks in zip(series.tolist(), missing, strict=True)], dtype=str)
 
 
+def _written_alike(names: list[str], samples: list[str]) -> list[str]:
+    """Names of rows, written as those of the samples if that finds more samples than their exact texts do."""
+    count = len(set(names) & set(samples))
+    for form in FORMS.values():
+        samples_by_form = {form(sample): sample for sample in samples}
+        forms = {form(name) for name in names}
+        is_unique = len(samples_by_form) == len(set(samples)) and len(forms) == len(set(names))
+        if count < len(samples) and is_unique and len(forms & set(samples_by_form)) > count:
+            return [samples_by_form.get(form(name), name) for name in names]
+    return names
+
+
 def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.Series, list[str]]:
     """Rows in the order of the samples, matched by name and empty for samples without a row, and warnings."""
     n, series = len(samples), series.set_axis(series.index.astype(str))
@@ -193,6 +212,7 @@ def _of_samples(source: str, series: pd.Series, samples: list[str]) -> tuple[pd.
     if not series.index.isin(samples).any() and all(participants):
         series = series.set_axis([f"sub-{name.removeprefix('sub-')}" for name in series.index])
         samples = [match[1] for match in participants if match is not None]
+    series = series.set_axis(_written_alike([*series.index], samples))
     is_of_sample = series.index.isin(samples)
     other_names, matched = series.index[~is_of_sample].unique(), series[is_of_sample]
     if matched.empty:

@@ -7,6 +7,7 @@ The first column names the samples if it holds text, has no header, or has a nam
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepjive.data.readers.doubts import check_id_columns, check_no_summary, text_row, warn_of_dates
 from deepjive.data.readers.guard import UnreadableError, check_claim, optional, reading
-from deepjive.data.readers.text_tables import SEPARATORS, parse, text_of_file, text_of_sheet
+from deepjive.data.readers.text_tables import COMMA, SEPARATORS, parse, text_of_file, text_of_sheet
 from deepjive.data.readers.words import MISSING, is_feature_column, is_sample_column, number_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHEETS = ".xlsx"
+ROWS_OF_PARQUET = (
+    "{path} is damaged: its description names {n} rows in all, but {in_groups} in its groups. Write or copy the file "
+    "again."
+)
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", SHEETS)
 FEW = 3
 
 TEXT_COLUMN = (
     "{path}: column {column!r} holds {kind}, such as {example!r} in row {row!r} ({count} of {n} rows), but "
-    "numbers are expected. {remedy}Leave the column out, leave cells with missing values empty, or, if the column "
-    "holds categories, code them as columns of 0 and 1 (one_hot=True, --one-hot)."
+    "numbers are expected. {remedy}Leave the column out (deepjive fit --labels FILE:COLUMN does so for a label), leave "
+    "cells with missing values empty, or, if the column holds categories, code them as columns of 0 and 1 "
+    "(one_hot=True, --one-hot)."
 )
+BEYOND_LIMIT = "Write a number in the place of a value beyond a limit of detection, such as half of the limit. "
 CONVERT = "Convert the column, e.g. by frame[column].astype(float). "
 NO_NUMBERS = (
     "{path} has no column of numbers after its first column {column!r}. Columns were taken to be separated by "
@@ -154,15 +162,19 @@ def numbers_of(path: Path | str, table: pd.DataFrame, table_format: TableFormat 
     Raises
     ------
     UnreadableError
-        If a column does not hold numbers; the message names the column and the row.
+        If a column does not hold numbers, names samples, or if a row summarizes the others; the message names both.
     """
     table = without_columns(path, table, table_format.not_features)
     if table.shape[1] == 0:
-        raise UnreadableError(NO_NUMBERS.format(path=path, column=table.index.name, separator="the format itself"))
+        raise UnreadableError(
+            NO_NUMBERS.format(path=path, column=table.index.name, separator=" or ".join(SEPARATORS.values()))
+        )
     if not len(table):
         raise UnreadableError(NO_ROWS.format(path=path))
     if table_format.features_in_rows is None and is_feature_column(table.index.name or ""):
         raise UnreadableError(FEATURES_FIRST.format(path=path, column=table.index.name))
+    if not table_format.features_in_rows:
+        check_id_columns(path, table)
     text = [i for i in range(table.shape[1]) if not _is_number(table.iloc[:, i])]
     if text and table_format.one_hot and not table_format.features_in_rows:
         table = one_hot(table, text)
@@ -170,7 +182,12 @@ def numbers_of(path: Path | str, table: pd.DataFrame, table_format: TableFormat 
         raise UnreadableError(text_column(path, table, text[0]))
     with reading(path):
         numbers = table.astype(float)
-    return numbers.T if table_format.features_in_rows else numbers
+    if table_format.features_in_rows:
+        numbers = numbers.T
+        check_id_columns(path, numbers)
+    check_no_summary(path, numbers, turned=bool(table_format.features_in_rows))
+    warn_of_dates(path, [*numbers.columns])
+    return numbers
 
 
 def text_column(path: Path | str, table: pd.DataFrame, position: int) -> str:
@@ -180,12 +197,17 @@ def text_column(path: Path | str, table: pd.DataFrame, position: int) -> str:
     values = table.iloc[:, position]
     numbers = pd.to_numeric(values.astype(object), errors="coerce") if values.dtype.kind != "c" else values * np.nan
     rows = np.flatnonzero(numbers.isna() & values.notna())
+    rows = np.array([row for row in rows if not _has_decimal_comma(values.iloc[row])] or rows, dtype=np.intp)
     kind, remedy = "text or dates", ""
     if not len(rows):  # numbers of another type, or nothing
         rows = np.flatnonzero(values.notna()) if values.notna().any() else np.arange(len(values))
         kind = f"values of type {type(values.iloc[rows[0]]).__name__}" if len(rows) else "no values"
         remedy = CONVERT if values.notna().any() else ""
     row = int(rows[0]) if len(rows) else 0
+    if kind == "text or dates" and (no_sample := text_row(path, table, row)):
+        return no_sample
+    if len(values) and re.match(r"\s*[<>]", str(values.iloc[row])):
+        remedy = BEYOND_LIMIT
     return TEXT_COLUMN.format(
         kind=kind,
         remedy=remedy,
@@ -196,6 +218,11 @@ def text_column(path: Path | str, table: pd.DataFrame, position: int) -> str:
         count=len(rows),
         n=len(table),
     )
+
+
+def _has_decimal_comma(value: Any) -> bool:
+    """Whether a cell stayed text because of other cells of its column, although it is a number."""
+    return isinstance(value, str) and COMMA.fullmatch(value.strip()) is not None
 
 
 def one_hot(table: pd.DataFrame, positions: Sequence[int]) -> pd.DataFrame:
@@ -307,9 +334,13 @@ def no_column(path: Path | str, column: str, table: pd.DataFrame) -> str:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     parquet = optional("pyarrow.parquet", f"Reading {path.name}")
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         claimed = 8 * file.metadata.num_rows * max(file.metadata.num_columns, 1)
         check_claim(path, claimed, path.stat().st_size)
+        n_rows, groups = file.metadata.num_rows, range(file.metadata.num_row_groups)
+        in_groups = sum(file.metadata.row_group(i).num_rows for i in groups)
+        if in_groups != n_rows:  # these numbers have no checksum, and rows would be left out in silence
+            raise UnreadableError(ROWS_OF_PARQUET.format(path=path, n=n_rows, in_groups=in_groups))
         return file.read().to_pandas()
 
 

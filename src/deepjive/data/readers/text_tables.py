@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepjive.data.readers.guard import UnreadableError, check_claim, optional
 from deepjive.data.readers.words import is_sample_column, number_of
 
@@ -29,10 +31,14 @@ LOOKED_AT = 20
 PIECE = 2**20
 COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+THOUSANDS_POINT = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
+FEWEST_WITH_POINTS = 3
+FORMULA = re.compile(rb"<c\b((?:(?!\bt=\"str\")[^>])*)><f[^>]*?(/>|>[^<]*</f>)(<v\s*/>|<v></v>)?</c>")
 
 RAGGED = (
     "{path}: the first line names {columns} columns, but line {line} holds {cells} cells. Columns were taken to be "
-    "separated by {separator}. Name the separator (separator=, --sep), or check how the file was exported."
+    "separated by {separator}. Delete lines above the names of the columns if there are any, or name the separator "
+    "(separator=, --sep)."
 )
 DOUBTFUL_SEPARATOR = (
     "{path}: columns may be separated by {separators}. Name the separator (separator=, --sep), or write numbers "
@@ -49,6 +55,18 @@ BOTH_MARKS = (
 THOUSANDS_OR_DECIMALS = (
     "{path}: column {column!r} holds numbers such as {example!r}, whose commas may separate decimals or thousands. For "
     "decimals say so (decimal=',', --decimal ,). For thousands write the numbers without commas."
+)
+THOUSANDS_WITH_POINTS = (
+    "{path}: column {column!r} holds whole numbers such as {whole!r} beside numbers such as {example!r}, whose points "
+    "may separate decimals or thousands. For decimals say so (decimal='.', --decimal .). For thousands write the "
+    "numbers without points."
+)
+NOT_TEXT = (
+    "{path} holds bytes of 0, as text in UTF-16 or a damaged file does. Save the file as UTF-8, or copy it once more."
+)
+NO_VALUES = (
+    "{path} holds formulas without their values, as programs write them, so that their cells would be missing. Open "
+    "the file in a spreadsheet and save it, or write values instead of formulas."
 )
 OTHER_ENCODING = (
     "{path} is not written in UTF-8 and was read as Windows-1252. If names with accents look wrong, save the file as "
@@ -125,13 +143,18 @@ def text_of_sheet(path: Path, sheet: str | None) -> TextTable:
     openpyxl = optional("openpyxl", f"Reading {path.name}")
     with zipfile.ZipFile(path) as archive:
         check_claim(path, sum(info.file_size for info in archive.infolist()), path.stat().st_size, "text")
+        sheets = [archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/")]
+    may_lack_values = any(b"<f" in content and FORMULA.search(content) for content in sheets)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and validations that are not read
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
             text = io.StringIO(newline="")
             writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-            writer.writerows([_cell_text(cell) for cell in row] for row in _sheet(path, book, sheet))
+            rows = list(_sheet(path, book, sheet))
+            if may_lack_values:
+                _check_values(path, openpyxl.load_workbook(path, read_only=True), sheet, rows)
+            writer.writerows([_cell_text(cell) for cell in row] for row in rows)
         finally:
             book.close()
     return TextTable(path, text.getvalue(), "", "\t")
@@ -176,6 +199,7 @@ def parse(table: TextTable, separator: str | None, decimal: str | None, *, text:
     body = _body(table, separator, decimal or ".", len(header), trailing, text)
     if not text and decimal is None:
         body = _with_decimal_commas(table, separator, header, body, trailing)
+        _check_thousands(table, separator, header, body, trailing)
     _check_widths(table, separator, body, len(header))
     return _without_empty(Cells(header, body, separator))
 
@@ -194,13 +218,17 @@ def _decompressed(path: Path) -> bytes:
 def _encoding(path: Path, content: Path | bytes) -> str:
     raw: Any = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
     with raw:
-        start = raw.read(2)
-        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        start = raw.read(4)
+        if start in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+            return "utf-32"
+        if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
         raw.seek(0)
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             while piece := raw.read(PIECE):
+                if b"\0" in piece:
+                    raise UnreadableError(NOT_TEXT.format(path=path))
                 decoder.decode(piece)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
@@ -220,6 +248,21 @@ def _sheet(path: Path, book: Any, sheet: str | None) -> Any:
             raise UnreadableError(SEVERAL_SHEETS.format(path=path, sheets=filled))
         sheet = filled[0] if filled else next(iter(sheets))
     return sheets[sheet].iter_rows(values_only=True)
+
+
+def _check_values(path: Path, book: Any, sheet: str | None, rows: list[Any]) -> None:
+    """Raise an error if a formula has no value."""
+    try:
+        formulas = list(_sheet(path, book, sheet))
+    finally:
+        book.close()
+    pairs = (
+        (cell, value)
+        for row, values in zip(formulas, rows, strict=True)
+        for cell, value in zip(row, values, strict=True)
+    )
+    if any(isinstance(cell, str) and cell.startswith("=") and value is None for cell, value in pairs):
+        raise UnreadableError(NO_VALUES.format(path=path))
 
 
 def _is_filled(row: Any) -> bool:
@@ -328,6 +371,32 @@ def _comma_numbers(column: pd.Series) -> list[str]:
 def _has_points(column: pd.Series) -> bool:
     """Whether a column of text holds numbers with a decimal point."""
     return any("." in cell and number_of(cell) is not None for cell in column)
+
+
+def _check_thousands(table: TextTable, separator: str, header: list[str], body: pd.DataFrame, trailing: bool) -> None:
+    """Raise an error if a column has whole numbers beside numbers whose points all stand before three digits."""
+    doubtful = []
+    for i in range(1, len(header)):
+        if body[i].dtype.kind == "f":
+            values = body[i].to_numpy()
+            values = np.abs(values[np.isfinite(values) & (values != 0)])
+            with_point = values[values % 1 != 0]
+            is_short = bool(((values >= 1) & (values < 1000)).all()) and FEWEST_WITH_POINTS <= len(with_point) < len(
+                values
+            )
+            if is_short and np.allclose(with_point * 1000, np.round(with_point * 1000), rtol=0, atol=1e-6):
+                doubtful.append(i)
+    if not doubtful or isinstance(table.content, str):
+        return
+    as_text = _body(table, separator, ".", len(header), trailing, text=True)
+    for i in doubtful:
+        cells = [cell for cell in as_text[i] if cell]
+        pointed = [cell for cell in cells if "." in cell]
+        whole = [cell for cell in cells if "." not in cell and number_of(cell)]
+        if whole and pointed and all(THOUSANDS_POINT.fullmatch(cell) for cell in pointed):
+            raise UnreadableError(
+                THOUSANDS_WITH_POINTS.format(path=table.path, column=header[i], whole=whole[0], example=pointed[0])
+            )
 
 
 def _check_widths(table: TextTable, separator: str, body: pd.DataFrame, width: int) -> None:

@@ -1,8 +1,10 @@
-"""Words in tables: names of columns that name samples or features, and cells that are numbers or missing values."""
+"""Words in tables: names of columns and rows, numbers and missing values, and forms in which names are compared."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
 
 PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
 MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
@@ -20,6 +22,17 @@ FEATURE_COLUMNS = {
     *("symbol", "hugosymbol", "ensembl", "ensemblid", "entrez", "entrezid", "entrezgeneid", "variable", "analyte"),
 }
 FREESURFER = re.compile(r"Measure:\w+|[lr]h\.[\w.]+\.(thickness|area|volume|meancurv)")  # of its tables of regions
+SUMMARIES = {"total", "totals", "grandtotal", "sum", "mean", "average", "median", "stdev"}
+SUMMARIES |= {
+    "summe",
+    "gesamt",
+    "mittelwert",
+    "moyenne",
+    "somme",
+    "promedio",
+}  # initials of people, such as SD, are not
+ID_COLUMN = re.compile(r"(.*[\s_.-])?ids?|.*[a-z]I[Dd]s?", re.DOTALL)
+NUMBER = re.compile(r"([-+]?)0*(\d+)(?:[.,]0*)?")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
 
 
@@ -27,6 +40,17 @@ def is_sample_column(name: object) -> bool:
     """Whether a column of this name holds the names of samples, such as "id", "patient" or "Sample.ID"."""
     is_known = _letters(name) in SAMPLE_COLUMNS or FREESURFER.fullmatch(str(name).strip()) is not None
     return is_known or str(name).startswith("Unnamed: ")  # as pandas names an index
+
+
+def is_id_column(name: object) -> bool:
+    """Whether a column of this name holds identifiers of anything, such as "visit_id" or "SiteID"."""
+    text = str(name).strip()
+    return ID_COLUMN.fullmatch(text) is not None or re.fullmatch(r"(.*[\s_.-])?IDS?", text, re.DOTALL) is not None
+
+
+def is_summary(name: object) -> bool:
+    """Whether a row of this name summarizes others, such as "Total" or "mean"."""
+    return _letters(name).rstrip(":") in SUMMARIES
 
 
 def is_feature_column(name: object) -> bool:
@@ -47,3 +71,28 @@ def number_of(cell: str) -> float | None:
         return None if "_" in text else float(text)  # Python reads 1_2 as 12
     except ValueError:
         return None
+
+
+def _stripped(name: str) -> str:
+    return name.strip()
+
+
+def _visible(name: str) -> str:
+    """A name in composed letters, without characters that are not seen, such as byte order marks."""
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(character for character in composed if unicodedata.category(character) != "Cf").strip()
+
+
+def plain(name: str) -> str:
+    """A name as `_visible`; a whole number without leading zeros and decimals."""
+    name = _visible(name)
+    number = NUMBER.fullmatch(name)
+    return name if number is None else number[1].replace("+", "") + number[2]
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "": lambda name: name,
+    "spaces around names": _stripped,
+    "invisible characters": _visible,
+    "the way numbers are written": plain,
+}

@@ -20,7 +20,9 @@ def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
         Device of the computation.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed formats the stack where there is no GPU
+        if device.type == "cuda":
+            torch.cuda.default_generators[torch.cuda._get_device_index(device, optional=True)].manual_seed(seed)
         yield
 
 

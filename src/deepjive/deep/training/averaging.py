@@ -11,29 +11,29 @@ networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor
 
 
 class MovingAverage:
-    """Exponential moving average of a module's weights.
+    """Exponential moving average of weights.
 
     Parameters
     ----------
-    module : nn.Module
-        The module.
+    weights : sequence of Tensor
+        The weights, which change in place.
     decay : float
         Weight of the past at each step, in [0, 1). It is lower in the first steps, when there is little past. 0 gives
         the latest weights.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, weights: Sequence[Tensor], decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self.weights: list[torch.Tensor] = list(module.parameters())
-        self.average = [weight.detach().clone() for weight in self.weights]
+        self.weights = [weight.detach() for weight in weights]
+        self.average = [weight.clone() for weight in self.weights]
 
     @torch.no_grad()
     def update(self) -> None:
@@ -44,14 +44,15 @@ class MovingAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the module its average weights within the context."""
+        """Set the weights to their average within the context."""
         self._swap()
         try:
             yield
         finally:
             self._swap()
 
-    @torch.no_grad()
     def _swap(self) -> None:
         for weight, average in zip(self.weights, self.average, strict=True):
-            weight.data, average.data = average.data, weight.data
+            kept = weight.clone()
+            weight.copy_(average)
+            average.copy_(kept)

@@ -29,7 +29,7 @@ from deepjive.persistence import read_tensors, write_atomically
 from deepjive.validation import check_features
 
 FILE = "checkpoint.safetensors"
-FORMAT = 1
+FORMAT = 2  # 1 had the moments of each weight
 SECONDS = 60.0
 SAMPLES_COMPARED = 64
 FEATURES = "features"
@@ -38,6 +38,7 @@ MAY_DIFFER = ("device", "runtime", "verbose")
 UNREADABLE = (
     "The checkpoint {path} cannot be read: {reason}. Restore it from a copy, or remove it to train from the start."
 )
+OTHER_FORMAT = "another version of deepjive wrote it, in format {given}, and this version reads format {expected}"
 OTHER_PARAMETERS = (
     "The checkpoint {path} is of a model with {name}={kept}, but this model has {name}={given}. Continue with the "
     "parameters that training began with, or name another folder to train anew."
@@ -94,8 +95,10 @@ class Checkpoint:
         try:
             arrays, metadata = read_tensors(self.path)
             packed = json.loads(metadata["state"])
-            if packed["format"] != FORMAT or metadata["sha256"] != _digest(arrays, metadata["state"]):
+            if metadata["sha256"] != _digest(arrays, metadata["state"]):
                 raise ValueError("it is not what was written")
+            if packed["format"] != FORMAT:
+                raise ValueError(OTHER_FORMAT.format(given=packed["format"], expected=FORMAT))
             features = json.loads(arrays[FEATURES].tobytes()) if FEATURES in arrays else {}
             state = unpack(packed, arrays)
         except Exception as error:  # what is damaged can be wrong in any way

@@ -28,7 +28,7 @@ class TrainingSettings:
         Decoupled weight decay of the nonlinear corrections.
     regression_rate : float, default=5.0
         Learning rate of a learned orthogonality constraint, as a multiple of `learning_rate`.
-    patience_steps : int, default=200
+    patience_steps : int, default=120
         Number of steps without improvement after which the learning rate is halved; after as many more training stops.
     averaging : float, default=0.98
         Decay of the weights' moving average in a step.
@@ -43,7 +43,7 @@ class TrainingSettings:
     learning_rate: float
     weight_decay: float
     regression_rate: float = 5.0
-    patience_steps: int = 200
+    patience_steps: int = 120
     averaging: float = 0.98
     max_norm: float = 1.0
     half_precision: bool = False

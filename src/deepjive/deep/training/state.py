@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.geometry.start import Start
 from deepjive.deep.training.averaging import MovingAverage
+from deepjive.deep.training.one_piece import OnePiece, apart, joined
 from deepjive.deep.training.plateau import Plateau
 
 History = dict[str, list[Any]]
@@ -27,8 +28,8 @@ class PhaseState:
         The network.
     modules : nn.Module
         The part of the network that the phase trains.
-    optimizers : sequence of torch.optim.Optimizer
-        Adam for the trained modules, and for a learned constraint where there is one.
+    optimizers : sequence of OnePiece
+        Adam for the trained modules, and for a learned constraint where there is one, with their weights.
     average : MovingAverage
         Moving average of the weights of `modules`.
     plateau : Plateau
@@ -62,7 +63,7 @@ class PhaseState:
         self,
         network: nn.Module,
         modules: nn.Module,
-        optimizers: Sequence[Any],
+        optimizers: Sequence[OnePiece],
         average: MovingAverage,
         plateau: Plateau,
         generator: torch.Generator,
@@ -83,8 +84,8 @@ class PhaseState:
 
     def halve_rates(self) -> None:
         """Halve all learning rates."""
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
+        for piece in self.optimizers:
+            for group in piece.optimizer.param_groups:
                 group["lr"] /= 2
 
     def record(self, row: Mapping[str, Any]) -> None:
@@ -100,9 +101,9 @@ class PhaseState:
             "plateau": vars(self.plateau),
             "network": _arrays(self.network.state_dict()),
             "best": _arrays(self.best),
-            "average": [weight.cpu().numpy() for weight in self.average.average],
+            "average": joined(self.average.average).cpu().numpy(),
             "averaged_steps": self.average.steps,
-            "optimizers": [_of_optimizer(optimizer) for optimizer in self.optimizers],
+            "optimizers": [_with(_arrays, piece.state()) for piece in self.optimizers],
             "precision": self.precision.state_dict(),
             "random": self._random(),
         }
@@ -113,11 +114,12 @@ class PhaseState:
         vars(self.plateau).update(saved["plateau"])
         self.network.load_state_dict(_tensors(saved["network"]))
         self.best = {name: tensor.to(self.device) for name, tensor in _tensors(saved["best"]).items()}
-        for weight, array in zip(self.average.average, saved["average"], strict=True):
-            weight.copy_(torch.from_numpy(array))
+        averages = self.average.average
+        for weight, values in zip(averages, apart(torch.from_numpy(saved["average"]), averages), strict=True):
+            weight.copy_(values)
         self.average.steps = saved["averaged_steps"]
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            _restore_optimizer(optimizer, state)
+        for piece, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            piece.restore(_with(_tensors, state))
         self.precision.load_state_dict(saved["precision"])
         self._restore_random(saved["random"])
 
@@ -134,17 +136,9 @@ class PhaseState:
             torch.cuda.set_rng_state(torch.from_numpy(states["cuda"]), self.device)
 
 
-def _of_optimizer(optimizer: Any) -> dict[str, Any]:
-    state = optimizer.state_dict()
-    moments = {str(key): _arrays(tensors) for key, tensors in state["state"].items()}
-    return {"rates": [group["lr"] for group in state["param_groups"]], "moments": moments}
-
-
-def _restore_optimizer(optimizer: Any, saved: Mapping[str, Any]) -> None:
-    groups = optimizer.state_dict()["param_groups"]
-    groups = [{**group, "lr": rate} for group, rate in zip(groups, saved["rates"], strict=True)]
-    moments = {int(key): _tensors(arrays) for key, arrays in saved["moments"].items()}
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+def _with(convert: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of an optimizer with its moments converted."""
+    return {"rates": state["rates"], "moments": [convert(moments) for moments in state["moments"]]}
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from deepjive.deep.runtime.distributed import together
 from deepjive.deep.training.objective import Phase, Terms
+from deepjive.deep.training.one_piece import OnePiece
 from deepjive.deep.training.settings import TrainingSettings
 
 EAGER_STEPS = 5  # before the capture: in these, libraries and optimizers allocate what they keep
@@ -32,7 +33,15 @@ CAPTURED_MODULES = ("torch.nn.", "deepjive.")
 
 
 class Steps(ABC):
-    """Base of the two ways to take training steps."""
+    """Base of the two ways to take training steps.
+
+    Attributes
+    ----------
+    pieces : list of OnePiece
+        The optimizers with the weights that they change.
+    """
+
+    pieces: list[OnePiece]
 
     @abstractmethod
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
@@ -74,6 +83,7 @@ class EagerSteps(Steps):
 
     def __init__(self, module: Any, optimizers: Sequence[Any], fabric: Any, max_norm: float) -> None:
         self.module, self.optimizers, self.fabric, self.max_norm = module, optimizers, fabric, max_norm
+        self.pieces = [OnePiece(wrapped.optimizer) for wrapped in optimizers]
 
     def gradients(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
         terms: Terms = self.module(x, present)
@@ -81,13 +91,13 @@ class EagerSteps(Steps):
         return {name: value.detach() for name, value in terms.items()}
 
     def update(self) -> None:
-        for optimizer in self.optimizers:
+        for optimizer, piece in zip(self.optimizers, self.pieces, strict=True):
             self.apply(optimizer)
-            optimizer.zero_grad()
+            piece.clear()
 
     def end(self) -> None:
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        for piece in self.pieces:
+            piece.release()
 
     def apply(self, optimizer: Any) -> None:
         """Change the weights of one optimizer by their gradients."""
@@ -105,7 +115,7 @@ class CapturedSteps(Steps):
     """
 
     def __init__(self, eager: EagerSteps) -> None:
-        self.eager = eager
+        self.eager, self.pieces = eager, eager.pieces
         self.count, self.stream = 0, torch.cuda.Stream(eager.fabric.device)
         self.rates: list[float] = []
         self.batch: list[Tensor] = []

@@ -124,11 +124,13 @@ class _Training:
             start = phase.start(job.batches.sample(job.train_rows), job.batches.groups(job.train_rows))
             as_in_first(phase.network)
             start = Start.from_dict(of_first(start.as_dict))
+        self.steps = make_steps(phase, module, optimizers, fabric, settings, job.batches.whole)
+        weights = [weight for piece in self.steps.pieces for weight in piece.weights]
         self.state = PhaseState(
             phase.network,
             self.modules,
-            [optimizer.optimizer for optimizer in optimizers],
-            MovingAverage(self.modules, settings.averaging),
+            self.steps.pieces,
+            MovingAverage(weights, settings.averaging),
             Plateau(_patience(phase, len(job.train_rows), settings), margin=phase.margin),
             job.generator,
             fabric.strategy.precision,
@@ -136,7 +138,6 @@ class _Training:
         )
         self.state.start = start
         self.renew = _renewal(phase, job)
-        self.steps = make_steps(phase, module, optimizers, fabric, settings, job.batches.whole)
 
     @property
     def is_over(self) -> bool:
@@ -166,7 +167,7 @@ class _Training:
         """Train on every sample once, validate, and record both."""
         started = time.perf_counter()
         self.state.epoch += 1
-        rate = self.state.optimizers[0].param_groups[0]["lr"]
+        rate = self.state.optimizers[0].optimizer.param_groups[0]["lr"]
         train_terms = self._train()
         validation_terms = self._validate()
         row = {f"train_{name}": value for name, value in train_terms.items()}

@@ -1,0 +1,55 @@
+"""Differences between values that rounding alone explains, and that are therefore no variation.
+
+Equal numbers that were computed in two ways, such as 0.3 and 0.1 + 0.2, differ in their last digits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ULPS = 4
+
+
+def exceeds_rounding(difference: ArrayLike, size: ArrayLike) -> NDArray[np.bool_]:
+    """Whether differences of floating-point values are larger than rounding errors; False for NaN.
+
+    Parameters
+    ----------
+    difference : array
+        Differences of values.
+    size : array of the same shape, or one that is broadcast to it
+        The values, or their magnitudes.
+
+    Returns
+    -------
+    array of bool, of the common shape
+
+    Examples
+    --------
+    >>> exceeds_rounding([0.1 + 0.2 - 0.3, 1e-9], 0.3).tolist()
+    [False, True]
+    """
+    difference = np.asarray(difference)
+    eps = np.finfo(difference.dtype if difference.dtype.kind == "f" else np.float64).eps
+    return np.asarray(np.abs(difference) > ULPS * eps * np.abs(size))
+
+
+def in_own_units(values: NDArray) -> NDArray:
+    """Return numbers from the first one in units of their largest difference; 0 if they differ by rounding alone.
+
+    Squares of such numbers neither overflow nor vanish, and correlations are the same as before.
+
+    Examples
+    --------
+    >>> in_own_units(np.array([1e-200, 3e-200, 2e-200])).tolist()
+    [0.0, 1.0, 0.5]
+    >>> in_own_units(np.array([0.3, 0.1 + 0.2])).tolist()
+    [0.0, 0.0]
+    """
+    halves = np.asarray(values, dtype=np.float64) / 2.0  # so that differences do not overflow
+    differences = halves - halves[:1]
+    largest = np.abs(differences).max(initial=0.0)
+    if not exceeds_rounding(largest, np.abs(halves).max(initial=0.0)):
+        return np.zeros_like(halves)
+    return np.asarray(differences / largest)
