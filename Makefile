@@ -31,11 +31,12 @@ random-order: $(INSTALLED)
 processors: $(INSTALLED)
 	$(BIN)/python -m tests.stress.processors
 
-# Runs the tests with the oldest versions that pyproject.toml allows.
+# Runs the tests with the oldest versions that pyproject.toml allows. They call newer ones in older ways.
 minimum: check-python
 	$(PYTHON) -m venv --clear .venv-minimum
 	.venv-minimum/$(PROGRAMS)/python $(PIP) --constraint constraints-minimum.txt --editable '.[minimum]'
-	OMP_NUM_THREADS=1 .venv-minimum/$(PROGRAMS)/pytest -n 2 -m 'not slow' --ignore tests/docs --ignore tests/report/test_browser.py
+	OMP_NUM_THREADS=1 .venv-minimum/$(PROGRAMS)/pytest -n 2 -m 'not slow' -W ignore::DeprecationWarning \
+		--ignore tests/docs --ignore tests/report/test_browser.py
 
 # Runs the tests with the newest versions there are, also those before a release.
 latest: check-python

@@ -11,7 +11,7 @@ with their linear start.
 
 *sites* simulates 300 samples of three sites, whose effect is a shift and a scale, or also other loadings of the joint
 scores. The true joint scores and the site are predicted from joint scores of 200 new samples.
-*cells* is `bmmc_cite`, as in `confounds.py`.
+*cells* is `bmmc_cite`, as in `confounds.py`. ``--checkpoint FILE`` keeps the fits of an interrupted study.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import json
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ from deepjive.evaluation.probes import probe
 from result_tables import ResultTable, add_json_option, write_tables
 
 OTHER_LOADINGS = 0.7
-ARMS = ("left in", "taken out", "decoders given the site", "both", "taken out, as released")
+ARMS = ("taken out", "decoders given the site", "both", "taken out, as released")
 
 
 class GivenEncoder(nn.Module):
@@ -120,7 +122,30 @@ def with_other_loadings(seed: int) -> tuple[dict, np.ndarray, np.ndarray]:
     return measured, z, site
 
 
-def study_sites(n_simulations: int) -> ResultTable:
+class Fits:
+    """Numbers of fits by seed and name, kept in a file so that an interrupted study goes on where it ended.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.known = json.loads(path.read_text()) if path is not None and path.exists() else {}
+
+    def of(self, key: str, compute: Callable[[], list[float]]) -> list[float]:
+        """Return the numbers of a fit, computed if they are not known."""
+        if key not in self.known:
+            self.known[key] = [round(float(value), 4) for value in compute()]
+            print(key, self.known[key], flush=True)
+            if self.path is not None:
+                self.path.write_text(json.dumps(self.known, indent=1))
+        return self.known[key]
+
+
+def study_sites(n_simulations: int, fits: Fits) -> ResultTable:
     """Simulated sites with a linear and a nonlinear effect."""
     columns = ("effect of the site", "site", "R2 of the true joint scores", "site, linear", "site, network")
     table = ResultTable(
@@ -139,12 +164,16 @@ def study_sites(n_simulations: int) -> ResultTable:
             "and other loadings": with_other_loadings(seed),
         }.items():
             for arm in ARMS:
-                model, data = fitted(arm, arrays, sites, slice(0, N), 2)
-                old, new = model.transform(data[:N]), model.transform(data[N:])
-                predicted = RidgeCV(np.logspace(-3, 3, 7)).fit(old, truth[:N]).predict(new)
-                found = probe(old, sites[:N], new, sites[N:], n_permutations=19)
-                results.setdefault((effect, arm), []).append([r2(truth[N:], predicted), found.linear, found.network])
-                print(seed, effect, arm, np.round(results[effect, arm][-1], 3), flush=True)
+
+                def numbers_of(arm=arm, arrays=arrays, truth=truth, sites=sites) -> list[float]:
+                    model, data = fitted(arm, arrays, sites, slice(0, N), 2)
+                    old, new = model.transform(data[:N]), model.transform(data[N:])
+                    predicted = RidgeCV(np.logspace(-3, 3, 7)).fit(old, truth[:N]).predict(new)
+                    found = probe(old, sites[:N], new, sites[N:], n_permutations=19)
+                    return [r2(truth[N:], predicted), found.linear, found.network]
+
+                values = fits.of(f"sites, {seed}, {effect}, {arm}", numbers_of)
+                results.setdefault((effect, arm), []).append(values)
     for (effect, arm), values in results.items():
         numbers = np.array(values)
         worst = [numbers[:, 0].min(), numbers[:, 1].max(), numbers[:, 2].max()]
@@ -153,7 +182,7 @@ def study_sites(n_simulations: int) -> ResultTable:
     return table
 
 
-def study_cells(n_splits: int) -> ResultTable:
+def study_cells(n_splits: int, fits: Fits) -> ResultTable:
     """Batches of cells."""
     arrays, batch, kind = cells()
     columns = ("batch", "batch, linear", "batch, network", "cell type, linear", "cell type, network")
@@ -168,11 +197,14 @@ def study_cells(n_splits: int) -> ResultTable:
         order = np.random.default_rng(seed).permutation(len(batch))
         old, new = order[:CELLS_FITTED], order[CELLS_FITTED:]
         for arm in ARMS:
-            model, data = fitted(arm, arrays, batch.astype(str), old, CELL_RANK)
-            scores = model.transform(data[old]), model.transform(data[new])
-            probes = [probe(scores[0], y[old], scores[1], y[new], n_permutations=19) for y in (batch, kind)]
-            results.setdefault(arm, []).append([value for found in probes for value in (found.linear, found.network)])
-            print(seed, arm, np.round(results[arm][-1], 2), flush=True)
+
+            def numbers_of(arm=arm, old=old, new=new) -> list[float]:
+                model, data = fitted(arm, arrays, batch.astype(str), old, CELL_RANK)
+                scores = model.transform(data[old]), model.transform(data[new])
+                probes = [probe(scores[0], y[old], scores[1], y[new], n_permutations=19) for y in (batch, kind)]
+                return [value for found in probes for value in (found.linear, found.network)]
+
+            results.setdefault(arm, []).append(fits.of(f"cells, {seed}, {arm}", numbers_of))
     for arm, values in results.items():
         table.add(arm, *(f"{mean:.2f}" for mean in np.mean(values, axis=0)))
     return table
@@ -182,12 +214,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=["sites", "cells"])
     parser.add_argument("--runs", type=int, help="simulations or splits; by default 5 and 3")
+    parser.add_argument("--checkpoint", type=Path, help="file of the fits that are already known")
     add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     study, runs = {"sites": (study_sites, 5), "cells": (study_cells, 3)}[arguments.study]
     runs = arguments.runs or runs
-    table = study(runs)
+    table = study(runs, Fits(arguments.checkpoint))
     for row in (table.columns, *table.rows):
         print(" | ".join(map(str, row)))
     sources = ["deepjive.adjust.regression", "deepjive.adjust.sites", "deepjive.deep.training.objective"]

@@ -159,6 +159,56 @@ class Decomposition:
         """The input minus all parts; NaN if a value is missing or a sample lacks the modality."""
         return Part(self, "residual")
 
+    def scores_of(self, name: str) -> dict[str, NDArray]:
+        """Return all scores on which a modality depends.
+
+        Parameters
+        ----------
+        name : str
+            The modality.
+
+        Returns
+        -------
+        dict of str to array, shape (n_samples, rank)
+            Scores by part: "joint", then the subsets that hold the modality, such as ``"rna+protein"``, then
+            "individual". Parts without scores have rank 0.
+
+        Examples
+        --------
+        >>> from deepjive import AJIVE
+        >>> from deepjive.datasets import make_synthetic
+        >>> data = make_synthetic(60, (20, 16), random_state=0).data
+        >>> parts = AJIVE(joint_rank=1, individual_ranks=2, random_state=0).fit(data).decompose(data)
+        >>> {part: scores.shape for part, scores in parts.scores_of("modality_1").items()}
+        {'joint': (60, 1), 'individual': (60, 2)}
+        """
+        if name not in self.individual_scores:
+            raise KeyError(NO_MODALITY.format(name=name, names=list(self.individual_scores)))
+        of_subsets = {word_of(subset): self.subset_scores[subset] for subset in self._subsets_of(name)}
+        return {"joint": self.joint_scores, **of_subsets, "individual": self.individual_scores[name]}
+
+    def rendered_at(self, name: str, scores: Mapping[str, NDArray]) -> NDArray:
+        """Compute the sum of all parts of a modality at any scores, in the units of `adjusted`.
+
+        Parameters
+        ----------
+        name : str
+            The modality.
+        scores : mapping of str to array, shape (n_points, rank)
+            Scores by part, as `scores_of` names them; those of parts that are left out are 0, which is their mean.
+
+        Returns
+        -------
+        array, shape (n_points, ...)
+        """
+        count = len(next(iter(scores.values())))
+        ranks = {part: values.shape[1] for part, values in self.scores_of(name).items()}
+        at = {part: scores.get(part, np.zeros((count, rank))) for part, rank in ranks.items()}
+        whole = self.render("joint", name, at["joint"], at["individual"]).astype(np.float64)
+        for subset in self._subsets_of(name):
+            whole += self.render(subset, name, at[word_of(subset)], at["individual"])
+        return whole + self.render("individual", name, at["joint"], at["individual"])
+
     @cached_property
     def variance_explained(self) -> dict[str, dict[str, float]]:
         """Fractions of the variance of each modality.

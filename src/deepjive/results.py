@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deepjive._html import html_table
@@ -70,17 +70,21 @@ class Finding(Result):
         The sign of the failure, with figures.
     change : str
         The change of the model that is recommended.
+    settings : dict of str to object, default={}
+        Parameters of the recommended model, such as ``{"joint_rank": 3}``, if the change is one of parameters alone.
+        All findings of a decomposition that change ranks have the same settings.
     """
 
     name: str
     seen: str
     change: str
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def _summary(self) -> str:
         return f"{self.name}: {self.seen}"
 
     def _table(self) -> Any:
-        return [{"name": self.name, "seen": self.seen, "change": self.change}]
+        return [{"name": self.name, "seen": self.seen, "change": self.change, "settings": self.settings}]
 
 
 def frame_of(results: Iterable[Result] | Mapping[str, Result]) -> pd.DataFrame:

@@ -39,12 +39,41 @@ FULL = (
     "there."
 )
 WRONG_RANK = "The rank of the subset {subset!r} is {given!r}, but must be an integer of at least 0."
+NO_PART = "part is {part!r}, but must be one of {known}."
 NEEDS_THREE = "subsets needs at least three modalities, but there are {names}. Leave subsets out."
 
 
 def word_of(subset: Sequence[str]) -> str:
     """Return a subset in words, such as ``"rna+protein"``."""
     return "+".join(subset)
+
+
+def part_named(part: str | Sequence[str], known: Iterable[str]) -> str:
+    """Return the name of a part that was given as a word, or as the modalities of a subset in any order.
+
+    Parameters
+    ----------
+    part : str or sequence of str
+        A word such as "joint" or ``"rna+protein"``, or modalities such as ``("rna", "protein")``.
+    known : iterable of str
+        The parts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such part.
+
+    Examples
+    --------
+    >>> part_named(("protein", "rna"), ["joint", "rna+protein", "individual"])
+    'rna+protein'
+    """
+    known = list(known)
+    words = [part] if isinstance(part, str) else [word_of(order) for order in itertools.permutations(part)]
+    for word in words:
+        if word in known:
+            return word
+    raise ValueError(NO_PART.format(part=part, known=known))
 
 
 def checked_subsets(subsets: Any, names: Sequence[str]) -> dict[Subset, int | None]:

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, SeparateAutoencoders, bootstrap, load
+from deepjive.adjust.adjustment import Adjustment
 from deepjive.adjust.regression import Coding, learn
 from deepjive.data.confounds import Confounds
 from deepjive.evaluation import (
@@ -313,6 +314,54 @@ def test_a_first_column_of_categories_is_a_confound_and_no_column_of_names() -> 
     data = Modalities({"a": np.eye(10), "b": np.eye(10)}, confounds=frame)
     assert data.confounds is not None
     assert list(data.confounds.columns) == ["sex", "age"]
+
+
+def sharing_confounds_alone(seed, n, new, k):
+    rng = np.random.default_rng(seed)
+    confounds, site = rng.normal(size=(n + new, k)), rng.integers(3, size=n + new)
+    arrays = {}
+    for name, p in {"x": 20, "y": 15}.items():
+        own = rng.normal(size=(n + new, 2)) @ rng.normal(size=(2, p)) + rng.normal(size=(n + new, p))
+        arrays[name] = own + 2 * confounds @ rng.normal(size=(k, p)) + 3 * rng.normal(size=(3, p))[site]
+    columns = {f"c{i}": confounds[:, i] for i in range(k)} | {"site": SITES[site]}
+    data = Modalities(arrays, confounds=columns)
+    return AJIVE(joint_rank=1, individual_ranks=1).fit(data[:n]), data[n:]
+
+
+def test_what_few_fitted_samples_leave_of_confounds_is_no_joint_structure():
+    p_values, left = [], []
+    for seed in range(30):
+        model, held_out = sharing_confounds_alone(seed, n=40, new=300, k=6)
+        p_values.append(joint_structure_test(model, held_out, 99).p_value)
+        left.append(joint_structure_test(model, model.adjust(held_out), 99).p_value)
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.075
+    assert np.mean(np.array(left) <= 0.05) > 0.1  # what the test would find otherwise
+    confounds = held_out.confounds
+    cleaned = Adjustment.from_state(model.adjustment_).cleaned(model.adjust(held_out), confounds)
+    for values in cleaned.values():
+        centred = np.asarray(values) - np.mean(values, axis=0)
+        for column in (confounds.columns["c0"], confounds.columns["site"] == "A"):
+            np.testing.assert_allclose((column - column.mean()) @ centred, 0.0, atol=1e-8)
+
+
+def test_confounds_are_never_paired_by_a_mixture_of_names_and_order():
+    names = [f"p{i}" for i in range(6)]
+    x = pd.DataFrame(np.eye(6), index=names)
+    frame = pd.DataFrame({"age": np.arange(6.0), "code": names})[::-1]
+
+    def age(confounds):
+        return Modalities({"x": x, "y": x}, confounds=confounds).confounds.columns["age"].tolist()
+
+    in_order = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert age(frame) == age(frame.reset_index(drop=True)) == in_order  # by the column that names all samples
+    assert age({"age": frame.set_index("code")["age"]}) == in_order
+    assert age({"age": in_order}) == in_order
+    with pytest.raises(
+        ValueError, match=r"name their samples \('p0' first\), but the rows of `confounds` have no names"
+    ):
+        age(frame[["age"]].reset_index(drop=True))
+    unnamed = Modalities([np.eye(6), np.eye(6)], confounds=frame[["age"]].reset_index(drop=True))
+    assert unnamed.confounds.columns["age"].tolist() == in_order[::-1]
 
 
 def test_confounds_may_leave_fewer_dimensions_than_the_joint_rank_of_a_deep_model():

@@ -40,6 +40,26 @@ def test_a_page_shows_what_differs_and_whether_the_same_was_found(invoke, files,
         assert words in text
 
 
+def test_confounds_scale_and_transformation_are_named_among_what_differs(fit, invoke, files, two):
+    patients = pd.read_csv(files / "labels.csv")
+    patients["age"] = np.arange(len(patients))
+    patients.to_csv(files / "patients.csv", index=False)
+    options = (
+        "--scale",
+        "features",
+        "--transformation",
+        "methylation:arcsinh",
+        "--confounds",
+        f"{files}/patients.csv:age",
+    )
+    assert fit("--joint-rank", 1, *options, out="other").exit_code == 0
+    page = files / "compare.html"
+    assert invoke("compare", files / "one", files / "other", "--out", page).exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "The settings of the fits differ in confounds, transformation and scale (see below)." in text
+    assert "patients.csv:age" in text[text.index("<caption>Settings") :]
+
+
 def test_a_run_is_read_as_it_was_written(files, two):
     run = read_run(files / "one", "one")
     assert run.samples[:4].tolist() == ["=1+1", "-p", "sample 2", "患者"]

@@ -4,7 +4,10 @@ import pytest
 
 from deepjive import AJIVE, bootstrap, load
 from deepjive.cli.features import interval_rows
+from deepjive.cli.options import read_named_labels
 from deepjive.evaluation.feature_ranking import feature_effects
+from deepjive.evaluation.label_association import score_association
+from deepjive.report.effects import signed
 
 
 @pytest.fixture
@@ -21,7 +24,11 @@ def test_features_are_those_of_the_library_and_of_the_files_of_the_run(fit, invo
     expected = feature_effects(model, data, random_state=4)["expression"].to_frame()
     np.testing.assert_allclose(table[["effect", "p_value", "q_value"]], expected[["effect", "p_value", "q_value"]])
     assert table["feature"].astype(str).tolist() == expected["feature"].tolist()
-    assert "expression: features of each score" in result.stdout
+    assert "expression: features of the scores" in result.stdout
+    strongest = expected[(expected["part"] == "joint") & (expected["score"] == 1)].iloc[0]
+    assert f"{strongest['feature']} {signed(strongest['effect'])}, " in result.stdout
+    assert f"with standard errors, p and q: {files / 'features' / 'loadings_expression.csv'}" in result.stdout
+    assert len(result.stdout.splitlines()) < 40
 
 
 def test_a_fit_writes_tested_loadings_and_the_page_shows_them(fit, invoke, files):
@@ -36,6 +43,36 @@ def test_a_fit_writes_tested_loadings_and_the_page_shows_them(fit, invoke, files
         assert f"{strongest['feature']} +{strongest['effect']:.2f} ± {strongest['standard_error']:.2f}" in page
         assert "q &lt; 0.05" in page
         assert invoke("report", files / "run").exit_code == 0
+
+
+def test_ordinal_labels_and_survival_are_tested_on_the_page(fit, invoke, files, monkeypatch):
+    fit()
+    patients = pd.read_csv(files / "labels.csv")
+    rng = np.random.default_rng(0)
+    patients["stage"], patients["days"], patients["died"] = rng.integers(1, 5, 80), rng.uniform(1, 99, 80), 1
+    patients.to_csv(files / "patients.csv", index=False)
+    ordinal = ("--ordinal", f"{files}/patients.csv:stage")
+    assert invoke("report", files / "run", *ordinal).exit_code == 0
+    parts = load(files / "run").decompose({w: files / f"{w}.csv" for w in ("expression", "methylation")})
+    stage = read_named_labels([f"{files}/patients.csv:stage"], parts.data)
+    (row,) = [
+        row
+        for row in score_association(parts, stage, kinds={"stage": "ordinal"}).rows
+        if (row.part, row.score) == ("joint", 1)
+    ]
+    page = (files / "run" / "report.html").read_text(encoding="utf-8")
+    cells = f'<th scope="row">stage</th><td>joint 1</td><td>{signed(row.effect)}</td>'
+    assert row.measure == "rank correlation"
+    assert cells in page.replace("\n", "")
+    wrong = invoke("report", files / "run", "--survival", f"{files}/patients.csv:days")
+    assert wrong.exit_code == 2
+    assert "patients.csv:days,died" in " ".join(wrong.stderr.split())
+    asked = {}
+    monkeypatch.setattr("deepjive.report.answers.score_association", lambda parts, **given: asked.update(given))
+    invoke("report", files / "run", "--survival", f"{files}/patients.csv:days,died")
+    time, event = asked["survival"]["died"]
+    np.testing.assert_array_equal(event, 1)
+    assert len(time) == 80
 
 
 def test_intervals_stand_beside_the_corrected_estimate_and_the_fit(fit, invoke, files, words):

@@ -87,6 +87,33 @@ def test_every_number_on_the_page_is_what_the_python_functions_return(page, file
     _features(page, model, data)
     _labels(page, parts, read_named_labels([f"{files}/labels.csv:group"], data))
     _samples(page, model, parts, data)
+    _answer(page, model, parts, data, read_named_labels([f"{files}/labels.csv:group"], data))
+
+
+def _answer(page, model, parts, data, labels):
+    """The sentences at the top of the page: features and label of joint score 1, and odd samples."""
+    said = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    listed = re.search(r"these features change most \(in standard deviations\): (.*?)\.\s*(?:Labels|Samples)\.", said)[
+        1
+    ]
+    effects = feature_effects(model, data, test=False)
+    for part, name in zip(listed.split("; "), NAMES, strict=True):
+        effect = effects[name].effect[0]
+        entries = re.findall(r"feature (\d+) ([+\u2212][\d.]+)", part)
+        assert part.endswith(f"({name})")
+        assert [int(feature) for feature, _ in entries] == np.argsort(-np.abs(effect), kind="stable")[:3].tolist()
+        for feature, value in entries:
+            assert_shows(value, effect[int(feature)])
+    (row,) = [row for row in score_association(parts, labels).rows if (row.part, row.score) == ("joint", 1)]
+    words = r"The label group goes with joint score 1 \(correlation (\S+), 95% interval (\S+) to (\S+), q (.*?)\)"
+    found = re.search(words, said)
+    assert (found is not None) == (row.q_value <= 0.05)
+    for text, value in zip(found.groups()[:3] if found else (), (row.effect, row.lower, row.upper), strict=False):
+        assert_shows(text, value)
+    fit = sample_fit(parts, model)
+    far = np.sum(np.nan_to_num(fit.outlyingness) > 3.5)
+    count = re.search(r"(\d+|One|No) samples? ha(?:s|ve) an? (?:unusual )?residual", said)[1]
+    assert {"One": 1, "No": 0}.get(count, count) in (far, str(far))
 
 
 def _shares(page, parts):

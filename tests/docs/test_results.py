@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import results
 
-from deepjive.experiments.results import mean_and_sd, sources_digest, write_results
+from deepjive.experiments.results import cell_text, mean_and_sd, sources_digest, write_results
 
 FILES = sorted(results.RESULTS.glob("*.json"))
 
@@ -82,3 +82,11 @@ def test_only_statements_count_for_the_digest(tmp_path: Path, monkeypatch: pytes
         (tmp_path / "method.py").write_text(code)
         digests.append(sources_digest(["deepjive.method"]))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_cell_is_shown_as_on_the_pages():
+    assert cell_text(None) == ""
+    assert cell_text("AJIVE") == "AJIVE"
+    assert cell_text(mean_and_sd([0.9, 0.91])) == "0.905\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.007"
+    assert cell_text(mean_and_sd([-0.0001])) == "0.000"
+    assert cell_text(mean_and_sd([12.4, 13.0], decimals=0)) == "13"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from deepjive import AJIVE, Modalities
 from deepjive.datasets import Synthetic, make_synthetic
@@ -63,6 +64,7 @@ def test_agreement_without_prediction_has_no_meaning(ajive: AJIVE, test: Any) ->
 def test_ranks_that_are_too_small_are_worse_than_separate_autoencoders() -> None:
     findings = found(drawn(individual_rank=3), 3, 1)
     assert "principal components of the same size" in findings[WRONG_RANKS].seen
+    assert findings[WRONG_RANKS].settings == {"joint_rank": "auto", "individual_ranks": "auto"}  # ranks were given
 
 
 def test_separate_autoencoders_are_the_baseline_where_they_are_given() -> None:
@@ -91,7 +93,8 @@ def test_individual_scores_that_predict_joint_scores_are_a_leak() -> None:
 def test_a_score_with_nothing_left_to_explain_is_dead(seed: int, learning_rate: float) -> None:
     # Such a score is rounding where training ends at its linear start, and a chance correlation where it does not.
     findings = found(drawn(noise=0.0, random_state=seed), 2, 1, learning_rate=learning_rate)
-    assert "Lower joint_rank by one" in findings[DEAD].change
+    assert "Fit again with joint_rank=1" in findings[DEAD].change
+    assert findings[DEAD].settings["joint_rank"] == 1
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-16, 1e-8])
@@ -129,7 +132,7 @@ def test_all_dead_scores_of_a_part_are_one_finding_and_small_scores_of_many_are_
     parts = replace(parts, joint_scores=np.hstack([parts.joint_scores, noise]), render=render)
     (finding, *others) = diagnostics._dead(parts, ajive)
     assert finding.seen.startswith("Scores 4, 5 of the joint part each account for at most 0.00%")
-    assert finding.change.startswith("Lower joint_rank by 2:")
+    assert finding.settings["joint"] == -2
     assert all("Scores 4" not in other.seen for other in others)
 
 
@@ -139,7 +142,25 @@ def test_a_dead_individual_score_names_its_modality(made: Synthetic, ajive: AJIV
         parts, render=lambda part, name, j, s: ajive._render(part, name, j, s if name == "modality_1" else 0 * s)
     )
     (finding,) = diagnostics._dead(parts, ajive)
-    assert finding.change.startswith("Lower individual_ranks['modality_2'] by one")
+    assert finding.settings == {"individual modality_2": -1}
+    (advised,) = diagnostics._advised([finding], ajive)
+    assert advised.settings == {"individual_ranks": {"modality_1": 1, "modality_2": 0}}
+    assert advised.change.endswith("Fit again with individual_ranks={'modality_1': 1, 'modality_2': 0}.")
+
+
+def test_all_findings_on_ranks_recommend_the_same_ranks(ajive: AJIVE) -> None:
+    model = clone(ajive).set_params(joint_rank="auto", individual_ranks="auto")
+    model.__dict__ |= {"joint_rank_": 5, "individual_ranks_": {"a": 4, "b": 3}, "shapes_": {"a": (9,), "b": (9,)}}
+    dead = diagnostics.Finding(DEAD, "seen", diagnostics.CHANGE[DEAD], {"joint": -2, "individual a": -1})
+    worse = diagnostics.Finding(WRONG_RANKS, "seen", diagnostics.CHANGE[WRONG_RANKS], {"individual b": 5})
+    other = diagnostics.Finding(GAP, "seen", "Use dropout.")
+    advised = diagnostics._advised([dead, worse, other], model)
+    ranks = {"joint_rank": 3, "individual_ranks": {"a": 3, "b": 8}}
+    assert [one.settings for one in advised] == [ranks, ranks, {}]
+    assert all("joint_rank=3, individual_ranks={'a': 3, 'b': 8}" in one.change for one in advised[:2])
+    assert advised[2] == other
+    nothing = diagnostics.Finding(MEANINGLESS, "seen", "", {})
+    assert diagnostics._advised([nothing, dead], model)[1].settings["joint_rank"] == 0
 
 
 def test_overfitting_is_a_gap_between_training_and_validation() -> None:

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.feature_ranking import effects_of, feature_effects, slopes
+from deepjive.evaluation.feature_ranking import effects_of, feature_effects, significant, slopes
 from tests.evaluation.fitting import fitted
 
 
@@ -102,6 +102,52 @@ def test_joint_scores_that_need_all_modalities_are_tested_with_half_of_the_featu
     assert np.median(effects.p_value[0, :20]) < 0.001
 
 
+def of_subsets(seed=0, n=120, strength=1.0):
+    """The first 5 features of a and b share a score, the first 5 of b and c share another, and all share a third."""
+    rng = np.random.default_rng(seed)
+    everyone, ab, bc = rng.normal(size=(3, n, 1))
+    arrays = {name: rng.normal(size=(n, 40)) for name in "abc"}
+    for name in "abc":
+        arrays[name] += 0.5 * everyone * rng.normal(size=(1, 40))
+    for score, names, where in ((ab, "ab", slice(0, 5)), (bc, "bc", slice(5, 10))):
+        for name in names:
+            arrays[name][:, where] += strength * score
+    return Modalities(arrays)
+
+
+def test_scores_of_subsets_are_tested_with_the_other_modalities_of_the_subset():
+    data = of_subsets(strength=1.5)
+    model = AJIVE(joint_rank=1, subsets={("a", "b"): 1, ("b", "c"): 1}, individual_ranks=0, random_state=0).fit(data)
+    effects = feature_effects(model, data)
+    assert effects["a"].scores == [("joint", 1), ("a+b", 1)]
+    assert effects["b"].scores == [("joint", 1), ("a+b", 1), ("b+c", 1)]
+    for name, part, true in (("a", "a+b", slice(0, 5)), ("b", "b+c", slice(5, 10)), ("c", "b+c", slice(5, 10))):
+        row = effects[name].scores.index((part, 1))
+        found = np.zeros(40, dtype=bool)
+        found[true] = True
+        assert average_precision_score(found, -np.log(effects[name].p_value[row])) > 0.9
+        assert effects[name].match[row] > 0.7
+    parts = model.decompose(data)
+    np.testing.assert_allclose(effects["b"].loading[1], model.subset_loadings_["a", "b"]["b"][0], rtol=1e-9)
+    np.testing.assert_allclose(
+        parts.rendered_at("b", parts.scores_of("b")),
+        parts.joint["b"] + parts.individual["b"] + sum(part["b"] for part in parts.subset.values() if "b" in part),
+        atol=1e-9,
+    )
+
+
+def test_p_values_of_subsets_are_uniform_where_nothing_is():
+    p_values = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        data = Modalities({name: rng.normal(size=(75, 20)) for name in "abc"})
+        model = AJIVE(joint_rank=1, subsets={("a", "b"): 1}, signal_ranks=3, individual_ranks=0, random_state=0)
+        effects = feature_effects(model.fit(data), data, random_state=seed)
+        p_values += [effects[name].p_value[effects[name].scores.index(("a+b", 1))] for name in "ab"]
+    assert stats.kstest(np.ravel(p_values), "uniform").pvalue > 0.01
+    assert abs(np.mean(np.ravel(p_values) < 0.05) - 0.05) < 0.04  # 4 standard errors of 480 independent p-values
+
+
 def test_copies_of_samples_do_not_add_evidence():
     rng = np.random.default_rng(0)
     single = {name: rng.normal(size=(60, 40)) for name in "ab"}
@@ -134,6 +180,14 @@ def test_the_table_is_sorted_by_score_and_effect_with_four_digits(ajive, train):
     assert (frame["effect"].abs()[:20].diff().dropna() <= 0).all()
     assert frame["effect"].map(lambda value: len(f"{abs(value):.10g}".lstrip("0.").replace(".", "")) <= 4).all()
     assert frame["p_value"].isna().all()
+
+
+def test_rounded_numbers_have_no_more_digits_than_asked_for():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(-1, 1, size=(4, 500)) * 10.0 ** rng.integers(-300, 300, size=(4, 500))
+    values[:, ::2] = rng.normal(size=(4, 250)) * 10.0 ** rng.integers(-6, 9, size=(4, 250))
+    assert significant(values).tolist() == [[float(f"{value:.4g}") for value in row] for row in values]
+    assert np.isnan(significant(np.array([np.nan])))[0]
 
 
 def test_errors_name_the_modality_and_the_samples(ajive, train):

@@ -121,6 +121,16 @@ def test_named_subsets_with_ranks_are_those_of_the_model(made):
     assert model.subset_loadings_[("a", "b")]["a"].shape == (1, 40)
 
 
+def test_given_ranks_are_kept_where_nothing_is_in_common():
+    data = {name: np.random.default_rng(seed).normal(size=(80, 20)) for seed, name in enumerate(NAMES)}
+    ranks = {"joint_rank": 1, "subsets": {("a", "b"): 2, ("b", "c"): 1}, "signal_ranks": 4, "individual_ranks": 1}
+    model = AJIVE(**ranks, n_wedin=0, n_random=0, random_state=0).fit(data)
+    assert model.subset_ranks_ == {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1}
+    parts = model.decompose(data)
+    shared = np.concatenate([parts.joint_scores, *parts.subset_scores.values()], axis=1)
+    np.testing.assert_allclose(shared.T @ shared / 80, np.eye(4), atol=1e-6)
+
+
 @pytest.mark.parametrize("ranks", [{("a",): 2, ("b",): 1, ("c",): 1}, {NAMES: 2, ("b",): 1}])
 def test_without_variation_of_some_the_model_is_that_without_subsets(ranks):
     data, _ = simulate(1, ranks=ranks)

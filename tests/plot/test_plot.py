@@ -285,6 +285,41 @@ def test_figures_follow_the_style(parts):
     assert to_hex(axes.patches[1].get_facecolor()) == INDIVIDUAL
 
 
+def test_every_function_draws_the_scores_of_subsets():
+    tables = of_subsets()
+    ranks = {"joint_rank": 1, "subsets": {("a", "b"): 2}, "individual_ranks": 1}
+    model = dj.AJIVE(**ranks, random_state=0).fit(tables)
+    parts = model.decompose(tables)
+    axes = [Figure().subplots() for _ in range(5)]
+    effects = feature_effects(model, tables, test=False)["a"]
+    row = effects.scores.index(("a+b", 2))
+    drawn = plot.loadings(effects, 2, part="a+b", top=4, ax=axes[0])
+    strongest = np.sort(np.abs(effects.effect[row]))[::-1][:4]
+    np.testing.assert_allclose(np.sort(np.abs(drawn.collections[-1].get_offsets()[:, 0]))[::-1], strongest, rtol=1e-3)
+    plot.effects(parts, "a", 2, part=("b", "a"), top=1, ax=axes[1])
+    line = axes[1].lines[0]
+    slope = np.diff(line.get_ydata()[[0, -1]]) / np.diff(line.get_xdata()[[0, -1]])
+    assert np.abs(slope[0]) == pytest.approx(strongest[0], rel=1e-6)
+    plot.heatmap(parts, "a", part="a+b", ax=axes[2])
+    image = np.asarray(axes[2].images[0].get_array())
+    spread = np.std(tables["a"], axis=0)
+    np.testing.assert_allclose(np.sort(image.ravel()), np.sort((parts.subset["a", "b"]["a"] / spread).ravel()))
+    assert axes[2].get_title() == "a+b"
+    dots = plot.scores(parts, part="a+b", ax=axes[3]).collections[0].get_offsets()
+    np.testing.assert_allclose(dots, parts.subset_scores["a", "b"])
+    with pytest.raises(ValueError, match=r"part is 'b\+c', but must be one of \['joint', 'a\+b', 'individual'\]"):
+        plot.effects(parts, "a", part="b+c", ax=axes[4])
+    with pytest.raises(ValueError, match="must be one of"):
+        plot.scores(parts, modality="c", part="a+b", ax=axes[4])
+
+
+def of_subsets():
+    rng = np.random.default_rng(0)
+    joint, shared, own = (rng.normal(size=(60, rank)) for rank in (1, 2, 1))
+    hidden = {name: np.hstack([joint, shared * (name != "c"), own]) for name in "abc"}
+    return {name: z @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(60, 12)) for name, z in hidden.items()}
+
+
 def test_pictures_and_bars_show_what_some_modalities_share(ax):
     """With subsets the input is the sum of four columns, and the bars name what some modalities share."""
     rng = np.random.default_rng(0)
@@ -303,8 +338,42 @@ def test_pictures_and_bars_show_what_some_modalities_share(ax):
     assert "shared by some" not in texts_of(plot.examples(parts, "c", rows, ax=Figure().subplots()))
     share = parts.variance_explained["a"]["a+b"]
     assert share > 0.1
-    assert f"some {share:.0%}" in texts_of(plot.variance_explained(parts, ax=Figure().subplots()))
+    assert f"shared {share:.0%}" in texts_of(plot.variance_explained(parts, ax=Figure().subplots()))
 
 
 def texts_of(axes):
     return {text.get_text() for text in axes.texts}
+
+
+def test_a_surface_map_is_drawn_on_its_hemispheres(ax, tmp_path):
+    pytest.importorskip("nilearn")
+    import nibabel
+
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32)
+    arrays = [
+        nibabel.gifti.GiftiDataArray(corners, "NIFTI_INTENT_POINTSET"),
+        nibabel.gifti.GiftiDataArray(faces, "NIFTI_INTENT_TRIANGLE"),
+    ]
+    paths = [str(tmp_path / f"{side}.surf.gii") for side in ("lh", "rh")]
+    for path in paths:
+        nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), path)
+
+    def titles(axes):
+        return [inset.get_title() for inset in axes.child_axes if hasattr(inset, "get_zlim")]
+
+    left = np.array([0.0, 0.0, 0.0, 2.0])
+    assert titles(plot.surface_map(left, mesh=paths[1], ax=ax)) == ["right, lateral", "right, medial"]
+    other = Figure().subplots()
+    drawn = plot.surface_map(np.concatenate([left, -left]), mesh=paths, ax=other)
+    assert titles(drawn) == [f"{side}, {view}" for side in ("left", "right") for view in ("lateral", "medial")]
+    views = [inset for inset in drawn.child_axes if hasattr(inset, "get_zlim")]
+    red, blue = (np.ptp(view.collections[0].get_facecolor()[:, [0, 2]], axis=0) for view in (views[0], views[2]))
+    assert red[0] < red[1]  # a gain on the left: white and red faces, which differ in blue
+    assert blue[0] > blue[1]  # a loss on the right
+    with pytest.raises(ValueError, match=r"3 values, but the surface .* has 4 vertices"):
+        plot.surface_map(np.zeros(3), mesh=paths[0], ax=ax)
+    with pytest.raises(ValueError, match=r"5 values, but fsaverage5.* has 20484 vertices"):
+        plot.surface_map(np.zeros(5), ax=ax)
+    with pytest.raises(ValueError, match="names 3 surfaces"):
+        plot.surface_map(np.zeros(5), mesh=[*paths, paths[0]], ax=ax)

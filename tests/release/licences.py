@@ -32,15 +32,16 @@ STRONG = ("GPL", "General Public", "AGPL", "SSPL", "proprietary")
 BY_HAND = {  # packages whose metadata name no licence, or more than what is used
     "docutils": "Public domain AND BSD",  # its one file under the GPL is a mode of Emacs
 }
+OF_CUDA = ("cuda-", "nvidia-")  # of a CUDA build of torch, under NVIDIA's own terms; a CPU build has none of them
 SKIPPED = re.compile(r"extra\s*==")
 
 
 def requirements(names: Sequence[str]) -> Iterator[Distribution]:
-    """Return the installed distributions that some packages need, themselves included."""
+    """Return the installed distributions that some packages need, themselves included, without those of CUDA."""
     seen, waiting = set(), list(names)
     while waiting:
         name = re.split(r"[^\w.-]", waiting.pop())[0].lower().replace("_", "-")
-        if name in seen:
+        if name in seen or name.startswith(OF_CUDA):
             continue
         seen.add(name)
         try:

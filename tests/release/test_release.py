@@ -15,6 +15,7 @@ import deepjive
 
 from .archives import AT_THE_TOP, source_problems, wheel_problems
 from .licences import is_compatible, licence, requirements
+from .wheel import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -110,6 +111,16 @@ def test_the_files_with_hashes_are_those_of_the_constraints() -> None:
 def comparable(pin: str) -> str:
     name, _, version = pin.partition("==")
     return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
+
+
+def test_every_extra_is_tried_alone() -> None:
+    not_tried = {
+        "ants",  # allows no current NumPy
+        "minimum",  # `make minimum` installs it
+        "release",  # `make wheel` installs it
+        "test",  # `make test` installs it
+    }
+    assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - not_tried
 
 
 def test_the_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:

@@ -49,16 +49,21 @@ EXTRAS = {
     "arrays": "import deepjive, h5py, numpy as np\n"
     "with h5py.File('x.h5', 'w') as file: file['x'] = np.ones((4, 3))\n"
     "from deepjive.data import read_array; assert read_array('x.h5').shape == (4, 3)",
+    "docs": "import furo, ipykernel, latex2mathml, myst_parser, nbclient, numpydoc, sphinx",
     "imaging": "from deepjive.imaging import template; assert template('grey', 12.0).ndim == 3",
     "log": "from torch.utils.tensorboard import SummaryWriter; SummaryWriter('log').close()",
     "omics": "import anndata, mudata, numpy as np\n"
     "mudata.MuData({'x': anndata.AnnData(np.ones((4, 3), np.float32))}).write('x.h5mu')\n"
     "import deepjive; assert len(deepjive.Modalities('x.h5mu')) == 4",
+    "onnx": "from deepjive.deep import export_onnx; import onnx, onnxruntime, onnxscript",
+    "peers": "import mofapy2",
+    "spm": "import nipype, nibabel",
     "survival": "import lifelines",
     "tables": "import pandas as pd\n"
     "pd.DataFrame({'x': [1., 2.], 'y': [3., 4.]}).to_parquet('x.parquet')\n"
     "from deepjive.data import read_array; assert read_array('x.parquet').shape == (2, 2)",
     "tune": "import optuna",
+    "umap": "import umap",
 }
 
 

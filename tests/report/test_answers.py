@@ -8,7 +8,14 @@ import pytest
 from deepjive import Modalities
 from deepjive.evaluation.label_association import score_association
 from deepjive.evaluation.sample_quality import PairFit, sample_fit
-from deepjive.report.answers import end_tables, label_tables, sample_tables
+from deepjive.report.answers import (
+    end_tables,
+    first_score_label,
+    label_answers,
+    label_tables,
+    odd_samples,
+    sample_tables,
+)
 
 
 @pytest.fixture
@@ -18,7 +25,8 @@ def parts(make_decomposition):
 
 def test_labels_are_shown_with_the_numbers_of_the_library(parts):
     labels = {"age": parts.joint_scores[:, 0] + np.random.default_rng(0).normal(size=60)}
-    (table,) = label_tables(parts, labels)
+    answers = label_answers(parts, labels)
+    (table,) = label_tables(answers)
     first = score_association(parts, labels).rows[0]
     assert table.rows[0] == (
         "age",
@@ -27,20 +35,35 @@ def test_labels_are_shown_with_the_numbers_of_the_library(parts):
         f"+{first.lower:.2f} to +{first.upper:.2f}".replace(" ", "\N{NO-BREAK SPACE}"),
         "< 0.001",
     )
-    assert "adjusted for batch" in label_tables(parts, labels, {"batch": np.arange(60) % 2})[0].sentence
-    assert label_tables(parts, {}) == []
+    adjusted = label_answers(parts, labels, {"batch": np.arange(60) % 2})
+    assert "adjusted for batch" in label_tables(adjusted)[0].sentence
+    assert label_tables(label_answers(parts, {})) == []
+
+
+def test_the_label_of_joint_score_1_is_named_with_its_interval(parts):
+    rng = np.random.default_rng(0)
+    kind = np.array(["a", "b", "c"])[np.digitize(parts.joint_scores[:, 0], [-0.5, 0.5])]
+    labels = {"age": rng.normal(size=60), "kind": kind}
+    sentence = first_score_label(label_answers(parts, labels))
+    (row,) = [row for row in score_association(parts, {"kind": kind}).rows if (row.part, row.score) == ("joint", 1)]
+    numbers = f"(ratio {row.effect:.2f}, 95% interval {row.lower:.2f} to {row.upper:.2f}, q < 0.001)"
+    assert (
+        sentence.replace("\N{NO-BREAK SPACE}", " ")
+        == f"Of the labels age and kind, kind goes most with joint score 1 {numbers}."
+    )
+    assert "none of the labels age" in first_score_label(label_answers(parts, {"age": labels["age"]}))
+    assert first_score_label(label_answers(parts, {})) is None
 
 
 def test_a_label_that_is_a_confound_is_not_shown(parts):
     age = np.random.default_rng(0).normal(size=60)
-    assert label_tables(parts, {"age": age}, {"age": age}) == []
+    assert label_tables(label_answers(parts, {"age": age}, {"age": age})) == []
 
 
 def test_a_label_that_varies_within_participants_is_named_with_the_reason(parts):
     grouped = replace(parts, data=Modalities(parts.data, groups=np.arange(60) // 2))
     visit = np.tile(["first", "second"], 30)
-    tables = label_tables(grouped, {"visit": visit, "age": np.arange(60.0)})
-    (table,) = tables
+    (table,) = label_tables(label_answers(grouped, {"visit": visit, "age": np.arange(60.0)}))
     assert {row[0] for row in table.rows} == {"age"}
     assert "Label 'visit' has several values within 30 participants" in table.sentence
 
@@ -60,3 +83,7 @@ def test_outliers_and_pairs_are_listed(parts):
     assert pairs.rows == [("s1", "rna", "40.0%", "s3")]
     assert "rna and of the other modalities correlate 0.80" in pairs.sentence
     assert sample_tables(None, {}) == []
+    far, misfit = odd_samples(fit, {"rna": replace(pair, others_closer=np.append([0.4], np.zeros(40)))})
+    assert "sample s4 (protein, 9.0)" in far
+    assert misfit.startswith("The rna of sample s1 fits the other modalities of this sample less than that of 40%")
+    assert odd_samples(None, None) == odd_samples(None, {"rna": pair}) == []  # pairs of few scores fit by chance

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepjive import AJIVE
 from deepjive.report import Table, write_report
 from deepjive.report.compare import Run, write_comparison
+from deepjive.report.slices import Shown, write_quality
 
 from .test_page import FOREIGN
 
@@ -90,6 +92,30 @@ def test_what_the_page_computes_is_what_the_model_says(page, make_decomposition)
     for name, value in zip(names, values, strict=True):
         here = next(i for i, full in enumerate(order) if full.startswith(name.rstrip("…").strip()))
         assert float(value.replace("−", "-")) == pytest.approx(shown[here], abs=0.011)  # noqa: RUF001
+
+
+def test_the_page_adds_the_part_of_a_subset_to_its_modalities_only(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    tables = {name: rng.normal(size=(60, 8)) for name in "abc"}
+    ranks = {"joint_rank": 1, "subsets": {("a", "b"): 1}, "signal_ranks": 3, "individual_ranks": 1}
+    parts = AJIVE(**ranks, n_wedin=0, n_random=0, random_state=0).fit(tables).decompose(tables)
+    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    opened.goto(write_report(tmp_path / "s.html", parts, title="T", settings={}).as_uri())
+    opened.get_by_label("Start from a sample").fill("7")
+    for position, name in enumerate("abc"):
+        panel = opened.locator(".modality").nth(position)
+        numbers = [int(word.removeprefix("feature ")) for word in panel.locator(".name").all_text_contents()]
+        values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in panel.locator(".value").all_text_contents()]
+        scores = {part: values[7:8] for part, values in parts.scores_of(name).items()}
+        moved = (parts.rendered_at(name, scores)[0] - parts.mean[name]) / tables[name].std(axis=0)
+        np.testing.assert_allclose(values, moved[numbers], atol=0.011)
+    group = opened.get_by_role("group", name="Shared by a and b")
+    before = [opened.locator(".modality").nth(i).locator(".value").all_text_contents() for i in range(3)]
+    group.get_by_role("slider").press("PageUp")
+    opened.wait_for_timeout(60)
+    after = [opened.locator(".modality").nth(i).locator(".value").all_text_contents() for i in range(3)]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, True, False]
+    opened.close()
 
 
 def test_a_dot_tells_its_name_and_its_choice_loads_the_sample(page):
@@ -232,3 +258,39 @@ def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, schem
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert [text for text in heard if not text.startswith("Canvas2D")] == []  # a hint on speed, as nilearn reads values
     page.close()
+
+
+def test_scans_are_worked_through_sorted_marked_and_saved(browser, tmp_path):
+    values = [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.5]
+    subjects = [Shown(f"sub-{row}", [], False, {"grey_overlap": value}, []) for row, value in enumerate(values)]
+    subjects[2] = subjects[2]._replace(remarks=["=look at it"])
+    address = write_quality(tmp_path / "q.html", subjects, protocol=[("a", "b", "c")], command=FOREIGN).as_uri()
+    page = browser.new_page()
+    page.set_default_timeout(5000)
+    page.goto(address)
+
+    def order():
+        return page.locator("article.scan:not([hidden])").evaluate_all("all => all.map(one => one.dataset.name)")
+
+    assert order()[:2] == ["sub-2", "sub-7"]  # flagged, then furthest from the median
+    page.get_by_label("Sort by").select_option("furthest from the median first")
+    assert order()[0] == "sub-7"
+    page.get_by_role("button", name="Next undecided").click()
+    page.get_by_role("group", name="Decision on sub-7").get_by_label("leave out").check()
+    page.get_by_label("Note on sub-7").fill("=cut off")
+    page.get_by_role("group", name="Decision on sub-0").get_by_label("keep").check()
+    assert "1 to keep, 1 to leave out, 6 undecided" in page.locator("#count").text_content()
+    page.get_by_label("Show").select_option("undecided")
+    assert len(order()) == 6
+    page.reload()  # decisions are kept
+    page.get_by_label("Show").select_option("to leave out")
+    assert order() == ["sub-7"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save decisions as CSV").click()
+    rows = Path(saved.value.path()).read_text().splitlines()
+    page.close()
+    assert rows[0] == "subject,decision,note,state,largest_deviation,remarks"
+    assert rows[1].startswith("sub-0,keep,,good,")
+    # median .925, robust spread 1.4826 x .02: .92 is .005 from it
+    assert rows[3].endswith(",check,0.1686,'=look at it")
+    assert rows[8].startswith("sub-7,leave out,'=cut off,good,")

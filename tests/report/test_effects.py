@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from deepjive.evaluation.feature_ranking import effects_of
-from deepjive.report.effects import effect_pictures, effect_tables, feature_table
+from deepjive.report.effects import effect_frames, effect_pictures, effect_tables, feature_table, first_score, signed
 
 
 def plain(text):
@@ -16,13 +16,18 @@ def plain(text):
 def test_the_features_that_change_most_are_named_with_their_signs(make_decomposition):
     parts = make_decomposition({"image": (6, 6), "table": (30,)})
     parts.data.features["table"] = np.array([f"gene {i}" for i in range(30)])
-    (table,) = effect_tables(parts)
+    (table,) = effect_tables(effect_frames(parts))
     assert [row[0] for row in table.rows] == ["joint 1", "joint 2", "individual 1", "individual 2"]
     effect = effects_of(parts, "table").effect[0]
     top, bottom = int(effect.argmax()), int(effect.argmin())
-    assert plain(table.rows[0][1]).startswith(f"gene {top} +{effect[top]:.2f}, ")
-    assert plain(table.rows[0][2]).startswith(f"gene {bottom} \N{MINUS SIGN}{-effect[bottom]:.2f}, ")
+    rise, fall = (plain(cell.striptags()) for cell in table.rows[0][1:3])
+    assert rise.startswith(f"gene {top} +{effect[top]:.2f}, ")
+    assert fall.startswith(f"gene {bottom} \N{MINUS SIGN}{-effect[bottom]:.2f}, ")
     assert "were not tested" in table.sentence
+    sentence = first_score(effect_frames(parts))
+    strongest = int(np.abs(effect).argmax())
+    assert f"gene {strongest} {signed(effect[strongest])}, gene" in sentence
+    assert sentence.count("gene") == 3
 
 
 def test_tested_features_have_standard_errors_and_are_counted():

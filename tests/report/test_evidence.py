@@ -10,7 +10,7 @@ from deepjive.datasets import make_synthetic
 from deepjive.evaluation import Evidence, Finding, evidence
 from deepjive.report import write_report
 from deepjive.report.evidence import tables_of
-from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG, SOMETHING_WRONG
+from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG, SOMETHING_WRONG, refit_command
 
 from .test_page import FOREIGN, Page
 
@@ -63,10 +63,23 @@ def test_failures_are_named_with_what_to_change(tmp_path, make_decomposition) ->
     for words in (
         SOMETHING_WRONG,
         "Dead component. Score 1 changes nothing. Lower joint_rank by one.",
-        NO_EVIDENCE.format(run="RUN"),
+        NO_EVIDENCE.format(run="RUN").replace("`", ""),
     ):
         assert words in " ".join(page.text.split())
     assert NOTHING_WRONG not in page.text
+    assert "<code>deepjive report RUN --evidence</code>" in path.read_text(encoding="utf-8")
+
+
+def test_findings_on_ranks_end_in_a_command_that_fits_again(tmp_path, make_decomposition) -> None:
+    parts = make_decomposition({"my pet": (6,), "b": (5,)})
+    ranks = {"joint_rank": 1, "individual_ranks": {"my pet": 2, "b": 0}}
+    failures = [Finding("dead component", "Score 2 changes nothing.", "Fit again.", ranks)]
+    path = write_report(tmp_path / "r.html", parts, title="T", settings={}, failures=failures, run="'my run'")
+    options = "--joint-rank 1 --individual-rank 'my pet=2' --individual-rank b=0"
+    command = f"deepjive fit --config 'my run' {options} --out 'my run'-2"
+    assert command in Page(path.read_text(encoding="utf-8")).text
+    assert refit_command(failures, None) is None
+    assert refit_command([Finding("leak", "", "")], "run") is None
 
 
 def test_a_page_that_was_told_nothing_says_nothing_of_failures(tmp_path, make_decomposition) -> None:

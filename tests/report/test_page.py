@@ -72,7 +72,7 @@ def test_page_is_whole_and_says_what_was_found(write):
     assert "60 samples were measured in 2 modalities: mri and expression." in page.text
     assert re.search(r"Of the variation in mri, \d+% is joint", page.text)
     assert READ_IMAGES in page.text
-    assert NO_EVIDENCE.format(run="RUN") in page.text
+    assert NO_EVIDENCE.format(run="RUN").replace("`", "") in page.text
     assert (
         page.elements.count("svg") == 8
     )  # variance, two examples, joint and two individual scores, what two parts of an image do

@@ -42,7 +42,7 @@ def test_the_page_shows_them(tmp_path, make_decomposition):
 @pytest.mark.parametrize(
     ("settings", "table", "bounds", "said"),
     [
-        ({}, None, False, "There are 2 joint scores, 2 individual scores in a and 2 individual scores in b."),
+        ({}, None, False, "The model has 2 joint scores, 2 individual scores in a and 2 individual scores in b."),
         (
             {"joint_rank": 2, "individual_ranks": {"a": 2}},
             None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepjive import Decomposition, Modalities
+from deepjive import AJIVE, Decomposition, Modalities
 from deepjive.report.explorer import honesty, label_data, page_data
 from deepjive.report.responses import respond
 
@@ -48,6 +48,19 @@ def test_every_rank_can_be_explored(make_decomposition, ranks):
     assert [part["rank"] for part in data["parts"]] == [ranks[0], ranks[1], ranks[1]]
     assert [one["reproduced"] for one in data["modalities"]] == [None, None]  # AJIVE is linear
     assert len(data["modalities"][0]["responses"]) == sum(rank > 0 for rank in ranks)
+
+
+def test_scores_of_subsets_can_be_explored():
+    tables = {name: RNG.normal(size=(60, 8)) for name in "abc"}
+    ranks = {"joint_rank": 1, "subsets": {("a", "b"): 2}, "signal_ranks": 4, "individual_ranks": 1}
+    parts = AJIVE(**ranks, n_wedin=0, n_random=0, random_state=0).fit(tables).decompose(tables)
+    data = page_data(parts, {})
+    words = [("joint", "joint", 1), ("subset", "a+b", 2), *(("individual", name, 1) for name in "abc")]
+    assert [(part["word"], part["name"], part["rank"]) for part in data["parts"]] == words
+    assert data["parts"][1]["members"] == ["a", "b"]
+    inputs = [[response["inputs"] for response in one["responses"]] for one in data["modalities"]]
+    assert inputs == [["joint", "a+b", "own"], ["joint", "a+b", "own"], ["joint", "own"]]
+    assert [one["reproduced"] for one in data["modalities"]] == [None] * 3
 
 
 def test_numbers_of_a_label_reach_the_page_as_they_are():

@@ -49,3 +49,17 @@ def test_the_page_escapes_names_and_shows_what_stands_out_first(tmp_path):
         assert raw not in page
     assert page.count("data:image/png") == 2
     assert not re.search(r"(src|href)=.(?!data:|#)", page)  # nothing comes from elsewhere
+
+
+def test_of_flagged_participants_the_one_furthest_from_the_median_comes_first(tmp_path):
+    values = [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.2, 0.5]
+    subjects = [
+        Shown(f"sub-{row}", ["check it"] if value < 0.6 else [], False, {"t1_correlation": value}, [])
+        for row, value in enumerate(reversed(values))
+    ]
+    page = write_quality(tmp_path / "q.html", subjects, protocol=[("a", "b", "c")], command="deepjive").read_text()
+    order = re.findall(r'data-name="([^"]*)" data-state="([a-z]*)"', page)
+    assert order[:2] == [("sub-1", "check"), ("sub-0", "check")]
+    assert {state for _, state in order[2:]} == {"good"}
+    # median .92; robust spread 1.4826 times the median distance, which is .02
+    assert "furthest from the median: t1_correlation, 24.3 robust standard deviations" in page

@@ -44,7 +44,7 @@ def measured():
 
 
 def test_real_joint_variation_is_compared_with_ridge_regression(parts, measured):
-    text = " ".join(summary(parts, measured, None, "runs/a").sentences)
+    text = summary(parts, measured, None, "runs/a").text
     assert "There is joint variation: a permutation test of 50 held-out samples gives p = 0.001" in text
     assert "predicts 30.0% of rna and 20.0% of protein" in text
     assert "ridge regression predicts 31.0% of rna and 40.0% of protein" in text
@@ -56,11 +56,13 @@ def test_real_joint_variation_is_compared_with_ridge_regression(parts, measured)
 
 def test_without_joint_variation_nothing_is_to_be_interpreted(parts, measured):
     nothing = replace(measured, joint_structure=replace(measured.joint_structure, p_value=0.4))
-    text = " ".join(summary(parts, nothing, None, "runs/a").sentences)
+    text = summary(parts, nothing, None, "runs/a").text
     assert "does not show joint variation (p = 0.400)" in text
     assert "There is joint variation" not in text
     assert "Ridge regression predicts clearly" not in text
-    assert text.endswith("Fit the model again with joint_rank=0, or measure more samples.")
+    answer = summary(parts, nothing, None, "runs/a", "deepjive fit --joint-rank 1", [("Labels", "Of the labels, age.")])
+    assert answer.commands == ["deepjive fit --config runs/a --joint-rank 0 --out runs/a-2"]  # not that of the findings
+    assert "age" not in answer.text
 
 
 def test_without_evidence_the_command_names_the_run_and_tested_features_are_counted(parts):
@@ -70,6 +72,13 @@ def test_without_evidence_the_command_names_the_run_and_tested_features_are_coun
     assert "1 of 2 features of rna vary with joint score 1" in " ".join(answer.sentences)
     assert answer.commands == ["deepjive report 'my run' --evidence"]
     assert "features" not in " ".join(summary(parts, None, None, None).sentences)
+
+
+def test_the_command_of_findings_is_the_next_step_and_further_sentences_come_before(parts, measured):
+    refit = "deepjive fit --config runs/a --joint-rank 1"
+    answer = summary(parts, measured, None, "runs/a", refit, [("Samples", "Odd: s1.")])
+    assert answer.commands == [refit]
+    assert "Odd: s1. Some scores or ranks are doubtful" in answer.text
 
 
 def test_joint_rank_0_is_said(make_decomposition):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_marks, warn_of_sizes
-from deepjive.adjust.regression import Coding, Effects, learn
+from deepjive.adjust.regression import Coding, Effects, learn, least_squares
 from deepjive.adjust.transformations import (
     TRANSFORMATIONS,
     RangeWords,
@@ -35,6 +35,8 @@ NOT_FITTED_WITH = (
     "data. Fit with confounds, or pass data.without_confounds()."
 )
 
+
+FEWEST_PER_COLUMN = 5  # samples; residuals of fewer are too alike to be permuted
 
 Step = Callable[[NDArray, NDArray[np.intp]], NDArray]
 
@@ -240,6 +242,32 @@ class Adjustment:
             raise ValueError(NO_CONFOUNDS.format(fitted=list(self.coding.levels)))
         self.coding.check(confounds)
         return confounds
+
+    def cleaned(self, adjusted: Modalities, confounds: Confounds) -> Modalities:
+        """Take out of adjusted samples what a regression on the confounds still explains among these very samples.
+
+        Effects that few fitted samples showed leave a part of each confound in new samples, in every modality. A test
+        of what modalities share would find it. Modalities with few samples for the number of columns stay as they are.
+
+        Parameters
+        ----------
+        adjusted : Modalities
+            Samples as `of` returns them.
+        confounds : Confounds
+            Their confounds.
+        """
+        if self.coding is None:
+            return adjusted
+        confounds = self.checked(confounds)
+        sites = np.eye(self.coding.n_sites)[self.coding.sites(confounds)]
+        design, arrays = np.concatenate([sites, self.coding.columns(confounds)], axis=1), {}
+        for name, rows in rows_of(adjusted).items():
+            if len(rows) >= FEWEST_PER_COLUMN * design.shape[1]:
+                _, _, slopes = least_squares(adjusted[name], rows, design)
+                values = np.asarray(adjusted[name][:], dtype=np.float64)
+                left = (design - design[rows].mean(axis=0)) @ slopes
+                arrays[name] = values - left.reshape(values.shape)
+        return adjusted.adjusted_to(arrays)
 
     def restore(self, name: str, values: NDArray, confounds: Confounds | None) -> NDArray:
         """Undo the scale of features, and put the effects of confounds back into adjusted values.

@@ -225,7 +225,7 @@ def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, c
             )
         )
     design = np.concatenate([np.eye(coding.n_sites)[sites], columns], axis=1)
-    origin, largest, solution = _least_squares(array, rows, design)
+    origin, largest, solution = least_squares(array, rows, design)
     means, slopes = solution[: coding.n_sites], solution[coding.n_sites :]
     mean = (counts / counts.sum()) @ means
     reference, shifts, scales = origin + mean, np.zeros_like(means), np.ones_like(means)
@@ -245,7 +245,7 @@ def _blocks(array: Any, rows: NDArray[np.intp]) -> Any:
         yield batch, np.asarray(read_rows(array, batch), dtype=np.float64).reshape(len(batch), -1)
 
 
-def _least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+def least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """One value of each feature, the largest difference from it, and coefficients (n_columns, n_features) of the rest.
 
     The differences are exactly 0 in constant features.

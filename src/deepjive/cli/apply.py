@@ -38,14 +38,21 @@ from deepjive.progress import progress_bar, silent
 from deepjive.report.tables import csv_text, file_names, scores_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from deepjive.conformal import Intervals
+    from deepjive.data.modalities import Modalities
     from deepjive.decomposition import Part
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.progress import Progress
 
 BATCH = 256
+WRONG_SURVIVAL = (
+    "--survival is {given!r}, but must name a file with the columns of times and of events, such as "
+    "patients.csv:days,died."
+)
 ENDS = ("", "_lower", "_upper")
 IntervalOption = Annotated[
     float | None,
@@ -228,6 +235,20 @@ def report(
             show_default=False,
         ),
     ] = None,
+    ordinal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="Labels whose numbers are ranks; read like labels. Repeatable.", show_default=False
+        ),
+    ] = None,
+    survival: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE:TIME,EVENT",
+            help="Columns of survival: times, and 1 if the event happened or 0 if not. Needs lifelines. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a run again, with other samples, labels or title, or with evidence.
 
@@ -243,18 +264,21 @@ def report(
     labels = labels or options.get("labels")
     data = runs.read_fitted(run, modality or [], samples, unmatched, groups, tables, labels)
     named_labels = read_named_labels(labels, data)
+    ranked, times = read_named_labels(ordinal, data), _read_survival(survival, data)
     decomposition = model.decompose(data)  # wrong features raise here, before evidence is measured for minutes
     data = decomposition.data
     measured = measure(model, data, named_labels) if evidence else measured_evidence(run)
     if evidence and measured is not None:
         measured.save(run / runs.EVIDENCE)
-        print_evidence(measured)
+        print_evidence(measured, run)
     path = runs.write_report_of(
         out or run / runs.REPORT,
         model,
         decomposition,
         title=title or options.get("title"),
-        labels=named_labels,
+        labels=named_labels | ranked,
+        kinds=dict.fromkeys(ranked, "ordinal"),
+        survival=times,
         sources=paths_of(modality) if modality else options["modality"],
         command=_again(run),
         note=None if modality else runs.FITTED_SAMPLES,
@@ -265,6 +289,19 @@ def report(
         failures=None if measured is not None else lambda: recognised(model, data, decomposition),
     )
     show.line(f"Report: {path}")
+
+
+def _read_survival(sources: Sequence[str] | None, data: Modalities) -> dict[str, tuple[NDArray, NDArray]]:
+    """Times and events by the name of the column of events."""
+    pairs = {}
+    for source in sources or ():
+        file, _, columns = source.rpartition(":")
+        time, _, event = columns.partition(",")
+        if not (file and time and event):
+            raise ValueError(WRONG_SURVIVAL.format(given=source))
+        values = read_named_labels([f"{file}:{time}", f"{file}:{event}"], data)
+        pairs[event] = (values[time], values[event])
+    return pairs
 
 
 def _again(run: Path) -> str | None:

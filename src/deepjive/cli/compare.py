@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from deepjive.report.compare import Run
 
 
+OF_DATA = {
+    "modality": "files",
+    "confounds": "confounds",
+    "site": "site",
+    "groups": "groups",
+    "level": "level",
+    "unmatched": "unmatched",
+    "one_hot": "one_hot",
+}
+
+
 def compare(
     context: typer.Context,
     run: Annotated[
@@ -68,19 +79,24 @@ def read_run(folder: Path, name: str) -> Run:
             as_written(str(row)): {str(key): float(value) for key, value in of.items()} for row, of in table.iterrows()
         }
     evidence = folder / run_files.EVIDENCE
-    ranks = {
-        key: config["learned"][f"{key}_"]
-        for key in ("joint_rank", "individual_ranks")
-        if f"{key}_" in config["learned"]
-    }
+    joint_scores = scores.to_numpy(dtype=float).reshape(len(scores), -1)
+    ranks = {"joint_rank": joint_scores.shape[1]}
+    if "individual_ranks_" in config["learned"]:
+        ranks["individual_ranks"] = config["learned"]["individual_ranks_"]
     return Run(
         name=name,
-        settings={"method": config["class"], **_shown({**config["parameters"], **ranks})},
+        settings={"method": config["class"], **_shown({**config["parameters"], **ranks, **_data_settings(config)})},
         samples=scores.index.map(lambda sample: as_written(str(sample))).to_numpy(dtype=str),
-        joint_scores=scores.to_numpy(dtype=float).reshape(len(scores), -1),
+        joint_scores=joint_scores,
         variance_explained=variance,
         evidence=Evidence.load(evidence) if evidence.is_file() else None,
     )
+
+
+def _data_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the fit that concern the data and were given: files, confounds, participants and their level."""
+    options = config.get("run") or {}
+    return {OF_DATA[name]: options[name] for name in OF_DATA if options.get(name) not in (None, [], {}, False)}
 
 
 def _table(folder: Path, file: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from deepjive.cli import show
 from deepjive.progress import progress_bar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from deepjive.data.modalities import Modalities
@@ -80,20 +83,22 @@ def recognised(model: Any, data: Modalities, parts: Decomposition, *, visible: b
     return list(model.diagnostics())
 
 
-def print_failures(failures: Sequence[Finding]) -> None:
-    """Print known failures, or that there are none."""
-    from deepjive.report.words import NOTHING_WRONG, SOMETHING_WRONG
+def print_failures(failures: Sequence[Finding], run: Path) -> None:
+    """Print known failures of a run and the command that mends them, or that there are none."""
+    from deepjive.report.words import NOTHING_WRONG, SOMETHING_WRONG, TO_REFIT, refit_command
 
     show.line(SOMETHING_WRONG if failures else NOTHING_WRONG)
     for failure in failures:
         show.line(f"- {failure.name}: {failure.seen} {failure.change}")
+    if command := refit_command(failures, shlex.quote(str(run))):
+        show.line(f"{TO_REFIT}\n{command}")
 
 
-def print_evidence(evidence: Evidence) -> None:
-    """Print the tables of the evidence, each with a sentence on how to read it."""
+def print_evidence(evidence: Evidence, run: Path) -> None:
+    """Print the tables of the evidence of a run, each with a sentence on how to read it."""
     from deepjive.report.evidence import tables_of
 
     for caption, header, rows, sentence in tables_of(evidence):
         show.table(caption, header, rows)
         show.line(sentence + "\n")
-    print_failures(evidence.findings)
+    print_failures(evidence.findings, run)

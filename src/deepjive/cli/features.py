@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from deepjive.cli import show
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from deepjive.linear.bootstrap_intervals import Intervals
 
 MOST_VALUES = 200_000_000
+TOP, TOP_SCORES, MOST_LETTERS = 3, 3, 24
+SIGNIFICANT = 0.05
 NOT_TESTED = "The features were not tested. {reason}"
 ONLY_LINEAR = (
     "{run} holds a {kind}, but intervals of variance explained exist only for AJIVE, HeteroJIVE and JIVE. Leave out "
@@ -76,7 +79,6 @@ def features(
     from deepjive.evaluation.feature_ranking import feature_effects
     from deepjive.linear.linear_model import LinearModel
     from deepjive.persistence import load
-    from deepjive.report.effects import feature_table
 
     if out is not None:
         check_folder(out)
@@ -90,13 +92,11 @@ def features(
     folder = run if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     paths = runs.write_loadings(folder, effects)
-    for name, effect in effects.items():
+    for (name, effect), path in zip(effects.items(), paths, strict=True):
         if effect.scores:
-            table = feature_table(name, effect.to_frame())
-            show.table(table.caption, table.header, table.rows)
+            _print_strongest(name, effect, path)
     if draws:
         _print_intervals(model, data, draws, seed)
-    show.line(f"Features: {', '.join(map(str, paths))}")
     if out is None:
         show.line(f"To show the tests on the page: deepjive report {run}")
 
@@ -138,6 +138,30 @@ def _fits(data: Modalities, name: str) -> bool:
     """Whether the modality has vectors of at least two samples, and can be read into memory."""
     shape, count = data.shapes[name], int(data.present[:, data.names.index(name)].sum())
     return len(shape) == 1 and count > 1 and len(data) * math.prod(shape) <= MOST_VALUES
+
+
+def _print_strongest(name: str, effects: FeatureEffects, path: Path) -> None:
+    """Print the strongest features of the first scores of each part, and the file with all of them."""
+    from deepjive.report.effects import named, signed
+
+    rows = []
+    for row, (part, number) in enumerate(effects.scores):
+        if number > TOP_SCORES:
+            continue
+        top = effects.top(part, number, TOP)
+        pairs = zip(top["feature"], top["effect"], strict=True)
+        listed = ", ".join(f"{_cut(named(feature))} {signed(effect)}" for feature, effect in pairs)
+        found = int((effects.q_value[row] < SIGNIFICANT).sum())
+        tested = int(np.isfinite(effects.q_value[row]).sum())
+        rows.append((f"{part} {number}", listed, f"{found:,} of {tested:,}", f"{effects.match[row]:.2f}"))
+    show.table(f"{name}: features of the scores", ("score", "strongest features", "q < 0.05", "refit"), rows)
+    left = len(effects.scores) - len(rows)
+    more = f", of {left} more scores as well" if left else ""
+    show.line(f"All {len(effects.features):,} features{more}, with standard errors, p and q: {path}\n")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
 
 
 def _print_intervals(model: Any, data: Modalities, draws: int, seed: int) -> None:

@@ -271,7 +271,7 @@ def fit(
     )
     show.variance_table(decomposition)
     if not quiet:
-        print_failures(failures())
+        print_failures(failures(), out)
     show.line(f"Report: {report}")
     if getattr(model, "interrupted_", False):
         show.line(INTERRUPTED.format(path=out))

@@ -26,7 +26,10 @@ EngineName = Literal["ants", "spm"]
 
 def preprocess(
     context: typer.Context,
-    bids: Annotated[Path | None, typer.Option(metavar="FOLDER", help="BIDS folder with T1w and PET scans.")] = None,
+    bids: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="BIDS folder with T1w and PET scans, or scans of ADNI as LONI names them."),
+    ] = None,
     table: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Or a table of paths with columns participant_id, session_id, t1, pet."),
@@ -104,6 +107,7 @@ def preprocess(
 def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
     from deepjive.cli.reproduce_adni import NOTHING_TO_CHOOSE, choices
     from deepjive.imaging.cohort import read_cohort, read_cohort_table
+    from deepjive.imaging.loni import participant_folders
 
     if (bids is None) == (table is None):
         raise typer.BadParameter("Give either --bids or --table.")
@@ -111,7 +115,10 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
         if choose:
             raise typer.BadParameter(NOTHING_TO_CHOOSE)
         return read_cohort_table(table)
-    sources: Any = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
+    if bids is not None and bids.is_dir() and participant_folders(bids):
+        sources: Any = {"t1": ("loni-t1", bids), "pet": ("loni-pet", bids)}
+        return read_cohort(sources, choose=choices(choose), max_months=max_months)
+    sources = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
     return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
 
 

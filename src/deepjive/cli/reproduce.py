@@ -49,6 +49,15 @@ TABLES_WITHOUT_MODALITY = (
 DATA_AND_TABLES = (
     "Both data sets (--dataset, --data) and tables (-m) were given. Give the tables alone, or the data sets alone."
 )
+PEERS_NOT_ASKED = (
+    "The method {method} is of another package, and such methods are fitted only with --peers. Add --peers, or choose "
+    "other methods."
+)
+ALL_MISSING = "None of the methods that were asked for is installed ({methods}): {why}. Choose other methods too."
+DIGITS_ALONE = (
+    "MNIST was not found, so the digits of scikit-learn (8 x 8 pixels, 1077 for training) are used instead. For the "
+    "full experiment give --mnist FOLDER or set DEEPJIVE_DATA."
+)
 ALONE = "MOFA was asked for alone, but it is {why}. Install it, or choose more methods."
 
 
@@ -111,6 +120,20 @@ class DataSet(StrEnum):
     tcga_brca = "tcga_brca"
     bmmc_cite = "bmmc_cite"
     uci_mfeat = "uci_mfeat"
+
+
+class ViewMethod(StrEnum):
+    """The methods for several views; "shuffled" is DeepJIVE on views that were permuted against each other."""
+
+    DeepJIVE = "DeepJIVE"
+    shuffled = "shuffled"
+    AJIVE = "AJIVE"
+    separate = "separate"
+    ridge = "ridge"
+    GCCA = "GCCA"
+    DGCCA = "DGCCA"
+    VCCA_private = "VCCA-private"
+    MOFA = "MOFA"
 
 
 @app.command(cls=PlainCommand)
@@ -317,6 +340,90 @@ def omics(
         )
     note = f"A quick run with {budget.folds} of 5 folds; its figures are not results." if quick else ""
     shown, page = write_page(out, cells, measures, tables, command_of(context), missing_methods=missing, note=note)
+    for table in shown:
+        show.table(table.caption, table.header, table.rows)
+        show.line(table.sentence + "\n")
+    show.line(f"Report: {page}")
+
+
+@app.command(cls=PlainCommand)
+def benchmark(
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to write; an interrupted run continues there.")
+    ] = Path("runs/benchmark"),
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Also methods of other packages: pip install 'deepjive[peers]'.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Three views, 5000 samples and one seed: within 20 minutes on two cores.")
+    ] = False,
+    method: Annotated[list[ViewMethod] | None, typer.Option(help="A method (repeatable).", show_default="all")] = None,
+    views: Annotated[
+        list[int] | None, typer.Option(min=2, max=5, help="Number of views (repeatable).", show_default="3 and 5")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=200, help="Number of training samples.", show_default="10000")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds of data and methods.", show_default="5")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="16")
+    ] = None,
+    mnist_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--mnist",
+            metavar="FOLDER",
+            help="Folder with the four files of MNIST.",
+            show_default="$DEEPJIVE_DATA/mnist",
+        ),
+    ] = None,
+    jobs: JobsOption = 1,
+) -> None:
+    """Digits over varying backgrounds, three to five views: DeepJIVE beside baselines and methods of other packages.
+
+    Digits from joint scores, backgrounds from individual scores and each from the other; views drawn from other views,
+    and samples of all. Every fit is saved at once, so that an interrupted run continues.
+    """
+    from dataclasses import replace
+
+    from deepjive.experiments.benchmark.methods import OWN
+    from deepjive.experiments.benchmark.page import write_page
+    from deepjive.experiments.benchmark.peers import PEERS, is_installed
+    from deepjive.experiments.benchmark.study import QUICK, Budget, cells_of, run_cell
+    from deepjive.experiments.cells import measure_cells
+    from deepjive.experiments.omics.mofa import NOT_INSTALLED
+
+    options = {"samples": samples, "seeds": seeds, "max_epochs": max_epochs, "views": tuple(views) if views else None}
+    changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    budget = replace(QUICK if quick else Budget(), **changed)
+    asked = [chosen.value for chosen in method or []] or [*OWN, *(PEERS if peers else ())]
+    if not peers and (others := [name for name in asked if name in PEERS]):
+        raise typer.BadParameter(PEERS_NOT_ASKED.format(method=others[0]))
+    missing = [name for name in asked if name in PEERS and not is_installed(name)]
+    methods = [name for name in asked if name not in missing]
+    if not methods:
+        raise typer.BadParameter(ALL_MISSING.format(methods=", ".join(missing), why=NOT_INSTALLED))
+    cells = cells_of(budget, methods, mnist_folder)
+    if cells[0].data["images"] != "MNIST":
+        show.line(DIGITS_ALONE)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as progress:
+        measures = measure_cells(
+            cells,
+            lambda cell: run_cell(cell, mnist_folder, out / "pictures"),
+            out / "cells",
+            jobs=jobs,
+            progress=progress,
+        )
+    note = (
+        f"A quick run with {budget.samples} samples and {budget.seeds} seed, as a test; its figures are not results."
+        if quick
+        else ""
+    )
+    shown, page = write_page(out, cells, measures, command_of(context), missing_methods=missing, note=note)
     for table in shown:
         show.table(table.caption, table.header, table.rows)
         show.line(table.sentence + "\n")

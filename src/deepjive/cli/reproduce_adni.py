@@ -27,7 +27,9 @@ def adni(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.")] = Path("runs/adni"),
     caps: Annotated[Path | None, typer.Option(help="CAPS folder of Clinica (t1-volume, pet-volume).")] = None,
     derivative: Annotated[Path | None, typer.Option(help="Folder that deepjive preprocess wrote.")] = None,
-    bids: Annotated[Path | None, typer.Option(help="BIDS folder with participants.tsv, for diagnoses.")] = None,
+    bids: Annotated[
+        Path | None, typer.Option(help="BIDS folder with participants.tsv, or ADNIMERGE.csv, for diagnoses.")
+    ] = None,
     table: Annotated[
         Path | None, typer.Option(help="Or a table of paths with columns participant_id, diagnosis, mri, pet.")
     ] = None,

@@ -215,6 +215,8 @@ def write_report_of(
     failures: Callable[[], Sequence[Any]] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, NDArray] | None = None,
+    kinds: Mapping[str, Any] | None = None,
+    survival: Mapping[str, tuple[NDArray, NDArray]] | None = None,
     opening: Any = None,
     folder: Path | None = None,
 ) -> Path:
@@ -246,6 +248,8 @@ def write_report_of(
         Feature effects by modality, as `read_loadings` gives them.
     adjust : mapping of str to array, optional
         Confounds for which associations of scores and labels are adjusted.
+    kinds, survival : mapping, optional
+        Kinds of labels, and times with events, as for `deepjive.report.write_report`.
     opening : Picture, optional
         A picture above the results.
     folder : Path, optional
@@ -280,6 +284,8 @@ def write_report_of(
             failures=findings,
             features=features,
             adjust=adjust,
+            kinds=kinds,
+            survival=survival,
             sample_fit=sample_fit(decomposition, model),
             pairs=_pairs(model, decomposition.data),
             opening=opening,

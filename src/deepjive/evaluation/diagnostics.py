@@ -6,6 +6,10 @@ measured on runs that failed and on runs that did not: docs/decisions.md.
 
 Failures that only the history of training shows come from the estimator's method ``diagnostics()``.
 
+All findings on ranks recommend the same ranks, for one new fit: lower by the dead scores, and higher by the joint rank
+for a modality whose parts explain less than as many scores of a baseline. Ranks that were given, and are too small, are
+left to be chosen.
+
 References
 ----------
 DeepJIVE, arXiv 2507.19682, as summarised publicly.
@@ -85,29 +89,23 @@ CHANGE = {
         "If nothing is joint in these data, joint_rank=0 is the answer. If the joint scores collapsed, use "
         "objective='joint_first' or identity='exchange', or lower identity_weight."
     ),
-    WRONG_RANKS: (
-        "The ranks are probably wrong: a joint rank that is too large or an individual rank that is too small leaves "
-        "no room for the individual variation of this modality. Choose the ranks with `deepjive ranks`, or raise "
-        "individual_ranks."
-    ),
+    WRONG_RANKS: "The joint and individual scores leave no room for individual variation of this modality. {again}",
     LEAK: (
-        "Raise orthogonality_weight (of a deep model), use orthogonality='adversary' if there are many individual "
-        "scores, or raise joint_rank if joint variation has too few joint scores. Until then do not interpret the "
-        "individual scores as free of joint variation."
+        "Raise orthogonality_weight, or use orthogonality='adversary' if there are many individual scores. Until then "
+        "do not interpret the individual scores as free of joint variation."
     ),
-    DEAD: "Lower {rank} by {count}: there is no variation left that {these} could explain.",
+    DEAD: "Nothing is left for such scores to explain. {again}",
 }
 CHANGE_LINEAR = {
-    BLURRY: (
-        "Raise individual_ranks: the individual part leaves variance of this modality unexplained. Choose the ranks "
-        "with `deepjive ranks`."
-    ),
-    MEANINGLESS: "If nothing is joint in these data, joint_rank=0 is the answer. Otherwise lower joint_rank.",
+    BLURRY: "The individual part leaves variance of this modality unexplained. {again}",
+    MEANINGLESS: "Nothing that is joint was found in these samples. {again}",
     LEAK: (
-        "Raise joint_rank if joint variation has too few joint scores, or fit DeepJIVE, whose joint part can be "
-        "nonlinear. Until then do not interpret the individual scores as free of joint variation."
+        "Fit DeepJIVE, whose joint part can be nonlinear. Until then do not interpret the individual scores as free of "
+        "joint variation."
     ),
 }
+AGAIN = "Fit again with {settings}."
+LEFT_TO_CHOOSE: dict[str, Any] = {"joint_rank": "auto", "individual_ranks": "auto"}
 
 
 def diagnose(
@@ -182,12 +180,43 @@ def diagnose(
         wrong_rows = wrongly_paired(whole)
         findings = [wrong_rows, *findings] if wrong_rows is not None else findings
     progress(5, 5, "done")
-    return findings if model.is_stochastic else [_for_linear(finding) for finding in findings]
+    return _advised(findings, model)
 
 
-def _for_linear(finding: Finding) -> Finding:
-    """Return a finding with advice on parameters that a linear model has."""
-    return replace(finding, change=CHANGE_LINEAR.get(finding.name, finding.change))
+def _advised(findings: list[Finding], model: Any) -> list[Finding]:
+    """Return findings with advice on parameters that the model has, and the same ranks in all advice on ranks."""
+    changes = CHANGE if model.is_stochastic else CHANGE | CHANGE_LINEAR
+    advised_on_ranks = [one for one in findings if "{again}" in changes.get(one.name, "")]
+    changed: dict[str, int] = {}
+    for finding in advised_on_ranks:
+        for part, difference in finding.settings.items():
+            changed[part] = changed.get(part, 0) + difference
+    if any(one.name == MEANINGLESS for one in findings):  # which has other advice on the joint rank
+        changed.pop(JOINT, None)
+        changed |= {JOINT: -model.joint_rank_} if "{again}" in changes[MEANINGLESS] else {}
+    settings = _new_ranks(changed, model)
+    again = AGAIN.format(settings=", ".join(f"{name}={value!r}" for name, value in settings.items()))
+    return [
+        replace(one, change=changes[one.name].format(again=again if settings else "").strip(), settings=settings)
+        if one in advised_on_ranks
+        else replace(one, change=changes.get(one.name, one.change), settings={})
+        for one in findings
+    ]
+
+
+def _new_ranks(changed: Mapping[str, int], model: Any) -> dict[str, Any]:
+    """Return ranks after changes, by part; ranks that were given and are too small are left to be chosen."""
+    given = not any(isinstance(getattr(model, name, None), str) for name in LEFT_TO_CHOOSE)
+    if given and any(difference > 0 for difference in changed.values()):
+        return dict(LEFT_TO_CHOOSE)
+    settings: dict[str, Any] = {}
+    if difference := changed.get(JOINT, 0):
+        settings["joint_rank"] = model.joint_rank_ + difference
+    own = {name: changed.get(INDIVIDUAL.format(name=name), 0) for name in model.shapes_}
+    if any(own.values()):
+        ranks = model.individual_ranks_
+        settings["individual_ranks"] = {name: max(ranks[name] + difference, 0) for name, difference in own.items()}
+    return settings
 
 
 def _rows_of_parts(parts: Decomposition, data: Modalities, rows: NDArray) -> Decomposition:
@@ -211,8 +240,9 @@ def _rows_to_examine(data: Modalities, random_state: Any) -> NDArray:
     return complete_rows[rows[np.flatnonzero(np.all(measured, axis=0))]]
 
 
-def _finding(name: str, /, **words: Any) -> Finding:
-    return Finding(name, SEEN[name].format(**words), CHANGE[name].format(**words))
+def _finding(name: str, changed: Mapping[str, int] | None = None, /, **words: Any) -> Finding:
+    """Return a finding; `changed` has the recommended changes of ranks by part, until `_advised` puts in the ranks."""
+    return Finding(name, SEEN[name].format(**words), CHANGE[name], dict(changed or {}))
 
 
 def _meaningless(model: Any, data: Modalities, test: JointStructureTest | None, random_state: Any) -> Iterator[Finding]:
@@ -236,25 +266,28 @@ def _meaningless(model: Any, data: Modalities, test: JointStructureTest | None, 
 
 def _reconstruction(parts: Decomposition, separate: Any, worse: float, random_state: Any) -> Iterator[Finding]:
     """Find modalities of which the parts explain much less than a baseline of the same size."""
-    groups, joint_rank = parts.data.groups, parts.joint_scores.shape[1]
+    groups = parts.data.groups
     separate_explained = separate.decompose(parts.data).variance_explained if separate is not None else None
     for name, scores in parts.individual_scores.items():
         explained = parts.variance_explained[name]
         total = 1.0 - explained["residual"]
         x = np.asarray(parts.data[name][:], dtype=np.float64)
-        by_components = _explained_by_components(x, joint_rank + scores.shape[1], groups, random_state)
-        left = 1.0 - explained["joint"]
-        could = left * _explained_by_components(x - parts.joint[name], scores.shape[1], groups, random_state)
+        size = sum(values.shape[1] for values in parts.scores_of(name).values())
+        by_components = _explained_by_components(x, size, groups, random_state)
+        left = explained["individual"] + explained["residual"]
+        beyond = x - parts.joint[name] - sum(part[name] for subset, part in parts.subset.items() if name in subset)
+        could = left * _explained_by_components(beyond, scores.shape[1], groups, random_state)
         unused = explained["individual"] < BLURRY_INDIVIDUAL * could and could - explained["individual"] > 0.05
+        more = {INDIVIDUAL.format(name=name): size - scores.shape[1]}
         if total < BLURRY_TOTAL * by_components and unused:
             fractions = {"own": explained["individual"] / left, "could": could / left}
-            yield _finding(BLURRY, name=name, total=total, possible=by_components, **fractions)
+            yield _finding(BLURRY, more, name=name, total=total, possible=by_components, **fractions)
             continue
         baseline, possible = "principal components", by_components
         if separate_explained is not None:
             baseline, possible = "separate autoencoders", 1.0 - separate_explained[name]["residual"]
         if total < min(worse * possible, possible - WORSE_BY):
-            yield _finding(WRONG_RANKS, name=name, total=total, possible=possible, baseline=baseline)
+            yield _finding(WRONG_RANKS, more, name=name, total=total, possible=possible, baseline=baseline)
 
 
 def _explained_by_components(x: NDArray, rank: int, groups: NDArray | None, random_state: Any) -> float:
@@ -298,20 +331,28 @@ def _dead(parts: Decomposition, model: Any) -> Iterator[Finding]:
         max(_share(parts, "joint", name, component) for name in names)
         for component in range(parts.joint_scores.shape[1])
     ]
-    yield from _dead_of("joint", "joint_rank", _without_effect(shares))
-    small = [i for i, share in enumerate(shares) if i not in _without_effect(shares) and share < 1.0 / n]
+    without_effect = _without_effect(shares)
+    small = [i for i, share in enumerate(shares) if i not in without_effect and share < 1.0 / n]
+    chance: dict[int, float] = {}
     if small:
         agreements: dict[int, list[float]] = {}
         for pair in agreement(model, parts.data):
             agreements.setdefault(pair.component - 1, []).append(pair.correlation)
         means = {i: float(np.mean(agreements[i])) for i in small if i in agreements}
         chance = {i: shares[i] for i, mean in means.items() if not mean > HARDLY_COMMON}
+    seen = _seen_dead(JOINT, without_effect)
+    if chance:
         them = "the score" if len(chance) == 1 else "the scores"
-        agree = max((means[i] for i in chance), default=0.0)
-        yield from _dead_of("joint", "joint_rank", chance, BY_CHANCE.format(n=n, limit=1 / n, them=them, agree=agree))
+        agree = max(means[i] for i in chance)
+        seen += _seen_dead(JOINT, chance, BY_CHANCE.format(n=n, limit=1 / n, them=them, agree=agree))
+    dead = {JOINT: len(without_effect) + len(chance)}
     for name, scores in parts.individual_scores.items():
         own = [_share(parts, "individual", name, component) for component in range(scores.shape[1])]
-        yield from _dead_of(INDIVIDUAL.format(name=name), f"individual_ranks[{name!r}]", _without_effect(own))
+        part = INDIVIDUAL.format(name=name)
+        seen += _seen_dead(part, _without_effect(own))
+        dead[part] = len(_without_effect(own))
+    if seen:
+        yield Finding(DEAD, " ".join(seen), CHANGE[DEAD], {part: -count for part, count in dead.items() if count})
 
 
 def _without_effect(shares: Sequence[float]) -> dict[int, float]:
@@ -321,22 +362,37 @@ def _without_effect(shares: Sequence[float]) -> dict[int, float]:
     return {i: share for i, share in enumerate(shares) if share <= limit}
 
 
-def _dead_of(part: str, rank: str, shares: Mapping[int, float], chance: str = "") -> Iterator[Finding]:
-    """One finding for all dead scores of a part."""
+def _seen_dead(part: str, shares: Mapping[int, float], chance: str = "") -> list[str]:
+    """A sentence for the dead scores of a part; none if there are none."""
     if not shares:
-        return
+        return []
     one = len(shares) == 1
-    yield _finding(
-        DEAD,
-        scores=f"{'Score' if one else 'Scores'} {', '.join(str(i + 1) for i in shares)}",
-        account="accounts" if one else "each account",
-        part=part,
-        share=max(shares.values()),
-        chance=chance,
-        rank=rank,
-        count="one" if one else len(shares),
-        these="this score" if one else "these scores",
-    )
+    words = {
+        "scores": f"{'Score' if one else 'Scores'} {_numbers([i + 1 for i in shares])}",
+        "account": "accounts" if one else "each account",
+        "part": part,
+        "share": max(shares.values()),
+        "chance": chance,
+    }
+    return [SEEN[DEAD].format(**words)]
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Ascending numbers as text, with three or more in a row as a range.
+
+    Examples
+    --------
+    >>> _numbers([1, 3, 4, 7, 8, 9, 10])
+    '1, 3, 4, 7 to 10'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(words)
 
 
 def _share(parts: Decomposition, part: Any, name: str, component: int) -> float:

@@ -163,7 +163,7 @@ def measure(
     n_repeats = len(methods.models) if settings.refit else max(len(methods.models) - 1, 1)
     steps.estimate((time.perf_counter() - started) / n_repeats, _fits_to_come(methods.model, train, settings))
     report = steps.begin("joint_structure")
-    pairing = joint_structure_test(methods.model, test, n_permutations, progress=report, **seeded)
+    pairing = joint_structure_test(methods.model, data[rows[1]], n_permutations, progress=report, **seeded)
     fields: dict[str, Any] = {"method": methods.name, "joint_structure": pairing}
     steps.begin("predicted")
     fields["predicted"] = predicted_fractions(methods, train, test, seed)

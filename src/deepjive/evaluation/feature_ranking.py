@@ -16,12 +16,13 @@ with a score that was computed from the feature, or by a model that saw the test
 before those that it scores, so the products of scores and features are martingale differences. Folds that train on
 each other's samples do not have this property: their products are correlated, and the variance of their sum doubles if
 few directions of k are strong. Scores of a refit are matched to the model's scores by regression on the refit's
-samples.
+samples. Scores of a subset of modalities are tested in the same way, with what the other modalities of the subset give,
+in one regression with the joint scores.
 
 **Test of an individual score**, and of a joint score if the model needs all modalities. The hypothesis is that a
 feature is independent of all other features. The features of every modality are divided into two random halves. The
 model is fitted again with one half, where the other half is replaced by its means, and the resulting scores are
-tested with the features of the other half, given the refit's joint scores.
+tested with the features of the other half, given the refit's scores of several modalities.
 
 P-values are two-sided, of Student's t of the partial regression on all scores of the part. Under the hypothesis the
 residuals have equal variances whatever the scores are, so the ordinary standard error is exact for normal residuals
@@ -41,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +63,7 @@ PIECE = 4096
 MIN_FREE = 3
 ROUNDING = 1e-9
 DIGITS = 4
+EXACT_POWER = 22
 
 UNKNOWN = "There are no modalities {given}; the data have {names}."
 TOO_FEW = (
@@ -69,14 +71,13 @@ TOO_FEW = (
     "scores. Use more samples or smaller ranks, or test=False for effects without p-values."
 )
 
-PartWord = Literal["joint", "individual"]
-
 
 @dataclass(frozen=True, repr=False)
 class FeatureEffects(Result):
-    """Effects of the joint and individual scores on the features of one modality.
+    """Effects of all scores on the features of one modality.
 
-    Arrays have a row for each score: the joint scores, then the individual scores.
+    Arrays have a row for each score: the joint scores, those of subsets that hold the modality, and the individual
+    scores.
 
     Attributes
     ----------
@@ -85,7 +86,8 @@ class FeatureEffects(Result):
     features : list of str
         Names of the features; their numbers, from 0, if they have no names.
     scores : list of (str, int)
-        Part and number of each score, counted from 1: ``("joint", 1)``.
+        Part and number of each score, counted from 1: ``("joint", 1)``. The part is "joint", "individual", or the names
+        of a subset, such as ``"rna+protein"``.
     effect, standard_error : array, shape (n_scores, n_features)
         Change of the feature for one unit of the score, and its standard error, in standard deviations of the feature.
         The standard error is NaN if there are too few samples for it.
@@ -103,7 +105,7 @@ class FeatureEffects(Result):
 
     modality: str
     features: list[str]
-    scores: list[tuple[PartWord, int]]
+    scores: list[tuple[str, int]]
     effect: NDArray
     standard_error: NDArray
     loading: NDArray
@@ -112,13 +114,13 @@ class FeatureEffects(Result):
     match: NDArray
     n_samples: int
 
-    def top(self, part: PartWord, number: int, n: int = 10) -> Any:
+    def top(self, part: str, number: int, n: int = 10) -> Any:
         """Return the features with the largest effects of one score, strongest first.
 
         Parameters
         ----------
-        part : {"joint", "individual"}
-            Part of the score.
+        part : str
+            Part of the score: "joint", "individual", or a subset such as ``"rna+protein"``.
         number : int
             Number of the score, counted from 1.
         n : int, default=10
@@ -186,7 +188,7 @@ def feature_effects(
     progress: Progress = silent,
     **budget: Any,
 ) -> dict[str, FeatureEffects]:
-    """Rank the features of each modality by the effect of every joint and individual score.
+    """Rank the features of each modality by the effect of every score.
 
     Parameters
     ----------
@@ -246,13 +248,14 @@ def feature_effects(
     rng = check_random_state(random_state)
     budget = {"max_epochs": min(BUDGET, getattr(model, "max_epochs", BUDGET)), "batch_size": "auto"} | budget
     seeds: dict[str, Any] = {"random_state": int(rng.randint(2**31 - 1)), **budget}
-    by_samples = model.joint_rank_ > 0 and not model.needs_all_modalities
+    shares = model.joint_rank_ > 0 or bool(parts.subset_scores)
+    by_samples = shares and not model.needs_all_modalities
     by_features = model.needs_all_modalities or any(rank > 0 for rank in model.individual_ranks_.values())
     n_fits = (N_PARTS - 1) * by_samples + 2 * by_features
-    results: dict[str, dict[PartWord, _Tested]] = {name: {} for name in chosen}
+    results: dict[str, dict[str, _Tested]] = {name: {} for name in chosen}
     if by_samples:
-        for name, tested in _joint_tests(model, data, parts, chosen, rng, seeds, progress, n_fits).items():
-            results[name]["joint"] = tested
+        for name, part, tested in _shared_tests(model, data, parts, chosen, rng, seeds, progress, n_fits):
+            results[name][part] = tested
     if by_features:
         for name, part, tested in _half_tests(model, data, parts, chosen, rng, seeds, progress, n_fits):
             results[name][part] = tested
@@ -278,23 +281,20 @@ def effects_of(parts: Decomposition, name: str, most: int | None = None) -> Feat
     """
     parts = parts.adjusted
     rows = np.flatnonzero(parts.data.present[:, parts.data.names.index(name)])
-    joint, individual = parts.joint_scores[rows], parts.individual_scores[name][rows]
-    loading = np.concatenate(
-        [_slopes(parts, name, joint, individual, "joint"), _slopes(parts, name, joint, individual, "individual")]
-    )
+    scores = {part: values[rows] for part, values in parts.scores_of(name).items()}
+    loading = np.concatenate([_slopes(parts, name, scores, part) for part in scores])
     read = np.arange(len(rows)) if most is None else np.arange(len(rows))[:: max(1, -(-len(rows) // most))]
     values = features_of(parts.data, name, rows[read])
     spread = feature_spread(values)
     groups = None if parts.data.groups is None else parts.data.groups[rows[read]]
-    _, error, _ = slopes(np.concatenate([joint, individual], axis=1)[read], values, groups)
-    n_joint, n_features = joint.shape[1], values.shape[1]
+    _, error, _ = slopes(np.concatenate(list(scores.values()), axis=1)[read], values, groups)
+    n_features = values.shape[1]
     untested = np.full(loading.shape, np.nan)
     named = parts.data.features[name]
     return FeatureEffects(
         modality=name,
         features=[str(i) for i in range(n_features)] if named is None else [str(word) for word in np.ravel(named)],
-        scores=[("joint", i) for i in range(1, n_joint + 1)]
-        + [("individual", i) for i in range(1, individual.shape[1] + 1)],
+        scores=[(part, i) for part, values in scores.items() for i in range(1, values.shape[1] + 1)],
         effect=loading / spread,
         standard_error=error / spread,
         loading=loading,
@@ -419,18 +419,22 @@ def filled(values: NDArray) -> NDArray:
 
 
 def significant(values: NDArray, digits: int = DIGITS) -> NDArray:
-    """Return numbers rounded to significant digits.
+    """Return numbers rounded to significant digits, so that their text has no more digits.
 
     Examples
     --------
-    >>> significant(np.array([0.0123456, 123456.0, 0.0])).tolist()
-    [0.01235, 123500.0, 0.0]
+    >>> significant(np.array([0.0123456, 123456.0, 0.0, 4.454e-199])).tolist()
+    [0.01235, 123500.0, 0.0, 4.454e-199]
     """
     values = np.asarray(values, dtype=np.float64)
     known = np.isfinite(values) & (values != 0.0)
     power = np.floor(np.log10(np.abs(values, where=known, out=np.ones_like(values))))
-    scale = 10.0 ** (digits - 1 - power)
-    return np.where(known, np.round(values * scale) / scale, values)
+    decimals = digits - 1 - power
+    up, down = 10.0 ** np.clip(decimals, 0, EXACT_POWER), 10.0 ** np.clip(-decimals, 0, EXACT_POWER)
+    rounded = np.where(known, np.round(values * up / down) / up * down, values)
+    inexact = np.flatnonzero(known & (np.abs(decimals) > EXACT_POWER))  # powers of ten that are no double
+    rounded.flat[inexact] = [float(f"{value:.{digits}g}") for value in values.flat[inexact]]
+    return rounded
 
 
 @dataclass(frozen=True)
@@ -441,24 +445,19 @@ class _Tested:
     match: NDArray
 
 
-def _slopes(parts: Decomposition, name: str, joint: NDArray, individual: NDArray, part: PartWord) -> NDArray:
-    """Return the mean slope of both parts along each score of a part, shape (rank, n_features)."""
-    scores = joint if part == "joint" else individual
-    rank, n_features = scores.shape[1], parts.mean[name].size
+def _slopes(parts: Decomposition, name: str, scores: dict[str, NDArray], part: str) -> NDArray:
+    """Return the mean slope of the whole modality along each score of a part, shape (rank, n_features)."""
+    rank, n_features = scores[part].shape[1], parts.mean[name].size
     if rank == 0:
         return np.zeros((0, n_features))
-    limits = np.percentile(scores, [LOW, HIGH], axis=0)
+    limits = np.percentile(scores[part], [LOW, HIGH], axis=0)
     ends = np.concatenate([np.diag(limits[0]), np.diag(limits[1])])
-    zeros = {"joint": np.zeros((2 * rank, joint.shape[1])), "individual": np.zeros((2 * rank, individual.shape[1]))}
-    at = zeros | {part: ends}
-    whole = parts.render("joint", name, at["joint"], at["individual"]).astype(np.float64)
-    whole += parts.render("individual", name, at["joint"], at["individual"])
-    rendered = whole.reshape(2, rank, n_features)
+    rendered = parts.rendered_at(name, {part: ends}).reshape(2, rank, n_features)
     width = limits[1] - limits[0]
     return (rendered[1] - rendered[0]) / np.where(width > 0.0, width, 1.0)[:, None]
 
 
-def _joint_tests(
+def _shared_tests(
     model: Any,
     data: Modalities,
     parts: Decomposition,
@@ -467,22 +466,35 @@ def _joint_tests(
     seeds: dict[str, Any],
     progress: Progress,
     n_fits: int,
-) -> dict[str, _Tested]:
-    """Test joint scores that earlier samples and other modalities give."""
+) -> Iterator[tuple[str, str, _Tested]]:
+    """Test joint scores, and those of subsets, that earlier samples and other modalities give."""
     usable = np.flatnonzero(data.present.any(axis=1))
     groups = None if data.groups is None else data.groups[usable]
     members = [usable[rows] for rows in in_random_order(len(usable), groups, rng)]
     thirds = [rows_of([members[i] for i in third]) for third in np.array_split(np.arange(len(members)), N_PARTS)]
+    names = [name for name in names if _shared(parts, name).shape[1]]
     pieces: dict[str, list[tuple[NDArray, NDArray]]] = {name: [] for name in names}
     for number in range(1, N_PARTS):
         earlier, later = np.sort(rows_of(thirds[:number])), np.sort(thirds[number])
         refit = refitted(model, data[earlier], **seeds)
-        progress(number, n_fits, "joint scores from the other modalities")
+        progress(number, n_fits, "shared scores from the other modalities")
         for name in names:
             rows = _rows_with(data, later, name)
-            predicted = _matched_joint(refit, data, parts.joint_scores, earlier, rows, name)
-            pieces[name].append((rows, predicted))
-    return {name: _test_pieces(data, parts.joint_scores, name, pieces[name]) for name in names}
+            pieces[name].append((rows, _matched(refit, data, _shared(parts, name), earlier, rows, name)))
+    for name in names:
+        tested = _test_pieces(data, _shared(parts, name), name, pieces[name])
+        start = 0
+        for part, scores in parts.scores_of(name).items():
+            where = slice(start, start + scores.shape[1])
+            if part != "individual" and scores.shape[1]:
+                yield name, part, _Tested(tested.p_value[where], tested.match[where])
+            start = where.stop
+
+
+def _shared(parts: Decomposition, name: str) -> NDArray:
+    """Return the joint scores, and those of subsets that hold a modality, side by side."""
+    *shared, _ = parts.scores_of(name).values()
+    return np.concatenate(shared, axis=1)
 
 
 def _rows_with(data: Modalities, rows: NDArray, name: str) -> NDArray:
@@ -492,16 +504,23 @@ def _rows_with(data: Modalities, rows: NDArray, name: str) -> NDArray:
     return rows[data.present[rows, column] & others[rows]]
 
 
-def _matched_joint(
-    refit: Any, data: Modalities, scores: NDArray, earlier: NDArray, later: NDArray, name: str
-) -> NDArray:
-    """Return the joint scores of later samples without one modality, matched to the model's scores; not centred."""
+def _matched(refit: Any, data: Modalities, scores: NDArray, earlier: NDArray, later: NDArray, name: str) -> NDArray:
+    """Return the shared scores of later samples without one modality, matched to the model's scores; not centred."""
     others = data.select([other for other in data.names if other != name])
     earlier = earlier[others.present[earlier].any(axis=1)]
-    known, new = (np.asarray(refit.transform(others[rows])) for rows in (earlier, later))
+    known, new = (_shared_of_others(refit, others[rows], name) for rows in (earlier, later))
     centre = known.mean(axis=0)
     weights = np.linalg.lstsq(known - centre, scores[earlier] - scores[earlier].mean(axis=0), rcond=None)[0]
     return (new - centre) @ weights
+
+
+def _shared_of_others(refit: Any, others: Modalities, name: str) -> NDArray:
+    """Return the joint scores of samples, and those of subsets that hold the modality that the samples lack."""
+    if not any(name in subset for subset in getattr(refit, "subset_ranks_", {}) if len(subset) < len(refit.shapes_)):
+        return np.asarray(refit.transform(others))
+    parts = refit.decompose(others)
+    subsets = [scores for subset, scores in parts.subset_scores.items() if name in subset]
+    return np.concatenate([parts.joint_scores, *subsets], axis=1)
 
 
 def _test_pieces(data: Modalities, scores: NDArray, name: str, pieces: list[tuple[NDArray, NDArray]]) -> _Tested:
@@ -510,13 +529,13 @@ def _test_pieces(data: Modalities, scores: NDArray, name: str, pieces: list[tupl
     third = np.repeat(np.arange(len(pieces)), [len(rows) for rows, _ in pieces])
     predicted = np.concatenate([predicted for _, predicted in pieces])
     constants = (third[:, None] == np.unique(third)).astype(np.float64)
-    return _tested(data, name, "joint", rows, predicted, scores[rows], constants, features_of(data, name, rows))
+    return _tested(data, name, "shared", rows, predicted, scores[rows], constants, features_of(data, name, rows))
 
 
 def _tested(
     data: Modalities,
     name: str,
-    part: PartWord,
+    part: str,
     rows: NDArray,
     predicted: NDArray,
     scores: NDArray,
@@ -543,10 +562,10 @@ def _half_tests(
     seeds: dict[str, Any],
     progress: Progress,
     n_fits: int,
-) -> Iterator[tuple[str, PartWord, _Tested]]:
+) -> Iterator[tuple[str, str, _Tested]]:
     """Test scores that one half of the features gives with the features of the other half."""
     sides = {name: rng.permutation(parts.mean[name].size) % 2 for name in data.names}
-    results: dict[tuple[str, PartWord], _Tested] = {}
+    results: dict[tuple[str, str], _Tested] = {}
     for side in (0, 1):
         halved = _halved(data, sides, side)
         refit = refitted(model, halved, **seeds)
@@ -554,9 +573,9 @@ def _half_tests(
         progress(n_fits - 1 + side, n_fits, "scores from half of the features")
         for name in names:
             tested = np.flatnonzero(sides[name] != side)
-            words: list[PartWord] = ["joint"] if model.needs_all_modalities and model.joint_rank_ else []
-            words += ["individual"] if model.individual_ranks_[name] else []
-            for part in words:
+            for part, scores in parts.scores_of(name).items():
+                if not scores.shape[1] or (part != "individual" and not model.needs_all_modalities):
+                    continue
                 result = _half_tested(data, parts, half, name, part, tested)
                 width = parts.mean[name].size
                 whole = results.setdefault(
@@ -569,13 +588,12 @@ def _half_tests(
 
 
 def _half_tested(
-    data: Modalities, parts: Decomposition, half: Decomposition, name: str, part: PartWord, tested: NDArray
+    data: Modalities, parts: Decomposition, half: Decomposition, name: str, part: str, tested: NDArray
 ) -> _Tested:
     rows = np.flatnonzero(data.present[:, data.names.index(name)])
-    scores = (parts.joint_scores if part == "joint" else parts.individual_scores[name])[rows]
-    from_half = (half.joint_scores if part == "joint" else half.individual_scores[name])[rows]
+    scores, from_half = (each.scores_of(name)[part][rows] for each in (parts, half))
     constant = np.ones((len(rows), 1))
-    given = constant if part == "joint" else np.concatenate([constant, half.joint_scores[rows]], axis=1)
+    given = np.concatenate([constant, _shared(half, name)[rows]], axis=1) if part == "individual" else constant
     centred = from_half - from_half.mean(axis=0)
     weights = np.linalg.lstsq(centred, scores - scores.mean(axis=0), rcond=None)[0]
     values = features_of(data, name, rows)[:, tested]
@@ -597,7 +615,7 @@ def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalitie
     return halved.adjusted_to({}) if data.is_adjusted else halved
 
 
-def _with_tests(effects: FeatureEffects, tests: dict[PartWord, _Tested]) -> FeatureEffects:
+def _with_tests(effects: FeatureEffects, tests: dict[str, _Tested]) -> FeatureEffects:
     p_value, match = effects.p_value.copy(), effects.match.copy()
     for part, tested in tests.items():
         rows = [row for row, (word, _) in enumerate(effects.scores) if word == part]

@@ -5,7 +5,8 @@ score is compared with every label by a linear model, given the confounds C:
 
     number, two values   partial correlation r of score and label, interval by Fisher's z
     ordinal              the same of ranks (Spearman)
-    categories           correlation ratio, the root of partial eta squared, interval by the noncentral F distribution
+    categories           correlation ratio, the root of partial eta squared without what n samples give by chance, with
+                         its interval by the noncentral F distribution
     survival             hazard ratio for one standard deviation of the score (Cox, by lifelines)
 
 Q-values control the false discovery rate among all scores for one label.
@@ -271,25 +272,30 @@ def _partial(score: NDArray, columns: NDArray, given: NDArray) -> tuple[float, f
     statistic = share / width / max((1.0 - share) / free, np.finfo(float).tiny)
     p_value = float(stats.f.sf(statistic, width, free))
     if width > 1:
-        return float(np.sqrt(share)), *_ratio_limits(statistic, width, free), p_value
+        return *_ratio_of(statistic, width, free), p_value
     r = float(np.sqrt(share) * np.sign(score @ columns[:, 0]))
     reach = stats.norm.ppf(0.975) / np.sqrt(max(free - 1, 1))
     centre = np.arctanh(np.clip(r, -1.0 + 1e-15, 1.0 - 1e-15))
     return r, float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), p_value
 
 
-def _ratio_limits(statistic: float, width: int, free: int) -> tuple[float, float]:
-    """Return the 95% interval of the correlation ratio from an F statistic, by the noncentral F distribution."""
-    limits = []
+def _ratio_of(statistic: float, width: int, free: int) -> tuple[float, float, float]:
+    """Return the correlation ratio of an F statistic, and its 95% interval by the noncentral F distribution.
+
+    All three are noncentralities: an unbiased estimate, and those at which the statistic is a quantile. The ratio of
+    the samples themselves can lie above the interval, because it is large by chance if there are many categories.
+    """
+    noncentralities = [max(width * ((free - 2) / free * statistic - 1.0), 0.0)]
     for level in (0.975, 0.025):
 
         def excess(noncentrality: float, level: float = level) -> float:
-            return float(stats.ncf.cdf(statistic, width, free, noncentrality)) - level
+            probability = float(stats.ncf.cdf(statistic, width, free, noncentrality))
+            return (probability if np.isfinite(probability) else 0.0) - level  # scipy gives NaN far in the tail
 
         top = 10.0 * width * (statistic + 10.0)
-        noncentrality = 0.0 if excess(1e-9) < 0.0 else optimize.brentq(excess, 1e-9, top)
-        limits.append(float(np.sqrt(noncentrality / (noncentrality + width + free + 1.0))))
-    return limits[0], limits[1]
+        noncentralities.append(0.0 if excess(1e-9) < 0.0 else optimize.brentq(excess, 1e-9, top))
+    effect, lower, upper = (float(np.sqrt(value / (value + width + free + 1.0))) for value in noncentralities)
+    return effect, lower, upper
 
 
 def _of_survival(

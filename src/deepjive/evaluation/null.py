@@ -18,6 +18,8 @@ samples, so the test stays exact.
 
 If the model was fitted with confounds, both tests permute values from which the confounds were taken out, with the
 effects that the fitted samples showed (as Freedman and Lane 1983). They then ask for structure beyond the confounds.
+Effects that few samples showed are not exact, and what they leave of a confound is in all modalities. The pairing test
+therefore also takes out what a regression on the confounds explains among the held-out samples.
 
 **Refit test** (`refit_test`). The model is fitted again to shuffled samples, once for each shuffling. The statistic of
 the true pairs comes from a fit of the same budget. This test is valid for the whole procedure instead of one fitted
@@ -47,8 +49,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.adjust.adjustment import Adjustment
 from deepjive.data.groups import check_apart, orders_of
-from deepjive.data.modalities import Modalities
+from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import power_of_two
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted, with_groups
@@ -163,7 +166,7 @@ def joint_structure_test(
     refit_test : A test of the whole procedure, by fits to shuffled samples.
     deepjive.permutation_test : A test of each joint component of a linear model.
     """
-    data = complete(with_groups(held_out, groups, model))
+    data = complete(_without_rest(model, held_out, with_groups(held_out, groups, model)))
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
     draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
@@ -181,6 +184,13 @@ def joint_structure_test(
                 progress(done, total, "permuting pairs")
         permuted |= {name: np.array([draw[name] for draw in draws]) for name in names}
     return _test(observed, permuted, model, data, refits=False)
+
+
+def _without_rest(model: Any, held_out: Any, adjusted: Modalities) -> Modalities:
+    """Held-out samples without what is left of their confounds."""
+    confounds = as_modalities(held_out).confounds
+    adjustment = Adjustment.from_state(getattr(model, "adjustment_", {}))
+    return adjusted if confounds is None or adjustment is None else adjustment.cleaned(adjusted, confounds)
 
 
 def refit_test(

@@ -43,17 +43,14 @@ def refitted(model: Any, data: Any, **parameters: Any) -> Any:
     wanted = {"joint_rank": model.joint_rank_, "individual_ranks": dict(model.individual_ranks_), "verbose": 0}
     if "signal_ranks" in known:
         wanted |= {"signal_ranks": dict(model.signal_ranks_), "n_wedin": 0, "n_random": 0}
-    if "signal_ranks" in known and getattr(model, "subsets", None) is not None:
-        wanted |= {"subsets": _given_subsets(model), "individual_ranks": _fewer_individual(model, len(data))}
+    if ranks := getattr(model, "subset_ranks_", None):
+        wanted["subsets"] = {subset: rank for subset, rank in ranks.items() if len(subset) < len(model.shapes_)}
+        if "signal_ranks" in known:
+            wanted["individual_ranks"] = _fewer_individual(model, len(data))
     wanted |= parameters
     copy = clone(model).set_params(**{name: value for name, value in wanted.items() if name in known})
     with quietly():
         return copy.fit(data)
-
-
-def _given_subsets(model: Any) -> dict[tuple[str, ...], int]:
-    """Return the ranks of the subsets of a linear model, as its parameter `subsets` takes them."""
-    return {subset: rank for subset, rank in model.subset_ranks_.items() if len(subset) < len(model.shapes_)}
 
 
 def _fewer_individual(model: Any, n: int) -> dict[str, int]:

@@ -131,6 +131,19 @@ def mean_and_sd(values: Sequence[float], decimals: int = 3) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "sd": sd, "n": len(values), "decimals": decimals}
 
 
+def cell_text(cell: TableCell) -> str:
+    """Return a cell of a table as text for a page; empty for None."""
+    if cell is None:
+        return ""
+    if not isinstance(cell, Mapping):
+        return str(cell)
+    summary: Mapping[str, Any] = cell
+    decimals = int(summary["decimals"])
+    space = "\N{NO-BREAK SPACE}"
+    spread = f"{space}±{space}{summary['sd']:.{decimals}f}" if summary["n"] > 1 and decimals else ""
+    return f"{round(summary['mean'], decimals) + 0.0:.{decimals}f}{spread}"  # no negative zero
+
+
 def sources_digest(sources: Sequence[str]) -> str:
     """Return the SHA-256 of the code of packages and modules.
 

@@ -1,4 +1,4 @@
-"""Search for scans by their file names: BIDS, CAPS of Clinica, and results of fMRIPrep, CAT12, SPM12 and deepjive.
+"""Search for scans by their names: BIDS, CAPS of Clinica, LONI, and results of fMRIPrep, CAT12, SPM12 and deepjive.
 
 A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Participant and
 session are read from the folders, because names of participants may contain ``_`` and ``-``. Each row of `LAYOUTS` is
@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from deepjive.imaging.loni import KINDS, image_folders, is_repeat, loni_entities, participant_folders
+
 NIFTI = r"\.nii(\.gz)?"
 
 
@@ -25,7 +27,7 @@ class Layout(NamedTuple):
     Attributes
     ----------
     folder : str
-        Glob of the folders from the data set's root.
+        Glob of the folders from the data set's root; empty for `deepjive.imaging.loni`.
     name : str
         Regular expression of the end of the file's name.
     prefix : str
@@ -42,6 +44,8 @@ DEEPJIVE = r"_space-(MNI152NLin2009aSym|Ixi549Space)_res-[0-9p]+"
 LAYOUTS = {
     "bids-t1": Layout("sub-*/**/anat", r"_T1w"),
     "bids-pet": Layout("sub-*/**/pet", r"_pet"),
+    "loni-t1": Layout("", ""),
+    "loni-pet": Layout("", ""),
     "t1-volume": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="on")),
     "t1-volume-unmodulated": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="off")),
     "t1-volume-segmentation": Layout(
@@ -73,6 +77,8 @@ TWICE = "{count} files fit {layout!r} and have the same entities: {names}. Keep 
 OTHER_NAME = (
     "its name does not begin with {expected!r} as its folder does; it was left out. Correct the name or the folder"
 )
+NOT_CONVERTED = "it holds no NIfTI file. Convert DICOM files first: dcm2niix -z y -o {folder} {folder}"
+REPEATED = "it repeats another scan of the same day and was left out"
 NO_CHOICE = "{given!r} is nothing that files are chosen by; they are chosen by {known}, such as trc=18FAV45."
 NO_SESSION = "its folder has no session with such a file (looked for {layout!r})"
 
@@ -129,6 +135,8 @@ def entities(path: str | Path) -> dict[str, str]:
     {'sub': 'A_1', 'run': '2'}
     """
     path = Path(path)
+    if loni := loni_entities(path):
+        return loni
     name, known = path.name.split(".")[0], {}
     for key in ("sub", "ses"):
         folder = _folder(path, f"{key}-")
@@ -183,6 +191,8 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
 
 def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], list[Path]], list[Problem]]:
     """All files of a layout, by participant and session, and files whose names contradict their folders."""
+    if layout in KINDS:
+        return _paths_of_loni(root, layout)
     name = re.compile(LAYOUTS[layout].name + NIFTI + "$")
     by_session: dict[tuple[str, str], list[Path]] = {}
     problems: list[Problem] = []
@@ -198,6 +208,26 @@ def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], li
                 continue
             session = session or "".join(f"ses-{value}" for key, value in entities(path).items() if key == "ses")
             by_session.setdefault((subject, session), []).append(path)
+    return by_session, problems
+
+
+def _paths_of_loni(root: Path, layout: str) -> tuple[dict[tuple[str, str], list[Path]], list[Problem]]:
+    """Files of a download of LONI; repeats of a day and folders without NIfTI files are problems."""
+    by_session: dict[tuple[str, str], list[Path]] = {}
+    problems: list[Problem] = []
+    for folder in image_folders(root, layout):
+        known = loni_entities(folder / "scan")
+        key = f"sub-{known['sub']}", f"ses-{known['ses']}"
+        files = [path for path in sorted(folder.iterdir()) if re.search(NIFTI + "$", path.name)]
+        if not files:
+            problems.append(Problem("_".join(key), str(folder), NOT_CONVERTED.format(folder=folder)))
+            continue
+        by_session.setdefault(key, []).extend(files)
+    for key, files in by_session.items():
+        first = [path for path in files if not is_repeat(path)]
+        if first:
+            problems += [Problem("_".join(key), str(path), REPEATED) for path in files if is_repeat(path)]
+            by_session[key] = first
     return by_session, problems
 
 
@@ -237,15 +267,18 @@ def _one_each(
             continue
         rows.append({"participant_id": subject, "session_id": session, "path": plainest[0]})
     with_files = {subject for subject, _ in by_session}
-    for folder in _subject_folders(root, layout):
-        if folder.name not in with_files:
-            problems.append(Problem(folder.name, str(folder), NO_SESSION.format(layout=layout)))
+    for name, folder in _subject_folders(root, layout):
+        if name not in with_files:
+            problems.append(Problem(name, str(folder), NO_SESSION.format(layout=layout)))
     return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems, unused)
 
 
-def _subject_folders(root: Path, layout: str) -> Iterable[Path]:
+def _subject_folders(root: Path, layout: str) -> Iterable[tuple[str, Path]]:
+    """The names and folders of all participants."""
+    if layout in KINDS:
+        return ((f"sub-ADNI{folder.name.replace('_', '')}", folder) for folder in participant_folders(root))
     pattern = "subjects/sub-*" if LAYOUTS[layout].folder.startswith("subjects/") else "sub-*"
-    return (path for path in sorted(root.glob(pattern)) if path.is_dir())
+    return ((path.name, path) for path in sorted(root.glob(pattern)) if path.is_dir())
 
 
 def _entity(path: Path, key: str) -> str:

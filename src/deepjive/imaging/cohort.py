@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.volumes import is_image
+from deepjive.imaging.adnimerge import NEEDED, clinical_of, is_adnimerge
 from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
+from deepjive.imaging.loni import ptid_of
 from deepjive.imaging.visits import nearest, visit_of
 from deepjive.imaging.volumes import VolumeRows, on_grid
 from deepjive.progress import Progress, silent
@@ -45,7 +47,14 @@ NO_RATIO = (
     "its values reach {largest:.3g}, more than half precision holds ({limit:.3g}): a map of probabilities or of uptake "
     "ratios is expected; divide it first"
 )
-NO_CLINICAL = "There is no folder {path}, which clinical= (--bids) names; give the BIDS folder with participants.tsv."
+NO_CLINICAL = (
+    "There is no folder or table {path}, which clinical= (--bids) names; give the BIDS folder with participants.tsv, "
+    "or ADNIMERGE.csv."
+)
+OTHER_CLINICAL = (
+    "{path}, which clinical= (--bids) names, has neither a column 'participant_id' nor the columns {needed} of "
+    "ADNIMERGE; its columns are {columns}."
+)
 NO_CLINICAL_TABLE = "it holds neither participants.tsv nor sub-*/sub-*_sessions.tsv"
 NOT_DESCRIBED = (
     "it has no row for {count} of {n} participants: {names}; its participant_id are such as {given!r}. These "
@@ -208,7 +217,8 @@ def read_cohort(
         that is nearest in time. Therefore PET comes after MRI:
         ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
     clinical : path, optional
-        A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``.
+        A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``; or ADNI's
+        table ``ADNIMERGE.csv``; or a table with a column `participant_id`.
     choose : mapping of str to str, optional
         Entities that file names must have if any file of the session has them, such as
         ``{"trc": "18FAV45", "suvr": "pons"}``.
@@ -235,7 +245,10 @@ def read_cohort(
     scans = {name: find_scans(folder, layout, choose) for name, (layout, folder) in sources.items()}
     _check_choice([found.unused for found in scans.values()], choose or {})
     problems = [problem for found in scans.values() for problem in found.problems]
-    sessions, participants = _clinical(clinical, problems)
+    samples = [
+        (row["participant_id"], row["session_id"]) for found in scans.values() for _, row in found.table.iterrows()
+    ]
+    sessions, participants = _clinical(clinical, samples, problems)
     tables = {name: _with_visits(found.table, sessions) for name, found in scans.items()}
     joined = _joined(tables, max_months, problems)
     _list_undescribed(joined, participants, clinical, problems)
@@ -271,7 +284,7 @@ def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -
         `session_id`, `diagnosis`, `age`, `sex` and others, and for each modality a column of NIfTI paths, relative to
         the folder of the table. Empty cells and ``n/a`` are missing values.
     clinical : path, optional
-        A BIDS folder with values that the table does not have; see `read_cohort`.
+        A BIDS folder or table with values that the table does not have; see `read_cohort`.
 
     Returns
     -------
@@ -302,13 +315,16 @@ def read_cohort_table(path: str | Path, *, clinical: str | Path | None = None) -
             [path.parent / value if isinstance(value, str) else None for value in table[name]], object
         )
     if clinical is not None:
-        sessions, participants = _clinical(clinical, problems)
+        samples = list(zip(table["participant_id"].astype(str), table["session_id"].astype(str), strict=True))
+        sessions, participants = _clinical(clinical, samples, problems)
         _list_undescribed(table, participants, clinical, problems)
         table = _described(table, sessions, participants)
     return Cohort(table.reset_index(drop=True), names, problems)
 
 
-def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _clinical(
+    folder: str | Path | None, samples: Sequence[tuple[str, str]], problems: list[Problem]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of sessions and of participants; empty where there are none."""
     sessions, participants = (
         pd.DataFrame(columns=["participant_id", "session_id"]),
@@ -317,6 +333,8 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
     if folder is None:
         return sessions, participants
     folder = Path(folder)
+    if folder.is_file():
+        return _clinical_table(folder, samples, sessions, problems)
     if not folder.is_dir():
         raise FileNotFoundError(NO_CLINICAL.format(path=folder))
     if (folder / "participants.tsv").is_file():
@@ -331,6 +349,18 @@ def _clinical(folder: str | Path | None, problems: list[Problem]) -> tuple[pd.Da
     if not pieces and not (folder / "participants.tsv").is_file():
         problems.append(Problem("", str(folder), NO_CLINICAL_TABLE))
     return (pd.concat(pieces, ignore_index=True) if pieces else sessions), participants
+
+
+def _clinical_table(
+    path: Path, samples: Sequence[tuple[str, str]], sessions: pd.DataFrame, problems: list[Problem]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of sessions and participants in one file: ADNIMERGE, or a table of participants."""
+    table = _table(path)
+    if is_adnimerge(table):
+        return clinical_of(table, samples, path, problems)
+    if "participant_id" not in table:
+        raise ValueError(OTHER_CLINICAL.format(path=path, needed=list(NEEDED), columns=list(table)))
+    return sessions, _without_duplicates(table[table["participant_id"].notna()], ["participant_id"], path, problems)
 
 
 def _keyed(path: Path, key: str, subject: str, problems: list[Problem]) -> pd.DataFrame | None:
@@ -354,11 +384,14 @@ def _list_undescribed(
         names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         n, given = table["participant_id"].nunique(), participants["participant_id"].iloc[0]
         reason = NOT_DESCRIBED.format(count=len(missing), n=n, names=names, given=given)
-        problems.append(Problem("", str(Path(clinical or "") / "participants.tsv"), reason))
+        path = Path(clinical or "")
+        problems.append(Problem("", str(path if path.is_file() else path / "participants.tsv"), reason))
 
 
 def _plain(name: Any) -> str:
-    """A participant or session without the ``sub-`` or ``ses-`` that some tables leave out."""
+    """A participant or session without the ``sub-`` or ``ses-`` that some tables leave out; ADNI's names are one."""
+    if ptid := ptid_of(str(name)):
+        return ptid
     return re.sub("^(sub|ses)-", "", str(name))
 
 

@@ -1,7 +1,8 @@
 """Times of visits, and matching of a participant's scans by time.
 
-A visit has a date (in ``sub-*/sub-*_sessions.tsv``), or a month in the name of its session (``ses-M06``), or days since
-the participant's first visit (``ses-d0129``, as OASIS-3 has them), or none of these.
+A visit has a date (in ``sub-*/sub-*_sessions.tsv``, or as the name of its session, ``ses-20060418``), or a month in
+the name of its session (``ses-M06``), or days since the participant's first visit (``ses-d0129``, as OASIS-3 has them),
+or none of these.
 Dates are compared with dates, and months with months. Scans of the same session belong together even if the time of
 the session is unknown.
 """
@@ -68,6 +69,9 @@ def visit_of(session: str, known: Mapping[str, Any]) -> Visit:
     """
     dates = (pd.to_datetime(known[key], errors="coerce", utc=True) for key in DATES if isinstance(known.get(key), str))
     date = next((date for date in dates if pd.notna(date)), None)
+    if date is None and re.fullmatch(r"ses-\d{8}", session):
+        named_date = pd.to_datetime(session.removeprefix("ses-"), format="%Y%m%d", errors="coerce", utc=True)
+        date = named_date if pd.notna(named_date) else None
     named = re.fullmatch(r"ses-([MmDd])(\d+)", session)
     days = named is not None and named[1] in "Dd"
     return Visit(session, date, float(named[2]) / (DAYS_PER_MONTH if days else 1.0) if named else None)

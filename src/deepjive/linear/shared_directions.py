@@ -88,7 +88,7 @@ def shared_directions(
         )
         spaces = {subset: space for subset, (space, _) in common.items()}
         ranks = ranks_of_subsets({subset: space.shape[1] for subset, space in spaces.items()}, known)
-        shared = _exclusive(spaces, ranks)
+        shared = _exclusive(spaces, ranks, signals)
         weak = _weak_components(signals, reduced, shared, free, rng)
         if not weak:
             return shared, signals
@@ -141,12 +141,23 @@ def chance_squared_cosine(rank_a: int, rank_b: int, free: int) -> float:
     return float(1 / (1 + np.exp(-(centre + scale * TRACY_WIDOM))))
 
 
-def _exclusive(spaces: Mapping[Subset, NDArray], ranks: Mapping[Subset, int]) -> dict[Subset, NDArray]:
-    """The directions of each subset that are least those of its supersets."""
+def _exclusive(
+    spaces: Mapping[Subset, NDArray], ranks: Mapping[Subset, int], signals: Mapping[str, NDArray]
+) -> dict[Subset, NDArray]:
+    """The directions of each subset that are least those of its supersets.
+
+    If a given rank is larger than the number of directions in common, the directions in which the signals agree most
+    are added, as for a given joint rank.
+    """
     shared: dict[Subset, NDArray] = {}
     for subset, rank in ranks.items():
         above = [directions for other, directions in shared.items() if set(other) > set(subset)]
-        shared[subset] = _leading(_without(spaces[subset], above), rank)
+        found = _leading(_without(spaces[subset], above), rank)
+        if missing := rank - found.shape[1]:
+            side_by_side = np.concatenate([signals[name] for name in subset], axis=1)
+            more = _leading(_without(side_by_side, [*shared.values(), found]), missing)
+            found = np.concatenate([found, more], axis=1)
+        shared[subset] = found
     return shared
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepjive.plot.pictures import examples
     from deepjive.plot.ranks import ajive_bounds, prediction_by_rank
     from deepjive.plot.scatter import scores, umap
+    from deepjive.plot.surfaces import surface_map
     from deepjive.plot.variance import variance_explained
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "prediction_by_rank",
     "scores",
     "stability",
+    "surface_map",
     "training",
     "umap",
     "variance_explained",
@@ -50,6 +52,7 @@ _MODULES = {
     "prediction_by_rank": "deepjive.plot.ranks",
     "scores": "deepjive.plot.scatter",
     "stability": "deepjive.plot.fits",
+    "surface_map": "deepjive.plot.surfaces",
     "training": "deepjive.plot.fits",
     "umap": "deepjive.plot.scatter",
     "variance_explained": "deepjive.plot.variance",

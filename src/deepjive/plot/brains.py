@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import effects_of
 from deepjive.plot.palette import DIVERGING, axes_of
+from deepjive.subsets import Subset, part_named
 
 if TYPE_CHECKING:
     from deepjive.imaging.grid import Grid
@@ -29,7 +30,7 @@ def brain_map(
     modality: str | None = None,
     score: int = 1,
     *,
-    part: Literal["joint", "individual"] = "joint",
+    part: str | Subset = "joint",
     ax: Axes | None = None,
     **settings: Any,
 ) -> Axes:
@@ -48,8 +49,8 @@ def brain_map(
         The modality of a decomposition.
     score : int, default=1
         Number of the score, counted from 1.
-    part : {"joint", "individual"}, default="joint"
-        Part of the score.
+    part : str or tuple of str, default="joint"
+        Part of the score: "joint", "individual", or a subset of modalities such as ``"rna+protein"``.
     ax : matplotlib Axes, default=None
         The axes to draw on; a new figure by default. nilearn puts the axes of the slices over these axes.
     **settings
@@ -67,11 +68,10 @@ def brain_map(
         If the shape of the map is not that of the grid, or if there is no such score.
     """
     nibabel, plotting = optional("nibabel", "A brain map"), optional("nilearn.plotting", "A brain map")
-    values = _effect(parts, modality, part, score) if isinstance(parts, Decomposition) else np.asarray(parts)
+    values = effect_of(parts, modality, part, score) if isinstance(parts, Decomposition) else np.asarray(parts)
     if values.shape != grid.shape:
         raise ValueError(WRONG_SHAPE.format(shape=values.shape, grid=grid.shape))
-    magnitudes = np.abs(values[values != 0])
-    largest = float(np.quantile(magnitudes, QUANTILE)) if magnitudes.size else 1.0
+    largest = largest_value(values)
     axes = axes_of(ax)
     chosen = {"cmap": DIVERGING, "vmax": largest, "threshold": 1e-9, "display_mode": "ortho"} | settings
     with warnings.catch_warnings():
@@ -80,9 +80,17 @@ def brain_map(
     return axes
 
 
-def _effect(parts: Decomposition, modality: str | None, part: str, score: int) -> NDArray:
+def largest_value(values: NDArray) -> float:
+    """Return the end of the colour scale: the magnitude that all but the largest half percent of values have."""
+    magnitudes = np.abs(values[np.isfinite(values) & (values != 0)])
+    return float(np.quantile(magnitudes, QUANTILE)) if magnitudes.size else 1.0
+
+
+def effect_of(parts: Decomposition, modality: str | None, part: str | Subset, score: int) -> NDArray:
+    """Return the change of a modality for one standard deviation of a score, shape of a sample."""
     if modality not in parts.data.names:
         raise ValueError(f"modality is {modality!r}, but must be one of {list(parts.data.names)}.")
+    part = part_named(part, parts.scores_of(modality))
     effects = effects_of(parts, modality, LOOKED_AT)
     wanted = [row for row, (word, number) in enumerate(effects.scores) if (word, number) == (part, score)]
     if not wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,15 +13,16 @@ from deepjive.evaluation.feature_ranking import HIGH, LOW, FeatureEffects, effec
 from deepjive.plot.palette import (
     DIVERGING,
     LABELS,
-    PART_COLORS,
     axes_of,
     faint,
     muted,
+    part_color,
     plain,
     small,
 )
 from deepjive.plot.pictures import GridLayout
 from deepjive.plot.samples import kind_of, line, most_varying
+from deepjive.subsets import Subset, part_named, word_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +40,12 @@ ONLY_LINES = (
 )
 NO_FEATURE = "{name} has no feature {feature!r}."
 
-PartWord = Literal["joint", "individual"]
-
 
 def loadings(
     effects: FeatureEffects | pd.DataFrame,
     score: int = 1,
     *,
-    part: PartWord = "joint",
+    part: str | Subset = "joint",
     top: int = 20,
     ax: Axes | None = None,
 ) -> Axes:
@@ -61,8 +60,8 @@ def loadings(
         ``deepjive fit`` writes (``loadings_*.csv``).
     score : int, default=1
         Number of the score, counted from 1.
-    part : {"joint", "individual"}, default="joint"
-        Part of the score.
+    part : str or tuple of str, default="joint"
+        Part of the score: "joint", "individual", or a subset of modalities such as ``"rna+protein"``.
     top : int, default=20
         Number of features.
     ax : matplotlib Axes, default=None
@@ -83,6 +82,7 @@ def loadings(
     deepjive.plot.effects : Curves of the features along the score.
     """
     frame = effects.to_frame() if isinstance(effects, FeatureEffects) else effects
+    part = part_named(part, dict.fromkeys([*frame["part"], "joint", "individual"]))
     rows = frame[(frame["part"] == part) & (frame["score"] == score)]
     if not len(rows):
         known = [f"{word} {number}" for word, number in dict.fromkeys(zip(frame["part"], frame["score"], strict=True))]
@@ -92,7 +92,7 @@ def loadings(
     axes = axes_of(ax)
     places = np.arange(len(shown))
     error = 1.96 * shown["standard_error"].to_numpy(float)
-    color = PART_COLORS[part]
+    color = part_color(part)
     found = shown["q_value"].to_numpy(float) < SIGNIFICANT
     axes.axvline(0, color=faint(), linewidth=0.8, zorder=0)
     axes.errorbar(
@@ -119,7 +119,7 @@ def effects(
     modality: str,
     score: int = 1,
     *,
-    part: PartWord = "joint",
+    part: str | Subset = "joint",
     features: list[str] | None = None,
     top: int = 6,
     ax: Axes | None = None,
@@ -137,8 +137,8 @@ def effects(
         The modality.
     score : int, default=1
         Number of the score, counted from 1.
-    part : {"joint", "individual"}, default="joint"
-        Part of the score.
+    part : str or tuple of str, default="joint"
+        Part of the score: "joint", "individual", or a subset of modalities such as ``"rna+protein"``.
     features : list of str, default=None
         Names of the drawn features, or their numbers from 0 as text if they have no names. By default those with the
         largest effects.
@@ -158,7 +158,7 @@ def effects(
         If there is no such modality, score or feature.
     """
     parts = parts.adjusted
-    _check(parts, modality, part, score)
+    part = _checked_part(parts, modality, part, score)
     axes = axes_of(ax)
     if kind_of(parts.data.shapes[modality]) != "line":
         images = pictures_along(parts, modality, part, score)
@@ -171,9 +171,9 @@ def effects(
         if unknown := [name for name in features if name not in ranked.features]:
             raise ValueError(NO_FEATURE.format(name=modality, feature=unknown[0]))
         columns = [ranked.features.index(name) for name in features]
-    all_scores = parts.joint_scores if part == "joint" else parts.individual_scores[modality]
     present = parts.data.present[:, parts.data.names.index(modality)]
-    low, high = np.percentile(all_scores[present, score - 1], [LOW, HIGH]).tolist()
+    all_scores = parts.scores_of(modality)[part][present, score - 1]
+    low, high = np.percentile(all_scores, [LOW, HIGH]).tolist()
     points = np.linspace(low, high, STEPS)
     curves = _along(parts, modality, part, score, np.append(points, 0.0)).reshape(STEPS + 1, -1)[:, columns]
     spread = feature_spread(_lines(parts, modality)[:, columns])
@@ -190,7 +190,7 @@ def heatmap(
     parts: Decomposition,
     modality: str,
     *,
-    part: Literal["data", "joint", "individual", "residual"] = "joint",
+    part: str | Subset = "joint",
     sort_by: int = 1,
     most: int = MOST_COLUMNS,
     ax: Axes | None = None,
@@ -207,11 +207,12 @@ def heatmap(
         The decomposition.
     modality : str
         A modality of features.
-    part : {"data", "joint", "individual", "residual"}, default="joint"
-        The part to draw.
+    part : str or tuple of str, default="joint"
+        The part to draw: "data", "joint", "individual", "residual", or a subset of modalities such as
+        ``"rna+protein"``.
     sort_by : int, default=1
-        Number of the joint score, counted from 1, that orders samples and features; the individual score if the joint
-        rank is 0.
+        Number of the joint score, counted from 1, that orders samples and features; without joint scores, of the first
+        part that has scores.
     most : int, default=120
         Number of features; those that vary most are drawn. At most 400 samples are drawn.
     ax : matplotlib Axes, default=None
@@ -224,16 +225,16 @@ def heatmap(
     Raises
     ------
     ValueError
-        If the modality has images or volumes, or if there is no such score.
+        If the modality has images or volumes, or if there is no such part or score.
     """
     parts = parts.adjusted
     if modality not in parts.data.names:
         raise ValueError(NO_MODALITY.format(name=modality, names=list(parts.data.names)))
     if kind_of(parts.data.shapes[modality]) != "line":
         raise ValueError(ONLY_LINES.format(name=modality, shape=parts.data.shapes[modality]))
-    word: PartWord = "joint" if parts.joint_scores.shape[1] else "individual"
-    _check(parts, modality, word, sort_by)
-    score = (parts.joint_scores if word == "joint" else parts.individual_scores[modality])[:, sort_by - 1]
+    part = part_named(part, ["data", *parts.scores_of(modality), "residual"])
+    word = next((key for key, values in parts.scores_of(modality).items() if values.shape[1]), "joint")
+    score = parts.scores_of(modality)[_checked_part(parts, modality, word, sort_by)][:, sort_by - 1]
     present = np.flatnonzero(parts.data.present[:, parts.data.names.index(modality)])
     rows = present[np.argsort(score[present], kind="stable")]
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_SAMPLES)).round().astype(int))]
@@ -248,7 +249,7 @@ def heatmap(
     axes.imshow(shown, cmap=DIVERGING, vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
     axes.grid(visible=False)
     axes.set(xlabel=f"{len(order)} features of {plain(modality)}", ylabel=f"samples by {word} score {sort_by}")
-    axes.set_title(part, color=PART_COLORS.get(part, muted()), fontsize=small())
+    axes.set_title(part, color=muted() if part == "data" else part_color(part), fontsize=small())
     axes.set_yticks([])
     named = parts.data.features[modality]
     if named is not None and len(order) <= MOST_TICKS:
@@ -258,8 +259,8 @@ def heatmap(
     return axes
 
 
-def pictures_along(parts: Decomposition, modality: str, part: PartWord, score: int) -> NDArray:
-    """Return images from -2 to 2 of a score, with all other scores at 0; individual effects are on the mean image."""
+def pictures_along(parts: Decomposition, modality: str, part: str, score: int) -> NDArray:
+    """Return images from -2 to 2 of a score, with all other scores at 0; the effects are on the mean image."""
     return _along(parts, modality, part, score, np.array(PICTURE_STEPS))
 
 
@@ -268,18 +269,17 @@ def step_labels() -> list[str]:
     return [f"{step:+g}".replace("-", "\N{MINUS SIGN}") if step else "0" for step in PICTURE_STEPS]
 
 
-def _along(parts: Decomposition, modality: str, part: PartWord, score: int, points: NDArray) -> NDArray:
-    joint = np.zeros((len(points), parts.joint_scores.shape[1]))
-    individual = np.zeros((len(points), parts.individual_scores[modality].shape[1]))
-    (joint if part == "joint" else individual)[:, score - 1] = points
-    values = parts.render("joint", modality, joint, individual)
-    return values + parts.render("individual", modality, joint, individual) if part == "individual" else values
+def _along(parts: Decomposition, modality: str, part: str, score: int, points: NDArray) -> NDArray:
+    at = np.zeros((len(points), parts.scores_of(modality)[part].shape[1]))
+    at[:, score - 1] = points
+    return parts.rendered_at(modality, {part: at})
 
 
 def _part(parts: Decomposition, name: str, part: str, rows: NDArray, data: NDArray, columns: NDArray) -> NDArray:
     if part == "data":
         return data[:, columns]
-    samples = getattr(parts, part).rows(name, rows)
+    of_subsets = {word_of(subset): values for subset, values in parts.subset.items()}
+    samples = (of_subsets[part] if part in of_subsets else getattr(parts, part)).rows(name, rows)
     return np.stack([line(sample) for sample in samples])[:, columns]
 
 
@@ -295,12 +295,14 @@ def _lines(parts: Decomposition, name: str) -> NDArray:
     return np.stack([line(sample) for sample in parts.data.rows(name, rows)]).astype(float)
 
 
-def _check(parts: Decomposition, modality: str, part: str, score: int) -> None:
+def _checked_part(parts: Decomposition, modality: str, part: str | Subset, score: int) -> str:
+    """Return the name of a part after checking that the modality has such a score."""
     if modality not in parts.data.names:
         raise ValueError(NO_MODALITY.format(name=modality, names=list(parts.data.names)))
-    if part not in ("joint", "individual"):
-        raise ValueError(f"part is {part!r}, but must be 'joint' or 'individual'.")
-    rank = (parts.joint_scores if part == "joint" else parts.individual_scores[modality]).shape[1]
+    known = parts.scores_of(modality)
+    part = part_named(part, known)
+    rank = known[part].shape[1]
     if not 1 <= score <= rank:
         scores = [f"{part} {i}" for i in range(1, rank + 1)]
         raise ValueError(NO_SCORE.format(part=part, score=score, scores=scores))
+    return part

@@ -34,6 +34,11 @@ OTHER, UNKNOWN = "other", "unknown"
 NO_LABEL = ("None", "nan", "NaT", "<NA>")  # the texts of missing values in Python, NumPy and pandas
 
 
+def part_color(part: str) -> str:
+    """Return the colour of a part; all subsets of modalities have one colour."""
+    return PART_COLORS.get(part, SUBSET)
+
+
 def axes_of(ax: Axes | None) -> Axes:
     """Return the given axes, or those of a new figure in matplotlib's style."""
     if ax is not None:

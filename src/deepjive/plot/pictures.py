@@ -126,6 +126,11 @@ def _colors() -> dict[str, str]:
     return dict(zip(COLUMNS, (ink(), JOINT, SUBSET, INDIVIDUAL, muted()), strict=True))
 
 
+def _title_color(title: str) -> str:
+    """The colour of subsets is too light for letters."""
+    return ink() if _colors()[title] == SUBSET else _colors()[title]
+
+
 def _width(columns: int) -> float:
     return columns + (columns - 1) * GAP
 
@@ -135,7 +140,7 @@ def _canvas(axes: Axes, titles: Sequence[str], rows: int, height: float, below: 
     width, bottom = _width(len(titles)), _corner(rows, 0, height)[1] + below
     axes.set_axis_off()
     for column, title in enumerate(titles):
-        left, color = _corner(0, column, height)[0], _colors()[title]
+        left, color = _corner(0, column, height)[0], _title_color(title)
         axes.text(left + 0.5, -TITLE / 3, title, color=color, ha="center")
         for row in range(rows):
             middle = _corner(row, column, height)[1] + height / 2

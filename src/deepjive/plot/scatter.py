@@ -13,7 +13,6 @@ from deepjive.data.pairing import in_order_of_samples
 from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
 from deepjive.plot.palette import (
-    PART_COLORS,
     RESIDUAL,
     SEQUENTIAL,
     axes_of,
@@ -22,9 +21,11 @@ from deepjive.plot.palette import (
     groups_of,
     ink,
     paper,
+    part_color,
     plain,
     thinned,
 )
+from deepjive.subsets import Subset, part_named, word_of
 
 MOST_LEGEND = 18
 NO_SCORES = (
@@ -40,6 +41,7 @@ def scores(
     labels: ArrayLike | None = None,
     *,
     modality: str | None = None,
+    part: str | Subset | None = None,
     x: int = 1,
     y: int = 2,
     legend: bool = True,
@@ -59,6 +61,9 @@ def scores(
         colour scale or, with one score, are the vertical axis.
     modality : str, default=None
         The modality whose individual scores are drawn; the joint scores by default.
+    part : str or tuple of str, default=None
+        A subset of modalities whose scores are drawn, such as ``"rna+protein"``; by default joint or individual scores,
+        as `modality` says.
     x, y : int, default=1 and 2
         Numbers of the scores on the axes, counted from 1.
     legend : bool, default=True
@@ -79,29 +84,32 @@ def scores(
     --------
     deepjive.evaluation.score_association : Association of every score with labels, with intervals and q-values.
     """
-    word = "joint" if modality is None else "individual"
-    values = scores_of(parts, modality)
+    word, values = scores_of(parts, modality, part)
     if values.shape[1] == 0:
         raise ValueError(NO_SCORES)
     chosen = [x] if values.shape[1] == 1 else [x, y]
     for score in chosen:
         if not 1 <= score <= values.shape[1]:
             raise ValueError(NO_SCORE.format(word=word, number=score, rank=values.shape[1]))
-    texts = [f"{word} score {score}" if modality is None else f"{plain(modality)}, individual score {score}"
-             for score in chosen]  # fmt: skip
+    before = "" if modality is None else f"{plain(modality)}, "
+    texts = [f"{before}{plain(word)} score {score}" for score in chosen]
     labels = _in_order(labels, parts)
     return draw_scores(axes_of(ax), values[:, [score - 1 for score in chosen]], labels, word, texts, legend)
 
 
-def scores_of(parts: Decomposition | NDArray, modality: str | None) -> NDArray:
-    """Joint or individual scores of a decomposition; an array is returned as it is."""
+def scores_of(
+    parts: Decomposition | NDArray, modality: str | None, part: str | Subset | None = None
+) -> tuple[str, NDArray]:
+    """Return the name of a part and its scores; an array is returned as it is."""
+    word = "joint" if modality is None else "individual"
     if not isinstance(parts, Decomposition):
-        return np.asarray(parts, dtype=float)
-    if modality is None:
-        return parts.joint_scores
-    if modality not in parts.individual_scores:
+        return word, np.asarray(parts, dtype=float)
+    if modality is not None and modality not in parts.individual_scores:
         raise ValueError(f"modality is {modality!r}, but the modalities are {list(parts.individual_scores)}.")
-    return parts.individual_scores[modality]
+    of_subsets = {word_of(subset): values for subset, values in parts.subset_scores.items()}
+    known = {"joint": parts.joint_scores, **of_subsets} if modality is None else parts.scores_of(modality)
+    word = word if part is None else part_named(part, known)
+    return word, known[word]
 
 
 def draw_scores(
@@ -121,7 +129,7 @@ def draw_scores(
     axes.axhline(0, color=faint(), linewidth=0.6, zorder=0)
     axes.axvline(0, color=faint(), linewidth=0.6, zorder=0)
     axes.grid(visible=False)
-    _points(axes, values, given, PART_COLORS[word], legend)
+    _points(axes, values, given, part_color(word), legend)
     return axes
 
 
@@ -130,6 +138,7 @@ def umap(
     labels: ArrayLike | None = None,
     *,
     modality: str | None = None,
+    part: str | Subset | None = None,
     random_state: int | None = 0,
     legend: bool = True,
     ax: Axes | None = None,
@@ -147,6 +156,9 @@ def umap(
         As for `scores`.
     modality : str, default=None
         The modality whose individual scores are used; the joint scores by default.
+    part : str or tuple of str, default=None
+        A subset of modalities whose scores are used, such as ``"rna+protein"``; by default joint or individual scores,
+        as `modality` says.
     random_state : int or None, default=0
         Seed of UMAP.
     legend : bool, default=True
@@ -168,14 +180,13 @@ def umap(
         If the rank is 0, or if there is not one label for each sample.
     """
     library = optional("umap", "A UMAP of scores")
-    values = scores_of(parts, modality)
+    word, values = scores_of(parts, modality, part)
     if values.shape[1] == 0:
         raise ValueError(NO_SCORES)
     known = np.isfinite(values).all(axis=1)
     points = np.full((len(values), 2), np.nan)
     settings = {"n_jobs": 1} | settings if random_state is not None else settings
     points[known] = library.UMAP(random_state=random_state, **settings).fit_transform(values[known])
-    word = "joint" if modality is None else "individual"
     labels = _in_order(labels, parts)
     axes = draw_scores(axes_of(ax), points, labels, word, ["UMAP 1", "UMAP 2"], legend)
     axes.set(xticks=[], yticks=[])
@@ -219,10 +230,10 @@ def _strip(axes: Axes, values: NDArray, labels: NDArray | None, word: str) -> No
     if labels is None:
         bins = min(40, max(8, len(values) // 12))
         values = values[np.isfinite(values)]
-        axes.hist(values, bins=bins, color=PART_COLORS[word], alpha=0.8, edgecolor=paper(), linewidth=0.5)
+        axes.hist(values, bins=bins, color=part_color(word), alpha=0.8, edgecolor=paper(), linewidth=0.5)
         axes.set_ylabel("samples")
     elif groups is None:
-        axes.scatter(values, labels.astype(float), s=6, color=PART_COLORS[word], alpha=0.6, linewidths=0)
+        axes.scatter(values, labels.astype(float), s=6, color=part_color(word), alpha=0.6, linewidths=0)
         axes.set_ylabel("label")
     else:
         _rows(axes, values, groups)

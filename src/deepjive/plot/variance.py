@@ -57,7 +57,7 @@ def _stacked_bar(axes: Axes, row: int, name: str, parts: Mapping[str, float]) ->
         left += width
     shown = {part: (PART_COLORS[part], parts[part]) for part in PART_COLORS}
     if subsets:
-        shared = {"some": (SUBSET, sum(parts[part] for part in subsets))}
+        shared = {"shared": (SUBSET, sum(parts[part] for part in subsets))}
         shown = {"joint": shown["joint"], **shared, **shown}
     for position, (part, (color, share)) in zip(np.linspace(0.0, 0.72, len(shown)), shown.items(), strict=True):
         axes.add_patch(Rectangle((position, row + 0.17), 0.014, 0.1, facecolor=color, edgecolor="none"))

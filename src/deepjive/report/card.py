@@ -95,7 +95,7 @@ def model_card(
         )
         for name, shape in data.shapes.items()
     ]
-    answer = summary(parts, evidence, None, run)
+    answer = summary(parts, evidence, None, run, words.refit_command(found, run))
     limits = [*LIMITS, *([NEEDS_ALL] if getattr(model, "needs_all_modalities", False) else [])]
     settings = [f"{name}: {json.dumps(value, default=repr)}" for name, value in model.get_params(deep=False).items()]
     sections = [
@@ -110,7 +110,7 @@ def model_card(
         _listed(modalities),
         f"Labels compared with the scores, which the model did not see: {_plain(', '.join(labels))}." if labels else "",
         "## Evidence",
-        _plain(" ".join(answer.sentences)),
+        _plain(answer.text),
         "".join(f"    {line}\n" for line in answer.commands).rstrip("\n"),
         "## Known failures",
         _listed([f"{one.name}: {one.seen} {one.change}" for one in found]) if found else "",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.evidence_study import Evidence
 
 TITLE = "Comparison of runs"
+OPENING = ("method", "files", "confounds", "site", "groups", "level", "transformation", "scale")
 RETURNS, SAME_SHARE, TURNED = 0.7, 0.02, " (turned)"
 LEAD = (
     "Each run splits the variation of the same modalities into joint variation of all modalities, individual variation "
@@ -40,6 +41,8 @@ SHARES = (
     "samples show which is better."
 )
 SHARES_EQUAL = "In every modality the joint parts explain the same share to within {points} percentage points."
+SETTINGS_DIFFER = "The settings of the fits differ in {settings} (see below)."
+SETTINGS_EQUAL = "The fits have the same settings."
 REAL = "A permutation test of held-out samples gives p = {p} for the joint structure of {run}."
 READ_MATCHES = (
     "How to read it: each row is a joint score of {first}, with the joint score of the other run that matches it best "
@@ -185,7 +188,9 @@ def _with_signs(scores: Mapping[str, NDArray]) -> tuple[dict[str, NDArray], dict
 
 
 def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator[str]:
-    """Sentences on what differs between the results of the runs."""
+    """Sentences on what differs between the runs: settings and results."""
+    settings = [row[0] for row in _different_settings(runs)]
+    yield SETTINGS_DIFFER.format(settings=enumeration(settings)) if settings else SETTINGS_EQUAL
     ranks = {name: values.shape[1] for name, values in scores.items()}
     if len(set(ranks.values())) == 1:
         yield RANKS_EQUAL.format(rank=next(iter(ranks.values())))
@@ -237,9 +242,15 @@ def _matches(scores: Mapping[str, NDArray], turned: Mapping[str, NDArray]) -> li
 
 
 def _settings(runs: Sequence[Run]) -> list[list[str]]:
+    return _different_settings(runs) or [["nothing", *("" for _ in runs)]]
+
+
+def _different_settings(runs: Sequence[Run]) -> list[list[str]]:
+    """Rows of the settings that are not the same in all runs; the data and their units come first."""
     keys = list(dict.fromkeys(key for run in runs for key in run.settings))
+    keys.sort(key=lambda key: OPENING.index(key) if key in OPENING else len(OPENING))
     rows = [[key, *(run.settings.get(key, "") for run in runs)] for key in keys]
-    return [row for row in rows if len(set(row[1:])) > 1] or [["nothing", *("" for _ in runs)]]
+    return [row for row in rows if len(set(row[1:])) > 1]
 
 
 def _bars(runs: Sequence[Run]) -> Iterator[tuple[str, Figure, str]]:

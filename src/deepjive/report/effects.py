@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import effects_of
@@ -16,7 +17,7 @@ from deepjive.report.pieces import Picture, Table, picture
 if TYPE_CHECKING:
     import pandas as pd
 
-TOP, LOOKED_AT = 5, 400
+TOP, NAMED, LOOKED_AT = 5, 3, 400
 SIGNIFICANT = 0.05
 
 READ_PICTURES = (
@@ -36,30 +37,29 @@ TESTED = (
     "features."
 )
 UNTESTED = "The features were not tested. The command `deepjive features {run}` tests them."
+FIRST_SCORE = (
+    "With one standard deviation of joint score 1, these features change most (in standard deviations): {changes}."
+)
 WITH_ERROR = ", with its standard error"
 HEADER = ("score", "rise with the score", "fall with the score")
 HEADER_TESTED = ("score", "rise with the score", "fall with the score", "q < 0.05", "refit")
 
 
 def effect_pictures(decomposition: Decomposition) -> list[Picture]:
-    """Return pictures of the effects of joint and individual scores, for each modality of images or volumes."""
+    """Return pictures of the effects of all scores, for each modality of images or volumes."""
     pictures = []
     for name, shape in decomposition.data.shapes.items():
-        ranks: dict[Literal["joint", "individual"], int] = {
-            "joint": decomposition.joint_scores.shape[1],
-            "individual": decomposition.individual_scores[name].shape[1],
-        }
-        for word, rank in ranks.items():
-            if rank and kind_of(shape) != "line":
+        for word, scores in decomposition.scores_of(name).items():
+            if scores.shape[1] and kind_of(shape) != "line":
                 reading = READ_PICTURES.format(word=word)
                 pictures.append(picture(f"{name}, {word} scores", traversals(decomposition, name, word), reading))
     return pictures
 
 
-def effect_tables(
-    decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None, run: str | None = None
-) -> list[Table]:
-    """Return tables of the features that change most with the scores, for each modality of features.
+def effect_frames(
+    decomposition: Decomposition, features: Mapping[str, pd.DataFrame] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Return the feature effects of each modality of features.
 
     Parameters
     ----------
@@ -68,14 +68,13 @@ def effect_tables(
     features : mapping of str to DataFrame, default=None
         Feature effects by modality, as `FeatureEffects.to_frame` gives them. Effects of other modalities are computed
         from the decomposition, without a test.
-    run : str or None, default=None
-        Folder of the run as a word of a command line.
 
     Returns
     -------
-    list of Table
+    dict of str to DataFrame
+        Without modalities of images, of fewer than two samples, and without scores.
     """
-    tables = []
+    frames = {}
     for name, shape in decomposition.data.shapes.items():
         column = decomposition.data.present[:, decomposition.data.names.index(name)]
         if kind_of(shape) != "line" or column.sum() < 2:
@@ -83,8 +82,32 @@ def effect_tables(
         frame = (features or {}).get(name)
         frame = effects_of(decomposition, name, LOOKED_AT).to_frame() if frame is None else frame
         if len(frame):
-            tables.append(feature_table(name, frame, run))
+            frames[name] = frame
+    return frames
+
+
+def effect_tables(frames: Mapping[str, pd.DataFrame], run: str | None = None) -> list[Table]:
+    """Return a table for each modality of `effect_frames`: the features that change most with each score.
+
+    Lines of the page do not break within the name of a feature.
+    """
+    tables = []
+    for name, frame in frames.items():
+        table = feature_table(name, frame, run)
+        rows = [(score, _unbroken(rise), _unbroken(fall), *rest) for score, rise, fall, *rest in table.rows]
+        tables.append(table._replace(rows=rows))
     return tables
+
+
+def first_score(frames: Mapping[str, pd.DataFrame]) -> str | None:
+    """Return a sentence on the features that change most with joint score 1; None if there is no joint score."""
+    changes = []
+    for name, frame in frames.items():
+        first = frame[(frame["part"] == "joint") & (frame["score"] == 1)].head(NAMED)
+        pairs = zip(first["feature"], first["effect"], strict=True)
+        if len(first):
+            changes.append(f"{', '.join(f'{named(feature)} {signed(effect)}' for feature, effect in pairs)} ({name})")
+    return FIRST_SCORE.format(changes="; ".join(changes)) if changes else None
 
 
 def feature_table(name: str, frame: pd.DataFrame, run: str | None = None) -> Table:
@@ -125,6 +148,10 @@ def _listed(rows: pd.DataFrame, tested: bool) -> str:
         text = f"{text} ± {error:.2f}" if tested and np.isfinite(error) else text
         listed.append(text.replace(" ", "\N{NO-BREAK SPACE}"))
     return ", ".join(listed)
+
+
+def _unbroken(listed: str) -> Markup:
+    return Markup(", ").join(Markup('<span class="unbroken">{}</span>').format(item) for item in listed.split(", "))
 
 
 def named(feature: str) -> str:

@@ -136,6 +136,7 @@ const explorer = (place) => {
     const values = new Float32Array(modality.base.length);
     const own = at[partOf(modality)];
     const inputs = { joint: at[0], own, both: [...at[0], ...own] };
+    PAGE.parts.forEach((part, p) => { if (part.word === "subset") inputs[part.name] = at[p]; });
     modality.responses.forEach((response) => add(response, inputs[response.inputs], values));
     return values;
   };
@@ -156,15 +157,17 @@ const explorer = (place) => {
     .sort((a, b) => b[0] - a[0]).map(([, i]) => i);
 
   // Features that a score moves most; those that deviate most where no score was touched.
-  const follow = (p) => { // on a narrow screen, an individual score shows its modality
-    const i = p > 0 ? PAGE.modalities.findIndex((modality) => partOf(modality) === p) : -1;
+  const moves = (p, modality) => PAGE.parts[p].word === "joint" || p === partOf(modality) || (PAGE.parts[p].members || []).includes(modality.name);
+  const follow = (p) => { // on a narrow screen, a score of some modalities shows one of them
+    if (p === undefined || moves(p, PAGE.modalities[Number(one.select.value)])) return;
+    const i = PAGE.modalities.findIndex((modality) => moves(p, modality));
     if (i < 0) return;
     one.select.value = String(i);
     panels();
   };
   const choose = (p, k) => (follow(p), shown).forEach(({ modality, draw }) => {
     if (!draw.choose) return;
-    if (p > 0 && p !== partOf(modality)) return;
+    if (p !== undefined && !moves(p, modality)) return;
     const [low, , , high] = p === undefined ? [] : PAGE.parts[p].ranges[k];
     const ends = p === undefined ? [z, z.map((part) => part.map(() => 0))] : [high, low].map((end) => z.map((part, q) => part.map((v, j) => (q === p && j === k ? end : v))));
     const [a, b] = ends.map((at) => valuesAt(modality, at));
@@ -208,7 +211,7 @@ const explorer = (place) => {
   const total = PAGE.parts.reduce((sum, part) => sum + part.rank, 0);
   PAGE.parts.forEach((part, p) => {
     if (!part.rank) return;
-    const group = make("fieldset", { className: part.word }, make("legend", { textContent: part.word === "joint" ? "Joint scores" : "Individual scores of " + part.name }));
+    const group = make("fieldset", { className: part.word }, make("legend", { textContent: { joint: "Joint scores", subset: "Shared by " + (part.members || []).join(" and "), individual: "Individual scores of " + part.name }[part.word] }));
     const few = p > 0 && total > MANY_SLIDERS ? FEWER_SLIDERS : FEW_SLIDERS;
     const shown = part.rank > few + 2 ? few : part.rank;
     const more = make("details", {}, make("summary", { textContent: "Scores " + (shown + 1) + " to " + part.rank }));

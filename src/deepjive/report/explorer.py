@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from deepjive.plot.palette import groups_of, thinned
 from deepjive.plot.samples import kind_of, line, most_varying, picture
 from deepjive.report.responses import Response, respond
 from deepjive.report.words import enumeration
+from deepjive.subsets import word_of
 
 MOST_FEATURES, MOST_PIXELS = 1000, 128
 RENDERED, FEWEST, LOOKED_AT = 2e7, 60, 400
@@ -54,6 +56,10 @@ def score_data(decomposition: Decomposition, labels: Mapping[str, NDArray]) -> d
     present: NDArray = data.present[rows].T
     joint = decomposition.joint_scores[rows]
     parts = [part_data("joint", "joint", "joint score", joint, np.any(present, axis=0))]
+    for subset, values in decomposition.subset_scores.items():
+        word, columns = word_of(subset), [data.names.index(name) for name in subset if name in data.names]
+        of_some = part_data("subset", word, f"{word} score", values[rows], np.any(present[columns], axis=0))
+        parts.append({**of_some, "members": [_text(name) for name in subset]})
     for name, has_modality in zip(data.names, present, strict=True):
         scores = decomposition.individual_scores[name][rows]
         parts.append(part_data("individual", name, f"{name}, individual score", scores, has_modality))
@@ -77,12 +83,11 @@ def honesty(explored: Mapping[str, Any]) -> str:
 
 
 def _modalities(decomposition: Decomposition) -> list[dict[str, Any]]:
-    joint_rank = decomposition.joint_scores.shape[1]
     has_samples = np.any(np.asarray(decomposition.data.present), axis=0).tolist()
     return [
         _modality(decomposition, name)
         for name, measured in zip(decomposition.data.names, has_samples, strict=True)
-        if measured and joint_rank + decomposition.individual_scores[name].shape[1] > 0
+        if measured and any(scores.shape[1] for scores in decomposition.scores_of(name).values())
     ]
 
 
@@ -92,13 +97,13 @@ def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
     rows = np.flatnonzero(decomposition.data.present[:, decomposition.data.names.index(name)])
     rows = rows[:: max(1, len(rows) // int(np.clip(RENDERED / size, FEWEST, LOOKED_AT)))]
     shown = np.stack([_shown(sample, kind) for sample in decomposition.data.rows(name, rows)])
-    joint, individual = decomposition.joint_scores, decomposition.individual_scores[name]
+    scores = {part: values[rows] for part, values in decomposition.scores_of(name).items()}
     view = _View(decomposition, name, kind, np.arange(shown[0].size))
     if kind == "line":
-        view.pixels = most_varying(view.both(joint[rows], individual[rows]), MOST_FEATURES)
-    base = view.both(np.zeros((1, joint.shape[1])), np.zeros((1, individual.shape[1])))[0]
+        view.pixels = most_varying(view.whole(scores), MOST_FEATURES)
+    base = view.whole({part: np.zeros((1, values.shape[1])) for part, values in scores.items()})[0]
     values = shown.reshape(len(rows), -1)[:, view.pixels]
-    responses = _responses(view, joint, individual, rows, size)
+    responses = _responses(view, scores, size)
     content: dict[str, Any] = {"name": _text(name), "kind": kind, "base": _floats(base), "responses": responses}
     content |= {"reproduced": _reproduced(responses), "places": _count(responses)}
     if kind == "line":
@@ -106,7 +111,7 @@ def _modality(decomposition: Decomposition, name: str) -> dict[str, Any]:
         names = view.pixels if features is None or len(shape) > 1 else features[view.pixels]
         texts = [_text(feature) for feature in names]
         return {**content, "features": texts, "named": features is not None, "spread": _floats(feature_spread(values))}
-    differences = _finite(np.abs(view.both(joint[rows], individual[rows]) - base))
+    differences = _finite(np.abs(view.whole(scores) - base))
     return {**content, **_picture_scales(values, differences, shown[0].shape)}
 
 
@@ -139,47 +144,63 @@ class _View:
         self.decomposition, self.name, self.kind, self.pixels = decomposition, name, kind, pixels
 
     def part(self, part: Any, joint: NDArray, individual: NDArray) -> NDArray:
-        """Return one part at some scores, shape (n_points, n_values)."""
+        """Return one part at some scores, shape (n_points, n_values).
+
+        The scores of a subset are in the place of the joint scores.
+        """
+        return self._in_batches(
+            len(joint), lambda rows: self.decomposition.render(part, self.name, joint[rows], individual[rows])
+        )
+
+    def whole(self, scores: Mapping[str, NDArray]) -> NDArray:
+        """Return the sum of all parts at scores of all parts, with the mean, shape (n_points, n_values)."""
+        return self._in_batches(
+            len(scores["joint"]),
+            lambda rows: self.decomposition.rendered_at(
+                self.name, {part: values[rows] for part, values in scores.items()}
+            ),
+        )
+
+    def _in_batches(self, count: int, render: Callable[[slice], NDArray]) -> NDArray:
         batches = []
-        for start in range(0, len(joint), BATCH_SIZE):
-            rows = slice(start, start + BATCH_SIZE)
-            samples = self.decomposition.render(part, self.name, joint[rows], individual[rows])
+        for start in range(0, count, BATCH_SIZE):
+            samples = render(slice(start, start + BATCH_SIZE))
             batches.append(np.stack([_shown(sample, self.kind).reshape(-1)[self.pixels] for sample in samples]))
         return np.concatenate(batches)
 
-    def both(self, joint: NDArray, individual: NDArray) -> NDArray:
-        """Return the sum of joint part, individual part and mean."""
-        return self.part("joint", joint, individual) + self.part("individual", joint, individual)
 
+def _responses(view: _View, scores: Mapping[str, NDArray], size: int) -> list[dict[str, Any]]:
+    """Return the responses of the parts to scores of samples.
 
-def _responses(view: _View, joint: NDArray, individual: NDArray, rows: NDArray, size: int) -> list[dict[str, Any]]:
-    """Return the responses of the parts to scores.
-
-    The joint part is a function of the joint scores. The individual part is a function of the individual scores, or of
-    all scores if it also depends on the joint scores.
+    The joint part is a function of the joint scores, and the part of a subset of the subset's scores. The individual
+    part is a function of the individual scores, or of both if it also depends on the joint scores.
     """
     responses = []
+    joint, individual = scores["joint"], scores["individual"]
     r, s = joint.shape[1], individual.shape[1]
 
     def zeros(points: NDArray, rank: int) -> NDArray:
         return np.zeros((len(points), rank))
 
-    def joint_part(points: NDArray) -> NDArray:
-        at_zero = view.part("joint", zeros(points[:1], r), zeros(points[:1], s))
-        return _finite(view.part("joint", points, zeros(points, s)) - at_zero)
+    def shared_part(points: NDArray, part: Any) -> NDArray:
+        at_zero = view.part(part, zeros(points[:1], points.shape[1]), zeros(points[:1], s))
+        return _finite(view.part(part, points, zeros(points, s)) - at_zero)
 
     def individual_part(points: NDArray) -> NDArray:
-        scores = np.hstack([zeros(points, r), points]) if points.shape[1] == s else points
+        both = np.hstack([zeros(points, r), points]) if points.shape[1] == s else points
         at_zero = view.part("individual", zeros(points[:1], r), zeros(points[:1], s))
-        return _finite(view.part("individual", scores[:, :r], scores[:, r:]) - at_zero)
+        return _finite(view.part("individual", both[:, :r], both[:, r:]) - at_zero)
 
-    if r:
-        responses.append({"inputs": "joint", **_packed(respond(joint_part, joint[rows], size))})
+    subsets: dict[str, Any] = {word_of(subset): subset for subset in view.decomposition.subset_scores}
+    for part, values in scores.items():
+        if part != "individual" and values.shape[1]:
+            function = partial(shared_part, part=subsets.get(part, part))
+            responses.append({"inputs": part, **_packed(respond(function, values, size))})
     if s:
-        independent = _is_independent_of_joint_scores(view, joint[rows[:8]], individual[rows[:8]])
-        scores = individual[rows] if independent else np.hstack([joint[rows], individual[rows]])
+        independent = _is_independent_of_joint_scores(view, joint[:8], individual[:8])
         inputs = "own" if independent else "both"
-        responses.append({"inputs": inputs, **_packed(respond(individual_part, scores, size))})
+        points = individual if independent else np.hstack([joint, individual])
+        responses.append({"inputs": inputs, **_packed(respond(individual_part, points, size))})
     return responses
 
 
@@ -210,10 +231,10 @@ def part_data(
 
     Parameters
     ----------
-    word : {"joint", "individual"}
-        The part.
+    word : {"joint", "subset", "individual"}
+        The kind of the part.
     name : str
-        The modality, or the run.
+        The modality, the subset, or the run.
     axis : str
         Text before the number of a score in the title of an axis.
     scores : array, shape (n_samples, rank)

@@ -6,7 +6,7 @@ Figures do not use the global state of matplotlib.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,20 +81,26 @@ def subset_variance(decomposition: Decomposition) -> Figure:
 
 
 def scores_scatter(
-    scores: NDArray, labels: ArrayLike | None = None, word: str = "joint", small: bool = False
+    scores: NDArray,
+    labels: ArrayLike | None = None,
+    word: str = "joint",
+    small: bool = False,
+    legend: bool = True,
 ) -> Figure:
     """Draw samples by their first two scores, coloured by label, as `deepjive.plot.scores` does.
 
     Parameters
     ----------
     scores : array, shape (n_samples, rank)
-        Joint or individual scores; the rank is at least 1.
+        Scores of a part; the rank is at least 1.
     labels : array, shape (n_samples,), optional
         Labels of the samples.
-    word : {"joint", "individual"}, default="joint"
+    word : str, default="joint"
         The part, for the titles of the axes.
     small : bool, default=False
         Whether the figure is one of several side by side.
+    legend : bool, default=True
+        Whether to draw a legend of the groups.
 
     Returns
     -------
@@ -124,8 +130,8 @@ def scores_scatter(
             axes.grid(visible=False)
             if groups is None and values is not None:
                 _scale(figure, axes)
-            elif axes.get_legend_handles_labels()[0]:
-                _legend(figure, 3 if small else 5)
+            elif legend and axes.get_legend_handles_labels()[0]:
+                _legend(figure, 2 if small else 5)
     return figure
 
 
@@ -168,14 +174,12 @@ def examples(decomposition: Decomposition, name: str, samples: NDArray[np.intp])
     return figure
 
 
-def traversals(decomposition: Decomposition, name: str, part: Literal["joint", "individual"] = "joint") -> Figure:
+def traversals(decomposition: Decomposition, name: str, part: str = "joint") -> Figure:
     """Draw the effect of each score of a part on a modality of images, in a row for each of the first ten scores.
 
-    Each row is one score from -2 to 2, with all other scores at 0. Effects of individual scores are shown on the mean
-    image.
+    Each row is one score from -2 to 2, with all other scores at 0. The effects are shown on the mean image.
     """
-    scores = decomposition.joint_scores if part == "joint" else decomposition.individual_scores[name]
-    numbers = range(1, min(MOST_ROWS, scores.shape[1]) + 1)
+    numbers = range(1, min(MOST_ROWS, decomposition.scores_of(name)[part].shape[1]) + 1)
     rows = [pictures_along(decomposition, name, part, score) for score in numbers]
     return grid(rows, [str(score) for score in numbers], step_labels())
 

@@ -9,14 +9,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive._version import __version__
 from deepjive.decomposition import Decomposition
 from deepjive.plot.samples import choose, kind_of
 from deepjive.report import words
-from deepjive.report.answers import end_tables, label_tables, sample_tables
-from deepjive.report.effects import effect_pictures, effect_tables
+from deepjive.report.answers import (
+    end_tables,
+    first_score_label,
+    label_answers,
+    label_tables,
+    odd_samples,
+    sample_tables,
+)
+from deepjive.report.effects import effect_frames, effect_pictures, effect_tables, first_score
 from deepjive.report.evidence import tables_of
 from deepjive.report.explorer import honesty, page_data
 from deepjive.report.figures import (
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepjive.evaluation.evidence_study import Evidence
+    from deepjive.evaluation.label_association import Kind
     from deepjive.evaluation.sample_quality import PairFit, SampleFit
     from deepjive.results import Finding
 
@@ -56,6 +65,8 @@ def write_report(
     failures: Sequence[Finding] | None = None,
     features: Mapping[str, pd.DataFrame] | None = None,
     adjust: Mapping[str, ArrayLike] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    survival: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     sample_fit: SampleFit | None = None,
     pairs: Mapping[str, PairFit] | None = None,
     diagnostics: Mapping[str, Any] | None = None,
@@ -94,6 +105,10 @@ def write_report(
         p-values.
     adjust : mapping of str to array, shape (n_samples,), optional
         Confounds for which the associations of scores and labels are adjusted.
+    kinds : mapping of str to {"number", "ordinal", "categories"}, optional
+        Kind of some labels; see ``deepjive.evaluation.score_association``.
+    survival : mapping of str to (time, event), optional
+        Times, and whether the event happened at the time. Needs lifelines.
     sample_fit : SampleFit, optional
         How well the model describes each sample.
     pairs : mapping of str to PairFit, optional
@@ -131,23 +146,32 @@ def write_report(
     note = " ".join([*words.adjustments(decomposition), *([note] if note else [])])
     decomposition = decomposition.adjusted
     data = page_data(decomposition, by_name)
+    frames = effect_frames(decomposition, features)
+    confounds = named_labels(adjust, len(decomposition.data), decomposition.data.samples)
+    times = {name: (np.asarray(time), np.asarray(event)) for name, (time, event) in (survival or {}).items()}
+    answers = label_answers(decomposition, by_name, confounds, kinds, times)
+    further = [
+        ("Features", first_score(frames)),
+        ("Labels", first_score_label(answers)),
+        ("Samples", " ".join(odd_samples(sample_fit, pairs))),
+    ]
+    refit = words.refit_command(failures, run)
     content = rendered(
         "report.html",
         scripts=("scores.js", "explorer.js"),
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
-        effect_tables=effect_tables(decomposition, features, run),
-        label_tables=label_tables(
-            decomposition, by_name, named_labels(adjust, len(decomposition.data), decomposition.data.samples)
-        ),
+        effect_tables=effect_tables(frames, run),
+        label_tables=label_tables(answers),
         end_tables=end_tables(decomposition),
         sample_tables=sample_tables(sample_fit, pairs),
         versions=_versions(),
         samples=any(part["rank"] for part in data["parts"]),
         title=title,
         lead=words.lead(decomposition),
-        summary=_summary(decomposition, evidence, features, run),
+        summary=_summary(decomposition, evidence, features, run, refit, further),
+        refit=refit,
         findings=words.findings(decomposition),
         facts=_facts(decomposition),
         variance=picture("", variance_explained(decomposition), words.READ_VARIANCE),
@@ -189,13 +213,16 @@ def _summary(
     evidence: Evidence | Sequence[Any] | None,
     features: Mapping[str, pd.DataFrame] | None,
     run: str | None,
+    refit: str | None,
+    further: Sequence[tuple[str, str | None]],
 ) -> Answer | None:
     """The answer in words; none if the evidence is of another kind, with sentences of its own."""
     from deepjive.evaluation.evidence_study import Evidence
 
     if evidence is not None and not isinstance(evidence, Evidence):
         return None
-    return summary(decomposition, evidence, features, run)
+    said = [(heading, sentence) for heading, sentence in further if sentence]
+    return summary(decomposition, evidence, features, run, refit, said)
 
 
 def _facts(decomposition: Decomposition) -> list[tuple[str, str, str]]:
@@ -241,13 +268,15 @@ def _individual_scores(decomposition: Decomposition, labels: dict[str, NDArray])
         if scores.shape[1] == 0:
             pictures.append(Picture(name, None, words.NO_INDIVIDUAL.format(name=name)))
         else:
-            pictures.append(_scores(name, scores, values, "individual"))
+            has_legend = decomposition.joint_scores.shape[1] == 0  # otherwise that of the joint scores
+            pictures.append(_scores(name, scores, values, "individual", has_legend))
     return pictures
 
 
-def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str) -> Picture:
+def _scores(heading: str, scores: NDArray, labels: NDArray | None, word: str, legend: bool = True) -> Picture:
     reading = words.read_scores(word, scores.shape[1], labels, len(scores))
-    return picture(heading, scores_scatter(scores, labels, word, small=word == "individual"), reading)
+    figure = scores_scatter(scores, labels, word, small=word == "individual", legend=legend)
+    return picture(heading, figure, reading)
 
 
 def _colourings(labels: dict[str, NDArray]) -> list[tuple[str, NDArray | None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -119,6 +120,7 @@ def rendered(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = code
     return environment.get_template(template).render(
         version=__version__,
         date=date.today().isoformat(),
@@ -129,6 +131,17 @@ def rendered(
         data=None if data is None else Markup(json_text(data)),
         **content,
     )
+
+
+def code(text: str) -> Markup:
+    """Return text in which what stands between backticks is code of the page.
+
+    Examples
+    --------
+    >>> code("The command `deepjive fit` & more")
+    Markup('The command <code>deepjive fit</code> &amp; more')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def json_text(data: Any) -> str:

@@ -21,6 +21,7 @@ from deepjive.plot.palette import groups_of, percent
 from deepjive.plot.samples import choose, kind_of
 from deepjive.progress import Progress, silent
 from deepjive.report.tables import file_names
+from deepjive.subsets import word_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,22 +152,29 @@ class RunFigures:
         label_files = file_names(self.labels)
         for label, values in self.labels.items() or [("", None)]:
             ending = f"_by_{label_files[label]}" if label else ""
-            for name in (None, *files):
-                scores = scatter.scores_of(parts, name)
+            for file, which in self._score_files(files).items():
+                _, scores = scatter.scores_of(parts, **which)
                 if scores.shape[1]:
-                    file = "joint_scores" if name is None else f"individual_scores_{files[name]}"
                     height = 0.8 * width if scores.shape[1] > 1 else _strip_height(values)
-                    yield f"{file}{ending}", height, _on(scatter.scores, parts, values, modality=name)
+                    yield f"{file}{ending}", height, _on(scatter.scores, parts, values, **which)
+
+    def _score_files(self, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Names of the files of scores, with the arguments that choose the scores."""
+        subsets = file_names(map(word_of, self.decomposition.subset_scores))
+        named: dict[str, dict[str, Any]] = {"joint_scores": {"modality": None}}
+        named |= {f"subset_scores_{file}": {"modality": None, "part": part} for part, file in subsets.items()}
+        return named | {f"individual_scores_{file}": {"modality": name} for name, file in files.items()}
 
     def _features(self, name: str, file: str, is_line: bool, width: float) -> Iterator[tuple[str, float, Draw]]:
+        part_files = file_names(self._ranks(name))
         for part, rank in self._ranks(name).items():
             for score in range(1, min(rank, MOST_SCORES) + 1):
                 if is_line and name in self.loadings:
                     draw = _on(features.loadings, self.loadings[name], score, part=part)
-                    yield f"loadings_{file}_{part}_{score}", 3.2, draw
+                    yield f"loadings_{file}_{part_files[part]}_{score}", 3.2, draw
                 height = 0.6 * width if is_line else 0.26 * width
                 draw = _on(features.effects, self.decomposition, name, score, part=part)
-                yield f"effects_{file}_{part}_{score}", height, draw
+                yield f"effects_{file}_{part_files[part]}_{score}", height, draw
 
     def _fits(self, width: float, files: Mapping[str, str]) -> Iterator[tuple[str, float, Draw]]:
         for part in dict.fromkeys((self.rank_table or {}).get("part", [])):
@@ -181,12 +189,12 @@ class RunFigures:
         if self.evidence is not None:
             rows = self.evidence.stability.get(self.evidence.method, [])
             for part in dict.fromkeys(row.part for row in rows if len(row.matched)):
-                word = "joint" if part == "joint" else files.get(part.removeprefix("individual "), "modality")
+                modality = part.removeprefix("individual ")
+                word = files[modality] if part != modality else file_names([part])[part]
                 yield f"stability_{word}", 0.6 * width, _on(fits.stability, self.evidence, part=part)
 
-    def _ranks(self, name: str) -> dict[Literal["joint", "individual"], int]:
-        parts = self.decomposition
-        return {"joint": parts.joint_scores.shape[1], "individual": parts.individual_scores[name].shape[1]}
+    def _ranks(self, name: str) -> dict[str, int]:
+        return {part: scores.shape[1] for part, scores in self.decomposition.scores_of(name).items()}
 
 
 def save(draw: Draw, path: Path, formats: Sequence[str], size: tuple[float, float]) -> list[Path]:
@@ -223,16 +231,11 @@ def _bounds(diagnostics: Mapping[str, Any], joint_rank: int) -> Draw:
 
 
 def _heatmaps(parts: Decomposition, name: str) -> Draw:
-    """Draw the data and the three parts side by side, with the share of each part."""
+    """Draw the data and its parts side by side, with the share of each part."""
 
     def draw(figure: Figure) -> None:
-        four: tuple[Literal["data", "joint", "individual", "residual"], ...] = (
-            "data",
-            "joint",
-            "individual",
-            "residual",
-        )
-        for axes, part in zip(figure.subplots(1, 4, sharey=True), four, strict=True):
+        drawn = ["data", *parts.scores_of(name), "residual"]
+        for axes, part in zip(figure.subplots(1, len(drawn), sharey=True), drawn, strict=True):
             features.heatmap(parts, name, part=part, ax=axes)
             axes.set_xticks([])
             if part != "data":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from deepjive.imaging.grid import mni_grid, template
-from deepjive.imaging.preprocessing.quality import LIMITS
+from deepjive.imaging.preprocessing.quality import LIMITS, largest_deviations
 from deepjive.report.pieces import Table, rendered, write_page
 
 SLICES = ((0, -4.0), (1, -20.0), (2, -28.0), (2, 8.0), (2, 38.0))
@@ -35,6 +35,7 @@ TABLE = (
     "Only processed participants. A measure is flagged if it exceeds its limit, or if it is an outlier among at least "
     "eight participants."
 )
+DEVIATION = "furthest from the median: {name}, {deviation:.1f} robust standard deviations"
 LIMIT_TABLE = "The limits are wide defaults of the library. Its documentation explains how each measure is computed."
 
 
@@ -79,7 +80,8 @@ def write_quality(
     path : path
         The file.
     subjects : sequence of Shown
-        All participants. Failed and flagged participants are shown first.
+        All participants. Failed and flagged participants are shown first, and of these the ones that are furthest from
+        the median of the participants. On the page they can be sorted, marked, and saved as a table of decisions.
     protocol : sequence of (step, parameters, seconds)
         The steps.
     command : str
@@ -91,14 +93,23 @@ def write_quality(
         The file.
     """
     names = list(dict.fromkeys(name for subject in subjects for name in subject.figures))
+    deviations = dict(
+        zip((subject.name for subject in subjects), largest_deviations([s.figures for s in subjects]), strict=True)
+    )
     rows = [(subject.name, *(_number(subject.figures.get(name)) for name in names)) for subject in subjects]
     flagged = sum(bool(subject.remarks) and not subject.failed for subject in subjects)
     failed = sum(subject.failed for subject in subjects)
     content = rendered(
         "quality.html",
+        scripts=("quality.js",),
         title="Preprocessed scans",
         lead=LEAD.format(n=len(subjects), flagged=flagged, failed=failed),
-        subjects=sorted(subjects, key=lambda subject: (not subject.failed, not subject.remarks)),
+        subjects=sorted(
+            subjects, key=lambda subject: (not subject.failed, not subject.remarks, -deviations[subject.name][0])
+        ),
+        states={subject.name: _state(subject) for subject in subjects},
+        deviations=deviations,
+        deviation_words=DEVIATION,
         figures=Table("Quality measures", ("subject", *names), rows, TABLE) if names else None,
         limits=Table(
             "Limits",
@@ -144,6 +155,10 @@ def strip(values: NDArray, kind: str, voxel: float) -> Strip:
     tallest = max(len(tile) for tile in tiles)
     framed = [np.pad(tile, ((0, tallest - len(tile)), (0, 4), (0, 0))) for tile in tiles]
     return Strip(READ[kind], _address(np.concatenate(framed, axis=1)))
+
+
+def _state(subject: Shown) -> str:
+    return "failed" if subject.failed else "check" if subject.remarks else "good"
 
 
 def _upright(plane: NDArray) -> NDArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,7 +53,11 @@ NO_FEATURES = (
 )
 TO_TEST = "To test it against chance and baselines, run:"
 TO_TEST_FEATURES = "To test the features of each score, run:"
-TO_LOWER = "Fit the model again with joint_rank=0, or measure more samples."
+TO_LOWER = (
+    "With more samples, or with features of other units (--scale, --transformation), joint variation may be found. To "
+    "fit the model without a joint part, run:"
+)
+TO_REFIT = "Some scores or ranks are doubtful (see Reliability below). To fit again with other ranks, run:"
 TO_READ = "Next, read the features of the joint scores and their association with labels below."
 
 
@@ -63,13 +67,24 @@ class Answer(NamedTuple):
     Attributes
     ----------
     sentences : list of str
-        What is known, and the next step.
+        What is known of the joint variation.
+    further : list of (str, str)
+        A heading and sentences each: what features, labels and samples have to do with the scores.
+    step : str
+        The next step; empty if there is none.
     commands : list of str
         Commands of the next step; empty if it needs none.
     """
 
     sentences: list[str]
+    further: Sequence[tuple[str, str]]
+    step: str
     commands: list[str]
+
+    @property
+    def text(self) -> str:
+        """All sentences in one paragraph."""
+        return " ".join([*self.sentences, *(sentence for _, sentence in self.further), self.step]).strip()
 
 
 def summary(
@@ -77,6 +92,8 @@ def summary(
     evidence: Evidence | None,
     features: Mapping[str, pd.DataFrame] | None,
     run: str | None,
+    refit: str | None = None,
+    further: Sequence[tuple[str, str]] = (),
 ) -> Answer:
     """Return the answer.
 
@@ -90,26 +107,34 @@ def summary(
         Feature effects by modality.
     run : str or None
         Folder of the run as a word of a command line; None if there is no run.
+    refit : str or None, default=None
+        The command of the fit that findings recommend.
+    further : sequence of (str, str), default=()
+        Headings and sentences on features, labels and samples, for joint variation that was not refuted.
 
     Returns
     -------
     Answer
     """
     tested = {name: frame for name, frame in (features or {}).items() if frame["q_value"].notna().any()}
-    if evidence is not None:
-        sentences = list(_of_evidence(evidence))
-    elif decomposition.joint_scores.shape[1] == 0:
-        return Answer([NO_JOINT], [])
-    else:
-        sentences = [NOT_TESTED, *_of_features(tested)]
-    if evidence is not None and evidence.joint_structure.p_value > LEVEL:
-        return Answer([*sentences, TO_LOWER], [])
     folder = run or "RUN"
+    if evidence is None and decomposition.joint_scores.shape[1] == 0:
+        return Answer([NO_JOINT], further, "", [])
     if evidence is None:
-        return Answer([*sentences, TO_TEST], [f"deepjive report {folder} --evidence"])
+        sentences = [NOT_TESTED, *_of_features(tested)]
+        return Answer(sentences, further, TO_TEST, [f"deepjive report {folder} --evidence"])
+    sentences = list(_of_evidence(evidence))
+    if evidence.joint_rank == 0:
+        return Answer(sentences, further, "", [])
+    if evidence.joint_structure.p_value > LEVEL:
+        to_lower = f"deepjive fit --config {folder} --joint-rank 0 --out {folder}-2"
+        return Answer(sentences, [], TO_LOWER, [to_lower])
+    if refit is not None:
+        return Answer(sentences, further, TO_REFIT, [refit])
     if features and not tested:
-        return Answer([*sentences, TO_TEST_FEATURES], [f"deepjive features {folder}", f"deepjive report {folder}"])
-    return Answer([*sentences, TO_READ], [])
+        commands = [f"deepjive features {folder}", f"deepjive report {folder}"]
+        return Answer(sentences, further, TO_TEST_FEATURES, commands)
+    return Answer(sentences, further, TO_READ, [])
 
 
 def _of_features(tested: Mapping[str, pd.DataFrame]) -> list[str]:

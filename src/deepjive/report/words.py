@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from deepjive.plot.palette import groups_of, percent
 from deepjive.plot.samples import MAX_FEATURES, is_colour, kind_of, line
 from deepjive.report.figures import PAGE_POINTS
 from deepjive.subsets import word_of
+
+if TYPE_CHECKING:
+    from deepjive.results import Finding
 
 CONFOUNDS = (
     "Confounds were taken out of every modality before the model saw it: {confounds}. All pictures, scores and "
@@ -93,6 +98,7 @@ NO_EVIDENCE = (
     "rely on this result, fit the model again with the samples of one modality shuffled, which should leave no joint "
     "part, and examine held-out samples. The command `deepjive report {run} --evidence` does both."
 )
+TO_REFIT = "To fit again with these ranks, run:"
 NEGATIVE = (
     "In {name} the {part} part explains less than nothing ({value}): on these samples the prediction is worse with "
     "this part than without it. Do not interpret this part."
@@ -119,6 +125,33 @@ def lead(decomposition: Decomposition) -> str:
         f"{samples} This page splits the variation of each modality into {number} parts: joint variation of all "
         f"modalities, {some}individual variation of this modality alone, and a residual."
     )
+
+
+def refit_command(findings: Sequence[Finding] | None, run: str | None) -> str | None:
+    """The command of the fit that findings recommend; None if they recommend no other ranks, or without a run.
+
+    Parameters
+    ----------
+    findings : sequence of Finding or None
+        The findings.
+    run : str or None
+        Folder of the run as a word of a command line.
+
+    Examples
+    --------
+    >>> from deepjive.results import Finding
+    >>> found = Finding("dead component", "", "", {"joint_rank": 2, "individual_ranks": {"rna": 1}})
+    >>> refit_command([found], "runs/a")
+    'deepjive fit --config runs/a --joint-rank 2 --individual-rank rna=1 --out runs/a-2'
+    """
+    settings = next((finding.settings for finding in findings or () if finding.settings), None)
+    if settings is None or run is None:
+        return None
+    options = [f"--joint-rank {settings['joint_rank']}"] if "joint_rank" in settings else []
+    ranks = settings.get("individual_ranks", {})
+    pairs = [f"{name}={rank}" for name, rank in ranks.items()] if isinstance(ranks, Mapping) else [str(ranks)]
+    options += [f"--individual-rank {shlex.quote(pair)}" for pair in pairs]
+    return f"deepjive fit --config {run} {' '.join(options)} --out {run}-2"
 
 
 def subset_sentences(subset_scores: Mapping[Sequence[str], NDArray]) -> list[str]:
@@ -170,9 +203,11 @@ def ranks(
 ) -> list[str]:
     """The numbers of scores, and how they were chosen."""
     individual = decomposition.individual_scores
-    counts = [f"{decomposition.joint_scores.shape[1]} joint scores"]
-    counts += [f"{scores.shape[1]} individual scores in {name}" for name, scores in individual.items()]
-    numbers = f"There are {enumeration(counts)}."
+    parts = {"joint": decomposition.joint_scores}
+    parts |= {word_of(subset): scores for subset, scores in decomposition.subset_scores.items()}
+    counts = [f"{_count(scores.shape[1], part)}" for part, scores in parts.items()]
+    counts += [f"{_count(scores.shape[1], 'individual')} in {name}" for name, scores in individual.items()]
+    numbers = f"The model has {enumeration(counts)}."
     keys = [key for key in ("joint_rank", "individual_ranks") if key in settings]
     if not keys:
         return [numbers]
@@ -186,6 +221,10 @@ def ranks(
         reason = CHOSEN if by_prediction else BOUNDED if bounds and chosen == ["joint_rank"] else BY_RULE
         sentences.append(reason.format(which=_which(chosen)))
     return sentences
+
+
+def _count(number: int, part: str) -> str:
+    return f"{number} {part} score{'' if number == 1 else 's'}"
 
 
 def _which(keys: Sequence[str]) -> str:

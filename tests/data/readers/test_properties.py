@@ -128,7 +128,7 @@ def test_a_table_keeps_its_names_and_its_numbers(tmp_path, names, features, seed
     assert list(read.index) == names
     assert list(read.columns) == list(table.columns)
     # pandas reads decimals with a last digit of error
-    np.testing.assert_allclose(read.to_numpy(), table.to_numpy(), rtol=1e-15)
+    np.testing.assert_allclose(read.to_numpy(), table.to_numpy(), rtol=1e-14)
 
 
 @few

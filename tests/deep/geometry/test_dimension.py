@@ -42,6 +42,15 @@ def test_what_is_straight_has_all_its_dimensions(n_dimensions: int) -> None:
     assert sheet_dimension(scores, seed=0) == n_dimensions
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_noisy_bow_in_a_plane_is_a_curve_and_a_disc_is_not(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    angle, radius = rng.uniform(-np.pi, np.pi, 400), np.sqrt(rng.uniform(size=400))
+    bow = principal([np.cos(0.75 * angle), np.sin(0.75 * angle)], 0.15)
+    assert sheet_dimension(bow, seed=0) == 1
+    assert sheet_dimension(np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]), seed=0) == 2
+
+
 def test_samples_that_occur_twice_are_no_obstacle() -> None:
     points = principal(BENT["wave"][1], 0.1)
     assert sheet_dimension(np.concatenate([points, points[:200]]), seed=0) == 1

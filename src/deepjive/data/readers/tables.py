@@ -64,8 +64,8 @@ UNNAMED_ROW = (
 NO_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
 FEATURES_FIRST = (
     "{path}: the first column is called {column!r}, so that the rows seem to be features and the columns samples. Read "
-    "the table with its features in rows (features_in_rows=, --features-in-rows). If the rows are samples, call the "
-    "column 'id'."
+    "the table with its features in rows (features_in_rows=, --features-in-rows all). If the rows are samples, call "
+    "the column 'id'."
 )
 SHOWN_COLUMNS = 10
 

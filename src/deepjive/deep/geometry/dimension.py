@@ -32,6 +32,7 @@ COUNTED = 16  # a sixteenth of the samples count as near: distances of fewer are
 FEWEST = 40
 MODES = 6
 STRAIGHT = 0.75  # of the dimension of independent coordinates
+STRAIGHT_PLANE = 0.88  # of two: a noisy curve fills a plane more than a space
 
 
 def sheet_dimension(points: NDArray, seed: int) -> int:
@@ -43,7 +44,7 @@ def sheet_dimension(points: NDArray, seed: int) -> int:
     equal = points / np.maximum(points.std(axis=0), 1e-300)
     independent = np.stack([rng.permutation(column) for column in equal.T], axis=1)
     apart, together = (local_dimension(diffusion_coordinates(x)) for x in (independent, equal))
-    if together > STRAIGHT * apart:
+    if together > (STRAIGHT_PLANE if n_dimensions == 2 else STRAIGHT) * apart:
         return n_dimensions
     return min(n_dimensions, max(1, round(local_dimension(diffusion_coordinates(points)))))
 

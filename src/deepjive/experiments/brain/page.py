@@ -84,6 +84,7 @@ VIEWER = (
     "Click or drag in a slice to move the other slices. Blue is a decrease and red an increase; grey is not "
     "significant."
 )
+EMPTY = "No voxel of {names} is significant, so {these} empty. The effects without this limit are in the folder maps."
 LEVEL = 0.05
 
 
@@ -135,7 +136,11 @@ def _section(
     """A section with a figure for print, and an interactive viewer for each map."""
     units = units_of(list(maps))
     picture = figure or brain_maps(maps, grid, units)
-    viewers = [viewer(f"{name}: {units[name]}", values, grid, VIEWER) for name, values in maps.items()]
+    viewers = [viewer(f"{name}: {units[name]}", values, grid, VIEWER) for name, values in maps.items() if values.any()]
+    empty = [name for name, values in maps.items() if not values.any()]
+    if empty:
+        these = "this map is" if len(empty) == 1 else "these maps are"
+        words = f"{words} {EMPTY.format(names=' and '.join(empty), these=these)}"
     return Section(heading, words, tables, [("Grey matter and amyloid", picture, MAPS)], viewers=viewers)
 
 

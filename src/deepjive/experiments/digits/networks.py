@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,32 +70,67 @@ def labelled_error(
     seed : int
         Seed of weights, batches and dropout.
     settings : mapping
-        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All epochs are run.
-        The learning rate rises to "learning_rate" and falls again (Smith and Topin 2019, arXiv 1708.07120).
+        As of `digit_classifier`.
 
     Returns
     -------
     float
         Fraction of test images whose digit is predicted wrong.
     """
+    classify = digit_classifier(DeeperEncoder, *train, seed, settings)
+    return float(np.mean(classify(np.asarray(test[0])) != test[1]))
+
+
+def digit_classifier(
+    encoder: Callable[[tuple[int, ...], int, float], nn.Module],
+    images: ArrayLike,
+    digits: NDArray,
+    seed: int,
+    settings: Mapping[str, Any],
+) -> Callable[[NDArray], NDArray]:
+    """Train an encoder to predict the digits of images.
+
+    Parameters
+    ----------
+    encoder : callable
+        Returns an encoder for the shape of an image, a number of outputs and a dropout.
+    images, digits : array
+        Images of shape (n, height, width), and digits of shape (n,).
+    seed : int
+        Seed of weights, batches and dropout.
+    settings : mapping
+        "dropout", "batch_size", "max_epochs", "learning_rate" and "device", as of DeepJIVE. All epochs are run.
+        The learning rate rises to "learning_rate" and falls again (Smith and Topin 2019, arXiv 1708.07120).
+
+    Returns
+    -------
+    callable
+        Digits, shape (n,), of images.
+    """
     device = Fabric(accelerator=settings["device"], devices=1).device
-    images, test_images = (
-        torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device) for x in (train[0], test[0])
-    )
-    mean, scale = images.mean(), images.std()
-    digits, batch = torch.as_tensor(train[1], device=device), settings["batch_size"]
+
+    def tensor(x: ArrayLike) -> Tensor:
+        return torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device)
+
+    x, y, batch = tensor(images), torch.as_tensor(digits, device=device), settings["batch_size"]
+    mean, scale = x.mean(), x.std()
     with own_random_numbers(seed, device), same_every_time():
-        network = DeeperEncoder(tuple(images.shape[1:]), DIGITS, settings["dropout"]).to(device)
+        network = encoder(tuple(x.shape[1:]), DIGITS, settings["dropout"]).to(device)
         optimizer = torch.optim.Adam(network.parameters())
-        steps = settings["max_epochs"] * math.ceil(len(images) / batch)
+        steps = settings["max_epochs"] * math.ceil(len(x) / batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
         for _ in range(settings["max_epochs"]):
-            for rows in torch.randperm(len(images)).split(batch):
+            for rows in torch.randperm(len(x)).split(batch):
                 optimizer.zero_grad()
-                logits = network((images[rows.to(device)] - mean) / scale)
-                nn.functional.cross_entropy(logits, digits[rows.to(device)]).backward()
+                logits = network((x[rows.to(device)] - mean) / scale)
+                nn.functional.cross_entropy(logits, y[rows.to(device)]).backward()
                 optimizer.step()
                 schedule.step()
-    with torch.no_grad():
-        predicted = torch.cat([network.eval()((part - mean) / scale).argmax(1) for part in test_images.split(1000)])
-    return float(np.mean(predicted.cpu().numpy() != test[1]))
+    network.eval()
+
+    def classify(asked: NDArray) -> NDArray:
+        with torch.no_grad():
+            logits = [network((part - mean) / scale) for part in tensor(asked).split(1000)]
+        return torch.cat(logits).argmax(1).cpu().numpy()
+
+    return classify

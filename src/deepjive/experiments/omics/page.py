@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from deepjive.experiments.omics.data import Tables
 from deepjive.experiments.omics.methods import METHODS
 from deepjive.experiments.omics.mofa import NOT_INSTALLED
 from deepjive.experiments.omics.study import REFERENCE, SEED, Measures, seed_agreement
-from deepjive.experiments.results import TableCell, mean_and_sd, write_results
+from deepjive.experiments.results import TableCell, cell_text, mean_and_sd, write_results
 from deepjive.persistence import write_atomically
 from deepjive.report import Table
 from deepjive.report.study import Section, write_study
@@ -116,7 +115,7 @@ def write_page(
             sources=SOURCES,
             notes=[reading],
         )
-        shown.append(Table(name, columns, [[_text(cell) for cell in row] for row in body], reading))
+        shown.append(Table(name, columns, [[cell_text(cell) for cell in row] for row in body], reading))
         sections.append(Section(name, words, [shown[-1]]))
     summaries = []
     for suffix, title, note_of, (columns, body) in (
@@ -135,7 +134,7 @@ def write_page(
             sources=SOURCES,
             notes=[note_of],
         )
-        summaries.append(Table(title, columns, [[_text(cell) for cell in row] for row in body], note_of))
+        summaries.append(Table(title, columns, [[cell_text(cell) for cell in row] for row in body], note_of))
     sections.insert(0, Section("All data sets", "", summaries))
     lead = f"{note} {LEAD}".strip()
     page = write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command)
@@ -233,16 +232,3 @@ def _label(row: str) -> str:
 def _cell(folds: ByFold, name: str, decimals: int = 3) -> dict[str, float] | None:
     values = [measures[name] for measures in folds.values() if math.isfinite(measures.get(name, math.nan))]
     return mean_and_sd(values, decimals) if values else None
-
-
-def _text(cell: TableCell) -> str:
-    """A cell of a result file as text for the page."""
-    if cell is None:
-        return ""
-    if not isinstance(cell, Mapping):
-        return str(cell)
-    summary: Mapping[str, Any] = cell
-    decimals = int(summary["decimals"])
-    space = "\N{NO-BREAK SPACE}"
-    spread = f"{space}±{space}{summary['sd']:.{decimals}f}" if summary["n"] > 1 and decimals else ""
-    return f"{round(summary['mean'], decimals) + 0.0:.{decimals}f}{spread}"  # no negative zero

@@ -228,16 +228,45 @@ def outliers(cohort: Sequence[Mapping[str, float]]) -> list[list[str]]:
         have it.
     """
     messages: list[list[str]] = [[] for _ in cohort]
-    for name in LIMITS:
-        values = np.array([figures.get(name, np.nan) for figures in cohort], dtype=float)
-        finite = values[np.isfinite(values)]
-        if len(finite) < FEWEST_FOR_OUTLIERS:
-            continue
-        median = np.median(finite)
-        spread = max(ROBUST_SD * float(np.median(np.abs(finite - median))), 1e-3 * abs(float(median)), 1e-9)
+    for name, (values, median, spread) in _spreads(cohort).items():
         for row in np.flatnonzero(np.abs(values - median) > MOST_DEVIATIONS * spread):
             messages[row].append(f"{name} {values[row]:.3g} is an outlier (median of the participants {median:.3g})")
     return messages
+
+
+def largest_deviations(cohort: Sequence[Mapping[str, float]]) -> list[tuple[float, str]]:
+    """Return the quality measure of each participant that is furthest from the median of the participants.
+
+    Parameters
+    ----------
+    cohort : sequence of mapping of str to float
+        Quality measures of each participant.
+
+    Returns
+    -------
+    list of (float, str)
+        The distance from the median in robust standard deviations, and the name of the measure; 0 and "" for a
+        participant without measures, or if fewer than eight participants have any.
+    """
+    largest = [(0.0, "") for _ in cohort]
+    for name, (values, median, spread) in _spreads(cohort).items():
+        for row, deviation in enumerate(np.abs(values - median) / spread):
+            if deviation > largest[row][0]:
+                largest[row] = (float(deviation), name)
+    return largest
+
+
+def _spreads(cohort: Sequence[Mapping[str, float]]) -> dict[str, tuple[NDArray, float, float]]:
+    """Return the values, the median and the robust standard deviation of each measure that enough participants have."""
+    spreads = {}
+    for name in LIMITS:
+        values = np.array([figures.get(name, np.nan) for figures in cohort], dtype=float)
+        finite = values[np.isfinite(values)]
+        if len(finite) >= FEWEST_FOR_OUTLIERS:
+            median = float(np.median(finite))
+            spread = max(ROBUST_SD * float(np.median(np.abs(finite - median))), 1e-3 * abs(median), 1e-9)
+            spreads[name] = (values, median, spread)
+    return spreads
 
 
 def _correlation(first: NDArray, second: NDArray) -> float:
