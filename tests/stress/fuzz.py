@@ -380,7 +380,7 @@ def work(folder: Path, seed: int, numbers: list[tuple[str, int]], pipe: Any) -> 
     """Try inputs in this process, and send the outcome of each through the pipe."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    faulthandler.enable((folder.parent / f"{folder.name}.trace").open("w"))
+    faulthandler.enable((folder.parent / f"{folder.name}.trace").open("w"), all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     kinds = seeds(folder)
     for kind, number in numbers:
@@ -408,9 +408,9 @@ def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
                 word = "no answer"
             except EOFError:
                 word = "the process died"
-            if done < len(numbers) and process.is_alive():
+            if done < len(numbers) and word == "no answer":
                 os.kill(process.pid, signal.SIGABRT)  # so that it writes where it is
-                process.join(HANG)
+            process.join(HANG if done < len(numbers) else 0)
             process.kill()
             process.join()
             trace = Path(f"{folder}.trace")
