@@ -179,6 +179,9 @@ def draw(figure: str, sweeps_of: dict[str, Any], results: dict[str, Any], slopes
                 axes[row, column].loglog(varied, values, f"{marker}-", label=label)
             axes[row, column].legend()
         axes[1, column].set_xlabel(title)
+        if max(varied) < 100:
+            axes[1, column].set_xticks(varied, [str(size) for size in varied])
+            axes[1, column].minorticks_off()
     axes[0, 0].set_ylabel("CPU seconds of a fit")
     axes[1, 0].set_ylabel("peak memory of a fit, MiB")
     canvas.savefig(figure, dpi=120)

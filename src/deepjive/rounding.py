@@ -35,6 +35,24 @@ def exceeds_rounding(difference: ArrayLike, size: ArrayLike) -> NDArray[np.bool_
     return np.asarray(np.abs(difference) > ULPS * eps * np.abs(size))
 
 
+def without_rounding(values: NDArray) -> NDArray:
+    """Return numbers in which those that differ by rounding alone are equal; other values as they are.
+
+    Examples
+    --------
+    >>> without_rounding(np.array([0.1 + 0.2, 0.3, 1.0, np.nan])).tolist()
+    [0.3, 0.3, 1.0, nan]
+    """
+    if values.dtype.kind != "f":
+        return values
+    is_finite = np.isfinite(values)
+    distinct = np.unique(values[is_finite])
+    starts = np.append(True, exceeds_rounding(np.diff(distinct), distinct[1:]))[: len(distinct)]
+    result = values.copy()
+    result[is_finite] = distinct[starts][(np.cumsum(starts) - 1)[np.searchsorted(distinct, values[is_finite])]]
+    return result
+
+
 def in_own_units(values: NDArray) -> NDArray:
     """Return numbers from the first one in units of their largest difference; 0 if they differ by rounding alone.
 

@@ -89,6 +89,10 @@ NO_OVERLAP = (
     "Modality {name!r} was measured together with another in {count} samples, but joint variation is learned from at "
     "least {needed} such samples. Drop the modality, or add samples that have two modalities."
 )
+INFINITE_LABELS = (
+    "{name} hold {value} (sample {row}; {count} samples in all), which counts as a missing label. Leave unknown labels "
+    "empty, or give finite numbers."
+)
 MIXED_LABELS = (
     "The {name} hold {shown}, but text, truth values or numbers of one kind are expected. Convert all to text or all "
     "to numbers; None or NaN marks a sample without a label."
@@ -506,6 +510,11 @@ def named_labels(
     ------
     ValueError
         If there is not one label for each sample, or if labels are of several kinds.
+
+    Warns
+    -----
+    UserWarning
+        If labels are infinite.
     """
     if labels is None:
         return {}
@@ -513,7 +522,7 @@ def named_labels(
     named = {}
     for key, values in by_name.items():
         what = f"labels {str(key)!r}"
-        named[str(key)] = plain_labels(in_order_of_samples(values, samples, what), what)
+        named[str(key)] = without_infinite(plain_labels(in_order_of_samples(values, samples, what), what), what)
     for name, values in named.items():
         if values.shape != (n,):
             raise ValueError(
@@ -521,6 +530,16 @@ def named_labels(
                 "sample."
             )
     return named
+
+
+def without_infinite(labels: NDArray, name: str = "labels") -> NDArray:
+    """Return labels with NaN in the place of infinite numbers, which count as missing, and warn of them."""
+    rows = np.flatnonzero(np.isinf(labels)) if labels.dtype.kind == "f" else np.zeros(0, dtype=int)
+    if not len(rows):
+        return labels
+    first = {"value": labels[rows[0]], "row": rows[0], "count": len(rows)}
+    warnings.warn(INFINITE_LABELS.format(name=name, **first), stacklevel=3)
+    return np.where(np.isinf(labels), np.nan, labels)
 
 
 def plain_labels(labels: ArrayLike, name: str = "labels") -> NDArray:

@@ -97,7 +97,7 @@ def test_a_download_of_adni_is_recognized(invoke, write_nifti, tmp_path):
         result = invoke("preprocess", "--bids", given, "--dry-run")
         assert result.exit_code == 0, result.output
         assert "1 participants and sessions" in result.output
-        assert "sub-ADNI002S0295_ses-20110609" in result.output.replace("\n", "")
+        assert "sub-ADNI002S0295_ses-20110609" in "".join(result.output.split())
 
 
 @pytest.mark.parametrize(

@@ -261,3 +261,19 @@ def test_frames_of_different_order_are_aligned_when_read(write):
     assert data.samples.tolist() == ["p", "q"]
     assert np.ravel(data["b"]).tolist() == [10, 20]
     assert isinstance(read_array(first), pd.DataFrame)
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_first_line_of_a_spreadsheet_names_the_separator(tmp_path, first):
+    path = tmp_path / "in.csv"
+    path.write_text(f"{first}\r\nid;width;height\r\ns1;1,5;2\r\ns2;2,5;\r\n", encoding="utf-8-sig", newline="")
+    frame = read_array(path)
+    assert list(frame.columns) == ["width", "height"]
+    assert list(frame.index) == ["s1", "s2"]
+    np.testing.assert_array_equal(frame, [[1.5, 2.0], [2.5, np.nan]])
+
+
+def test_a_column_may_be_called_sep(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("sep,sep=1\n1,2\n3,4\n")
+    assert list(read_array(path).columns) == ["sep", "sep=1"]

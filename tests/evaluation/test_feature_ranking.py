@@ -195,3 +195,16 @@ def test_errors_name_the_modality_and_the_samples(ajive, train):
         feature_effects(ajive, train, names=["rna"])
     with pytest.raises(ValueError, match="cannot be tested"):
         feature_effects(ajive, train[:7])
+
+
+@pytest.mark.parametrize("unit", [2.0**-700, 2.0**700])
+def test_units_of_a_modality_do_not_change_effects_and_p_values(unit):
+    data = with_joint_features(n=60, n_features=20, n_joint=5)
+    model = AJIVE(joint_rank=1, individual_ranks=1, random_state=0)
+    other = Modalities({name: data[name] * unit for name in data.names})
+    name = data.names[0]
+    expected, result = (feature_effects(model.fit(values), values)[name] for values in (data, other))
+    np.testing.assert_allclose(result.effect, expected.effect, atol=1e-6)
+    np.testing.assert_allclose(result.standard_error, expected.standard_error, atol=1e-6)
+    np.testing.assert_allclose(result.p_value, expected.p_value, atol=1e-6)
+    assert np.isfinite(expected.p_value).all()

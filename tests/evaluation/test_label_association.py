@@ -128,3 +128,22 @@ def test_the_units_of_labels_and_confounds_do_not_matter(parts, unit):
     )
     assert abs(first.effect) > 0.3
     assert (other.effect, other.p_value) == pytest.approx((first.effect, first.p_value))
+
+
+def test_values_that_differ_by_rounding_alone_are_one_category(parts):
+    rng = np.random.default_rng(3)
+    dose = np.where(rng.random(90) < 0.5, 0.3, 1.0)
+    rounded = np.where((dose == 0.3) & (rng.random(90) < 0.5), 0.1 + 0.2, dose)
+    expected = row_of(score_association(parts, {"dose": dose}), "dose")
+    assert row_of(score_association(parts, {"dose": rounded}), "dose") == expected
+    constant = np.where(rng.random(90) < 0.5, 0.3, 0.1 + 0.2)
+    assert np.isnan(row_of(score_association(parts, {"dose": constant}), "dose").p_value)
+
+
+def test_infinite_labels_are_warned_of_and_left_out(parts):
+    age = np.arange(90.0)
+    age[[4, 7]] = np.inf, -np.inf
+    with pytest.warns(UserWarning, match=r"labels 'age' hold inf \(sample 4; 2 samples in all\).*missing") as caught:
+        row = row_of(score_association(parts, {"age": age}), "age")
+    assert row.n == 88
+    assert len(caught) == 1

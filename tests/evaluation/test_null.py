@@ -161,3 +161,20 @@ def test_the_observed_value_counts_among_the_permuted() -> None:
 def test_too_few_samples_are_named(ajive: AJIVE, test: Modalities) -> None:
     with pytest.raises(ValueError, match="at least 5 held-out samples"):
         joint_structure_test(ajive, test[:4])
+
+
+@pytest.mark.parametrize("unit", [2.0**-700, 2.0**700])
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_units_of_modalities_do_not_change_the_test(
+    train: Modalities, test: Modalities, unit: float, has_gaps: bool
+) -> None:
+    def measured(unit: float) -> Any:
+        fitted_to, held_out = (Modalities({name: data[name] * unit for name in data.names}) for data in (train, test))
+        model = AJIVE(joint_rank=1, individual_ranks=1, missing="impute", random_state=0).fit(fitted_to)
+        held_out = with_gaps(held_out, 0.1) if has_gaps else held_out
+        return joint_structure_test(model, held_out, 19), explained_by(model, held_out)
+
+    (result, explained), (expected, all_expected) = measured(unit), measured(1.0)
+    assert result.p_value == expected.p_value == 0.05
+    assert result.explained == pytest.approx(expected.explained, abs=1e-6)
+    assert explained == pytest.approx(all_expected, abs=1e-6)

@@ -97,6 +97,7 @@ TEXT = ["a", "b", None, "b"]
         ([None, np.nan, pd.NA, ""], "classification", [False] * 4),
     ],
 )
+@pytest.mark.filterwarnings("ignore:labels hold inf")
 def test_labels_of_every_type_are_known_where_they_are_not_missing(
     labels: Any, task: str, expected: list[bool]
 ) -> None:
@@ -105,6 +106,13 @@ def test_labels_of_every_type_are_known_where_they_are_not_missing(
     repeated = pd.concat([pd.Series(labels)] * 10) if sum(expected) > 1 else None
     if repeated is not None:
         assert probe(X[:40], repeated, n_permutations=1).n_samples == 10 * sum(expected)
+
+
+def test_infinite_labels_of_a_probe_are_warned_of() -> None:
+    labels = np.where(np.arange(40) % 4 == 1, np.inf, np.arange(40.0))
+    with pytest.warns(UserWarning, match=r"labels hold inf \(sample 1; 10 samples in all\)") as caught:
+        assert probe(X[:40], labels, n_permutations=1).n_samples == 30
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(

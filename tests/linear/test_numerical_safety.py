@@ -243,3 +243,16 @@ def test_a_decomposition_of_fitted_samples_has_the_fractions_of_the_fit_within_t
 def test_too_few_iterations_of_jive_are_refused_without_blaming_the_data(max_iter):
     with pytest.raises(ValueError, match=r"max_iter is .*, but must be an integer of at least 2"):
         JIVE(joint_rank=1, individual_ranks=1, max_iter=max_iter).fit(clean()[0])
+
+
+@pytest.mark.filterwarnings("ignore:8 of 12 features of modality")
+def test_modalities_with_nearly_the_same_direction_cost_no_digits_of_scores():
+    rng = np.random.default_rng(2)
+    constants = np.full((21, 8), 0.3)  # not centred, they are the direction of the offset, up to 5e-7
+    data = {"a": np.concatenate([rng.normal(size=(21, 4)), constants], axis=1), "b": rng.normal(size=(21, 3)) + 1e6}
+    model = HeteroJIVE(center=False, joint_rank=2, individual_ranks={"a": 3, "b": 1}, random_state=0).fit(data)
+    parts = model.decompose(data)
+    # rounding of 1e6 in units of 1 is 1e-10
+    np.testing.assert_allclose(parts.joint_scores, model.joint_scores_, rtol=0, atol=1e-8)
+    # and these rounding errors of joint scores, whose loadings are 1e6, are 1e-3 in individual scores
+    np.testing.assert_allclose(parts.individual_scores["b"], model.individual_scores_["b"], rtol=0, atol=1e-2)

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import deepjive as dj
 from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.evaluation import refitted, rotate
+from deepjive.linear import structured
+from deepjive.linear.svd import Reduced
 
 NAMES = ("a", "b", "c")
 RANKS = {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1, ("a",): 1, ("c",): 2}
@@ -292,3 +295,28 @@ def test_refits_to_fewer_samples_have_ranks_that_these_hold(crowded):
     refit = refitted(model, Modalities(crowded)[rows])
     parts = refit.decompose(Modalities(crowded)[rows])
     assert all(-1e-9 < fraction < 1 for name in NAMES for fraction in parts.variance_explained[name].values())
+
+
+def slow_scores():
+    """Scores of three subsets from a poor start; modality a, nearly without noise, holds two of them."""
+    rng = np.random.default_rng(2)
+    reduced = {
+        name: Reduced("factor", rng.normal(size=(19, d)), 1.0, d, d) for name, d in zip(NAMES, (2, 5, 8), strict=True)
+    }
+    held = {"a": [True, True, False], "b": [True, False, True], "c": [False, True, True]}
+    held = {name: np.array(columns) for name, columns in held.items()}
+    start = np.concatenate([reduced["a"].svd().vectors, reduced["c"].svd().vectors[:, :1]], axis=1)
+    weights = {"a": 1e3, "b": 1.0, "c": 1.0}
+    scores = structured._alternate(start, reduced, weights, held)
+    return scores, structured._polar(structured._target(scores, reduced, weights, held))
+
+
+def test_scores_of_subsets_converge_although_a_modality_without_noise_holds_several():
+    scores, after_a_round = slow_scores()
+    np.testing.assert_allclose(after_a_round, scores, rtol=0, atol=1e-8)  # 2000 plain rounds: 6e-5
+
+
+def test_scores_of_subsets_that_still_change_are_warned_of(monkeypatch):
+    monkeypatch.setattr(structured, "MOST_ROUNDS", 2)
+    with pytest.warns(ConvergenceWarning, match="scores of subsets still changed after 2 rounds"):
+        slow_scores()

@@ -179,7 +179,8 @@ def faults_of(model: Any, data: Modalities, folder: Path, converged: bool) -> li
     is_deep = isinstance(model, (DeepJIVE, SeparateAutoencoders))
     is_filled = getattr(model, "missing", "error") == "impute"
     is_iterated = isinstance(model, JIVE) or is_filled
-    tolerance = SINGLE if is_deep else 5 * ITERATED if is_iterated else max(EXACT, 1e-14 / _weakest(model))
+    exact = EXACT if is_deep else max(EXACT, 1e-14 / _weakest(model), _rounding(model, data))
+    tolerance = SINGLE if is_deep else 5 * ITERATED if is_iterated else exact
     parts = model.decompose(data)
     faults = _not_finite(model, parts)
     if faults:
@@ -201,6 +202,18 @@ def _weakest(model: Any) -> float:
     """The smallest share of a modality's variance that a component of the fit has."""
     shares = np.concatenate([share for of_parts in model.component_variance_.values() for share in of_parts.values()])
     return float(shares[shares > 0.0].min(initial=1.0))
+
+
+def _rounding(model: Any, data: Modalities) -> float:
+    """Errors of scores from rounding of the data, as of a large offset, in units of the weakest signal component."""
+    errors = [0.0]
+    for name, rank in getattr(model, "signal_ranks_", {}).items():
+        x = np.asarray(data[name], dtype=float).reshape(len(data), -1)
+        known = x[~np.isnan(x).any(axis=1)] / np.nanmax(np.abs(x))
+        values, spread = model.singular_values_[name], known.std(axis=0).max() if len(known) else 0.0
+        if rank and spread > 0.0:
+            errors += [4 * np.finfo(float).eps / spread * values[0] / values[rank - 1]]
+    return float(max(errors))
 
 
 def _not_finite(model: Any, parts: Any) -> list[str]:

@@ -51,7 +51,7 @@ from sklearn.utils import check_random_state
 
 from deepjive.data.groups import in_random_order, members_of, rows_of
 from deepjive.data.modalities import Modalities
-from deepjive.decomposition import Decomposition
+from deepjive.decomposition import Decomposition, power_of_two
 from deepjive.evaluation.refit import refitted, with_groups
 from deepjive.progress import Progress, silent
 from deepjive.results import Result
@@ -375,12 +375,15 @@ def slopes(
     for start in range(0, values.shape[1], PIECE):
         piece = slice(start, start + PIECE)
         x = filled(values[:, piece])
+        unit = power_of_two(float(np.abs(x).max(initial=0.0)))  # so that squares neither overflow nor vanish
+        x = x / unit
         x = x - basis @ (basis.T @ x)
         slope[:, piece] = unique @ x
         residual = x - scores @ slope[:, piece]
         if groups is None and equal_variances:
             spread = np.sqrt(np.square(residual).sum(axis=0) / free)
-            error[:, piece] = np.linalg.norm(unique, axis=1)[:, None] * spread
+            error[:, piece] = np.linalg.norm(unique, axis=1)[:, None] * spread * unit
+            slope[:, piece] *= unit
             continue
         residual /= (1.0 - leverage)[:, None]
         if groups is None:
@@ -389,6 +392,8 @@ def slopes(
             for row in range(n_scores):
                 sums = np.add.reduceat((unique[row][:, None] * residual)[order], starts, axis=0)
                 error[row, piece] = np.sqrt(np.square(sums).sum(axis=0))
+        slope[:, piece] *= unit
+        error[:, piece] *= unit
     slope[determined], error[determined] = np.nan, np.nan
     return slope, error, free
 
@@ -418,10 +423,12 @@ def feature_spread(values: NDArray) -> NDArray:
     array([1., 1., 1.])
     """
     finite = np.isfinite(values)
+    unit = power_of_two(float(np.abs(values[finite]).max(initial=0.0)))  # so that squares neither overflow nor vanish
+    values = values / unit
     count = np.maximum(finite.sum(axis=0), 1)
     mean = np.where(finite, values, 0.0).sum(axis=0) / count
     spread = np.sqrt(np.where(finite, np.square(values - mean), 0.0).sum(axis=0) / count)
-    return np.where(spread > ROUNDING * np.abs(mean), spread, 1.0)
+    return np.where(spread > ROUNDING * np.abs(mean), spread * unit, 1.0)
 
 
 def filled(values: NDArray) -> NDArray:

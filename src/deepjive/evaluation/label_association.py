@@ -34,7 +34,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
 from deepjive.results import Result
-from deepjive.rounding import in_own_units
+from deepjive.rounding import in_own_units, without_rounding
 from deepjive.subsets import word_of
 from deepjive.validation import named_labels
 
@@ -164,6 +164,7 @@ def score_association(
     n = len(parts.data)
     names = parts.data.samples
     by_name, confounds = named_labels(labels, n, names), named_labels(adjust, n, names)
+    by_name = {label: without_rounding(values) for label, values in by_name.items()}
     for label, kind in (kinds or {}).items():
         if label not in by_name:
             raise ValueError(NO_LABEL.format(label=label, labels=list(by_name)))

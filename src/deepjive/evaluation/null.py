@@ -52,6 +52,7 @@ from sklearn.utils import check_random_state
 from deepjive.adjust.adjustment import Adjustment
 from deepjive.data.groups import check_apart, orders_of
 from deepjive.data.modalities import Modalities, as_modalities
+from deepjive.decomposition import power_of_two
 from deepjive.evaluation.recovery import r2
 from deepjive.evaluation.refit import complete, refitted, with_groups
 from deepjive.progress import Progress, silent
@@ -397,9 +398,11 @@ def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:
 def _centred(samples: NDArray, predictions: NDArray) -> tuple[NDArray, NDArray, NDArray[np.bool_] | None]:
     """Centre samples and predictions, shape (n, p), and say which values were measured: None for all.
 
-    A missing value becomes 0, the mean.
+    Both are divided by one power of two near the largest sample. A missing value becomes 0, the mean.
     """
     x, p = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (samples, predictions))
+    unit = power_of_two(float(np.abs(x[~np.isnan(x)]).max(initial=0.0)))  # so that squares neither overflow nor vanish
+    x, p = x / unit, p / unit
     p = p - p.mean(axis=0)
     measured = ~np.isnan(x)
     if measured.all():

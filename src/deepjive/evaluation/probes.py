@@ -34,7 +34,7 @@ from deepjive.progress import Progress, silent, within_step
 from deepjive.results import Result
 from deepjive.rounding import in_own_units
 from deepjive.threads import one_thread
-from deepjive.validation import plain_labels
+from deepjive.validation import plain_labels, without_infinite
 
 Kind = Literal["linear", "network"]
 
@@ -165,9 +165,15 @@ def probe(
         If all labels of the training samples or of the tested samples are the same, if a class has one sample (or
         participant) only and there are no held-out samples, if `groups` has another length, or if fewer than 120 orders
         of participants can be permuted.
+
+    Warns
+    -----
+    UserWarning
+        If labels are infinite.
     """
-    held_out = None
+    held_out, labels = None, without_infinite(plain_labels(labels))
     if test_scores is not None and test_labels is not None:
+        test_labels = without_infinite(plain_labels(test_labels))
         held_out = _labelled(test_scores, test_labels, groups)
     x, y, participants = _labelled(scores, labels, groups if held_out is None else None)
     task = task_of(y)

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import subspace_angles
 from scipy.optimize import linear_sum_assignment
 
+from deepjive.decomposition import power_of_two
+
 
 def r2(truth: ArrayLike, estimate: ArrayLike) -> float:
     """Return the fraction of the variance of a true part that its estimate explains.
@@ -41,6 +43,8 @@ def r2(truth: ArrayLike, estimate: ArrayLike) -> float:
     t, e = (np.asarray(array, dtype=np.float64) for array in (truth, estimate))
     if t.shape != e.shape:
         raise ValueError(f"truth and estimate must have the same shape, but have {t.shape} and {e.shape}.")
+    unit = power_of_two(float(np.abs(t).max(initial=0.0)))  # so that squares neither overflow nor vanish
+    t, e = t / unit, e / unit
     t, e = t - t.mean(axis=0), e - e.mean(axis=0)
     total = float(np.square(t).sum())
     return 1.0 - float(np.square(t - e).sum()) / total if total else float("nan")

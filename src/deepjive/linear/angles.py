@@ -473,11 +473,19 @@ class AngleBased(LinearModel, ABC):
         return Scores(joint, individual)
 
     def _regression(self) -> NDArray:
-        """Coefficients of the joint scores on all modalities' signal scores, (sum of signal ranks, joint_rank)."""
+        """Coefficients of the joint scores on all modalities' signal scores, (sum of signal ranks, joint_rank).
+
+        ``sum_k w_k U_k U_k' u = s^2 u`` for a joint direction u, so that ``w_k U_k' u / s^2`` are coefficients without
+        an inverse, however near the modalities' directions are. Least squares correct the rest.
+        """
         signal = np.concatenate(list(self.signal_scores_.values()), axis=1)
         if self.joint_rank_ == 0:
             return np.zeros((signal.shape[1], 0))
-        return linalg.lstsq(signal, self.joint_scores_, cond=1e-6, check_finite=False)[0]
+        weights = np.repeat(self.weights_, [self.signal_ranks_[name] for name in self.signal_scores_])
+        cosines = signal.T @ self.joint_scores_ / len(signal)
+        coefficients = weights[:, None] * cosines / (weights @ cosines**2)
+        left = self.joint_scores_ - signal @ coefficients
+        return np.asarray(coefficients + linalg.lstsq(signal, left, cond=1e-6, check_finite=False)[0])
 
 
 def _check_joint_rank(joint_rank: int, signals: Sequence[Signal]) -> None:

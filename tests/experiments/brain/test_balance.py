@@ -80,6 +80,6 @@ def test_participants_without_a_confound_are_left_out_and_an_unknown_column_is_a
     table.loc[3, "age"] = np.nan
     cohort = _with_confounds(Cohort(table, ("mri", "pet")), ["age", "site"])
     assert len(cohort) == N - 1
-    assert [str(problem) for problem in cohort.problems] == ["sub-3: : it has no value of the confound age"]
+    assert [str(problem) for problem in cohort.problems] == ["sub-3: it has no value of the confound age"]
     with pytest.raises(ValueError, match="no column 'weight' for confounds"):
         _with_confounds(cohort, ["weight"])

@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 THOUSANDS_POINT = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
 FEWEST_WITH_POINTS = 3
+NAMED_SEPARATOR = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
+LONGEST_NAMING = 20
 FORMULA = re.compile(rb"<c\b((?:(?!\bt=\"str\")[^>])*)><f[^>]*?(/>|>[^<]*</f>)(<v\s*/>|<v></v>)?</c>")
 
 RAGGED = (
@@ -90,19 +92,26 @@ class TextTable:
         Encoding of the text, unless the content is a str.
     usual : str
         The separator that the file's suffix promises.
+    named : str or None, default=None
+        The separator that a first line such as ``sep=;``, which spreadsheets write and hide, names. This line is no
+        part of the text.
     """
 
     path: Path
     content: Path | bytes | str
     encoding: str
     usual: str
+    named: str | None = None
 
     def opened(self) -> Any:
         """Open the text."""
         if isinstance(self.content, str):
             return io.StringIO(self.content, newline="")
         raw: Any = self.content.open("rb") if isinstance(self.content, Path) else io.BytesIO(self.content)
-        return io.TextIOWrapper(raw, encoding=self.encoding, newline="")
+        file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
+        if self.named is not None:
+            file.readline()
+        return file
 
     def records(self, separator: str) -> list[list[str]]:
         """Cells of the first lines that are not blank."""
@@ -135,7 +144,10 @@ def text_of_file(path: Path) -> TextTable:
     is_compressed = path.name.lower().endswith(".gz")
     usual = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     content: Path | bytes = _decompressed(path) if is_compressed else path
-    return TextTable(path, content, _encoding(path, content), usual)
+    table = TextTable(path, content, _encoding(path, content), usual)
+    with table.opened() as file:
+        named = NAMED_SEPARATOR.fullmatch(file.readline(LONGEST_NAMING))
+    return replace(table, named=named[1]) if named else table
 
 
 def text_of_sheet(path: Path, sheet: str | None) -> TextTable:
@@ -289,6 +301,8 @@ def _separator(table: TextTable, given: str | None) -> str:
         return given
     if isinstance(table.content, str):
         return table.usual
+    if table.named is not None:
+        return table.named
     widths: dict[str, tuple[int, int]] = {}
     for separator in (table.usual, *(other for other in SEPARATORS if other != table.usual)):
         try:

@@ -72,6 +72,9 @@ class Phase(nn.Module, ABC):
         Whether this is the first phase with the penalty, so that a learned constraint begins untrained.
     patience : float
         Factor of the training's patience; below 1 where a later phase continues to train the same weights.
+    tolerance : float
+        Fraction by which a new best error must be lower than the last. It is smaller for the joint parts, since what
+        modalities share may explain little of their variance.
     margin : float
         Fraction by which training must lower the monitored error of the start. A phase that starts from a linear
         solution has a larger margin: a gain below half a percent is noise.
@@ -91,6 +94,7 @@ class Phase(nn.Module, ABC):
     starts_orthogonality: bool
     progress: Tensor
     patience = 1.0
+    tolerance = 5e-4
     margin = 1e-4
     renewed_every: int | None = None
     orthogonality_weight = 0.0
@@ -219,7 +223,7 @@ class JointPhase(Phase):
         Weight of the identity term.
     """
 
-    name, monitored, patience, margin = "joint", ("prediction",), 0.5, 5e-3
+    name, monitored, patience, tolerance, margin = "joint", ("prediction",), 0.85, 1e-4, 5e-3
     has_orthogonality, starts_orthogonality = False, False
 
     def __init__(self, network: Network, identity_weight: float) -> None:

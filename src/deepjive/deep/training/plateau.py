@@ -14,13 +14,13 @@ class Plateau:
     patience : int
         Number of epochs without a new best error after which the learning rate is halved, and after as many more of
         which training stops.
-    tolerance : float, default=5e-4
+    tolerance : float, default=1e-4
         Fraction by which a new best error must be lower than the last best error.
     margin : float, default=1e-4
         Fraction by which the first new best error must be lower than the error before training.
     """
 
-    def __init__(self, patience: int, tolerance: float = 5e-4, margin: float = 1e-4) -> None:
+    def __init__(self, patience: int, tolerance: float = 1e-4, margin: float = 1e-4) -> None:
         self.patience, self.tolerance, self.margin = patience, tolerance, margin
         self.best, self.best_epoch, self.halved_epoch = math.inf, 0, 0
 

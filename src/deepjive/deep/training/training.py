@@ -131,7 +131,7 @@ class _Training:
             self.modules,
             self.steps.pieces,
             MovingAverage(weights, settings.averaging),
-            Plateau(_patience(phase, len(job.train_rows), settings), margin=phase.margin),
+            Plateau(_patience(phase, len(job.train_rows), settings), phase.tolerance, phase.margin),
             job.generator,
             fabric.strategy.precision,
             job.batches.device,
