@@ -89,7 +89,8 @@ def test_a_dry_run_shows_the_protocol_and_writes_nothing(invoke, bids, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_download_of_adni_is_recognized(invoke, write_nifti, tmp_path):
+def test_a_download_of_adni_is_recognized(invoke, write_nifti, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     folder = tmp_path / "ADNI" / "002_S_0295"
     write_nifti(folder / "MP-RAGE" / "2011-06-02_07_51_15.0" / "I1" / "scan.nii")
     write_nifti(folder / "AV45_Coreg" / "2011-06-09_09_12_00.0" / "I2" / "scan.nii")
