@@ -161,7 +161,8 @@ def _labels(page, parts, labels):
     rows = page.tables["Scores associated with labels"][1:]
     associations = [row for row in score_association(parts, labels).rows if np.isfinite(row.p_value)]
     assert len(rows) == min(len(associations), 8)
-    for (label, score, effect, interval, q), expected in zip(rows, associations, strict=False):
+    for (label, score, effect, interval, q, ends), expected in zip(rows, associations, strict=False):
+        assert ends == (f"{expected.highest}, {expected.lowest}" if expected.highest else "")
         assert (label, score) == (expected.label, f"{expected.part} {expected.score}")
         assert_shows(effect, expected.effect)
         low, high = interval.replace("\N{NO-BREAK SPACE}", " ").split(" to ")

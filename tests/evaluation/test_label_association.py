@@ -34,6 +34,7 @@ def test_each_kind_of_label_has_the_p_value_of_its_textbook_test(parts):
     categories = row_of(result, "group")
     assert categories.p_value == pytest.approx(stats.f_oneway(*(score[group == g] for g in "abc")).pvalue)
     assert categories.lower < categories.effect < categories.upper
+    assert (categories.highest, categories.lowest, numeric.highest) == ("c", "a", "")
     two = row_of(result, "sex")
     assert two.p_value == pytest.approx(stats.ttest_ind(score[sex == "m"], score[sex == "f"]).pvalue)
     assert np.sign(two.effect) == np.sign(score[sex == "m"].mean() - score[sex == "f"].mean())

@@ -34,6 +34,7 @@ def test_labels_are_shown_with_the_numbers_of_the_library(parts):
         f"+{first.effect:.2f}",
         f"+{first.lower:.2f} to +{first.upper:.2f}".replace(" ", "\N{NO-BREAK SPACE}"),
         "< 0.001",
+        "",
     )
     adjusted = label_answers(parts, labels, {"batch": np.arange(60) % 2})
     assert "adjusted for batch" in label_tables(adjusted)[0].sentence
@@ -49,7 +50,8 @@ def test_the_label_of_joint_score_1_is_named_with_its_interval(parts):
     numbers = f"(ratio {row.effect:.2f}, 95% interval {row.lower:.2f} to {row.upper:.2f}, q < 0.001)"
     assert (
         sentence.replace("\N{NO-BREAK SPACE}", " ")
-        == f"Of the labels age and kind, kind goes most with joint score 1 {numbers}."
+        == f"Of the labels age and kind, kind goes most with joint score 1 {numbers}. "
+        "The score is highest for c and lowest for a."
     )
     assert "none of the labels age" in first_score_label(label_answers(parts, {"age": labels["age"]}))
     assert first_score_label(label_answers(parts, {})) is None

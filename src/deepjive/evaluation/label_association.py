@@ -73,6 +73,9 @@ class Association:
         P-value of no association, and false discovery rate among the scores for this label.
     n : int
         Number of samples (participants) with a label and all confounds.
+    highest, lowest : str
+        The categories with the highest and the lowest mean score, before confounds are taken out; empty for other
+        labels.
     """
 
     part: str
@@ -85,6 +88,8 @@ class Association:
     p_value: float
     q_value: float
     n: int
+    highest: str = ""
+    lowest: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -239,11 +244,21 @@ def _of_label(
         )
         target = _per_participant(label, values[usable], members)
         columns, measure = _coded(target, kind)
+        ends = _ends(score, target) if kind == "categories" else ("", "")
         if kind == "ordinal":
             score = stats.rankdata(score)
         statistics = _partial(score, columns, given)
-        rows.append(Association(part, number, label, measure, *statistics, np.nan, len(members)))
+        rows.append(Association(part, number, label, measure, *statistics, np.nan, len(members), *ends))
     return rows
+
+
+def _ends(score: NDArray, target: NDArray) -> tuple[str, str]:
+    """Return the categories with the highest and the lowest mean score; empty for fewer than two categories."""
+    categories, codes = np.unique(target, return_inverse=True)
+    if len(categories) < 2:
+        return "", ""
+    means = np.bincount(codes, score) / np.bincount(codes)
+    return str(categories[means.argmax()]), str(categories[means.argmin()])
 
 
 def _coded(target: NDArray, kind: Kind) -> tuple[NDArray, str]:

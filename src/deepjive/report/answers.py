@@ -28,6 +28,7 @@ READ_LABELS = (
     "How to read it: the {top} scores of each label with the strongest evidence{adjusted}. A correlation is between "
     "-1 and 1, and the correlation ratio of more than two categories is between 0 and 1; 0 is no association. The "
     "interval covers the true value in 95% of samples. q is the false discovery rate among the scores for this label. "
+    "The last column has the categories with the highest and the lowest mean score. "
     "The model was fitted without labels."
 )
 FIRST_LABEL = "{among} ({measure} {effect}, 95% interval {interval}, q {q})."
@@ -106,7 +107,7 @@ def label_answers(
 def label_tables(answers: LabelAnswers) -> list[Table]:
     """Return the association of labels with scores as a table; none without labels."""
     rows = [
-        (label, f"{row.part} {row.score}", _effect(row), _interval(row), _small(row.q_value))
+        (label, f"{row.part} {row.score}", _effect(row), _interval(row), _small(row.q_value), _ends(row))
         for label, tested in answers.found.items()
         for row in tested[:TOP_SCORES]
     ]
@@ -115,7 +116,7 @@ def label_tables(answers: LabelAnswers) -> list[Table]:
     adjusted = f", adjusted for {', '.join(answers.adjusted_for)}" if answers.adjusted_for else ""
     hazards = [READ_HAZARD] if any(row.measure == HAZARD for tested in answers.found.values() for row in tested) else []
     reading = " ".join([READ_LABELS.format(top=TOP_SCORES, adjusted=adjusted), *hazards, *answers.untested])
-    header = ("label", "score", "association", "95% interval", "q")
+    header = ("label", "score", "association", "95% interval", "q", "highest, lowest")
     return [Table("Scores associated with labels", header, rows, reading)]
 
 
@@ -135,6 +136,8 @@ def first_score_label(answers: LabelAnswers) -> str | None:
     sentence = FIRST_LABEL.format(
         among=among, measure=measure, effect=effect, interval=interval, q=_small(best.q_value)
     )
+    if best.highest:
+        sentence = f"{sentence} The score is highest for {best.highest} and lowest for {best.lowest}."
     return sentence
 
 
@@ -217,6 +220,10 @@ def _small(value: float) -> str:
 def _effect(row: Association) -> str:
     kind = {"correlation ratio": "ratio", HAZARD: HAZARD}.get(row.measure)
     return signed(row.effect) if kind is None else f"{row.effect:.2f} ({kind})".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _ends(row: Association) -> str:
+    return f"{row.highest}, {row.lowest}" if row.highest else ""
 
 
 def _interval(row: Association) -> str:
