@@ -161,7 +161,9 @@ class Batches:
     def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
         """Return batches of the same samples, with some modalities in coordinates."""
         other = copy.copy(self)
-        other._tensors = [coordinates[k].into(x) if k in coordinates else x for k, x in enumerate(self._tensors)]
+        other._tensors = [
+            coordinates[k].into(x.flatten(1)) if k in coordinates else x for k, x in enumerate(self._tensors)
+        ]
         if coordinates:
             shapes = [tuple(x.shape[1:]) for x in other._tensors]
             other.shapes = dict(zip(self.data.names, shapes, strict=True))
