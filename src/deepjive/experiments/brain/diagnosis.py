@@ -16,6 +16,7 @@ FOLDS = 5
 N_BOOTSTRAP = 1000
 N_PERMUTATIONS = 10
 FEW_DRAWS = 50
+MEASURES = ("accuracy", "precision", "recall", "F1", "AUC")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def classification_of_shuffled(
     for permutation in range(N_PERMUTATIONS):
         truth = labels[order()] == positive
         permuted_measures.append(_measures(truth, _decisions(scores, truth, groups, permutation)))
-    values = {name: [measures[name][0] for measures in permuted_measures] for name in permuted_measures[0]}
+    values = {name: [measures[name][0] for measures in permuted_measures] for name in MEASURES}
     return {name: Estimate(float(np.mean(some)), float(min(some)), float(max(some))) for name, some in values.items()}
 
 
@@ -196,13 +197,14 @@ def _measures(truth: NDArray, decision: NDArray, times: NDArray | None = None) -
     found, positive, called = (times @ which for which in (truth & predicted, truth, predicted))
     difference = decision[truth][:, None] - decision[~truth]
     wins = np.einsum("dp,pn,dn->d", times[:, truth], (np.sign(difference) + 1.0) / 2.0, times[:, ~truth], optimize=True)
-    return {
-        "accuracy": times @ (predicted == truth) / times.sum(axis=1),
-        "precision": np.divide(found, called, out=np.zeros_like(found), where=called > 0),
-        "recall": found / positive,
-        "F1": 2.0 * found / (positive + called),
-        "AUC": wins / (positive * (times.sum(axis=1) - positive)),
-    }
+    values = (
+        times @ (predicted == truth) / times.sum(axis=1),
+        np.divide(found, called, out=np.zeros_like(found), where=called > 0),
+        found / positive,
+        2.0 * found / (positive + called),
+        wins / (positive * (times.sum(axis=1) - positive)),
+    )
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def _interval(values: NDArray) -> tuple[float, float]:
