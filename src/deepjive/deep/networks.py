@@ -367,8 +367,8 @@ def automatic_kind(shape: tuple[int, ...], n_samples: float = math.inf, in_memor
 
     It is "dense" for vectors, and "conv" for signals with channels and images. For volumes it is "conv" too, unless the
     volumes are fewer than `FEW_VOLUMES`, in memory and not very large. A perceptron is then trained in coordinates of
-    the span of the samples (`deepjive.deep.training.coordinates`), which takes about a tenth of the time; with so few
-    volumes, convolutions predict no better (docs/choosing.md).
+    the span of the samples (`deepjive.deep.training.coordinates`). This takes about a tenth of the time, and
+    convolutions predict so few volumes no better (docs/networks.md).
 
     Parameters
     ----------
