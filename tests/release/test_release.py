@@ -123,6 +123,14 @@ def test_every_extra_is_tried_alone() -> None:
     assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - not_tried
 
 
+def test_the_pages_install_the_torch_of_the_constraints() -> None:
+    """pip would replace another version by its default build, with gigabytes of CUDA."""
+    (pinned,) = re.findall(r"^torch==.*", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    for page in ("README.md", "docs/install.md"):
+        lines = re.findall(r"pip install (torch\S*) --index-url", (ROOT / page).read_text())
+        assert set(lines) == {pinned}, page
+
+
 def test_the_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
     commands = re.findall(r"entry: \.venv/bin/(.*)", (ROOT / ".pre-commit-config.yaml").read_text())
     (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         base = Environment(Path(name) / "base")
+        base.install_torch(PINNED)
         base.install(str(wheel), constraints=PINNED)
         try_without_extras(base, Path(name))
         if options.extras:
