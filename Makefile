@@ -33,7 +33,7 @@ test: lint
 test-all: lint
 	$(TEST) $(COVERED) --durations=30
 
-# Runs all tests in WHOLE orders, and the tests that then took less than a second in 20 orders; stops at a failure.
+# Runs all tests in WHOLE orders, then up to the 20th order the tests that took less than a second; stops at a failure.
 WHOLE ?= 2
 random-order: $(INSTALLED)
 	for seed in $$(seq 20); do echo "order $$seed"; limit=$$([ $$seed -gt $(WHOLE) ] && echo 1); \

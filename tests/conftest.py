@@ -43,8 +43,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def _slow(config: pytest.Config) -> set[str]:
     limit = os.environ.get("TEST_SECONDS")
-    known = config.cache.get(SECONDS, {}) if limit and config.cache else {}
-    return {name for name, seconds in known.items() if seconds >= float(limit or 0)}
+    return {name for name, seconds in _known(config).items() if seconds >= float(limit)} if limit else set()
+
+
+def _known(config: pytest.Config) -> dict[str, float]:
+    """The longest time of each test in earlier runs; empty without pytest's cache."""
+    cache = getattr(config, "cache", None)
+    return cache.get(SECONDS, {}) if cache else {}
 
 
 def _shuffled(items: list[pytest.Item], draw: random.Random) -> list[pytest.Item]:
@@ -83,9 +88,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if _unlisted and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if session.config.cache:
-        known = session.config.cache.get(SECONDS, {})
-        longest = {name: round(max(known.get(name, 0.0), seconds), 3) for name, seconds in _seconds.items()}
+    known = _known(session.config)
+    longest = {name: round(max(known.get(name, 0.0), seconds), 3) for name, seconds in _seconds.items()}
+    if hasattr(session.config, "cache"):
         session.config.cache.set(SECONDS, known | longest)
 
 

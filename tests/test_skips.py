@@ -77,5 +77,6 @@ def test_tests_that_took_long_are_left_out(example: pytest.Pytester, monkeypatch
     result = example.runpytest_inprocess("-v")
     assert result.parseoutcomes() == {"passed": 2, "deselected": 1}
     result.stdout.fnmatch_lines(["left out: 1 tests that took 0.25 s or longer", "*test_quick*", "*test_new*"])
+    assert example.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes() == {"passed": 3}
     monkeypatch.delenv("TEST_SECONDS")
     assert example.runpytest_inprocess().parseoutcomes() == {"passed": 3}
