@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -242,7 +242,7 @@ class TableOptions:
         if options.get("confounds"):
             columns += columns_of(options["confounds"]).values()
         beside = {name: _columns_of(path, columns) for name, path in (options.get("modality") or {}).items()}
-        return cls(*chosen, ignored={name: found for name, found in beside.items() if found})
+        return replace(cls(*chosen), ignored={name: found for name, found in beside.items() if found})
 
     @property
     def turned(self) -> bool | list[str] | None:
