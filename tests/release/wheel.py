@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dist"
 PINNED = ROOT / "constraints.txt"
 SECONDS_TO_IMPORT = 0.2
-HEAVY = "torch pandas sklearn scipy matplotlib lightning_fabric safetensors typer rich"
+HEAVY = "numpy torch pandas sklearn scipy matplotlib lightning_fabric safetensors typer rich"
 
 IMPORT = f"""
 import sys, time
