@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import deepjive
+from deepjive.data.readers.guard import EXTRAS as EXTRA_OF
+from deepjive.data.readers.guard import PACKAGES
 
 from .archives import AT_THE_TOP, source_problems, wheel_problems
 from .licences import is_compatible, licence, requirements
@@ -163,3 +165,9 @@ def test_the_conda_recipe_needs_what_the_project_needs() -> None:
     for one in PROJECT["dependencies"]:
         name, _, bound = one.partition(">=")
         assert needed[names.get(name, name)] == bound
+
+
+def test_advice_names_the_package_that_an_extra_installs() -> None:
+    for library, extra in EXTRA_OF.items():
+        packages = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["optional-dependencies"][extra]}
+        assert PACKAGES.get(library, library) in packages, library
