@@ -8,6 +8,16 @@ PIP := -m pip install --quiet --disable-pip-version-check
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 NOT_SLOW := -m 'not slow'
 COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
+# On Linux pip's default build of torch brings gigabytes of CUDA. Where there is no NVIDIA driver, the build for
+# processors is taken; `make demo TORCH_INDEX=` takes the default.
+TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo https://download.pytorch.org/whl/cpu)
+export TORCH_INDEX
+# $(call install_torch,PYTHON,REQUIREMENT) does nothing if TORCH_INDEX is empty.
+install_torch = $(if $(TORCH_INDEX),$(1) $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(TORCH_INDEX) $(2) \
+	|| echo "torch was not installed from $(TORCH_INDEX), so that pip takes its default build.")
+pinned_torch = $$(grep '^torch==' $(1))
+# Index of nightly builds for `make latest`, such as https://pypi.anaconda.org/scientific-python-nightly-wheels/simple
+NIGHTLY ?=
 OF_TORCH := torch filelock mpmath networkx setuptools sympy
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -23,9 +33,11 @@ test: lint
 test-all: lint
 	$(TEST) $(COVERED) --durations=30
 
-# Runs the tests 20 times, each time in another order, and stops at the first failure.
+# Runs all tests in WHOLE orders, then up to the 20th order the tests that took less than a second; stops at a failure.
+WHOLE ?= 2
 random-order: $(INSTALLED)
-	for seed in $$(seq 20); do echo "order $$seed"; TEST_ORDER=$$seed $(TEST) $(NOT_SLOW) || exit 1; done
+	for seed in $$(seq 20); do echo "order $$seed"; limit=$$([ $$seed -gt $(WHOLE) ] && echo 1); \
+		TEST_ORDER=$$seed TEST_SECONDS=$$limit $(TEST) $(NOT_SLOW) || exit 1; done
 
 # Runs the tests that compute as on other processors, and names each test whose outcome differs.
 processors: $(INSTALLED)
@@ -34,6 +46,7 @@ processors: $(INSTALLED)
 # Runs the tests with the oldest versions that pyproject.toml allows. They call newer ones in older ways.
 minimum: check-python
 	$(PYTHON) -m venv --clear .venv-minimum
+	$(call install_torch,.venv-minimum/$(PROGRAMS)/python,$(call pinned_torch,constraints-minimum.txt))
 	.venv-minimum/$(PROGRAMS)/python $(PIP) --constraint constraints-minimum.txt --editable '.[minimum]'
 	OMP_NUM_THREADS=1 .venv-minimum/$(PROGRAMS)/pytest -n 2 -m 'not slow' -W ignore::DeprecationWarning \
 		--ignore tests/docs --ignore tests/report/test_browser.py
@@ -41,7 +54,8 @@ minimum: check-python
 # Runs the tests with the newest versions there are, also those before a release.
 latest: check-python
 	$(PYTHON) -m venv --clear .venv-latest
-	.venv-latest/$(PROGRAMS)/python $(PIP) --pre --editable '.[test]'
+	$(call install_torch,.venv-latest/$(PROGRAMS)/python,--pre torch)
+	.venv-latest/$(PROGRAMS)/python $(PIP) --pre $(NIGHTLY:%=--extra-index-url %) --editable '.[test]'
 	OMP_NUM_THREADS=1 .venv-latest/$(PROGRAMS)/pytest -n 2 -m 'not slow'
 
 # Builds dist/, checks it, and tries the wheel in an empty environment; `make extras` also tries each extra alone.
@@ -82,6 +96,7 @@ lint: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
+	$(call install_torch,$(BIN)/python,$(call pinned_torch,constraints.txt))
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[test]'
 	touch $@
 

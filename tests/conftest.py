@@ -22,22 +22,50 @@ REASONS = [
 _unlisted: dict[str, list[str]] = defaultdict(list)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle files, and the tests of each file, by the seed in TEST_ORDER."""
+SECONDS = "deepjive/seconds"  # in pytest's cache: the longest time that each test took
+_seconds: dict[str, float] = defaultdict(float)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that once took TEST_SECONDS or longer, and shuffle the others by the seed in TEST_ORDER."""
+    slow = _slow(config)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in slow])
+    items[:] = [item for item in items if item.nodeid not in slow]
     seed = os.environ.get("TEST_ORDER")
-    if seed is None:
-        return
+    if seed is not None:
+        items[:] = _shuffled(items, random.Random(seed))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    limit = os.environ.get("TEST_SECONDS")
+    return f"left out: {len(_slow(config))} tests that took {limit} s or longer" if limit else None
+
+
+def _slow(config: pytest.Config) -> set[str]:
+    limit = os.environ.get("TEST_SECONDS")
+    return {name for name, seconds in _known(config).items() if seconds >= float(limit)} if limit else set()
+
+
+def _known(config: pytest.Config) -> dict[str, float]:
+    """The longest time of each test in earlier runs; empty without pytest's cache."""
+    cache = getattr(config, "cache", None)
+    return cache.get(SECONDS, {}) if cache else {}
+
+
+def _shuffled(items: list[pytest.Item], draw: random.Random) -> list[pytest.Item]:
+    """Shuffle files, and the tests of each file."""
     files: dict[Path, list[pytest.Item]] = defaultdict(list)
     for item in items:
         files[item.path].append(item)
-    draw, order = random.Random(seed), list(files)
+    order = list(files)
     draw.shuffle(order)
     for tests in files.values():
         draw.shuffle(tests)
-    items[:] = [item for path in order for item in files[path]]
+    return [item for path in order for item in files[path]]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds[report.nodeid] += report.duration
     _note_skip(report)
 
 
@@ -55,9 +83,15 @@ def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail if a test was skipped for a reason that is not listed; workers of xdist leave this to the main process."""
-    if _unlisted and not hasattr(session.config, "workerinput") and session.exitstatus == 0:
+    """Fail if a test was skipped for a reason that is not listed, and keep times; workers of xdist do neither."""
+    if hasattr(session.config, "workerinput"):
+        return
+    if _unlisted and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    known = _known(session.config)
+    longest = {name: round(max(known.get(name, 0.0), seconds), 3) for name, seconds in _seconds.items()}
+    if hasattr(session.config, "cache"):
+        session.config.cache.set(SECONDS, known | longest)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -1,4 +1,4 @@
-"""A skip without a listed reason fails the run, and files are run in the order that is asked for."""
+"""A skip without a listed reason fails the run, and tests are run in the order and within the time asked for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_expected_failure():
 def example(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest(
         "from tests.conftest import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_collectreport, "
-        "pytest_sessionfinish, pytest_terminal_summary"
+        "pytest_report_header, pytest_sessionfinish, pytest_terminal_summary"
     )
     return pytester
 
@@ -66,3 +66,17 @@ def test_the_seed_gives_the_order(example: pytest.Pytester, monkeypatch: pytest.
     assert sorted(one) == sorted(straight) == sorted(other)
     assert one == again
     assert len({tuple(order) for order in (straight, one, other)}) == 3
+
+
+def test_tests_that_took_long_are_left_out(example: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conftest, "_unlisted", conftest.defaultdict(list))
+    monkeypatch.setattr(conftest, "_seconds", conftest.defaultdict(float))
+    example.makepyfile("import time\ndef test_quick(): pass\ndef test_long(): time.sleep(0.3)\ndef test_new(): pass")
+    assert example.runpytest_inprocess("-k", "not test_new").parseoutcomes() == {"passed": 2, "deselected": 1}
+    monkeypatch.setenv("TEST_SECONDS", "0.25")
+    result = example.runpytest_inprocess("-v")
+    assert result.parseoutcomes() == {"passed": 2, "deselected": 1}
+    result.stdout.fnmatch_lines(["left out: 1 tests that took 0.25 s or longer", "*test_quick*", "*test_new*"])
+    assert example.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes() == {"passed": 3}
+    monkeypatch.delenv("TEST_SECONDS")
+    assert example.runpytest_inprocess().parseoutcomes() == {"passed": 3}

@@ -8,7 +8,7 @@
 >>> len(data), data.names
 (100, ('a', 'b'))
 
-torch is imported only when a deep model is asked for.
+A module is imported when one of its names is first used, torch only for a deep model.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import deepjive.plot as plot
 from deepjive._lazy import front_door
 from deepjive._version import __version__
-from deepjive.data.modalities import Modalities
-from deepjive.decomposition import Decomposition
 
 if TYPE_CHECKING:
+    from deepjive.data.modalities import Modalities
+    from deepjive.decomposition import Decomposition
     from deepjive.deep.baseline import SeparateAutoencoders
     from deepjive.deep.estimator import DeepJIVE
     from deepjive.deep.runtime.settings import Runtime
@@ -53,9 +53,11 @@ __all__ = [
 
 _MODULES = {
     "AJIVE": "deepjive.linear.ajive",
+    "Decomposition": "deepjive.decomposition",
     "JIVE": "deepjive.linear.jive",
     "HeteroJIVE": "deepjive.linear.heterojive",
     "DeepJIVE": "deepjive.deep.estimator",
+    "Modalities": "deepjive.data.modalities",
     "Runtime": "deepjive.deep.runtime.settings",
     "SeparateAutoencoders": "deepjive.deep.baseline",
     "bootstrap": "deepjive.linear.bootstrap_intervals",

@@ -27,8 +27,8 @@ ONE_MODALITY = (
 NOT_FINITE = (
     "Modality {name!r} contains {count} values that are NaN or infinite, the first in sample {sample}. "
     "Impute or drop them first (e.g. sklearn.impute.SimpleImputer), or fit a linear model with missing='impute' "
-    "(--missing impute). If a sample lacks the whole modality, mark it in `present`, or leave its row out of the table "
-    "and use unmatched='keep' (--unmatched keep)."
+    "(--method ajive --missing impute). If a sample lacks the whole modality, mark it in `present`, or leave its row "
+    "out of the table and use unmatched='keep' (--unmatched keep)."
 )
 INFINITE = (
     "Modality {name!r} contains {count} infinite values, the first in sample {sample}. Find out where they come from, "
@@ -78,8 +78,8 @@ OTHER_ORDER = (
 )
 MISSING_SAMPLES = (
     "Modality {name!r} is missing in {count} of {n} samples, and {estimator} needs every modality of every sample "
-    "to fit. Fit to the complete samples: data[data.present.all(axis=1)], --unmatched drop; linear "
-    "models also take missing='impute' (--missing impute), and DeepJIVE takes them as they are."
+    "to fit. Fit to the complete samples: data[data.present.all(axis=1)], --unmatched drop; linear models "
+    "also take missing='impute' (--method ajive --missing impute), and DeepJIVE takes them as they are."
 )
 TOO_FEW_MEASURED = (
     "Modality {name!r} was measured in {count} of {n} samples, but at least {needed} are needed. Drop the modality, or "

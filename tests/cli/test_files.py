@@ -185,6 +185,40 @@ def test_labels_and_groups_in_the_table_of_a_modality_are_no_features(invoke, fi
     assert coded.stderr.startswith("80 samples; features: expression 15,")
 
 
+def test_commands_on_a_run_leave_out_its_columns_of_labels(invoke, files, fit):
+    """A table with a column of text was fitted with --labels; other commands read the table in the same way."""
+    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table.insert(0, "group", ["case", "control"] * 40)
+    table.to_csv(files / "both.csv")
+    words = ["-m", f"expression={files}/both.csv", "-m", f"methylation={files}/methylation.csv"]
+    label = ["--labels", f"{files}/both.csv:group"]
+    ranks = ["--method", "ajive", "--joint-rank", 1, "--individual-rank", 1]
+    assert invoke("fit", *words, *label, *ranks, "--seed", 3, "--out", files / "both").exit_code == 0
+    assert fit().exit_code == 0
+    clean = ["-m", f"expression={files}/expression.csv", *words[2:]]
+    scores = [invoke("transform", files / "run", *clean)]
+    scores += [invoke("transform", files / "both", *given) for given in (words, clean)]
+    assert [one.exit_code for one in scores] == [0, 0, 0], [one.stderr for one in scores]
+    assert scores[0].stdout == scores[1].stdout == scores[2].stdout
+    for command in ("features", "calibrate"):
+        assert invoke(command, files / "both").exit_code == 0
+    other = invoke("report", files / "both", "--labels", f"{files}/labels.csv:group")
+    assert other.exit_code == 0, other.stderr
+    assert "group" not in pd.read_csv(files / "both" / "loadings_expression.csv", index_col=0).index
+
+
+def test_ranks_leave_out_a_column_of_labels_as_the_fit_does(invoke, files):
+    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table.assign(group=["case", "control"] * 40).to_csv(files / "both.csv")
+    words = ["-m", f"expression={files}/both.csv", "-m", f"methylation={files}/methylation.csv"]
+    clean = ["-m", f"expression={files}/expression.csv", *words[2:]]
+    assert "--labels FILE:COLUMN" in invoke("ranks", *words).stderr
+    found = invoke("ranks", *words, "--labels", f"{files}/both.csv:group")
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout == invoke("ranks", *clean).stdout
+    assert "no column 'grp'" in invoke("ranks", *clean, "--labels", f"{files}/labels.csv:grp").stderr
+
+
 @pytest.mark.filterwarnings("default:Features that the model was not fitted to:UserWarning")
 def test_new_samples_with_other_columns(invoke, files):
     for name in ("expression", "methylation"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -41,6 +42,18 @@ class Environment:
         """Install packages."""
         pinned = ["--constraint", str(constraints)] if constraints else []
         self.run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned, *requirements)
+
+    def install_torch(self, constraints: Path) -> None:
+        """Install torch from the index TORCH_INDEX, as the Makefile does; without it, pip's default build."""
+        (pinned,) = re.findall(r"^torch==.*", constraints.read_text(), re.MULTILINE)
+        index = os.environ.get("TORCH_INDEX")
+        if index:
+            pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+            words = (*pip, "--retries", "0", "--timeout", "30", "--index-url", index, pinned)
+            done = _run([str(self.python), *words], self.folder, None)
+            if done.returncode:
+                print(f"torch was not installed from {index}, so that pip takes its default build.", flush=True)
+        self.install(pinned, constraints=constraints)
 
     def run(self, *words: str, folder: Path | None = None, extra: Mapping[str, str] | None = None) -> str:
         """Run its Python and return what is printed; the program ends if this fails."""

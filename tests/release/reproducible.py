@@ -25,7 +25,7 @@ DIGEST = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read
 def installation(folder: Path, wheel: Path) -> Environment:
     """Return a new environment with torch, the packages with hashes, and the wheel."""
     environment = Environment(folder)
-    environment.install("torch", constraints=PINNED)
+    environment.install_torch(PINNED)
     environment.install("--require-hashes", "--no-deps", "--requirement", str(HASHED))
     environment.install("--no-deps", str(wheel))
     environment.run("-m", "pip", "check")

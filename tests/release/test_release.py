@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import deepjive
+from deepjive.data.readers.guard import EXTRAS as EXTRA_OF
+from deepjive.data.readers.guard import PACKAGES
 
 from .archives import AT_THE_TOP, source_problems, wheel_problems
 from .licences import is_compatible, licence, requirements
@@ -123,6 +125,14 @@ def test_every_extra_is_tried_alone() -> None:
     assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - not_tried
 
 
+def test_the_pages_install_the_torch_of_the_constraints() -> None:
+    """pip would replace another version by its default build, with gigabytes of CUDA."""
+    (pinned,) = re.findall(r"^torch==.*", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    for page in ("README.md", "docs/install.md"):
+        lines = re.findall(r"pip install (torch\S*) --index-url", (ROOT / page).read_text())
+        assert set(lines) == {pinned}, page
+
+
 def test_the_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
     commands = re.findall(r"entry: \.venv/bin/(.*)", (ROOT / ".pre-commit-config.yaml").read_text())
     (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -155,3 +165,9 @@ def test_the_conda_recipe_needs_what_the_project_needs() -> None:
     for one in PROJECT["dependencies"]:
         name, _, bound = one.partition(">=")
         assert needed[names.get(name, name)] == bound
+
+
+def test_advice_names_the_package_that_an_extra_installs() -> None:
+    for library, extra in EXTRA_OF.items():
+        packages = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["optional-dependencies"][extra]}
+        assert PACKAGES.get(library, library) in packages, library

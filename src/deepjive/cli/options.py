@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -71,7 +71,7 @@ LabelsOption = Annotated[
     typer.Option(
         metavar="PATH",
         help="Labels to colour the scores by: .npy, file.npz:key, file.csv:column or file.h5ad:obs:column. Some "
-        "samples may lack a label. Repeatable.",
+        "samples may lack a label. A column of a modality's table that is named here is not a feature. Repeatable.",
         show_default=False,
     ),
 ]
@@ -214,6 +214,8 @@ class TableOptions:
         The level of repeated measures.
     parcellation : str or None
         Image of labels, whose regions take the place of voxels.
+    ignored : dict of str to tuple of str
+        Columns that were no features when a run was fitted, such as labels, by modality.
     """
 
     features_in_rows: list[str] | None = None
@@ -224,16 +226,23 @@ class TableOptions:
     site: str | None = None
     level: LevelName | None = None
     parcellation: str | None = None
+    ignored: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
         """Return the options that were given, and for the others the options with which a run was fitted."""
+        from deepjive.data.files import columns_of
         from deepjive.persistence import read_config
 
         options = read_config(run).get("run", {})
-        names = [option.name for option in fields(cls)]
+        names = [option.name for option in fields(cls)][:-1]
         values = (*given, *[None] * (len(names) - len(given)))  # a run's parcellation cannot be changed
-        return cls(*(value or options.get(name) or value for name, value in zip(names, values, strict=True)))
+        chosen = (value or options.get(name) or value for name, value in zip(names, values, strict=True))
+        columns = [*(options.get("labels") or []), *filter(None, [options.get("groups")])]
+        if options.get("confounds"):
+            columns += columns_of(options["confounds"]).values()
+        beside = {name: _columns_of(path, columns) for name, path in (options.get("modality") or {}).items()}
+        return replace(cls(*chosen), ignored={name: found for name, found in beside.items() if found})
 
     @property
     def turned(self) -> bool | list[str] | None:
@@ -306,6 +315,7 @@ def read_modalities(
                 tables.decimal,
                 tables.one_hot,
                 _columns_of(path, columns),
+                tables.ignored.get(name, ()),
                 tables.parcellation,
             )
             for name, path in paths.items()

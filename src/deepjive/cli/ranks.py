@@ -13,6 +13,7 @@ from deepjive.cli.options import (
     DecimalOption,
     FeaturesInRowsOption,
     GroupsOption,
+    LabelsOption,
     LevelOption,
     MissingOption,
     ModalityOption,
@@ -27,6 +28,7 @@ from deepjive.cli.options import (
     UnmatchedOption,
     ranks_of,
     read_modalities,
+    read_named_labels,
     units_of,
 )
 from deepjive.progress import progress_bar
@@ -61,6 +63,7 @@ def ranks(
             metavar="[NAME=]NUMBER", help="AJIVE's components of each modality before the split.", show_default="auto"
         ),
     ] = None,
+    labels: LabelsOption = None,
     missing: MissingOption = None,
     samples: SamplesOption = None,
     groups: GroupsOption = None,
@@ -85,7 +88,8 @@ def ranks(
     Example: deepjive ranks -m rna=rna.csv -m protein=protein.csv
     """
     tables = TableOptions(features_in_rows, sep, decimal, one_hot, confounds, site, level, parcellation)
-    data = read_modalities(modality, samples, unmatched, groups, tables)
+    data = read_modalities(modality, samples, unmatched, groups, tables, labels)
+    read_named_labels(labels, data)  # the ranks do not depend on labels, but a wrong name is an error here too
     units = units_of(transformation, scale)
     chosen = None if missing else _by_prediction(data, seed, units)
     parameters = {"signal_ranks": ranks_of("--signal-rank", signal_rank), **units} if signal_rank else units

@@ -62,7 +62,7 @@ class FileSource:
     ----------
     path : path
         The file; see `read_array`.
-    separator, decimal, one_hot, not_features, parcellation
+    separator, decimal, one_hot, not_features, ignored, parcellation
         As for `read_array`.
 
     Examples
@@ -77,6 +77,7 @@ class FileSource:
     decimal: str | None = None
     one_hot: bool = False
     not_features: Sequence[str] = ()
+    ignored: Sequence[str] = ()
     parcellation: str | Path | None = None
 
     def read(self, features_in_rows: bool | None) -> Any:
@@ -88,6 +89,7 @@ class FileSource:
             features_in_rows=features_in_rows,
             one_hot=self.one_hot,
             not_features=self.not_features,
+            ignored=self.ignored,
             parcellation=self.parcellation,
         )
 
@@ -100,6 +102,7 @@ def read_array(
     features_in_rows: bool | None = None,
     one_hot: bool = False,
     not_features: Sequence[str] = (),
+    ignored: Sequence[str] = (),
     parcellation: str | Path | None = None,
 ) -> Any:
     """Read one modality from a file.
@@ -131,7 +134,9 @@ def read_array(
     one_hot : bool, default=False
         Whether a column of text becomes a column of 0 and 1 for each of its values, named ``"column=value"``.
     not_features : sequence of str, optional
-        Columns of a table that are left out, such as labels.
+        Columns of a table that are left out, such as labels. A table without one of them is an error.
+    ignored : sequence of str, optional
+        Columns that are left out of a table that has them, such as labels that were known for the fitted samples.
     parcellation : path, optional
         An image of labels in the space of the images, such as ``"atlas.nii.gz"`` or ``"atlas.nii.gz:names.tsv"``. The
         mean of each region then takes the place of the voxels. The table of names has the columns ``index`` and
@@ -161,6 +166,8 @@ def read_array(
     if suffix in TABLES:
         table_format = TableFormat(separator, decimal, features_in_rows, one_hot, tuple(not_features))
         table = read_table(path, key, table_format)
+        left_out = [name for name in ignored if name in table.columns and name not in not_features]
+        table = without_columns(path, table, left_out)
         images = _images_of(path, table)
         if images is not None:
             return _in_parcels(source, images, parcellation)

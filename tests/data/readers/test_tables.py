@@ -136,7 +136,9 @@ def test_a_header_may_hold_numbers(write, header):
     assert [str(column) for column in table.columns] == header.split(",")[-table.shape[1] :]
 
 
-@pytest.mark.parametrize("name", ["RID", "eid", "IID", "PTID", "Subject ID", "Subject.ID", "sample-id", "sub"])
+@pytest.mark.parametrize(
+    "name", ["RID", "eid", "IID", "PTID", "Subject ID", "Subject.ID", "sample-id", "sub", "Patient No.", "Subject #"]
+)
 def test_numbers_in_a_column_known_for_names_pair_the_rows(write, name):
     first = write(f"{name},g\n11,1\n12,2\n", "a.csv")
     second = write(f"{name},p\n12,20\n11,10\n", "b.csv")

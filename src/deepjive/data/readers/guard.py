@@ -30,7 +30,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
 }
 MISSING_EXTRA = "{purpose} needs the library {module!r}, which is not installed. Install it with: {command}"
-PACKAGES = {"ants": "antspyx"}  # where a package has another name than its module
+PACKAGES = {"ants": "antspyx", "umap": "umap-learn"}  # where a package has another name than its module
 UNREADABLE = "{path} could not be read: {reason}."
 TOO_LARGE = (
     "{path} claims to hold {claimed:.3g} bytes of {what}, {times:.0f} times the size of the file. Only a damaged or "

@@ -33,9 +33,9 @@ FEW = 3
 
 TEXT_COLUMN = (
     "{path}: column {column!r} holds {kind}, such as {example!r} in row {row!r} ({count} of {n} rows), but "
-    "numbers are expected. {remedy}Leave the column out (deepjive fit --labels FILE:COLUMN does so for a label), leave "
-    "cells with missing values empty, or, if the column holds categories, code them as columns of 0 and 1 "
-    "(one_hot=True, --one-hot)."
+    "numbers are expected. {remedy}Leave the column out (--labels FILE:COLUMN of deepjive fit and ranks does so for a "
+    "label), leave cells with missing values empty, or, if the column holds categories, code them as columns of 0 and "
+    "1 (one_hot=True, --one-hot)."
 )
 BEYOND_LIMIT = "Write a number in the place of a value beyond a limit of detection, such as half of the limit. "
 CONVERT = "Convert the column, e.g. by frame[column].astype(float). "

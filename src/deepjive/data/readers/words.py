@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
 MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
+NUMBERED = ("id", "identifier", "no", "nr", "num", "number", "code", "key")
 SAMPLE_COLUMNS = {
     *PEOPLE,
     *("id", "sample", "samplename", "names", "specimen", "barcode", "cellbarcode", "samplebarcode", "name", "rowname"),
-    *(f"{word}id" for word in (*PEOPLE, *MATERIAL)),
+    *(f"{word}{end}" for word in (*PEOPLE, *MATERIAL) for end in NUMBERED),
     *("rid", "ptid", "iid", "eid", "pid", "sid", "uid", "guid", "mrn", "srcsubjectid", "subjectkey", "imageuid"),
     "indexlevel0",  # pandas' name of an index without a name in a parquet file
 }
@@ -37,7 +38,7 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
 
 
 def is_sample_column(name: object) -> bool:
-    """Whether a column of this name holds the names of samples, such as "id", "patient" or "Sample.ID"."""
+    """Whether a column of this name holds the names of samples, such as "id", "Patient No." or "Sample.ID"."""
     is_known = _letters(name) in SAMPLE_COLUMNS or FREESURFER.fullmatch(str(name).strip()) is not None
     return is_known or str(name).startswith("Unnamed: ")  # as pandas names an index
 
@@ -59,7 +60,7 @@ def is_feature_column(name: object) -> bool:
 
 
 def _letters(name: object) -> str:
-    return re.sub(r"[\s_.-]", "", str(name)).lower()
+    return re.sub(r"[\W_]", "", str(name)).lower()
 
 
 def number_of(cell: str) -> float | None:
