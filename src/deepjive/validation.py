@@ -334,7 +334,7 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit
             first = block[:1] if first is None else first
             if varying and not varies:
                 extremes = _extremes(block, extremes)
-                varies = _differ_clearly(*extremes)
+                varies = _differ_clearly(*extremes, data.magnitudes.get(name, 0.0))
             if block.dtype.kind == "f" and block.dtype.itemsize >= 8:
                 _check_range(data, name, batch, block)
                 spread = spread if spread >= LEAST_SPREAD else max(spread, _largest(block - first))
@@ -355,12 +355,13 @@ def _extremes(block: NDArray, earlier: tuple[NDArray, NDArray] | None) -> tuple[
     return (low, high) if earlier is None else (np.fmin(low, earlier[0]), np.fmax(high, earlier[1]))
 
 
-def _differ_clearly(low: NDArray, high: NDArray) -> bool:
-    """Whether any feature varies by more than rounding."""
+def _differ_clearly(low: NDArray, high: NDArray, magnitude: ArrayLike) -> bool:
+    """Whether any feature varies by more than rounding, of its values or of those from which they were computed."""
     if low.dtype.kind != "f":
         return bool((low != high).any())
     with np.errstate(over="ignore"):
-        return bool(exceeds_rounding(high - low, np.maximum(np.abs(low), np.abs(high))).any())
+        size = np.maximum(np.maximum(np.abs(low), np.abs(high)), magnitude)
+        return bool(exceeds_rounding(high - low, size).any())
 
 
 def _check_range(data: Modalities, name: str, rows: NDArray[np.intp], block: NDArray) -> None:
