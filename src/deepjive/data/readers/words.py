@@ -33,6 +33,7 @@ SUMMARIES |= {
 }  # initials of people, such as SD, are not
 ID_COLUMN = re.compile(r"(.*[\s_.-])?ids?|.*[a-z]I[Dd]s?", re.DOTALL)
 NUMBER = re.compile(r"([-+]?)0*(\d+)(?:[.,]0*)?")
+REMARK = re.compile(r"[,;(\[{]")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
 
 
@@ -44,7 +45,7 @@ def is_sample_column(name: object) -> bool:
 
 def is_id_column(name: object) -> bool:
     """Whether a column of this name holds identifiers of anything, such as "visit_id" or "SiteID"."""
-    text = str(name).strip()
+    text = _head(name)
     return ID_COLUMN.fullmatch(text) is not None or re.fullmatch(r"(.*[\s_.-])?IDS?", text, re.DOTALL) is not None
 
 
@@ -59,7 +60,13 @@ def is_feature_column(name: object) -> bool:
 
 
 def _letters(name: object) -> str:
-    return re.sub(r"[\s_.-]", "", str(name)).lower()
+    return re.sub(r"[\s_.-]", "", _head(name)).lower()
+
+
+def _head(name: object) -> str:
+    """A name without invisible characters and without a remark, as in "visit_id, coded" and "Subject ID (site 2)"."""
+    text = _visible(str(name))
+    return REMARK.split(text, maxsplit=1)[0].strip() or text
 
 
 def number_of(cell: str) -> float | None:
