@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
 MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
@@ -35,6 +39,19 @@ ID_COLUMN = re.compile(r"(.*[\s_.-])?ids?|.*[a-z]I[Dd]s?", re.DOTALL)
 NUMBER = re.compile(r"([-+]?)0*(\d+)(?:[.,]0*)?")
 REMARK = re.compile(r"[,;(\[{]")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
+
+
+def text_of(value: object) -> str:
+    """A name as text; HDF5 and older arrays hold names as bytes."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def as_texts(values: Any) -> NDArray[np.str_]:
+    """Names of any type as an array of text of the same shape."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "SO":
+        return array.astype(str)
+    return np.array([text_of(value) for value in array.ravel()], dtype=str).reshape(array.shape)
 
 
 def is_sample_column(name: object) -> bool:
