@@ -382,7 +382,7 @@ def main() -> None:
                 reasons[re.sub(r"'[^']*'|[0-9.]+", "_", text)[:110]] += 1
             elif word != "right" and counts[word] <= options.show:
                 print(f"fit {number}: {described}: {result}", flush=True)
-            if (number + 1) % 1000 == 0:
+            if (number + 1) % 100 == 0:
                 print(f"{number + 1} fits, {time.perf_counter() - start:.0f} s: {dict(counts)}", flush=True)
     for reason, count in reasons.most_common():
         print(f"{count:6} refused: {reason}")
