@@ -138,6 +138,7 @@ def test_a_mean_that_hides_nothing_is_not_mentioned(estimator, center):
     )
 
 
+@pytest.mark.filterwarnings("ignore:center=False keeps the mean in modality 'a'")
 def test_jive_that_did_not_converge_says_that_scores_differ():
     rng = np.random.default_rng(0)
     data = {name: rng.normal(size=(27, p)) + 10.0**offset for name, p, offset in (("a", 12, 7), ("b", 8, 5))}
