@@ -28,6 +28,7 @@ Sources:
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -185,11 +186,20 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
     with warnings.catch_warnings(record=True) as caught:
         _fit_in_rounds(model, data, complete, progress)
-    for category, message in dict.fromkeys((warning.category, str(warning.message)) for warning in caught):
+    for (category, _), message in _last_of_each_kind(caught).items():
         warnings.warn(message, category, stacklevel=4)  # once, although many models are fitted
     _check_components(model, data)
     _warn_of_other_scores(model, data)
     return model
+
+
+def _last_of_each_kind(caught: list[warnings.WarningMessage]) -> dict[tuple[type[Warning], str], str]:
+    """The last message by category and first sentence; rounds differ in their numbers, and the last model is kept."""
+    kinds = {}
+    for warning in caught:
+        sentence = re.split(r"\.\s", str(warning.message), maxsplit=1)[0]
+        kinds[warning.category, re.sub(r"\d+", "", sentence)] = str(warning.message)
+    return kinds
 
 
 def _fit_in_rounds(model: Any, data: Modalities, complete: NDArray[np.bool_], progress: Progress) -> None:
