@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.data.pairing import in_order_of_samples
+from deepjive.data.readers.arrays import tensor_values
 from deepjive.data.readers.lazy import forget
+from deepjive.data.readers.words import as_texts, text_of
 from deepjive.rounding import exceeds_rounding
 
 MissingFeatures = Literal["error", "mean"]
@@ -92,6 +94,11 @@ NO_OVERLAP = (
 INFINITE_LABELS = (
     "{name} hold {value} (sample {row}; {count} samples in all), which counts as a missing label. Leave unknown labels "
     "empty, or give finite numbers."
+)
+TEXTS_OF_MISSING = ("nan", "NaN", "<NA>", "NaT")  # as NumPy and pandas turn missing values into text
+TEXT_OF_MISSING = (
+    "{name} hold the text {value!r} (sample {row}; {count} samples in all), which counts as a missing label. Leave "
+    "unknown labels empty, or rename the category."
 )
 MIXED_LABELS = (
     "The {name} hold {shown}, but text, truth values or numbers of one kind are expected. Convert all to text or all "
@@ -334,7 +341,7 @@ def check_values(data: Modalities, varying: bool, allow_nan: bool = False, visit
             first = block[:1] if first is None else first
             if varying and not varies:
                 extremes = _extremes(block, extremes)
-                varies = _differ_clearly(*extremes)
+                varies = _differ_clearly(*extremes, data.magnitudes.get(name, 0.0))
             if block.dtype.kind == "f" and block.dtype.itemsize >= 8:
                 _check_range(data, name, batch, block)
                 spread = spread if spread >= LEAST_SPREAD else max(spread, _largest(block - first))
@@ -355,12 +362,13 @@ def _extremes(block: NDArray, earlier: tuple[NDArray, NDArray] | None) -> tuple[
     return (low, high) if earlier is None else (np.fmin(low, earlier[0]), np.fmax(high, earlier[1]))
 
 
-def _differ_clearly(low: NDArray, high: NDArray) -> bool:
-    """Whether any feature varies by more than rounding."""
+def _differ_clearly(low: NDArray, high: NDArray, magnitude: ArrayLike) -> bool:
+    """Whether any feature varies by more than rounding, of its values or of those from which they were computed."""
     if low.dtype.kind != "f":
         return bool((low != high).any())
     with np.errstate(over="ignore"):
-        return bool(exceeds_rounding(high - low, np.maximum(np.abs(low), np.abs(high))).any())
+        size = np.maximum(np.maximum(np.abs(low), np.abs(high)), magnitude)
+        return bool(exceeds_rounding(high - low, size).any())
 
 
 def _check_range(data: Modalities, name: str, rows: NDArray[np.intp], block: NDArray) -> None:
@@ -518,9 +526,8 @@ def named_labels(
     """
     if labels is None:
         return {}
-    by_name = labels if isinstance(labels, Mapping) else {"label": labels}
     named = {}
-    for key, values in by_name.items():
+    for key, values in _by_name(labels).items():
         what = f"labels {str(key)!r}"
         named[str(key)] = without_infinite(plain_labels(in_order_of_samples(values, samples, what), what), what)
     for name, values in named.items():
@@ -532,8 +539,21 @@ def named_labels(
     return named
 
 
+def _by_name(labels: Any) -> Mapping[Any, Any]:
+    """Labels by name: those of a mapping, the columns of a pandas or polars frame, or one array called "label"."""
+    if isinstance(labels, Mapping):
+        return labels
+    if hasattr(labels, "iloc") and hasattr(labels, "columns"):
+        return {name: labels.iloc[:, place] for place, name in enumerate(labels.columns)}
+    return labels.to_dict() if hasattr(labels, "get_columns") else {"label": labels}
+
+
 def without_infinite(labels: NDArray, name: str = "labels") -> NDArray:
-    """Return labels with NaN in the place of infinite numbers, which count as missing, and warn of them."""
+    """Return labels without infinite numbers and without the text "nan", which count as missing, and warn of them."""
+    if labels.dtype.kind == "U" and (rows := np.flatnonzero(np.isin(labels, TEXTS_OF_MISSING))).size:
+        first = {"value": str(labels[rows[0]]), "row": rows[0], "count": len(rows)}
+        warnings.warn(TEXT_OF_MISSING.format(name=name, **first), stacklevel=3)
+        return np.where(np.isin(labels, TEXTS_OF_MISSING), "", labels)
     rows = np.flatnonzero(np.isinf(labels)) if labels.dtype.kind == "f" else np.zeros(0, dtype=int)
     if not len(rows):
         return labels
@@ -563,11 +583,11 @@ def plain_labels(labels: ArrayLike, name: str = "labels") -> NDArray:
     TypeError
         If labels are of several kinds, or are neither text, truth values nor numbers.
     """
-    values = np.asarray(labels)
-    if values.dtype.kind in "iufbU":
+    values = np.asarray(tensor_values(labels) if hasattr(labels, "detach") else labels)
+    if values.dtype.kind in "iufb":
         return values
-    if values.dtype.kind == "T":
-        return values.astype(str)
+    if values.dtype.kind in "UTS":
+        return np.char.strip(as_texts(values))
     items = values.ravel().tolist() if values.dtype.kind == "O" else list(values.ravel())
     kinds = [_kind_of_label(item) for item in items]
     first = {kind: row for row, kind in reversed(list(enumerate(kinds))) if kind}
@@ -575,9 +595,8 @@ def plain_labels(labels: ArrayLike, name: str = "labels") -> NDArray:
         shown = " and ".join(f"{items[row]!r} (sample {row})" for row in sorted(first.values())[:2])
         raise TypeError(MIXED_LABELS.format(name=name, shown=shown))
     if "text" in first or not first:
-        return np.array([item if kind else "" for item, kind in zip(items, kinds, strict=True)], str).reshape(
-            values.shape
-        )
+        texts = [text_of(item).strip() if kind else "" for item, kind in zip(items, kinds, strict=True)]
+        return np.array(texts, str).reshape(values.shape)
     dtype = {"truth": bool, "number": None}[next(iter(first))] if all(kinds) else float
     present = [item if kind else np.nan for item, kind in zip(items, kinds, strict=True)]
     return np.array(present if dtype is not float else [float(item) for item in present], dtype).reshape(values.shape)
@@ -587,11 +606,11 @@ def _kind_of_label(item: Any) -> str:
     """Return "text", "truth", "number" or "other"; empty for a missing label."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):
         return ""
-    if isinstance(item, (str, np.str_)):
-        return "text" if item != "" else ""
+    if isinstance(item, (str, bytes)):
+        return "text" if item.strip() else ""
     if isinstance(item, (bool, np.bool_)):
         return "truth"
-    if isinstance(item, (int, float, np.integer, np.floating)):
+    if isinstance(item, (int, float, np.integer, np.floating)) and not isinstance(item, np.timedelta64):
         return "number" if item == item else ""
     return "other"
 

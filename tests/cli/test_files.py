@@ -240,3 +240,11 @@ def test_new_samples_with_other_columns(invoke, files):
         out = ("--out", files / ("x.npy" if name == "impute" else "x" if name == "decompose" else "x.csv"))
         given = (name, files / "run", *more, *words[1], "--missing-features", "mean", *out)
         assert invoke(*given).exit_code == 0
+
+
+def test_a_tilde_after_the_name_of_a_modality_is_the_home_folder(monkeypatch, tmp_path):
+    from deepjive.cli.options import paths_of
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert paths_of(["a=~/a.csv", "b=b.csv"]) == {"a": str(tmp_path / "a.csv"), "b": "b.csv"}

@@ -208,3 +208,13 @@ def test_units_of_a_modality_do_not_change_effects_and_p_values(unit):
     np.testing.assert_allclose(result.standard_error, expected.standard_error, atol=1e-6)
     np.testing.assert_allclose(result.p_value, expected.p_value, atol=1e-6)
     assert np.isfinite(expected.p_value).all()
+
+
+def test_ranks_that_half_of_the_features_cannot_have_are_not_blamed_on_the_data():
+    rng = np.random.default_rng(0)
+    joint = rng.normal(size=(40, 1))
+    data = Modalities(
+        {name: joint @ rng.normal(size=(1, p)) + rng.normal(size=(40, p)) for name, p in (("a", 6), ("b", 3))}
+    )
+    with pytest.raises(ValueError, match="other half of the features, but the model with its ranks cannot be fitted"):
+        feature_effects(linear(data), data)

@@ -245,7 +245,7 @@ def test_too_few_iterations_of_jive_are_refused_without_blaming_the_data(max_ite
         JIVE(joint_rank=1, individual_ranks=1, max_iter=max_iter).fit(clean()[0])
 
 
-@pytest.mark.filterwarnings("ignore:8 of 12 features of modality")
+@pytest.mark.filterwarnings("ignore:8 of 12 features of modality", "ignore:center=False keeps the mean in modality 'b'")
 def test_modalities_with_nearly_the_same_direction_cost_no_digits_of_scores():
     rng = np.random.default_rng(2)
     constants = np.full((21, 8), 0.3)  # not centred, they are the direction of the offset, up to 5e-7

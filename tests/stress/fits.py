@@ -32,7 +32,7 @@ SINGLE = 2e-3  # networks compute in single precision
 SAID = (  # warnings that scores, or parts, cannot be trusted
     "did not converge",
     "still changed",
-    "differ from those of the fit",
+    (OTHERS := "differ from those of the fit"),
     "do not describe the fitted samples",
 )
 KINDS = (
@@ -174,8 +174,13 @@ def deep_model(rng: np.random.Generator, data: Modalities) -> Any:
     return DeepJIVE(**ranks, **options)
 
 
-def faults_of(model: Any, data: Modalities, folder: Path, converged: bool) -> list[str]:
-    """What is wrong with a fitted model; empty if all is right. Fits that did not converge may score otherwise."""
+def faults_of(model: Any, data: Modalities, folder: Path, said: list[str]) -> list[str]:
+    """What is wrong with a fitted model; empty if all is right.
+
+    Fits that said that they did not converge may score otherwise. Parts of the fitted samples may increase errors, like
+    parts of new samples, only if the fit said that their scores differ.
+    """
+    converged, is_reproduced = not said, not any(OTHERS in message for message in said)
     is_deep = isinstance(model, (DeepJIVE, SeparateAutoencoders))
     is_filled = getattr(model, "missing", "error") == "impute"
     is_iterated = isinstance(model, JIVE) or is_filled
@@ -187,7 +192,9 @@ def faults_of(model: Any, data: Modalities, folder: Path, converged: bool) -> li
         return faults
     if converged or not is_deep:
         faults += _impossible_fractions("fit", model.variance_explained_, is_deep or is_filled)
-        faults += _impossible_fractions("decompose", parts.variance_explained, is_deep or is_filled)
+        faults += _impossible_fractions(
+            "decompose", parts.variance_explained, is_deep or is_filled or not is_reproduced
+        )
     faults += _other_scores(model, parts, data, tolerance, converged)
     scores = model.transform(data)
     fitted = parts.joint_scores if not isinstance(model, SeparateAutoencoders) else scores
@@ -334,8 +341,8 @@ def outcome(number: int, seed: int, folder: Path) -> tuple[str, str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.fit(data)
-            converged = not any(word in str(warning.message) for word in SAID for warning in caught)
-            faults = faults_of(model, data, folder, converged)
+            texts = [str(warning.message) for warning in caught]
+            faults = faults_of(model, data, folder, [text for text in texts if any(word in text for word in SAID)])
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         place = [frame for frame in frames if "deepjive" in frame.filename][-1]
@@ -375,7 +382,7 @@ def main() -> None:
                 reasons[re.sub(r"'[^']*'|[0-9.]+", "_", text)[:110]] += 1
             elif word != "right" and counts[word] <= options.show:
                 print(f"fit {number}: {described}: {result}", flush=True)
-            if (number + 1) % 1000 == 0:
+            if (number + 1) % 100 == 0:
                 print(f"{number + 1} fits, {time.perf_counter() - start:.0f} s: {dict(counts)}", flush=True)
     for reason, count in reasons.most_common():
         print(f"{count:6} refused: {reason}")

@@ -49,6 +49,8 @@ from deepjive.data.readers.lazy import LabelledRows
 from deepjive.persistence import ModelFolderError
 
 HANG = 60
+START = 600  # seconds to import libraries and to write the seeds, beside other programs
+READY = "ready"
 LIBHDF5 = " in libhdf5"
 MEMORY = 12 * 2**30
 DOCUMENTED = (UnreadableError, FileNotFoundError, ModelFolderError)
@@ -383,6 +385,7 @@ def work(folder: Path, seed: int, numbers: list[tuple[str, int]], pipe: Any) -> 
     faulthandler.enable((folder.parent / f"{folder.name}.trace").open("w"), all_threads=False)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     kinds = seeds(folder)
+    pipe.send(READY)
     for kind, number in numbers:
         pipe.send(outcome(kinds[kind][1], np.random.default_rng([seed, number])))
 
@@ -400,6 +403,8 @@ def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
             sender.close()
             done, word = 0, ""
             try:
+                if receiver.poll(START):
+                    receiver.recv()
                 while done < len(numbers) and receiver.poll(HANG):
                     counts[numbers[done][0], _shown(receiver.recv(), numbers[done])] += 1
                     done += 1
@@ -425,7 +430,7 @@ def run(seed: int, numbers: list[tuple[str, int]]) -> Counter[tuple[str, str]]:
 def in_library(trace: str) -> str:
     """Words that say whether the innermost call of a Python trace belongs to the library that reads HDF5 files."""
     first = re.search(r'File "([^"]*)"', trace)
-    return LIBHDF5 if first and Path(first[1]).parts[-3:-1][0] == "h5py" else ""
+    return LIBHDF5 if first and "h5py" in Path(first[1]).parts[-3:-1] else ""
 
 
 def _shown(result: str, number: tuple[str, int]) -> str:

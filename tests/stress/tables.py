@@ -129,7 +129,9 @@ def main() -> None:
             word = result.partition(":")[0]
             counts[word] += 1
             if word in ("foreign", "other numbers", "refused though right") and counts[word] <= 10:
-                print(f"table {number}: {described}: {result}")
+                print(f"table {number}: {described}: {result}", flush=True)
+            if (number + 1) % 500 == 0:
+                print(f"{number + 1 - options.first} tables: {dict(counts)}", flush=True)
     print(", ".join(f"{count} {word}" for word, count in counts.most_common()))
     print(f"{options.tables} tables in {time.perf_counter() - start:.0f} s")
     raise SystemExit(counts["foreign"] + counts["other numbers"] > 0)

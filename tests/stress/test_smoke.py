@@ -61,3 +61,14 @@ def test_random_fits_are_right_or_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [3328, 2229, 3209, 3178])
 def test_random_fits_that_were_wrong_are_right(tmp_path, number):
     assert fits.outcome(number, 0, tmp_path)[0] == "right"
+
+
+@pytest.mark.parametrize("file", ["<string>", "<frozen importlib._bootstrap>", "/x.py", "/lib/h5py/_hl/files.py"])
+def test_the_place_where_a_process_ended_is_found_in_any_path(file):
+    assert (fuzz.in_library(f'  File "{file}", line 1 in f') != "") == ("h5py" in file)
+
+
+def test_the_time_to_start_is_no_time_of_reading(monkeypatch):
+    monkeypatch.setattr(fuzz, "HANG", 2)  # seconds; libraries take about as long to be imported
+    counts = fuzz.run(0, [("csv", 0)])
+    assert {word for _, word in counts} <= {"read", "refused"}

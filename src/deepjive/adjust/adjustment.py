@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.adjust.inspection import adjusts, rows_of, warn_of_counts, warn_of_marks, warn_of_sizes
+from deepjive.adjust.inspection import (
+    adjusts,
+    rows_of,
+    warn_of_counts,
+    warn_of_explained,
+    warn_of_marks,
+    warn_of_sizes,
+)
 from deepjive.adjust.regression import Coding, Effects, learn, least_squares
 from deepjive.adjust.transformations import (
     TRANSFORMATIONS,
@@ -116,11 +123,18 @@ class Adjustment:
         warn_of_sizes(data, examined, scales)
         if data.confounds is not None:
             coding = Coding.of(data.confounds)
-            effects = {name: learn(name, array, rows[name], data.confounds, coding) for name, array in data.items()}
+            flat = {name: size.reshape(-1) for name, size in data.magnitudes.items()}
+            effects = {
+                name: learn(name, array, rows[name], data.confounds, coding, flat.get(name))
+                for name, array in data.items()
+            }
             adjustment = replace(adjustment, coding=coding, effects=effects)
         without_confounds = adjustment._changed(data, [adjustment._without_effects(data)])
+        magnitudes = adjustment._magnitudes(data)
+        if adjustment.effects:
+            warn_of_explained(data, data.adjusted_to(without_confounds, magnitudes), examined)
         for name, array in without_confounds.items():
-            sizes = feature_sizes(scales[name], array, rows[name])
+            sizes = feature_sizes(scales[name], array, rows[name], magnitudes.get(name, np.zeros(1)).reshape(-1))
             if sizes is not None:
                 adjustment.sizes[name], adjustment.scales[name] = sizes, str(scales[name])
         is_empty = not (adjustment.transformations or adjustment.effects or adjustment.sizes)
@@ -176,7 +190,17 @@ class Adjustment:
         """
         data = self.transformed(data)
         steps = [self._without_effects(data), self._scaled]
-        return data.adjusted_to(self._changed(data, steps))
+        return data.adjusted_to(self._changed(data, steps), self._magnitudes(data))
+
+    def _magnitudes(self, data: Modalities) -> dict[str, NDArray]:
+        """Sizes of the values before anything was taken out, in the units of adjusted values."""
+        magnitudes = data.magnitudes
+        for name in data.names:
+            if name in self.effects:
+                magnitudes[name] = self.effects[name].size_before().reshape(data.shapes[name])
+            if name in magnitudes and name in self.sizes:
+                magnitudes[name] = magnitudes[name] / self.sizes[name].reshape(data.shapes[name])
+        return magnitudes
 
     def transformed(self, data: Modalities) -> Modalities:
         """Transform modalities, which keep their confounds and the scale of their features.
@@ -186,13 +210,18 @@ class Adjustment:
         if data.is_transformed or not self.transformations:
             return data
         if data.visits is not None and data.level is not None:
-            step, arrays = self._transformed(data.visits), {}
+            step, arrays, magnitudes = self._transformed(data.visits), {}, data.magnitudes
             for name, array in data.visits.items():
                 if (change := step(name)) is not None:
-                    combined = data.level.rows(ChangedRows(array, [change]))
+                    visits = ChangedRows(array, [change])
+                    combined = data.level.rows(visits)
                     arrays[name] = combined[:] if in_memory(data[name]) else combined
-            return data.transformed_to(arrays)
-        return data.transformed_to(self._changed(data, [self._transformed(data)]))
+                    if name in magnitudes:
+                        present = data.visits.present[:, data.visits.names.index(name)]
+                        magnitudes[name] = data.level.magnitude(visits, present)
+            return data.transformed_to(arrays, magnitudes)
+        magnitudes = {name: size for name, size in data.magnitudes.items() if name not in self.transformations}
+        return data.transformed_to(self._changed(data, [self._transformed(data)]), magnitudes)
 
     def _changed(self, data: Modalities, steps: Sequence[Callable[[str], Step | None]]) -> dict[str, Any]:
         """The arrays after some steps, each a function from modalities to a change of rows."""

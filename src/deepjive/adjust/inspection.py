@@ -47,6 +47,11 @@ CONSTANT_FEATURES = (
     "{count} of {n} features of modality {name!r} are constant ({features}), so that they are in no part but the mean."
 )
 
+EXPLAINED_FEATURES = (
+    "The confounds explain {count} of {n} features of modality {name!r} wholly ({features}), so that nothing of them "
+    "is left to decompose. Leave these features out, or the confounds if they were computed from the features."
+)
+
 
 class UnitsWarning(UserWarning):
     """Values whose units let few features decide what a model describes."""
@@ -89,13 +94,10 @@ def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales
         unit = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
         if not 0.0 < unit < np.inf:
             continue
-        values = values / unit  # squares neither overflow nor vanish
-        center = values[np.isfinite(values).argmax(axis=0), np.arange(values.shape[1])]  # large means lose no digits
-        sizes = np.nan_to_num(np.nanstd(values - center, axis=0))
-        constant = np.flatnonzero(~exceeds_rounding(sizes, center))
+        sizes, varies = _sizes(values / unit, data.magnitudes.get(name, np.zeros(1)).reshape(-1) / unit)
+        constant = np.flatnonzero(~varies)
         if 0 < len(constant) < values.shape[1] and len(values) == len(rows[name]):
-            shown = ", ".join(repr(features(int(column))) for column in constant[:3])
-            shown += ", ..." if len(constant) > 3 else ""
+            shown = _shown(constant, features)
             _warn(CONSTANT_FEATURES.format(count=len(constant), n=len(sizes), name=name, features=shown))
         if scales.get(name) in ("features", "robust") or len(sizes) - len(constant) < FEWEST_FEATURES:
             continue
@@ -113,6 +115,22 @@ def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales
                     median=np.median(others[others > 0.0]) * unit,
                 )
             )
+
+
+def warn_of_explained(before: Modalities, after: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> None:
+    """Warn of features that varied until confounds were taken out, in the modalities of which rows are given."""
+    pairs = zip(_examined(before, rows), _examined(after, rows), strict=True)
+    for (name, values, features), (_, without, _) in pairs:
+        unit = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
+        if not 0.0 < unit < np.inf or len(values) < len(rows[name]):
+            continue
+        size = before.magnitudes.get(name, np.zeros(1)).reshape(-1) / unit
+        varied = _sizes(values / unit, size)[1]
+        varies = _sizes(without / unit, after.magnitudes[name].reshape(-1) / unit)[1]
+        explained = np.flatnonzero(varied & ~varies)
+        if len(explained) and varies.any():
+            shown = _shown(explained, features)
+            _warn(EXPLAINED_FEATURES.format(count=len(explained), n=len(varied), name=name, features=shown))
 
 
 def warn_of_arrays_on_disk(data: Modalities, transformation: Any, scale: Any) -> None:
@@ -148,6 +166,19 @@ def _examined(data: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> Any:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.filterwarnings("ignore", message="(Mean of empty|Degrees of freedom|All-NaN)")
             yield name, values, (lambda column, names=names: column if names is None else str(np.ravel(names)[column]))
+
+
+def _sizes(values: NDArray, magnitude: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Standard deviations of features, and whether they exceed rounding errors of values of a magnitude or larger."""
+    center = values[np.isfinite(values).argmax(axis=0), np.arange(values.shape[1])]  # large means lose no digits
+    sizes = np.nan_to_num(np.nanstd(values - center, axis=0))
+    return sizes, exceeds_rounding(sizes, np.maximum(np.abs(np.nan_to_num(center)), magnitude))
+
+
+def _shown(columns: NDArray[np.intp], features: Any) -> str:
+    """Names of the first of some features."""
+    shown = ", ".join(repr(features(int(column))) for column in columns[:3])
+    return shown + (", ..." if len(columns) > 3 else "")
 
 
 def _are_counts(values: NDArray) -> bool:

@@ -159,17 +159,20 @@ class Effects:
         Effect of each column of the coding, ``B``.
     shifts, scales : array, shape (n_sites, n_features)
         Shift and scale of each site, ``l_s`` and ``f_s``.
+    magnitude : array, shape (n_features,), or None
+        Size of the numbers from which the values were computed; None if it is that of the values, as in older models.
     """
 
     reference: NDArray
     slopes: NDArray
     shifts: NDArray
     scales: NDArray
+    magnitude: NDArray | None = None
 
     def remove(self, values: NDArray, columns: NDArray, sites: NDArray[np.intp]) -> NDArray:
         """Take the effects out of values (n_samples, n_features); what is left of them by rounding becomes 0."""
         deviation = values - self.reference - columns @ self.slopes - self.shifts[sites]
-        deviation[np.abs(deviation) <= _rounding(self.reference, self.slopes, self.shifts)] = 0.0
+        deviation[np.abs(deviation) <= _rounding(self.reference, self.slopes, self.shifts, self.magnitude)] = 0.0
         return deviation / self.scales[sites] + self.reference
 
     def restore(self, values: NDArray, columns: NDArray, sites: NDArray[np.intp]) -> NDArray:
@@ -183,10 +186,24 @@ class Effects:
 
     def state(self) -> dict[str, NDArray]:
         """The effects as arrays by name."""
-        return {"reference": self.reference, "slopes": self.slopes, "shifts": self.shifts, "scales": self.scales}
+        arrays = {"reference": self.reference, "slopes": self.slopes, "shifts": self.shifts, "scales": self.scales}
+        return arrays if self.magnitude is None else {**arrays, "magnitude": self.magnitude}
+
+    def size_before(self) -> NDArray:
+        """Magnitude of the values from which the effects are taken, shape (n_features,)."""
+        effects = np.abs(self.slopes).sum(axis=0) + np.abs(self.shifts).max(axis=0)
+        size = np.maximum(np.abs(self.reference), effects)
+        return size if self.magnitude is None else np.maximum(size, self.magnitude)
 
 
-def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, coding: Coding) -> Effects:
+def learn(
+    name: str,
+    array: Any,
+    rows: NDArray[np.intp],
+    confounds: Confounds,
+    coding: Coding,
+    magnitude: NDArray | None = None,
+) -> Effects:
     """Learn the effects of confounds on one modality; the modality is read twice.
 
     Parameters
@@ -201,6 +218,8 @@ def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, c
         Confounds of all samples.
     coding : Coding
         Their coding.
+    magnitude : array, shape (n_features,), optional
+        Size of the numbers from which the values were computed.
 
     Returns
     -------
@@ -230,14 +249,17 @@ def learn(name: str, array: Any, rows: NDArray[np.intp], confounds: Confounds, c
     mean = (counts / counts.sum()) @ means
     reference, shifts, scales = origin + mean, np.zeros_like(means), np.ones_like(means)
     if coding.site is not None:
-        shifts, scales = _site_effects(array, rows, (columns, sites), (reference, means - mean, slopes), largest)
-    return Effects(reference, slopes, shifts, scales)
+        shifts, scales = _site_effects(
+            array, rows, (columns, sites), (reference, means - mean, slopes), largest, magnitude
+        )
+    return Effects(reference, slopes, shifts, scales, magnitude)
 
 
-def _rounding(reference: NDArray, slopes: NDArray, shifts: NDArray) -> NDArray:
+def _rounding(reference: NDArray, slopes: NDArray, shifts: NDArray, magnitude: NDArray | None) -> NDArray:
     """Largest rounding error of values from which effects were taken, shape (n_features,)."""
     effects = np.abs(slopes).sum(axis=0) + np.abs(shifts).max(axis=0)
-    return np.asarray(ROUNDING * effects + ROUNDING_OF_VALUES * np.abs(reference))
+    size = np.abs(reference) if magnitude is None else np.maximum(np.abs(reference), magnitude)
+    return np.asarray(ROUNDING * effects + ROUNDING_OF_VALUES * size)
 
 
 def _blocks(array: Any, rows: NDArray[np.intp]) -> Any:
@@ -278,10 +300,11 @@ def _site_effects(
     coded: tuple[NDArray, NDArray[np.intp]],
     fitted: tuple[NDArray, NDArray, NDArray],
     largest: NDArray,
+    magnitude: NDArray | None,
 ) -> tuple[NDArray, NDArray]:
     """Shifts and scales (n_sites, n_features) of the sites, from reference, means of sites about it, and slopes."""
     (columns, sites), (reference, means, slopes) = coded, fitted
-    shape, rounding = means.shape, _rounding(reference, slopes, means)
+    shape, rounding = means.shape, _rounding(reference, slopes, means, magnitude)
     unit = np.where(largest > 0.0, largest, 1.0)  # squares neither overflow nor vanish
     count, total, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for batch, values in _blocks(array, rows):

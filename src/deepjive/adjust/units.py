@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from deepjive.adjust.transformations import TransformationName, blocks, some_of
@@ -80,7 +80,9 @@ def has_equal_weights(scale: Any) -> bool:
     return not any(value is None for value in values)
 
 
-def feature_sizes(kind: ScaleName | None, array: Any, rows: NDArray[np.intp]) -> NDArray | None:
+def feature_sizes(
+    kind: ScaleName | None, array: Any, rows: NDArray[np.intp], magnitude: ArrayLike = 0.0
+) -> NDArray | None:
     """Return the number by which each feature is divided, shape (n_features,); None if features are not divided.
 
     Parameters
@@ -91,19 +93,21 @@ def feature_sizes(kind: ScaleName | None, array: Any, rows: NDArray[np.intp]) ->
         Values; NaN are missing.
     rows : array of int
         The samples to learn from.
+    magnitude : array, shape (n_features,), default=0.0
+        Size of the numbers from which the values were computed.
     """
     if kind not in ("features", "robust"):
         return None
-    sizes = _standard_deviations(array, rows)
+    sizes = _standard_deviations(array, rows, magnitude)
     if kind == "robust":
         unit = np.where(sizes > 0.0, sizes, 1.0)
         values = np.concatenate([*blocks(array, some_of(rows))]) / unit
         ranges = stats.iqr(values, axis=0, scale="normal", nan_policy="omit")
-        sizes = np.where(ranges > ROUNDING, ranges * unit, sizes)
+        sizes = np.where((sizes > 0.0) & (ranges > ROUNDING), ranges * unit, sizes)
     return np.where(sizes > 0.0, sizes, 1.0)
 
 
-def _standard_deviations(array: Any, rows: NDArray[np.intp]) -> NDArray:
+def _standard_deviations(array: Any, rows: NDArray[np.intp], magnitude: ArrayLike) -> NDArray:
     """Standard deviation of the measured values of each feature, shape (n_features,); 0 if there is only rounding.
 
     Values are measured from one of them, in units of the largest difference: squares neither overflow nor vanish.
@@ -113,7 +117,7 @@ def _standard_deviations(array: Any, rows: NDArray[np.intp]) -> NDArray:
     for values in blocks(array, rows):
         origin = np.where(np.isnan(origin), values[(~np.isnan(values)).argmax(axis=0), np.arange(width)], origin)
         largest = np.fmax(largest, np.fmax.reduce(np.abs(values - origin), axis=0))
-    varies = exceeds_rounding(largest, origin)
+    varies = exceeds_rounding(largest, np.maximum(np.abs(np.nan_to_num(origin)), magnitude))
     unit = np.where(varies, largest, 1.0)
     count, total, squares = (np.zeros(len(unit)) for _ in range(3))
     for values in blocks(array, rows):

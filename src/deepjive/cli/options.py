@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -371,7 +372,7 @@ def paths_of(options: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--modality {option!r} is not of the form name=path. Write e.g. --modality mri=mri.npy.")
         if name.strip() in paths:
             raise ValueError(f"--modality names {name.strip()!r} more than once. Give each modality a name of its own.")
-        paths[name.strip()] = path.strip()
+        paths[name.strip()] = os.path.expanduser(path.strip())  # shells leave a ~ after = as it is
     return paths
 
 

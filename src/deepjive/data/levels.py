@@ -32,6 +32,7 @@ from deepjive.data.groups import members_of
 from deepjive.data.readers.lazy import RowReader, read_rows
 
 LevelName = Literal["between", "within"]
+MEASURED = 32  # samples whose magnitudes are measured
 
 NO_GROUPS = (
     "Variation {level} participants needs the participant of each sample: Modalities(data, groups=participants), "
@@ -160,6 +161,15 @@ class Level:
     def rows(self, array: Any) -> CombinedRows:
         """Combinations of the rows of an array."""
         return CombinedRows(array, self.members, self.weights)
+
+    def magnitude(self, array: Any, present: NDArray[np.bool_]) -> NDArray:
+        """Magnitude of each feature of some samples that have the modality, in the shape of one sample."""
+        rows = self.rows_used[present[self.rows_used]]
+        some = rows[np.unique(np.linspace(0, len(rows) - 1, MEASURED).astype(np.intp))] if len(rows) else rows
+        if not len(some):
+            return np.zeros(array.shape[1:])
+        values = np.abs(np.asarray(read_rows(array, some), dtype=np.float64))
+        return np.asarray(np.where(np.isfinite(values), values, 0.0).max(axis=0))
 
     def present(self, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which combination has which modality: only samples that all have the modality can be combined."""

@@ -152,6 +152,7 @@ class Modalities:
         self._is_transformed = isinstance(data, Modalities) and data.is_transformed
         self._level = data.level if isinstance(data, Modalities) else None
         self._visits: Modalities | None = data.visits if isinstance(data, Modalities) else None
+        self._magnitudes: dict[str, NDArray] = data.magnitudes if isinstance(data, Modalities) else {}
 
     @classmethod
     def from_mudata(
@@ -271,6 +272,15 @@ class Modalities:
         return self._is_transformed
 
     @property
+    def magnitudes(self) -> dict[str, NDArray]:
+        """Sizes of the values before an offset or confounds were taken out, of the modalities of which this is known.
+
+        They have the shape of one sample, in the units of the present values. Differences of large values are exact
+        only up to the rounding errors of these values, so that what remains is judged against their size.
+        """
+        return dict(self._magnitudes)
+
+    @property
     def pairing(self) -> Pairing:
         """How the rows of the modalities were paired, and which samples were left out."""
         return self._pairing
@@ -326,6 +336,9 @@ class Modalities:
         arrays = {**self._arrays, name: np.asarray(array) if in_memory(self._arrays[name]) else array}
         new = self._like(arrays, self._samples, self._present, self._groups, self._confounds)
         new._features[name] = np.asarray(features).astype(str)
+        if name in self._magnitudes:
+            size = np.where(columns < 0, 0.0, self._magnitudes[name][columns])
+            new._magnitudes = {**new._magnitudes, name: size}
         if self._visits is not None:
             new._visits = self._visits.with_features(name, features, columns, fill)
         return new
@@ -337,16 +350,18 @@ class Modalities:
         new._visits = None
         return new
 
-    def adjusted_to(self, arrays: Mapping[str, Any]) -> Modalities:
-        """Return the modalities with adjusted values, without confounds."""
+    def adjusted_to(self, arrays: Mapping[str, Any], magnitudes: Mapping[str, NDArray] | None = None) -> Modalities:
+        """Return the modalities with adjusted values, without confounds; `magnitudes` replace those of the data."""
         new = self._like({**self._arrays, **arrays}, self._samples, self._present, self._groups, None)
+        new._magnitudes = self._magnitudes if magnitudes is None else dict(magnitudes)
         new._is_adjusted = new._is_transformed = True
         new._visits = None
         return new
 
-    def transformed_to(self, arrays: Mapping[str, Any]) -> Modalities:
-        """Return the modalities with values that a model transformed."""
+    def transformed_to(self, arrays: Mapping[str, Any], magnitudes: Mapping[str, NDArray] | None = None) -> Modalities:
+        """Return the modalities with values that a model transformed; `magnitudes` replace those of the data."""
         new = self.with_arrays(arrays)
+        new._magnitudes = self._magnitudes if magnitudes is None else dict(magnitudes)
         new._is_transformed = True
         return new
 
@@ -415,6 +430,9 @@ class Modalities:
         confounds = level.confounds(self._confounds)
         new = self._like(arrays, level.names, level.present(self._present), level.groups(), confounds)
         new._level, new._visits = level, self
+        if name == "within":
+            columns = zip(self._arrays.items(), self._present.T, strict=True)
+            new._magnitudes = {key: level.magnitude(array, present) for (key, array), present in columns}
         return new
 
     def keys(self) -> tuple[str, ...]:
@@ -497,6 +515,7 @@ class Modalities:
         new._arrays, new._samples, new._present, new._groups = arrays, samples, present, groups
         new._features = {name: self._features[name] for name in arrays}
         new._pairing = self._pairing
+        new._magnitudes = {name: size for name, size in self._magnitudes.items() if name in arrays}
         return new
 
     def _warn_of_repeated_features(self) -> None:

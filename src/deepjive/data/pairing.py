@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from deepjive.data.orientation import check_orientation, orientation_advice
 from deepjive.data.readers.lazy import LabelledRows
 from deepjive.data.readers.tables import is_default
-from deepjive.data.readers.words import FORMS, plain
+from deepjive.data.readers.words import FORMS, as_texts, plain, text_of
 
 UNMATCHED = ("error", "drop", "keep")
 SHOWN = 3
@@ -201,8 +201,7 @@ def names_of(index: Any, what: str) -> NDArray[np.str_]:
 
     levels = [index.get_level_values(i) for i in range(index.nlevels)]
     missing = np.any([level.isna() for level in levels], axis=0) if len(index) else np.zeros(0, dtype=bool)
-    texts = [[_as_text(value) for value in level.astype(object)] for level in levels]
-    names = np.array(["_".join(parts) for parts in zip(*texts, strict=True)], dtype=str)
+    names = np.array(_texts(index), dtype=str)
     no_names = np.zeros(0, dtype=np.intp)
     empty = np.flatnonzero(np.asarray(missing) | (np.char.strip(names) == "")) if len(names) else no_names
     if len(empty):
@@ -211,10 +210,22 @@ def names_of(index: Any, what: str) -> NDArray[np.str_]:
     return names
 
 
+def _texts(index: Any) -> list[str]:
+    """Names in a pandas index as text; days have no time, as pandas writes them into files."""
+    texts = []
+    for level in (index.get_level_values(i) for i in range(index.nlevels)):
+        is_day = (
+            level.dtype.kind == "M" and level.tz is None and bool((level.dropna() == level.dropna().normalize()).all())
+        )
+        values = level.strftime("%Y-%m-%d") if is_day else level
+        texts.append([_as_text(value) for value in values.astype(object)])
+    return ["_".join(parts) for parts in zip(*texts, strict=True)]
+
+
 def _as_text(value: Any) -> str:
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return text_of(value)
 
 
 def _length(source: Any) -> int:
@@ -250,7 +261,7 @@ def _holds_numbers(index: Any) -> bool:
 
 
 def _given_names(samples: Any, unnamed: Sequence[str], counts: Mapping[str, int]) -> NDArray[np.str_]:
-    given = np.asarray(samples).astype(str)
+    given = as_texts(samples)
     for name in unnamed:
         if given.shape != (counts[name],):
             raise ValueError(SAMPLES_LENGTH.format(n=counts[name], name=name, shape=given.shape))
@@ -397,7 +408,7 @@ def in_order_of_samples(values: Any, samples: NDArray[np.str_] | None, what: str
     index: Any = getattr(values, "index", None)
     if samples is None or not hasattr(values, "iloc") or is_default(index):
         return values
-    names, wanted = [_as_text(name) for name in index], samples.tolist()
+    names, wanted = _texts(index), samples.tolist()
     if names == wanted:
         return values
     for form in FORMS.values():

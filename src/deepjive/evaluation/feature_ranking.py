@@ -70,6 +70,11 @@ TOO_FEW = (
     "The features of {name!r} cannot be tested: {n} samples ({participants} participants) are left for {rank} {part} "
     "scores. Use more samples or smaller ranks, or test=False for effects without p-values."
 )
+HALF_NOT_FITTED = (
+    "Features are tested with scores of the other half of the features, but the model with its ranks cannot be fitted "
+    "to one half of them. Use smaller ranks, more features, or test=False for effects without p-values. The error of "
+    "the fit was: {reason}"
+)
 
 
 class Regression(NamedTuple):
@@ -601,7 +606,10 @@ def _half_tests(
     results: dict[tuple[str, str], _Tested] = {}
     for side in (0, 1):
         halved = _halved(data, sides, side)
-        refit = refitted(model, halved, **seeds)
+        try:
+            refit = refitted(model, halved, **seeds)
+        except ValueError as error:
+            raise ValueError(HALF_NOT_FITTED.format(reason=error)) from error
         half = refit.decompose(halved)
         progress(n_fits - 1 + side, n_fits, "scores from half of the features")
         for name in names:
@@ -645,7 +653,7 @@ def _halved(data: Modalities, sides: dict[str, NDArray], side: int) -> Modalitie
         values[~data.present[:, column]] = np.nan
         arrays[name] = values.reshape(len(values), *data.shapes[name])
     halved = Modalities(arrays, present=data.present, groups=data.groups)
-    return halved.adjusted_to({}) if data.is_adjusted else halved
+    return halved.adjusted_to({}, data.magnitudes) if data.is_adjusted else halved
 
 
 def _with_tests(effects: FeatureEffects, tests: dict[str, _Tested]) -> FeatureEffects:

@@ -383,8 +383,8 @@ def _without_names(data: Modalities, arrays: dict[str, Any]) -> Modalities:
     """Other values of the same participants, whose samples have no names; values that were adjusted still are."""
     changed = Modalities(arrays, groups=data.groups)
     if data.is_adjusted:
-        return changed.adjusted_to({})
-    return changed.transformed_to({}) if data.is_transformed else changed
+        return changed.adjusted_to({}, data.magnitudes)
+    return changed.transformed_to({}, data.magnitudes) if data.is_transformed else changed
 
 
 def _r2_of_measured(samples: NDArray, predictions: NDArray) -> float:

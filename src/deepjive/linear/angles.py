@@ -330,7 +330,8 @@ class AngleBased(LinearModel, ABC):
         masks = checked_masks(self.mask, data.shapes)
         signals = []
         for name, array in data.items():
-            pieces, rank, unit = Pieces(array, masks[name], self.center), fitted.signal_ranks_[name], np.sqrt(len(data))
+            pieces = Pieces(array, masks[name], self.center, data.magnitudes.get(name))
+            rank, unit = fitted.signal_ranks_[name], np.sqrt(len(data))
             start = fitted.signal_scores_[name] / unit if len(fitted.joint_scores_) == len(data) else None
             signals.append(Signal(name, pieces, *leading_svd(pieces, rank, self.device, start)))
         self.weights_ = fitted.weights_
@@ -357,7 +358,7 @@ class AngleBased(LinearModel, ABC):
         masks = checked_masks(self.mask, data.shapes)
         signals = []
         for name, array in data.items():
-            pieces = Pieces(array, masks[name], self.center)
+            pieces = Pieces(array, masks[name], self.center, data.magnitudes.get(name))
             rule = SignalRank(pieces, self.rank_rule, int(rng.integers(2**31)))
             choose: Callable[[Reduced, LeftSVD], int]
             if given_ranks is not None:

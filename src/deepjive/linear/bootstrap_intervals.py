@@ -203,7 +203,11 @@ def _intervals(
 
 def _factors(model: Any, data: Modalities) -> list[Factor]:
     masks = checked_masks(model.mask, data.shapes)
-    return [make_factor(name, Pieces(array, masks[name], model.center), model.device) for name, array in data.items()]
+    sizes = data.magnitudes
+    return [
+        make_factor(name, Pieces(array, masks[name], model.center, sizes.get(name)), model.device)
+        for name, array in data.items()
+    ]
 
 
 def _draws(

@@ -28,6 +28,7 @@ Sources:
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -48,6 +49,7 @@ from deepjive.progress import Progress, expected_total, silent
 MOST_ROUNDS = 50
 ENOUGH = 1e-3
 LEAST_NOISE = 1e-6
+REPRODUCED = 0.02  # standard deviations
 
 TOO_FEW_COMPLETE = (
     "Only {count} of {n} samples have every modality, but at least 2 are needed: ranks and the first estimate come "
@@ -56,6 +58,10 @@ TOO_FEW_COMPLETE = (
 NOT_CONVERGED = (
     "The filled values still changed after {rounds} rounds of filling in and fitting. Lower the ranks, or fit to the "
     "complete samples."
+)
+NOT_REPRODUCED = (
+    "{part} that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
+    "because filled values decide a weak component. Use smaller ranks, or fit to samples without missing values."
 )
 OF_SUBSETS = (
     "{purpose} describes joint and individual components alone, but subsets of modalities have components in this "
@@ -180,10 +186,20 @@ def fit_with_gaps(model: Any, data: Modalities, *, progress: Progress = silent) 
         raise ValueError(TOO_FEW_COMPLETE.format(count=int(complete.sum()), n=len(data)))
     with warnings.catch_warnings(record=True) as caught:
         _fit_in_rounds(model, data, complete, progress)
-    for category, message in dict.fromkeys((warning.category, str(warning.message)) for warning in caught):
+    for (category, _), message in _last_of_each_kind(caught).items():
         warnings.warn(message, category, stacklevel=4)  # once, although many models are fitted
     _check_components(model, data)
+    _warn_of_other_scores(model, data)
     return model
+
+
+def _last_of_each_kind(caught: list[warnings.WarningMessage]) -> dict[tuple[type[Warning], str], str]:
+    """The last message by category and first sentence; rounds differ in their numbers, and the last model is kept."""
+    kinds = {}
+    for warning in caught:
+        sentence = re.split(r"\.\s", str(warning.message), maxsplit=1)[0]
+        kinds[warning.category, re.sub(r"\d+", "", sentence)] = str(warning.message)
+    return kinds
 
 
 def _fit_in_rounds(model: Any, data: Modalities, complete: NDArray[np.bool_], progress: Progress) -> None:
@@ -226,6 +242,22 @@ def _check_components(model: Any, data: Modalities) -> None:
             if (count := int((share > ENOUGH**2).sum())) < rank:
                 given = {"parameter": parameter, "name": name, "given": rank, "limit": count, "share": ENOUGH**2}
                 raise ValueError(WEAKER_THAN_GAPS.format(**given))
+
+
+def _warn_of_other_scores(model: Any, data: Modalities) -> None:
+    """Warn if complete samples do not get the scores of the fit, because filled values decide a weak component."""
+    rows = np.flatnonzero(data.present.all(axis=1))
+    differences = {"joint": 0.0}
+    for batch in _batches(data, rows):
+        scores = model._scores(fill_for_use(model, data[batch]))
+        pairs = {"joint": (scores.joint[:, : model.joint_rank_], model.joint_scores_[batch])}
+        pairs |= {name: (scores.individual[name], model.individual_scores_[name][batch]) for name in data.names}
+        for part, (again, fitted) in pairs.items():
+            differences[part] = max(differences.get(part, 0.0), float(np.abs(again - fitted).max(initial=0.0)))
+    worst = max(differences, key=lambda part: differences[part])
+    if differences[worst] > REPRODUCED:
+        part = "Joint scores" if worst == "joint" else f"Individual scores of modality {worst!r}"
+        warnings.warn(NOT_REPRODUCED.format(part=part, difference=differences[worst]), UserWarning, stacklevel=5)
 
 
 def _gaps(data: Modalities, name: str) -> NDArray[np.bool_] | None:

@@ -156,6 +156,7 @@ def subspace_error(values: NDArray, rank: int, n_samples: int, n_features: int) 
 def _subspace_error_of(signal: Signal, values: NDArray) -> float:
     """Subspace error of a signal, from all singular values of its modality."""
     reduced = signal.reduced
+    values = np.where(values > reduced.smallest_beside(float(values.max(initial=0.0))), values, 0.0)
     n_samples = reduced.n_samples - 1 if signal.pieces.center else reduced.n_samples
     return max(subspace_error(values, signal.rank, n_samples, reduced.n_varying), LEAST_ERROR)
 

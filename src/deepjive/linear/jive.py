@@ -44,7 +44,11 @@ from deepjive.validation import check_ranks
 
 NOT_CONVERGED = (
     "JIVE did not converge in max_iter={max_iter} iterations for joint rank {joint} and individual ranks {individual}. "
-    "Raise max_iter or tol, or lower the ranks."
+    "{other}Raise max_iter or tol, or lower the ranks."
+)
+OTHER_SCORES = (
+    "Scores that are computed from samples differ from those of the fit by up to {difference:.2g} standard deviations, "
+    "so that the parts of fitted samples are not those of the fit either. "
 )
 TOO_FEW_ITERATIONS = "max_iter is {given!r}, but must be an integer of at least 2: the first iteration is a start only."
 TOO_FEW_JOINT = (
@@ -245,8 +249,7 @@ class JIVE(LinearModel):
             search = self._search(factors, fixed, rule, progress)
         self._check_estimate(search.estimate, fixed, factors)
         self._keep(data, factors, search)
-        if search.estimate.converged:
-            self._warn_of_other_scores()
+        self._warn_of_doubts(search.estimate)
         return self
 
     def _fixed_ranks(self, data: Modalities, rule: str) -> FixedRanks:
@@ -260,7 +263,7 @@ class JIVE(LinearModel):
     def _factors(self, data: Modalities, exact: bool = False) -> list[Factor]:
         masks = checked_masks(self.mask, data.shapes)
         factors = [
-            make_factor(name, Pieces(array, masks[name], self.center), self.device, exact)
+            make_factor(name, Pieces(array, masks[name], self.center, data.magnitudes.get(name)), self.device, exact)
             for name, array in data.items()
         ]
         return factors if has_equal_weights(self.scale) else of_common_length(factors)
@@ -310,16 +313,12 @@ class JIVE(LinearModel):
         return ""
 
     def _check_estimate(self, estimate: Alternation, fixed: FixedRanks, factors: list[Factor]) -> None:
-        """Raise an error if the data do not have the given ranks, and warn if the alternation did not converge."""
+        """Raise an error if the data do not have the given ranks."""
         if fixed.joint is not None and fixed.joint > (limit := estimate.joint.shape[1]):
             raise ValueError(TOO_FEW_JOINT.format(given=fixed.joint, limit=limit))
         for k, (factor, scores) in enumerate(zip(factors, estimate.individual, strict=True)):
             if fixed.individual is not None and fixed.individual[k] > (limit := scores.shape[1]):
                 raise ValueError(TOO_FEW_LEFT.format(name=factor.name, given=fixed.individual[k], limit=limit))
-        if not estimate.converged:
-            ranks = estimate.joint.shape[1], [scores.shape[1] for scores in estimate.individual]
-            message = NOT_CONVERGED.format(max_iter=self.max_iter, joint=ranks[0], individual=ranks[1])
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
     def _keep(self, data: Modalities, factors: list[Factor], search: RankSearch) -> None:
         """Set the fitted attributes."""
@@ -376,11 +375,17 @@ class JIVE(LinearModel):
         joint, *individual = np.split(scores, stops[:-1], axis=1)
         return Scores(joint, dict(zip(self.shapes_, individual, strict=True)))
 
-    def _warn_of_other_scores(self) -> None:
-        """Warn if the fitted samples do not get the scores of the fit."""
+    def _warn_of_doubts(self, estimate: Alternation) -> None:
+        """Warn if the alternation did not converge, or if the fitted samples do not get the scores of the fit."""
         fitted = np.concatenate([self.joint_scores_, *self.individual_scores_.values()], axis=1)
         scores = self._predictors(self.products_) @ self._regression()
-        if (difference := float(np.abs(scores - fitted).max(initial=0.0))) > REPRODUCED:
+        difference = float(np.abs(scores - fitted).max(initial=0.0))
+        if not estimate.converged:
+            ranks = estimate.joint.shape[1], [scores.shape[1] for scores in estimate.individual]
+            other = OTHER_SCORES.format(difference=difference) if difference > REPRODUCED else ""
+            message = NOT_CONVERGED.format(max_iter=self.max_iter, joint=ranks[0], individual=ranks[1], other=other)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        elif difference > REPRODUCED:
             warnings.warn(NOT_REPRODUCED.format(difference=difference), UserWarning, stacklevel=4)
 
     def _regression(self) -> NDArray:

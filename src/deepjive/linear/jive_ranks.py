@@ -252,7 +252,7 @@ class _PermutationTests:
         seeds = self.rng.integers(2**31, size=self.n_permutations)
         pieces, permuted = factor.pieces, []
         for seed in seeds:
-            draw = reduce(PermutedRemainder(pieces.array, pieces.mask, pieces.center, joint, int(seed)))
+            draw = reduce(PermutedRemainder(**vars(pieces), joint=joint, seed=int(seed)))
             permuted.append(draw.all_values() * (draw.scale / factor.length))
             step()
         actual = Reduced("factor", without_scores(factor.matrix, joint), 1.0, *[factor.reduced.n_features] * 2)

@@ -19,8 +19,9 @@ from deepjive.base import JointIndividualModel
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.gaps import checked_missing, fill_for_use
-from deepjive.linear.streaming import within_masks
+from deepjive.linear.streaming import checked_masks, within_masks
 from deepjive.linear.svd import Reduced
+from deepjive.linear.uncentred import MeanShares
 from deepjive.subsets import Subset
 from deepjive.validation import check_for_fit
 
@@ -74,13 +75,18 @@ class LinearModel(JointIndividualModel, ABC):
     filled_shares_: dict[str, float]
 
     def _checked_for_fit(self, X: Any) -> Modalities:
-        fill = checked_missing(self.missing)
-        return check_for_fit(
-            self._learn_adjustment(self._counted(as_modalities(X))),
+        fill, given = checked_missing(self.missing), as_modalities(X)
+        shares = None if self.center or given.is_adjusted else MeanShares(checked_masks(self._masks(), given.shapes))
+        data = check_for_fit(
+            self._learn_adjustment(self._counted(given)),
             type(self).__name__,
             allow_missing=fill,
             allow_nan=fill,
+            visit=None if shares is None else shares.add,
         )
+        if shares is not None:
+            shares.warn()
+        return data
 
     def _allows_nan(self) -> bool:
         return checked_missing(self.missing)

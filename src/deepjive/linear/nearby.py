@@ -56,14 +56,14 @@ def refits_to_changed_features(
     def fit_to_all(changed: NDArray, chosen: NDArray[np.intp]) -> NDArray:
         values = features.copy()
         values[:, chosen] = changed
-        changed_data = Modalities({**data, name: values.reshape(len(data), *counted.shape)}).adjusted_to({})
+        changed_data = data.with_arrays({name: values.reshape(len(data), *counted.shape)}).adjusted_to({})
         fitted = with_ranks_of(model).fit(changed_data)
         return np.asarray(fitted.joint_scores_)
 
     if not isinstance(model, AngleBased):
         return fit_to_all
     mask = None if counted.all() else counted
-    pieces = Pieces(features.reshape(len(data), *counted.shape), mask, model.center)
+    pieces = Pieces(features.reshape(len(data), *counted.shape), mask, model.center, data.magnitudes.get(name))
     reduced, rank, unit = reduce(pieces, model.device), model.signal_ranks_[name], np.sqrt(len(data))
     bases = {other: scores / unit for other, scores in model.signal_scores_.items()}
     places = np.cumsum(counted.reshape(-1)) - 1

@@ -147,7 +147,7 @@ def _feature_halves(pieces: Pieces, rng: np.random.Generator) -> list[Reduced]:
     for mask, features in zip(masks, np.array_split(rng.permutation(counted), 2), strict=True):
         mask[features] = True
     shape = pieces.array.shape[1:]
-    halves = [reduce(Pieces(pieces.array, mask.reshape(shape), pieces.center)) for mask in masks]
+    halves = [reduce(replace(pieces, mask=mask.reshape(shape))) for mask in masks]
     scale = max(half.scale for half in halves)
     powers = [(half.scale / scale) ** (2 if half.route == "gram" else 1) for half in halves]
     return [replace(half, matrix=half.matrix * power) for half, power in zip(halves, powers, strict=True)]

@@ -30,11 +30,15 @@ WRONG_MASK = (
 
 
 class Piece(NamedTuple):
-    """Some features: their places among all, values (n_samples, width) minus the origin, and the origin (width,)."""
+    """Some features: their places among all, and values (n_samples, width) minus the origin (width,).
+
+    The magnitude (width,) is the size of the numbers whose rounding errors the values have.
+    """
 
     features: slice
     values: NDArray
     origin: NDArray
+    magnitude: NDArray
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,14 @@ class Pieces:
         Features that count; other features are read as 0. The default is all features.
     center : bool, default=True
         Whether the features will be centred. The origin is then the first sample, and otherwise 0.
+    magnitude : array, shape of one sample, optional
+        Size of the numbers from which the values were computed, as `deepjive.Modalities.magnitudes`.
     """
 
     array: Any
     mask: NDArray[np.bool_] | None = None
     center: bool = True
+    magnitude: NDArray | None = None
 
     @property
     def n_samples(self) -> int:
@@ -80,7 +87,10 @@ class Pieces:
             block = block if rows is None else block[rows]
             stop = start + block.shape[1]
             origin = block[0].astype(np.float64) if self.center else np.zeros(block.shape[1])
-            yield Piece(slice(start, stop), np.subtract(block, origin, dtype=np.float64), origin)
+            size = np.abs(origin)
+            if self.magnitude is not None:
+                size = np.maximum(size, self.magnitude.reshape(-1)[start:stop])
+            yield Piece(slice(start, stop), np.subtract(block, origin, dtype=np.float64), origin, size)
             start = stop
 
     def counted(self, piece: Piece) -> NDArray:

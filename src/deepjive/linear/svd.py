@@ -31,7 +31,7 @@ from scipy import linalg
 
 from deepjive.linear.device import accumulator, eigh, multiplier
 from deepjive.linear.leading import SMALL, TOLERANCE, leading_eigenvectors
-from deepjive.linear.streaming import Pieces
+from deepjive.linear.streaming import Piece, Pieces
 from deepjive.rounding import ULPS, exceeds_rounding
 
 GRAM_TOLERANCE = 1e-6
@@ -394,7 +394,7 @@ def _gram(pieces: Pieces, device: str) -> Reduced:
     add, fetch = accumulator(pieces.n_samples, device)
     for piece in pieces:
         values = pieces.counted(piece)
-        varying.add(values, piece.origin)
+        varying.add(values, piece)
         larger = max(scale, _power(values))
         add(values if larger in (0.0, 1.0) else values / larger, scale / larger if larger else 1.0)
         scale = larger
@@ -411,7 +411,7 @@ def _factor(pieces: Pieces) -> Reduced:
     triangle, scale, varying = np.zeros((0, pieces.n_samples)), 0.0, _Varying()
     for piece in pieces:
         values = pieces.counted(piece)
-        varying.add(values, piece.origin)
+        varying.add(values, piece)
         larger = max(scale, _power(values))
         if larger > 0.0:
             stacked = np.concatenate([triangle * (scale / larger), values.T / larger])
@@ -423,13 +423,13 @@ def _factor(pieces: Pieces) -> Reduced:
 
 def _whole(pieces: Pieces) -> Reduced:
     """A modality with no more features than samples: the factor is the modality itself."""
-    values, origins = zip(*((piece.values, piece.origin) for piece in pieces), strict=True)
-    matrix, origin = np.concatenate(values, axis=1), np.concatenate(origins)
-    if pieces.mask is not None:
-        counts = pieces.mask.reshape(-1)
-        matrix, origin = matrix[:, counts], origin[counts]
-    scale, varying = _power(matrix) or 1.0, _Varying()
-    varying.add(matrix, origin)
+    varying, values = _Varying(), []
+    for piece in pieces:
+        counted = pieces.counted(piece)
+        varying.add(counted, piece)
+        values.append(counted if pieces.mask is None else counted[:, pieces.mask.reshape(-1)[piece.features]])
+    matrix = np.concatenate(values, axis=1)
+    scale = _power(matrix) or 1.0
     rounding = varying.rounding(pieces.n_samples, scale)
     return Reduced("factor", _centred(matrix / scale, pieces.center), scale, matrix.shape[1], varying.count, rounding)
 
@@ -440,13 +440,16 @@ class _Varying:
     def __init__(self) -> None:
         self._n_varying, self._any_constant, self._offset = 0, False, 0.0
 
-    def add(self, values: NDArray, origin: NDArray) -> None:
-        varies = exceeds_rounding(values[-1] - values[0], values[0] + origin)
+    def add(self, values: NDArray, piece: Piece) -> None:
+        size = np.maximum(np.abs(values[0] + piece.origin), piece.magnitude)
+        varies = exceeds_rounding(values[-1] - values[0], size)
+        differs = varies
         if not varies.all():
-            varies = np.any(exceeds_rounding(values - values[0], values[0] + origin), axis=0)
+            varies = np.any(exceeds_rounding(values - values[0], size), axis=0)
+            differs = np.any(values != values[0], axis=0)
         self._n_varying += int(varies.sum())
         self._any_constant = self._any_constant or bool(values[0, ~varies].any())
-        self._offset = float(np.hypot(self._offset, row_norms(origin[None, varies])[0]))
+        self._offset = float(np.hypot(self._offset, row_norms(piece.magnitude[None, differs])[0]))
 
     def rounding(self, n_samples: int, scale: float) -> float:
         return ULPS * EPS * float(np.sqrt(n_samples)) * self._offset / scale

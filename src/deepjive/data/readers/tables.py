@@ -270,7 +270,8 @@ def with_named_rows(table: pd.DataFrame, path: Path | str | None) -> pd.DataFram
     stored = [i for i, name in enumerate(table.columns) if str(name).startswith("__index_level_")]
     position = stored[0] if stored else 0
     values, name = table.iloc[:, position], table.columns[position]
-    is_text = values.dtype.kind in "OUST" or isinstance(values.dtype, (pd.StringDtype, pd.CategoricalDtype))
+    of = values.dtype.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
+    is_text = of.kind in "OUST" or isinstance(of, pd.StringDtype)
     if not (stored or is_sample_column(name) or (is_text and not _is_number(values))):
         return table
     others = [i for i in range(table.shape[1]) if i not in (stored or [0])]

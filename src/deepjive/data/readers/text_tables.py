@@ -36,6 +36,11 @@ FEWEST_WITH_POINTS = 3
 NAMED_SEPARATOR = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
 LONGEST_NAMING = 20
 FORMULA = re.compile(rb"<c\b((?:(?!\bt=\"str\")[^>])*)><f[^>]*?(/>|>[^<]*</f>)(<v\s*/>|<v></v>)?</c>")
+UNCLOSED = re.compile(r"EOF inside string starting at row (\d+)")
+OPEN_QUOTE = (
+    "{path}: a quotation mark in row {row}, below the names of the columns, is not closed. Close or remove it, or "
+    "write two of them for one that belongs to a name."
+)
 
 RAGGED = (
     "{path}: the first line names {columns} columns, but line {line} holds {cells} cells. Columns were taken to be "
@@ -331,16 +336,21 @@ def _body(table: TextTable, separator: str, decimal: str, width: int, trailing: 
     as_text: dict[str, Any] = {"dtype": str, "keep_default_na": False} if text else {"converters": {0: _marked}}
     with table.opened() as file, warnings.catch_warnings():
         warnings.simplefilter("ignore" if trailing else "error", pd.errors.ParserWarning)
-        body = pd.read_csv(
-            file,
-            sep=separator,
-            decimal=decimal,
-            header=0,
-            names=list(range(width)),
-            index_col=False,
-            low_memory=False,
-            **as_text,
-        )
+        try:
+            body = pd.read_csv(
+                file,
+                sep=separator,
+                decimal=decimal,
+                header=0,
+                names=list(range(width)),
+                index_col=False,
+                low_memory=False,
+                **as_text,
+            )
+        except pd.errors.ParserError as error:
+            if (place := UNCLOSED.search(str(error))) is None:
+                raise
+            raise UnreadableError(OPEN_QUOTE.format(path=table.path, row=place[1])) from error
     if text:
         return body.apply(lambda column: column.str.strip()) if len(body) else body
     names = pd.Series([str(cell)[1:] for cell in body[0]], dtype=object)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 PEOPLE = ("subject", "subj", "sub", "participant", "patient", "person", "donor", "individual")
 MATERIAL = ("sample", "specimen", "biosample", "aliquot", "cell", "scan", "image", "record", "case", "study")
@@ -34,7 +38,21 @@ SUMMARIES |= {
 }  # initials of people, such as SD, are not
 ID_COLUMN = re.compile(r"(.*[\s_.-])?ids?|.*[a-z]I[Dd]s?", re.DOTALL)
 NUMBER = re.compile(r"([-+]?)0*(\d+)(?:[.,]0*)?")
+REMARK = re.compile(r"[,;(\[{]")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"}
+
+
+def text_of(value: object) -> str:
+    """A name as text; HDF5 and older arrays hold names as bytes."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def as_texts(values: Any) -> NDArray[np.str_]:
+    """Names of any type as an array of text of the same shape."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "SO":
+        return array.astype(str)
+    return np.array([text_of(value) for value in array.ravel()], dtype=str).reshape(array.shape)
 
 
 def is_sample_column(name: object) -> bool:
@@ -45,7 +63,7 @@ def is_sample_column(name: object) -> bool:
 
 def is_id_column(name: object) -> bool:
     """Whether a column of this name holds identifiers of anything, such as "visit_id" or "SiteID"."""
-    text = str(name).strip()
+    text = _head(name)
     return ID_COLUMN.fullmatch(text) is not None or re.fullmatch(r"(.*[\s_.-])?IDS?", text, re.DOTALL) is not None
 
 
@@ -60,7 +78,17 @@ def is_feature_column(name: object) -> bool:
 
 
 def _letters(name: object) -> str:
+<<<<<<< HEAD
     return re.sub(r"[\W_]", "", str(name)).lower()
+=======
+    return re.sub(r"[\s_.-]", "", _head(name)).lower()
+
+
+def _head(name: object) -> str:
+    """A name without invisible characters and without a remark, as in "visit_id, coded" and "Subject ID (site 2)"."""
+    text = _visible(str(name))
+    return REMARK.split(text, maxsplit=1)[0].strip() or text
+>>>>>>> faults
 
 
 def number_of(cell: str) -> float | None:
