@@ -3,7 +3,7 @@
 import pytest
 
 from deepjive.imaging import find_scans, read_cohort
-from deepjive.imaging.visits import visit_of
+from deepjive.data.readers.visits import visit_of
 
 pytest.importorskip("nilearn")
 FMRIPREP = "{0}_space-MNI152NLin2009cAsym_res-2_label-{1}_probseg.nii.gz"

@@ -55,7 +55,7 @@ def significant_effect(effect: NDArray, q_value: NDArray, level: float = 0.05) -
 
 def units_of(names: Sequence[str]) -> dict[str, str]:
     """The unit of the map of each modality."""
-    units = {"mri": "grey matter per sd", "pet": "SUVR per sd"}
+    units = {"mri": "grey matter per sd", **dict.fromkeys(("pet", "amyloid", "tau", "fdg"), "SUVR per sd")}
     return {name: units.get(name, "per sd") for name in names}
 
 

@@ -46,15 +46,20 @@ RECOVERY = (
 PROBES = (
     "R2 of a linear regression of each factor of the phantom on the scores. Stage and asymmetry are joint factors. Age "
     "and size affect MRI only; white, scale and resolution affect PET only. Asymmetry is visible only in diseased "
-    "participants."
+    "participants. Of three modalities, the spread of the disease is shared by MRI and tau, and is visible only with "
+    "disease; off_target, tau_scale and tau_resolution affect tau only."
+)
+SHARED = (
+    "Variation that some of the modalities share: R2 of the recovered part against the true part of the phantom, and "
+    "the fraction of the variance of held-out participants that the part explains."
 )
 PREDICTION = (
-    "Share of the variance of held-out participants that is predicted from the other modality, and the p-value of a "
+    "Share of the variance of held-out participants that is predicted from the other modalities, and the p-value of a "
     "test that permutes participants. A model of shuffled modalities should predict nothing."
 )
 COVARIATION = (
     "The effect of one standard deviation of joint score {number}, in the direction of AD, where it is significant at "
-    "a false-discovery rate of 5%. The score of held-out participants is computed from the other modality alone and "
+    "a false-discovery rate of 5%. The score of held-out participants is computed from the other modalities alone and "
     "tested against each voxel by permutation."
 )
 MAPS = (
@@ -68,7 +73,7 @@ REGIONS = (
 REFITS = (
     "The model was fitted again to {n} bootstrap draws of the participants, and the joint score of each refit that is "
     "most similar to this score was mapped. The map shows the effect that is significant at a false-discovery rate of "
-    "5% in participants that were not drawn, with the score computed from the other modality. In contrast to the map "
+    "5% in participants that were not drawn, with the score computed from the other modalities. In contrast to the map "
     "above, it includes the uncertainty of the fit."
 )
 REFIT_VOXELS = (
@@ -141,7 +146,7 @@ def _section(
     if empty:
         these = "this map is" if len(empty) == 1 else "these maps are"
         words = f"{words} {EMPTY.format(names=' and '.join(empty), these=these)}"
-    return Section(heading, words, tables, [("Grey matter and amyloid", picture, MAPS)], viewers=viewers)
+    return Section(heading, words, tables, [("Grey matter and uptake", picture, MAPS)], viewers=viewers)
 
 
 def _save_maps(folder: Path, study: BrainStudy, grid: Grid) -> dict[str, NDArray]:
@@ -206,6 +211,8 @@ def _evidence(study: BrainStudy) -> list[Table]:
     """All tables of measures, for the model and the baselines."""
     tables = [_balance_table(study)] if study.balance else []
     tables += [_classification_table(study), _recovery_table(study)]
+    if study.shared:
+        tables.append(_shared_table(study))
     if study.probes:
         tables.append(_probe_table(study))
     tables.append(_prediction_table(study))
@@ -237,6 +244,11 @@ def _recovery_table(study: BrainStudy) -> Table:
     return Table("Parts", header, rows, RECOVERY)
 
 
+def _shared_table(study: BrainStudy) -> Table:
+    rows = [(*row[:3], *(f"{value:.3f}" for value in row[3:])) for row in study.shared]
+    return Table("Parts of subsets", ("method", "subset", "modality", "R2", "share"), rows, SHARED)
+
+
 def _probe_table(study: BrainStudy) -> Table:
     factors = list(study.probes[0][1])
     rows = [(name, *(f"{r2[factor]:.2f}" for factor in factors)) for name, r2 in study.probes]
@@ -250,7 +262,7 @@ def _prediction_table(study: BrainStudy) -> Table:
         for modality in test.explained
     ]
     header = ("fitted to", "modality", "predicted", "p")
-    return Table("Predicted from the other modality", header, rows, PREDICTION)
+    return Table("Predicted from other modalities", header, rows, PREDICTION)
 
 
 def _numeric(row: Sequence[Any]) -> list[Any]:
