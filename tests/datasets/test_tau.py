@@ -30,7 +30,7 @@ def test_tau_lies_between_amyloid_and_atrophy():
 def test_amyloid_is_the_same_bit_for_bit_with_and_without_tau(phantom):
     without = make_phantom(14, 6.0, random_state=0)
     np.testing.assert_array_equal(phantom.data["pet"], without.data["pet"])
-    assert without.data.names == ["mri", "pet"]
+    assert list(without.data.names) == ["mri", "pet"]
     assert (np.asarray(phantom.data["mri"]) != np.asarray(without.data["mri"])).any()  # it has the spread
     for column in without.subjects:
         assert phantom.subjects[column].equals(without.subjects[column])

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 MODALITIES = {"mri": None, "pet": None, "amyloid": "amyloid", "tau": "tau", "fdg": "glucose"}
 PHANTOM_MODALITIES = (["mri", "pet"], ["mri", "pet", "tau"])
-NO_MODALITY = "--modalities {given!r}: there are {known}. Name mri and one or more of the others, such as mri,amyloid,tau."
+NO_MODALITY = (
+    "--modalities {given!r}: there are {known}. Name mri and one or more of the others, such as mri,amyloid,tau."
+)
 NOT_OF_PHANTOM = "--modalities {given!r}: the phantom has mri,pet (PET of amyloid) or mri,pet,tau."
 OF_TABLE = "--modalities cannot be used with --table, whose columns of paths are the modalities."
 NOTHING_TO_CHOOSE = "--choose selects files by their names and cannot be used with --table, which lists its files."
@@ -199,9 +201,7 @@ def _sources(names: Sequence[str], mri: tuple[str, Path], pet: tuple[str, Path])
     return {name: mri if name == "mri" else (*pet, *filter(None, [tracers[name]])) for name in names}
 
 
-def _phantom(
-    subjects: int, voxel: float, out: Path, seed: int, hard: bool, names: list[str]
-) -> tuple[Phantom, Cohort]:
+def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool, names: list[str]) -> tuple[Phantom, Cohort]:
     """The phantom, written to a CAPS folder and read from it like a cohort."""
     from deepjive.datasets.difficulties import HARD, Difficulties
     from deepjive.datasets.phantom import make_phantom

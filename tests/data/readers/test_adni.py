@@ -38,7 +38,9 @@ def test_names_of_samples_give_participant_and_session(name, expected):
 
 def test_samples_get_the_row_of_their_visit_by_month_or_date_and_the_match_is_said(merged):
     samples = ["sub-ADNI002S0295_ses-M060", "002_S_0295_2006-11-20", "002_S_0295_m12", "002_S_0413", "999_S_0001_bl"]
-    with pytest.warns(UserWarning, match=r"3 of 5 samples have the row .* 002_S_0295_m12 \(no row of this visit\), 999"):
+    with pytest.warns(
+        UserWarning, match=r"3 of 5 samples have the row .* 002_S_0295_m12 \(no row of this visit\), 999"
+    ):
         scores = read_labels(f"{merged}:MMSE", samples, 5)
     np.testing.assert_array_equal(scores, [24, 29, np.nan, 29, np.nan])
     with pytest.warns(UserWarning, match="samples have the row"):
