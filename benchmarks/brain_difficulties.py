@@ -15,8 +15,8 @@ trained on scores of the fitted participants and tested on the others:
 The ceiling is the same machine on the true factors (`deepjive.datasets.true_factors`). Maps are those of the joint
 score that differs most between the diagnoses of the fitted participants. The true map is the covariance of the stage of
 the held-out participants with their true joint part. A voxel is false if it is significant and its true value is less
-than `NEGLIGIBLE` of the largest. Cohorts with one difficulty are measured by DeepJIVE and AJIVE alone. How wrong scans are
-found is measured by `benchmarks/wrong_scans.py`.
+than `NEGLIGIBLE` of the largest. Cohorts with one difficulty are measured by DeepJIVE and AJIVE alone. Wrong scans are
+looked for by `benchmarks/wrong_scans.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Wrong PET scans of phantom cohorts, found by joint scores and by the shift that fits best.
 
-    python benchmarks/wrong_scans.py --out runs/wrong --json docs/results     # five cohorts of 120 at 8 mm, four minutes
+    python benchmarks/wrong_scans.py --out runs/wrong --json docs/results   # five cohorts of 120 at 8 mm, four minutes
     python benchmarks/wrong_scans.py --out runs/wrong --seeds 1 --subjects 60
 
 The cohorts have wrong scans alone (`displaced` and `exchanged`, a tenth each), or all difficulties of

@@ -75,6 +75,6 @@ def test_visits_written_as_clinica_does_are_read_with_dates_and_split_by_partici
 
 def test_other_numbers_of_visits_are_refused_and_one_visit_changes_nothing(phantom):
     for wrong in (0, 9, 1.5, True):
-        with pytest.raises(ValueError, match="visits is .*, but must be a whole number from 1 to 8"):
+        with pytest.raises(ValueError, match=r"visits is .*, but must be a whole number from 1 to 8"):
             Difficulties(visits=wrong)
     assert with_visits(phantom.subjects, 1) is phantom.subjects

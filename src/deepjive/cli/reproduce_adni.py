@@ -92,6 +92,12 @@ def adni(
             min=1, help="Maximum number of epochs of each phase in these refits; by default as in the first fit."
         ),
     ] = None,
+    atlas: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parcellation in MNI space that names the peaks of clusters, with a table of names beside it."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of phantom, split and networks.")] = 0,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Where networks are trained: cpu, cuda, mps or auto.")
@@ -162,7 +168,7 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    page, evidence = write_brain_page(out, study, voxel, lead, command_of(context))
+    page, evidence = write_brain_page(out, study, voxel, lead, command_of(context), atlas)
     for measured in evidence:
         show.table(measured.caption, measured.header, measured.rows)
     show.line(f"Report: {page}")

@@ -112,10 +112,10 @@ def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
     Parameters
     ----------
     kind : {"amyloid", "atrophy", "tau", "copathology"}
-        The pattern; "atrophy" and "tau" also of a subtype, as "limbic atrophy" and "sparing tau". The limbic-predominant
-        subtype has little weight outside the medial temporal lobe, and the hippocampal-sparing one little weight inside
-        (Murray et al. 2011, Lancet Neurol 10:785). The second disease has weight inside and little in the fusiform
-        gyrus (Nelson et al. 2019, Brain 142:1503).
+        The pattern; "atrophy" and "tau" also of a subtype, as "limbic atrophy" and "sparing tau". The
+        limbic-predominant subtype has little weight outside the medial temporal lobe, and the hippocampal-sparing one
+        little weight inside (Murray et al. 2011, Lancet Neurol 10:785). The second disease has weight inside and little
+        in the fusiform gyrus (Nelson et al. 2019, Brain 142:1503).
     voxel : float
         Edge of a voxel in mm.
 

@@ -22,7 +22,8 @@ al. 2004, with an AD mean of 2.07). PET is computed from G', which does not depe
 partial volume effect would make age and size joint. All volumes are computed on a grid of 3 mm and then sampled, so
 ratios do not depend on the resolution.
 
-With ``tau=True`` there is a third modality, the uptake of a tau tracer. `T` is a curve of the stage between `A` and `N`:
+With ``tau=True`` there is a third modality, the uptake of a tau tracer; `T` is a curve of the stage between `A` and
+`N`:
 
     tau     (1 + .06 scale_t) (1 + .05 b(x)) PSF_5-9mm( G' (1.0 + 4.4 T(s) P_tau (1 + .5 a x))
                                                      + .95 W + .6 C + (.35 + .15 o) P_putamen ) + noise

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from deepjive.imaging.bids import LAYOUTS, Layout, Problem, Scans, entities, find_scans
     from deepjive.imaging.centiloid import CentiloidRegions, centiloid_table, read_centiloid_regions
     from deepjive.imaging.cohort import Cohort, read_cohort, read_cohort_table
-    from deepjive.imaging.shifts import Displacement, displacement
     from deepjive.imaging.grid import Grid, millilitres, mni_grid, resampled, sphere_distance, template
     from deepjive.imaging.preprocessing.cohort import preprocess_cohort
     from deepjive.imaging.preprocessing.engines import Engine, engine_of
     from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject, preprocess_subject
     from deepjive.imaging.regions import REFERENCES, cerebellum, reference_region
+    from deepjive.imaging.shifts import Displacement, displacement
     from deepjive.imaging.tracers import TRACERS, Tracer, centiloids, tracer_name
     from deepjive.imaging.volumes import VolumeRows, on_grid, save_volume, volume_of
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
 from deepjive.data.readers.adni import ptid_of
+from deepjive.data.readers.visits import nearest, visit_of
 from deepjive.data.readers.volumes import is_image
 from deepjive.imaging.adnimerge import NEEDED, clinical_of, is_adnimerge
 from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
-from deepjive.data.readers.visits import nearest, visit_of
 from deepjive.imaging.volumes import VolumeRows, on_grid
 from deepjive.progress import Progress, silent
 

@@ -12,12 +12,12 @@ scans of the same participants with PiB, by the standard regions:
     florbetaben     CL = 153.4 SUVR - 154.9
     flutemetamol    CL = 121.42 SUVR - 121.16
 
-The lines of florbetaben and flutemetamol are those of the abstracts of their papers. For florbetapir, other sources give
-the line of Navitsky et al. for the standard regions rounded, as 175 SUVR - 182; the decimals used here were not found in
-a source that could be read, and the paper itself is not open. They change the result by at most 0.3 Centiloids between
-SUVR 0.8 and 3. Navitsky et al. also give CL = 183.07 SUVR - 177.26. That line is for SUVR over other cortical regions (of
-Avid's method), and must not be used with the standard regions. A repetition on the same public scans with SPM12 found
-179.64 SUVR - 186.95, which differs by up to 9 Centiloids at SUVR 3: the line depends on the processing.
+The line of florbetaben is that of the paper's abstract. For florbetapir, other sources quote the line of Navitsky et
+al. for the standard regions rounded, as 175 SUVR - 182. The decimals used here were not confirmed in a primary source;
+they change the result by at most 0.3 Centiloids between SUVR 0.8 and 3. Navitsky et al. also give CL = 183.07 SUVR -
+177.26. That line is for SUVR over other cortical regions (of Avid's method), and must not be used with the standard
+regions. A repetition with the project's public scans and SPM12 found 179.64 SUVR - 186.95 (Chinese Preclinical
+Alzheimer's Disease Study, 2024), up to 9 Centiloids away between SUVR 0.8 and 3: the line depends on the processing.
 
 References
 ----------

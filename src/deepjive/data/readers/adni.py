@@ -4,10 +4,10 @@ A sample is named by participant and session, as Clinica, LONI and FreeSurfer's 
 
     sub-ADNI002S0295_ses-M06      002_S_0295_m06      002_S_0295_2006-11-02      002_S_0295
 
-A row has the participant (PTID ``002_S_0295``, or RID 295) and the visit (VISCODE or VISCODE2: ``bl``, ``m06``). A sample
-has the row of its month, or, if its session is a date, the row whose EXAMDATE is nearest, at most six months away. What
-does not change between visits (`sex`, `education`, `site`, `apoe4`) is known of every sample of a participant. A sample
-without a session has the only row of its participant, if there is only one.
+A row has the participant (PTID ``002_S_0295``, or RID 295) and the visit (VISCODE or VISCODE2: ``bl``, ``m06``). A
+sample has the row of its month, or, if its session is a date, the row whose EXAMDATE is nearest, at most six months
+away. What does not change between visits (`sex`, `education`, `site`, `apoe4`) is known of every sample of a
+participant. A sample without a session has the only row of its participant, if there is only one.
 """
 
 from __future__ import annotations

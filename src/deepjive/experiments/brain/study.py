@@ -394,7 +394,7 @@ def _map_covariation(
     positive = samples.labels == POSITIVE
     contrast = [abs(float(np.corrcoef(column, positive)[0, 1])) for column in joint_scores.T]
     study.component = int(np.argmax(contrast))
-    permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "random_state": seed}
+    permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "clusters": True, "random_state": seed}
     study.maps = covariation(model, samples.test, study.component, **permutations)
     score = joint_scores[:, study.component]
     is_flipped = bool(score[positive].mean() < score[~positive].mean())
