@@ -75,3 +75,21 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
         result = invoke("reproduce", "adni", *words, "--out", tmp_path / "out")
         assert result.exit_code == 2
         assert "--choose" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--modalities", "mri"), "there are mri, pet, amyloid, tau, fdg"),
+        (("--modalities", "pet,tau"), "Name mri and one or more of the others"),
+        (("--modalities", "mri,pet,amyloid"), "Name mri and one or more of the others"),
+        (("--modalities", "mri,fdg"), "the phantom has mri,pet (PET of amyloid) or mri,pet,tau"),
+        (("--table", "cohort.csv", "--modalities", "mri,tau"), "whose columns of paths are the modalities"),
+        (("--subjects", "40", "--subsets", "mri+tau"), "at least three modalities"),
+    ],
+)
+def test_modalities_that_cannot_be_read_are_refused_before_anything_is_drawn(invoke, tmp_path, words, message):
+    result = invoke("reproduce", "adni", *words, "--voxel", 12, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert "Drawing" not in result.output

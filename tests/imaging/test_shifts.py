@@ -31,7 +31,7 @@ def test_displaced_scans_are_the_suspects_and_their_shifts_are_known(scans):
     rows = found.table.set_index("sample")
     for row, move in MOVES.items():
         shifts = rows.loc[f"sub-{row}", ["shift_x", "shift_y", "shift_z"]].to_numpy(dtype=float)
-        assert np.linalg.norm(shifts - move) < 4.0  # half a voxel
+        assert np.linalg.norm(shifts - move) < 0.75 * VOXEL  # the voxels are coarse
     assert rows.drop(["sub-3", "sub-7"])["shift_mm"].max() < 2.0
 
 

@@ -111,7 +111,7 @@ def adni(
 
     from deepjive.experiments.brain.page import LEAD, write_brain_page
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
-    from deepjive.subsets import parse_subsets
+    from deepjive.subsets import checked_subsets, parse_subsets
 
     n_sources = sum(source is not None for source in (caps, derivative, table))
     if n_sources and hard:
@@ -120,16 +120,21 @@ def adni(
         raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
     if not n_sources and (bids or choose):
         raise typer.BadParameter("--bids and --choose need one of --caps, --derivative and --table.")
+    names = _names(modalities)
+    if subsets is not None and table is None:
+        checked_subsets(parse_subsets(subsets), names)
+    if not n_sources and names not in PHANTOM_MODALITIES:
+        raise typer.BadParameter(NOT_OF_PHANTOM.format(given=",".join(names)))
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
     if not n_sources:
-        phantom, cohort = _phantom(subjects, voxel, out, seed, hard, _names(modalities))
+        phantom, cohort = _phantom(subjects, voxel, out, seed, hard, names)
     else:
         cohort = _cohort(caps, derivative, bids, table, choose or [], modalities)
-    names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
-    if site and not names:
+    confound_names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
+    if site and not confound_names:
         raise typer.BadParameter("--site names a confound, but there are none. Give --confounds age,site.")
-    usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), names)
+    usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), confound_names)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
     data = data[[checked.samples.index(sample) for sample in cohort.samples]]
@@ -150,7 +155,7 @@ def adni(
             budget=budget,
             identity=identity,
             seed=seed,
-            confounds=names,
+            confounds=confound_names,
             site={None: "auto", "none": None}.get(site, site),
             subsets=None if subsets is None else parse_subsets(subsets),
             n_draws=bootstrap,
@@ -214,8 +219,6 @@ def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool, name
     from deepjive.datasets.phantom_files import write_caps
     from deepjive.imaging.cohort import read_cohort
 
-    if names not in PHANTOM_MODALITIES:
-        raise typer.BadParameter(NOT_OF_PHANTOM.format(given=",".join(names)))
     show.line(f"Drawing {subjects} phantom participants at {voxel:g} mm")
     difficulties = HARD if hard else Difficulties()
     phantom = make_phantom(subjects, voxel, tau="tau" in names, difficulties=difficulties, random_state=seed)
