@@ -12,7 +12,7 @@ from deepjive.cli import show
 NOT_ONE_GRID = "{where} has the shape {given}, but {path} has {expected}. Both must be on one grid."
 NO_VOXELS = "{path}: no voxel has a value; nothing was drawn."
 UNKNOWN_FORMAT = "The format {given!r} is unknown. The formats are {known}."
-FORMATS = ("pdf", "png", "svg")
+FORMATS = ("svg", "pdf", "png")
 WITHOUT_WHERE = "--below says which values of --where count. Give --where MAP as well."
 
 
@@ -32,10 +32,7 @@ def maps(
         Path | None,
         typer.Option(help="Parcellation in MNI space that names the peaks, with a table of names beside it."),
     ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="pdf, png or svg (repeatable).", show_default="pdf and png"),
-    ] = None,
+    format: Annotated[str, typer.Option(help="Formats of the figures, separated by commas.")] = "pdf,png",  # noqa: A002
 ) -> None:
     """Draw maps as a glass brain and slices at print quality (300 dpi), and list their peaks with MNI coordinates.
 
@@ -56,7 +53,7 @@ def maps(
         raise typer.BadParameter(WITHOUT_WHERE)
     if where is not None and len(images) > 1:
         raise typer.BadParameter("--where is the map of p or q of one map. Give one map with it.")
-    endings = formats or list(FORMATS[:2])
+    endings = [word.strip().lower().lstrip(".") for word in format.split(",") if word.strip()]
     for ending in endings:
         if ending not in FORMATS:
             raise typer.BadParameter(UNKNOWN_FORMAT.format(given=ending, known=", ".join(FORMATS)))
