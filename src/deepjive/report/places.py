@@ -117,7 +117,7 @@ def _pixels(height: float, draw: Callable[[Any], Any]) -> NDArray[np.uint8]:
     """Draw a figure as pixels; as SVG the triangles of a surface would be megabytes."""
     figure = Figure(figsize=(2 * WIDTH, 2 * height), dpi=DOTS / 2)
     canvas = FigureCanvasAgg(figure)
-    draw(figure.add_axes((0.0, 0.0, 1.0, 1.0)))
+    draw(figure.add_axes((0.0, 0.0, 1.0, 0.93)))  # titles are above the axes
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
