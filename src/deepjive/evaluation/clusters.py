@@ -112,7 +112,7 @@ def family_wise(
                 heaviest[row] = clusters_of(values.reshape(shape), threshold).mass.max(initial=0.0)
     family_p = _shares(np.abs(correlation), largest)
     found = clusters_of(correlation.reshape(shape), threshold)
-    of_cluster = np.concatenate([[1.0], _shares(found.mass, heaviest)])
+    of_cluster: NDArray[np.float64] = np.concatenate([[1.0], _shares(found.mass, heaviest)])
     return family_p.reshape(shape), of_cluster[found.labels]
 
 
@@ -120,4 +120,4 @@ def _shares(values: NDArray, null: NDArray) -> NDArray[np.float64]:
     """The share of null values that are at least as large, the observed ones among them."""
     ordered = np.sort(null)
     larger = len(null) - np.searchsorted(ordered, values - 1e-12, side="left")
-    return (1.0 + larger) / (1.0 + len(null))
+    return np.asarray((1.0 + larger) / (1.0 + len(null)), dtype=np.float64)
