@@ -205,7 +205,8 @@ def _of_tracer(
     root: Path, layout: str, wanted: str, by_session: dict[tuple[str, str], list[Path]], problems: list[Problem]
 ) -> dict[tuple[str, str], list[Path]]:
     """The files of some tracers; files that name no tracer are problems."""
-    tracers, found, seen = tracers_of(wanted), {}, set()
+    tracers, seen = tracers_of(wanted), set[str]()
+    found: dict[tuple[str, str], list[Path]] = {}
     for key, paths in by_session.items():
         for path in paths:
             known = entities(path)

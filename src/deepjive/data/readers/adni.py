@@ -87,7 +87,7 @@ def month_of(code: Any) -> float | None:
     return float(text[1:]) if text[:1] == "m" and text[1:].isdigit() else None
 
 
-def visit_row(rows: pd.DataFrame, session: str) -> Any:
+def visit_row(rows: Any, session: str) -> Any:
     """Return the row of a session among the rows of a participant; None if there is none.
 
     Parameters
@@ -106,6 +106,8 @@ def visit_row(rows: pd.DataFrame, session: str) -> Any:
     if visit.date is None or "EXAMDATE" not in rows:
         return None
     months = (pd.to_datetime(rows["EXAMDATE"], errors="coerce", utc=True) - visit.date).abs().dt.days / DAYS_PER_MONTH
+    if not months.notna().any():
+        return None
     return rows.loc[months.idxmin()] if months.min() <= MOST_MONTHS else None
 
 
