@@ -47,10 +47,13 @@ def measure(cell: Cell) -> dict[str, float]:
     measures: dict[str, float] = {}
     if "pet_of" in table:
         exchanged = (table["pet_of"] != table["participant_id"]).to_numpy()
-        measures["exchanged, scores: AUC"] = float(roc_auc_score(exchanged, by_scores))
-    if "shift_x" in table:
-        true_shifts = table[["shift_x", "shift_y", "shift_z"]].to_numpy()
-        is_displaced = np.linalg.norm(true_shifts, axis=1) > 0
+        if exchanged.any():
+            measures["exchanged, scores: AUC"] = float(roc_auc_score(exchanged, by_scores))
+    true_shifts = (
+        table[["shift_x", "shift_y", "shift_z"]].to_numpy() if "shift_x" in table else np.zeros((len(table), 3))
+    )
+    is_displaced = np.linalg.norm(true_shifts, axis=1) > 0
+    if is_displaced.any():  # those with a PET
         found = displacement(phantom.data, "pet", cell.data["voxel"])
         rows = found.table.set_index("sample").loc[table["participant_id"]]
         errors = np.linalg.norm(rows[["shift_x", "shift_y", "shift_z"]].to_numpy() - true_shifts, axis=1)

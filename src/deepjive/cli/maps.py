@@ -80,15 +80,16 @@ def maps(
             figure.savefig(out / f"{name}.{ending}", dpi=300)
         table = peaks(values, counts, grid, atlas=atlas, centres=CENTRES)
         write_atomically(out / f"{name}_peaks.csv", frame_text(table).encode())
+        listed = table.head(20).to_dict(orient="records")
         rows = [
             (
-                row.cluster,
-                f"{row.mm3 / 1000:.1f}",
-                *(f"{v:.0f}" for v in (row.x, row.y, row.z)),
-                f"{row.value:.3g}",
-                row.region,
+                row["cluster"],
+                f"{row['mm3'] / 1000:.1f}",
+                *(f"{row[axis]:.0f}" for axis in "xyz"),
+                f"{row['value']:.3g}",
+                row["region"],
             )
-            for row in table.head(20).itertuples()
+            for row in listed
         ]
         show.table(name, ("cluster", "ml", "x", "y", "z", "value", "region"), rows)
     show.line(f"Figures and tables: {out}")

@@ -79,7 +79,11 @@ class Covariation(Result):
         )
 
     def _table(self) -> Any:
-        maps = {"effect": self.effect, "correlation": self.correlation, "p_value": self.p_value}
+        maps: dict[str, NDArray | None] = {
+            "effect": self.effect,
+            "correlation": self.correlation,
+            "p_value": self.p_value,
+        }
         maps |= {"q_value": self.q_value, "family_p": self.family_p, "cluster_p": self.cluster_p}
         return columns_of_maps(**{name: values for name, values in maps.items() if values is not None})
 

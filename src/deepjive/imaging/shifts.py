@@ -101,7 +101,7 @@ def displacement(data: Any, name: str, voxel: float, *, progress: Progress = sil
             progress(int(row), len(rows), f"Shift of {name} {row + 1} of {len(rows)}")
             shifts[row] = _shift_of(volumes[row], usual, mask) * voxel
     names = np.arange(len(data)) if data.samples is None else data.samples
-    columns = {"sample": [str(names[row]) for row in rows]}
+    columns: dict[str, Any] = {"sample": [str(names[row]) for row in rows]}
     columns |= {f"shift_{axis}": values for axis, values in zip("xyz", shifts.T, strict=True)}
     table = pd.DataFrame(columns | {"shift_mm": np.linalg.norm(shifts, axis=1)})
     table = table.sort_values("shift_mm", ascending=False, ignore_index=True)

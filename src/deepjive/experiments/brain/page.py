@@ -254,17 +254,17 @@ def _cluster_table(study: BrainStudy, grid: Grid, atlas: Path | None) -> Table:
             continue
         found = peaks(covariation.effect, covariation.cluster_p < LEVEL, grid, atlas=atlas, centres=CENTRES)
         inverse = np.linalg.inv(grid.affine)
-        for peak in found.itertuples():
-            place = tuple(np.round(inverse[:3, :3] @ (peak.x, peak.y, peak.z) + inverse[:3, 3]).astype(int))
+        for peak in found.to_dict(orient="records"):
+            place = tuple(np.round(inverse[:3, :3] @ [peak[axis] for axis in "xyz"] + inverse[:3, 3]).astype(int))
             p_values = (covariation.cluster_p[place], covariation.family_p[place], covariation.q_value[place])
             rows.append(
                 (
                     name,
-                    peak.cluster,
-                    f"{peak.mm3 / 1000:.1f}",
-                    *(f"{value:.0f}" for value in (peak.x, peak.y, peak.z)),
-                    peak.region,
-                    f"{peak.value:+.4f}",
+                    peak["cluster"],
+                    f"{peak['mm3'] / 1000:.1f}",
+                    *(f"{peak[axis]:.0f}" for axis in "xyz"),
+                    peak["region"],
+                    f"{peak['value']:+.4f}",
                     f"{covariation.correlation[place]:+.2f}",
                     *(f"{value:.3f}" for value in p_values),
                 )
