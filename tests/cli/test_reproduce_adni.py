@@ -40,6 +40,10 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
+        assert nibabel.load(out / "maps" / f"{name}_correlation.nii.gz").header.get_intent()[0] == "correlation"
+        cluster_p = nibabel.load(out / "maps" / f"{name}_cluster_p.nii.gz")
+        assert cluster_p.header.get_intent()[0] == "p value"
+        assert (cluster_p.get_fdata() <= 1).all()
         for what in ("standard_error", "ratio", "lower", "upper", "q"):
             assert nibabel.load(out / "maps" / f"{name}_refits_{what}.nii.gz").shape == (13, 17, 14)
     assert "Refitting to 2 bootstrap draws" in result.output  # what it costs is said first
@@ -52,6 +56,11 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert (intervals["pet effect"] > 0).mean() > 0.5  # turned to disease, as the other maps
     assert len(list((out / "bootstrap").iterdir())) == 2
     assert (out / "covariation.png").is_file()
+    assert (out / "covariation.pdf").is_file()
+    clusters = pd.read_csv(out / "tables" / "clusters.csv")
+    assert set(clusters["modality"]) <= {"mri", "pet"}
+    assert (clusters["p cluster"] < 0.05).all()
+    assert clusters["region"].str.contains(r" \(\d+ mm\)").all() or not len(clusters)
     regions = pd.read_csv(out / "tables" / "regions.csv")
     assert len(regions) == 28
     assert (regions["mri effect"] < 0).mean() > 0.5  # atrophy
