@@ -1,6 +1,6 @@
 """MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, with mean and spread.
 
-    python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, about an hour
+    python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, six minutes
     python benchmarks/brain.py --out runs/quick --subjects 60 --seeds 1 --max-epochs 1
 
 Each seed has its own cohort, split and networks. All measures are of the held-out third of the participants. Finished
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from deepjive.experiments.brain.study import BrainStudy, Budget, brain_study
 from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.imaging import read_cohort
 from result_tables import ResultTable, add_json_option, write_tables
+
+MEASURES = ("accuracy", "precision", "recall", "F1", "AUC", "accuracy, 20 labelled")
+FACTORS = ("stage", "asymmetry", "visible asymmetry", "age", "white")
+PARTS, NAMES = ("joint", "individual"), ("mri", "pet")
 
 
 def measure(cell: Cell) -> dict[str, float]:
@@ -80,13 +85,44 @@ def main() -> None:
         options.out,
         progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
     )
-    table = ResultTable("brain", "MRI and PET of phantom cohorts", ("measure", "mean", "sd"))
-    for name in results[0]:
-        values = np.array([measures[name] for measures in results])
-        table.add(name, values.mean(), values.std())
-        print(f"{name:60} {values.mean():.3f} ± {values.std():.3f}   {np.array2string(values, precision=3)}")
+    tables = tables_of(results, options.subjects, options.voxel)
+    for table in tables:
+        print(table.title)
+        for row in table.rows:
+            print("  ", *row, sep="  ")
     sources = ["deepjive.deep", "deepjive.linear", "deepjive.experiments.brain"]
-    write_tables(options.json, [table], sources=sources, seeds=range(options.seeds))
+    write_tables(options.json, tables, sources=sources, seeds=range(options.seeds))
+
+
+def tables_of(results: Sequence[dict[str, float]], subjects: int, voxel: float) -> list[ResultTable]:
+    """Tables of the mean and the standard deviation over cohorts."""
+
+    def cell(name: str) -> str | None:
+        if name not in results[0]:
+            return None
+        values = [measures[name] for measures in results]
+        return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+
+    size = f"{len(results)} cohorts of {subjects} participants at {voxel:g} mm, two thirds of them fitted"
+    note = f"Held-out participants, mean ± standard deviation over {size}."
+    shown = {"AD or CN": MEASURES, "R2 of": FACTORS}
+    columns = ("scores", *(f"{what} {name}" for what, names in shown.items() for name in names))
+    scores = ResultTable("brain", "Phantom: diagnoses and factors from scores", columns, notes=[note])
+    for name in (key.removesuffix(": accuracy") for key in results[0] if key.endswith(": accuracy")):
+        of_factors = (f"{name}: R2 of {factor}" for factor in FACTORS)
+        scores.add(name, *(cell(f"{name}: {measure}") for measure in MEASURES), *(cell(key) for key in of_factors))
+    columns = ("method", *(f"{part} part, {name}" for part in PARTS for name in NAMES), "wall seconds of the fit")
+    parts = ResultTable("brain-parts", "Phantom: R2 of the recovered parts with the truth", columns, notes=[note])
+    for method in ("DeepJIVE", "AJIVE"):
+        keys = (f"{method}: R2 of {part} part, {name}" for part in PARTS for name in NAMES)
+        parts.add(method, *(cell(key) for key in keys), cell(f"wall seconds of {method}"))
+    controls = ResultTable("brain-controls", "Phantom: prediction of the other modality, and maps", ("measure", *NAMES))
+    for words in ("paired", "shuffled modalities"):
+        controls.add(f"variance predicted, {words}", *(cell(f"{words}: predicted of {name}") for name in NAMES))
+        controls.add(f"p value, {words}", *[cell(f"{words}: p")] * len(NAMES))
+    controls.add("Dice of the map with the true map", *(cell(f"Dice with the true map, {name}") for name in NAMES))
+    controls.notes = [note]
+    return [scores, parts, controls]
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from deepjive.deep.networks import Decoder, Encoder, layout_of, network_builders
+from deepjive import DeepJIVE, load
+from deepjive.deep.networks import Decoder, Encoder, automatic_kind, layout_of, network_builders
 
 
 @pytest.mark.parametrize("kind", ["linear", "dense", "conv"])
@@ -59,6 +62,36 @@ def test_rank_zero_has_no_weights_and_decodes_to_zero() -> None:
 def test_architecture_follows_from_the_shape() -> None:
     builders = network_builders({"vector": (40,), "image": (16, 16)}, "auto", 0.0)
     assert (builders["vector"].kind, builders["image"].kind) == ("dense", "conv")
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_samples", "in_memory", "kind"),
+    [
+        ((20, 20, 20), 999, True, "dense"),
+        ((20, 20, 20), 1000, True, "conv"),
+        ((20, 20, 20), 100, False, "conv"),
+        ((100, 100, 100), 100, True, "conv"),
+        ((20, 20, 20, 2), 100, True, "dense"),
+        ((200, 200), 100, True, "conv"),
+        ((5, 5, 5, 5, 5), 100, True, "conv"),
+    ],
+)
+def test_perceptrons_are_chosen_for_few_volumes_in_memory(
+    shape: tuple[int, ...], n_samples: int, in_memory: bool, kind: str
+) -> None:
+    assert automatic_kind(shape, n_samples, in_memory) == kind
+
+
+def test_a_model_remembers_what_was_chosen_for_auto(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 1))
+    data = {name: (z @ rng.normal(size=(1, 216))).reshape(40, 6, 6, 6) for name in ("mri", "pet")}
+    model = DeepJIVE(joint_rank=1, individual_ranks=0, max_epochs=1, random_state=0).fit(data)
+    assert model.networks_ == {"mri": "dense", "pet": "dense"}
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert loaded.networks_ == model.networks_
+    np.testing.assert_array_equal(loaded.transform(data), model.transform(data))
 
 
 def test_unknown_networks_are_refused_with_the_choices() -> None:

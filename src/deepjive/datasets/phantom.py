@@ -65,7 +65,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, shift, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, shift
 from sklearn.utils import check_random_state
 
 from deepjive.data.modalities import Modalities
@@ -473,8 +473,26 @@ def _smooth_noise(rng: np.random.Generator, fwhm: float) -> NDArray[np.float32]:
     noise = gaussian_filter(rng.standard_normal(padded), sd, mode="wrap")
     noise = noise / noise.std()
     unpadded = tuple(slice(int(np.ceil(2 * sd)), int(np.ceil(2 * sd)) + length) for length in coarse)
-    fine = zoom(noise[unpadded], step, order=1)
+    fine = _interpolated(noise[unpadded], step)
     return fine[: shape[0], : shape[1], : shape[2]].astype(np.float32)
+
+
+def _interpolated(coarse: NDArray, step: int) -> NDArray:
+    """Interpolate linearly to `step` times as many points along each axis, with the first and last points in place.
+
+    ``scipy.ndimage.zoom(coarse, step, order=1)`` returns the same, and takes much longer than one product an axis.
+    """
+    for axis, length in enumerate(coarse.shape):
+        weights = _hats(length, step * length)
+        coarse = np.moveaxis(np.tensordot(weights, coarse, axes=(1, axis)), 0, axis)
+    return coarse
+
+
+@lru_cache(maxsize=32)
+def _hats(coarse: int, fine: int) -> NDArray:
+    """Return the weights of linear interpolation from `coarse` to `fine` points, one row for each fine point."""
+    positions = np.linspace(0.0, coarse - 1.0, fine)
+    return np.maximum(0.0, 1.0 - np.abs(positions[:, None] - np.arange(coarse)))
 
 
 def _sampled(volume: NDArray, grid: Grid) -> NDArray[np.float32]:

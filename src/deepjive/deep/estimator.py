@@ -36,7 +36,7 @@ from deepjive.deep.geometry.rank_selection import RankSelection, select_ranks
 from deepjive.deep.geometry.start import Start
 from deepjive.deep.geometry.subset_ranks import linear_parts, select_subset_ranks
 from deepjive.deep.model import Network
-from deepjive.deep.networks import NetworkChoice, network_builders
+from deepjive.deep.networks import NetworkChoice, automatic_kind, network_builders
 from deepjive.deep.parameters import check_parameters, weight_of
 from deepjive.deep.runtime.distributed import is_first, of_first, processes
 from deepjive.deep.runtime.launch import launched
@@ -44,7 +44,7 @@ from deepjive.deep.runtime.randomness import own_random_numbers, same_every_time
 from deepjive.deep.runtime.settings import Runtime, checked_runtime
 from deepjive.deep.runtime.threads import threads_for
 from deepjive.deep.standardize import Standardizer, score_samples, standardize
-from deepjive.deep.training.batches import Batches, Scaling, rows_at_once, tensors_of
+from deepjive.deep.training.batches import Batches, Scaling, fits_in_memory, rows_at_once, tensors_of
 from deepjive.deep.training.checkpoint import Checkpoint, CheckpointError
 from deepjive.deep.training.coordinates import narrow, widen
 from deepjive.deep.training.first_pass import FirstPass
@@ -134,8 +134,9 @@ class DeepJIVE(JointIndividualModel):
         Scale of the data; see `deepjive.adjust.units`. "features" divides each feature by its standard deviation, and
         "robust" by its interquartile range. Modalities have the same weight, unless `scale` is None.
     networks : {"auto", "linear", "dense", "conv"}, pair of callables, or dict of str to these, default="auto"
-        Architecture of the networks, for all modalities or for each. A custom pair of factories (encoder, decoder) is
-        called with (shape, rank).
+        Architecture of the networks, for all modalities or for each. "auto" is "dense" for vectors and for fewer than
+        1000 volumes in memory, and "conv" for other volumes, images and signals with channels. A custom pair of
+        factories (encoder, decoder) is called with (shape, rank).
     dropout : float, default=0.0
         Fraction of hidden units that are dropped in training.
     weight_decay : float, default=0.1
@@ -193,6 +194,8 @@ class DeepJIVE(JointIndividualModel):
         Whether Ctrl-C ended training. The model then has the best weights until that moment.
     network_ : deepjive.deep.model.Network
         The trained network.
+    networks_ : dict of str to {"linear", "dense", "conv", "custom"}
+        Kind of the networks of each modality; for "auto", what was chosen.
     n_parameters_ : int
         Number of trained weights.
 
@@ -497,7 +500,7 @@ class DeepJIVE(JointIndividualModel):
         scaling = Scaling(plan.mean, plan.scale)
         self.rank_table_, self.rank_reason_ = plan.rank_table, plan.rank_reason
         with own_random_numbers(plan.seed, fabric.device), same_every_time(), threads_for(data.shapes):
-            self._set_up(data.shapes, scaling, plan.joint_rank, plan.individual_ranks)
+            self._set_up(data.shapes, scaling, plan.joint_rank, plan.individual_ranks, plan.networks)
             self._keep_names(data)
             memory_limit = checked_runtime(self.runtime).memory_limit
             batches = Batches(data, scaling, fabric.device, memory_limit, first_pass.data)
@@ -513,7 +516,10 @@ class DeepJIVE(JointIndividualModel):
             raise ValueError(NOTHING_TO_FIT.format(reason=" ".join(choices["rank_reason"].split())))
         scaling = first_pass.scaling()
         scaling = scaling if has_equal_weights(self.scale) else scaling.of_common_size()
-        return Plan(**choices, mean=scaling.mean, scale=scaling.scale)
+        data, memory_limit = first_pass.data, checked_runtime(self.runtime).memory_limit
+        in_memory = fits_in_memory(data, memory_limit)
+        networks = {name: automatic_kind(shape, len(data), in_memory) for name, shape in data.shapes.items()}
+        return Plan(**choices, mean=scaling.mean, scale=scaling.scale, networks=networks)
 
     def _ranks(self, data: Modalities) -> dict[str, Any]:
         joint_rank, individual_ranks = check_ranks(data, self.joint_rank, self.individual_ranks)
@@ -531,6 +537,7 @@ class DeepJIVE(JointIndividualModel):
         scaling: Scaling,
         joint_rank: int,
         individual_ranks: Mapping[str, int],
+        automatic: Mapping[str, Any] | None = None,
     ) -> None:
         """Set all learned attributes to their state before training; the model does not count as fitted yet."""
         self._is_fitted = False
@@ -541,8 +548,10 @@ class DeepJIVE(JointIndividualModel):
         self.orthogonality_weight_ = weight_of(self.orthogonality, self.orthogonality_weight)
         ranks = list(self.individual_ranks_.values())
         whiten = self.objective == "joint_first"
+        builders = network_builders(self.shapes_, self.networks, self.dropout, automatic or {})
+        self.networks_ = {name: builder.kind for name, builder in builders.items()}
         self.network_ = Network(
-            list(network_builders(self.shapes_, self.networks, self.dropout).values()),
+            list(builders.values()),
             joint_rank,
             ranks,
             make_identity(self.identity, len(shapes), joint_rank, whiten),
@@ -578,7 +587,7 @@ class DeepJIVE(JointIndividualModel):
                 train_rows = torch.arange(len(data))  # validation samples have served their purpose
                 start_only = replace(job, train_rows=train_rows, settings=replace(settings, max_epochs=0))
                 train_in_turn(self._phases(), start_only)
-        widen(self.network_)
+        widen(self.network_, list(self.shapes_.values()))
         return train_rows
 
     def _phases(self) -> list[Phase]:
@@ -730,7 +739,8 @@ class DeepJIVE(JointIndividualModel):
         is_own = is_custom(packed_parameter(self.networks, "networks", {}))
         # Weights take no memory until the file turns out to hold them, because a config may claim networks of any size.
         with torch.random.fork_rng(devices=[]), torch.device("cpu" if is_own else "meta"):
-            self._set_up(learned["shapes_"], scaling, learned["joint_rank_"], learned["individual_ranks_"])
+            ranks = learned["joint_rank_"], learned["individual_ranks_"]
+            self._set_up(learned["shapes_"], scaling, *ranks, learned.get("networks_"))
         for key, state in states.items():
             module = getattr(self, key)
             types = {name: tensor.dtype for name, tensor in module.state_dict().items()}

@@ -20,6 +20,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -35,6 +36,9 @@ NetworkChoice = NetworkName | tuple[Factory, Factory]
 
 MAX_CHANNELS = 4
 WIDEST = 256
+WIDEST_OF_VOLUMES = 64  # weights of a volume are many, and volumes are few
+FEW_VOLUMES = 1000
+MOST_DENSE_VOXELS = 500_000  # about 0.5 GB of weights a modality
 HIDDEN = 128  # units of the hidden layer between convolutions and scores
 
 UNKNOWN_NETWORKS = (
@@ -293,19 +297,22 @@ class NetworkBuilder:
     shape : tuple of int
         Shape of a sample.
     choice : {"auto", "linear", "dense", "conv"} or pair of callables
-        Kind of the networks, or factories (encoder, decoder) that are called with (shape, rank). "auto" is "dense" for
-        vectors, and "conv" for signals with channels, images and volumes.
+        Kind of the networks, or factories (encoder, decoder) that are called with (shape, rank).
     dropout : float
         Fraction of hidden units dropped in training.
+    automatic : {"linear", "dense", "conv"}, default="dense"
+        The kind that "auto" stands for; see `automatic_kind`.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], choice: NetworkChoice, dropout: float) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], choice: NetworkChoice, dropout: float, automatic: Kind = "dense"
+    ) -> None:
         self.name, self.shape, self.dropout = name, shape, dropout
         self.is_automatic = isinstance(choice, str) and choice == "auto"
         self.factories: tuple[Factory, Factory] | None = None
-        self.kind: Kind = "linear"
+        self.kind: Kind | Literal["custom"] = "custom"
         if isinstance(choice, str) and choice in get_args(NetworkName):
-            self.kind = ("dense" if len(shape) == 1 else "conv") if choice == "auto" else choice
+            self.kind = automatic if choice == "auto" else choice
             if self.kind == "conv" and len(layout_of(shape).space) > 3:
                 raise ValueError(NO_CONVOLUTION.format(given=choice, name=name, shape=shape))
         elif isinstance(choice, (tuple, list)) and len(choice) == 2 and all(callable(factory) for factory in choice):
@@ -321,7 +328,7 @@ class NetworkBuilder:
             return NoScores()
         if self.factories is not None:
             return self._checked("encoder", self.factories[0](self.shape, rank), self.shape, (rank,))
-        return Encoder(self.kind, self.shape, rank, self.dropout)
+        return Encoder(cast(Kind, self.kind), self.shape, rank, self.dropout)
 
     def decoder(self, rank: int) -> nn.Module:
         """A new decoder, which maps (batch, rank) to (batch, *shape)."""
@@ -329,7 +336,7 @@ class NetworkBuilder:
             return NoPart(self.shape)
         if self.factories is not None:
             return self._checked("decoder", self.factories[1](self.shape, rank), (rank,), self.shape)
-        return Decoder(self.kind, self.shape, rank, self.dropout)
+        return Decoder(cast(Kind, self.kind), self.shape, rank, self.dropout)
 
     def _checked(self, role: str, module: Any, given: tuple[int, ...], expected: tuple[int, ...]) -> nn.Module:
         if not isinstance(module, nn.Module):
@@ -355,7 +362,42 @@ class NetworkBuilder:
         return module
 
 
-def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropout: float) -> dict[str, NetworkBuilder]:
+def automatic_kind(shape: tuple[int, ...], n_samples: float = math.inf, in_memory: bool = True) -> Kind:
+    """The kind of networks that "auto" stands for.
+
+    It is "dense" for vectors, and "conv" for signals with channels and images. For volumes it is "conv" too, unless the
+    volumes are fewer than `FEW_VOLUMES`, in memory and not very large. A perceptron is then trained in coordinates of
+    the span of the samples (`deepjive.deep.training.coordinates`). This takes about a tenth of the time, and
+    convolutions predict so few volumes no better (docs/networks.md).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of a sample.
+    n_samples : int, default=inf
+        Number of samples.
+    in_memory : bool, default=True
+        Whether all samples are kept in memory.
+
+    Examples
+    --------
+    >>> automatic_kind((500,), 100), automatic_kind((28, 28), 100)
+    ('dense', 'conv')
+    >>> automatic_kind((48, 64, 48), 300), automatic_kind((48, 64, 48), 3000)
+    ('dense', 'conv')
+    """
+    if len(shape) == 1:
+        return "dense"
+    is_volume = len(layout_of(shape).space) == 3 and math.prod(shape) <= MOST_DENSE_VOXELS
+    return "dense" if is_volume and in_memory and n_samples < FEW_VOLUMES else "conv"
+
+
+def network_builders(
+    shapes: Mapping[str, tuple[int, ...]],
+    networks: Any,
+    dropout: float,
+    automatic: Mapping[str, Kind] = MappingProxyType({}),
+) -> dict[str, NetworkBuilder]:
     """A network builder for each modality.
 
     Parameters
@@ -366,6 +408,8 @@ def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropo
         A choice as of `NetworkBuilder`, for all modalities or for each.
     dropout : float
         Fraction of hidden units dropped in training.
+    automatic : mapping of str to {"linear", "dense", "conv"}, default={}
+        The kind that "auto" stands for; by default that of very many samples.
 
     Raises
     ------
@@ -377,7 +421,10 @@ def network_builders(shapes: Mapping[str, tuple[int, ...]], networks: Any, dropo
             raise ValueError(UNKNOWN_MODALITY.format(given=list(networks), expected=list(shapes)))
     else:
         networks = dict.fromkeys(shapes, networks)
-    return {name: NetworkBuilder(name, tuple(shape), networks[name], dropout) for name, shape in shapes.items()}
+    return {
+        name: NetworkBuilder(name, tuple(shape), networks[name], dropout, automatic.get(name, automatic_kind(shape)))
+        for name, shape in shapes.items()
+    }
 
 
 def _sample_layers(linear: nn.Linear, correction: nn.Module | None, which: int) -> list[nn.Linear]:
@@ -388,9 +435,13 @@ def _sample_layers(linear: nn.Linear, correction: nn.Module | None, which: int) 
 
 
 def _dense_sizes(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Widths of a perceptron: p features, the power of two nearest to p within 64 to 256, half of that, the rank."""
+    """Widths of a perceptron: p features, the power of two nearest to p within 64 to 256, half of that, the rank.
+
+    For volumes it is 64.
+    """
     p = math.prod(shape)
-    widest = min(WIDEST, max(64, 2 ** round(math.log2(p))))
+    most = WIDEST_OF_VOLUMES if len(layout_of(shape).space) == 3 else WIDEST
+    widest = min(most, max(64, 2 ** round(math.log2(p))))
     return (p, widest, widest // 2, rank)
 
 

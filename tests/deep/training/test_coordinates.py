@@ -95,7 +95,7 @@ def test_widened_networks_are_equivalent_to_narrow_ones(made: Synthetic, network
     inside = [coordinates[0].into(x[0]), x[1]]
     joint = network.joint_scores(inside)
     parts, _ = network.individual_parts(inside, joint)
-    widen(network)
+    widen(network, list(made.data.shapes.values()))
     assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
         name: tensor.shape for name, tensor in wide.items()
     }
@@ -104,6 +104,23 @@ def test_widened_networks_are_equivalent_to_narrow_ones(made: Synthetic, network
     widened, _ = network.individual_parts(x, joint)
     torch.testing.assert_close(widened[0], coordinates[0].back(parts[0]), rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(widened[1], parts[1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("networks", ["dense", "linear"])
+def test_volumes_are_trained_in_coordinates_as_their_voxels_are(made: Synthetic, networks: str, tmp_path: Path) -> None:
+    """Flattening a volume changes neither the coordinates nor the model; only its parts have another shape."""
+    x = np.asarray(made.data[made.data.names[0]])
+    samples, shape = slice(0, N), (25, 10, 10)
+    flat = Modalities({"a": x[samples], "b": x[samples]})
+    volumes = Modalities({name: x[samples].reshape(N, *shape) for name in ("a", "b")})
+    settings = {"networks": networks, "max_epochs": 2, "joint_rank": 1, "individual_ranks": 1}
+    of_flat, of_volumes = fit(flat, **settings), fit(volumes, **settings)
+    joint = of_volumes.decompose(volumes[:5]).joint["a"]
+    assert joint.shape == (5, *shape)
+    if networks == "linear":  # perceptrons of volumes are narrower than those of vectors
+        np.testing.assert_array_equal(joint.reshape(5, -1), of_flat.decompose(flat[:5]).joint["a"])
+    of_volumes.save(tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").decompose(volumes[:5]).joint["a"], joint)
 
 
 @pytest.mark.parametrize("kind", ["dominant", "duplicates", "few dimensions", "constant"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,13 @@ from torch import nn
 
 from deepjive import DeepJIVE, Runtime
 from deepjive.data.modalities import Modalities
-from deepjive.datasets import Synthetic
+from deepjive.datasets import Synthetic, make_synthetic
 from deepjive.deep import estimator
 from deepjive.deep.networks import Encoder
 from deepjive.deep.training import one_piece
 from deepjive.deep.training.averaging import MovingAverage
 from deepjive.deep.training.batches import AHEAD, Batches, Scaling, read_ahead
-from deepjive.deep.training.objective import JointPhase, phases_of
+from deepjive.deep.training.objective import IndividualPhase, JointPhase, phases_of
 from deepjive.deep.training.one_piece import OnePiece
 from deepjive.deep.training.optimizers import parameter_groups
 from deepjive.deep.training.plateau import Plateau
@@ -317,3 +318,32 @@ def test_verbose_shows_phase_epoch_and_validation_error(small: Synthetic, monkey
     assert len(calls) == len(history["epoch"])
     fitted(small.data, max_epochs=2)
     assert len(calls) == len(history["epoch"])
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_what_joint_parts_leave_is_computed_once_and_is_the_same(
+    lacking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The individual phase holds joint parts fixed, so computing them once changes nothing but the time."""
+    data = make_synthetic(80, (30, 20), noise=0.5, random_state=0).data
+    if lacking:
+        present = np.ones((80, 2), dtype=bool)
+        present[:15, 1] = False
+        data = Modalities({name: data[name] for name in data.names}, present=present)
+
+    def fit(has_room: bool) -> tuple[DeepJIVE, int]:
+        calls = []
+        compute = IndividualPhase._targets_and_joint_scores
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            patch.setattr(IndividualPhase, "_targets_and_joint_scores", lambda *a: calls.append(1) or compute(*a))
+            if not has_room:
+                patch.setattr(Batches, "with_more", lambda self, _: self)
+            settings = {"joint_rank": 1, "individual_ranks": 1, "networks": "dense", "max_epochs": 4}
+            return DeepJIVE(**settings, random_state=0).fit(data), len(calls)
+
+    (once, n_once), (anew, n_anew) = fit(True), fit(False)
+    assert n_once == 1 < n_anew
+    # sums over batches of different sizes are rounded differently
+    for name, scores in once.individual_scores_.items():
+        np.testing.assert_allclose(scores, anew.individual_scores_[name], atol=1e-3)

@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from deepjive.experiments.brain import diagnosis
 from deepjive.experiments.brain.diagnosis import (
-    _auc,
+    _decisions,
+    _measures,
     accuracy_of_few,
     classification_of_shuffled,
     nested_classification,
@@ -79,7 +84,28 @@ def test_a_participant_is_never_told_from_its_own_other_sessions():
     assert nested_classification(scores, labels, who, "AD")["accuracy"].value < 0.8
 
 
-def test_the_area_is_that_of_scikit_learn():
+def test_measures_of_weighted_samples_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
-    truth, decision = rng.uniform(size=50) > 0.5, rng.integers(0, 5, 50)
-    assert _auc(truth, decision) == pytest.approx(roc_auc_score(truth, decision))
+    truth, decision, times = rng.uniform(size=50) > 0.5, rng.integers(-2, 3, 50), rng.integers(0, 4, (3, 50))
+    measures = _measures(truth, decision, times)
+    counted = {"accuracy": accuracy_score, "precision": precision_score, "recall": recall_score, "F1": f1_score}
+    for draw, weights in enumerate(times):
+        for name, reference in counted.items():
+            expected = reference(truth, decision > 0, sample_weight=weights)
+            assert measures[name][draw] == pytest.approx(expected), name
+        assert measures["AUC"][draw] == pytest.approx(roc_auc_score(truth, decision, sample_weight=weights))
+
+
+def test_decisions_are_those_of_a_grid_search_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, groups = rng.uniform(size=60) > 0.5, np.repeat(np.arange(30), 2)
+    scores = rng.normal(size=(60, 3)) + 0.8 * truth[:, None]
+    folds = StratifiedGroupKFold(diagnosis.FOLDS, shuffle=True, random_state=3)
+    expected = np.zeros(60)
+    for train, test in folds.split(scores, truth, groups):
+        machine = make_pipeline(StandardScaler(), SVC(kernel="linear"))
+        search = GridSearchCV(machine, {"svc__C": diagnosis.GRID}, cv=folds)
+        search.fit(scores[train], truth[train], groups=groups[train])
+        expected[test] = search.decision_function(scores[test])
+    # the solver stops at a tolerance of 1e-3, and the two standardizations differ by rounding
+    np.testing.assert_allclose(_decisions(scores, truth, groups, 3), expected, atol=1e-3)

@@ -127,6 +127,7 @@ class Batches:
         self.data, self.scaling, self.device = data, scaling, device
         self.shapes = dict(data.shapes)
         self.in_memory = fits_in_memory(data, memory_limit)
+        self._has_room_for_more = fits_in_memory(data, memory_limit / 2)
         source = data if loaded is None else loaded
         self._tensors = [self._whole(source, name) for name in data.names] if self.in_memory else []
         self._present = None if data.present.all() else torch.from_numpy(data.present)
@@ -161,10 +162,28 @@ class Batches:
     def in_coordinates(self, coordinates: Mapping[int, Coordinates]) -> Batches:
         """Return batches of the same samples, with some modalities in coordinates."""
         other = copy.copy(self)
-        other._tensors = [coordinates[k].into(x) if k in coordinates else x for k, x in enumerate(self._tensors)]
+        other._tensors = [
+            coordinates[k].into(x.flatten(1)) if k in coordinates else x for k, x in enumerate(self._tensors)
+        ]
         if coordinates:
             shapes = [tuple(x.shape[1:]) for x in other._tensors]
             other.shapes = dict(zip(self.data.names, shapes, strict=True))
+        return other
+
+    def with_more(self, compute: Callable[[Sequence[Tensor], Tensor | None], list[Tensor]]) -> Batches:
+        """Return batches that also have tensors which are computed once from each sample; the same if they do not fit.
+
+        Parameters
+        ----------
+        compute : callable
+            ``compute(x, present)`` returns tensors, each (batch, ...), of no more numbers than the modalities have.
+        """
+        if not self._has_room_for_more:
+            return self
+        rows = torch.arange(len(self.data))
+        pieces = [compute(x, present) for x, present in self(rows, self.at_once(len(rows)))]
+        other = copy.copy(self)
+        other._tensors = [*self._tensors, *(torch.cat(tensors) for tensors in zip(*pieces, strict=True))]
         return other
 
     @property

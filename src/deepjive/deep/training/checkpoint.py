@@ -29,7 +29,7 @@ from deepjive.persistence import read_tensors, write_atomically
 from deepjive.validation import check_features
 
 FILE = "checkpoint.safetensors"
-FORMAT = 2  # 1 had the moments of each weight
+FORMAT = 3  # 1 had the moments of each weight, 2 no kinds of networks
 SECONDS = 60.0
 SAMPLES_COMPARED = 64
 FEATURES = "features"

@@ -11,6 +11,7 @@ turned into layers of features, so that a fitted model is a model of features li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -41,7 +42,7 @@ def coordinates_of(network: Network, x: Sequence[Tensor], rows: Sequence[Tensor]
         would leave out part of the validation error.
     """
     wide = [k for k, x_k in enumerate(x) if _is_wide(x_k.shape, len(rows[k])) and _is_plain(network, k)]
-    return {k: Coordinates.of(x[k][rows[k]]) for k in wide}
+    return {k: Coordinates.of(x[k][rows[k]].flatten(1)) for k in wide}
 
 
 @torch.no_grad()
@@ -73,8 +74,16 @@ def narrow(network: Network, coordinates: Mapping[int, Coordinates]) -> None:
 
 
 @torch.no_grad()
-def widen(network: Network) -> None:
-    """Turn layers of coordinates into equivalent layers of features; the network is changed in place."""
+def widen(network: Network, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Turn layers of coordinates into equivalent layers of features.
+
+    Parameters
+    ----------
+    network : Network
+        The network, changed in place.
+    shapes : sequence of tuple of int
+        Sample shape of each modality.
+    """
     for k, span in network.coordinates.items():
         for module in _modules(network, k):
             if isinstance(module, Encoder):
@@ -84,12 +93,12 @@ def widen(network: Network) -> None:
                 for layer in module.sample_layers:
                     _set(layer, span.back(layer.weight.T).T, span.back(layer.bias[None])[0])
             if isinstance(module, (Decoder, NoPart)):
-                module.reshape((len(span.axes),))
+                module.reshape(shapes[k])
     network.coordinates = {}
 
 
 def _is_wide(shape: Sequence[int], n: int) -> bool:
-    return len(shape) == 2 and n <= MOST_SAMPLES and shape[1] >= max(FEWEST_FEATURES, FEATURES_PER_SAMPLE * n)
+    return n <= MOST_SAMPLES and math.prod(shape[1:]) >= max(FEWEST_FEATURES, FEATURES_PER_SAMPLE * n)
 
 
 def _is_plain(network: Network, k: int) -> bool:

@@ -47,7 +47,7 @@ from deepjive.deep.constraints.presence import Presence, mean_square, squared_er
 from deepjive.deep.geometry.start import Start, start_individual, start_joint
 from deepjive.deep.model import Network
 from deepjive.deep.runtime.distributed import of_all_processes
-from deepjive.deep.training.batches import Batch
+from deepjive.deep.training.batches import Batch, Batches
 
 Terms = dict[str, Tensor]
 
@@ -121,6 +121,10 @@ class Phase(nn.Module, ABC):
         groups : array, shape (n,), optional
             The participant of each sample.
         """
+
+    def prepared(self, batches: Batches) -> Batches:
+        """Batches that `forward` takes; a phase may add what it would compute anew in every epoch."""
+        return batches
 
     @abstractmethod
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
@@ -283,11 +287,19 @@ class IndividualPhase(Phase):
     def renew(self, sample: Sequence[Batch], held_out: Sequence[Batch]) -> None:
         """Do nothing: the loss has no such quantities."""
 
+    def prepared(self, batches: Batches) -> Batches:
+        return batches.with_more(self._targets_and_joint_scores)
+
+    @torch.no_grad()
+    def _targets_and_joint_scores(self, x: Sequence[Tensor], present: Tensor | None) -> list[Tensor]:
+        """What the joint part leaves of each modality, and the joint scores: none of them changes in this phase."""
+        joint = self.network.joint_scores(x, Presence.of(present))
+        return [*(x_k - self.network.joint_part(k, joint) for k, x_k in enumerate(x)), joint]
+
     def forward(self, x: Sequence[Tensor], present: Tensor | None = None) -> Terms:
-        network, presence = self.network, Presence.of(present)
-        with torch.no_grad():
-            joint = network.joint_scores(x, presence)
-            targets = [x_k - network.joint_part(k, joint) for k, x_k in enumerate(x)]
+        network, presence, count = self.network, Presence.of(present), len(self.network.individual_ranks)
+        x, known = x[:count], x[count:]
+        *targets, joint = known or self._targets_and_joint_scores(x, present)
         parts, raw = network.individual_parts(x, joint)
         terms = {"reconstruction": reconstruction_error(parts, targets, presence)}
         return self._with_orthogonality(terms, terms["reconstruction"], raw, joint, presence)

@@ -29,6 +29,8 @@ class Plan:
         Mean of each modality, in data units.
     scale : dict of str to float
         Scale of each modality, in data units.
+    networks : dict of str to str
+        Kind of network that "auto" stands for, of each modality.
     coordinates : list of str or None, default=None
         Names of the modalities that are trained in coordinates of the span of their samples; None before that is
         decided.
@@ -41,6 +43,7 @@ class Plan:
     rank_reason: str
     mean: dict[str, NDArray]
     scale: dict[str, float]
+    networks: dict[str, Any]
     coordinates: list[str] | None = None
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -87,10 +88,11 @@ def train(
         If the loss is no longer finite.
     """
     training = _Training(phase, job, is_new=saved is None)
+    if saved is not None:
+        training.state.restore(saved)
+    training.prepare()
     if saved is None:
         training.judge_the_start()
-    else:
-        training.state.restore(saved)
     try:
         while not training.is_over:
             training.epoch()
@@ -143,6 +145,10 @@ class _Training:
     def is_over(self) -> bool:
         """Whether training has ended, by the validation error or by the number of epochs, or cannot pay."""
         return self.state.ended or not self.state.start.pays or self.state.epoch >= self.job.settings.max_epochs
+
+    def prepare(self) -> None:
+        """Compute what the phase computes once, from weights that are there by now."""
+        self.job = replace(self.job, batches=self.phase.prepared(self.job.batches))
 
     def judge_the_start(self) -> None:
         """Take the weights before training for the best, and their error where the phase says that it competes."""
@@ -319,7 +325,7 @@ def _patience(phase: Phase, n: int, settings: TrainingSettings) -> int:
 def _diagnosis(phase: Phase, x: Sequence[Tensor], names: Sequence[str], epoch: int, settings: TrainingSettings) -> str:
     """An error message with the modality whose encoders give no finite scores, or whose data are the most extreme."""
     network = phase.network
-    culprit = names[max(range(len(x)), key=lambda k: float(x[k].abs().max()))]
+    culprit = names[max(range(len(names)), key=lambda k: float(x[k].abs().max()))]
     for k, name in enumerate(names):
         outputs = [network.joint_encoders[k](x[k]), network.individual_encoders[k](x[k])]
         if not all(bool(torch.isfinite(output).all()) for output in outputs):

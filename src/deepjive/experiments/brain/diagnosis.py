@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 
 from deepjive.data.groups import orders_of
@@ -18,6 +16,7 @@ FOLDS = 5
 N_BOOTSTRAP = 1000
 N_PERMUTATIONS = 10
 FEW_DRAWS = 50
+MEASURES = ("accuracy", "precision", "recall", "F1", "AUC")
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,9 @@ def nested_classification(
     """
     truth, groups = np.asarray(labels) == positive, np.asarray(groups)
     decision = _decisions(scores, truth, groups, random_state)
-    draws = _draws(truth, groups, random_state)
-    return {
-        name: Estimate(measure(truth, decision), *_interval([measure(truth[rows], decision[rows]) for rows in draws]))
-        for name, measure in MEASURES.items()
-    }
+    values = _measures(truth, decision)
+    of_draws = _measures(truth, decision, _draws(truth, groups, random_state))
+    return {name: Estimate(float(value[0]), *_interval(of_draws[name])) for name, value in values.items()}
 
 
 def classification_of_shuffled(
@@ -97,15 +94,12 @@ def classification_of_shuffled(
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     order = orders_of(len(labels), groups, check_random_state(random_state))
-    permuted_measures: dict[str, list[float]] = {name: [] for name in MEASURES}
+    permuted_measures = []
     for permutation in range(N_PERMUTATIONS):
         truth = labels[order()] == positive
-        decision = _decisions(scores, truth, groups, permutation)
-        for name, measure in MEASURES.items():
-            permuted_measures[name].append(measure(truth, decision))
-    return {
-        name: Estimate(float(np.mean(values)), min(values), max(values)) for name, values in permuted_measures.items()
-    }
+        permuted_measures.append(_measures(truth, _decisions(scores, truth, groups, permutation)))
+    values = {name: [measures[name][0] for measures in permuted_measures] for name in MEASURES}
+    return {name: Estimate(float(np.mean(some)), float(min(some)), float(max(some))) for name, some in values.items()}
 
 
 def accuracy_of_few(
@@ -136,64 +130,83 @@ def accuracy_of_few(
     accuracies = []
     for _ in range(FEW_DRAWS):
         labelled = np.isin(groups, np.concatenate([rng.permutation(members)[:n_each] for members in by_label]))
-        machine = _machine().fit(scores[labelled], truth[labelled])
-        accuracies.append(float(machine.score(scores[~labelled], truth[~labelled])))
-    return Estimate(float(np.mean(accuracies)), *_interval(accuracies))
+        fitted, held_out = _standardized(scores[labelled], scores[~labelled])
+        accuracies.append(np.mean((_decision(fitted, truth[labelled], held_out) > 0) == truth[~labelled]))
+    return Estimate(float(np.mean(accuracies)), *_interval(np.array(accuracies)))
 
 
 def _decisions(scores: NDArray, truth: NDArray, groups: NDArray, random_state: int) -> NDArray:
     """The decision value of each sample by a machine that was trained on other participants."""
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
     decision = np.zeros(len(truth))
-    outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=random_state)
-    for train, test in outer.split(scores, truth, groups):
-        inner = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=random_state)
-        search = GridSearchCV(_machine(), {"svc__C": GRID}, cv=inner)
-        search.fit(scores[train], truth[train], groups=groups[train])
-        decision[test] = search.decision_function(scores[test])
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=random_state)
+    for train, test in folds.split(scores, truth, groups):
+        inner = list(folds.split(scores[train], truth[train], groups[train]))
+        fitted, held_out = _standardized(scores[train], scores[test])
+        decision[test] = _decision(fitted, truth[train], held_out, _best_cost(scores[train], truth[train], inner))
     return decision
 
 
-def _machine() -> Any:
-    """Linear support vector machine on standardized scores, with C = 1."""
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def _best_cost(scores: NDArray, truth: NDArray, folds: Sequence[tuple[NDArray, NDArray]]) -> float:
+    """The C of the grid with the highest mean accuracy over folds; the smallest of several."""
+    accuracy = np.zeros((len(folds), len(GRID)))
+    for fold, (train, test) in enumerate(folds):
+        fitted, held_out = _standardized(scores[train], scores[test])
+        for number, cost in enumerate(GRID):
+            accuracy[fold, number] = np.mean((_decision(fitted, truth[train], held_out, cost) > 0) == truth[test])
+    return GRID[int(np.argmax(accuracy.mean(axis=0)))]
+
+
+def _standardized(fitted: NDArray, held_out: NDArray) -> tuple[NDArray, NDArray]:
+    """Scores divided by their standard deviation after the mean is subtracted; both are those of fitted samples."""
+    mean, std = fitted.mean(axis=0), fitted.std(axis=0)
+    std[std < 1e-12 * np.abs(mean).max(initial=1.0)] = 1.0
+    return (fitted - mean) / std, (held_out - mean) / std
+
+
+def _decision(fitted: NDArray, truth: NDArray, held_out: NDArray, cost: float = 1.0) -> NDArray:
+    """Decision values of held-out samples by a linear support vector machine."""
+    from sklearn import config_context
     from sklearn.svm import SVC
 
-    return make_pipeline(StandardScaler(), SVC(kernel="linear"))
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # the checks take longer than the fit
+        return SVC(kernel="linear", C=cost).fit(fitted, truth).decision_function(held_out)
 
 
-def _draws(truth: NDArray, groups: NDArray, random_state: int) -> list[NDArray[np.intp]]:
-    """Rows of participants drawn with replacement, without the draws that have one label only."""
+def _draws(truth: NDArray, groups: NDArray, random_state: int) -> NDArray:
+    """How often each sample is drawn (n_draws, n_samples) when participants are drawn with replacement.
+
+    Draws that have one label only are left out.
+    """
     rng = check_random_state(random_state)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    drawn = [
-        np.concatenate([members[i] for i in rng.randint(len(members), size=len(members))]) for _ in range(N_BOOTSTRAP)
-    ]
-    return [rows for rows in drawn if 0 < truth[rows].sum() < len(rows)]
+    _, member_of = np.unique(groups, return_inverse=True)
+    n = int(member_of.max()) + 1
+    times = np.stack([np.bincount(rng.randint(n, size=n), minlength=n)[member_of] for _ in range(N_BOOTSTRAP)])
+    positive = times[:, truth].sum(axis=1)
+    return times[(positive > 0) & (positive < times.sum(axis=1))]
 
 
-def _auc(truth: NDArray, decision: NDArray) -> float:
-    """Probability that a positive sample has a larger decision value than a negative one; ties count half."""
-    ranks, positive = rankdata(decision), int(truth.sum())
-    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * (len(truth) - positive)))
+def _measures(truth: NDArray, decision: NDArray, times: NDArray | None = None) -> dict[str, NDArray]:
+    """Measures of samples that count as often as `times` (n_draws, n_samples) says; by default once.
+
+    The AUC is the probability that a positive sample has a larger decision value than a negative one; ties count half.
+    """
+    times = np.ones((1, len(truth))) if times is None else times.astype(float)
+    predicted = decision > 0
+    found, positive, called = (times @ which for which in (truth & predicted, truth, predicted))
+    difference = decision[truth][:, None] - decision[~truth]
+    wins = np.einsum("dp,pn,dn->d", times[:, truth], (np.sign(difference) + 1.0) / 2.0, times[:, ~truth], optimize=True)
+    values = (
+        times @ (predicted == truth) / times.sum(axis=1),
+        np.divide(found, called, out=np.zeros_like(found), where=called > 0),
+        found / positive,
+        2.0 * found / (positive + called),
+        wins / (positive * (times.sum(axis=1) - positive)),
+    )
+    return dict(zip(MEASURES, values, strict=True))
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
+def _interval(values: NDArray) -> tuple[float, float]:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _f1(truth: NDArray, decision: NDArray) -> float:
-    predicted = decision > 0
-    return 2.0 * float((truth & predicted).sum()) / float(truth.sum() + predicted.sum())
-
-
-MEASURES: dict[str, Callable[[NDArray, NDArray], float]] = {
-    "accuracy": lambda truth, decision: float(np.mean((decision > 0) == truth)),
-    "precision": lambda truth, decision: float(truth[decision > 0].mean()) if (decision > 0).any() else 0.0,
-    "recall": lambda truth, decision: float(np.mean(decision[truth] > 0)),
-    "F1": _f1,
-    "AUC": _auc,
-}
