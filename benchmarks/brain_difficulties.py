@@ -15,8 +15,8 @@ trained on scores of the fitted participants and tested on the others:
 The ceiling is the same machine on the true factors (`deepjive.datasets.true_factors`). Maps are those of the joint
 score that differs most between the diagnoses of the fitted participants. The true map is the covariance of the stage of
 the held-out participants with their true joint part. A voxel is false if it is significant and its true value is less
-than `NEGLIGIBLE` of the largest. Scans that do not fit are found by `deepjive.evaluation.pair_fit`; the area under the
-curve is over all participants with PET. Cohorts with one difficulty are measured by DeepJIVE and AJIVE alone.
+than `NEGLIGIBLE` of the largest. Cohorts with one difficulty are measured by DeepJIVE and AJIVE alone. Wrong scans are
+looked for by `benchmarks/wrong_scans.py`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sklearn.cross_decomposition import PLSCanonical
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -45,7 +45,7 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.adjust.adjustment import adjusted
 from deepjive.datasets import HARD, Difficulties, Phantom, make_phantom, true_factors
 from deepjive.deep.baseline import SeparateAutoencoders
-from deepjive.evaluation import covariation, pair_fit
+from deepjive.evaluation import covariation
 from deepjive.evaluation.covariation_maps import dice_of_strongest
 from deepjive.experiments.cells import Cell, measure_cells
 from deepjive.experiments.omics.mofa import fit_mofa, is_installed
@@ -85,8 +85,7 @@ def measure(cell: Cell) -> dict[str, float]:
         warnings.simplefilter("ignore", ConvergenceWarning)
         if cell.part == NEW_SITE:
             return _new_sites(data, table, labels, methods, epochs, seed)
-        measures = _splits(phantom, data, labels, methods, epochs, seed)
-        return measures | (_misfits(data, table, seed) if "pet_of" in table or "shift_x" in table else {})
+        return _splits(phantom, data, labels, methods, epochs, seed)
 
 
 def cells_of(cohorts: Sequence[str], n_seeds: int, subjects: int, voxel: float, epochs: int) -> list[Cell]:
@@ -179,29 +178,6 @@ def _new_sites(
                 by_method.setdefault(method, []).append(_accuracies(scores, labels, train, test)["accuracy"])
         measures |= {f"new site, {words}: {method}: accuracy": np.mean(values) for method, values in by_method.items()}
     return measures
-
-
-def _misfits(data: Modalities, table: Any, seed: int) -> dict[str, float]:
-    """Area under the curve of finding displaced and exchanged PET scans by AJIVE's joint scores."""
-    confounds = {name: table[name] for name in ("age", "site") if name in table}
-    named = Modalities(data, samples=table["participant_id"].tolist(), confounds=confounds)
-    named = adjusted(named)[0]
-    model = AJIVE(signal_ranks=JOINT + OWN, joint_rank=JOINT, individual_ranks=OWN, random_state=seed).fit(named)
-    fit = pair_fit(model, named, "pet")
-    distance = dict(zip(fit.samples, fit.others_closer, strict=True))
-    values, none = np.array([distance[name] for name in table["participant_id"]]), np.zeros(len(table), dtype=bool)
-    truth = {
-        "exchanged": (table["pet_of"] != table["participant_id"]).to_numpy() if "pet_of" in table else none,
-        "displaced": np.linalg.norm(table[["shift_x", "shift_y", "shift_z"]], axis=1) > 0
-        if "shift_x" in table
-        else none,
-    }
-    fine = ~(truth["exchanged"] | truth["displaced"])
-    return {
-        f"found {name} PET: AUC": float(roc_auc_score(wrong[wrong | fine], values[wrong | fine]))
-        for name, wrong in truth.items()
-        if wrong.any()
-    }
 
 
 def _confounds(difficulties: Difficulties) -> dict[str, tuple[str, ...]]:
@@ -324,7 +300,6 @@ def main() -> None:
         _diagnosis_table(by_cohort, size),
         _new_site_table(by_cohort, size),
         _map_table(by_cohort, size),
-        _misfit_table(by_cohort, size),
     ]
     for table in tables:
         print(f"\n{table.title}\n" + " | ".join(table.columns))
@@ -419,19 +394,6 @@ def _map_table(by_cohort: dict[str, list[dict[str, float]]], size: str) -> Resul
                 ]
                 dice = [_mean(found, f"{start}{modality} Dice") for modality in ("mri", "pet")]
                 table.add(cohort, words, name, _mean(found, f"{start}accuracy"), *dice, *percent)
-    return table
-
-
-def _misfit_table(by_cohort: dict[str, list[dict[str, float]]], size: str) -> ResultTable:
-    table = ResultTable(
-        "brain-difficulties-misfits",
-        f"Wrong PET scans found by AJIVE's joint scores, area under the curve; mean (lowest-highest) of {size}",
-        ("cohort", "PET of another participant", "displaced PET"),
-    )
-    for cohort, found in by_cohort.items():
-        areas = [_values(found, f"found {name} PET: AUC") for name in ("exchanged", "displaced")]
-        if any(map(len, areas)):
-            table.add(cohort, *(_range(values) if len(values) else "" for values in areas))
     return table
 
 

@@ -40,6 +40,10 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
+        assert nibabel.load(out / "maps" / f"{name}_correlation.nii.gz").header.get_intent()[0] == "correlation"
+        cluster_p = nibabel.load(out / "maps" / f"{name}_cluster_p.nii.gz")
+        assert cluster_p.header.get_intent()[0] == "p value"
+        assert (cluster_p.get_fdata() <= 1).all()
         for what in ("standard_error", "ratio", "lower", "upper", "q"):
             assert nibabel.load(out / "maps" / f"{name}_refits_{what}.nii.gz").shape == (13, 17, 14)
     assert "Refitting to 2 bootstrap draws" in result.output  # what it costs is said first
@@ -52,6 +56,11 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert (intervals["pet effect"] > 0).mean() > 0.5  # turned to disease, as the other maps
     assert len(list((out / "bootstrap").iterdir())) == 2
     assert (out / "covariation.png").is_file()
+    assert (out / "covariation.pdf").is_file()
+    clusters = pd.read_csv(out / "tables" / "clusters.csv")
+    assert set(clusters["modality"]) <= {"mri", "pet"}
+    assert (clusters["p cluster"] < 0.05).all()
+    assert clusters["region"].str.contains(r" \(\d+ mm\)").all() or not len(clusters)
     regions = pd.read_csv(out / "tables" / "regions.csv")
     assert len(regions) == 28
     assert (regions["mri effect"] < 0).mean() > 0.5  # atrophy
@@ -75,3 +84,21 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
         result = invoke("reproduce", "adni", *words, "--out", tmp_path / "out")
         assert result.exit_code == 2
         assert "--choose" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--modalities", "mri"), "there are mri, pet, amyloid, tau, fdg"),
+        (("--modalities", "pet,tau"), "Name mri and one or more of the others"),
+        (("--modalities", "mri,pet,amyloid"), "Name mri and one or more of the others"),
+        (("--modalities", "mri,fdg"), "the phantom has mri,pet (PET of amyloid) or mri,pet,tau"),
+        (("--table", "cohort.csv", "--modalities", "mri,tau"), "whose columns of paths are the modalities"),
+        (("--subjects", "40", "--subsets", "mri+tau"), "at least three modalities"),
+    ],
+)
+def test_modalities_that_cannot_be_read_are_refused_before_anything_is_drawn(invoke, tmp_path, words, message):
+    result = invoke("reproduce", "adni", *words, "--voxel", 12, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert "Drawing" not in result.output

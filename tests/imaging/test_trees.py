@@ -2,8 +2,8 @@
 
 import pytest
 
+from deepjive.data.readers.visits import visit_of
 from deepjive.imaging import find_scans, read_cohort
-from deepjive.imaging.visits import visit_of
 
 pytest.importorskip("nilearn")
 FMRIPREP = "{0}_space-MNI152NLin2009cAsym_res-2_label-{1}_probseg.nii.gz"
@@ -166,3 +166,88 @@ def test_a_table_that_describes_nobody_is_an_error(tmp_path, write_nifti):
     assert read_cohort(sources, clinical=tmp_path / "people.csv").table["age"].tolist() == [70]
     with pytest.raises(FileNotFoundError, match=r"no folder or table .*nowhere"):
         read_cohort(sources, clinical=tmp_path / "nowhere")
+
+
+SUVR = "{0}_trc-{1}_pet_space-Ixi549Space_suvr-{2}_pet.nii.gz"
+GREY = "{0}_T1w_segm-graymatter_space-Ixi549Space_modulated-on_probability.nii.gz"
+
+
+@pytest.fixture
+def two_tracers(tmp_path, write_nifti):
+    """Clinica's tree with MRI, amyloid (of two tracers) and tau; participants lack one or another."""
+
+    def write(subject, session, *parts):
+        folder = "t1/spm/dartel/group-AD" if not parts else "pet/preprocessing/group-AD"
+        name = (SUVR if parts else GREY).format(f"{subject}_{session}", *parts)
+        write_nifti(tmp_path / "caps" / "subjects" / subject / session / folder / name)
+
+    for subject in ("sub-A1", "sub-B2", "sub-C3", "sub-D4"):
+        write(subject, "ses-M00")
+    write("sub-A1", "ses-M00", "18FAV45", "cerebellumPons")
+    write("sub-A1", "ses-M06", "18FAV1451", "infcerebellum")
+    write("sub-B2", "ses-M00", "11CPIB", "cerebellumPons")
+    write("sub-B2", "ses-M00", "18FAV1451", "infcerebellum")  # both tracers in one session
+    write("sub-C3", "ses-M00", "18FAV45", "cerebellumPons")
+    write("sub-C3", "ses-M00", "18FFBB", "cerebellumPons")  # two amyloid tracers in one session
+    write("sub-E5", "ses-M00", "18FMK6240", "infcerebellum")
+    return tmp_path / "caps"
+
+
+def test_pet_of_two_kinds_in_one_tree_is_told_apart_by_the_tracer(two_tracers):
+    sources = {"mri": ("t1-volume", two_tracers)}
+    sources |= {name: ("pet-volume", two_tracers, name) for name in ("amyloid", "tau")}
+    cohort = read_cohort(sources)
+    rows = cohort.table.set_index("participant_id")
+    assert rows.loc[["sub-A1", "sub-B2"], ["mri", "amyloid", "tau"]].notna().all(axis=None)
+    assert "18FAV45" in rows.at["sub-A1", "amyloid"].name
+    assert "11CPIB" in rows.at["sub-B2", "amyloid"].name
+    assert all("18FAV1451" in rows.at[name, "tau"].name for name in ("sub-A1", "sub-B2"))
+    assert "MK6240" in rows.at["sub-E5", "tau"].name
+    assert cohort.complete().samples == ["sub-A1_ses-M06", "sub-B2_ses-M00"]
+    words = [(problem.subject, problem.reason) for problem in cohort.problems]
+    assert any(subject == "sub-C3_ses-M00" and "'trc': '18FAV45'" in reason for subject, reason in words)
+    assert any(subject == "sub-D4" and "pet-volume of tau" in reason for subject, reason in words)
+    assert rows["amyloid"].isna()["sub-C3"]
+    chosen = read_cohort(sources, choose={"trc": "18FAV45"}).table.set_index("participant_id")
+    assert "18FAV45" in chosen.at["sub-C3", "amyloid"].name
+    assert chosen.loc["sub-A1", "tau"] is not None  # the choice among amyloid tracers leaves tau as it is
+
+
+def test_a_tracer_that_no_file_has_or_names_is_said(tmp_path, two_tracers, write_nifti):
+    with pytest.raises(ValueError, match=r"no file of 'pet-volume' with a tracer of 'glucose'; .* PiB, .*florbetapir"):
+        find_scans(two_tracers, "pet-volume", tracer="glucose")
+    with pytest.raises(ValueError, match="tracer is 'sugar', but must be one of amyloid, tau, glucose"):
+        find_scans(two_tracers, "pet-volume", tracer="sugar")
+    for subject, entity in (("sub-1", "trc-AV1451_"), ("sub-2", "acq-fdg_"), ("sub-3", "")):
+        write_nifti(tmp_path / "bids" / subject / "pet" / f"{subject}_{entity}pet.nii.gz")
+    scans = find_scans(tmp_path / "bids", "bids-pet", tracer="tau")
+    assert scans.table["participant_id"].tolist() == ["sub-1"]
+    found = [(problem.subject, problem.reason) for problem in scans.problems]
+    assert any(subject == "sub-3" and "does not say the tracer" in reason for subject, reason in found)
+    assert find_scans(tmp_path / "bids", "bids-pet", tracer="FDG").table["participant_id"].tolist() == ["sub-2"]
+    only_tau = find_scans(two_tracers, "pet-volume", tracer="18FAV1451").table["participant_id"].tolist()
+    assert only_tau == ["sub-A1", "sub-B2"]
+
+
+def test_odd_sessions_of_clinica_are_read_or_named(tmp_path, write_nifti):
+    """Sessions without T1, names with letters, a participant that the table lacks, and dates instead of months."""
+    root, bids = tmp_path / "caps", tmp_path / "bids"
+    for subject, session in (("sub-HC01a", "ses-V1"), ("sub-HC01a", "ses-V3"), ("sub-AD02b", "ses-V1")):
+        folder = root / "subjects" / subject / session / "t1/spm/dartel/group-X"
+        write_nifti(folder / GREY.format(f"{subject}_{session}"))
+    for subject, session in (("sub-HC01a", "ses-V2"), ("sub-AD02b", "ses-V1"), ("sub-AD03c", "ses-V1")):
+        folder = root / "subjects" / subject / session / "pet/preprocessing/group-X"
+        write_nifti(folder / SUVR.format(f"{subject}_{session}", "18FAV45", "pons"))
+    (bids / "sub-HC01a").mkdir(parents=True)
+    (bids / "participants.tsv").write_text("participant_id\tdiagnosis\nsub-HC01a\tCN\nsub-AD02b\tAD\n")
+    (bids / "sub-HC01a" / "sub-HC01a_sessions.tsv").write_text(
+        "session_id\texamination_date\nses-V1\t2012-01-10\nses-V2\t2013-02-01\nses-V3\t2013-04-01\n"
+    )
+    cohort = read_cohort({"mri": ("t1-volume", root), "pet": ("pet-volume", root)}, clinical=bids)
+    rows = cohort.table.set_index("participant_id")
+    assert "ses-V3" in rows.at["sub-HC01a", "mri"].name  # two months away, where V1 is a year away
+    assert rows["diagnosis"].fillna("").to_dict() == {"sub-HC01a": "CN", "sub-AD02b": "AD", "sub-AD03c": ""}
+    assert rows.at["sub-AD03c", "mri"] is None
+    words = [(problem.subject, problem.reason) for problem in cohort.problems]
+    assert any(subject == "sub-AD03c" and "no session with such a file" in reason for subject, reason in words)
+    assert any("no row for 1 of 3 participants: sub-AD03c" in reason for _, reason in words)

@@ -17,6 +17,7 @@ from deepjive.cli.features import features
 from deepjive.cli.figures import figures
 from deepjive.cli.fit import FitCommand, fit
 from deepjive.cli.help import PlainCommand
+from deepjive.cli.maps import maps
 from deepjive.cli.methods import methods
 from deepjive.cli.preprocess import preprocess
 from deepjive.cli.ranks import ranks
@@ -55,7 +56,7 @@ PANELS = {
     "Start": (demo, ranks, fit),
     "Use a run": (apply.transform, apply.decompose, apply.impute, calibrate, sample, export, tables),
     "Examine runs": (apply.report, compare, features, figures, methods),
-    "Scans": (preprocess, centiloid),
+    "Scans": (preprocess, centiloid, maps),
 }
 for panel, commands in PANELS.items():
     for command in commands:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
     from deepjive.imaging.cohort import Cohort
 
+MODALITIES = {"mri": None, "pet": None, "amyloid": "amyloid", "tau": "tau", "fdg": "glucose"}
+PHANTOM_MODALITIES = (["mri", "pet"], ["mri", "pet", "tau"])
+NO_MODALITY = (
+    "--modalities {given!r}: there are {known}. Name mri and one or more of the others, such as mri,amyloid,tau."
+)
+NOT_OF_PHANTOM = "--modalities {given!r}: the phantom has mri,pet (PET of amyloid) or mri,pet,tau."
+OF_TABLE = "--modalities cannot be used with --table, whose columns of paths are the modalities."
 NOTHING_TO_CHOOSE = "--choose selects files by their names and cannot be used with --table, which lists its files."
 
 
@@ -35,6 +42,23 @@ def adni(
     ] = None,
     choose: Annotated[
         list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45 or suvr=pons (repeatable).")
+    ] = None,
+    modalities: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="mri and one or more of pet, amyloid, tau and fdg. With several kinds of PET, files are told apart by "
+            "the tracer in their names; pet is then amyloid.",
+            show_default="mri,pet",
+        ),
+    ] = None,
+    subsets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUBSETS",
+            help="Of three or more modalities, subsets with variation of their own: auto, or such as mri+tau.",
+            show_default=False,
+        ),
     ] = None,
     voxel: Annotated[float, typer.Option(min=2, max=12, help="Edge length of a voxel in mm.")] = 6.0,
     subjects: Annotated[int, typer.Option(min=40, help="Number of participants of the phantom.")] = 300,
@@ -68,6 +92,12 @@ def adni(
             min=1, help="Maximum number of epochs of each phase in these refits; by default as in the first fit."
         ),
     ] = None,
+    atlas: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parcellation in MNI space that names the peaks of clusters, with a table of names beside it."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of phantom, split and networks.")] = 0,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Where networks are trained: cpu, cuda, mps or auto.")
@@ -81,6 +111,7 @@ def adni(
 
     from deepjive.experiments.brain.page import LEAD, write_brain_page
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
+    from deepjive.subsets import checked_subsets, parse_subsets
 
     n_sources = sum(source is not None for source in (caps, derivative, table))
     if n_sources and hard:
@@ -89,24 +120,29 @@ def adni(
         raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
     if not n_sources and (bids or choose):
         raise typer.BadParameter("--bids and --choose need one of --caps, --derivative and --table.")
+    names = _names(modalities)
+    if subsets is not None and table is None:
+        checked_subsets(parse_subsets(subsets), names)
+    if not n_sources and names not in PHANTOM_MODALITIES:
+        raise typer.BadParameter(NOT_OF_PHANTOM.format(given=",".join(names)))
     out.mkdir(parents=True, exist_ok=True)
     phantom = None
     if not n_sources:
-        phantom, cohort = _phantom(subjects, voxel, out, seed, hard)
+        phantom, cohort = _phantom(subjects, voxel, out, seed, hard, names)
     else:
-        cohort = _cohort(caps, derivative, bids, table, choose or [])
-    names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
-    if site and not names:
+        cohort = _cohort(caps, derivative, bids, table, choose or [], modalities)
+    confound_names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
+    if site and not confound_names:
         raise typer.BadParameter("--site names a confound, but there are none. Give --confounds age,site.")
-    usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), names)
+    usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), confound_names)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
     data = data[[checked.samples.index(sample) for sample in cohort.samples]]
     for problem in cohort.problems:
         show.line(f"Left out: {problem}")
     if phantom is not None:
-        places = {name: row for row, name in enumerate(phantom.subjects["participant_id"])}
-        phantom = phantom.where([places[name] for name in cohort.groups])
+        places = {name: row for row, name in enumerate(phantom.samples)}
+        phantom = phantom.where([places[name] for name in cohort.samples])
     budget = QUICK if quick else Budget()
     budget = budget if max_epochs is None else replace(budget, max_epochs=max_epochs)
     with warnings.catch_warnings():
@@ -119,8 +155,9 @@ def adni(
             budget=budget,
             identity=identity,
             seed=seed,
-            confounds=names,
+            confounds=confound_names,
             site={None: "auto", "none": None}.get(site, site),
+            subsets=None if subsets is None else parse_subsets(subsets),
             n_draws=bootstrap,
             draw_epochs=bootstrap_epochs,
             folder=out / "bootstrap",
@@ -136,7 +173,7 @@ def adni(
         own=budget.individual_rank,
         epochs=budget.max_epochs,
     )
-    page, evidence = write_brain_page(out, study, voxel, lead, command_of(context))
+    page, evidence = write_brain_page(out, study, voxel, lead, command_of(context), atlas)
     for measured in evidence:
         show.table(measured.caption, measured.header, measured.rows)
     show.line(f"Report: {page}")
@@ -160,7 +197,22 @@ def _with_confounds(cohort: Cohort, names: Sequence[str]) -> Cohort:
     return cohort.where(np.flatnonzero(known.all(axis=1)))
 
 
-def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool) -> tuple[Phantom, Cohort]:
+def _names(modalities: str | None) -> list[str]:
+    """The modalities of ``--modalities``, mri first."""
+    names = [name.strip().lower() for name in (modalities or "mri,pet").split(",") if name.strip()]
+    is_known = set(names) <= set(MODALITIES) and len(set(names)) == len(names) and len(names) > 1
+    if not is_known or "mri" not in names or {"pet", "amyloid"} <= set(names):
+        raise typer.BadParameter(NO_MODALITY.format(given=modalities, known=", ".join(MODALITIES)))
+    return ["mri", *(name for name in names if name != "mri")]
+
+
+def _sources(names: Sequence[str], mri: tuple[str, Path], pet: tuple[str, Path]) -> dict[str, Any]:
+    """The layout, the folder and the tracer of each modality; of several kinds of PET, pet is that of amyloid."""
+    tracers = MODALITIES if len(names) == 2 else {**MODALITIES, "pet": "amyloid"}
+    return {name: mri if name == "mri" else (*pet, *filter(None, [tracers[name]])) for name in names}
+
+
+def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool, names: list[str]) -> tuple[Phantom, Cohort]:
     """The phantom, written to a CAPS folder and read from it like a cohort."""
     from deepjive.datasets.difficulties import HARD, Difficulties
     from deepjive.datasets.phantom import make_phantom
@@ -168,25 +220,32 @@ def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool) -> t
     from deepjive.imaging.cohort import read_cohort
 
     show.line(f"Drawing {subjects} phantom participants at {voxel:g} mm")
-    phantom = make_phantom(subjects, voxel, difficulties=HARD if hard else Difficulties(), random_state=seed)
+    difficulties = HARD if hard else Difficulties()
+    phantom = make_phantom(subjects, voxel, tau="tau" in names, difficulties=difficulties, random_state=seed)
     caps, bids = write_caps(phantom, out / "phantom")
-    sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
-    return phantom, read_cohort(sources, clinical=bids)
+    return phantom, read_cohort(_sources(names, ("t1-volume", caps), ("pet-volume", caps)), clinical=bids)
 
 
 def _cohort(
-    caps: Path | None, derivative: Path | None, bids: Path | None, table: Path | None, choose: list[str]
+    caps: Path | None,
+    derivative: Path | None,
+    bids: Path | None,
+    table: Path | None,
+    choose: list[str],
+    modalities: str | None,
 ) -> Cohort:
     from deepjive.imaging.cohort import read_cohort, read_cohort_table
 
     if table is not None:
         if choose:
             raise typer.BadParameter(NOTHING_TO_CHOOSE)
+        if modalities:
+            raise typer.BadParameter(OF_TABLE)
         return read_cohort_table(table, clinical=bids)
     wanted = choices(choose)
-    sources: Any = {"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}
-    if derivative is not None:
-        sources = {"mri": ("deepjive-mri", derivative), "pet": ("deepjive-pet", derivative)}
+    names, root = _names(modalities), caps or derivative
+    layouts = ("t1-volume", "pet-volume") if derivative is None else ("deepjive-mri", "deepjive-pet")
+    sources = _sources(names, *((layout, Path(str(root))) for layout in layouts))
     return read_cohort(sources, clinical=bids or derivative, choose=wanted)
 
 

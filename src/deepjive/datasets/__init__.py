@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from deepjive.datasets.anatomy import REGIONS, Region, composite_region, pattern
     from deepjive.datasets.difficulties import HARD, Difficulties, true_factors
     from deepjive.datasets.digits import PairedDigits, load_paired_digits
-    from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve, atrophy_curve, composite_suvr, make_phantom
+    from deepjive.datasets.phantom import (
+        FACTORS,
+        Phantom,
+        amyloid_curve,
+        atrophy_curve,
+        composite_suvr,
+        make_phantom,
+        tau_curve,
+    )
     from deepjive.datasets.phantom_files import write_caps, write_native
     from deepjive.datasets.synthetic import Synthetic, make_synthetic
 
@@ -36,6 +44,7 @@ __all__ = [
     "make_phantom",
     "make_synthetic",
     "pattern",
+    "tau_curve",
     "true_factors",
     "write_caps",
     "write_native",
@@ -58,6 +67,7 @@ _MODULES = {
     "make_phantom": "deepjive.datasets.phantom",
     "make_synthetic": "deepjive.datasets.synthetic",
     "pattern": "deepjive.datasets.anatomy",
+    "tau_curve": "deepjive.datasets.phantom",
     "true_factors": "deepjive.datasets.difficulties",
     "write_caps": "deepjive.datasets.phantom_files",
     "write_native": "deepjive.datasets.phantom_files",

@@ -6,7 +6,9 @@ to a millimetre. The weights of the regions were chosen for this phantom, follow
 - amyloid: Buckner et al. 2005, J Neurosci 25:7709 (posterior cingulate and precuneus, medial prefrontal, lateral
   parietal and temporal cortex first; medial temporal lobe, sensorimotor and visual cortex little);
 - atrophy: Frisoni et al. 2010, Nat Rev Neurol 6:67 (hippocampus, entorhinal cortex, amygdala; then lateral temporal
-  and parietal cortex).
+  and parietal cortex);
+- tau: Schöll et al. 2016, Neuron 89:971; Ossenkoppele et al. 2016, Brain 139:1551 (entorhinal and inferior temporal
+  cortex, amygdala; then lateral temporal and parietal cortex; frontal cortex little).
 
 `tests/datasets/test_anatomy.py` compares the centres with the Desikan-Killiany labels.
 """
@@ -73,33 +75,47 @@ REGIONS = {
 
 
 MEDIAL_TEMPORAL = ("hippocampus", "amygdala", "parahippocampal")
-INSIDE_AND_OUTSIDE = {"limbic atrophy": (1.0, 0.35), "sparing atrophy": (0.3, 1.4)}
+INSIDE_AND_OUTSIDE = {"limbic": (1.0, 0.35), "sparing": (0.3, 1.4)}
 COPATHOLOGY = {"hippocampus": 0.9, "amygdala": 0.9, "parahippocampal": 0.6, "fusiform": 0.2}
+TAU = {
+    "hippocampus": 0.6,
+    "amygdala": 0.8,
+    "parahippocampal": 0.9,
+    "fusiform": 0.9,
+    "inferior temporal": 1.0,
+    "middle temporal": 0.9,
+    "posterior cingulate": 0.6,
+    "precuneus": 0.6,
+    "angular": 0.7,
+    "inferior parietal": 0.6,
+    "middle frontal": 0.3,
+}
+OFF_TARGET = ((-25, 4, 2), (27, 5, 2)), 9.0
 
 
 def _weight(name: str, kind: str) -> float:
     """Weight of a region in a pattern."""
-    if kind == "copathology":
-        return COPATHOLOGY.get(name, 0.0)
-    if kind not in INSIDE_AND_OUTSIDE:
-        return float(getattr(REGIONS[name], kind))
-    inside, outside = INSIDE_AND_OUTSIDE[kind]
-    return min(1.0, REGIONS[name].atrophy * (inside if name in MEDIAL_TEMPORAL else outside))
+    subtype, _, plain = kind.rpartition(" ")
+    weights = {"copathology": COPATHOLOGY, "tau": TAU}.get(plain)
+    weight = float(getattr(REGIONS[name], plain)) if weights is None else weights.get(name, 0.0)
+    inside, outside = INSIDE_AND_OUTSIDE.get(subtype, (1.0, 1.0))
+    return min(1.0, weight * (inside if name in MEDIAL_TEMPORAL else outside))
 
 
 @lru_cache(maxsize=16)
 def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
-    """Return the pattern of amyloid deposition or of grey-matter loss on the standard grid.
+    """Return the pattern of amyloid or tau deposition, or of grey-matter loss, on the standard grid.
 
     The value is ``1 - prod_r (1 - w_r exp(-d_r^2 / 2 radius_r^2))`` over the regions of both sides, and 0 in the
     cerebellum. Amyloid also has a small weight in the whole cerebral cortex.
 
     Parameters
     ----------
-    kind : {"amyloid", "atrophy", "limbic atrophy", "sparing atrophy", "copathology"}
-        The pattern. Limbic-predominant atrophy has little weight outside the medial temporal lobe, and
-        hippocampal-sparing atrophy little weight inside (Murray et al. 2011, Lancet Neurol 10:785). The second disease
-        has weight inside and little in the fusiform gyrus (Nelson et al. 2019, Brain 142:1503).
+    kind : {"amyloid", "atrophy", "tau", "copathology"}
+        The pattern; "atrophy" and "tau" also of a subtype, as "limbic atrophy" and "sparing tau". The
+        limbic-predominant subtype has little weight outside the medial temporal lobe, and the hippocampal-sparing one
+        little weight inside (Murray et al. 2011, Lancet Neurol 10:785). The second disease has weight inside and little
+        in the fusiform gyrus (Nelson et al. 2019, Brain 142:1503).
     voxel : float
         Edge of a voxel in mm.
 
@@ -117,6 +133,14 @@ def pattern(kind: str, voxel: float) -> NDArray[np.float32]:
     if kind == "amyloid":
         spared *= 1.0 - DIFFUSE_AMYLOID
     return np.where(cerebellum(voxel), 0.0, 1.0 - spared).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def off_target(voxel: float) -> NDArray[np.float32]:
+    """Return where tau tracers bind without tau: the putamen of both sides, with values between 0 and 1."""
+    centres, radius = OFF_TARGET
+    grid = mni_grid(voxel)
+    return np.max([np.exp(-0.5 * np.square(sphere_distance(grid, centre) / radius)) for centre in centres], axis=0)
 
 
 @lru_cache(maxsize=8)

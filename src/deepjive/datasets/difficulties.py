@@ -10,6 +10,12 @@
 | `missing_pet` | participants without PET | has_pet | |
 | `misregistered` | PET scans that are displaced | shift_x, shift_y, shift_z (mm) | |
 | `mispaired` | PET scans of another participant | pet_of | |
+| `visits` | visits a year apart; some participants do not return | session_id, months, examination_date | all |
+
+With several visits the table has a row for each visit. The stage grows by ``4 r s (1 - s)`` a year, where the rate r is
+the participant's (mean 0.06, so that the steepest decade takes the stage from 0.2 to 0.8, as the rates of Villemagne et
+al.). Age grows, too. Bias field, background and noise are those of the scan, and folding and head size those of the
+participant. Displaced and exchanged scans are of the first visit alone. The diagnosis is that of the first visit.
 
 Sites are no part of the truth: the true parts are those of site A. The stage of PET is ``max(stage, amyloid_alone)``,
 and the stage of grey matter in MRI is ``max(stage, atrophy_alone)``.
@@ -22,6 +28,7 @@ Murray et al. 2011, Lancet Neurol 10:785; Ferreira et al. 2020, Neurology 94:436
 hippocampal-sparing).
 Nelson et al. 2019, Brain 142:1503 (TDP-43 in the medial temporal lobe).
 Jansen et al. 2015, JAMA 313:1924 (controls with amyloid).
+Villemagne et al. 2013, Lancet Neurol 12:357 (rates of progression).
 Jack et al. 2012, Ann Neurol 71:765; Crary et al. 2014, Acta Neuropathol 128:755 (atrophy without amyloid).
 """
 
@@ -37,9 +44,12 @@ SUBTYPES = {"typical": 0.62, "limbic": 0.21, "sparing": 0.17}
 WITH_COPATHOLOGY = 0.35
 AMYLOID_IN_CONTROLS, ATROPHY_IN_CONTROLS, ATROPHY_IN_PATIENTS = 0.2, 0.15, 0.15
 SMALLEST_SHIFT, LARGEST_SHIFT = 8.0, 14.0
+RATE, RATE_SD, YEARS_OF_AGE, RETURNING, VISITS_SEED = 0.06, 0.02, 15.0, 0.85, 11
+FIRST = "ses-M00"
 
 NOT_A_SHARE = "{name} is {given}, but must be a share of the participants, from 0 to below 1."
 NOT_SITES = "sites is {given}, but must be 1, 2 or 3."
+NOT_VISITS = "visits is {given}, but must be a whole number from 1 to 8."
 
 
 class Site(NamedTuple):
@@ -75,6 +85,8 @@ class Difficulties:
         0.4, age alone classifies 70%.
     missing_pet, misregistered, mispaired : float, default=0.0
         Shares of the participants.
+    visits : int, default=1
+        Largest number of visits of a participant, from 1 to 8.
     """
 
     sites: int = 1
@@ -85,10 +97,13 @@ class Difficulties:
     missing_pet: float = 0.0
     misregistered: float = 0.0
     mispaired: float = 0.0
+    visits: int = 1
 
     def __post_init__(self) -> None:
         if self.sites not in (1, 2, 3):
             raise ValueError(NOT_SITES.format(given=self.sites))
+        if isinstance(self.visits, bool) or self.visits not in range(1, 9):
+            raise ValueError(NOT_VISITS.format(given=self.visits))
         for name in ("missing_pet", "misregistered", "mispaired"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(NOT_A_SHARE.format(name=name, given=getattr(self, name)))
@@ -148,6 +163,62 @@ def with_difficulties(subjects: pd.DataFrame, difficulties: Difficulties, rng: n
         if name in difficulties.names:
             add(subjects, getattr(difficulties, name), np.random.default_rng([seed, number]))
     return subjects
+
+
+def with_visits(subjects: pd.DataFrame, visits: int) -> pd.DataFrame:
+    """Add later visits of the participants, as rows after each; their random numbers depend on its seed alone.
+
+    Parameters
+    ----------
+    subjects : DataFrame
+        Factors of the participants at their first visit.
+    visits : int
+        Largest number of visits of a participant.
+
+    Returns
+    -------
+    DataFrame
+        `subjects` itself for one visit.
+    """
+    if visits == 1:
+        return subjects
+    rows = [row for factors in subjects.to_dict(orient="records") for row in _visits_of(factors, visits)]
+    return pd.DataFrame(rows)
+
+
+def _visits_of(factors: dict[Any, Any], visits: int) -> list[dict[Any, Any]]:
+    """The factors of a participant at each visit, until the participant does not return."""
+    rng = np.random.default_rng([int(factors["seed"]), VISITS_SEED])
+    rate, start = max(rng.normal(RATE, RATE_SD), 0.0), pd.Timestamp("2008-01-07") + pd.Timedelta(days=rng.integers(900))
+    rows = []
+    for year in range(visits):
+        days = 365 * year + int(rng.integers(-20, 21)) * (year > 0)
+        date = (start + pd.Timedelta(days=days)).date().isoformat()
+        when = {"session_id": f"ses-M{12 * year:02d}", "months": 12 * year, "examination_date": date}
+        rows.append({**factors, **when})
+        factors = _a_year_later(factors, rate, rng)
+        if rng.random() > RETURNING:
+            break
+    return rows
+
+
+def _a_year_later(factors: dict[Any, Any], rate: float, rng: np.random.Generator) -> dict[Any, Any]:
+    later = {**factors, "age": factors["age"] + 1.0 / YEARS_OF_AGE}
+    for name in ("stage", "amyloid_alone", "atrophy_alone"):
+        if name in factors:
+            later[name] = _grown(factors[name], rate)
+    for name in ("scale", "tau_scale"):
+        if name in factors:
+            later[name] = float(np.clip(0.7 * factors[name] + 0.7 * rng.normal(), -2.5, 2.5))
+    right = {"shift_x": 0.0, "shift_y": 0.0, "shift_z": 0.0, "pet_of": factors["participant_id"]}
+    return later | {name: value for name, value in right.items() if name in factors}
+
+
+def _grown(stage: float, rate: float, steps: int = 12) -> float:
+    """The stage a year later."""
+    for _ in range(steps):
+        stage += 4.0 * rate * stage * (1.0 - stage) / steps
+    return stage
 
 
 def true_factors(subjects: pd.DataFrame) -> pd.DataFrame:

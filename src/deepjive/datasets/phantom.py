@@ -22,11 +22,29 @@ al. 2004, with an AD mean of 2.07). PET is computed from G', which does not depe
 partial volume effect would make age and size joint. All volumes are computed on a grid of 3 mm and then sampled, so
 ratios do not depend on the resolution.
 
-Real cohorts are harder: sites, subtypes, a second disease, amyloid or atrophy alone, age that goes with the diagnosis,
-missing, displaced and exchanged scans. Each is a switch (`deepjive.datasets.Difficulties`), and all are off by default.
+With ``tau=True`` there is a third modality, the uptake of a tau tracer; `T` is a curve of the stage between `A` and
+`N`:
 
-The truth is counterfactual. The joint part is the volume if the individual factors have their reference values. The
-individual part is the volume without disease.
+    tau     (1 + .06 scale_t) (1 + .05 b(x)) PSF_5-9mm( G' (1.0 + 4.4 T(s) P_tau (1 + .5 a x))
+                                                     + .95 W + .6 C + (.35 + .15 o) P_putamen ) + noise
+
+Stage and asymmetry are then joint in three modalities. Tau and atrophy also share, without amyloid, where they are: the
+factor `spread` p moves both patterns between the hippocampal-sparing and the limbic-predominant one (Ossenkoppele et
+al. 2016: tau follows the atrophy of the variants of the disease, and amyloid does not),
+
+    P' = clip(P + p (P_limbic - P_sparing) / 2, 0, 1).
+
+Tau alone has off-target binding o in the putamen, scale and resolution. Healthy and impaired participants lie on either
+side of the published limits of temporal uptake over inferior cerebellar grey matter, 1.27 and 1.34 (Ossenkoppele et al.
+2018).
+
+Real cohorts are harder: sites, subtypes, a second disease, amyloid or atrophy alone, age that goes with the diagnosis,
+missing, displaced and exchanged scans, several visits. Each is a switch (`deepjive.datasets.Difficulties`), and all are
+off by default.
+
+The truth is counterfactual. The joint part is the volume if the individual factors and the spread have their reference
+values. The individual part is the volume without disease. The part of MRI and tau is what the spread adds to the joint
+part.
 
 References
 ----------
@@ -34,6 +52,7 @@ Jack et al. 2013, Lancet Neurol 12:207.
 Frings et al. 2015, Brain 138:3366.
 Clark et al. 2011, JAMA 305:275.
 Klunk et al. 2004, Ann Neurol 55:306.
+Ossenkoppele et al. 2016, Brain 139:1551; 2018, JAMA 320:1151.
 """
 
 from __future__ import annotations
@@ -50,25 +69,41 @@ from scipy.ndimage import gaussian_filter, map_coordinates, shift
 from sklearn.utils import check_random_state
 
 from deepjive.data.modalities import Modalities
-from deepjive.datasets.anatomy import composite_region, pattern
-from deepjive.datasets.difficulties import NONE, SITES, Difficulties, with_difficulties
+from deepjive.datasets.anatomy import composite_region, off_target, pattern
+from deepjive.datasets.difficulties import FIRST, NONE, SITES, Difficulties, with_difficulties, with_visits
 from deepjive.imaging.grid import Grid, mni_grid, sd_of, template
 from deepjive.imaging.regions import reference_region
 
 FINEST = 3.0
 AMYLOID_MIDDLE, AMYLOID_WIDTH = 0.45, 0.08
 ATROPHY_MIDDLE, ATROPHY_WIDTH = 0.60, 0.12
+TAU_MIDDLE, TAU_WIDTH = 0.52, 0.10
 ASYMMETRY = 0.5
 CORTEX, AMYLOID, WHITE, FLUID = 1.01, 3.08, 1.43, 0.37
+TAU_CORTEX, TAU, TAU_WHITE, TAU_FLUID, TAU_PUTAMEN, TAU_OFF_TARGET = 1.0, 4.4, 0.95, 0.6, 0.35, 0.15
 MRI_FWHM = 8.0
 FOLDING_MM, FOLDING_FWHM = 1.5, 35.0
 MRI_NOISE, PET_NOISE = 0.01, 0.03
+NOISE = {"mri": MRI_NOISE, "pet": PET_NOISE, "tau": PET_NOISE}
 FACTORS = {
     "joint": ("stage", "asymmetry"),
+    "mri+tau": ("spread",),
     "mri": ("age", "size", "folding", "bias"),
     "pet": ("white", "scale", "resolution", "background"),
+    "tau": ("off_target", "tau_scale", "tau_resolution", "background"),
 }
-REFERENCE = {"stage": 0.0, "asymmetry": 0.0, "age": 0.0, "size": 0.0, "white": 0.0, "scale": 0.0, "resolution": 7.0}
+REFERENCE = {
+    **dict.fromkeys(("stage", "asymmetry", "spread", "age", "size", "white", "scale", "off_target", "tau_scale"), 0.0),
+    **dict.fromkeys(("resolution", "tau_resolution"), 7.0),
+}
+CONSTANT = {
+    "joint": tuple(factor for part, factors in FACTORS.items() if part != "joint" for factor in factors),
+    "individual": (*FACTORS["joint"], *FACTORS["mri+tau"]),
+    "both": (),
+}
+SHARED, TAU_FACTORS = "mri+tau", 7
+
+NO_PART = "The part is {given!r}, but must be one of {known}."
 
 
 @dataclass(frozen=True)
@@ -78,10 +113,12 @@ class Phantom:
     Attributes
     ----------
     data : Modalities
-        "mri" (grey-matter maps) and "pet" (SUVR), each (n, x, y, z) in half precision, zero outside the brain.
+        "mri" (grey-matter maps) and "pet" (SUVR of amyloid), and "tau" (SUVR) if it was asked for, each (n, x, y, z) in
+        half precision, zero outside the brain. With several visits `data.groups` has the participants.
     subjects : DataFrame, n rows
         `participant_id`, `diagnosis` ("CN" or "AD"), and the factors that are numbers: stage, asymmetry, age, size,
-        white, scale, resolution.
+        white, scale, resolution; with tau also spread, off_target, tau_scale and tau_resolution. With several visits a
+        row for each visit, with `session_id` and `months`.
     grid : Grid
         Positions of the voxels.
     mask : array of bool, shape (x, y, z)
@@ -101,9 +138,9 @@ class Phantom:
 
         Parameters
         ----------
-        part : {"joint", "individual", "both"}
-            The part that varies.
-        name : {"mri", "pet"}
+        part : {"joint", "individual", "both", "mri+tau"}
+            The part that varies; "mri+tau" is what the spread adds to the joint part.
+        name : {"mri", "pet", "tau"}
             The modality.
         rows : slice or array of int, default=slice(None)
             The participants; all by default.
@@ -112,6 +149,9 @@ class Phantom:
         -------
         array, shape (n_rows, x, y, z)
         """
+        known = (*CONSTANT, *([SHARED] if "tau" in self.data.names else []))
+        if part not in known:
+            raise ValueError(NO_PART.format(given=part, known=known))
         factors_of_rows = self.subjects.iloc[rows].to_dict(orient="records")
         return np.stack([self._on_grid(_draw(name, factors, part)) for factors in factors_of_rows])
 
@@ -130,6 +170,12 @@ class Phantom:
         subjects = self.subjects.iloc[rows].reset_index(drop=True)
         return Phantom(self.data[rows], subjects, self.grid, self.mask, self.difficulties)
 
+    @property
+    def samples(self) -> list[str]:
+        """Participant and session of each row, as readers name the files that `write_caps` writes."""
+        sessions = self.subjects["session_id"] if "session_id" in self.subjects else [FIRST] * len(self.subjects)
+        return [f"{name}_{session}" for name, session in zip(self.subjects["participant_id"], sessions, strict=True)]
+
     def _on_grid(self, volume: NDArray) -> NDArray[np.float32]:
         return _sampled(volume, self.grid) * self.mask
 
@@ -138,6 +184,7 @@ def make_phantom(
     n_subjects: int = 300,
     voxel: float = 6.0,
     *,
+    tau: bool = False,
     difficulties: Difficulties = NONE,
     folder: str | Path | None = None,
     random_state: int | np.random.RandomState | None = 0,
@@ -150,8 +197,11 @@ def make_phantom(
         Number of participants, at least 4.
     voxel : float, default=6.0
         Edge of a voxel in mm.
+    tau : bool, default=False
+        Whether there is a third modality, "tau". MRI then also has the spread that it shares with tau; amyloid does not
+        change.
     difficulties : Difficulties, default=Difficulties()
-        Difficulties of real cohorts; none by default. ``deepjive.datasets.HARD`` has them all.
+        Difficulties of real cohorts; none by default. ``deepjive.datasets.HARD`` has them all, except several visits.
     folder : path, default=None
         Folder for the volumes, one memory-mapped array per modality. By default the volumes are kept in memory.
     random_state : int, RandomState or None, default=0
@@ -174,21 +224,36 @@ def make_phantom(
     mask = template("brain", voxel) > 0
     rng = check_random_state(random_state)
     subjects = with_difficulties(_subjects(n_subjects, rng), difficulties, rng)
+    subjects = with_visits(with_tau(subjects) if tau else subjects, difficulties.visits)
     records = subjects.to_dict(orient="records")
-    by_name = {factors["participant_id"]: factors for factors in records}
-    present = np.ones((n_subjects, 2), dtype=bool)
-    arrays = {name: _empty(folder, name, (n_subjects, *grid.shape)) for name in ("mri", "pet")}
+    by_scan = {_scan(factors): factors for factors in records}
+    names = ("mri", "pet", "tau")[: 3 if tau else 2]
+    present = np.ones((len(records), len(names)), dtype=bool)
+    arrays = {name: _empty(folder, name, (len(records), *grid.shape)) for name in names}
     for row, own in enumerate(records):
-        for column, (name, noise) in enumerate((("mri", MRI_NOISE), ("pet", PET_NOISE))):
-            if name == "pet" and not own.get("has_pet", True):
+        for column, name in enumerate(names):
+            if name != "mri" and not own.get("has_pet", True):
                 present[row, column], arrays[name][row] = False, 0.0
                 continue
-            factors = by_name[own.get("pet_of", own["participant_id"])] if name == "pet" else own
-            rng = np.random.default_rng([int(factors["seed"]), len(name) + ord(name[0])])
+            factors = by_scan[_scan(own, own["pet_of"])] if name == "pet" and "pet_of" in own else own
+            rng = np.random.default_rng([int(factors["seed"]), len(name) + ord(name[0]), *_visit(factors)])
             volume = _sampled(_displaced(_draw(name, factors, "both"), own if name == "pet" else {}), grid)
-            arrays[name][row] = (volume + noise * rng.standard_normal(grid.shape)) * mask
-    data = Modalities(arrays, samples=subjects["participant_id"].tolist(), present=present)
+            arrays[name][row] = (volume + NOISE[name] * rng.standard_normal(grid.shape)) * mask
+    groups = subjects["participant_id"].tolist() if difficulties.visits > 1 else None
+    samples = subjects["participant_id"].tolist() if groups is None else list(map("_".join, by_scan))
+    data = Modalities(arrays, samples=samples, present=present, groups=groups)
     return Phantom(data, subjects, grid, mask, difficulties)
+
+
+def with_tau(subjects: pd.DataFrame) -> pd.DataFrame:
+    """Add the factors of tau to those of the participants; their random numbers depend on the seed of each alone."""
+    rngs = [np.random.default_rng([int(seed), TAU_FACTORS]) for seed in subjects["seed"]]
+    return subjects.assign(
+        spread=[rng.uniform(-1.0, 1.0) for rng in rngs],
+        off_target=[rng.normal() for rng in rngs],
+        tau_scale=[rng.normal() for rng in rngs],
+        tau_resolution=[rng.uniform(5.0, 9.0) for rng in rngs],
+    )
 
 
 def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
@@ -214,6 +279,11 @@ def composite_suvr(pet: NDArray, voxel: float) -> NDArray:
 def amyloid_curve(stage: Any) -> Any:
     """Return the amount of amyloid at a disease stage; both are between 0 and 1."""
     return _logistic(stage, AMYLOID_MIDDLE, AMYLOID_WIDTH)
+
+
+def tau_curve(stage: Any) -> Any:
+    """Return the amount of tau at a disease stage; both are between 0 and 1."""
+    return _logistic(stage, TAU_MIDDLE, TAU_WIDTH)
 
 
 def atrophy_curve(stage: Any) -> Any:
@@ -247,27 +317,54 @@ def _subjects(n: int, rng: np.random.RandomState) -> pd.DataFrame:
     )
 
 
+def _scan(factors: dict[Any, Any], participant: str = "") -> tuple[str, str]:
+    """Participant and session of a scan."""
+    return participant or factors["participant_id"], factors.get("session_id", "")
+
+
+def _visit(factors: dict[Any, Any]) -> list[int]:
+    """Seeds that differ between the visits of a participant; none for the first visit."""
+    months = int(factors.get("months", 0))
+    return [months] if months else []
+
+
 def _draw(name: str, factors: dict[Any, Any], part: str) -> NDArray[np.float32]:
     """Compute one modality of one participant at 3 mm; factors of the part that does not vary have reference values."""
-    constant = {"joint": (*FACTORS["mri"], *FACTORS["pet"]), "individual": FACTORS["joint"], "both": ()}[part]
-    factors = factors | {factor: REFERENCE[factor] for factor in constant if factor in REFERENCE}
+    if part == SHARED:
+        without = {**factors, **{factor: REFERENCE[factor] for factor in FACTORS[SHARED]}}
+        return _joint(name, factors) - _joint(name, without)
+    factors = factors | {factor: REFERENCE[factor] for factor in CONSTANT[part] if factor in REFERENCE}
     if part == "joint":
-        factors = factors | dict.fromkeys(("copathology", "amyloid_alone", "atrophy_alone"), 0.0)
-    if part != "both":
+        return _joint(name, factors)
+    if part == "individual":
         factors = factors | {"site": "A"}
-    rng = np.random.default_rng(int(factors["seed"])) if part != "joint" else None
-    return _mri(factors, rng) if name == "mri" else _pet(factors, rng)
+    rng = np.random.default_rng(int(factors["seed"]))
+    return IMAGES[name](factors, rng)
+
+
+def _joint(name: str, factors: dict[Any, Any]) -> NDArray[np.float32]:
+    """Compute one modality without individual factors, as the first site would see it."""
+    constant = [factor for part in ("mri", "pet", "tau") for factor in FACTORS[part]]
+    factors = factors | {factor: REFERENCE[factor] for factor in constant if factor in REFERENCE}
+    factors = factors | dict.fromkeys(("copathology", "amyloid_alone", "atrophy_alone"), 0.0) | {"site": "A"}
+    return IMAGES[name](factors, None)
+
+
+def _of_visit(rng: np.random.Generator, factors: dict[Any, Any]) -> np.random.Generator:
+    """Random numbers of what differs between the scans of a participant."""
+    visit = _visit(factors)
+    return np.random.default_rng([int(factors["seed"]), *visit]) if visit else rng
 
 
 def _mri(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
-    grey = _grey(factors, max(factors["stage"], factors.get("atrophy_alone", 0.0)))
+    grey = _grey(factors, max(factors["stage"], factors.get("atrophy_alone", 0.0)), factors.get("spread", 0.0))
     if factors.get("copathology", 0.0):
         grey = grey * (1.0 - 0.7 * np.float32(factors["copathology"]) * pattern("copathology", FINEST))
     grey = grey * (1.0 - 0.06 * factors["age"]) * (1.0 + 0.03 * factors["size"])
     coordinates = _voxel_indices() + _ventricles() * np.float32(factors["age"])
     if rng is not None:
         coordinates = coordinates + np.stack([_smooth_noise(rng, FOLDING_FWHM) for _ in range(3)]) * FOLDING_MM / FINEST
-        grey = grey * (1.0 + 0.03 * _smooth_noise(rng, 80.0))
+        grey = grey * (1.0 + 0.03 * _smooth_noise(_of_visit(rng, factors), 80.0))
     warped = map_coordinates(grey, coordinates, order=1, output=np.float32)
     return _at_site(warped, MRI_FWHM, factors.get("site", "A"), "mri")
 
@@ -279,7 +376,23 @@ def _pet(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np
     uptake = grey * (CORTEX + AMYLOID * amyloid) + white + FLUID * _fluid()
     blurred = _at_site(uptake, factors["resolution"], factors.get("site", "A"), "pet")
     blurred = blurred * (1.0 + 0.06 * factors["scale"])
-    return blurred if rng is None else blurred * (1.0 + 0.05 * _smooth_noise(rng, 60.0))
+    return blurred if rng is None else blurred * (1.0 + 0.05 * _smooth_noise(_of_visit(rng, factors), 60.0))
+
+
+def _tau(factors: dict[Any, Any], rng: np.random.Generator | None) -> NDArray[np.float32]:
+    tau = tau_curve(factors["stage"]) * _spread_pattern("tau", factors, factors["spread"]) * _asymmetric(factors)
+    uptake = _grey(factors, factors["stage"], factors["spread"]) * (TAU_CORTEX + TAU * tau)
+    uptake = uptake + TAU_WHITE * _white() + TAU_FLUID * _fluid()
+    uptake = uptake + (TAU_PUTAMEN + TAU_OFF_TARGET * factors["off_target"]) * off_target(FINEST)
+    blurred = _at_site(uptake, factors["tau_resolution"], factors.get("site", "A"), "pet")
+    blurred = blurred * (1.0 + 0.06 * factors["tau_scale"])
+    if rng is None:
+        return blurred
+    own = np.random.default_rng([int(factors["seed"]), TAU_FACTORS, 1, *_visit(factors)])
+    return blurred * (1.0 + 0.05 * _smooth_noise(own, 60.0))
+
+
+IMAGES = {"mri": _mri, "pet": _pet, "tau": _tau}
 
 
 def _at_site(volume: NDArray, fwhm: float, name: str, modality: str) -> NDArray[np.float32]:
@@ -302,10 +415,19 @@ def _displaced(volume: NDArray, factors: dict[Any, Any]) -> NDArray[np.float32]:
     return shift(volume, move, order=1, output=np.float32) if move.any() else volume
 
 
-def _grey(factors: dict[Any, Any], stage: float) -> NDArray[np.float32]:
-    kind = {"limbic": "limbic atrophy", "sparing": "sparing atrophy"}.get(factors.get("subtype", ""), "atrophy")
-    lost = atrophy_curve(stage) * pattern(kind, FINEST) * _asymmetric(factors)
+def _grey(factors: dict[Any, Any], stage: float, spread: float = 0.0) -> NDArray[np.float32]:
+    lost = atrophy_curve(stage) * _spread_pattern("atrophy", factors, spread) * _asymmetric(factors)
     return (template("grey", FINEST) * (1.0 - np.clip(lost, 0.0, 0.8))).astype(np.float32)
+
+
+def _spread_pattern(kind: str, factors: dict[Any, Any], spread: float) -> NDArray[np.float32]:
+    """Return the pattern of the participant's subtype, moved by the spread between the two subtypes."""
+    subtype = factors.get("subtype", "typical")
+    own = pattern(kind if subtype == "typical" else f"{subtype} {kind}", FINEST)
+    if not spread:
+        return own
+    difference = pattern(f"limbic {kind}", FINEST) - pattern(f"sparing {kind}", FINEST)
+    return np.clip(own + np.float32(0.5 * spread) * difference, 0.0, 1.0)
 
 
 def _white() -> NDArray[np.float32]:

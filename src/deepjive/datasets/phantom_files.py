@@ -32,6 +32,8 @@ MRI_NAME = "t1/spm/dartel/group-phantom/{name}_T1w_segm-graymatter_space-Ixi549S
 PET_NAME = (
     "pet/preprocessing/group-phantom/{name}_trc-18FAV45_pet_space-Ixi549Space_suvr-cerebellumPons_mask-brain_pet.nii.gz"
 )
+TAU_NAME = PET_NAME.replace("18FAV45", "18FAV1451").replace("cerebellumPons", "infcerebellum")
+NAMES = {"mri": MRI_NAME, "pet": PET_NAME, "tau": TAU_NAME}
 NATIVE = 2.0
 MARGIN = 12
 T1_VOXEL, PET_VOXEL = (1.6, 1.6, 2.0), (2.5, 2.5, 3.0)
@@ -40,7 +42,7 @@ BECQUEREL = 6000.0
 
 
 def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
-    """Write the phantom's maps as a CAPS folder, with the matching BIDS tables.
+    """Write the phantom's maps as a CAPS folder, with the matching BIDS tables, of sessions too if there are several.
 
     Parameters
     ----------
@@ -55,17 +57,29 @@ def write_caps(phantom: Phantom, folder: str | Path) -> tuple[Path, Path]:
         Arguments for ``read_cohort({"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}, clinical=bids)``.
     """
     caps, bids = Path(folder) / "caps", Path(folder) / "bids"
-    for row, subject in enumerate(phantom.subjects["participant_id"]):
-        session = caps / "subjects" / subject / "ses-M00"
-        for column, (modality, file_name) in enumerate((("mri", MRI_NAME), ("pet", PET_NAME))):
+    for row, sample in enumerate(phantom.samples):
+        session = caps / "subjects" / Path(*sample.rsplit("_", 1))
+        for column, modality in enumerate(phantom.data.names):
             if not phantom.data.present[row, column]:
                 continue
-            path = session / file_name.format(name=f"{subject}_ses-M00")
+            path = session / NAMES[modality].format(name=sample)
             _write(path, phantom.data.rows(modality, [row])[0], phantom.grid.affine)
     bids.mkdir(parents=True, exist_ok=True)
     columns = ["participant_id", "diagnosis", "age", *(["site"] if "site" in phantom.subjects else [])]
-    phantom.subjects[columns].to_csv(bids / "participants.tsv", sep="\t", index=False)
+    first = phantom.subjects.drop_duplicates("participant_id")
+    if "session_id" in phantom.subjects:
+        columns.remove("age")
+        _write_sessions(phantom.subjects, bids)
+    first[columns].to_csv(bids / "participants.tsv", sep="\t", index=False)
     return caps, bids
+
+
+def _write_sessions(subjects: pd.DataFrame, bids: Path) -> None:
+    """Write the visits of each participant, with the date and the age of each."""
+    for name, visits in subjects.groupby("participant_id", sort=False):
+        path = bids / str(name) / f"{name}_sessions.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        visits[["session_id", "examination_date", "age"]].to_csv(path, sep="\t", index=False)
 
 
 def write_native(subjects: pd.DataFrame, folder: str | Path) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepjive.imaging.preprocessing.engines import Engine, engine_of
     from deepjive.imaging.preprocessing.subject import Outcome, PreprocessingSettings, Subject, preprocess_subject
     from deepjive.imaging.regions import REFERENCES, cerebellum, reference_region
+    from deepjive.imaging.shifts import Displacement, displacement
     from deepjive.imaging.tracers import TRACERS, Tracer, centiloids, tracer_name
     from deepjive.imaging.volumes import VolumeRows, on_grid, save_volume, volume_of
 
@@ -29,6 +30,7 @@ __all__ = [
     "TRACERS",
     "CentiloidRegions",
     "Cohort",
+    "Displacement",
     "Engine",
     "Grid",
     "Layout",
@@ -42,6 +44,7 @@ __all__ = [
     "centiloid_table",
     "centiloids",
     "cerebellum",
+    "displacement",
     "engine_of",
     "entities",
     "find_scans",
@@ -65,6 +68,7 @@ __all__ = [
 _MODULES = {
     "CentiloidRegions": "deepjive.imaging.centiloid",
     "Cohort": "deepjive.imaging.cohort",
+    "Displacement": "deepjive.imaging.shifts",
     "Engine": "deepjive.imaging.preprocessing.engines",
     "Grid": "deepjive.imaging.grid",
     "LAYOUTS": "deepjive.imaging.bids",
@@ -81,6 +85,7 @@ _MODULES = {
     "centiloid_table": "deepjive.imaging.centiloid",
     "centiloids": "deepjive.imaging.tracers",
     "cerebellum": "deepjive.imaging.regions",
+    "displacement": "deepjive.imaging.shifts",
     "engine_of": "deepjive.imaging.preprocessing.engines",
     "entities": "deepjive.imaging.bids",
     "find_scans": "deepjive.imaging.bids",

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from deepjive.imaging.loni import KINDS, image_folders, is_repeat, loni_entities, participant_folders
+from deepjive.imaging.tracers import tracer_of, tracers_of
 
 NIFTI = r"\.nii(\.gz)?"
 
@@ -81,6 +82,10 @@ NOT_CONVERTED = "it holds no NIfTI file. Convert DICOM files first: dcm2niix -z 
 REPEATED = "it repeats another scan of the same day and was left out"
 NO_CHOICE = "{given!r} is nothing that files are chosen by; they are chosen by {known}, such as trc=18FAV45."
 NO_SESSION = "its folder has no session with such a file (looked for {layout!r})"
+NO_TRACER = (
+    "its name does not say the tracer, as trc-18FAV45 does, so it was not taken as PET of {wanted}; add the entity trc"
+)
+NO_SUCH_TRACER = "{root} has no file of {layout!r} with a tracer of {wanted!r}; the tracers of its files are {found}."
 
 
 class Problem(NamedTuple):
@@ -150,7 +155,9 @@ def _folder(path: Path, prefix: str) -> str:
     return next((part for part in reversed(path.parts[:-1]) if part.startswith(prefix)), "")
 
 
-def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None = None) -> Scans:
+def find_scans(
+    root: str | Path, layout: str, choose: Mapping[str, str] | None = None, *, tracer: str | None = None
+) -> Scans:
     """Find the maps of one pipeline.
 
     Parameters
@@ -165,6 +172,9 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
         smoothing, cropping, masking, resolution or partial-volume correction only, the file with the fewest entities is
         chosen.
         Files that differ in any other entity are a problem.
+    tracer : str, optional
+        What the PET shows ("amyloid", "tau" or "glucose"), or a tracer such as "18FAV45". Only files whose names have
+        such a tracer (``trc``, or ``acq`` in older data sets) are found; so a folder may have several.
 
     Returns
     -------
@@ -173,7 +183,7 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     Raises
     ------
     ValueError
-        If the layout or an entity is not known.
+        If the layout, an entity or the tracer is not known, or if no file has such a tracer.
     FileNotFoundError
         If the folder does not exist.
     """
@@ -183,10 +193,33 @@ def find_scans(root: str | Path, layout: str, choose: Mapping[str, str] | None =
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
     paths, problems = _paths_by_session(root, layout)
+    if tracer is not None:
+        paths = _of_tracer(root, layout, tracer, paths, problems)
     unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
     wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
     chosen = {key: _chosen(files, wanted) for key, files in paths.items()}
-    return _one_each(root, layout, chosen, problems, unused)
+    return _one_each(root, layout, chosen, problems, unused, tracer)
+
+
+def _of_tracer(
+    root: Path, layout: str, wanted: str, by_session: dict[tuple[str, str], list[Path]], problems: list[Problem]
+) -> dict[tuple[str, str], list[Path]]:
+    """The files of some tracers; files that name no tracer are problems."""
+    tracers, seen = tracers_of(wanted), set[str]()
+    found: dict[tuple[str, str], list[Path]] = {}
+    for key, paths in by_session.items():
+        for path in paths:
+            known = entities(path)
+            labels = [known[entity] for entity in ("trc", "acq") if entity in known]
+            tracer = tracer_of(labels)
+            seen.add(tracer or next(iter(labels), "not named"))
+            if tracer in tracers:
+                found.setdefault(key, []).append(path)
+            elif not labels:
+                problems.append(Problem("_".join(filter(None, key)), str(path), NO_TRACER.format(wanted=wanted)))
+    if by_session and not found:
+        raise ValueError(NO_SUCH_TRACER.format(root=root, layout=layout, wanted=wanted, found=", ".join(sorted(seen))))
+    return found
 
 
 def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], list[Path]], list[Problem]]:
@@ -249,6 +282,7 @@ def _one_each(
     by_session: Mapping[tuple[str, str], list[Path]],
     problems: list[Problem],
     unused: dict[str, list[str]],
+    tracer: str | None,
 ) -> Scans:
     """One file of each session; a session whose files differ in more than their processing is a problem."""
     rows, problems = [], list(problems)
@@ -269,7 +303,8 @@ def _one_each(
     with_files = {subject for subject, _ in by_session}
     for name, folder in _subject_folders(root, layout):
         if name not in with_files:
-            problems.append(Problem(name, str(folder), NO_SESSION.format(layout=layout)))
+            wanted = layout if tracer is None else f"{layout} of {tracer}"
+            problems.append(Problem(name, str(folder), NO_SESSION.format(layout=wanted)))
     return Scans(pd.DataFrame(rows, columns=["participant_id", "session_id", "path"]), problems, unused)
 
 

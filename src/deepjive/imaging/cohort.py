@@ -19,12 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepjive.data.modalities import Modalities
+from deepjive.data.readers.adni import ptid_of
+from deepjive.data.readers.visits import nearest, visit_of
 from deepjive.data.readers.volumes import is_image
 from deepjive.imaging.adnimerge import NEEDED, clinical_of, is_adnimerge
 from deepjive.imaging.bids import Problem, find_scans
 from deepjive.imaging.grid import Grid, mni_grid, template
-from deepjive.imaging.loni import ptid_of
-from deepjive.imaging.visits import nearest, visit_of
 from deepjive.imaging.volumes import VolumeRows, on_grid
 from deepjive.progress import Progress, silent
 
@@ -201,7 +201,7 @@ class Cohort:
 
 
 def read_cohort(
-    sources: Mapping[str, tuple[str, str | Path]],
+    sources: Mapping[str, tuple[str, str | Path] | tuple[str, str | Path, str]],
     *,
     clinical: str | Path | None = None,
     choose: Mapping[str, str] | None = None,
@@ -211,11 +211,13 @@ def read_cohort(
 
     Parameters
     ----------
-    sources : mapping of str to (layout, folder)
+    sources : mapping of str to (layout, folder) or (layout, folder, tracer)
         For each modality the layout of its folder, a key of ``deepjive.imaging.bids.LAYOUTS``, and the folder. The last
         modality is the anchor: each of its scans is a sample, and it is joined with the scan of each other modality
         that is nearest in time. Therefore PET comes after MRI:
-        ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``.
+        ``{"mri": ("t1-volume", caps), "pet": ("pet-volume", caps)}``. If a folder has PET of several tracers, the
+        third word says what the PET of the modality shows ("amyloid", "tau" or "glucose"), or names its tracer:
+        ``{..., "amyloid": ("pet-volume", caps, "amyloid"), "tau": ("pet-volume", caps, "tau")}``.
     clinical : path, optional
         A BIDS folder with ``participants.tsv`` and, as Clinica writes them, ``sub-*/sub-*_sessions.tsv``; or ADNI's
         table ``ADNIMERGE.csv``; or a table with a column `participant_id`.
@@ -242,7 +244,10 @@ def read_cohort(
     ... # doctest: +SKIP
     >>> cohort, data = cohort.complete().diagnosed("CN", "AD").read(voxel=3)  # doctest: +SKIP
     """
-    scans = {name: find_scans(folder, layout, choose) for name, (layout, folder) in sources.items()}
+    scans = {
+        name: find_scans(folder, layout, choose, tracer=next(iter(tracer), None))
+        for name, (layout, folder, *tracer) in sources.items()
+    }
     _check_choice([found.unused for found in scans.values()], choose or {})
     problems = [problem for found in scans.values() for problem in found.problems]
     samples = [

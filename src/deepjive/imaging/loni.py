@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-PARTICIPANT = re.compile(r"(?:sub-)?(?:ADNI)?(\d{3})_?S_?(\d{4,5})")
+from deepjive.data.readers.adni import PARTICIPANT
+
 DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})_\d{2}_\d{2}_\d{2}(\.\d+)?")
 T1 = re.compile(r"MP[-_ ]?RAGE|MPR(?![A-Z])|MT1(?![A-Z])|F?SPGR", re.IGNORECASE)
 REPEAT = re.compile(r"REPEAT|MPR-R(?![A-Z])", re.IGNORECASE)
@@ -28,18 +29,6 @@ TRACERS = {
 }
 PET = re.compile(r"PET(?![A-Z])|" + "|".join(TRACERS.values()), re.IGNORECASE)
 KINDS = {"loni-t1": T1, "loni-pet": PET}
-
-
-def ptid_of(name: str) -> str | None:
-    """Return ADNI's name of a participant, from any of its forms; None if it is no name of ADNI.
-
-    Examples
-    --------
-    >>> ptid_of("sub-ADNI002S0295"), ptid_of("002_S_0295"), ptid_of("sub-01")
-    ('002_S_0295', '002_S_0295', None)
-    """
-    found = PARTICIPANT.fullmatch(name.strip())
-    return f"{found[1]}_S_{found[2]}" if found else None
 
 
 def loni_entities(path: str | Path) -> dict[str, str]:

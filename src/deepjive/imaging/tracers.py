@@ -12,9 +12,12 @@ scans of the same participants with PiB, by the standard regions:
     florbetaben     CL = 153.4 SUVR - 154.9
     flutemetamol    CL = 121.42 SUVR - 121.16
 
-For florbetapir, Navitsky et al. also give CL = 183 SUVR - 177. That line is for SUVR over other cortical regions (of
-Avid's method), and must not be used with the standard regions. The rounded line of florbetapir differs from the one
-used here by at most 0.3 Centiloids between SUVR 0.8 and 3.
+The line of florbetaben is that of the paper's abstract. For florbetapir, other sources quote the line of Navitsky et
+al. for the standard regions rounded, as 175 SUVR - 182. The decimals used here were not confirmed in a primary source;
+they change the result by at most 0.3 Centiloids between SUVR 0.8 and 3. Navitsky et al. also give CL = 183.07 SUVR -
+177.26. That line is for SUVR over other cortical regions (of Avid's method), and must not be used with the standard
+regions. A repetition with the project's public scans and SPM12 found 179.64 SUVR - 186.95 (Chinese Preclinical
+Alzheimer's Disease Study, 2024), up to 9 Centiloids away between SUVR 0.8 and 3: the line depends on the processing.
 
 References
 ----------
@@ -29,14 +32,17 @@ Jagust et al. 2010, Alzheimers Dement 6:221 (FDG over pons).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 YOUNG, TYPICAL = 1.009, 2.076
+TARGETS = {"amyloid": "amyloid", "tau": "tau", "glucose": "glucose metabolism"}
 
 UNKNOWN_TRACER = "tracer is {given!r}, but must be one of {known}, or a label of a file name such as 18FAV45."
+UNKNOWN_TARGET = "tracer is {given!r}, but must be one of {targets}, a tracer ({known}), or a label such as 18FAV45."
 NO_CENTILOIDS = "{name} binds to {target}, but the Centiloid scale is of amyloid. Tracers with a conversion: {known}."
 
 
@@ -64,10 +70,10 @@ class Tracer(NamedTuple):
 
 TRACERS = {
     "PiB": Tracer("amyloid", ("11CPIB",), "cerebellum", 100.0 / (TYPICAL - YOUNG), -100.0 * YOUNG / (TYPICAL - YOUNG)),
-    "florbetapir": Tracer("amyloid", ("18FAV45", "18FFBP", "AV45"), "cerebellum", 175.17, -182.24),
+    "florbetapir": Tracer("amyloid", ("18FAV45", "18FFBP", "AV45", "FBP"), "cerebellum", 175.17, -182.24),
     "florbetaben": Tracer("amyloid", ("18FFBB", "FBB"), "cerebellum", 153.4, -154.9),
     "flutemetamol": Tracer("amyloid", ("18FFMM", "FMM"), "cerebellum", 121.42, -121.16),
-    "flortaucipir": Tracer("tau", ("18FAV1451", "18FFTP", "AV1451"), "inferior-cerebellar-grey"),
+    "flortaucipir": Tracer("tau", ("18FAV1451", "18FFTP", "AV1451", "FTP"), "inferior-cerebellar-grey"),
     "MK-6240": Tracer("tau", ("18FMK6240", "MK6240"), "inferior-cerebellar-grey"),
     "FDG": Tracer("glucose metabolism", ("18FFDG",), "pons"),
 }
@@ -100,6 +106,47 @@ def tracer_name(given: str) -> str:
         if wanted in map(_plain, (name, *tracer.labels)):
             return name
     raise ValueError(UNKNOWN_TRACER.format(given=given, known=", ".join(TRACERS)))
+
+
+def tracers_of(wanted: str) -> set[str]:
+    """Return the names of the tracers that show something, or the name of one tracer.
+
+    Parameters
+    ----------
+    wanted : str
+        "amyloid", "tau" or "glucose", or a tracer; see `tracer_name`.
+
+    Returns
+    -------
+    set of str
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> sorted(tracers_of("tau"))
+    ['MK-6240', 'flortaucipir']
+    """
+    if wanted in TARGETS:
+        return {name for name, tracer in TRACERS.items() if tracer.target == TARGETS[wanted]}
+    try:
+        return {tracer_name(wanted)}
+    except ValueError as error:
+        given = {"given": wanted, "targets": ", ".join(TARGETS), "known": ", ".join(TRACERS)}
+        raise ValueError(UNKNOWN_TARGET.format(**given)) from error
+
+
+def tracer_of(labels: Iterable[str]) -> str | None:
+    """Return the tracer that one of some labels of a file name names; None if no tracer is known by them."""
+    for label in labels:
+        try:
+            return tracer_name(label)
+        except ValueError:
+            continue
+    return None
 
 
 def centiloids(suvr: ArrayLike, tracer: str) -> NDArray[np.float64]:

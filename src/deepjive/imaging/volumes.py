@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +137,15 @@ class VolumeRows(RowReader):
         return np.zeros(self.grid.shape, np.float32) if path is None else on_grid(path, self.grid, self.mask)
 
 
-def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
+def save_volume(
+    path: str | Path,
+    values: NDArray,
+    grid: Grid,
+    *,
+    intent: Literal["none", "estimate", "p value", "correlation"] = "none",
+    parameters: Sequence[float] = (),
+    description: str = "",
+) -> Path:
     """Write a map as a NIfTI file in MNI space, in single precision. The file appears whole or not at all.
 
     Parameters
@@ -148,6 +156,12 @@ def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
         The map.
     grid : Grid
         The grid of the map.
+    intent : {"none", "estimate", "p value", "correlation"}, default="none"
+        What the values are, by the codes of NIfTI.
+    parameters : sequence of float, default=()
+        Parameters of the intent: the degrees of freedom of a correlation.
+    description : str, default=""
+        A description, of which the first 79 letters are written.
 
     Returns
     -------
@@ -164,6 +178,9 @@ def save_volume(path: str | Path, values: NDArray, grid: Grid) -> Path:
     image = nibabel.Nifti1Image(np.asarray(values, dtype=np.float32), grid.affine)
     image.set_sform(grid.affine, code="mni")
     image.set_qform(grid.affine, code="mni")
+    image.header.set_intent(intent, tuple(parameters))
+    image.header["descrip"] = description.encode("ascii", "replace")[:79]
+    image.header.set_xyzt_units("mm")
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     nibabel.save(image, partial)
     os.replace(partial, path)

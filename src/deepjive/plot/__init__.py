@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepjive.plot.fits import agreement, stability, training
     from deepjive.plot.pictures import examples
     from deepjive.plot.ranks import ajive_bounds, prediction_by_rank
+    from deepjive.plot.regions import region_map
     from deepjive.plot.scatter import scores, umap
     from deepjive.plot.surfaces import surface_map
     from deepjive.plot.variance import variance_explained
@@ -33,6 +34,7 @@ __all__ = [
     "heatmap",
     "loadings",
     "prediction_by_rank",
+    "region_map",
     "scores",
     "stability",
     "surface_map",
@@ -50,6 +52,7 @@ _MODULES = {
     "heatmap": "deepjive.plot.features",
     "loadings": "deepjive.plot.features",
     "prediction_by_rank": "deepjive.plot.ranks",
+    "region_map": "deepjive.plot.regions",
     "scores": "deepjive.plot.scatter",
     "stability": "deepjive.plot.fits",
     "surface_map": "deepjive.plot.surfaces",

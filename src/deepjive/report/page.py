@@ -37,6 +37,7 @@ from deepjive.report.figures import (
 )
 from deepjive.report.intervals import interval_table
 from deepjive.report.pieces import Picture, Table, gallery, picture, rendered, write_page
+from deepjive.report.places import place_pictures
 from deepjive.report.rank_curves import rank_pictures, rank_rows
 from deepjive.report.summary import Answer, summary
 from deepjive.validation import named_labels
@@ -146,6 +147,7 @@ def write_report(
     """
     by_name = named_labels(labels, len(decomposition.data), decomposition.data.samples)
     tables, failures, lead = _evidence(evidence, failures)
+    source = decomposition.data
     note = " ".join([*words.adjustments(decomposition), *([note] if note else [])])
     decomposition = decomposition.adjusted
     data = page_data(decomposition, by_name)
@@ -165,6 +167,7 @@ def write_report(
         data=data,
         honesty=honesty(data),
         effect_pictures=gallery(effect_pictures(decomposition)),
+        place_pictures=gallery(place_pictures(decomposition, source)),
         effect_tables=[*effect_tables(frames, run), *set_tables(sets or {})],
         label_tables=label_tables(answers),
         end_tables=end_tables(decomposition),

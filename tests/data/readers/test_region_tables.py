@@ -24,6 +24,18 @@ def freesurfer(tmp_path):
     return root
 
 
+def test_longitudinal_folders_of_freesurfer_are_not_mixed_with_cross_sectional_ones(tmp_path):
+    names = ("sub-1_v1", "sub-1_v2", "sub-1_v1.long.sub-1", "sub-1_v2.long.sub-1", "sub-1", "sub-2_v1")
+    for i, name in enumerate(names):
+        write_aseg(tmp_path / name, {"Left-Hippocampus": 4000.0 + i})
+    table, left_out = region_table(tmp_path, "aseg", "volume")
+    assert table["Left-Hippocampus"].to_dict() == {"sub-1_v1": 4000, "sub-1_v2": 4001, "sub-2_v1": 4005}
+    assert [line.partition(":")[0] for line in left_out] == ["sub-1", "sub-1_v1.long.sub-1", "sub-1_v2.long.sub-1"]
+    assert "template of a participant's time points" in left_out[0]
+    table, _ = region_table(tmp_path, "aseg", "volume", ".long.")
+    assert table["Left-Hippocampus"].to_dict() == {"sub-1_v1": 4002, "sub-1_v2": 4003}
+
+
 @pytest.fixture
 def caps(tmp_path):
     """Clinica: T1, two tracers in the second participant, FreeSurfer's measures, and a session without T1."""

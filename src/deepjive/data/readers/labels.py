@@ -2,7 +2,8 @@
 
 Cohorts are seldom labelled completely, and tables of participants often hold other participants too. Samples without a
 row therefore get an empty label, and rows of other samples are ignored; each case gives a warning. If the table has no
-row for any sample, this is an error. A table of participants (``sub-01``, or ``01``) describes their sessions
+row for any sample, this is an error. Tables of ADNI's visits are matched by participant and visit
+(`deepjive.data.readers.adni`). A table of participants (``sub-01``, or ``01``) describes their sessions
 (``sub-01_ses-M00``).
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.readers.adni import is_visits, values_of_visits
 from deepjive.data.readers.guard import UnreadableError, reading
 from deepjive.data.readers.tables import SHOWN_COLUMNS, check_first_column, no_column, read_table, typed
 from deepjive.data.readers.words import FORMS
@@ -91,6 +93,8 @@ def labels_of_table(source: str, path: Path, sheet: str | None, key: str | None,
     deepjive.data.files.read_labels : Labels from any kind of file.
     """
     table = read_table(path, sheet, text=True)
+    if samples is not None and key is not None and is_visits(table):
+        return _labels_of_visits(path, table.apply(typed), key, [str(sample) for sample in samples])
     series = column_of(path, table, key)
     if samples is not None and _names_are_first(table, key, samples):
         series = series.set_axis(table.iloc[:, 0].astype(str))
@@ -99,6 +103,13 @@ def labels_of_table(source: str, path: Path, sheet: str | None, key: str | None,
         if key not in table.columns[:1]:
             check_first_column(path, table.apply(typed))
     return labels_of_series(source, typed(series), samples, n)
+
+
+def _labels_of_visits(path: Path, table: pd.DataFrame, key: str, samples: list[str]) -> NDArray:
+    """Labels of ADNI's visits; a warning says what was matched."""
+    values, words = values_of_visits(str(path), table, key, samples)
+    warnings.warn(words, UserWarning, stacklevel=4)
+    return as_labels(values)
 
 
 def labels_of_series(source: str, series: pd.Series, samples: Any, n: int) -> NDArray:

@@ -80,6 +80,38 @@ def parcellated(name: str, source: Any, parcellation: str | Path) -> Any:
     return table if index is None else table[has_image]
 
 
+def names_at(parcellation: str | Path, points: NDArray) -> list[str]:
+    """Return the name of the region at each point.
+
+    Parameters
+    ----------
+    parcellation : path
+        The image of labels; ``"atlas.nii.gz:names.tsv"`` names the table of names.
+    points : array, shape (n_points, 3)
+        Coordinates in mm, in the space of the parcellation.
+
+    Returns
+    -------
+    list of str
+        Empty where the parcellation has no region.
+
+    Raises
+    ------
+    UnreadableError
+        If the parcellation is damaged.
+    """
+    path, names = _files(str(parcellation))
+    labels, affine = _labels(path)
+    inverse = np.linalg.inv(affine)
+    places = np.round(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    found = []
+    for place in places:
+        is_inside = bool(((place >= 0) & (place < labels.shape)).all())
+        number = int(labels[tuple(place)]) if is_inside else 0
+        found.append(names.get(number, f"region {number}") if number else "")
+    return found
+
+
 def _files(source: str) -> tuple[Path, dict[int, str]]:
     """The image and the names of its labels."""
     for end in sorted(IMAGES, key=len, reverse=True):
@@ -111,6 +143,16 @@ def _on_images(path: Path, rows: ImageRows | ImageFrames) -> NDArray[np.int64]:
     """Label of each voxel of the images, shape of an image."""
     from scipy.ndimage import map_coordinates
 
+    values, affine = _labels(path)
+    to_labels = np.linalg.inv(affine) @ rows.affine
+    shape = rows.shape[1:]
+    indices = np.indices(shape, dtype=np.float64).reshape(3, -1)
+    places = (to_labels[:3, :3] @ indices + to_labels[:3, 3:]).reshape(3, *shape)
+    return map_coordinates(values.astype(np.float64), np.round(places, 4), order=0).astype(np.int64)
+
+
+def _labels(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
+    """The labels of a parcellation and its affine."""
     image = opened(path)
     values = image_values(path, image).reshape(image_shape(image))
     if values.ndim != 3:
@@ -118,11 +160,7 @@ def _on_images(path: Path, rows: ImageRows | ImageFrames) -> NDArray[np.int64]:
     wrong = values[~(np.isfinite(values) & (values >= 0) & (values == np.round(values)))]
     if wrong.size:
         raise UnreadableError(NOT_LABELS.format(path=path, value=float(wrong.flat[0])))
-    to_labels = np.linalg.inv(np.asarray(image.affine, dtype=float)) @ rows.affine
-    shape = rows.shape[1:]
-    indices = np.indices(shape, dtype=np.float64).reshape(3, -1)
-    places = (to_labels[:3, :3] @ indices + to_labels[:3, 3:]).reshape(3, *shape)
-    return map_coordinates(values.astype(np.float64), np.round(places, 4), order=0).astype(np.int64)
+    return values, np.asarray(image.affine, dtype=np.float64)
 
 
 def _means(rows: ImageRows | ImageFrames, labels: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:

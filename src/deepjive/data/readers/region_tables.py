@@ -13,6 +13,7 @@ as ``trc-18FAV45``:
 | CAT12 (``**/label``) | ``neuromorphometrics``, ``cobra``, ... | ``Vgm``, ``Vwm``, ``Vcsf`` |
 | | ``aparc_DK40``, ... | ``thickness`` |
 
+FreeSurfer's longitudinal stream (``TIMEPOINT.long.TEMPLATE``) is read with the word ``.long.``, and left out otherwise.
 Derivatives of fMRIPrep and sMRIPrep have FreeSurfer's subjects in ``sourcedata/freesurfer``, where they are found too.
 The CSV files that CAT12 and FreeSurfer's ``asegstats2table`` export are read like other tables.
 """
@@ -53,6 +54,9 @@ UNKNOWN_MEASURE = "The atlas {atlas!r} of FreeSurfer has no measure {measure!r};
 NOTHING = "{folder} has no table of atlas {atlas!r} and measure {measure!r}{word}. {left_out}"
 SEVERAL = "several files fit: {names}. Choose by a word of their names, as {example}"
 NO_FILE = "it has no {wanted}"
+LONG = ".long."
+LONGITUDINAL = "it is of FreeSurfer's longitudinal stream; the word .long. reads such folders instead of the others"
+TEMPLATE = "it is the template of a participant's time points, and no scan"
 LEFT_OUT = "{count} participants or regions of {source} are left out: {shown}"
 NOT_COMMON = "region {region!r} has a value in {count} of {n} participants only"
 SHOWN = 5
@@ -174,7 +178,25 @@ def _finder(folder: Path) -> Callable[[Path, str, str, str, list[str]], Found]:
 def _freesurfer(folder: Path, atlas: str, measure: str, word: str, left_out: list[str]) -> Found:
     root = folder if any(folder.glob("*/stats")) else folder / "sourcedata" / "freesurfer"
     subjects = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith("fsaverage")]
-    return _freesurfer_files([(path.name, path) for path in subjects if word in path.name], atlas, measure, left_out)
+    return _freesurfer_files(_time_points(subjects, word, left_out), atlas, measure, left_out)
+
+
+def _time_points(subjects: list[Path], word: str, left_out: list[str]) -> list[tuple[str, Path]]:
+    """The folders of one kind: cross-sectional ones, or longitudinal ones if the word is ``.long.``.
+
+    The longitudinal stream writes ``TIMEPOINT.long.TEMPLATE`` beside each ``TIMEPOINT``, and the folder ``TEMPLATE``.
+    """
+    templates = {path.name.partition(LONG)[2] for path in subjects if LONG in path.name}
+    if word == LONG:
+        return [(path.name.partition(LONG)[0], path) for path in subjects if LONG in path.name]
+    chosen = []
+    for path in subjects:
+        reason = LONGITUDINAL if LONG in path.name else TEMPLATE if path.name in templates else ""
+        if reason:
+            left_out.append(f"{path.name}: {reason}")
+        elif word in path.name:
+            chosen.append((path.name, path))
+    return chosen
 
 
 def _freesurfer_files(subjects: list[tuple[str, Path]], atlas: str, measure: str, left_out: list[str]) -> Found:

@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepjive.evaluation.map_bootstrap import BootstrapMaps
-from deepjive.experiments.brain.figures import brain_maps, significant_effect, units_of
+from deepjive.experiments.brain.figures import significant_effect, units_of
+from deepjive.experiments.brain.regions import CENTRES
 from deepjive.experiments.brain.study import FEW, BrainStudy
 from deepjive.imaging.grid import Grid, mni_grid, template
+from deepjive.imaging.peaks import peaks
 from deepjive.imaging.volumes import save_volume
 from deepjive.persistence import write_atomically
+from deepjive.plot.glass import brain_maps
 from deepjive.report import Table
 from deepjive.report.study import Section, write_study
 from deepjive.report.tables import csv_text
@@ -46,15 +49,20 @@ RECOVERY = (
 PROBES = (
     "R2 of a linear regression of each factor of the phantom on the scores. Stage and asymmetry are joint factors. Age "
     "and size affect MRI only; white, scale and resolution affect PET only. Asymmetry is visible only in diseased "
-    "participants."
+    "participants. Of three modalities, the spread of the disease is shared by MRI and tau, and is visible only with "
+    "disease; off_target, tau_scale and tau_resolution affect tau only."
+)
+SHARED = (
+    "Variation that some of the modalities share: R2 of the recovered part against the true part of the phantom, and "
+    "the fraction of the variance of held-out participants that the part explains."
 )
 PREDICTION = (
-    "Share of the variance of held-out participants that is predicted from the other modality, and the p-value of a "
+    "Share of the variance of held-out participants that is predicted from the other modalities, and the p-value of a "
     "test that permutes participants. A model of shuffled modalities should predict nothing."
 )
 COVARIATION = (
     "The effect of one standard deviation of joint score {number}, in the direction of AD, where it is significant at "
-    "a false-discovery rate of 5%. The score of held-out participants is computed from the other modality alone and "
+    "a false-discovery rate of 5%. The score of held-out participants is computed from the other modalities alone and "
     "tested against each voxel by permutation."
 )
 MAPS = (
@@ -68,7 +76,7 @@ REGIONS = (
 REFITS = (
     "The model was fitted again to {n} bootstrap draws of the participants, and the joint score of each refit that is "
     "most similar to this score was mapped. The map shows the effect that is significant at a false-discovery rate of "
-    "5% in participants that were not drawn, with the score computed from the other modality. In contrast to the map "
+    "5% in participants that were not drawn, with the score computed from the other modalities. In contrast to the map "
     "above, it includes the uncertainty of the fit."
 )
 REFIT_VOXELS = (
@@ -85,10 +93,27 @@ VIEWER = (
     "significant."
 )
 EMPTY = "No voxel of {names} is significant, so {these} empty. The effects without this limit are in the folder maps."
+CLUSTERS = (
+    "Peaks of the effect in clusters of voxels, in MNI coordinates: at most three of each cluster, at least 8 mm "
+    "apart. Voxels belong to a cluster if their correlation with the score is beyond that of p = 0.001. The p-value of "
+    "a cluster, and that of a voxel, is corrected for the family of all clusters or voxels by permutation of the "
+    "largest one. A significant cluster says that there is an effect somewhere in it. {named} Clusters with p < 0.05 "
+    "are listed."
+)
+BY_CENTRE = "The region is the nearest of 28 published centres, with its distance."
+BY_ATLAS = "The region is that of the parcellation {atlas}."
 LEVEL = 0.05
+PRINT_DOTS = 300
+P_WORDS = {
+    "q": "q value, false discovery rate",
+    "family_p": "family-wise p, largest voxel",
+    "cluster_p": "family-wise p of clusters",
+}
 
 
-def write_brain_page(out: Path, study: BrainStudy, voxel: float, lead: str, command: str) -> tuple[Path, list[Table]]:
+def write_brain_page(
+    out: Path, study: BrainStudy, voxel: float, lead: str, command: str, atlas: Path | None = None
+) -> tuple[Path, list[Table]]:
     """Write the maps as NIfTI files, the tables as CSV files, and the report page.
 
     Parameters
@@ -103,6 +128,8 @@ def write_brain_page(out: Path, study: BrainStudy, voxel: float, lead: str, comm
         The first sentences of the page.
     command : str
         The command that makes the page again.
+    atlas : Path, optional
+        Parcellation that names the peaks of clusters.
 
     Returns
     -------
@@ -115,8 +142,9 @@ def write_brain_page(out: Path, study: BrainStudy, voxel: float, lead: str, comm
     (out / "tables").mkdir(exist_ok=True)
     maps = _save_maps(out / "maps", study, grid)
     figure = brain_maps(maps, grid, units_of(list(maps)))
-    figure.savefig(out / "covariation.png")
-    map_tables, evidence = [_region_table(study)], _evidence(study)
+    for ending in ("png", "pdf"):
+        figure.savefig(out / f"covariation.{ending}", dpi=PRINT_DOTS)
+    map_tables, evidence = [_region_table(study), _cluster_table(study, grid, atlas)], _evidence(study)
     words = COVARIATION.format(number=study.component + 1)
     sections = [_section("Covariation", words, maps, grid, map_tables, figure)]
     if study.bootstrap is not None:
@@ -141,15 +169,30 @@ def _section(
     if empty:
         these = "this map is" if len(empty) == 1 else "these maps are"
         words = f"{words} {EMPTY.format(names=' and '.join(empty), these=these)}"
-    return Section(heading, words, tables, [("Grey matter and amyloid", picture, MAPS)], viewers=viewers)
+    return Section(heading, words, tables, [("Grey matter and uptake", picture, MAPS)], viewers=viewers)
 
 
 def _save_maps(folder: Path, study: BrainStudy, grid: Grid) -> dict[str, NDArray]:
     """Write effects and q-values as NIfTI files; returns the significant effects."""
     significant = {}
     for name, covariation in study.maps.items():
-        save_volume(folder / f"{name}_effect.nii.gz", covariation.effect, grid)
-        save_volume(folder / f"{name}_q.nii.gz", covariation.q_value, grid)
+        words = f"deepjive: {name}, joint score {study.component + 1}"
+        effect, unit = covariation.effect, units_of([name])[name]
+        save_volume(folder / f"{name}_effect.nii.gz", effect, grid, intent="estimate", description=f"{words}, {unit}")
+        n = covariation.n_samples
+        save_volume(
+            folder / f"{name}_correlation.nii.gz",
+            covariation.correlation,
+            grid,
+            intent="correlation",
+            parameters=(n - 2,),
+            description=f"{words}, correlation, n={n}",
+        )
+        p_values = {"q": covariation.q_value, "family_p": covariation.family_p, "cluster_p": covariation.cluster_p}
+        for quantity, volume in p_values.items():
+            if volume is not None:
+                path = folder / f"{name}_{quantity}.nii.gz"
+                save_volume(path, volume, grid, intent="p value", description=f"{words}, {P_WORDS[quantity]}")
         significant[name] = significant_effect(covariation.effect, covariation.q_value)
     return significant
 
@@ -162,7 +205,9 @@ def _save_refit_maps(folder: Path, bootstrap: BootstrapMaps, grid: Grid) -> dict
         volumes = {"effect": maps.effect, "standard_error": maps.standard_error, "ratio": maps.ratio}
         volumes |= {"lower": maps.lower, "upper": maps.upper, "q": maps.q_value}
         for quantity, values in volumes.items():
-            save_volume(folder / f"{name}_refits_{quantity}.nii.gz", values, grid)
+            path, words = folder / f"{name}_refits_{quantity}.nii.gz", quantity.replace("_", " ")
+            intent: Any = "p value" if quantity == "q" else "none" if quantity == "ratio" else "estimate"
+            save_volume(path, values, grid, intent=intent, description=f"deepjive: {name}, {words} over refits")
         significant[name] = significant_effect(maps.effect, maps.q_value)
     return significant
 
@@ -202,10 +247,39 @@ def _region_table(study: BrainStudy) -> Table:
     return Table("Regions", header, rows, REGIONS)
 
 
+def _cluster_table(study: BrainStudy, grid: Grid, atlas: Path | None) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    for name, covariation in study.maps.items():
+        if covariation.cluster_p is None or covariation.family_p is None:
+            continue
+        found = peaks(covariation.effect, covariation.cluster_p < LEVEL, grid, atlas=atlas, centres=CENTRES)
+        inverse = np.linalg.inv(grid.affine)
+        for peak in found.to_dict(orient="records"):
+            place = tuple(np.round(inverse[:3, :3] @ [peak[axis] for axis in "xyz"] + inverse[:3, 3]).astype(int))
+            p_values = (covariation.cluster_p[place], covariation.family_p[place], covariation.q_value[place])
+            rows.append(
+                (
+                    name,
+                    peak["cluster"],
+                    f"{peak['mm3'] / 1000:.1f}",
+                    *(f"{peak[axis]:.0f}" for axis in "xyz"),
+                    peak["region"],
+                    f"{peak['value']:+.4f}",
+                    f"{covariation.correlation[place]:+.2f}",
+                    *(f"{value:.3f}" for value in p_values),
+                )
+            )
+    header = ("modality", "cluster", "ml", "x", "y", "z", "region", "effect", "r", "p cluster", "p voxel", "q voxel")
+    named = BY_CENTRE if atlas is None else BY_ATLAS.format(atlas=Path(atlas).name)
+    return Table("Clusters", header, rows, CLUSTERS.format(named=named))
+
+
 def _evidence(study: BrainStudy) -> list[Table]:
     """All tables of measures, for the model and the baselines."""
     tables = [_balance_table(study)] if study.balance else []
     tables += [_classification_table(study), _recovery_table(study)]
+    if study.shared:
+        tables.append(_shared_table(study))
     if study.probes:
         tables.append(_probe_table(study))
     tables.append(_prediction_table(study))
@@ -237,6 +311,11 @@ def _recovery_table(study: BrainStudy) -> Table:
     return Table("Parts", header, rows, RECOVERY)
 
 
+def _shared_table(study: BrainStudy) -> Table:
+    rows = [(*row[:3], *(f"{value:.3f}" for value in row[3:])) for row in study.shared]
+    return Table("Parts of subsets", ("method", "subset", "modality", "R2", "share"), rows, SHARED)
+
+
 def _probe_table(study: BrainStudy) -> Table:
     factors = list(study.probes[0][1])
     rows = [(name, *(f"{r2[factor]:.2f}" for factor in factors)) for name, r2 in study.probes]
@@ -250,7 +329,7 @@ def _prediction_table(study: BrainStudy) -> Table:
         for modality in test.explained
     ]
     header = ("fitted to", "modality", "predicted", "p")
-    return Table("Predicted from the other modality", header, rows, PREDICTION)
+    return Table("Predicted from other modalities", header, rows, PREDICTION)
 
 
 def _numeric(row: Sequence[Any]) -> list[Any]:

@@ -13,6 +13,11 @@ from deepjive.evaluation.map_bootstrap import BootstrapMaps
 from deepjive.imaging.grid import Grid, sphere_distance
 
 RADIUS = 10.0
+CENTRES = {
+    f"{name}, {side}": centre
+    for name, region in REGIONS.items()
+    for side, centre in (("left", region.left), ("right", region.right))
+}
 
 Interval = tuple[float, float, float]
 

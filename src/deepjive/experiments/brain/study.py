@@ -24,7 +24,7 @@ from deepjive.adjust.adjustment import adjusted
 from deepjive.data.groups import exchangeable
 from deepjive.data.modalities import Modalities
 from deepjive.datasets.difficulties import true_factors
-from deepjive.datasets.phantom import FACTORS, Phantom, amyloid_curve
+from deepjive.datasets.phantom import FACTORS, SHARED, Phantom, amyloid_curve, tau_curve
 from deepjive.evaluation.covariation_maps import Covariation, covariation, dice_of_strongest
 from deepjive.evaluation.map_bootstrap import BootstrapMaps, bootstrap_maps
 from deepjive.evaluation.null import joint_structure_test, shuffled
@@ -41,11 +41,13 @@ from deepjive.experiments.brain.regions import Interval, region_intervals, regio
 from deepjive.imaging.cohort import Cohort
 from deepjive.imaging.grid import mni_grid, template
 from deepjive.progress import Progress, silent
+from deepjive.subsets import word_of
 
 POSITIVE, NEGATIVE = "AD", "CN"
 FEW = "accuracy, 20 labelled"
 BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PCA", "PCA of joint rank")
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
+TAU_COLUMNS = ("visible spread", "off_target", "tau_scale", "tau_resolution")
 N_FITS, N_STEPS = 7, 10
 N_TEST_PERMUTATIONS = 199
 
@@ -95,6 +97,8 @@ class BrainStudy:
         Classification from the joint scores with permuted labels, ten times.
     recovery : list of (method, modality, joint R2, individual R2, variance explained joint, individual)
         Recovery of the true parts; R2 is NaN where the truth is not known.
+    shared : list of (method, subset, modality, R2, variance explained)
+        Parts of subsets of modalities, of models with subsets; R2 is NaN where the true part is not known.
     probes : list of (scores, R2 of each factor)
         Linear probes of held-out scores for the factors of the phantom.
     pairing : JointStructureTest
@@ -123,6 +127,7 @@ class BrainStudy:
     classification: list[tuple[str, int, dict[str, Estimate]]] = field(default_factory=list)
     shuffled_labels: dict[str, Estimate] = field(default_factory=dict)
     recovery: list[tuple[str, str, float, float, float, float]] = field(default_factory=list)
+    shared: list[tuple[str, str, str, float, float]] = field(default_factory=list)
     probes: list[tuple[str, dict[str, float]]] = field(default_factory=list)
     pairing: Any = None
     unpaired: Any = None
@@ -178,6 +183,7 @@ def brain_study(
     seed: int = 0,
     confounds: Sequence[str] = (),
     site: str | None = "auto",
+    subsets: Any = None,
     n_draws: int = 0,
     draw_epochs: int | None = None,
     folder: Path | None = None,
@@ -207,6 +213,8 @@ def brain_study(
         effects are learned from the fitted participants.
     site : str or None, default="auto"
         The confound that is the site; see `Modalities`.
+    subsets : None, "auto", list or dict, default=None
+        Subsets of three or more modalities with parts of their own, of DeepJIVE and AJIVE; see `DeepJIVE`.
     n_draws : int, default=0
         Number of refits of DeepJIVE to bootstrap draws of the fitted participants.
     draw_epochs : int, optional
@@ -243,12 +251,13 @@ def brain_study(
         seed,
         study.seconds,
         settings,
+        subsets=subsets,
         progress=lambda done, _, message: progress(done, n_steps, message),
     )
     scores = _scores_and_recovery(models, samples, study)
     progress(N_FITS, n_steps, "Classifying diagnoses from held-out scores")
     if samples.confounded is not None:
-        scores |= _confounded_scores(samples, samples.confounded, budget, identity, seed, settings)
+        scores |= _confounded_scores(samples, samples.confounded, budget, identity, seed, settings, subsets)
     _classify(scores, samples, study, seed)
     progress(N_FITS + 1, n_steps, "Testing the joint structure of pairs, and of shuffled modalities")
     _test_pairing(models, samples, study, seed)
@@ -293,12 +302,12 @@ def _confounds(cohort: Cohort, names: Sequence[str]) -> dict[str, NDArray]:
 
 
 def _confounded_scores(
-    samples: Samples, held_out: Modalities, budget: Budget, identity: str, seed: int, settings: Any
+    samples: Samples, held_out: Modalities, budget: Budget, identity: str, seed: int, settings: Any, subsets: Any
 ) -> Scores:
     """Joint scores of DeepJIVE and AJIVE from volumes with the effects of the confounds."""
     train, test = samples.train.without_confounds(), held_out.without_confounds()
     names = ("DeepJIVE", "AJIVE")
-    models = fit_models(train, budget, identity, seed, {}, settings, only=names)
+    models = fit_models(train, budget, identity, seed, {}, settings, subsets=subsets, only=names)
     return {
         f"{name}, joint, confounds not taken out": (models[name].transform(train), models[name].transform(test))
         for name in names
@@ -314,6 +323,9 @@ def _scores_and_recovery(models: dict[str, Any], samples: Samples, study: BrainS
         for name in samples.test.names:
             sets[f"individual {name}"] = (train_parts.individual_scores[name], parts.individual_scores[name])
             study.recovery.append((method, name, *_recovery(parts, name, samples.truth)))
+        for subset, subset_scores in parts.subset_scores.items():
+            sets[word_of(subset)] = (train_parts.subset_scores[subset], subset_scores)
+            study.shared += [(method, *row) for row in _shared(parts, subset, samples.truth)]
         sets["both"] = tuple(np.hstack(arrays) for arrays in zip(*sets.values(), strict=True))  # type: ignore[assignment]
         scores |= {f"{method}, {name}": pair for name, pair in sets.items()}
     train = adjusted(samples.train)[0]
@@ -329,6 +341,18 @@ def _recovery(parts: Any, name: str, truth: dict[tuple[str, str], NDArray]) -> t
     )
     explained = parts.variance_explained[name]
     return joint, individual, explained["joint"], explained["individual"]
+
+
+def _shared(
+    parts: Any, subset: tuple[str, ...], truth: dict[tuple[str, str], NDArray]
+) -> list[tuple[str, str, float, float]]:
+    """R2 of the part of a subset in each of its modalities against the truth, and its variance explained."""
+    word, rows = word_of(subset), []
+    for name in subset:
+        true_part = truth.get((word, name))
+        recovered = np.nan if true_part is None else r2(true_part, parts.subset[subset][name])
+        rows.append((word, name, recovered, parts.variance_explained[name].get(word, np.nan)))
+    return rows
 
 
 def _classify(scores: Scores, samples: Samples, study: BrainStudy, seed: int) -> None:
@@ -370,7 +394,7 @@ def _map_covariation(
     positive = samples.labels == POSITIVE
     contrast = [abs(float(np.corrcoef(column, positive)[0, 1])) for column in joint_scores.T]
     study.component = int(np.argmax(contrast))
-    permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "random_state": seed}
+    permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "clusters": True, "random_state": seed}
     study.maps = covariation(model, samples.test, study.component, **permutations)
     score = joint_scores[:, study.component]
     is_flipped = bool(score[positive].mean() < score[~positive].mean())
@@ -398,6 +422,7 @@ def fit_models(
     seconds: dict[str, float],
     settings: Any,
     *,
+    subsets: Any = None,
     only: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -411,6 +436,8 @@ def fit_models(
         See `brain_study`.
     seconds : dict of str to float
         The wall time of each fit is added to it.
+    subsets : None, "auto", list or dict, default=None
+        See `brain_study`.
     only : sequence of str, optional
         Names of the methods to fit; all by default.
     progress : callable, default=silent
@@ -435,10 +462,11 @@ def fit_models(
         "random_state": seed,
         **settings,
     }
+    ranks: dict[str, Any] = {"joint_rank": joint, "individual_ranks": own, "subsets": subsets}
     plain = adjusted(data)[0]
     makers: dict[str, Callable[[], Any]] = {
-        "DeepJIVE": lambda: DeepJIVE(joint_rank=joint, individual_ranks=own, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
-        "AJIVE": lambda: AJIVE(signal_ranks=both, joint_rank=joint, individual_ranks=own, random_state=seed).fit(data),
+        "DeepJIVE": lambda: DeepJIVE(**ranks, identity=identity, **deep).fit(data),  # type: ignore[arg-type]
+        "AJIVE": lambda: AJIVE(signal_ranks=both, **ranks, random_state=seed).fit(data),
         BASELINES[0]: lambda: SeparateAutoencoders(ranks=both, **deep).fit(plain).transform,
         BASELINES[1]: lambda: SeparateAutoencoders(ranks=joint, **deep).fit(plain).transform,
         BASELINES[2]: lambda: _principal(plain, joint + own * len(data.names), seed),
@@ -472,9 +500,10 @@ def _principal(data: Modalities, rank: int, seed: int) -> Callable[[Modalities],
 
 
 def _true_parts(phantom: Phantom, rows: NDArray[np.intp]) -> dict[tuple[str, str], NDArray]:
-    return {
-        (part, name): phantom.truth(part, name, rows) for part in ("joint", "individual") for name in phantom.data.names
-    }
+    names = phantom.data.names
+    truth = {(part, name): phantom.truth(part, name, rows) for part in ("joint", "individual") for name in names}
+    shared = SHARED.split("+") if "tau" in names else []
+    return truth | {(SHARED, name): phantom.truth(SHARED, name, rows) for name in shared}
 
 
 def _factors(phantom: Phantom) -> pd.DataFrame:
@@ -482,7 +511,10 @@ def _factors(phantom: Phantom) -> pd.DataFrame:
     names = [factor for group in FACTORS.values() for factor in group if factor in phantom.subjects]
     factors = phantom.subjects[names].copy()
     factors["visible asymmetry"] = factors["asymmetry"] * amyloid_curve(factors["stage"])
-    return factors[list(FACTOR_COLUMNS)]
+    if "spread" not in factors:
+        return factors[list(FACTOR_COLUMNS)]
+    factors["visible spread"] = factors["spread"] * tau_curve(factors["stage"])
+    return factors[[*FACTOR_COLUMNS, *TAU_COLUMNS]]
 
 
 def _probe(

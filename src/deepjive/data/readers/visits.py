@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 DAYS_PER_MONTH = 30.4375
 DATES = ("examination_date", "acq_time")
@@ -67,6 +68,8 @@ def visit_of(session: str, known: Mapping[str, Any]) -> Visit:
     -------
     Visit
     """
+    import pandas as pd
+
     dates = (pd.to_datetime(known[key], errors="coerce", utc=True) for key in DATES if isinstance(known.get(key), str))
     date = next((date for date in dates if pd.notna(date)), None)
     if date is None and re.fullmatch(r"ses-\d{8}", session):
