@@ -78,17 +78,13 @@ def is_feature_column(name: object) -> bool:
 
 
 def _letters(name: object) -> str:
-<<<<<<< HEAD
-    return re.sub(r"[\W_]", "", str(name)).lower()
-=======
-    return re.sub(r"[\s_.-]", "", _head(name)).lower()
+    return re.sub(r"[\W_]", "", _head(name)).lower()
 
 
 def _head(name: object) -> str:
     """A name without invisible characters and without a remark, as in "visit_id, coded" and "Subject ID (site 2)"."""
     text = _visible(str(name))
     return REMARK.split(text, maxsplit=1)[0].strip() or text
->>>>>>> faults
 
 
 def number_of(cell: str) -> float | None:
