@@ -10,7 +10,9 @@ right if the ranks of all subsets and all individual ranks are the true ones. Th
 over its squared length, the mean over subsets and modalities. AJIVE with subsets is compared with AJIVE without them,
 and with BIDIFAC+: the parts of all subsets have nuclear norms as penalties, and their singular values are lowered in
 turn by ``sqrt(n) + sqrt(d)`` times the noise's standard deviation, for d features of the subset. BIDIFAC+ is given the
-true noise.
+true noise. MOFA is compared where its package mofapy2 is installed (``pip install deepjive[peers]``) and there are
+three modalities of 100 samples. A factor belongs to the modalities of which it explains at least 1%. MOFA starts with
+`FACTORS` factors, more than there are, and drops those that explain less than 1% of every modality.
 
 Sources:
 
@@ -18,6 +20,7 @@ Sources:
   its simulation.
 - Lock, Park, Hoadley 2022, Bidimensional linked matrix factorization for pan-omics pan-cancer analysis, Annals of
   Applied Statistics 16: BIDIFAC+.
+- Argelaguet et al. 2020, MOFA+, Genome Biology 21.
 """
 
 from __future__ import annotations
@@ -38,10 +41,12 @@ from sklearn.model_selection import GroupKFold, KFold
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.evaluation.ridge import ridge_r2
 from deepjive.experiments.omics.data import read_data_set
+from deepjive.experiments.omics.mofa import fit_mofa, is_installed
 from deepjive.experiments.results import mean_and_sd
 from result_tables import ResultTable, add_json_option, write_tables
 
 MOST_FOR_BIDIFAC = 100  # samples; its many singular value decompositions take minutes of more
+FACTORS = 25  # at the start
 Part = tuple[tuple[str, ...], str]
 THREE = ("a", "b", "c")
 EVERY = {subset: 2 for size in (3, 2, 1) for subset in itertools.combinations(THREE, size)}
@@ -136,6 +141,22 @@ def _shrunk(x: np.ndarray, noise: float) -> np.ndarray:
     return (u * (lowered / values)) @ (u.T @ x)
 
 
+def mofa(data: Mapping[str, np.ndarray], seed: int) -> tuple[dict[Part, np.ndarray], dict[tuple[str, ...], int]]:
+    """Return the parts of all subsets by MOFA, and the number of factors of each subset."""
+    centred = {name: _centred(x) for name, x in data.items()}
+    model = fit_mofa(centred, seed, FACTORS)
+    factors = model.factors(centred)
+    parts: dict[Part, np.ndarray] = {}
+    ranks: dict[tuple[str, ...], int] = {}
+    for k, held in enumerate(np.stack([model.held[name] for name in data], axis=1)):
+        subset = tuple(name for name, is_held in zip(data, held, strict=True) if is_held)
+        ranks[subset] = ranks.get(subset, 0) + 1
+        for name in subset:
+            part = np.outer(factors[:, k], model.weights[name][:, k])
+            parts[subset, name] = parts.get((subset, name), 0.0) + part
+    return parts, {subset: rank for subset, rank in ranks.items() if subset}
+
+
 def errors(parts: Mapping[Part, np.ndarray], truth: Mapping[Part, np.ndarray], count: int) -> dict[str, float]:
     """Return the mean relative squared error of joint parts, of parts of subsets, and of individual parts."""
     by_kind: dict[str, list[float]] = {"joint": [], "subsets": [], "individual": []}
@@ -150,7 +171,8 @@ def linear(seeds: range, table: ResultTable, null: ResultTable, write: Callable[
     """Measure the linear simulations."""
     for title, setting in SETTINGS.items():
         rows: dict[str, list[dict[str, float]]] = {}
-        right, same, seconds = [], [], []
+        right: dict[str, list[bool]] = {"AJIVE with subsets": []}
+        same, seconds = [], []
         for seed in seeds:
             data, truth, noise = simulate(seed, **setting)
             started = time.perf_counter()
@@ -159,16 +181,20 @@ def linear(seeds: range, table: ResultTable, null: ResultTable, write: Callable[
             model = AJIVE(subsets="auto", random_state=0).fit(data)
             seconds.append((middle - started, time.perf_counter() - middle))
             ranks = {**model.subset_ranks_, **{(name,): rank for name, rank in model.individual_ranks_.items()}}
-            right.append({key: rank for key, rank in ranks.items() if rank} == setting["ranks"])
+            found_ranks = {key: rank for key, rank in ranks.items() if rank}
+            right["AJIVE with subsets"].append(found_ranks == setting["ranks"])
             same.append(plain.joint_rank_ == model.joint_rank_ and plain.individual_ranks_ == model.individual_ranks_)
             methods = {"AJIVE with subsets": estimated(model, data), "AJIVE": estimated(plain, data)}
             if len(data["a"]) <= MOST_FOR_BIDIFAC:
                 methods["BIDIFAC+"] = bidifac(data, noise)
+                if is_installed():
+                    methods["MOFA"], ranks = mofa(data, seed)
+                    right.setdefault("MOFA", []).append(ranks == setting["ranks"])
             for method, parts in methods.items():
                 rows.setdefault(method, []).append(errors(parts, truth, len(data)))
         for method, found in rows.items():
             means = [_mean([row[kind] for row in found if kind in row]) for kind in ("joint", "subsets", "individual")]
-            exact = f"{sum(right)} of {len(right)}" if method == "AJIVE with subsets" else None
+            exact = f"{sum(right[method])} of {len(right[method])}" if method in right else None
             table.add(title, method, exact, *means)
             print(title, method, exact, means, flush=True)
         if title in ("nothing shared", "all shared by all"):

@@ -6,6 +6,7 @@ import pytest
 import deepjive as dj
 from deepjive import DeepJIVE, Modalities
 from deepjive.deep.exporting import export
+from deepjive.subsets import EmptySubsetWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*still improving when max_epochs")
 
@@ -114,6 +115,14 @@ def test_without_scores_of_subsets_the_model_is_that_without_subsets(data):
     plain = DeepJIVE(**ranks, **PARAMETERS).fit(data)
     assert model.subset_ranks_ == {NAMES: 1, ("a", "b"): 0}
     np.testing.assert_array_equal(model.transform(data), plain.transform(data))
+
+
+def test_a_named_subset_that_shares_nothing_is_warned_of():
+    rng = np.random.default_rng(0)
+    noise = {name: rng.normal(size=(80, 6)) for name in NAMES}
+    model = DeepJIVE(subsets=[("a", "b")], joint_rank=0, individual_ranks=1, **PARAMETERS)
+    with pytest.warns(EmptySubsetWarning, match="'a', 'b'.*do not clearly predict each other in held-out samples"):
+        assert model.fit(noise).subset_ranks_ == {NAMES: 0, ("a", "b"): 0}
 
 
 def test_a_model_of_subsets_has_no_single_network_to_export(tmp_path, model):

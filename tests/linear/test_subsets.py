@@ -9,6 +9,7 @@ from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.evaluation import refitted, rotate
 from deepjive.linear import structured
 from deepjive.linear.svd import Reduced
+from deepjive.subsets import EmptySubsetWarning
 
 NAMES = ("a", "b", "c")
 RANKS = {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1, ("a",): 1, ("c",): 2}
@@ -234,8 +235,18 @@ def test_named_subsets_of_six_modalities():
     data = {name: rng.normal(size=(80, 12)) for name in "abcdef"}
     for name in "be":
         data[name] = data[name] + z @ rng.normal(size=(1, 12))
-    model = AJIVE(subsets=[("b", "e"), ("a", "b")], random_state=0, n_wedin=100, n_random=100).fit(data)
+    with pytest.warns(EmptySubsetWarning, match=r"names \('a', 'b'\), but no direction .* \(signal ranks: a 0, b 1\)"):
+        model = AJIVE(subsets=[("b", "e"), ("a", "b")], random_state=0, n_wedin=100, n_random=100).fit(data)
     assert model.subset_ranks_ == {tuple("abcdef"): 0, ("a", "b"): 0, ("b", "e"): 1}
+
+
+def test_named_subsets_of_noise_are_warned_of_and_given_ranks_are_not():
+    data = {name: np.random.default_rng(seed).normal(size=(80, 20)) for seed, name in enumerate(NAMES)}
+    settings = {"joint_rank": 0, "random_state": 0, "n_wedin": 0, "n_random": 0}
+    with pytest.warns(EmptySubsetWarning, match="Give a rank"):
+        assert AJIVE(subsets=[("b", "a"), NAMES], **settings).fit(data).subset_ranks_[("a", "b")] == 0
+    for subsets in ("auto", {("a", "b"): 0}):  # warnings are errors here
+        AJIVE(subsets=subsets, **settings).fit(data)
 
 
 def test_subset_parts_do_not_depend_on_the_unit_of_a_modality(made, model):

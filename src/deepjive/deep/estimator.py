@@ -58,7 +58,7 @@ from deepjive.packing import is_custom, packed_parameter
 from deepjive.persistence import check_learned, count_numbers
 from deepjive.progress import progress_bar
 from deepjive.results import Finding
-from deepjive.subsets import Subset, checked_subsets
+from deepjive.subsets import Subset, checked_subsets, warn_of_empty
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
@@ -423,6 +423,7 @@ class DeepJIVE(JointIndividualModel):
                 seed=seed,
                 progress=progress,
             )
+        warn_of_empty(self.subsets, chosen.subset_ranks, chosen.nothing_common)
         if not any(chosen.subset_ranks[subset] for subset in subsets):
             return False
         self.shapes_ = data.shapes
