@@ -1,8 +1,7 @@
-"""Variation shared by some of three or more modalities: structure and accuracy on simulations, and real data.
+"""Variation shared by some of three or more modalities: structure and accuracy on simulations.
 
     python benchmarks/subsets.py                       # linear simulations, 20 seeds
     python benchmarks/subsets.py --curved 5            # curved relations with DeepJIVE, 5 seeds
-    python benchmarks/subsets.py --real                # covid_su and tcga_brca, if the data are there
 
 **Simulations.** Scores of every subset are normal; in each modality they have random orthonormal loadings, and the
 noise has the variance of the signal (signal-to-noise 1). The first setting is that of SLIDE's paper. A structure is
@@ -33,14 +32,9 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold
-
 from deepjive import AJIVE, DeepJIVE, Modalities
-from deepjive.evaluation.ridge import ridge_r2
-from deepjive.experiments.omics.data import read_data_set
 from deepjive.experiments.omics.mofa import fit_mofa, is_installed
 from deepjive.experiments.results import mean_and_sd
 from result_tables import ResultTable, add_json_option, write_tables
@@ -258,50 +252,10 @@ def _in_words(ranks: Mapping[tuple[str, ...], int]) -> str:
     return ", ".join(f"{'+'.join(subset)} {rank}" for subset, rank in ranks.items() if rank) or "none"
 
 
-def real(table: ResultTable, deep_too: bool) -> None:
-    """Measure what is shared by whom in real data, and how well modalities are predicted from the others."""
-    for name in ("tcga_brca", "covid_su"):
-        data = read_data_set(name).data
-        folds = GroupKFold(3) if data.groups is not None else KFold(3, shuffle=True, random_state=0)
-        splits = list(folds.split(np.zeros(len(data)), groups=data.groups))
-        methods: dict[str, Any] = {
-            "AJIVE": AJIVE(random_state=0),
-            "AJIVE with subsets": AJIVE(subsets="auto", random_state=0),
-            "ridge regression": None,
-        }
-        if deep_too:
-            methods["DeepJIVE with subsets"] = DeepJIVE(subsets="auto", random_state=0)
-        for method, model in methods.items():
-            scores, found = [], []
-            for rows, others in splits:
-                train, test = _standardized(data[rows], data[others])
-                if model is None:
-                    scores.append(np.mean(list(ridge_r2(train, test).values())))
-                    continue
-                scores.append(model.fit(train).score(test))
-                found.append(_in_words(getattr(model, "subset_ranks_", {data.names: model.joint_rank_})))
-            table.add(name, method, float(np.mean(scores)), float(np.std(scores, ddof=1)), "; ".join(found) or None)
-            print(*table.rows[-1], flush=True)
-
-
-def _standardized(train: Modalities, test: Modalities) -> tuple[Modalities, Modalities]:
-    """Features of mean 0 and variance 1 in the training samples."""
-    mean = {name: np.asarray(train[name]).mean(axis=0) for name in train.names}
-    deviation = {name: np.asarray(train[name]).std(axis=0) for name in train.names}
-    both = (
-        part.with_arrays({k: (np.asarray(part[k]) - mean[k]) / np.where(deviation[k], deviation[k], 1) for k in mean})
-        for part in (train, test)
-    )
-    first, second = both
-    return first, second
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--curved", type=int, default=0, metavar="SEEDS", help="curved relations instead")
-    parser.add_argument("--real", action="store_true", help="real data instead")
-    parser.add_argument("--deep", action="store_true", help="DeepJIVE on real data as well")
     add_json_option(parser)
     arguments = parser.parse_args()
     kinds = ("joint error", "error of subsets", "individual error")
@@ -320,23 +274,15 @@ def main() -> None:
         "Curved relations: whether all ranks are right, and relative squared errors of parts of held-out samples",
         ("method", "structure right", *kinds),
     )
-    measured = ResultTable(
-        "subsets-real",
-        "Real data, 3 folds: held-out R2 of each modality from the others, and components of subsets by fold",
-        ("data", "method", "R2", "sd over folds", "components of subsets"),
-    )
-    seeds = range(arguments.curved or (0 if arguments.real else arguments.seeds))
+    seeds = range(arguments.curved or arguments.seeds)
     sources = ["deepjive.linear", "deepjive.subsets"]
-    sources += ["deepjive.deep"] if arguments.curved or arguments.deep else []
+    sources += ["deepjive.deep"] if arguments.curved else []
 
     def write() -> None:
-        write_tables(arguments.json, [structure, null, bent, measured], sources=sources, seeds=seeds)
+        write_tables(arguments.json, [structure, null, bent], sources=sources, seeds=seeds)
 
     if arguments.curved:
         deep(seeds, bent, write)
-    elif arguments.real:
-        real(measured, arguments.deep)
-        write()
     else:
         linear(seeds, structure, null, write)
 
