@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.experiments.omics.mofa import fit_mofa, is_installed
 from deepjive.experiments.results import mean_and_sd

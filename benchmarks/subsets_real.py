@@ -46,7 +46,7 @@ from deepjive.evaluation.score_prediction import scores_of
 from deepjive.experiments.omics.data import NO_LABEL, Tables, fold_of, read_data_set
 from deepjive.experiments.results import mean_and_sd
 from deepjive.persistence import write_atomically
-from deepjive.subsets import EmptySubsetWarning, word_of
+from deepjive.subsets import EmptySubsetWarning
 from result_tables import ResultTable, add_json_option, write_tables
 
 FOLDS, MOST_SAMPLES = 3, 600
