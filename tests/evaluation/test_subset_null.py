@@ -11,6 +11,8 @@ from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.evaluation import Evidence, evidence, subset_structure_test
 from deepjive.report.evidence import tables_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*still improving when max_epochs")
+
 NAMES = ("a", "b", "c")
 PAIR = ("a", "b")
 DEEP = {"networks": "dense", "max_epochs": 3, "random_state": 0, "individual_ranks": 1}
@@ -53,13 +55,13 @@ def check_uniform(p: np.ndarray) -> None:
 
 
 def test_p_values_of_members_without_a_joint_part_are_uniform() -> None:
-    p = np.concatenate([p_values(linear(simulate(seed, 0.0, 0.0), 0), 0.0, 0.0, 2) for seed in range(60)])
+    p = np.concatenate([p_values(linear(simulate(seed, 0.0, 0.0), 0), 0.0, 0.0, 3) for seed in range(40)])
     check_uniform(p)
 
 
 def test_what_all_modalities_share_does_not_count_as_shared_by_two() -> None:
-    p = np.array([p_values(linear(simulate(seed, 0.0)), 0.0, 1.0, 1)[0] for seed in range(100)])
-    assert np.mean(p.max(axis=1) <= 0.05) < 0.05 + 0.066  # three standard errors of 100 draws
+    p = np.array([p_values(linear(simulate(seed, 0.0)), 0.0, 1.0, 1)[0] for seed in range(60)])
+    assert np.mean(p.max(axis=1) <= 0.05) < 0.05 + 0.085  # three standard errors of 60 draws
 
 
 def test_what_two_modalities_share_has_the_smallest_p_value() -> None:
@@ -73,7 +75,7 @@ def test_what_two_modalities_share_has_the_smallest_p_value() -> None:
 @pytest.fixture(scope="module")
 def deep_of_nothing() -> DeepJIVE:
     """A deep model with a score of a and b, which share nothing beyond the joint part."""
-    return DeepJIVE(subsets={PAIR: 1}, joint_rank=2, **DEEP).fit(simulate(0, 0.0, n=300))
+    return DeepJIVE(subsets={PAIR: 1}, joint_rank=2, **DEEP).fit(simulate(0, 0.0, n=160))
 
 
 def test_a_deep_model_of_noise_is_not_significant(deep_of_nothing: DeepJIVE) -> None:
@@ -82,19 +84,19 @@ def test_a_deep_model_of_noise_is_not_significant(deep_of_nothing: DeepJIVE) -> 
 
 
 def test_a_deep_model_finds_what_two_modalities_share() -> None:
-    model = DeepJIVE(subsets={PAIR: 1}, joint_rank=2, **DEEP).fit(simulate(0, 1.0, n=300))
+    model = DeepJIVE(subsets={PAIR: 1}, joint_rank=2, **DEEP).fit(simulate(0, 1.0, n=160))
     assert subset_structure_test(model, simulate(1, 1.0), 99).p_values["a+b"] == pytest.approx(0.01)
 
 
 def test_participants_are_permuted_as_a_whole() -> None:
     """Visits of a participant are equal, so that permuted visits would make chance look like structure."""
     p = []
-    for seed in range(40):
+    for seed in range(30):
         data = simulate(seed, 0.0, 0.0, 130)
         visits = np.concatenate([np.repeat(np.arange(30), 3)])
         held_out = Modalities(dict(data[:30][visits].items()), groups=visits)
         p.append(subset_structure_test(linear(data[30:], 0), held_out, 59, random_state=seed).of_members["a+b"]["a"])
-    assert np.mean(np.array(p) <= 0.1) < 0.1 + 0.14  # three standard errors of 40 draws
+    assert np.mean(np.array(p) <= 0.1) < 0.1 + 0.165  # three standard errors of 30 draws
 
 
 def test_missing_values_are_left_out() -> None:
