@@ -60,6 +60,27 @@ def test_no_variation_is_in_two_parts(data, model):
         assert fractions["a+b"] > 0.3
 
 
+def test_individual_scores_do_not_repeat_the_scores_of_subsets():
+    """Decoders that are hardly trained leave much of the subsets' variation, which must not become individual."""
+    rng = np.random.default_rng(0)
+    pair, loadings = rng.normal(size=(200, 2)), rng.normal(size=(3, 2, 12))
+    hue = np.cos(2 * pair) + np.sin(3 * pair)
+    arrays = {
+        name: (name != "c") * (pair @ loadings[k] + hue @ loadings[k]) + rng.normal(size=(200, 12))
+        for k, name in enumerate(NAMES)
+    }
+    own = rng.normal(size=(200, 1))
+    arrays["a"] = arrays["a"] + 2 * own @ rng.normal(size=(1, 12))
+    ranks = {"joint_rank": 0, "individual_ranks": {"a": 3, "b": 3, "c": 0}}
+    model = DeepJIVE(subsets={("a", "b"): 2}, **ranks, **PARAMETERS).fit(arrays)
+    parts = model.decompose(arrays)
+    of_pair = parts.subset_scores["a", "b"]
+    for name in ("a", "b"):
+        scores = parts.individual_scores[name]
+        assert np.abs(np.corrcoef(of_pair.T, scores.T)[:2, 2:]).max() < 0.15, name
+    assert np.abs(np.corrcoef(own.T, parts.individual_scores["a"].T)[0, 1:]).max() > 0.9
+
+
 def test_scores_of_the_fitted_samples_are_in_standard_form(data, model):
     np.testing.assert_allclose(model.joint_scores_.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(model.joint_scores_.std(axis=0), 1.0, atol=1e-6)

@@ -49,8 +49,8 @@ def triples(
     n: int,
     *,
     block: int = 4,
-    max_angle: float = 45.0,
-    noise: float = 0.1,
+    max_angle: float = 60.0,
+    noise: float = 0.05,
     random_state: int = 0,
 ) -> Triples:
     """Draw triples of images.
@@ -63,9 +63,9 @@ def triples(
         Number of triples.
     block : int, default=4
         Blocks of so many by so many pixels are averaged; it divides height and width.
-    max_angle : float, default=45.0
+    max_angle : float, default=60.0
         Largest rotation in degrees.
-    noise : float, default=0.1
+    noise : float, default=0.05
         Standard deviation of the noise of each pixel; ink is 1.
     random_state : int, default=0
         Seed.
