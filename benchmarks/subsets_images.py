@@ -43,7 +43,7 @@ from deepjive.persistence import write_atomically
 from deepjive.subsets import word_of
 from result_tables import ResultTable, add_json_option, write_tables
 
-SIZES = {"train": 1000, "validation": 500, "test": 1000}
+SIZES = {"train": 800, "validation": 400, "test": 800}
 RANKS = {("one", "two"): 9, ("one", "three"): 1, ("two", "three"): 2}
 LOGISTIC, RIDGE = (0.01, 0.1, 1.0), (1.0, 10.0, 100.0, 1000.0)
 OF_MEMBERS, PIXELS = "individual, of the two modalities", "pixels of the two modalities"
