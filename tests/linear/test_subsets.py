@@ -287,6 +287,16 @@ def test_a_modality_does_not_hold_more_components_than_it_has_dimensions(made):
         model.fit(narrow)
 
 
+@pytest.mark.filterwarnings("ignore:The scores of subsets still changed")  # a modality without residual
+def test_ranks_of_subsets_that_are_chosen_are_held_by_a_narrow_modality():
+    data, _ = simulate(ranks={("a", "b"): 3, ("a", "c"): 3, ("b",): 1})
+    narrow = {**data, "a": data["a"] @ np.random.default_rng(0).normal(size=(40, 4))}
+    model = AJIVE(subsets="auto", signal_ranks={"a": 4, "b": 4, "c": 3}, random_state=0).fit(narrow)
+    held = sum(rank for subset, rank in model.subset_ranks_.items() if "a" in subset)
+    assert 0 < held + model.individual_ranks_["a"] <= 4
+    assert sum(model.variance_explained_["a"].values()) == pytest.approx(1.0)
+
+
 def test_a_modality_without_residual_costs_the_others_no_digits():
     rng = np.random.default_rng(14)
     z = rng.normal(size=(23, 1))

@@ -228,6 +228,7 @@ class AngleBased(LinearModel, ABC):
             len(data) - self.center,
             rng,
         )
+        shared = _within_ranks(shared, signals, {data.names: joint_rank, **subsets})
         self.subset_ranks_ = {subset: directions.shape[1] for subset, directions in shared.items()}
         signal_ranks = {name: basis.shape[1] for name, basis in bases.items()}
         warn_of_empty(self.subsets, self.subset_ranks_, lambda subset: _nothing_common(subset, signal_ranks))
@@ -239,7 +240,8 @@ class AngleBased(LinearModel, ABC):
         for signal in signals:
             held = [directions for subset, directions in shared.items() if signal.name in subset]
             n_held = sum(directions.shape[1] for directions in held)
-            rank = max(bases[signal.name].shape[1] - n_held, 0)
+            n_signal = min(bases[signal.name].shape[1], numerical_rank(signal.reduced, signal.svd))
+            rank = max(n_signal - n_held, 0)
             rank = rank if individual_ranks is None else individual_ranks[signal.name]
             _check_held(signal, n_held, rank)
             basis = np.linalg.qr(np.concatenate(held, axis=1))[0]
@@ -506,6 +508,22 @@ def _check_held(signal: Signal, n_shared: int, individual_rank: int) -> None:
     if held > limit:
         given = {"held": held, "shared": n_shared, "limit": limit, "individual": max(limit - n_shared, 0)}
         raise ValueError(HELD_ABOVE_RANK.format(name=signal.name, **given))
+
+
+def _within_ranks(
+    shared: dict[Subset, NDArray], signals: Sequence[Signal], given: dict[Subset, int | None]
+) -> dict[Subset, NDArray]:
+    """Leave out directions of the smallest subsets whose ranks are chosen, where a modality has fewer dimensions."""
+    shared = dict(shared)
+    for signal in signals:
+        limit = numerical_rank(signal.reduced, signal.svd)
+        while sum(directions.shape[1] for subset, directions in shared.items() if signal.name in subset) > limit:
+            chosen = [key for key, u in shared.items() if signal.name in key and u.shape[1] and given[key] is None]
+            if not chosen:
+                break
+            smallest = min(chosen, key=lambda key: (len(key), -shared[key].shape[1]))
+            shared[smallest] = shared[smallest][:, :-1]
+    return shared
 
 
 def joint_svd(bases: Sequence[NDArray], weights: NDArray) -> LeftSVD:
