@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+PLACES = ("--json", "--cells")
+
 
 @dataclass
 class ResultTable:
@@ -93,13 +95,11 @@ def write_tables(
 
 
 def command() -> str:
-    """Return the command that was called, without ``--json PATH``."""
-    words = list(sys.argv[1:])
-    for position, word in enumerate(words):
-        if word == "--json":
-            del words[position : position + 2]
-            break
-        if word.startswith("--json="):
-            del words[position]
-            break
+    """Return the command that was called, without ``--json PATH`` and ``--cells FILE``, which say where files are."""
+    words, given = [], iter(sys.argv[1:])
+    for word in given:
+        if word in PLACES:
+            next(given, None)
+        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
+            words.append(word)
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])

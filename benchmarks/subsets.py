@@ -1,8 +1,8 @@
-"""Variation shared by some of three or more modalities: structure and accuracy on simulations, and real data.
+"""Variation shared by some of three or more modalities: structure and accuracy on simulations.
 
     python benchmarks/subsets.py                       # linear simulations, 20 seeds
+    python benchmarks/subsets.py --null                # the same fit where nothing is shared by some, 20 seeds
     python benchmarks/subsets.py --curved 5            # curved relations with DeepJIVE, 5 seeds
-    python benchmarks/subsets.py --real                # covid_su and tcga_brca, if the data are there
 
 **Simulations.** Scores of every subset are normal; in each modality they have random orthonormal loadings, and the
 noise has the variance of the signal (signal-to-noise 1). The first setting is that of SLIDE's paper. A structure is
@@ -10,7 +10,9 @@ right if the ranks of all subsets and all individual ranks are the true ones. Th
 over its squared length, the mean over subsets and modalities. AJIVE with subsets is compared with AJIVE without them,
 and with BIDIFAC+: the parts of all subsets have nuclear norms as penalties, and their singular values are lowered in
 turn by ``sqrt(n) + sqrt(d)`` times the noise's standard deviation, for d features of the subset. BIDIFAC+ is given the
-true noise.
+true noise. MOFA is compared where its package mofapy2 is installed (``pip install deepjive[peers]``) and there are
+three modalities of 100 samples. A factor belongs to the modalities of which it explains at least 1%. MOFA starts with
+`FACTORS` factors, more than there are, and drops those that explain less than 1% of every modality.
 
 Sources:
 
@@ -18,6 +20,7 @@ Sources:
   its simulation.
 - Lock, Park, Hoadley 2022, Bidimensional linked matrix factorization for pan-omics pan-cancer analysis, Annals of
   Applied Statistics 16: BIDIFAC+.
+- Argelaguet et al. 2020, MOFA+, Genome Biology 21.
 """
 
 from __future__ import annotations
@@ -30,18 +33,16 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold
 
 from deepjive import AJIVE, DeepJIVE, Modalities
-from deepjive.evaluation.ridge import ridge_r2
-from deepjive.experiments.omics.data import read_data_set
+from deepjive.experiments.omics.mofa import fit_mofa, is_installed
 from deepjive.experiments.results import mean_and_sd
 from result_tables import ResultTable, add_json_option, write_tables
 
 MOST_FOR_BIDIFAC = 100  # samples; its many singular value decompositions take minutes of more
+FACTORS = 25  # at the start
 Part = tuple[tuple[str, ...], str]
 THREE = ("a", "b", "c")
 EVERY = {subset: 2 for size in (3, 2, 1) for subset in itertools.combinations(THREE, size)}
@@ -136,6 +137,22 @@ def _shrunk(x: np.ndarray, noise: float) -> np.ndarray:
     return (u * (lowered / values)) @ (u.T @ x)
 
 
+def mofa(data: Mapping[str, np.ndarray], seed: int) -> tuple[dict[Part, np.ndarray], dict[tuple[str, ...], int]]:
+    """Return the parts of all subsets by MOFA, and the number of factors of each subset."""
+    centred = {name: _centred(x) for name, x in data.items()}
+    model = fit_mofa(centred, seed, FACTORS)
+    factors = model.factors(centred)
+    parts: dict[Part, np.ndarray] = {}
+    ranks: dict[tuple[str, ...], int] = {}
+    for k, held in enumerate(np.stack([model.held[name] for name in data], axis=1)):
+        subset = tuple(name for name, is_held in zip(data, held, strict=True) if is_held)
+        ranks[subset] = ranks.get(subset, 0) + 1
+        for name in subset:
+            part = np.outer(factors[:, k], model.weights[name][:, k])
+            parts[subset, name] = parts.get((subset, name), 0.0) + part
+    return parts, {subset: rank for subset, rank in ranks.items() if subset}
+
+
 def errors(parts: Mapping[Part, np.ndarray], truth: Mapping[Part, np.ndarray], count: int) -> dict[str, float]:
     """Return the mean relative squared error of joint parts, of parts of subsets, and of individual parts."""
     by_kind: dict[str, list[float]] = {"joint": [], "subsets": [], "individual": []}
@@ -146,36 +163,50 @@ def errors(parts: Mapping[Part, np.ndarray], truth: Mapping[Part, np.ndarray], c
     return {kind: float(np.mean(values)) for kind, values in by_kind.items() if values}
 
 
-def linear(seeds: range, table: ResultTable, null: ResultTable, write: Callable[[], None]) -> None:
+def linear(seeds: range, table: ResultTable, write: Callable[[], None]) -> None:
     """Measure the linear simulations."""
     for title, setting in SETTINGS.items():
         rows: dict[str, list[dict[str, float]]] = {}
-        right, same, seconds = [], [], []
+        right: dict[str, list[bool]] = {"AJIVE with subsets": []}
         for seed in seeds:
             data, truth, noise = simulate(seed, **setting)
-            started = time.perf_counter()
             plain = AJIVE(random_state=0).fit(data)
-            middle = time.perf_counter()
             model = AJIVE(subsets="auto", random_state=0).fit(data)
-            seconds.append((middle - started, time.perf_counter() - middle))
             ranks = {**model.subset_ranks_, **{(name,): rank for name, rank in model.individual_ranks_.items()}}
-            right.append({key: rank for key, rank in ranks.items() if rank} == setting["ranks"])
-            same.append(plain.joint_rank_ == model.joint_rank_ and plain.individual_ranks_ == model.individual_ranks_)
+            found_ranks = {key: rank for key, rank in ranks.items() if rank}
+            right["AJIVE with subsets"].append(found_ranks == setting["ranks"])
             methods = {"AJIVE with subsets": estimated(model, data), "AJIVE": estimated(plain, data)}
             if len(data["a"]) <= MOST_FOR_BIDIFAC:
                 methods["BIDIFAC+"] = bidifac(data, noise)
+                if is_installed():
+                    methods["MOFA"], ranks = mofa(data, seed)
+                    right.setdefault("MOFA", []).append(ranks == setting["ranks"])
             for method, parts in methods.items():
                 rows.setdefault(method, []).append(errors(parts, truth, len(data)))
         for method, found in rows.items():
             means = [_mean([row[kind] for row in found if kind in row]) for kind in ("joint", "subsets", "individual")]
-            exact = f"{sum(right)} of {len(right)}" if method == "AJIVE with subsets" else None
+            exact = f"{sum(right[method])} of {len(right[method])}" if method in right else None
             table.add(title, method, exact, *means)
             print(title, method, exact, means, flush=True)
-        if title in ("nothing shared", "all shared by all"):
-            times = np.median(seconds, axis=0)
-            null.add(title, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
-            print(title, same, times, flush=True)
         write()
+
+
+def without_subsets(seeds: range, table: ResultTable) -> None:
+    """Compare fits with and without subsets where no subset of some modalities has variation of its own."""
+    for title in ("nothing shared", "all shared by all"):
+        same, seconds = [], []
+        for seed in seeds:
+            data, _, _ = simulate(seed, **SETTINGS[title])
+            started = time.process_time()
+            plain = AJIVE(random_state=0).fit(data)
+            middle = time.process_time()
+            model = AJIVE(subsets="auto", random_state=0).fit(data)
+            seconds.append((middle - started, time.process_time() - middle))
+            same_ranks = plain.individual_ranks_ == model.individual_ranks_
+            same.append(same_ranks and np.array_equal(plain.joint_scores_, model.joint_scores_))
+        times = np.median(seconds, axis=0)
+        table.add(title, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
+        print(*table.rows[-1], flush=True)
 
 
 def _mean(values: list[float]) -> float | None:
@@ -232,50 +263,11 @@ def _in_words(ranks: Mapping[tuple[str, ...], int]) -> str:
     return ", ".join(f"{'+'.join(subset)} {rank}" for subset, rank in ranks.items() if rank) or "none"
 
 
-def real(table: ResultTable, deep_too: bool) -> None:
-    """Measure what is shared by whom in real data, and how well modalities are predicted from the others."""
-    for name in ("tcga_brca", "covid_su"):
-        data = read_data_set(name).data
-        folds = GroupKFold(3) if data.groups is not None else KFold(3, shuffle=True, random_state=0)
-        splits = list(folds.split(np.zeros(len(data)), groups=data.groups))
-        methods: dict[str, Any] = {
-            "AJIVE": AJIVE(random_state=0),
-            "AJIVE with subsets": AJIVE(subsets="auto", random_state=0),
-            "ridge regression": None,
-        }
-        if deep_too:
-            methods["DeepJIVE with subsets"] = DeepJIVE(subsets="auto", random_state=0)
-        for method, model in methods.items():
-            scores, found = [], []
-            for rows, others in splits:
-                train, test = _standardized(data[rows], data[others])
-                if model is None:
-                    scores.append(np.mean(list(ridge_r2(train, test).values())))
-                    continue
-                scores.append(model.fit(train).score(test))
-                found.append(_in_words(getattr(model, "subset_ranks_", {data.names: model.joint_rank_})))
-            table.add(name, method, float(np.mean(scores)), float(np.std(scores, ddof=1)), "; ".join(found) or None)
-            print(*table.rows[-1], flush=True)
-
-
-def _standardized(train: Modalities, test: Modalities) -> tuple[Modalities, Modalities]:
-    """Features of mean 0 and variance 1 in the training samples."""
-    mean = {name: np.asarray(train[name]).mean(axis=0) for name in train.names}
-    deviation = {name: np.asarray(train[name]).std(axis=0) for name in train.names}
-    both = (
-        part.with_arrays({k: (np.asarray(part[k]) - mean[k]) / np.where(deviation[k], deviation[k], 1) for k in mean})
-        for part in (train, test)
-    )
-    first, second = both
-    return first, second
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--null", action="store_true", help="time and ranks where nothing is shared by some, instead")
     parser.add_argument("--curved", type=int, default=0, metavar="SEEDS", help="curved relations instead")
-    parser.add_argument("--real", action="store_true", help="real data instead")
-    parser.add_argument("--deep", action="store_true", help="DeepJIVE on real data as well")
     add_json_option(parser)
     arguments = parser.parse_args()
     kinds = ("joint error", "error of subsets", "individual error")
@@ -287,32 +279,27 @@ def main() -> None:
     null = ResultTable(
         "subsets-null",
         "AJIVE with and without subsets where no subset of some modalities has variation of its own",
-        ("simulation", "same ranks", "seconds without subsets", "seconds with subsets"),
+        ("simulation", "same ranks and joint scores", "CPU seconds without subsets", "CPU seconds with subsets"),
     )
     bent = ResultTable(
         "subsets-curved",
         "Curved relations: whether all ranks are right, and relative squared errors of parts of held-out samples",
         ("method", "structure right", *kinds),
     )
-    measured = ResultTable(
-        "subsets-real",
-        "Real data, 3 folds: held-out R2 of each modality from the others, and components of subsets by fold",
-        ("data", "method", "R2", "sd over folds", "components of subsets"),
-    )
-    seeds = range(arguments.curved or (0 if arguments.real else arguments.seeds))
+    seeds = range(arguments.curved or arguments.seeds)
     sources = ["deepjive.linear", "deepjive.subsets"]
-    sources += ["deepjive.deep"] if arguments.curved or arguments.deep else []
+    sources += ["deepjive.deep"] if arguments.curved else []
 
     def write() -> None:
-        write_tables(arguments.json, [structure, null, bent, measured], sources=sources, seeds=seeds)
+        write_tables(arguments.json, [structure, null, bent], sources=sources, seeds=seeds)
 
     if arguments.curved:
         deep(seeds, bent, write)
-    elif arguments.real:
-        real(measured, arguments.deep)
+    elif arguments.null:
+        without_subsets(seeds, null)
         write()
     else:
-        linear(seeds, structure, null, write)
+        linear(seeds, structure, write)
 
 
 if __name__ == "__main__":

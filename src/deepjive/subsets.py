@@ -14,6 +14,7 @@ others. What "in common" means is the affair of the linear and of the deep model
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -40,7 +41,15 @@ FULL = (
 )
 WRONG_RANK = "The rank of the subset {subset!r} is {given!r}, but must be an integer of at least 0."
 NO_PART = "part is {part!r}, but must be one of {known}."
+EMPTY = (
+    "subsets names {given!r}, but {reason}. The rank of the subset is 0, and it has no part in the model. Give a rank "
+    "to fit it all the same, such as subsets={{{given!r}: 1}}."
+)
 NEEDS_THREE = "subsets needs at least three modalities, but there are {names}. Leave subsets out."
+
+
+class EmptySubsetWarning(UserWarning):
+    """A subset was named, but no variation of it was found."""
 
 
 def word_of(subset: Sequence[str]) -> str:
@@ -181,6 +190,28 @@ def ranks_of_subsets(common_ranks: Mapping[Subset, int], known: Mapping[Subset, 
         rank = known.get(subset)
         ranks[subset] = max(common_ranks[subset] - above, 0) if rank is None else rank
     return ranks
+
+
+def warn_of_empty(subsets: Any, ranks: Mapping[Subset, int], reason: Callable[[Subset], str]) -> None:
+    """Warn of subsets that were named without a rank and got rank 0.
+
+    Parameters
+    ----------
+    subsets : "auto", sequence of tuple of str, or mapping of tuple of str to int
+        The parameter `subsets`. Only a list of tuples leads to warnings: "auto" names no subset, and a mapping gives
+        ranks.
+    ranks : mapping of tuple of str to int
+        Ranks of the subsets, that of all modalities among them.
+    reason : callable
+        ``reason(subset)`` says what was looked for and not found.
+    """
+    if isinstance(subsets, (str, Mapping)):
+        return
+    whole = max(ranks, key=len)
+    for subset, rank in ranks.items():
+        named = any(set(given) == set(subset) for given in subsets)
+        if named and not rank and subset != whole:
+            warnings.warn(EMPTY.format(given=subset, reason=reason(subset)), EmptySubsetWarning, stacklevel=2)
 
 
 def columns_of(ranks: Mapping[Subset, int]) -> dict[Subset, slice]:

@@ -10,6 +10,7 @@ from deepjive import AJIVE, DeepJIVE, SeparateAutoencoders, __version__
 from deepjive.cli import runs
 from deepjive.persistence import read_config
 from deepjive.report.methods import methods_text
+from deepjive.subsets import EmptySubsetWarning
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +149,13 @@ def test_the_joint_rank_of_a_model_with_subsets_is_that_of_all_modalities(tmp_pa
     assert "The joint rank was 1 (given)" in text
     assert "Of the subsets of modalities, a and b (2) had variation that no other modality shares (ranks given)" in text
     assert "In the fitted samples, joint variation and variation of subsets together explained" in text
+
+
+def test_named_subsets_without_variation_are_named_in_the_text(tmp_path):
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=(60, 8)) for name in "abc"}
+    with pytest.warns(EmptySubsetWarning):
+        model = AJIVE(joint_rank=0, subsets=[("a", "c")], n_wedin=0, n_random=0, random_state=0).fit(data)
+    model.save(tmp_path / "model")
+    text = methods_text(read_config(tmp_path / "model"), 60)
+    assert "The subsets of modalities a and c were named, but no variation of their own was found (ranks chosen" in text

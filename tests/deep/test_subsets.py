@@ -6,6 +6,7 @@ import pytest
 import deepjive as dj
 from deepjive import DeepJIVE, Modalities
 from deepjive.deep.exporting import export
+from deepjive.subsets import EmptySubsetWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*still improving when max_epochs")
 
@@ -57,6 +58,27 @@ def test_no_variation_is_in_two_parts(data, model):
         fractions = model.decompose(data).variance_explained[name]
         assert fractions["residual"] < 0.4
         assert fractions["a+b"] > 0.3
+
+
+def test_individual_scores_do_not_repeat_the_scores_of_subsets():
+    """Decoders that are hardly trained leave much of the subsets' variation, which must not become individual."""
+    rng = np.random.default_rng(0)
+    pair, loadings = rng.normal(size=(200, 2)), rng.normal(size=(3, 2, 12))
+    hue = np.cos(2 * pair) + np.sin(3 * pair)
+    arrays = {
+        name: (name != "c") * (pair @ loadings[k] + hue @ loadings[k]) + rng.normal(size=(200, 12))
+        for k, name in enumerate(NAMES)
+    }
+    own = rng.normal(size=(200, 1))
+    arrays["a"] = arrays["a"] + 2 * own @ rng.normal(size=(1, 12))
+    ranks = {"joint_rank": 0, "individual_ranks": {"a": 3, "b": 3, "c": 0}}
+    model = DeepJIVE(subsets={("a", "b"): 2}, **ranks, **PARAMETERS).fit(arrays)
+    parts = model.decompose(arrays)
+    of_pair = parts.subset_scores["a", "b"]
+    for name in ("a", "b"):
+        scores = parts.individual_scores[name]
+        assert np.abs(np.corrcoef(of_pair.T, scores.T)[:2, 2:]).max() < 0.15, name
+    assert np.abs(np.corrcoef(own.T, parts.individual_scores["a"].T)[0, 1:]).max() > 0.9
 
 
 def test_scores_of_the_fitted_samples_are_in_standard_form(data, model):
@@ -114,6 +136,14 @@ def test_without_scores_of_subsets_the_model_is_that_without_subsets(data):
     plain = DeepJIVE(**ranks, **PARAMETERS).fit(data)
     assert model.subset_ranks_ == {NAMES: 1, ("a", "b"): 0}
     np.testing.assert_array_equal(model.transform(data), plain.transform(data))
+
+
+def test_a_named_subset_that_shares_nothing_is_warned_of():
+    rng = np.random.default_rng(0)
+    noise = {name: rng.normal(size=(80, 6)) for name in NAMES}
+    model = DeepJIVE(subsets=[("a", "b")], joint_rank=0, individual_ranks=1, **PARAMETERS)
+    with pytest.warns(EmptySubsetWarning, match="'a', 'b'.*do not clearly predict each other in held-out samples"):
+        assert model.fit(noise).subset_ranks_ == {NAMES: 0, ("a", "b"): 0}
 
 
 def test_a_model_of_subsets_has_no_single_network_to_export(tmp_path, model):

@@ -9,6 +9,7 @@ from deepjive import AJIVE, HeteroJIVE, Modalities
 from deepjive.evaluation import refitted, rotate
 from deepjive.linear import structured
 from deepjive.linear.svd import Reduced
+from deepjive.subsets import EmptySubsetWarning
 
 NAMES = ("a", "b", "c")
 RANKS = {NAMES: 1, ("a", "b"): 2, ("b", "c"): 1, ("a",): 1, ("c",): 2}
@@ -234,8 +235,18 @@ def test_named_subsets_of_six_modalities():
     data = {name: rng.normal(size=(80, 12)) for name in "abcdef"}
     for name in "be":
         data[name] = data[name] + z @ rng.normal(size=(1, 12))
-    model = AJIVE(subsets=[("b", "e"), ("a", "b")], random_state=0, n_wedin=100, n_random=100).fit(data)
+    with pytest.warns(EmptySubsetWarning, match=r"names \('a', 'b'\), but no direction .* \(signal ranks: a 0, b 1\)"):
+        model = AJIVE(subsets=[("b", "e"), ("a", "b")], random_state=0, n_wedin=100, n_random=100).fit(data)
     assert model.subset_ranks_ == {tuple("abcdef"): 0, ("a", "b"): 0, ("b", "e"): 1}
+
+
+def test_named_subsets_of_noise_are_warned_of_and_given_ranks_are_not():
+    data = {name: np.random.default_rng(seed).normal(size=(80, 20)) for seed, name in enumerate(NAMES)}
+    settings = {"joint_rank": 0, "random_state": 0, "n_wedin": 0, "n_random": 0}
+    with pytest.warns(EmptySubsetWarning, match="Give a rank"):
+        assert AJIVE(subsets=[("b", "a"), NAMES], **settings).fit(data).subset_ranks_[("a", "b")] == 0
+    for subsets in ("auto", {("a", "b"): 0}):  # warnings are errors here
+        AJIVE(subsets=subsets, **settings).fit(data)
 
 
 def test_subset_parts_do_not_depend_on_the_unit_of_a_modality(made, model):
@@ -274,6 +285,16 @@ def test_a_modality_does_not_hold_more_components_than_it_has_dimensions(made):
     model = AJIVE(subsets={("a", "b"): 1}, random_state=0, **ranks)
     with pytest.raises(ValueError, match=r"'a' would hold 2 components, 1 of them shared .* numerical rank 1"):
         model.fit(narrow)
+
+
+@pytest.mark.filterwarnings("ignore:The scores of subsets still changed")  # a modality without residual
+def test_ranks_of_subsets_that_are_chosen_are_held_by_a_narrow_modality():
+    data, _ = simulate(ranks={("a", "b"): 3, ("a", "c"): 3, ("b",): 1})
+    narrow = {**data, "a": data["a"] @ np.random.default_rng(0).normal(size=(40, 4))}
+    model = AJIVE(subsets="auto", signal_ranks={"a": 4, "b": 4, "c": 3}, random_state=0).fit(narrow)
+    held = sum(rank for subset, rank in model.subset_ranks_.items() if "a" in subset)
+    assert 0 < held + model.individual_ranks_["a"] <= 4
+    assert sum(model.variance_explained_["a"].values()) == pytest.approx(1.0)
 
 
 def test_a_modality_without_residual_costs_the_others_no_digits():

@@ -4,6 +4,11 @@ Each level is a model without individual parts of the modalities of one subset. 
 leave of them: for levels that are not yet fitted, to what their linear parts leave. From large subsets to small, and
 then the individual parts.
 
+A part of a level is what other modalities predict, which is less than a modality holds of the scores. What the levels
+leave would then still vary with their scores, and individual scores would repeat them. What is left of a modality is
+therefore regressed on the scores of its subsets together, and the individual parts are of what the regression leaves,
+as AJIVE's are orthogonal to the joint scores.
+
 A sample is scored as levels are fitted: each level is given what the parts of the other levels leave, `SWEEPS` times
 from the largest subset to the individual parts. A level whose modalities are partly missing is scored from the others.
 """
@@ -41,11 +46,15 @@ class Cascade:
     axes : dict of str to array, shape (2, rank)
         Mean and standard deviation over the fitted samples of all subsets' scores (`""`), and of the individual scores
         of each modality.
+    slopes : dict of str to array, shape (1 + rank of the modality's subsets, n_features)
+        For each modality the intercept and the coefficients of the regression of what the levels leave on the scores of
+        its subsets, side by side, in the units of the levels.
     """
 
     levels: dict[Subset, Any] = field(default_factory=dict)
     individual: Any = None
     axes: dict[str, NDArray] = field(default_factory=dict)
+    slopes: Parts = field(default_factory=dict)
 
     def fit(
         self,
@@ -71,6 +80,7 @@ class Cascade:
             ``make(names, joint_rank, individual_ranks)`` returns an unfitted model.
         """
         parts: dict[Subset, Parts] = {subset: dict(linear.get(subset, {})) for subset, rank in ranks.items() if rank}
+        joint: dict[Subset, NDArray] = {}
         for _ in range(ROUNDS):
             for subset in parts:
                 given = _left(data, parts, subset, subset)
@@ -79,9 +89,12 @@ class Cascade:
                 self.levels[subset] = model
                 scores = np.zeros((len(data), ranks[subset]))
                 scores[some] = model._joint_scores_by_pattern(given[np.flatnonzero(some)])
+                joint[subset] = scores
                 parts[subset] = {name: model._joint_part(name, scores) for name in subset}
         if any(individual_ranks.values()):
-            self.individual = make(data.names, 0, individual_ranks).fit(_left(data, parts, data.names, None))
+            left = _left(data, parts, data.names, None)
+            self.slopes = _slopes(left, joint)
+            self.individual = make(data.names, 0, individual_ranks).fit(self._beside(left, joint))
         complete = data[np.flatnonzero(data.present.all(axis=1))]
         fitted = self._by_sweeps(complete)
         self.axes = {name: _axis(values) for name, values in {"": fitted.joint, **fitted.individual}.items()}
@@ -113,10 +126,20 @@ class Cascade:
                     joint[subset] = level._joint_scores(_left(data, parts, members, subset))
                     parts[subset] = {name: level._joint_part(name, joint[subset]) for name in members}
             if self.individual is not None:
-                found = self.individual._scores(_left(data, parts, data.names, ()))
+                left = self._beside(_left(data, parts, data.names, ()), joint)
+                found = self.individual._scores(left)
                 individual = found.individual
                 parts[()] = {name: self._individual_part(name, individual[name]) for name in data.names}
         return Scores(np.concatenate(list(joint.values()), axis=1), individual)
+
+    def _beside(self, left: Modalities, joint: Mapping[Subset, NDArray]) -> Modalities:
+        """What the levels leave, without what the scores of the levels explain of it."""
+        arrays = {}
+        for name in left.names:
+            scores = _scores_of(name, joint, np.arange(len(left)))
+            explained = self.slopes[name][0] + scores @ self.slopes[name][1:]
+            arrays[name] = left[name] - explained.reshape(left[name].shape)
+        return left.with_arrays(arrays)
 
     def part(self, subset: Subset, name: str, scores: NDArray) -> NDArray:
         """The part of a subset in one of its modalities, from the subset's scores, for centred samples."""
@@ -161,6 +184,26 @@ def _left(
                 array -= part[name]
         arrays[name] = array
     return data.select(names).with_arrays(arrays)
+
+
+def _slopes(left: Modalities, joint: Mapping[Subset, NDArray]) -> Parts:
+    """Regression of what all levels leave of each modality on the scores of its subsets; see `Cascade`.
+
+    Only samples that have all modalities count, because the scores of others are shrunk.
+    """
+    rows, slopes = np.flatnonzero(left.present.all(axis=1)), {}
+    for name in left.names:
+        values, scores = left.rows(name, rows).reshape(len(rows), -1), _scores_of(name, joint, rows)
+        mean, of_scores = values.mean(axis=0), scores.mean(axis=0)
+        coefficients = np.linalg.lstsq(scores - of_scores, values - mean, rcond=None)[0]
+        slopes[name] = np.concatenate([(mean - of_scores @ coefficients)[None], coefficients])
+    return slopes
+
+
+def _scores_of(name: str, joint: Mapping[Subset, NDArray], rows: NDArray[np.intp]) -> NDArray:
+    """Scores of the subsets of a modality, side by side, shape (n_rows, rank)."""
+    held = [scores[rows] for subset, scores in joint.items() if name in subset]
+    return np.concatenate(held, axis=1) if held else np.zeros((len(rows), 0))
 
 
 def _axis(scores: NDArray) -> NDArray:

@@ -58,7 +58,7 @@ from deepjive.packing import is_custom, packed_parameter
 from deepjive.persistence import check_learned, count_numbers
 from deepjive.progress import progress_bar
 from deepjive.results import Finding
-from deepjive.subsets import Subset, checked_subsets
+from deepjive.subsets import Subset, checked_subsets, warn_of_empty
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_for_fit, check_overlap, check_ranks
 
@@ -426,6 +426,7 @@ class DeepJIVE(JointIndividualModel):
                 seed=seed,
                 progress=progress,
             )
+        warn_of_empty(self.subsets, chosen.subset_ranks, chosen.nothing_common)
         if not any(chosen.subset_ranks[subset] for subset in subsets):
             return False
         self.shapes_ = data.shapes
@@ -721,7 +722,7 @@ class DeepJIVE(JointIndividualModel):
             learned["levels_"] = {subset: model._learned() for subset, model in self.cascade_.levels.items()}
             own = self.cascade_.individual
             learned["individual_model_"] = {} if own is None else own._learned()
-            return {**learned, "axes_": self.cascade_.axes}
+            return {**learned, "axes_": self.cascade_.axes, "slopes_": self.cascade_.slopes}
         learned["nonlinear_gain_"] = {} if self.nonlinear_gain_ is None else asdict(self.nonlinear_gain_)
         for key in ("network_", "standardizers_"):
             learned[key] = {name: tensor.numpy() for name, tensor in learned[key].state_dict().items()}
@@ -751,7 +752,7 @@ class DeepJIVE(JointIndividualModel):
         self._is_fitted = True
 
     def _restore_subsets(self, learned: dict[str, Any]) -> None:
-        levels, own, axes = (learned.pop(key) for key in ("levels_", "individual_model_", "axes_"))
+        levels, own, axes, slopes = (learned.pop(key) for key in ("levels_", "individual_model_", "axes_", "slopes_"))
 
         def restored(names: Sequence[str], state: dict[str, Any]) -> DeepJIVE:
             check_learned(DeepJIVE, state, None if is_custom(packed) else count_numbers(state))
@@ -763,7 +764,9 @@ class DeepJIVE(JointIndividualModel):
             return model
 
         packed = packed_parameter(self.networks, "networks", {})
-        cascade = Cascade({subset: restored(subset, state) for subset, state in levels.items()}, axes=axes)
+        cascade = Cascade(
+            {subset: restored(subset, state) for subset, state in levels.items()}, axes=axes, slopes=slopes
+        )
         cascade.individual = restored(tuple(learned["shapes_"]), own) if own else None
         super()._restore(learned)
         self._take(cascade, self.subset_ranks_, self.individual_ranks_)

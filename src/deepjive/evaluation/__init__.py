@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from deepjive.evaluation.sample_quality import PairFit, SampleFit, pair_fit, sample_fit
     from deepjive.evaluation.score_prediction import CrossPrediction, cross_prediction, cross_predictions
     from deepjive.evaluation.set_enrichment import SetEnrichment, feature_set_enrichment
+    from deepjive.evaluation.subset_null import SubsetStructureTest, subset_structure_test
     from deepjive.results import Finding, frame_of
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "SampleFit",
     "SetEnrichment",
     "Stability",
+    "SubsetStructureTest",
     "agreement",
     "baselines",
     "bootstrap_maps",
@@ -91,6 +93,7 @@ __all__ = [
     "score_association",
     "shuffled",
     "stability",
+    "subset_structure_test",
     "task_of",
 ]
 
@@ -112,6 +115,7 @@ _MODULES = {
     "SampleFit": "deepjive.evaluation.sample_quality",
     "SetEnrichment": "deepjive.evaluation.set_enrichment",
     "Stability": "deepjive.evaluation.refit_stability",
+    "SubsetStructureTest": "deepjive.evaluation.subset_null",
     "agreement": "deepjive.evaluation.modality_agreement",
     "baselines": "deepjive.evaluation.refit",
     "bootstrap_maps": "deepjive.evaluation.map_bootstrap",
@@ -146,6 +150,7 @@ _MODULES = {
     "score_association": "deepjive.evaluation.label_association",
     "shuffled": "deepjive.evaluation.null",
     "stability": "deepjive.evaluation.refit_stability",
+    "subset_structure_test": "deepjive.evaluation.subset_null",
     "task_of": "deepjive.evaluation.probes",
 }
 

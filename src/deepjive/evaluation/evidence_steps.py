@@ -22,6 +22,7 @@ from deepjive.evaluation.probes import Probe, probe, untestable
 from deepjive.evaluation.refit import SEPARATE, ajive_of_size, baselines, refitted
 from deepjive.evaluation.refit_stability import Stability, stability
 from deepjive.evaluation.score_prediction import CrossPrediction, cross_predictions, scores_of
+from deepjive.evaluation.subset_null import has_subset_scores, subset_structure_test
 from deepjive.progress import Progress, within_step
 from deepjive.results import Finding
 
@@ -31,6 +32,7 @@ CONFOUNDED = "AJIVE, confounds left in"
 MESSAGES = {
     "models": "Fitting the model and its baselines",
     "joint_structure": "Permuting pairs of held-out samples",
+    "subset_structure": "Permuting members of subsets of modalities",
     "predicted": "Fitting to shuffled samples",
     "explained": "Measuring variance explained",
     "agreement": "Comparing joint scores of single modalities",
@@ -91,12 +93,15 @@ class Steps:
         They decide which steps there are.
     with_labels : bool
         Whether labels are predicted.
+    with_subsets : bool
+        Whether subsets of some modalities have scores.
     progress : callable
         ``progress(done, total, message)``.
     """
 
-    def __init__(self, settings: EvidenceSettings, with_labels: bool, progress: Progress) -> None:
+    def __init__(self, settings: EvidenceSettings, with_labels: bool, with_subsets: bool, progress: Progress) -> None:
         left_out = {
+            "subset_structure": not with_subsets,
             "probes": not with_labels,
             "refit_structure": not settings.n_refits,
             "stability": not settings.n_fits,
@@ -154,7 +159,8 @@ def measure(
     train, test = (data[part] for part in rows)
     n_permutations, seed = settings.n_permutations, settings.random_state
     seeded: dict[str, Any] = {"random_state": seed}
-    steps = Steps(settings, bool(labels), progress)
+    with_subsets = has_subset_scores(model) and not model.needs_all_modalities
+    steps = Steps(settings, bool(labels), with_subsets, progress)
 
     steps.begin("models")
     confounded = confounded_baseline(model, train, test, settings) if labels else None
@@ -165,6 +171,11 @@ def measure(
     report = steps.begin("joint_structure")
     pairing = joint_structure_test(methods.model, data[rows[1]], n_permutations, progress=report, **seeded)
     fields: dict[str, Any] = {"method": methods.name, "joint_structure": pairing}
+    if with_subsets:
+        report = steps.begin("subset_structure")
+        fields["subset_structure"] = subset_structure_test(
+            methods.model, data[rows[1]], n_permutations, progress=report, **seeded
+        )
     steps.begin("predicted")
     fields["predicted"] = predicted_fractions(methods, train, test, seed)
     steps.begin("explained")

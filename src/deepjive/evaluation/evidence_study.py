@@ -28,6 +28,7 @@ from deepjive.evaluation.probes import Probe, known, untestable
 from deepjive.evaluation.refit import with_groups
 from deepjive.evaluation.refit_stability import Stability
 from deepjive.evaluation.score_prediction import CrossPrediction
+from deepjive.evaluation.subset_null import SubsetStructureTest
 from deepjive.progress import Progress, silent
 from deepjive.results import Finding, Result
 from deepjive.validation import named_labels
@@ -75,6 +76,8 @@ class Evidence(Result):
         By method.
     findings : list of Finding
         Known failures of the model.
+    subset_structure : SubsetStructureTest or None
+        The permutation test of each subset of some modalities, if such subsets have scores.
     """
 
     method: str
@@ -92,6 +95,7 @@ class Evidence(Result):
     untested: dict[str, str] = field(default_factory=dict)
     stability: dict[str, list[Stability]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    subset_structure: SubsetStructureTest | None = None
 
     def _summary(self) -> str:
         names = ", ".join(finding.name for finding in self.findings) or "none"
@@ -112,6 +116,10 @@ class Evidence(Result):
         """Return all figures as rows of measure, method, target, value and p-value."""
         for name, value in self.joint_structure.explained.items():
             yield "joint structure", self.method, name, value, self.joint_structure.p_values[name]
+        if self.subset_structure is not None:
+            for row in self.subset_structure._table():
+                target = f"{row['modality']} in {row['subset']}"
+                yield "structure of a subset", self.method, target, row["explained"], row["p_value"]
         if self.refit_structure is not None:
             for name, value in self.refit_structure.explained.items():
                 yield "joint structure, refits", self.method, name, value, self.refit_structure.p_values[name]
@@ -241,7 +249,7 @@ def evidence(
 
     See Also
     --------
-    joint_structure_test, probe, cross_predictions, stability, diagnose : The single measurements.
+    joint_structure_test, subset_structure_test, probe, cross_predictions, stability, diagnose : Single measurements.
     """
     data = with_groups(data, groups)
     rows, labels_by_name = _split(data, held_out, random_state), named_labels(labels, len(data), data.samples)
@@ -299,10 +307,11 @@ def _check_groups(
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of evidence that are objects, from their dictionaries."""
-    refits = content["refit_structure"]
+    refits, of_subsets = content["refit_structure"], content.get("subset_structure")
     return {
         "joint_structure": JointStructureTest(**content["joint_structure"]),
         "refit_structure": JointStructureTest(**refits) if isinstance(refits, dict) else None,
+        "subset_structure": SubsetStructureTest(**of_subsets) if isinstance(of_subsets, dict) else None,
         "agreement": _typed_lists(Agreement, content["agreement"]),
         "cross": _typed_lists(CrossPrediction, content["cross"]),
         "probes": {

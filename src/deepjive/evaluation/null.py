@@ -166,7 +166,7 @@ def joint_structure_test(
     refit_test : A test of the whole procedure, by fits to shuffled samples.
     deepjive.permutation_test : A test of each joint component of a linear model.
     """
-    data = complete(_without_rest(model, held_out, with_groups(held_out, groups, model)))
+    data = complete(without_rest_of_confounds(model, held_out, with_groups(held_out, groups, model)))
     if len(data) < 5:
         raise ValueError(TOO_FEW.format(given=len(data)))
     draw_order = orders_of(len(data), data.groups, check_random_state(random_state))
@@ -186,7 +186,7 @@ def joint_structure_test(
     return _test(observed, permuted, model, data, refits=False)
 
 
-def _without_rest(model: Any, held_out: Any, adjusted: Modalities) -> Modalities:
+def without_rest_of_confounds(model: Any, held_out: Any, adjusted: Modalities) -> Modalities:
     """Held-out samples without what is left of their confounds."""
     confounds = as_modalities(held_out).confounds
     adjustment = Adjustment.from_state(getattr(model, "adjustment_", {}))

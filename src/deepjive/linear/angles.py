@@ -49,7 +49,7 @@ from deepjive.linear.streaming import Pieces, checked_masks
 from deepjive.linear.structured import StructuredModel
 from deepjive.linear.svd import LeftSVD, Reduced, leading_svd, loadings_of, project, reduce, row_norms, signal_svd
 from deepjive.progress import Progress
-from deepjive.subsets import Subset, checked_subsets, word_of
+from deepjive.subsets import Subset, checked_subsets, warn_of_empty, word_of
 from deepjive.threads import one_thread_if_small
 from deepjive.validation import check_modality_ranks, check_ranks
 
@@ -71,6 +71,10 @@ SCORES_ABOVE_SAMPLES = (
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
+NOTHING_COMMON = (
+    "no direction of the samples is in the signals of all its modalities and in no larger subset, up to chance (signal "
+    "ranks: {ranks})"
+)
 OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
 MEASURES = ("variance_explained_", "component_variance_", "residual_std_", "noise_std_", "feature_residual_std_")
 VETO = 0.5
@@ -224,7 +228,10 @@ class AngleBased(LinearModel, ABC):
             len(data) - self.center,
             rng,
         )
+        shared = _within_ranks(shared, signals, {data.names: joint_rank, **subsets})
         self.subset_ranks_ = {subset: directions.shape[1] for subset, directions in shared.items()}
+        signal_ranks = {name: basis.shape[1] for name, basis in bases.items()}
+        warn_of_empty(self.subsets, self.subset_ranks_, lambda subset: _nothing_common(subset, signal_ranks))
         more_joint = shared[data.names].shape[1] > joint.shape[1]  # components too weak for the signal of a modality
         if not more_joint and not any(self.subset_ranks_[subset] for subset in subsets):
             self.subset_ranks_[data.names] = joint.shape[1]
@@ -233,7 +240,8 @@ class AngleBased(LinearModel, ABC):
         for signal in signals:
             held = [directions for subset, directions in shared.items() if signal.name in subset]
             n_held = sum(directions.shape[1] for directions in held)
-            rank = max(bases[signal.name].shape[1] - n_held, 0)
+            n_signal = min(bases[signal.name].shape[1], numerical_rank(signal.reduced, signal.svd))
+            rank = max(n_signal - n_held, 0)
             rank = rank if individual_ranks is None else individual_ranks[signal.name]
             _check_held(signal, n_held, rank)
             basis = np.linalg.qr(np.concatenate(held, axis=1))[0]
@@ -503,6 +511,22 @@ def _check_held(signal: Signal, n_shared: int, individual_rank: int) -> None:
         raise ValueError(HELD_ABOVE_RANK.format(name=signal.name, **given))
 
 
+def _within_ranks(
+    shared: dict[Subset, NDArray], signals: Sequence[Signal], given: dict[Subset, int | None]
+) -> dict[Subset, NDArray]:
+    """Leave out directions of the smallest subsets whose ranks are chosen, where a modality has fewer dimensions."""
+    shared = dict(shared)
+    for signal in signals:
+        limit = numerical_rank(signal.reduced, signal.svd)
+        while sum(directions.shape[1] for subset, directions in shared.items() if signal.name in subset) > limit:
+            chosen = [key for key, u in shared.items() if signal.name in key and u.shape[1] and given[key] is None]
+            if not chosen:
+                break
+            smallest = min(chosen, key=lambda key: (len(key), -shared[key].shape[1]))
+            shared[smallest] = shared[smallest][:, :-1]
+    return shared
+
+
 def joint_svd(bases: Sequence[NDArray], weights: NDArray) -> LeftSVD:
     """Left singular vectors and values of ``[w_1^(1/2) U_1 .. w_K^(1/2) U_K]``, from orthonormal signal scores."""
     stacked = np.concatenate([np.sqrt(weight) * basis for weight, basis in zip(weights, bases, strict=True)], axis=1)
@@ -547,3 +571,8 @@ def _projected(data: Modalities, name: str, mean: NDArray, loadings: NDArray) ->
     for rows in row_batches(np.arange(len(data)), data.shapes[name]):
         scores[rows] = (data.rows(name, rows) - mean).reshape(len(rows), -1) @ directions / lengths
     return scores
+
+
+def _nothing_common(subset: Subset, signal_ranks: dict[str, int]) -> str:
+    """Why a subset has rank 0."""
+    return NOTHING_COMMON.format(ranks=", ".join(f"{name} {signal_ranks[name]}" for name in subset))

@@ -12,6 +12,7 @@ from deepjive.report.words import enumeration
 if TYPE_CHECKING:
     from deepjive.evaluation.evidence_study import Evidence
     from deepjive.evaluation.null import JointStructureTest
+    from deepjive.evaluation.subset_null import SubsetStructureTest
 
 READ_STRUCTURE = (
     "How to read it: the first number is the share of a modality's variance in {n} held-out samples that {measure}. In "
@@ -23,6 +24,12 @@ MEASURES = {
     "joint part": "the joint part explains",
 }
 ALL_OF_THEM = " Joint variation must be present in every modality, so the largest p counts."
+READ_SUBSETS = (
+    "How to read it: the first number is the share of a modality's variance in {n} held-out samples that the subset's "
+    "part adds to what the other modalities predict by all other parts. p is the share of {count} permutations of the "
+    "modality's samples in which the two fit as well. Every modality of a subset has to hold what it shares, so the "
+    "largest p counts."
+)
 READ_PREDICTED = (
     "How to read it: the same share for each method with the same ranks; larger is better. In the last column {method} "
     "was fitted to shuffled samples, where the share should be zero or less."
@@ -72,6 +79,8 @@ def tables_of(evidence: Evidence) -> list[tuple[str, Sequence[str], list[Sequenc
         The tables that have rows.
     """
     tables = [_structure("Test of joint variation", evidence.joint_structure)]
+    if evidence.subset_structure is not None:
+        tables.append(_subsets(evidence.subset_structure))
     if evidence.refit_structure is not None:
         tables.append(_structure("Test of joint variation with refits", evidence.refit_structure))
     tables += [_predicted(evidence), _explained(evidence), _agreement(evidence), _cross(evidence)]
@@ -96,6 +105,15 @@ def _structure(caption: str, test: JointStructureTest) -> Any:
     return caption, ("modality", "explained", "95% of chance", "p"), rows, sentence
 
 
+def _subsets(test: SubsetStructureTest) -> Any:
+    rows = []
+    for subset, members in test.of_members.items():
+        rows += [(subset, name, percent(test.explained[subset][name]), p(value)) for name, value in members.items()]
+        rows.append((subset, "all together", "", p(test.p_values[subset])))
+    sentence = READ_SUBSETS.format(n=test.n_samples, count=test.n_permutations)
+    return "Test of what subsets of modalities share", ("subset", "modality", "explained", "p"), rows, sentence
+
+
 def _predicted(evidence: Evidence) -> Any:
     methods = list(evidence.predicted)
     rows = [
@@ -106,9 +124,11 @@ def _predicted(evidence: Evidence) -> Any:
 
 
 def _explained(evidence: Evidence) -> Any:
-    parts = ("joint", "individual", "residual")
+    every = {part for methods in evidence.explained.values() for parts in methods.values() for part in parts}
+    subsets = sorted(every - {"joint", "individual", "residual"}, key=lambda part: (-part.count("+"), part))
+    parts = ("joint", *subsets, "individual", "residual")
     rows = [
-        (f"{name}, {method}", *(percent(explained[name][part]) for part in parts))
+        (f"{name}, {method}", *(percent(explained[name][part]) if part in explained[name] else "" for part in parts))
         for name in evidence.individual_ranks
         for method, explained in evidence.explained.items()
     ]

@@ -63,6 +63,7 @@ AUTO, GIVEN = "chosen from the data", "given"
 SEED = "The random seed was {seed}."
 NO_SEED = "The random seed was not fixed."
 SUBSETS = "Of the subsets of modalities, {ranks} had variation that no other modality shares ({how})."
+EMPTY_SUBSETS = "The subsets of modalities {empty} were named, but no variation of their own was found ({how})."
 NO_SUBSETS = "No subset of some modalities had variation that the other modalities do not share ({how})."
 ALL_SHARED = " and variation of subsets together"
 EXPLAINED = "In the fitted samples, {shared} explained {joint}, and individual variation {individual}."
@@ -192,8 +193,15 @@ def _ranks(method: str, learned: Mapping[str, Any], parameters: Mapping[str, Any
     if subsets:
         some = {subset: rank for subset, rank in subsets.items() if rank and len(subset) < len(learned["shapes_"])}
         shared = [f"{enumeration(subset)} ({rank})" for subset, rank in some.items()]
-        given = GIVEN if isinstance(parameters["subsets"], Mapping) else AUTO
-        text += " " + (SUBSETS if shared else NO_SUBSETS).format(ranks="; ".join(shared), how=f"ranks {given}")
+        how_many = f"ranks {GIVEN if isinstance(parameters['subsets'], Mapping) else AUTO}"
+        named = isinstance(parameters["subsets"], list)
+        if shared or not named:
+            text += " " + (SUBSETS if shared else NO_SUBSETS).format(ranks="; ".join(shared), how=how_many)
+        empty = [
+            enumeration(subset) for subset in subsets if subset not in some and len(subset) < len(learned["shapes_"])
+        ]
+        if named and empty:
+            text += " " + EMPTY_SUBSETS.format(empty="; ".join(empty), how=how_many)
     return [*sentences, text]
 
 

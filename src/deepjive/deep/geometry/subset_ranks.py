@@ -10,6 +10,7 @@ that predicts a further modality as well belongs to the larger subset.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,7 +31,7 @@ from deepjive.deep.geometry.rank_selection import (
 )
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
-from deepjive.subsets import Subset, common_spaces, ranks_of_subsets, word_of
+from deepjive.subsets import EmptySubsetWarning, Subset, common_spaces, ranks_of_subsets, word_of
 
 ENOUGH = 0.95  # of the best prediction
 LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual scores
@@ -53,6 +54,13 @@ class SubsetSelection:
     subset_ranks: dict[Subset, int]
     individual_ranks: dict[str, int]
     selection: RankSelection
+
+    def nothing_common(self, subset: Subset) -> str:
+        """Say why a subset has rank 0."""
+        curve = self.selection.curves.get(f"common to {word_of(subset)}")
+        if curve is None or not curve.rank:
+            return "its modalities do not clearly predict each other in held-out samples"
+        return f"what its modalities have in common ({curve.rank}) larger subsets have too"
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,9 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
     subsets = [subset for subset, rank in ranks.items() if rank and len(subset) < len(data.names)]
     missing = "error" if data.present.all() else "impute"
     options: dict[str, Any] = {} if ranks[tuple(data.names)] else {"joint_rank": 0}
-    linear = AJIVE(subsets=subsets, missing=missing, random_state=seed, **options).fit(data.without_confounds())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EmptySubsetWarning)  # the ranks of the deep model count
+        linear = AJIVE(subsets=subsets, missing=missing, random_state=seed, **options).fit(data.without_confounds())
     parts = linear.decompose(data.without_confounds())
     found = {subset: {name: part[name] for name in part} for subset, part in parts.subset.items()}
     if ranks[tuple(data.names)] and linear.joint_rank_:

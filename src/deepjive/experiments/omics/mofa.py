@@ -48,14 +48,19 @@ class MofaModel:
         Posterior means of the noise precisions.
     information : dict of str to array, shape (n_factors, n_factors)
         Posterior means of ``W' T W``.
-    joint : array of bool, shape (n_factors,)
-        Which factors explain at least `LEAST` of the variance of each modality.
+    held : dict of str to array of bool, shape (n_factors,)
+        Which factors explain at least `LEAST` of the variance of a modality.
     """
 
     weights: dict[str, NDArray]
     precision: dict[str, NDArray]
     information: dict[str, NDArray]
-    joint: NDArray[np.bool_]
+    held: dict[str, NDArray[np.bool_]]
+
+    @property
+    def joint(self) -> NDArray[np.bool_]:
+        """Which factors explain at least `LEAST` of the variance of each modality."""
+        return np.all(list(self.held.values()), axis=0)
 
     def factors(self, arrays: Arrays) -> NDArray:
         """Return the factors of centred samples with some or all modalities, shape (n_samples, n_factors)."""
@@ -98,7 +103,7 @@ def fit_mofa(arrays: Arrays, seed: int, n_factors: int = FACTORS) -> MofaModel:
     nodes = entry.model.getNodes()
     weights, precision, information = {}, {}, {}
     scores = nodes["Z"].getExpectations()["E"]
-    explained = []
+    held = {}
     for number, (name, x) in enumerate(arrays.items()):
         expected = nodes["W"].getNodes()[number].getExpectations()
         noise = np.atleast_2d(nodes["Tau"].getNodes()[number].getExpectations()["E"])[0]
@@ -107,8 +112,8 @@ def fit_mofa(arrays: Arrays, seed: int, n_factors: int = FACTORS) -> MofaModel:
         squares = (w.T * noise) @ w
         np.fill_diagonal(squares, noise @ expected["E2"])
         weights[name], precision[name], information[name] = w * scale, noise / np.square(scale), squares
-        explained.append(_explained(x, scores, weights[name]))
-    return MofaModel(weights, precision, information, np.min(explained, axis=0) >= LEAST)
+        held[name] = _explained(x, scores, weights[name]) >= LEAST
+    return MofaModel(weights, precision, information, held)
 
 
 def _explained(x: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
