@@ -14,7 +14,7 @@ TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/d
 export TORCH_INDEX
 # $(call install_torch,PYTHON,REQUIREMENT) does nothing if TORCH_INDEX is empty.
 install_torch = $(if $(TORCH_INDEX),$(1) $(PIP) --no-deps --retries 0 --timeout 30 --index-url $(TORCH_INDEX) $(2) \
-	|| echo "torch was not installed from $(TORCH_INDEX), so that pip takes its default build.")
+	|| echo "torch was not installed from $(TORCH_INDEX). pip takes its default build.")
 pinned_torch = $$(grep '^torch==' $(1))
 # Index of nightly builds for `make latest`, such as https://pypi.anaconda.org/scientific-python-nightly-wheels/simple
 NIGHTLY ?=
