@@ -20,8 +20,11 @@ PHANTOM_MODALITIES = (["mri", "pet"], ["mri", "pet", "tau"])
 NO_MODALITY = (
     "--modalities {given!r}: there are {known}. Name mri and one or more of the others, such as mri,amyloid,tau."
 )
-NOT_OF_PHANTOM = "--modalities {given!r}: the phantom has mri,pet (PET of amyloid) or mri,pet,tau."
-OF_TABLE = "--modalities cannot be used with --table, whose columns of paths are the modalities."
+NOT_OF_PHANTOM = "--modalities is {given!r}, but the phantom has mri,pet (PET of amyloid) or mri,pet,tau. Give one of these, or files."
+OF_TABLE = (
+    "--modalities cannot be used with --table, whose columns of paths are the modalities. Leave out --modalities, or "
+    "columns of the table."
+)
 NOTHING_TO_CHOOSE = "--choose selects files by their names and cannot be used with --table, which lists its files."
 
 
