@@ -20,7 +20,10 @@ PHANTOM_MODALITIES = (["mri", "pet"], ["mri", "pet", "tau"])
 NO_MODALITY = (
     "--modalities {given!r}: there are {known}. Name mri and one or more of the others, such as mri,amyloid,tau."
 )
-NOT_OF_PHANTOM = "--modalities is {given!r}, but the phantom has mri,pet (PET of amyloid) or mri,pet,tau. Give one of these, or files."
+NOT_OF_PHANTOM = (
+    "--modalities is {given!r}, but the phantom has mri,pet (PET of amyloid) or mri,pet,tau. Give one of these, or "
+    "files of images."
+)
 OF_TABLE = (
     "--modalities cannot be used with --table, whose columns of paths are the modalities. Leave out --modalities, or "
     "columns of the table."
