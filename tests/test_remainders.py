@@ -180,3 +180,15 @@ def test_refits_of_halves_and_permutations_keep_the_size_before():
         np.testing.assert_array_equal(other.magnitudes["a"], adjusted.magnitudes["a"])
         with pytest.raises(ValueError, match=r"individual_ranks\['a'\] is 3, .* rank 2"):
             AJIVE(joint_rank=0, individual_ranks={"a": 3, "b": 1}).fit(other)
+
+
+def test_jive_counts_the_dimensions_that_confounds_leave() -> None:
+    """Five samples, of which the mean and two confounds take three dimensions, hold two joint scores, not three."""
+    rng = np.random.default_rng(0)
+    confounds = {"age": rng.normal(size=5), "sex": np.array([0.0, 1.0, 0.0, 1.0, 1.0])}
+    data = Modalities({"a": rng.normal(size=(5, 8)), "b": rng.normal(size=(5, 3))}, confounds=confounds)
+    with pytest.raises(ValueError, match=r"joint_rank.*3.*2"):
+        JIVE(joint_rank=3, individual_ranks=0).fit(data)
+    with pytest.raises(ValueError, match="individual"):
+        JIVE(joint_rank=1, individual_ranks=1).fit(data)
+    assert JIVE(joint_rank=2, individual_ranks=0).fit(data).joint_rank_ == 2

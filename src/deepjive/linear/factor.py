@@ -7,6 +7,7 @@ the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import Reduced, reduce
+
+NO_ANGLE = 1e-6  # smaller angles between the directions of two modalities are rounding
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,12 @@ def of_common_length(factors: list[Factor]) -> list[Factor]:
     """The same factors, all divided by the length of the longest modality to keep the proportions of the data."""
     longest = max(factor.length for factor in factors)
     return [replace(factor, length=longest) for factor in factors]
+
+
+def span_dimension(factors: Sequence[Factor]) -> int:
+    """The dimension of the space that the samples of all modalities span together.
+
+    Confounds that were removed leave the modalities fewer dimensions than samples, and the same ones.
+    """
+    bases = [np.linalg.svd(factor.whole, full_matrices=False)[0][:, : factor.rank] for factor in factors]
+    return int(np.sum(np.linalg.svd(np.hstack(bases), compute_uv=False) > NO_ANGLE))
