@@ -219,7 +219,7 @@ def _rounding(model: Any, data: Modalities) -> float:
         known = x[~np.isnan(x).any(axis=1)] / np.nanmax(np.abs(x))
         values, spread = model.singular_values_[name], known.std(axis=0).max() if len(known) else 0.0
         if rank and spread > 0.0:
-            errors += [4 * np.finfo(float).eps / spread * values[0] / values[rank - 1]]
+            errors += [4 * np.finfo(float).eps / spread * values[0] / values[min(rank, len(values)) - 1]]
     return float(max(errors))
 
 
