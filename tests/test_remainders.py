@@ -192,3 +192,13 @@ def test_jive_counts_the_dimensions_that_confounds_leave() -> None:
     with pytest.raises(ValueError, match="individual"):
         JIVE(joint_rank=1, individual_ranks=1).fit(data)
     assert JIVE(joint_rank=2, individual_ranks=0).fit(data).joint_rank_ == 2
+
+
+@pytest.mark.parametrize("rule", ["permutation", "bic"])
+def test_jive_chooses_no_more_ranks_than_confounds_leave(rule: str) -> None:
+    rng = np.random.default_rng(28)
+    for _ in range(5):
+        arrays = {"a": rng.normal(size=(6, 12)), "b": rng.normal(size=(6, 8))}
+        data = Modalities(arrays, confounds={"sex": rng.integers(0, 2, 6).astype(float), "age": rng.normal(size=6)})
+        model = JIVE(joint_rank=2, individual_ranks=rule, n_permutations=10, random_state=0).fit(data)
+        assert model.joint_rank_ + sum(model.individual_ranks_.values()) <= 3

@@ -95,10 +95,13 @@ def of_common_length(factors: list[Factor]) -> list[Factor]:
     return [replace(factor, length=longest) for factor in factors]
 
 
-def span_dimension(factors: Sequence[Factor]) -> int:
-    """The dimension of the space that the samples of all modalities span together.
+def free_dimensions(factors: Sequence[Factor], needed: int) -> int:
+    """The dimension of the space that the samples of all modalities span together, or a number of at least `needed`.
 
     Confounds that were removed leave the modalities fewer dimensions than samples, and the same ones.
     """
+    n_free = factors[0].reduced.n_samples - factors[0].pieces.center
+    if needed <= max(factor.rank for factor in factors):
+        return n_free
     bases = [np.linalg.svd(factor.whole, full_matrices=False)[0][:, : factor.rank] for factor in factors]
-    return int(np.sum(np.linalg.svd(np.hstack(bases), compute_uv=False) > NO_ANGLE))
+    return min(n_free, int(np.sum(np.linalg.svd(np.hstack(bases), compute_uv=False) > NO_ANGLE)))

@@ -31,7 +31,7 @@ from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.alternation import Alternation, alternate
 from deepjive.linear.bounds import generator
-from deepjive.linear.factor import Factor, make_factor, of_common_length, span_dimension
+from deepjive.linear.factor import Factor, free_dimensions, make_factor, of_common_length
 from deepjive.linear.gaps import fit_with_gaps, has_gaps
 from deepjive.linear.jive_ranks import FixedRanks, RankSearch, bic_search, checked_rule, permutation_search
 from deepjive.linear.linear_model import LinearModel
@@ -302,9 +302,7 @@ class JIVE(LinearModel):
     def _excess(self, fixed: FixedRanks, factors: list[Factor]) -> str:
         """Name a given rank that exceeds the dimensions of the data, whose scores would be rounding errors."""
         joint_rank, ranks = fixed.joint or 0, fixed.individual or [0] * len(factors)
-        n_free = factors[0].reduced.n_samples - self.center
-        if joint_rank + sum(ranks) > max(factor.rank for factor in factors):
-            n_free = min(n_free, span_dimension(factors))
+        n_free = free_dimensions(factors, joint_rank + sum(ranks))
         if joint_rank > (limit := min(n_free, sum(factor.rank for factor in factors))):
             return TOO_FEW_JOINT.format(given=joint_rank, limit=limit)
         for factor, rank in zip(factors, ranks, strict=True):

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from deepjive.linear.alternation import Alternation, without_scores
-from deepjive.linear.factor import Factor
+from deepjive.linear.factor import Factor, free_dimensions
 from deepjive.linear.streaming import Piece, Pieces
 from deepjive.linear.svd import EPS, Reduced, reduce
 from deepjive.progress import Counter, Progress, silent
@@ -204,7 +204,7 @@ def _largest_rank(factor: Factor) -> int:
 
 def _possible(joint_rank: int, individual_ranks: Sequence[int], factors: Sequence[Factor]) -> list[int]:
     """Joint and individual ranks, lowered to the dimensions that the samples and each modality have."""
-    n_left = factors[0].reduced.n_samples - factors[0].pieces.center
+    n_left = free_dimensions(factors, joint_rank + sum(individual_ranks))
     ranks: list[int] = []
     for rank, limit in zip(
         [joint_rank, *individual_ranks], [n_left, *(f.rank - joint_rank for f in factors)], strict=True
@@ -223,7 +223,7 @@ def _raised(ranks: list[int], factors: Sequence[Factor], fixed: FixedRanks) -> I
         leaves_residual = all(
             larger[0] + rank <= _largest_rank(factor) for rank, factor in zip(larger[1:], factors, strict=True)
         )
-        if leaves_residual and sum(larger) < factors[0].reduced.n_samples - factors[0].pieces.center:
+        if leaves_residual and sum(larger) < free_dimensions(factors, sum(larger) + 1):
             yield larger
 
 
