@@ -1,6 +1,6 @@
 """MRI and PET over seeds: the experiment of `deepjive reproduce adni` on phantom cohorts, with mean and spread.
 
-    python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, six minutes
+    python benchmarks/brain.py --out runs/brain                 # 5 cohorts of 300 at 6 mm, some minutes
     python benchmarks/brain.py --out runs/quick --subjects 60 --seeds 1 --max-epochs 1
 
 Each seed has its own cohort, split and networks. All measures are of the held-out third of the participants. Finished

@@ -549,7 +549,7 @@ class DeepJIVE(JointIndividualModel):
         self.orthogonality_weight_ = weight_of(self.orthogonality, self.orthogonality_weight)
         ranks = list(self.individual_ranks_.values())
         whiten = self.objective == "joint_first"
-        builders = network_builders(self.shapes_, self.networks, self.dropout, automatic or {})
+        builders = network_builders(self.shapes_, self.networks, self.dropout, automatic)
         self.networks_ = {name: builder.kind for name, builder in builders.items()}
         self.network_ = Network(
             list(builders.values()),

@@ -20,7 +20,6 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -396,7 +395,7 @@ def network_builders(
     shapes: Mapping[str, tuple[int, ...]],
     networks: Any,
     dropout: float,
-    automatic: Mapping[str, Kind] = MappingProxyType({}),
+    automatic: Mapping[str, Kind] | None = None,
 ) -> dict[str, NetworkBuilder]:
     """A network builder for each modality.
 
@@ -408,7 +407,7 @@ def network_builders(
         A choice as of `NetworkBuilder`, for all modalities or for each.
     dropout : float
         Fraction of hidden units dropped in training.
-    automatic : mapping of str to {"linear", "dense", "conv"}, default={}
+    automatic : mapping of str to {"linear", "dense", "conv"}, optional
         The kind that "auto" stands for; by default that of very many samples.
 
     Raises
@@ -421,8 +420,9 @@ def network_builders(
             raise ValueError(UNKNOWN_MODALITY.format(given=list(networks), expected=list(shapes)))
     else:
         networks = dict.fromkeys(shapes, networks)
+    kinds = automatic or {}
     return {
-        name: NetworkBuilder(name, tuple(shape), networks[name], dropout, automatic.get(name, automatic_kind(shape)))
+        name: NetworkBuilder(name, tuple(shape), networks[name], dropout, kinds.get(name, automatic_kind(shape)))
         for name, shape in shapes.items()
     }
 
