@@ -34,6 +34,16 @@ def test_untrained_networks_recover_linear_parts_as_ajive_does(identity: str) ->
 
 
 @pytest.mark.parametrize("identity", ["explicit", "exchange", "merged"])
+def test_untrained_networks_recover_joint_parts_of_noisy_samples_as_ajive_does(identity: str) -> None:
+    made = make_synthetic(500, (100, 100), noise=2.0, random_state=0)
+    ajive = AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, n_wedin=1, n_random=1).fit(made.data)
+    start = fitted(made.data, identity=identity, networks="linear", **UNTRAINED)
+    expected, found = (model.decompose(made.data).joint for model in (ajive, start))
+    for name, true in made.joint.items():
+        assert r2(true, found[name]) > r2(true, expected[name]) - 0.005 > 0.9
+
+
+@pytest.mark.parametrize("identity", ["explicit", "exchange", "merged"])
 def test_joint_scores_too_many_are_not_decoded_before_training(identity: str) -> None:
     made = make_synthetic(900, (40, 30), random_state=0)
     seen, unseen = made[:600], made[600:]

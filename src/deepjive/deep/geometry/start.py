@@ -137,6 +137,22 @@ class Start:
         return cls(bool(values["pays"]), gain, bool(values["is_fallback"]))
 
 
+class _Slope:
+    """Slopes (rank,) of the regression of target scores (n, rank) on scores of the same order, one by one."""
+
+    def __init__(self, targets: NDArray) -> None:
+        self.targets, self.products, self.squares = targets, np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
+
+    def add(self, scores: NDArray) -> None:
+        """Take scores (n, rank) in."""
+        self.products += (scores * self.targets).sum(axis=0)
+        self.squares += np.square(scores).sum(axis=0)
+
+    @property
+    def value(self) -> NDArray:
+        return self.products / np.maximum(self.squares, 1e-300)
+
+
 @torch.no_grad()
 def start_joint(
     network: Network,
@@ -207,21 +223,21 @@ def _start_linear(
     latents = network.latents(x, presence)
     joint = network.identity.joint(latents, presence).double().cpu().numpy()
     complete = slice(None) if presence is None else presence.own.all(1).cpu().numpy()
-    total, products, squares = np.sum(ridge.latents, axis=0), 0.0, 0.0
+    total = np.sum(ridge.latents, axis=0)
+    of_all, of_others = _Slope(ridge.targets[complete]), _Slope(ridge.targets[complete])
     for k, (decoder, weights, samples) in enumerate(zip(decoders, ridge.decoders, centred, strict=True)):
         expected = (total - ridge.latents[k]) / (len(centred) - 1)
         prepared = network.identity.mean_without(latents, k, presence).double().cpu().numpy()
         rows = slice(None) if presence is None else (presence.with_another(k) > 0).cpu().numpy()
         turned = np.linalg.lstsq(prepared[rows], expected[rows], rcond=1e-9)[0]  # the unit matrix but for whitening
-        decoded = joint[complete] @ turned
-        products = products + (decoded * ridge.targets[complete]).sum(axis=0)
-        squares = squares + np.square(decoded).sum(axis=0)
+        of_all.add(joint[complete] @ turned)
+        of_others.add(expected[complete])
         kept = weights * (np.arange(weights.shape[1]) < ridge.predicted)
         decoder.linear.weight.zero_()
         predicted = ridge.predicted  # later columns are 0 also after whitening, which is triangular
         decoder.linear.weight[:, :predicted] = (torch.from_numpy(turned @ kept.T)[:predicted].to(like) @ samples).T
         decoder.linear.bias.zero_()
-    scale = np.clip(products / np.maximum(squares, 1e-300), 1.0, LARGEST_SCALE)
+    scale = np.clip(of_all.value / np.maximum(of_others.value, 1e-300), 1.0, LARGEST_SCALE)  # decoders have the gains
     scale = np.where(np.isfinite(scale), scale, 1.0)
     found = len(scale)  # fewer than the joint rank if the modalities without their confounds have fewer dimensions
     network.identity.complete_scale[:found].copy_(torch.from_numpy(scale))
