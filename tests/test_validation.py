@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 
 import deepjive.data.chunks
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
-from deepjive.validation import check_for_fit, check_known, check_modality_ranks, check_ranks
+from deepjive.validation import check_for_fit, check_known, check_modality_ranks, check_ranks, named_labels
 
 N = 20
 RNG = np.random.default_rng(0)
@@ -319,3 +319,18 @@ def test_the_largest_rank_is_the_smaller_of_samples_and_features():
         check_ranks(few, 4, 1)
     with pytest.raises(ValueError, match=r"signal_ranks\['pet'\] is 4, but the data allow at most 3"):
         check_modality_ranks("signal_ranks", few, {"mri": 1, "pet": 4})
+
+
+REPEATED_NAMES = [
+    {1: np.zeros(20), "1": np.ones(20)},
+    pd.DataFrame({"a": range(20), "b": range(20)}).set_axis([1, "1"], axis=1),
+    pd.DataFrame({"a": range(20), "b": range(20)}).set_axis([1, 1], axis=1),
+]
+
+
+@pytest.mark.parametrize("given", REPEATED_NAMES)
+def test_labels_and_confounds_of_the_same_name_are_refused(given):
+    with pytest.raises(ValueError, match=r"^Several labels have the name '1'\."):
+        named_labels(given, 20)
+    with pytest.raises(ValueError, match=r"^Several confounds have the name '1'\."):
+        Modalities({"a": np.zeros((20, 2))}, confounds=given)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepjive.data.chunks import row_batches
 from deepjive.data.modalities import Modalities, as_modalities
-from deepjive.data.pairing import in_order_of_samples
+from deepjive.data.pairing import check_names_differ, in_order_of_samples
 from deepjive.data.readers.arrays import tensor_values
 from deepjive.data.readers.lazy import forget
 from deepjive.data.readers.words import as_texts, text_of
@@ -517,7 +517,7 @@ def named_labels(
     Raises
     ------
     ValueError
-        If there is not one label for each sample, or if labels are of several kinds.
+        If there is not one label for each sample, if labels are of several kinds, or if two have the same name.
 
     Warns
     -----
@@ -526,8 +526,9 @@ def named_labels(
     """
     if labels is None:
         return {}
-    named = {}
-    for key, values in _by_name(labels).items():
+    by_name, named = _by_name(labels), {}
+    check_names_differ("labels", by_name)
+    for key, values in by_name.items():
         what = f"labels {str(key)!r}"
         named[str(key)] = without_infinite(plain_labels(in_order_of_samples(values, samples, what), what), what)
     for name, values in named.items():
@@ -544,6 +545,7 @@ def _by_name(labels: Any) -> Mapping[Any, Any]:
     if isinstance(labels, Mapping):
         return labels
     if hasattr(labels, "iloc") and hasattr(labels, "columns"):
+        check_names_differ("labels", labels.columns)
         return {name: labels.iloc[:, place] for place, name in enumerate(labels.columns)}
     return labels.to_dict() if hasattr(labels, "get_columns") else {"label": labels}
 

@@ -391,3 +391,24 @@ def test_features_of_new_visits_are_put_in_the_order_of_the_fit_before_they_are_
     other = Modalities(turned, groups=groups, features={name: n[::-1] for name, n in named.items()}).within()
     model = fitted(AJIVE(**RANKS), visits, transformation={"rna": "arcsinh"}, scale="features")
     np.testing.assert_allclose(model.transform(other), model.transform(visits), atol=1e-10)
+
+
+def test_features_copied_from_another_modality_are_named():
+    rng = np.random.default_rng(0)
+    a, b, group = rng.normal(size=(40, 6)), rng.normal(size=(40, 7)), rng.integers(0, 2, 40)
+    a[:, 0] = b[:, 0] = group  # few values agree by chance
+    data = Modalities({"a": a, "b": b, "c": np.hstack([b[:, 3:5], a[:, 5:], rng.normal(size=(40, 4))])})
+    with pytest.warns(UnitsWarning) as caught:
+        AJIVE(**RANKS).fit(data)
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 2
+    assert "2 of 7 features of modality 'c' have the values of a feature of modality 'b' (0, 1)," in messages[0]
+    assert "1 of 7 features of modality 'c' have the values of a feature of modality 'a' (2)," in messages[1]
+
+
+def test_the_same_table_given_twice_is_named_also_where_modalities_are_missing():
+    x = np.random.default_rng(0).normal(size=(40, 6))
+    present = np.ones((40, 2), dtype=bool)
+    present[:10, 1] = False
+    with pytest.warns(UnitsWarning, match="6 of 6 features of modality 'b' have the values"):
+        AJIVE(**RANKS, missing="impute").fit(Modalities({"a": x, "b": x}, present=present))

@@ -245,7 +245,7 @@ def test_ranks_the_data_do_not_have_are_refused():
     data = {"a": rng.normal(size=(40, 1)), "b": rng.normal(size=(40, 20))}
     with pytest.raises(ValueError, match=r"individual_ranks\['a'\] is 1, but without the joint part"):
         JIVE(joint_rank=1, individual_ranks={"a": 1, "b": 1}, max_iter=50).fit(
-            {"a": data["a"], "b": np.tile(data["a"], 5)}
+            {"a": data["a"], "b": 2.0 * np.tile(data["a"], 5)}
         )
     with pytest.raises(ValueError, match="'a'"):
         JIVE(joint_rank=2, individual_ranks=0).fit(data)
@@ -316,3 +316,8 @@ def test_chance_correlation_of_individual_parts_is_no_joint_part_for_bic():
     data = {k: x + rng.normal(size=x.shape) for k, x in data.items()}
     model = JIVE(joint_rank="bic", individual_ranks="bic", tol=1e-3).fit(data)
     assert (model.joint_rank_, model.individual_ranks_) == (0, {"a": 2, "b": 2})
+
+
+def test_scores_lie_in_memory_as_they_do_in_a_loaded_model(fitted):
+    model = fitted[0]
+    assert all(scores.flags.c_contiguous for scores in [model.joint_scores_, *model.individual_scores_.values()])

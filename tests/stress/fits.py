@@ -218,6 +218,8 @@ def _rounding(model: Any, data: Modalities) -> float:
         x = np.asarray(data[name], dtype=float).reshape(len(data), -1)
         known = x[~np.isnan(x).any(axis=1)] / np.nanmax(np.abs(x))
         values, spread = model.singular_values_[name], known.std(axis=0).max() if len(known) else 0.0
+        if name in (sizes := model.adjustment_.get("sizes", {})):  # features are scaled, so each counts
+            spread = min(spread, float(np.min(sizes[name]) / np.nanmax(np.abs(x))))
         if rank and spread > 0.0:
             errors += [4 * np.finfo(float).eps / spread * values[0] / values[min(rank, len(values)) - 1]]
     return float(max(errors))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from deepjive.adjust.inspection import (
     adjusts,
     rows_of,
+    warn_of_copies,
     warn_of_counts,
     warn_of_explained,
     warn_of_marks,
@@ -113,6 +114,7 @@ class Adjustment:
             kinds = {}
         else:
             warn_of_marks(measured, {name: rows_measured[name] for name in examined})
+            warn_of_copies(measured, {name: rows_measured[name] for name in examined})
             warn_of_counts(measured, {name: rows_measured[name] for name in examined}, kinds)
         is_change = data.level is not None and data.level.name == "within"
         adjustment = cls({}, None, {}, {}, {}, is_change)

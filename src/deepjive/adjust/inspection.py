@@ -1,4 +1,4 @@
-"""Values that a model should not be fitted to: counts, a large feature, constant features, and marks of missing values.
+"""Values that a model should not be fitted to: counts, a large feature, constants, copies, marks of missing values.
 
 Only modalities whose samples are vectors are examined, on at most `MOST_VALUES` values of evenly spaced samples. `fit`
 does not read arrays on disk for this alone; the command line does.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,11 @@ MARK = (
 CONSTANT_FEATURES = (
     "{count} of {n} features of modality {name!r} are constant ({features}), so that they are in no part but the mean."
 )
-
+COPIES = (
+    "{count} of {n} features of modality {name!r} have the values of a feature of modality {other!r} ({features}), so "
+    "that they count as joint. If one table was given twice, give the other one; leave copied columns out of one table."
+)
+COMPARED = 64  # samples, of which copies must agree in all
 EXPLAINED_FEATURES = (
     "The confounds explain {count} of {n} features of modality {name!r} wholly ({features}), so that nothing of them "
     "is left to decompose. Leave these features out, or the confounds if they were computed from the features."
@@ -86,6 +91,28 @@ def warn_of_marks(data: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> Non
                 shown = ", ".join(repr(features(int(column))) for column in columns[:3])
                 shown += ", ..." if len(columns) > 3 else ""
                 _warn(MARK.format(name=name, mark=mark, count=count, features=shown))
+
+
+def warn_of_copies(data: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> None:
+    """Warn of features whose values are those of a feature of an earlier modality, of those of which rows are given."""
+    common = reduce(np.intersect1d, rows.values(), np.arange(len(data)))
+    if len(common) < FEWEST_SAMPLES:
+        return
+    known: dict[bytes, str] = {}  # the modality of each column
+    for name in rows:
+        if len(data.shapes[name]) != 1:
+            continue
+        values = np.concatenate([*blocks(data[name], some_of(common, COMPARED))])
+        keys = {column: key.tobytes() for column, key in enumerate(np.ascontiguousarray(values.T, dtype=float))}
+        copies: dict[str, list[int]] = {}
+        for column, key in keys.items():
+            if key in known and len(np.unique(values[:, column])) >= FEWEST_SAMPLES:
+                copies.setdefault(known[key], []).append(column)
+        known = dict.fromkeys(keys.values(), name) | known
+        names = data.features[name]
+        for other, columns in copies.items():
+            shown = _shown(np.array(columns), lambda column, names=names: _called(names, column))
+            _warn(COPIES.format(count=len(columns), n=len(keys), name=name, other=other, features=shown))
 
 
 def warn_of_sizes(data: Modalities, rows: Mapping[str, NDArray[np.intp]], scales: Mapping[str, Any]) -> None:
@@ -141,6 +168,7 @@ def warn_of_arrays_on_disk(data: Modalities, transformation: Any, scale: Any) ->
     on_disk = {name: rows for name, rows in rows_of(data).items() if not in_memory(data[name])}
     warn_of_marks(data, on_disk)
     warn_of_counts(data, on_disk, kinds)
+    warn_of_copies(data, on_disk)
     warn_of_sizes(data, on_disk, scales)
 
 
@@ -165,7 +193,12 @@ def _examined(data: Modalities, rows: Mapping[str, NDArray[np.intp]]) -> Any:
         values = np.concatenate([*blocks(data[name], some)])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.filterwarnings("ignore", message="(Mean of empty|Degrees of freedom|All-NaN)")
-            yield name, values, (lambda column, names=names: column if names is None else str(np.ravel(names)[column]))
+            yield name, values, (lambda column, names=names: _called(names, column))
+
+
+def _called(names: NDArray[np.str_] | None, column: int) -> int | str:
+    """Name of a feature, or its number."""
+    return column if names is None else str(np.ravel(names)[column])
 
 
 def _sizes(values: NDArray, magnitude: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:

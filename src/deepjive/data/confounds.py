@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepjive.data.pairing import in_order_of_samples, names_of
+from deepjive.data.pairing import check_names_differ, in_order_of_samples, names_of
 from deepjive.data.readers.labels import as_labels
 from deepjive.data.readers.tables import from_polars, is_default, with_named_rows
 from deepjive.data.readers.words import FORMS, is_sample_column
@@ -122,8 +122,10 @@ def confounds_of(source: Any, samples: NDArray[np.str_] | None, n: int, site: st
         frame = _in_order(
             source if _is_category(source) else with_named_rows(source, "The frame of confounds"), samples, n
         )
+        check_names_differ("confounds", frame.columns)
         series = {str(name): frame.iloc[:, i] for i, name in enumerate(frame.columns)}
     elif isinstance(source, Mapping):
+        check_names_differ("confounds", source)
         in_order = {
             str(name): in_order_of_samples(values, samples, f"confound {name}") for name, values in source.items()
         }

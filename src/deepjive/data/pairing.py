@@ -11,7 +11,8 @@ modalities then hold the same samples.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -392,6 +393,13 @@ def _ordered(source: Any, names: NDArray[np.str_], samples: NDArray[np.str_]) ->
         frame = source.set_axis(index, axis=0)
         return frame.loc[wanted] if wanted.isin(index).all() else frame.reindex(wanted, fill_value=0)
     return LabelledRows(source, index).reordered(wanted)
+
+
+def check_names_differ(what: str, names: Iterable[Any]) -> None:
+    """Raise an error if two of the names of labels or confounds are the same as text."""
+    repeated = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if repeated:
+        raise ValueError(f"Several {what} have the name {repeated[0]!r}. Rename or leave out all but one.")
 
 
 def in_order_of_samples(values: Any, samples: NDArray[np.str_] | None, what: str) -> Any:

@@ -329,8 +329,8 @@ class JIVE(LinearModel):
         self.joint_rank_ = estimate.joint.shape[1]
         self.individual_ranks_ = {name: scores.shape[1] for name, scores in individual.items()}
         self.rank_history_, self.n_iter_ = search.history, estimate.n_iter
-        self.joint_scores_ = unit * estimate.joint
-        self.individual_scores_ = {name: unit * scores for name, scores in individual.items()}
+        self.joint_scores_ = np.multiply(unit, estimate.joint, order="C")  # as it is loaded
+        self.individual_scores_ = {name: np.multiply(unit, scores, order="C") for name, scores in individual.items()}
         self.mean_, self.joint_loadings_, self.individual_loadings_ = {}, {}, {}
         self.lengths_, self.signal_scores_, self.products_, self.feature_residual_std_ = {}, {}, {}, {}
         for factor in factors:
