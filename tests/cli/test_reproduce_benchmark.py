@@ -19,7 +19,7 @@ def test_the_command_writes_tables_and_goes_on_where_it_was(invoke, tmp_path):
     result = invoke(*words)
     assert result.exit_code == 0, result.output
     assert "MNIST was not found" in result.output
-    record = json.loads((tmp_path / "results" / "views-2-scores.json").read_text())
+    record = json.loads((tmp_path / "results" / "views-2-small-scores.json").read_text())
     assert [row[0] for row in record["rows"]] == ["AJIVE"]
     assert "AJIVE" in (tmp_path / "report.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}

@@ -371,6 +371,12 @@ def benchmark(
     max_epochs: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.", show_default="16")
     ] = None,
+    missing: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=0.6, help="Fraction of training samples that lack each view.", show_default="0: all complete"
+        ),
+    ] = None,
     mnist_folder: Annotated[
         Path | None,
         typer.Option(
@@ -396,16 +402,22 @@ def benchmark(
     from deepjive.experiments.cells import measure_cells
     from deepjive.experiments.omics.mofa import NOT_INSTALLED
 
-    options = {"samples": samples, "seeds": seeds, "max_epochs": max_epochs, "views": tuple(views) if views else None}
+    options = {
+        "samples": samples,
+        "seeds": seeds,
+        "max_epochs": max_epochs,
+        "views": tuple(views) if views else None,
+        "missing": missing,
+    }
     changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     budget = replace(QUICK if quick else Budget(), **changed)
     asked = [chosen.value for chosen in method or []] or [*OWN, *(PEERS if peers else ())]
     if not peers and (others := [name for name in asked if name in PEERS]):
         raise typer.BadParameter(PEERS_NOT_ASKED.format(method=others[0]))
-    missing = [name for name in asked if name in PEERS and not is_installed(name)]
-    methods = [name for name in asked if name not in missing]
+    absent = [name for name in asked if name in PEERS and not is_installed(name)]
+    methods = [name for name in asked if name not in absent]
     if not methods:
-        raise typer.BadParameter(ALL_MISSING.format(methods=", ".join(missing), why=NOT_INSTALLED))
+        raise typer.BadParameter(ALL_MISSING.format(methods=", ".join(absent), why=NOT_INSTALLED))
     cells = cells_of(budget, methods, mnist_folder)
     if cells[0].data["images"] != "MNIST":
         show.line(DIGITS_ALONE)
@@ -423,7 +435,7 @@ def benchmark(
         if quick
         else ""
     )
-    shown, page = write_page(out, cells, measures, command_of(context), missing_methods=missing, note=note)
+    shown, page = write_page(out, cells, measures, command_of(context), missing_methods=absent, note=note)
     for table in shown:
         show.table(table.caption, table.header, table.rows)
         show.line(table.sentence + "\n")

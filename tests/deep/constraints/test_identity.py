@@ -42,6 +42,15 @@ def test_explicit_term_is_zero_for_equal_latents_and_cannot_be_shrunk_away() -> 
     torch.testing.assert_close(shrunk, large, rtol=0.01, atol=0.01)
 
 
+def test_the_explicit_term_cannot_be_lowered_by_one_direction_that_dominates_the_latents() -> None:
+    identity, rank = Explicit(2, 3), 3
+    z, other = torch.randn(256, rank), torch.randn(256, rank)
+    mixing = torch.randn(rank, rank)
+    dominated = torch.diag(torch.tensor([1.0, 1e-2, 1e-2])) @ mixing
+    even, uneven = (identity.term(identity.prepared([z @ turn, other @ turn])) for turn in (mixing, dominated))
+    assert uneven > 0.9 * even  # with a ridge of 1e-3 less than half is left
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_the_explicit_term_is_twice_the_mean_square_from_the_mean_and_follows_from_pairs(count: int) -> None:
     identity, z = Explicit(count, 2, whiten=False), [torch.randn(16, 2) for _ in range(count)]
@@ -74,7 +83,17 @@ def test_whitened_scores_are_uncorrelated_with_variance_one() -> None:
     mixing = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.5], [0.5, 0.0, 1.0]])
     z = torch.randn(500, 3) @ mixing + 4.0
     white = Whitening(3)(z)
-    np.testing.assert_allclose(np.cov(white.detach().numpy().T), np.eye(3), atol=0.01)  # the ridge is 1e-3
+    np.testing.assert_allclose(np.cov(white.detach().numpy().T), np.eye(3), atol=2e-4)
+
+
+def test_a_covariance_that_is_singular_has_a_whitening() -> None:
+    """Of fewer samples than scores, and of scores that repeat each other."""
+    few, repeated = torch.randn(48, 64), torch.randn(500, 2) @ torch.randn(2, 64)
+    for z in (few, repeated, 1e4 + 1e-3 * repeated):
+        whitening = Whitening(64, momentum=0.5)
+        for _ in range(50):
+            assert whitening(z).isfinite().all()
+        assert whitening.eval()(z).isfinite().all()
 
 
 def test_whitening_uses_running_moments_after_training() -> None:

@@ -11,12 +11,14 @@ from deepjive.experiments.benchmark.peers import PEERS, is_installed
 from deepjive.experiments.benchmark.study import (
     CLASSIFIER,
     CLASSIFIER_SEED,
+    LEARN_FROM_INCOMPLETE,
     REAL,
     Budget,
     cells_of,
     fit,
     networks,
     run_cell,
+    with_missing_views,
 )
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.digits.data.pairs import PairedSplits
@@ -102,6 +104,46 @@ def test_the_null_is_fitted_to_views_whose_samples_are_permuted(splits):
     assert predicted[0] < 0.7 * predicted[1]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("method", LEARN_FROM_INCOMPLETE)
+def test_some_methods_learn_from_samples_that_lack_views(splits, method):
+    masked = cell_of(method, max_epochs=1)
+    masked.data["missing"] = 0.3
+    model = fit(masked, splits).model
+    assert len(model.joint_scores_) == len(splits.train)
+    assert np.isfinite(model.joint_scores_).all()
+    if method != "AJIVE":  # which fills views in
+        assert [np.isnan(model.individual_scores_[name]).sum() for name in NAMES] == pytest.approx([60] * 3, abs=10)
+
+
+def test_other_methods_learn_from_the_complete_samples_alone(splits):
+    masked = cell_of("ridge")
+    masked.data["missing"] = 0.3
+    data = with_missing_views(splits.train.data, 0.3, masked.seed)
+    assert len(fit(masked, splits).training) == data.present.all(axis=1).sum() < 100
+
+
+def test_each_view_is_missing_in_a_fraction_of_the_samples_and_no_sample_lacks_all(splits):
+    data = with_missing_views(splits.train.data, 0.5, 0)
+    assert data.present.any(axis=1).all()
+    np.testing.assert_allclose(1 - data.present.mean(axis=0), 0.5, atol=0.1)
+    assert np.isnan(data["first"][~data.present[:, 0]]).all()
+    assert not np.array_equal(data.present, with_missing_views(splits.train.data, 0.5, 1).present)
+
+
+@pytest.mark.parametrize(
+    ("images", "missing", "name"),
+    [("MNIST", 0.0, "views-3"), ("scikit-learn", 0.0, "views-3-small"), ("MNIST", 0.3, "views-3-missing")],
+)
+def test_each_kind_of_samples_has_a_table_of_its_own(tmp_path, images, missing, name):
+    cells = cells_of(Budget((3,), 200, 1, missing=missing), ("ridge",))
+    for cell in cells:
+        cell.data["images"] = images
+    write_page(tmp_path, cells, [{"real views classified": 0.9}, {"coherence, 2 given": 0.5}], "deepjive")
+    files = {path.name for path in (tmp_path / "results").iterdir()}
+    assert files == {f"{name}-{part}.json" for part in ("scores", "drawn")}
+
+
 def test_tables_are_written_with_the_methods_that_are_not_installed(tmp_path):
     cells = cells_of(Budget((3,), 200, 2), ("AJIVE", "ridge"))
     measures = []
@@ -113,9 +155,7 @@ def test_tables_are_written_with_the_methods_that_are_not_installed(tmp_path):
         else:
             measures.append({"coherence, 2 given": 0.5, "CPU seconds of the fit": 3.2})
     tables, page = write_page(tmp_path, cells, measures, "deepjive reproduce benchmark", missing_methods=["MOFA"])
-    scores, drawn = (
-        json.loads((tmp_path / "results" / f"views-3-{name}.json").read_text()) for name in ("scores", "drawn")
-    )
+    drawn, scores = (json.loads(path.read_text()) for path in sorted((tmp_path / "results").iterdir()))
     assert [row[0] for row in scores["rows"]] == ["AJIVE", LABELS["MOFA"]]
     assert [row[0] for row in drawn["rows"]] == ["AJIVE", "ridge", LABELS["MOFA"]]
     cell = scores["rows"][0][scores["columns"].index("digit: joint of 1 view")]

@@ -12,7 +12,9 @@ The explicit term is (K - 1) / K times the mean of |w(z_k) - w(z_l)|^2 over pair
 modalities. Means run over the modalities that a sample has (`deepjive.deep.constraints.presence`).
 
 Whitening in *explicit* is ours. A plain squared distance is smallest where the latents vanish, and whitened latents
-cannot vanish. The common scores of AJIVE are orthonormal too.
+cannot vanish. The common scores of AJIVE are orthonormal too. The ridge of the whitening has to be tiny: latents can
+vanish in every direction whose variance is below the ridge, and training then lowers the distance by letting one
+direction dominate the latents instead of letting the modalities agree.
 
 References
 ----------
@@ -270,7 +272,9 @@ class Merged(Identity):
 class Whitening(nn.Module):
     """Make scores uncorrelated with variance 1.
 
-    In training the moments are computed from the batch of all processes. Afterwards running moments are used.
+    In training the moments are computed from the batch of all processes. Afterwards running moments are used. All is
+    computed in double precision, in which a covariance with a tiny ridge has a Cholesky factor in spite of rounding.
+    The ridge is larger than the rounding of running moments, which are stored in single precision.
 
     Parameters
     ----------
@@ -278,14 +282,15 @@ class Whitening(nn.Module):
         Number of scores.
     momentum : float, default=0.02
         Weight of a batch in the running moments.
-    ridge : float, default=0.001
-        Number added to the diagonal of the covariance, relative to its mean diagonal.
+    ridge : float, default=1e-5
+        Number added to the diagonal of the covariance, relative to its mean diagonal. Directions whose variance is not
+        much larger than the ridge have a variance below 1 after whitening.
     """
 
     mean: Tensor
     covariance: Tensor
 
-    def __init__(self, rank: int, momentum: float = 0.02, ridge: float = 1e-3) -> None:
+    def __init__(self, rank: int, momentum: float = 0.02, ridge: float = 1e-5) -> None:
         super().__init__()
         self.rank, self.momentum, self.ridge = rank, momentum, ridge
         self.register_buffer("mean", torch.zeros(rank))
@@ -303,19 +308,18 @@ class Whitening(nn.Module):
         """
         if self.rank == 0:
             return z
-        # in half precision, rounding may leave a covariance that is not positive definite
         with torch.autocast(z.device.type, enabled=False):
-            return self._whitened(z.float(), present)
+            return self._whitened(z.double(), present).float()
 
     def _whitened(self, z: Tensor, present: Tensor | None) -> Tensor:
-        mean, covariance = self.mean, self.covariance
+        mean, covariance = self.mean.double(), self.covariance.double()
         n = len(z) if present is None else int(present.sum())
         if self.training and n > (1 if present is None else self.rank):
             (of_all,) = of_all_processes([z])
             mean, covariance = _moments(of_all if present is None else of_all[present > 0])
-            self.remember(mean.detach(), covariance.detach(), self.momentum)
+            self.remember(mean.detach().float(), covariance.detach().float(), self.momentum)
         diagonal = covariance.diagonal().mean() * self.ridge + 1e-12
-        factor = cholesky(covariance + diagonal * torch.eye(self.rank, device=z.device))
+        factor = cholesky(covariance + diagonal * torch.eye(self.rank, dtype=z.dtype, device=z.device))
         return torch.linalg.solve_triangular(factor, (z - mean).T, upper=False).T
 
     def remember(self, mean: Tensor, covariance: Tensor, momentum: float) -> None:

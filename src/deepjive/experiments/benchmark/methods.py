@@ -72,6 +72,8 @@ def fit_own(method: str, data: Modalities, joint_rank: int, rank: int, seed: int
         from deepjive.linear.ajive import AJIVE
 
         ranks: dict[str, Any] = {"joint_rank": joint_rank, "individual_ranks": rank, "signal_ranks": joint_rank + rank}
+        if not data.present.all():
+            ranks["missing"] = "impute"
         return _JointIndividual(AJIVE(**ranks, n_wedin=0, n_random=0, random_state=seed).fit(data))
     if method == "separate":
         from deepjive.deep.baseline import SeparateAutoencoders

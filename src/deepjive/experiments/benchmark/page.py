@@ -134,6 +134,9 @@ def _tables(
     data = results[0][0].data
     n_views, seeds = data["views"], sorted({cell.seed for cell, _ in results})
     title = f"{n_views} views of digits of {data['images']}, {data['n']:,} training samples"
+    file = f"views-{n_views}" + ("" if data["images"] == "MNIST" else "-small")
+    if data["missing"]:
+        title, file = f"{title}, of which {data['missing']:.0%} lack each view", f"{file}-missing"
     chance = f"{0.1 ** (n_views - 1):g}"
     tables = []
     for suffix, columns, reading in (
@@ -150,7 +153,7 @@ def _tables(
         header = ["method", *names.values()]
         write_results(
             out / "results",
-            f"views-{n_views}-{suffix}",
+            f"{file}-{suffix}",
             title,
             header,
             body,

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from deepjive.data.modalities import Modalities
 from deepjive.evaluation.null import shuffled
 from deepjive.experiments.benchmark.data import digits_over_backgrounds
 from deepjive.experiments.benchmark.measures import Classify, Measures, view_measures
@@ -48,6 +49,8 @@ PHASES = 3
 NETWORKS = "mixed"  # as `networks` names them
 TEST_SAMPLES = 2000
 CLASSIFIER_SEED = 1000  # not a seed of the benchmark
+LEARN_FROM_INCOMPLETE = ("DeepJIVE", "shuffled", "AJIVE")
+MASK_SEED = 2000
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,16 @@ class Budget:
         Number of seeds of data and methods, counted from 0.
     max_epochs : int, default=16
         Largest number of epochs of each phase of DeepJIVE; deep peers have three times as many epochs.
+    missing : float, default=0.0
+        Fraction of the training samples that lack a view, for each view. Methods that cannot learn from such samples
+        have the complete samples only.
     """
 
     views: tuple[int, ...] = (3, 5)
     samples: int = 10_000
     seeds: int = 5
     max_epochs: int = 16
+    missing: float = 0.0
 
 
 QUICK = Budget((3,), 5000, 1)
@@ -96,7 +103,7 @@ def cells_of(budget: Budget, methods: Sequence[str] = (*OWN, *PEERS), mnist: Pat
         Cell(f"{n_views} views", method, seed, data, _settings(method, budget))
         for n_views in budget.views
         for seed in range(budget.seeds)
-        for data in [{"views": n_views, "n": budget.samples, "images": images}]
+        for data in [{"views": n_views, "n": budget.samples, "images": images, "missing": budget.missing}]
         for method in (REAL, *methods)
     ]
 
@@ -156,10 +163,28 @@ def fit(cell: Cell, splits: PairedSplits) -> Any:
     data = splits.train.data
     if method == "shuffled":
         data = shuffled(data, random_state=cell.seed)
+    if cell.data["missing"]:
+        data = with_missing_views(data, cell.data["missing"], cell.seed)
+        if method not in LEARN_FROM_INCOMPLETE:
+            data = data[np.flatnonzero(data.present.all(axis=1))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fit_one = fit_own if method in OWN else fit_peer
         return fit_one(method, data, joint_rank, rank, cell.seed, settings)
+
+
+def with_missing_views(data: Modalities, fraction: float, seed: int) -> Modalities:
+    """Return samples of which a fraction lacks each view, drawn for each view; every sample keeps at least one view."""
+    rng = np.random.default_rng((MASK_SEED, seed))
+    present = np.ones(data.shape, dtype=bool)
+    for column in present.T:
+        column[rng.permutation(len(data))[: round(fraction * len(data))]] = False
+    empty = np.flatnonzero(~present.any(axis=1))
+    present[empty, rng.integers(data.shape[1], size=len(empty))] = True
+    arrays = {name: np.array(view) for name, view in data.items()}
+    for view, has in zip(arrays.values(), present.T, strict=True):
+        view[~has] = np.nan
+    return Modalities(arrays, present=present)
 
 
 def networks(name: str, dropout: float) -> tuple[Any, Any]:
