@@ -121,7 +121,7 @@ DecimalOption = Annotated[
     str | None,
     typer.Option(
         metavar="CHARACTER",
-        help="Decimal mark: '.' or ','.",
+        help="Decimal mark: '.' or ','. With ',' numbers in files separated by commas keep their points.",
         show_default="found from each file",
         rich_help_panel=TABLES,
     ),

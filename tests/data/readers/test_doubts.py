@@ -70,6 +70,32 @@ def test_thousands_with_points_are_not_read_as_decimals(tmp_path):
     assert read(FileSource(tmp_path / "x.csv", decimal=".")).shapes["b"] == (P,)
 
 
+def test_a_decimal_comma_said_for_all_files_leaves_points_in_files_separated_by_commas(tmp_path):
+    german = FRAME.map(lambda x: f"{x:.3f}".replace(".", ","))
+    german.to_csv(tmp_path / "german.csv", sep=";")
+    german.to_csv(tmp_path / "quoted.csv")
+    FRAME.to_csv(tmp_path / "english.csv")
+    for name in ("german", "quoted"):
+        with pytest.raises(UnreadableError, match="commas may separate decimals or thousands"):
+            read(tmp_path / f"{name}.csv")
+    for name in ("german", "quoted", "english"):
+        np.testing.assert_array_equal(read(FileSource(tmp_path / f"{name}.csv", decimal=","))["b"], VALUES)
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "words"),
+    [
+        ("separator", "semicolon", "the separator 'semicolon' .* is not a single character"),
+        ("decimal", "b=,", "the decimal mark 'b=,' .* is neither"),
+        ("decimal", ";", "the decimal mark ';' .* is neither"),
+    ],
+)
+def test_a_wrong_separator_or_decimal_mark_is_an_error_that_quotes_it(option, given, words, tmp_path):
+    FRAME.to_csv(tmp_path / "x.csv")
+    with pytest.raises(UnreadableError, match=rf"x\.csv: {words}"):
+        read(FileSource(tmp_path / "x.csv", **{option: given}))
+
+
 def test_names_of_genes_that_became_dates_are_a_warning(tmp_path):
     table = FRAME.rename(columns={"g0": "1-Mar", "g1": "2024-09-02T00:00:00"})
     table.to_csv(tmp_path / "x.csv")

@@ -17,7 +17,7 @@ import numpy as np
 
 from deepjive.data.readers.doubts import check_id_columns, check_no_summary, text_row, warn_of_dates
 from deepjive.data.readers.guard import UnreadableError, check_claim, optional, reading
-from deepjive.data.readers.text_tables import COMMA, SEPARATORS, parse, text_of_file, text_of_sheet
+from deepjive.data.readers.text_tables import COMMA, SEPARATORS, check_marks, parse, text_of_file, text_of_sheet
 from deepjive.data.readers.words import MISSING, is_feature_column, is_sample_column, number_of
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def read_table(
         if path.suffix.lower() == ".parquet":
             table = _read_parquet(path)
             return with_named_rows(table.astype(str) if text else table, path)
+        check_marks(path, table_format.separator, table_format.decimal)
         is_sheet = path.suffix.lower() == SHEETS
         unparsed = text_of_sheet(path, sheet) if is_sheet else text_of_file(path)
         first_lines = unparsed.records(table_format.separator or unparsed.usual)

@@ -68,6 +68,10 @@ THOUSANDS_WITH_POINTS = (
     "may separate decimals or thousands. For decimals say so (decimal='.', --decimal .). For thousands write the "
     "numbers without points."
 )
+NOT_A_SEPARATOR = (
+    "{path}: the separator {given!r} (separator=, --sep) is not a single character. Give one, such as ',' or ';'."
+)
+NOT_A_MARK = "{path}: the decimal mark {given!r} (decimal=, --decimal) is neither '.' nor ','. Give one of the two."
 NOT_TEXT = (
     "{path} holds bytes of 0, as text in UTF-16 or a damaged file does. Save the file as UTF-8, or copy it once more."
 )
@@ -185,7 +189,8 @@ def parse(table: TextTable, separator: str | None, decimal: str | None, *, text:
     table : TextTable
         The table.
     separator, decimal : str or None
-        Separator of columns and decimal mark; None finds them from the first lines and from the numbers.
+        Separator of columns and decimal mark; None finds them from the first lines and from the numbers. If commas are
+        both, numbers in quotes may have decimal commas, and the other numbers have points.
     text : bool, default=False
         Whether all cells stay text; empty cells are then empty text.
 
@@ -213,12 +218,22 @@ def parse(table: TextTable, separator: str | None, decimal: str | None, *, text:
             raise UnreadableError(
                 RAGGED.format(path=table.path, columns=len(records[0]), line=line, cells=len(row), separator=words)
             )
+    is_known = decimal is not None
+    decimal = None if decimal == separator else decimal
     body = _body(table, separator, decimal or ".", len(header), trailing, text)
     if not text and decimal is None:
-        body = _with_decimal_commas(table, separator, header, body, trailing)
+        body = _with_decimal_commas(table, separator, header, body, trailing, is_known)
         _check_thousands(table, separator, header, body, trailing)
     _check_widths(table, separator, body, len(header))
     return _without_empty(Cells(header, body, separator))
+
+
+def check_marks(path: Path, separator: str | None, decimal: str | None) -> None:
+    """Raise an error if a given separator is no single character, or a given decimal mark no point or comma."""
+    if separator is not None and len(separator) != 1:
+        raise UnreadableError(NOT_A_SEPARATOR.format(path=path, given=separator))
+    if decimal not in (None, ".", ","):
+        raise UnreadableError(NOT_A_MARK.format(path=path, given=decimal))
 
 
 def _decompressed(path: Path) -> bytes:
@@ -301,8 +316,6 @@ def _separator(table: TextTable, given: str | None) -> str:
     Of two that give equally many cells, the one is taken that leaves more numbers.
     """
     if given is not None:
-        if len(given) != 1:
-            raise UnreadableError(f"The separator {given!r} is not a single character. Give one, such as ',' or ';'.")
         return given
     if isinstance(table.content, str):
         return table.usual
@@ -363,9 +376,9 @@ def _marked(cell: str) -> str:
 
 
 def _with_decimal_commas(
-    table: TextTable, separator: str, header: list[str], body: pd.DataFrame, trailing: bool
+    table: TextTable, separator: str, header: list[str], body: pd.DataFrame, trailing: bool, is_known: bool
 ) -> pd.DataFrame:
-    """The rows, parsed again if their numbers have decimal commas."""
+    """The rows, parsed again if their numbers have decimal commas; `is_known` if commas separate no thousands."""
     columns = [i for i in range(len(header)) if i > 0 or not (header[0] == "" or is_sample_column(header[0]))]
     with_comma = {i: cells for i in columns if (cells := _comma_numbers(body[i]))}
     if not with_comma:
@@ -377,7 +390,7 @@ def _with_decimal_commas(
         raise UnreadableError(
             BOTH_MARKS.format(path=table.path, comma=header[column], example=cells[0], point=header[with_point[0]])
         )
-    if all(THOUSANDS.fullmatch(cell) for cells in with_comma.values() for cell in cells):
+    if not is_known and all(THOUSANDS.fullmatch(cell) for cells in with_comma.values() for cell in cells):
         raise UnreadableError(THOUSANDS_OR_DECIMALS.format(path=table.path, column=header[column], example=cells[0]))
     return _body(table, separator, ",", len(header), trailing, text=False)
 
