@@ -187,7 +187,7 @@ def test_labels_and_groups_in_the_table_of_a_modality_are_no_features(invoke, fi
 
 def test_commands_on_a_run_leave_out_its_columns_of_labels(invoke, files, fit):
     """A table with a column of text was fitted with --labels; other commands read the table in the same way."""
-    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table = pd.read_csv(files / "expression.csv", index_col=0, dtype=str)  # the same numbers to the last digit
     table.insert(0, "group", ["case", "control"] * 40)
     table.to_csv(files / "both.csv")
     words = ["-m", f"expression={files}/both.csv", "-m", f"methylation={files}/methylation.csv"]
@@ -208,7 +208,7 @@ def test_commands_on_a_run_leave_out_its_columns_of_labels(invoke, files, fit):
 
 
 def test_ranks_leave_out_a_column_of_labels_as_the_fit_does(invoke, files):
-    table = pd.read_csv(files / "expression.csv", index_col=0)
+    table = pd.read_csv(files / "expression.csv", index_col=0, dtype=str)
     table.assign(group=["case", "control"] * 40).to_csv(files / "both.csv")
     words = ["-m", f"expression={files}/both.csv", "-m", f"methylation={files}/methylation.csv"]
     clean = ["-m", f"expression={files}/expression.csv", *words[2:]]

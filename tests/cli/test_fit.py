@@ -34,7 +34,8 @@ def test_model_and_scores_of_a_run_agree(fit, files):
     fit()
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
     table = pd.read_csv(files / "run" / "joint_scores.csv", index_col="sample")
-    np.testing.assert_allclose(table.to_numpy(), load(files / "run").transform(data), rtol=1e-14)
+    scores = load(files / "run").transform(data)
+    np.testing.assert_allclose(table.to_numpy(), scores, rtol=1e-12, atol=1e-14)  # before pandas 3, read_csv rounds
 
 
 def test_sample_names_cannot_become_formulas(fit, files):

@@ -36,7 +36,7 @@ def test_a_calibrated_run_writes_intervals_and_reports_their_widths(run, invoke,
     written = [pd.read_csv(files / name, index_col=0) for name in names]
     intervals = load(run).impute({"expression": f"{files}/expression_more.csv"}, "methylation", interval=0.9)
     for table, expected in zip(written, intervals, strict=True):
-        np.testing.assert_array_equal(table.to_numpy().squeeze(), expected.squeeze())
+        np.testing.assert_allclose(table.to_numpy().squeeze(), expected.squeeze(), rtol=1e-12, atol=1e-14)
     assert (files / "run" / "config.json").is_file()
     result = invoke("report", run)
     assert result.exit_code == 0, result.stderr

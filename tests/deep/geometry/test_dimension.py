@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepjive.deep.geometry import dimension
 from deepjive.deep.geometry.dimension import local_dimension, sheet_dimension
 
 RNG = np.random.default_rng(0)
@@ -31,8 +32,8 @@ def principal(columns: list[NDArray], noise: float) -> NDArray:
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @pytest.mark.parametrize("shape", BENT)
 def test_a_bent_sheet_has_its_own_dimension(shape: str, noise: float) -> None:
-    dimension, columns = BENT[shape]
-    assert sheet_dimension(principal(columns, noise), seed=0) == dimension
+    expected, columns = BENT[shape]
+    assert sheet_dimension(principal(columns, noise), seed=0) == expected
 
 
 @pytest.mark.parametrize("n_dimensions", [1, 2, 3, 5, 8])
@@ -58,7 +59,11 @@ def test_samples_that_occur_twice_are_no_obstacle() -> None:
     assert 0 < local_dimension(np.repeat(points, 2, axis=0)) < 2
 
 
-def test_a_sample_far_from_all_others_changes_nothing() -> None:
+@pytest.mark.parametrize("rounding", [0.0, 1e-16])
+def test_a_sample_far_from_all_others_changes_nothing(rounding: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions of SciPy differ in whether a mode is exactly 0 at this sample."""
+    leading = dimension._leading
+    monkeypatch.setattr(dimension, "_leading", lambda *words: leading(*words) + rounding)
     points = principal(BENT["wave"][1], 0.1)
     assert sheet_dimension(np.concatenate([points, np.full((1, 7), 1e4)]), seed=0) == 1
 

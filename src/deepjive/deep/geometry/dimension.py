@@ -30,6 +30,7 @@ from deepjive.deep.geometry.symmetric import eigh
 NEIGHBOUR = 12  # its distance is a sample's step
 COUNTED = 16  # a sixteenth of the samples count as near: distances of fewer are noise
 FEWEST = 40
+ALONE = 1e-10  # a sample whose weights are this small, relative to those of others, is far from all others
 MODES = 6
 STRAIGHT = 0.75  # of the dimension of independent coordinates
 STRAIGHT_PLANE = 0.88  # of two: a noisy curve fills a plane more than a space
@@ -64,8 +65,9 @@ def diffusion_coordinates(points: NDArray) -> NDArray:
     step = np.maximum(np.partition(distances, NEIGHBOUR, axis=1)[:, NEIGHBOUR], 1e-12 * distances.max())
     weights = np.exp(-np.square(distances) / np.outer(step, step))
     np.fill_diagonal(weights, 0.0)
-    roots = np.sqrt(np.maximum(weights.sum(axis=1), 1e-300))  # a sample far from all others has no weights
+    roots = np.sqrt(np.maximum(weights.sum(axis=1), 1e-300))
     modes = _leading(weights / np.outer(roots, roots), min(MODES + 1, n - 1))
+    modes[roots < ALONE * roots.max()] = 0.0  # the rounding error of a mode, divided by almost nothing
     coordinates = (modes / roots[:, None])[:, -2::-1]
     return coordinates / np.maximum(coordinates.std(axis=0), 1e-300)
 
