@@ -95,7 +95,7 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
         (("--modalities", "mri,pet,amyloid"), "Name mri and one or more of the others"),
         (("--modalities", "mri,fdg"), "the phantom has mri,pet (PET of amyloid) or mri,pet,tau"),
         (("--table", "cohort.csv", "--modalities", "mri,tau"), "whose columns of paths are the modalities"),
-        (("--subjects", "40", "--subsets", "mri+tau"), "at least three modalities"),
+        (("--modalities", "mri,amyloid", "--subsets", "mri+tau"), "at least three modalities"),
     ],
 )
 def test_modalities_that_cannot_be_read_are_refused_before_anything_is_drawn(invoke, tmp_path, words, message):

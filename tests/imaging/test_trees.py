@@ -4,6 +4,7 @@ import pytest
 
 from deepjive.data.readers.visits import visit_of
 from deepjive.imaging import find_scans, read_cohort
+from deepjive.imaging.bids import LAYOUTS
 
 pytest.importorskip("nilearn")
 FMRIPREP = "{0}_space-MNI152NLin2009cAsym_res-2_label-{1}_probseg.nii.gz"
@@ -251,3 +252,11 @@ def test_odd_sessions_of_clinica_are_read_or_named(tmp_path, write_nifti):
     words = [(problem.subject, problem.reason) for problem in cohort.problems]
     assert any(subject == "sub-AD03c" and "no session with such a file" in reason for subject, reason in words)
     assert any("no row for 1 of 3 participants: sub-AD03c" in reason for _, reason in words)
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_a_folder_without_any_file_of_a_layout_is_refused_with_what_was_looked_for(tmp_path, layout):
+    (tmp_path / "mri").mkdir()
+    (tmp_path / "mri" / "mwp1S001.nii").touch()  # as SPM and CAT12 name files outside of BIDS
+    with pytest.raises(ValueError, match=rf"holds no file of '{layout}': none fits .*--table"):
+        find_scans(tmp_path, layout)

@@ -127,6 +127,8 @@ def adni(
     if not n_sources and (bids or choose):
         raise typer.BadParameter("--bids and --choose need one of --caps, --derivative and --table.")
     names = _names(modalities)
+    if not n_sources:
+        names = ["pet" if name == "amyloid" else name for name in names]  # its only PET beside tau
     if subsets is not None and table is None:
         checked_subsets(parse_subsets(subsets), names)
     if not n_sources and names not in PHANTOM_MODALITIES:

@@ -85,6 +85,10 @@ NO_SESSION = "its folder has no session with such a file (looked for {layout!r})
 NO_TRACER = (
     "its name does not say the tracer, as trc-18FAV45 does, so it was not taken as PET of {wanted}; add the entity trc"
 )
+NO_SCANS = (
+    "{root} holds no file of {layout!r}: none fits {pattern}. Give another folder or layout ({known}), or a table of "
+    "paths (--table; `read_cohort_table`)."
+)
 NO_SUCH_TRACER = "{root} has no file of {layout!r} with a tracer of {wanted!r}; the tracers of its files are {found}."
 
 
@@ -183,7 +187,7 @@ def find_scans(
     Raises
     ------
     ValueError
-        If the layout, an entity or the tracer is not known, or if no file has such a tracer.
+        If the layout, an entity or the tracer is not known, or if there is no such file.
     FileNotFoundError
         If the folder does not exist.
     """
@@ -193,12 +197,26 @@ def find_scans(
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
     paths, problems = _paths_by_session(root, layout)
+    if not paths and not problems:
+        raise ValueError(NO_SCANS.format(root=root, layout=layout, pattern=_in_words(layout), known=_others(layout)))
     if tracer is not None:
         paths = _of_tracer(root, layout, tracer, paths, problems)
     unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
     wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
     chosen = {key: _chosen(files, wanted) for key, files in paths.items()}
     return _one_each(root, layout, chosen, problems, unused, tracer)
+
+
+def _in_words(layout: str) -> str:
+    """Which files a layout has."""
+    if layout in KINDS:
+        return "PARTICIPANT/SERIES/DATE/IMAGE, as downloads of LONI have it"
+    folder, name, prefix = LAYOUTS[layout]
+    return f"{folder}/{prefix}*{name}.nii.gz"
+
+
+def _others(layout: str) -> str:
+    return ", ".join(known for known in LAYOUTS if known != layout)
 
 
 def _of_tracer(
