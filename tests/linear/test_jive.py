@@ -321,3 +321,16 @@ def test_chance_correlation_of_individual_parts_is_no_joint_part_for_bic():
 def test_scores_lie_in_memory_as_they_do_in_a_loaded_model(fitted):
     model = fitted[0]
     assert all(scores.flags.c_contiguous for scores in [model.joint_scores_, *model.individual_scores_.values()])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_confounds_beside_an_outlier_leave_no_more_dimensions_than_without_it(seed):
+    """Rounding of the outlier's confounds tilts the directions of the modalities."""
+    rng = np.random.default_rng(seed)
+    data = {name: rng.normal(size=(6, d)) for name, d in (("a", 2), ("b", 8), ("c", 40))}
+    data["b"][2] *= 1e6
+    confounds = {"age": rng.normal(size=6), "sex": np.array(list("fmfmfm"))}
+    model = JIVE(joint_rank=1, individual_ranks="auto", n_permutations=10, random_state=0, max_iter=200)
+    model.fit(Modalities(data, confounds=confounds))
+    assert 1 + sum(model.individual_ranks_.values()) <= 3
+    assert all(fractions["residual"] > -1e-6 for fractions in model.variance_explained_.values())

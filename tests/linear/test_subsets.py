@@ -341,3 +341,13 @@ def test_scores_of_subsets_that_still_change_are_warned_of(monkeypatch):
     monkeypatch.setattr(structured, "MOST_ROUNDS", 2)
     with pytest.warns(ConvergenceWarning, match="scores of subsets still changed after 2 rounds"):
         slow_scores()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_subsets_of_modalities_of_one_feature_are_tried_without_an_error(seed):
+    """A direction in the span of a modality of one feature is as strong as any by chance."""
+    rng = np.random.default_rng(seed)
+    low_rank = rng.normal(size=(14, 2)) @ rng.normal(size=(2, 8))
+    data = {"a": low_rank, "b": rng.normal(size=(14, 1)), "c": 1e-300 * rng.normal(size=(14, 1))}
+    model = AJIVE(joint_rank=1, subsets="auto", n_wedin=20, n_random=20, random_state=31).fit(data)
+    assert sum(rank for subset, rank in model.subset_ranks_.items() if "b" in subset) <= 1

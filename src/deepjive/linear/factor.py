@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import Reduced, reduce
 
-NO_ANGLE = 1e-6  # smaller angles between the directions of two modalities are rounding
+NO_ANGLE = 1e-3  # smaller angles between the directions of two modalities are rounding, as of removed confounds
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def _weak_components(
                 limits[rank] = float(np.mean(largest)), float(np.std(largest))
             strength, direction = _strongest(reduced[name], beyond)
             mean, deviation = limits[rank]
-            if (strength - mean) > best * deviation:
+            if deviation > 0.0 and (strength - mean) > best * deviation:  # 0 if chance gives all that there is
                 best, found[name] = (strength - mean) / deviation, direction
     return found
 

@@ -312,7 +312,7 @@ def _recovery_table(study: BrainStudy) -> Table:
 
 
 def _shared_table(study: BrainStudy) -> Table:
-    rows = [(*row[:3], *(f"{value:.3f}" for value in row[3:])) for row in study.shared]
+    rows = [(*row[:3], *("" if np.isnan(value) else f"{value:.3f}" for value in row[3:])) for row in study.shared]
     return Table("Parts of subsets", ("method", "subset", "modality", "R2", "share"), rows, SHARED)
 
 
