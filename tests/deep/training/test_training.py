@@ -53,6 +53,20 @@ def test_plateau_keeps_the_start_unless_the_error_falls_by_the_margin() -> None:
     assert [plateau.verdict(epoch, value) for epoch, value in enumerate([0.85, 0.84], start=2)] == ["best", "best"]
 
 
+def test_plateau_waits_while_the_error_falls_above_that_of_the_start() -> None:
+    plateau = Plateau(patience=2)
+    verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 1.5, 1.4, 1.3, 1.2, 1.1, 0.9])]
+    assert verdicts == ["best", *["wait"] * 5, "best"]
+
+
+def test_plateau_stops_when_the_error_no_longer_falls_above_that_of_the_start() -> None:
+    plateau = Plateau(patience=2)
+    verdicts = [plateau.verdict(epoch, value) for epoch, value in enumerate([1.0, 1.5, 1.4, 1.4, 1.4, 1.4, 1.4])]
+    assert verdicts == ["best", "wait", "wait", "wait", "halve", "wait", "stop"]
+    assert plateau.best_epoch == 0
+    assert not plateau.improving(6)
+
+
 def test_the_moving_average_replaces_the_weights_within_its_context_only() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
