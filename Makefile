@@ -78,10 +78,10 @@ hashes: .venv-release/.installed
 		--override .venv-release/without-torch.txt $(OF_TORCH:%=--no-emit-package %) pyproject.toml \
 		--output-file requirements-hashed.txt
 
-# Prints the licence of every dependency, and the known vulnerabilities; the latter need a network.
+# Prints the licence of every dependency, and the known vulnerabilities. The latter need a network; without, they fail.
 audit: $(INSTALLED) .venv-release/.installed
 	$(BIN)/python -m tests.release.licences
-	.venv-release/$(PROGRAMS)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	.venv-release/$(PROGRAMS)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 # Runs every page, builds the site into docs/_build/html without a warning, and checks its links; needs no network.
 docs: $(INSTALLED)

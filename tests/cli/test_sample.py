@@ -76,7 +76,7 @@ def test_samples_are_written_with_the_names_of_features(run, invoke, files, monk
     expected = load(run).sample(7, noise=True, random_state=2)
     for name in expected.names:
         table = pd.read_csv(files / "drawn" / f"{name}.csv", index_col=0)
-        np.testing.assert_array_equal(table.to_numpy(), expected[name])
+        np.testing.assert_allclose(table.to_numpy(), expected[name], rtol=1e-12, atol=1e-14)
         assert table.columns.tolist() == expected.features[name].tolist()
 
 

@@ -166,18 +166,15 @@ def text_of_sheet(path: Path, sheet: str | None) -> TextTable:
         check_claim(path, sum(info.file_size for info in archive.infolist()), path.stat().st_size, "text")
         sheets = [archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/")]
     may_lack_values = any(b"<f" in content and FORMULA.search(content) for content in sheets)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:  # openpyxl leaves files open that it opens
         warnings.simplefilter("ignore")  # of styles and validations that are not read
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            text = io.StringIO(newline="")
-            writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-            rows = list(_sheet(path, book, sheet))
-            if may_lack_values:
-                _check_values(path, openpyxl.load_workbook(path, read_only=True), sheet, rows)
-            writer.writerows([_cell_text(cell) for cell in row] for row in rows)
-        finally:
-            book.close()
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+        rows = list(_sheet(path, book, sheet))
+        if may_lack_values:
+            _check_values(path, openpyxl.load_workbook(file, read_only=True), sheet, rows)
+        writer.writerows([_cell_text(cell) for cell in row] for row in rows)
     return TextTable(path, text.getvalue(), "", "\t")
 
 
