@@ -308,12 +308,8 @@ class Whitening(nn.Module):
         """
         if self.rank == 0:
             return z
-<<<<<<< HEAD
-=======
         if not torch.is_autocast_enabled(z.device.type):  # before torch 2.5, a program with autocast is not exported
-            return self._whitened(z.float(), present)
-        # in half precision, rounding may leave a covariance that is not positive definite
->>>>>>> a29
+            return self._whitened(z.double(), present).float()
         with torch.autocast(z.device.type, enabled=False):
             return self._whitened(z.double(), present).float()
 
