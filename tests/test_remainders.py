@@ -60,7 +60,7 @@ def test_changes_that_are_rounding_alone_are_constant(estimator, scale):
 @pytest.mark.parametrize("scale", ["features", "robust"])
 def test_rounding_of_changes_is_not_scaled_up(scale):
     rounded = np.where(np.arange(N) % 3 == 0, 0.3, 0.1 + 0.2)[:, None] * np.full(3, 1e6)
-    changes = Modalities({"a": np.hstack([rounded, noise()]), "b": noise()}, groups=np.arange(N) // 3).within()
+    changes = Modalities({"a": np.hstack([rounded, noise()]), "b": -noise()}, groups=np.arange(N) // 3).within()
     assert (quietly(Adjustment.learn, changes, None, scale).sizes["a"][:3] == 1.0).all()
     with pytest.warns(UserWarning, match="3 of 11 features of modality 'a' are constant"):
         AJIVE(joint_rank=1, scale=scale).fit(changes)
@@ -70,7 +70,7 @@ def test_changes_that_a_confound_explains_are_constant(tmp_path):
     rng = np.random.default_rng(3)
     age = np.repeat(rng.normal(60, 9, N // 3), 3) + rng.normal(size=N)
     explained = 1e6 + age[:, None] * np.array([1.0, 0.1, 3.0])
-    data = {"a": np.hstack([explained, noise()]), "b": noise()}
+    data = {"a": np.hstack([explained, noise()]), "b": -noise()}
     changes = Modalities(data, groups=np.arange(N) // 3, confounds={"age": age}).within()
     model = quietly(AJIVE(joint_rank=1, scale="features", random_state=0).fit, changes)
     assert np.ptp(quietly(model._checked, changes)["a"][:, :3], axis=0).max() == 0.0
@@ -82,7 +82,7 @@ def test_changes_that_a_confound_explains_are_constant(tmp_path):
 def test_features_that_confounds_explain_are_named():
     age = np.random.default_rng(2).normal(size=N)
     explained = age[:, None] * np.array([1.0, 2.0])
-    data = Modalities({"a": np.hstack([explained, noise()]), "b": noise()}, confounds={"age": age})
+    data = Modalities({"a": np.hstack([explained, noise()]), "b": -noise()}, confounds={"age": age})
     with pytest.warns(UserWarning, match="confounds explain 2 of 10 features of modality 'a' wholly"):
         AJIVE(joint_rank=1).fit(data)
 
