@@ -56,3 +56,23 @@ def test_maps_of_other_shapes_are_refused_and_no_voxels_give_an_empty_table():
     assert not len(peaks(np.zeros(grid.shape), np.zeros(grid.shape, bool), grid, centres={"a": (0, 0, 0)}))
     with pytest.raises(ValueError, match=r"has the shape \(2, 2, 2\), but the grid has"):
         peaks(np.zeros((2, 2, 2)), np.zeros(grid.shape, bool), grid)
+
+
+def test_clusters_are_those_of_the_statistic_where_the_effect_has_another_sign():
+    grid = mni_grid(6)
+    statistic = bumps(grid, ((-33, 9, 24), -1.0))
+    effect = statistic + 0.25  # positive at the border of the cluster
+    where = statistic < -0.1
+    assert peaks(effect, where, grid)["cluster"].max() > 1
+    table = peaks(effect, where, grid, signed_by=statistic)
+    assert set(table["cluster"]) == {1}
+    assert table["mm3"][0] == pytest.approx(6**3 * where.sum())
+    assert table["value"][0] == effect.min()
+
+
+def test_a_peak_far_from_all_centres_has_no_name():
+    grid = mni_grid(6)
+    values = bumps(grid, ((-33, 9, 24), 1.0))
+    places = {"near": (-33, 9, 4), "far": (33, 9, 24)}
+    assert peaks(values, values > 0.5, grid, centres=places)["region"][0] == "near (20 mm)"
+    assert peaks(values, values > 0.5, grid, centres={"far": places["far"]})["region"][0] == ""

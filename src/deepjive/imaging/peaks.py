@@ -3,7 +3,7 @@
 Neighbouring voxels of one sign are a cluster. Of each cluster the largest voxels are listed that are local maxima and
 at least 8 mm apart, at most three, as tables of imaging papers have them. A region is named by a parcellation, or
 without one by the nearest centre of `deepjive.datasets.REGIONS` (published centres of the automated anatomical labels),
-with the distance; such a name is a hint and no label of the voxel.
+with the distance; such a name is a hint and no label of the voxel. Peaks farther than 20 mm from all centres have none.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from deepjive.data.readers.parcels import names_at
 from deepjive.imaging.grid import Grid
 
 APART_MM, MOST_PEAKS = 8.0, 3
+NEAR_MM = 20.0  # a centre farther away says nothing of a peak
 COLUMNS = ("cluster", "mm3", "x", "y", "z", "value", "region")
 
 OTHER_SHAPE = "The map has the shape {given}, but {what} has {expected}. Both must be on one grid."
@@ -31,6 +32,7 @@ def peaks(
     *,
     atlas: str | Path | None = None,
     centres: dict[str, tuple[float, float, float]] | None = None,
+    signed_by: NDArray | None = None,
 ) -> pd.DataFrame:
     """List the peaks of a map.
 
@@ -47,6 +49,9 @@ def peaks(
         names beside it or as ``"atlas.nii.gz:names.tsv"``.
     centres : dict of str to (x, y, z), optional
         Centres in mm that name peaks without an atlas.
+    signed_by : array, shape ``grid.shape``, optional
+        The map whose sign separates clusters, by default `values`. Clusters of a test are those of its statistic, which
+        may have another sign than the effect where this is small.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def peaks(
         if tuple(values.shape) != tuple(shape):
             raise ValueError(OTHER_SHAPE.format(given=values.shape, what=what, expected=shape))
     rows = []
-    for number, inside in enumerate(_clusters(values, where), 1):
+    for number, inside in enumerate(_clusters(values if signed_by is None else signed_by, where), 1):
         volume = float(inside.sum()) * grid.voxel**3
         for place in _maxima(values, inside, grid):
             x, y, z = grid.affine[:3, :3] @ place + grid.affine[:3, 3]
@@ -73,11 +78,11 @@ def peaks(
     return table
 
 
-def _clusters(values: NDArray, where: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _clusters(signs: NDArray, where: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """The voxels of each cluster, the largest cluster first."""
     found = []
     for sign in (1.0, -1.0):
-        labels, count = label(where & (sign * values > 0), generate_binary_structure(3, 2))
+        labels, count = label(where & (sign * signs > 0), generate_binary_structure(3, 2))
         found += [labels == number for number in range(1, count + 1)]
     return sorted(found, key=lambda inside: -int(inside.sum()))
 
@@ -104,4 +109,5 @@ def _regions(points: NDArray, atlas: str | Path | None, centres: dict[str, tuple
     names, places = list(centres), np.array(list(centres.values()))
     distances = np.linalg.norm(points[:, None] - places[None], axis=2)
     nearest = distances.argmin(axis=1) if len(points) else []
-    return [f"{names[i]} ({distances[row, i]:.0f} mm)" for row, i in enumerate(nearest)]
+    words = [f"{names[i]} ({distances[row, i]:.0f} mm)" for row, i in enumerate(nearest)]
+    return [word if distances[row].min() <= NEAR_MM else "" for row, word in enumerate(words)]

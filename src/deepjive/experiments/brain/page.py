@@ -100,7 +100,7 @@ CLUSTERS = (
     "largest one. A significant cluster says that there is an effect somewhere in it. {named} Clusters with p < 0.05 "
     "are listed."
 )
-BY_CENTRE = "The region is the nearest of 28 published centres, with its distance."
+BY_CENTRE = "The region is the nearest of 28 published centres, with its distance, if it is within 20 mm."
 BY_ATLAS = "The region is that of the parcellation {atlas}."
 LEVEL = 0.05
 PRINT_DOTS = 300
@@ -252,7 +252,9 @@ def _cluster_table(study: BrainStudy, grid: Grid, atlas: Path | None) -> Table:
     for name, covariation in study.maps.items():
         if covariation.cluster_p is None or covariation.family_p is None:
             continue
-        found = peaks(covariation.effect, covariation.cluster_p < LEVEL, grid, atlas=atlas, centres=CENTRES)
+        inside = covariation.cluster_p < LEVEL
+        signs = covariation.correlation  # by which clusters were formed
+        found = peaks(covariation.effect, inside, grid, atlas=atlas, centres=CENTRES, signed_by=signs)
         inverse = np.linalg.inv(grid.affine)
         for peak in found.to_dict(orient="records"):
             place = tuple(np.round(inverse[:3, :3] @ [peak[axis] for axis in "xyz"] + inverse[:3, 3]).astype(int))
