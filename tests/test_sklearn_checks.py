@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.stats  # noqa: F401 - reads SCIPY_ARRAY_API, which must not be set for SciPy
 from sklearn.exceptions import SkipTestWarning
 from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, SeparateAutoencoders
 from tests.sklearn_halves import HalvesAJIVE, HalvesDeepJIVE, HalvesHeteroJIVE, HalvesJIVE, HalvesSeparateAutoencoders
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("SCIPY_ARRAY_API", "1")  # without it scikit-learn 1.6 cannot import its checks beside array_api_compat
-    from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 EXPECTED_FAILURES = {
     "check_n_features_in_after_fitting": (

@@ -9,7 +9,7 @@ nibabel = pytest.importorskip("nibabel")
 pytest.importorskip("nilearn")
 
 
-@pytest.mark.filterwarnings("ignore:The least populated class")  # scikit-learn 1.6 stratifies groups less evenly
+@pytest.mark.filterwarnings("ignore:The least populated class")  # scikit-learn 1.7 stratifies groups less evenly
 def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, tmp_path, monkeypatch):
     quick = {"N_PERMUTATIONS": 2, "FEW_DRAWS": 4, "N_BOOTSTRAP": 100, "FOLDS": 3, "GRID": (0.1, 1.0)}
     for name, value in quick.items():
