@@ -30,8 +30,7 @@ def test_units_beyond_single_precision_change_nothing_but_the_units() -> None:
         parts = model.decompose(data | {"a": data["a"] * unit})
         individual = parts.individual["a"] / unit
         expected = individual if expected is None else expected
-        rtol = 1e-12 if expected.dtype == np.float64 else 1e-6  # NumPy 1 keeps single precision beside a number
-        np.testing.assert_allclose(individual, expected, rtol=rtol)
+        np.testing.assert_allclose(individual, expected, rtol=1e-12)
         assert parts.variance_explained["a"] == pytest.approx(model.variance_explained_["a"], abs=1e-5)
 
 

@@ -705,10 +705,10 @@ class DeepJIVE(JointIndividualModel):
         offset = torch.from_numpy(self.offset_[name])
         if part == "joint":
             scaled = (self.network_.joint_part(k, joint) + offset).numpy()
-            return scaled * np.float64(self.scale_[name]) + self.mean_[name]
+            return np.multiply(scaled, self.scale_[name], dtype=np.float64) + self.mean_[name]
         individual = self._standardizer(1 + k).inverse(_tensor(individual_scores)).float()
         scaled = (self.network_.individual_part(k, individual, joint) - offset).numpy()
-        return scaled * np.float64(self.scale_[name])  # double precision, which holds data of any units
+        return np.multiply(scaled, self.scale_[name], dtype=np.float64)  # which holds data of any units
 
     def _standardizer(self, number: int) -> Standardizer:
         """The standardizer of the joint scores (0), or of the individual scores of modality k (1 + k)."""
