@@ -55,8 +55,9 @@ def test_wrong_options_are_one_line(invoke, tmp_path, words, message):
 def test_one_modality_and_nan_are_explained_by_the_library(invoke, tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 4))
     np.save(tmp_path / "x.npy", x)
-    x[3, 1] = np.nan
-    np.save(tmp_path / "bad.npy", x)
+    bad = -x
+    bad[3, 1] = np.nan
+    np.save(tmp_path / "bad.npy", bad)
     options = ("--method", "ajive", "--out", tmp_path / "run")
     assert "at least two modalities" in one_error(invoke("fit", "-m", f"a={tmp_path}/x.npy", *options))
     both = ("-m", f"a={tmp_path}/x.npy", "-m", f"pet={tmp_path}/bad.npy")

@@ -13,6 +13,7 @@ import pytest
 from deepjive import Modalities
 from deepjive.cli.options import read_named_labels
 from deepjive.evaluation import feature_effects, pair_fit, sample_fit, score_association
+from deepjive.evaluation.feature_ranking import significant
 from deepjive.persistence import load
 
 NAMES = ("expression", "methylation")
@@ -147,9 +148,9 @@ def _features(page, model, data):
                 assert len(listed) == len(order)
                 for (feature, value, error), i in zip(listed, order, strict=True):
                     assert feature.replace("\N{NO-BREAK SPACE}", " ").removeprefix("feature ") == effect.features[i]
-                    assert_shows(value, effect.effect[row, i])
+                    assert_shows(value, significant(effect.effect[row, i]))  # as `to_frame` gives it
                     if error:
-                        assert_shows(error, effect.standard_error[row, i])
+                        assert_shows(error, significant(effect.standard_error[row, i]))
             if tested:
                 found, _, of = tested[0].replace("\N{NO-BREAK SPACE}", " ").partition(" of ")
                 assert int(found) == int((effect.q_value[row] < 0.05).sum())

@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE
+from deepjive.adjust.inspection import UnitsWarning
 from tests.linear.tolerances import ALTERNATION, GRAM, TWO_ROUTES
 
 ESTIMATORS = pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
@@ -157,7 +158,8 @@ def test_modality_of_one_column_can_be_joint(estimator):
 def test_identical_modalities_are_all_joint(estimator):
     data, u = clean(noise=0.1)
     twins = {"a": data["a"], "b": data["a"].copy()}
-    model = make(estimator, 2, joint_rank=2).fit(twins)
+    with pytest.warns(UnitsWarning, match="200 of 200 features of modality 'b' have the values of a feature of"):
+        model = make(estimator, 2, joint_rank=2).fit(twins)
     assert model.joint_rank_ == 2
     assert model.individual_ranks_ == {"a": 0, "b": 0}
     assert largest_angle(model.joint_scores_, u[:, :2]) < 5

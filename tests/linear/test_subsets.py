@@ -280,7 +280,7 @@ def test_ranks_that_are_chosen_are_held_by_the_samples(crowded):
 
 
 def test_a_modality_does_not_hold_more_components_than_it_has_dimensions(made):
-    narrow = {**made[0], "a": made[0]["b"][:, :1]}
+    narrow = {**made[0], "a": -made[0]["b"][:, :1]}
     ranks = {"joint_rank": 0, "individual_ranks": 1, "signal_ranks": {"a": 1, "b": 5, "c": 4}}
     model = AJIVE(subsets={("a", "b"): 1}, random_state=0, **ranks)
     with pytest.raises(ValueError, match=r"'a' would hold 2 components, 1 of them shared .* numerical rank 1"):

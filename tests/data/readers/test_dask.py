@@ -32,7 +32,7 @@ def test_rows_are_computed_from_their_own_chunks_alone() -> None:
 def test_a_model_is_that_of_the_same_numbers_in_memory() -> None:
     lazy, whole = dask_array.from_array(X, chunks=(10, 12)), X
     one, other = (
-        AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, random_state=0).fit({"a": x, "b": X[:, :5]})
+        AJIVE(signal_ranks=2, joint_rank=1, individual_ranks=1, random_state=0).fit({"a": x, "b": -X[:, :5]})
         for x in (lazy, whole)
     )
     np.testing.assert_allclose(one.joint_scores_, other.joint_scores_, atol=1e-8)

@@ -111,8 +111,8 @@ def test_volumes_are_trained_in_coordinates_as_their_voxels_are(made: Synthetic,
     """Flattening a volume changes neither the coordinates nor the model; only its parts have another shape."""
     x = np.asarray(made.data[made.data.names[0]])
     samples, shape = slice(0, N), (25, 10, 10)
-    flat = Modalities({"a": x[samples], "b": x[samples]})
-    volumes = Modalities({name: x[samples].reshape(N, *shape) for name in ("a", "b")})
+    twins = {"a": x[samples], "b": -x[samples]}
+    flat, volumes = Modalities(twins), Modalities({name: twin.reshape(N, *shape) for name, twin in twins.items()})
     settings = {"networks": networks, "max_epochs": 2, "joint_rank": 1, "individual_ranks": 1}
     of_flat, of_volumes = fit(flat, **settings), fit(volumes, **settings)
     joint = of_volumes.decompose(volumes[:5]).joint["a"]

@@ -77,9 +77,9 @@ def test_models_of_shuffled_modalities_are_fitted_to_whole_participants(monkeypa
         monkeypatch.setattr(f"deepjive.{name}", Fitted)
     monkeypatch.setattr(module, "_principal", lambda *_: None)
     who = np.repeat(np.arange(20), 3)
-    rows = Modalities({name: np.arange(N)[:, None] for name in "ab"}, groups=who)
+    rows = Modalities({"a": np.arange(N)[:, None], "b": -np.arange(N)[:, None]}, groups=who)
     module.fit_models(rows, module.QUICK, "exchange", 0, {}, {})
-    orders = [fitted[-1][name][:, 0] for name in "ab"]
+    orders = [np.abs(fitted[-1][name][:, 0]) for name in "ab"]
     assert (orders[0] != orders[1]).any()
     for order in orders:
         assert (np.ptp(who[order].reshape(20, 3), axis=1) == 0).all()
