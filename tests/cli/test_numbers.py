@@ -104,7 +104,7 @@ def _answer(page, model, parts, data, labels):
         assert part.endswith(f"({name})")
         assert [int(feature) for feature, _ in entries] == np.argsort(-np.abs(effect), kind="stable")[:3].tolist()
         for feature, value in entries:
-            assert_shows(value, effect[int(feature)])
+            assert_shows(value, significant(effect[int(feature)]))
     (row,) = [row for row in score_association(parts, labels).rows if (row.part, row.score) == ("joint", 1)]
     words = r"The label group goes with joint score 1 \(correlation (\S+), 95% interval (\S+) to (\S+), q (.*?)\)"
     found = re.search(words, said)
