@@ -372,3 +372,23 @@ def test_confounds_may_leave_fewer_dimensions_than_the_joint_rank_of_a_deep_mode
     data = Modalities(arrays, confounds={"age": age})
     model = DeepJIVE(joint_rank=3, individual_ranks=0, networks="linear", max_epochs=1, random_state=0)
     assert np.isfinite(fitted(model, data).transform(data)).all()
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_nearly_collinear_confounds_leave_nothing_of_themselves(has_gaps):
+    """The square of their condition number would leave a part of 1e-4 of the effect of their difference."""
+    rng = np.random.default_rng(0)
+    age, difference = rng.normal(size=80), rng.normal(size=80)
+    columns = {"age": age, "years of life": age + 1e-6 * difference}
+    x = np.outer(difference, rng.normal(size=4)) + 0.1 * rng.normal(size=(80, 4))
+    if has_gaps:
+        x[:5, 0] = np.nan
+    confounds = Confounds(columns)
+    coding = Coding.of(confounds)
+    effects = learn("x", x, np.arange(80), confounds, coding)
+    adjusted = effects.remove(x, coding.columns(confounds), coding.sites(confounds))
+    known = ~np.isnan(adjusted)
+    for j in range(4):
+        here = known[:, j]
+        deviation = adjusted[here, j] - adjusted[here, j].mean()
+        assert abs(np.corrcoef(deviation, difference[here])[0, 1]) < 1e-6

@@ -272,26 +272,36 @@ def least_squares(array: Any, rows: NDArray[np.intp], design: NDArray) -> tuple[
 
     The differences are exactly 0 in constant features.
     """
-    gram = design[rows].T @ design[rows]
-    width = int(np.prod(array.shape[1:]))
-    products, lost = np.zeros((design.shape[1], width)), None
+    basis, coefficients_of = _orthonormal(design, rows)
+    width, n_columns = int(np.prod(array.shape[1:])), basis.shape[1]
+    products, lost = np.zeros((n_columns, width)), None
     origin, largest = np.full(width, np.nan), np.zeros(width)
     for batch, values in _blocks(array, rows):
-        d, missing = design[batch], np.isnan(values)
+        d, missing = basis[batch], np.isnan(values)
         first = values[(~missing).argmax(axis=0), np.arange(width)]
         origin = np.where(np.isnan(origin), first, origin)
         values = values - origin
         if missing.any():
-            lost = np.zeros((values.shape[1], *gram.shape)) if lost is None else lost
+            lost = np.zeros((width, n_columns, n_columns)) if lost is None else lost
             lost += np.einsum("nf,ni,nj->fij", missing, d, d, optimize=True)
             values = np.where(missing, 0.0, values)
         products += d.T @ values
         largest = np.maximum(largest, np.abs(values).max(axis=0))
-    origin = np.nan_to_num(origin)
-    if lost is None:
-        return origin, largest, np.asarray(np.linalg.pinv(gram, hermitian=True) @ products)
-    coefficients = np.einsum("fij,jf->if", np.linalg.pinv(gram - lost, hermitian=True), products)
-    return origin, largest, np.asarray(coefficients)
+    if lost is not None:
+        products = np.einsum("fij,jf->if", np.linalg.pinv(np.eye(n_columns) - lost, hermitian=True), products)
+    return np.nan_to_num(origin), largest, coefficients_of @ products
+
+
+def _orthonormal(design: NDArray, rows: NDArray[np.intp]) -> tuple[NDArray, NDArray]:
+    """An orthonormal basis of the columns over `rows`, and the matrix from its coefficients to those of the columns.
+
+    Products of the columns themselves would have the square of their condition number. Rows outside `rows` are 0.
+    """
+    left, values, right = np.linalg.svd(design[rows], full_matrices=False)
+    kept = values > values.max(initial=0.0) * max(left.shape) * np.finfo(np.float64).eps
+    basis = np.zeros((len(design), int(kept.sum())))
+    basis[rows] = left[:, kept]
+    return basis, right[kept].T / values[kept]
 
 
 def _site_effects(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import Reduced, reduce
 
-NO_ANGLE = 1e-3  # smaller angles between the directions of two modalities are rounding, as of removed confounds
+NO_ANGLE = 1e-6  # smaller angles between the directions of two modalities are rounding
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,12 @@ def of_common_length(factors: list[Factor]) -> list[Factor]:
 def free_dimensions(factors: Sequence[Factor], needed: int) -> int:
     """The dimension of the space that the samples of all modalities span together, or a number of at least `needed`.
 
-    Confounds that were removed leave the modalities fewer dimensions than samples, and the same ones.
+    Confounds that were removed leave the modalities fewer dimensions than samples, and the same ones. Directions from
+    products of samples would be too inaccurate to see this beside an outlier.
     """
     n_free = factors[0].reduced.n_samples - factors[0].pieces.center
     if needed <= max(factor.rank for factor in factors):
         return n_free
-    bases = [np.linalg.svd(factor.whole, full_matrices=False)[0][:, : factor.rank] for factor in factors]
+    accurate = [make_factor(factor.name, factor.pieces, exact=True) for factor in factors]
+    bases = [np.linalg.svd(factor.whole, full_matrices=False)[0][:, : factor.rank] for factor in accurate]
     return min(n_free, int(np.sum(np.linalg.svd(np.hstack(bases), compute_uv=False) > NO_ANGLE)))
