@@ -149,7 +149,7 @@ def main() -> None:
     add_json_option(parser)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    sources = ["deepjive.evaluation.feature_ranking", "deepjive.linear"]
+    sources = ["deepjive.evaluation.feature_ranking", "deepjive.evaluation.feature_tests", "deepjive.linear"]
     both = [*sources, "deepjive.deep"]
     write_tables(arguments.json, [power_table(arguments.seeds)], sources=both, seeds=range(arguments.seeds))
     linear = calibration_table("feature-effects-calibration", LINEAR, arguments.simulations)

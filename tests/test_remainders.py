@@ -7,7 +7,7 @@ import pytest
 
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, load
 from deepjive.adjust.adjustment import Adjustment
-from deepjive.evaluation.feature_ranking import _halved
+from deepjive.evaluation.feature_tests import halved
 from deepjive.evaluation.null import _with_order
 
 LINEAR = pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE, JIVE])
@@ -176,7 +176,7 @@ def test_refits_of_halves_and_permutations_keep_the_size_before():
     changes = Modalities({"a": low_rank(8, 1e6), "b": noise()}, groups=np.arange(N) // 3).within()
     adjusted = AJIVE(joint_rank=1, individual_ranks=1).fit(changes)._checked(changes)
     sides = {name: np.arange(8) % 2 for name in "ab"}
-    for other in (_halved(adjusted, sides, 0), _with_order(adjusted, "a", np.arange(len(changes))[::-1])):
+    for other in (halved(adjusted, sides, 0), _with_order(adjusted, "a", np.arange(len(changes))[::-1])):
         np.testing.assert_array_equal(other.magnitudes["a"], adjusted.magnitudes["a"])
         with pytest.raises(ValueError, match=r"individual_ranks\['a'\] is 3, .* rank 2"):
             AJIVE(joint_rank=0, individual_ranks={"a": 3, "b": 1}).fit(other)

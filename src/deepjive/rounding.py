@@ -1,4 +1,4 @@
-"""Differences between values that rounding alone explains, and that are therefore no variation.
+"""Rounding: differences that it alone explains, which are no variation, and numbers to four significant digits.
 
 Equal numbers that were computed in two ways, such as 0.3 and 0.1 + 0.2, differ in their last digits.
 """
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ULPS = 4
+DIGITS = 4
+EXACT_POWER = 22  # the largest power of ten that is a double
 
 
 def exceeds_rounding(difference: ArrayLike, size: ArrayLike) -> NDArray[np.bool_]:
@@ -71,3 +73,22 @@ def in_own_units(values: NDArray) -> NDArray:
     if not exceeds_rounding(largest, np.abs(halves).max(initial=0.0)):
         return np.zeros_like(halves)
     return np.asarray(differences / largest)
+
+
+def significant(values: NDArray, digits: int = DIGITS) -> NDArray:
+    """Return numbers rounded to significant digits, so that their text has no more digits.
+
+    Examples
+    --------
+    >>> significant(np.array([0.0123456, 123456.0, 0.0, 4.454e-199])).tolist()
+    [0.01235, 123500.0, 0.0, 4.454e-199]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values) & (values != 0.0)
+    power = np.floor(np.log10(np.abs(values, where=known, out=np.ones_like(values))))
+    decimals = digits - 1 - power
+    up, down = 10.0 ** np.clip(decimals, 0, EXACT_POWER), 10.0 ** np.clip(-decimals, 0, EXACT_POWER)
+    rounded = np.where(known, np.round(values * up / down) / up * down, values)
+    inexact = np.flatnonzero(known & (np.abs(decimals) > EXACT_POWER))  # powers of ten that are no double
+    rounded.flat[inexact] = [float(f"{value:.{digits}g}") for value in values.flat[inexact]]
+    return rounded

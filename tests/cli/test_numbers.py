@@ -13,8 +13,8 @@ import pytest
 from deepjive import Modalities
 from deepjive.cli.options import read_named_labels
 from deepjive.evaluation import feature_effects, pair_fit, sample_fit, score_association
-from deepjive.evaluation.feature_ranking import significant
 from deepjive.persistence import load
+from deepjive.rounding import significant
 
 NAMES = ("expression", "methylation")
 ENTRY = re.compile(r"(.*)\u00a0([+\u2212][\d.]+)(?:\u00a0±\u00a0([\d.]+))?")  # feature, effect, standard error

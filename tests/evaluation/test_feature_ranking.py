@@ -6,7 +6,9 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from deepjive import AJIVE, Modalities
-from deepjive.evaluation.feature_ranking import effects_of, feature_effects, significant, slopes
+from deepjive.evaluation.feature_ranking import effects_of, feature_effects
+from deepjive.evaluation.feature_regression import slopes
+from deepjive.rounding import significant
 from tests.evaluation.fitting import fitted
 
 

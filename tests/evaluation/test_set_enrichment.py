@@ -10,7 +10,7 @@ from scipy import stats
 
 from deepjive import AJIVE, DeepJIVE, Modalities
 from deepjive.evaluation import feature_effects, feature_set_enrichment
-from deepjive.evaluation.feature_ranking import features_of
+from deepjive.evaluation.feature_regression import features_of
 
 SIZE, COUNT = 15, 10
 NAMES = np.array([f"gene {i}" for i in range(SIZE * COUNT)])

@@ -31,10 +31,9 @@ from scipy import optimize, stats
 from deepjive.data.groups import members_of
 from deepjive.data.readers.guard import install_command
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_ranking import significant
 from deepjive.evaluation.probes import known
 from deepjive.results import Result
-from deepjive.rounding import in_own_units, without_rounding
+from deepjive.rounding import in_own_units, significant, without_rounding
 from deepjive.subsets import word_of
 from deepjive.validation import named_labels
 

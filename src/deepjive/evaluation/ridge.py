@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deepjive.data.groups import in_random_order, rows_of
 from deepjive.data.modalities import Modalities
-from deepjive.evaluation.feature_ranking import features_of, filled
+from deepjive.evaluation.feature_regression import features_of, filled
 
 RIDGE = "ridge regression"
 PENALTIES = np.logspace(-3, 3, 13)

@@ -35,16 +35,10 @@ from scipy import sparse, stats
 
 from deepjive.data.groups import members_of, rows_of
 from deepjive.data.readers.gene_sets import read_gene_sets
-from deepjive.evaluation.feature_ranking import (
-    PIECE,
-    FeatureEffects,
-    basis_of,
-    features_of,
-    filled,
-    q_values,
-    significant,
-)
+from deepjive.evaluation.feature_ranking import FeatureEffects, q_values
+from deepjive.evaluation.feature_regression import PIECE, basis_of, features_of, filled
 from deepjive.results import Result
+from deepjive.rounding import significant
 
 SMALLEST = 5
 NOT_TESTED = "The features of {names} were not tested, but sets need their test. Use feature_effects(..., test=True)."

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_ranking import HIGH, LOW, FeatureEffects, effects_of, feature_spread
+from deepjive.evaluation.feature_ranking import HIGH, LOW, FeatureEffects, effects_of
+from deepjive.evaluation.feature_regression import feature_spread
 from deepjive.plot.palette import (
     DIVERGING,
     LABELS,

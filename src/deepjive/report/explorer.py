@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepjive.decomposition import Decomposition
-from deepjive.evaluation.feature_ranking import feature_spread
+from deepjive.evaluation.feature_regression import feature_spread
 from deepjive.plot.palette import groups_of, thinned
 from deepjive.plot.samples import kind_of, line, most_varying, picture
 from deepjive.report.responses import Response, respond
