@@ -446,7 +446,7 @@ class DeepJIVE(JointIndividualModel):
         linear = linear_parts(centred, chosen.subset_ranks, seed)
         cascade = Cascade().fit(centred, chosen.subset_ranks, chosen.individual_ranks, linear, make)
         self._take(cascade, chosen.subset_ranks, chosen.individual_ranks)
-        self.rank_table_, self.rank_reason_ = chosen.selection.table(), chosen.selection.reason()
+        self.rank_table_, self.rank_reason_ = chosen.selection.table(), chosen.reason()
         fitted = self._scores_by_pattern(data)
         self.joint_scores_, self.individual_scores_ = fitted.joint[:, : self.joint_rank_], fitted.individual
         self.variance_explained_ = self.decompose(data).variance_explained

@@ -1,8 +1,8 @@
-"""Ranks of subsets by held-out prediction."""
+"""Ranks of subsets: those of AJIVE where relations are linear, and by held-out prediction where they are curved."""
 
 import numpy as np
 
-from deepjive import Modalities
+from deepjive import AJIVE, Modalities
 from deepjive.deep.geometry.subset_ranks import linear_parts, select_subset_ranks
 from deepjive.subsets import checked_subsets
 
@@ -21,11 +21,62 @@ def simulate(pair_strength: float, n: int = 150, width: int = 10) -> Modalities:
     return Modalities(data)
 
 
+def curved(n: int = 400, width: int = 30) -> Modalities:
+    """Sinusoids of a score of all modalities and of a score of a and b."""
+    rng = np.random.default_rng(1)
+    joint, pair = rng.uniform(-1, 1, size=(2, n, 1))
+    data = {}
+    for name in NAMES:
+        parts = []
+        for score in (joint, pair)[: 1 if name == "c" else 2]:
+            part = np.sin(score * rng.uniform(0.5, 3.0, width) + rng.uniform(0, 2 * np.pi, width))
+            parts.append((part - part.mean(axis=0)) / part.std())
+        data[name] = sum(parts) + 0.5 * rng.normal(size=(n, width))
+    return Modalities(data)
+
+
+def chain(seed: int, n: int = 400, width: int = 40) -> Modalities:
+    """Three weak scores of a and b, one of a and c, and two strong ones of b and c."""
+    rng = np.random.default_rng(seed)
+    scores = {"ab": rng.normal(size=(n, 3)), "ac": rng.normal(size=(n, 1)), "bc": 6.0 * rng.normal(size=(n, 2))}
+    data = {}
+    for name in NAMES:
+        held = [score @ rng.normal(size=(score.shape[1], width)) for pair, score in scores.items() if name in pair]
+        data[name] = sum(held) + 2.0 * rng.normal(size=(n, width))
+    return Modalities(data)
+
+
 def test_a_strong_score_of_two_modalities_does_not_count_as_joint():
     data = simulate(6.0)
     chosen = select_subset_ranks(data, checked_subsets("auto", NAMES))
     assert chosen.subset_ranks == {NAMES: 1, ("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
+    assert chosen.straight == ("a", "b")
+    assert "ranks of AJIVE: linear scores are enough for what a+b have in common" in chosen.reason()
+
+
+def test_ranks_of_curved_relations_follow_from_prediction():
+    data = curved()
+    chosen = select_subset_ranks(data, checked_subsets("auto", NAMES))
+    assert chosen.subset_ranks == {NAMES: 1, ("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
+    assert chosen.straight is None
     assert "common to a+b+c" in chosen.selection.table()["part"]
+    linear = AJIVE(subsets="auto", random_state=0).fit(data)
+    assert sum(linear.subset_ranks_.values()) > 2
+
+
+def test_pairs_that_share_other_scores_have_nothing_in_common_with_a_third_modality():
+    """Scores of a pair contain a little of what one of them shares with a third modality, which predicts them."""
+    for seed in range(4):
+        data = chain(seed)
+        chosen = select_subset_ranks(data, checked_subsets("auto", NAMES), individual_ranks=dict.fromkeys(NAMES, 0))
+        assert chosen.subset_ranks == {NAMES: 0, ("a", "b"): 3, ("a", "c"): 1, ("b", "c"): 2}
+
+
+def test_visits_count_for_ranks_of_linear_relations():
+    data = simulate(2.0)
+    visits = Modalities(dict(data.items()), groups=np.repeat(np.arange(75), 2))
+    chosen = select_subset_ranks(visits, checked_subsets("auto", NAMES))
+    assert chosen.subset_ranks == {NAMES: 1, ("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
 
 
 def test_given_ranks_are_kept_and_need_no_search():

@@ -1,17 +1,25 @@
 """How many scores belong to each subset of modalities, and linear parts of subsets with which training starts.
 
-Ranks follow from pairs (`deepjive.subsets`). The number of scores that two sets of features have in common is chosen as
-a joint rank is (`deepjive.deep.geometry.rank_selection`): the scores predict held-out samples of either from the other.
-What a subset has in common is then its joint part, by the same scores, side by side for its modalities, and the next
-modality is compared with this part. Many subsets are tried, so that fewer scores are enough than for a joint rank:
-those that reach `ENOUGH` of the best prediction. A score of a subset therefore predicts each of its modalities, and one
-that predicts a further modality as well belongs to the larger subset.
+Pairs are looked at first. The number of scores that two modalities have in common is chosen as a joint rank is
+(`deepjive.deep.geometry.rank_selection`).
+
+- **Linear relations.** If linear scores describe what a pair has in common, the ranks of all subsets are those of AJIVE
+  (`deepjive.linear.shared_directions`), which compares directions of samples.
+- **Curved relations.** AJIVE would count several linear components for each curved one. If unrolled coordinates
+  describe every pair that has more than one score in common, ranks follow from pairs (`deepjive.subsets`): what a
+  subset has in common is its joint part, by the same scores, side by side for its modalities, and the next modality is
+  compared with this part. Many subsets are tried, so that fewer scores are enough than for a joint rank: those that
+  reach `ENOUGH` of the best prediction. A score of a subset therefore predicts each of its modalities, and one that
+  predicts a further modality as well belongs to the larger subset.
+
+Individual ranks are chosen from what the parts of the subsets leave.
 """
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,10 +39,13 @@ from deepjive.deep.geometry.rank_selection import (
 )
 from deepjive.linear.ajive import AJIVE
 from deepjive.progress import Progress, silent
-from deepjive.subsets import EmptySubsetWarning, Subset, common_spaces, ranks_of_subsets, word_of
+from deepjive.subsets import MOST_MODALITIES, EmptySubsetWarning, Subset, common_spaces, ranks_of_subsets, word_of
 
 ENOUGH = 0.95  # of the best prediction
+DRAWS = 100  # of AJIVE's bounds, which subsets do not use
 LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual scores
+
+BY_AJIVE = "Subsets: {ranks}. These are the ranks of AJIVE: linear scores are enough for what {pair} have in common."
 
 
 @dataclass(frozen=True)
@@ -49,14 +60,28 @@ class SubsetSelection:
         Number of individual scores of each modality.
     selection : RankSelection
         The curves behind the ranks.
+    straight : tuple of str or None
+        A pair whose linear scores led to the ranks of AJIVE, or all modalities if no pair has anything in common; None
+        if ranks follow from prediction.
     """
 
     subset_ranks: dict[Subset, int]
     individual_ranks: dict[str, int]
     selection: RankSelection
+    straight: Subset | None = None
+
+    def reason(self) -> str:
+        """Explain the choice in words, one line for each part."""
+        lines = [self.selection.reason()]
+        if self.straight is not None:
+            ranks = ", ".join(f"{word_of(subset)} {rank}" for subset, rank in self.subset_ranks.items())
+            lines = [BY_AJIVE.format(ranks=ranks, pair=word_of(self.straight)), *lines]
+        return "\n".join(line for line in lines if line)
 
     def nothing_common(self, subset: Subset) -> str:
         """Say why a subset has rank 0."""
+        if self.straight is not None:
+            return "AJIVE finds no component that its modalities have in common beyond larger subsets"
         curve = self.selection.curves.get(f"common to {word_of(subset)}")
         if curve is None or not curve.rank:
             return "its modalities do not clearly predict each other in held-out samples"
@@ -95,34 +120,101 @@ def select_subset_ranks(
     -------
     SubsetSelection
     """
-    small, names = one_each(complete_sample(data, seed), seed), data.names
+    complete, names = complete_sample(data, seed), data.names
+    small = one_each(complete, seed)
     known = {names: joint_rank, **subsets}
     curves: dict[str, RankCurve] = {}
-    common_ranks: dict[Subset, int] = {}
-
-    def meet(subset: Subset, pairs: Sequence[tuple[_Common, _Common]]) -> _Common:
-        progress(len(common_ranks), None, f"what {word_of(subset)} share")
-        found = [_common_of_two(others.features, left_out.features, seed) for others, left_out in pairs]
-        ranks = [0 if one.curve is None else one.curve.rank for one in found]
-        common_ranks[subset] = int(np.median(ranks))
-        best = found[int(np.argmin(np.abs(np.subtract(ranks, common_ranks[subset]))))]
-        if best.curve is not None:
-            curves[f"common to {word_of(subset)}"] = best.curve
-        return best
-
+    found: dict[Subset, _Common] = {}
+    straight = linear = None
+    features = {name: _Common(np.asarray(small[name], dtype=np.float64)) for name in names}
     if None in known.values():
-        features = {name: _Common(np.asarray(small[name], dtype=np.float64)) for name in names}
-        common_spaces(names, subsets, features, meet)
-    ranks = ranks_of_subsets({subset: common_ranks.get(subset, 0) for subset in known}, known)
+        straight = _straight_pair(features, subsets, found, seed, progress)
+        linear = None if straight is None else _ajive(complete, subsets, joint_rank, seed)
+    if linear is not None:
+        ranks = {subset: linear.subset_ranks_[subset] if rank is None else rank for subset, rank in known.items()}
+    elif None in known.values():
+        straight, ranks = None, _ranks_from_pairs(features, known, found, curves, seed, progress)
+    else:
+        ranks = {subset: int(rank or 0) for subset, rank in known.items()}
     if individual_ranks is None:
-        left = _without_subsets(small, ranks, curves, seed)
+        if linear is not None and ranks == dict(linear.subset_ranks_):
+            left = _without_linear(complete, linear)
+        else:
+            left = _without_subsets(small, ranks, curves, seed)
         alone = select_ranks(left, joint_rank=0, seed=seed)
         individual_ranks = {name: _clear(name, rank, alone.curves) for name, rank in alone.individual_ranks.items()}
         curves |= {
             name: replace(curve, rank=individual_ranks.get(name, curve.rank)) for name, curve in alone.curves.items()
         }
     selection = RankSelection(ranks[names], dict(individual_ranks), curves)
-    return SubsetSelection(ranks, dict(individual_ranks), selection)
+    return SubsetSelection(ranks, dict(individual_ranks), selection, straight)
+
+
+def _straight_pair(
+    features: Mapping[str, _Common],
+    subsets: Mapping[Subset, int | None],
+    found: dict[Subset, _Common],
+    seed: int,
+    progress: Progress,
+) -> Subset | None:
+    """The first pair whose common scores are linear and more than one; all modalities if no pair has any in common.
+
+    None if unrolled coordinates describe what pairs have in common. What was computed goes to `found`.
+    """
+    names = tuple(features)
+    within = [names] if len(names) <= MOST_MODALITIES else list(subsets)
+    is_curved = False
+    for pair in itertools.combinations(names, 2):
+        if not any(set(pair) <= set(subset) for subset in within):
+            continue
+        progress(len(found), None, f"what {word_of(pair)} share")
+        found[pair] = _common_of_two(features[pair[0]].features, features[pair[1]].features, seed)
+        curve = found[pair].curve
+        if curve is None or not curve.rank:
+            continue
+        if curve.coordinates == "linear" and curve.linear_rank > 1:
+            return pair
+        is_curved |= curve.coordinates == "unrolled"
+    return None if is_curved else names
+
+
+def _ajive(data: Modalities, subsets: Iterable[Subset], joint_rank: int | None, seed: int) -> AJIVE | None:
+    """AJIVE with the same subsets, which chooses their ranks; None if the data are too small for it."""
+    options: dict[str, Any] = {} if joint_rank is None else {"joint_rank": joint_rank}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what AJIVE doubts in the data, the deep model's fit says as well
+        try:
+            return AJIVE(subsets=list(subsets), n_wedin=DRAWS, n_random=DRAWS, random_state=seed, **options).fit(data)
+        except ValueError:
+            return None
+
+
+def _ranks_from_pairs(
+    features: Mapping[str, _Common],
+    known: Mapping[Subset, int | None],
+    found: Mapping[Subset, _Common],
+    curves: dict[str, RankCurve],
+    seed: int,
+    progress: Progress,
+) -> dict[Subset, int]:
+    """Ranks by held-out prediction: of pairs, then of their common parts with a third modality, and so on."""
+    names, common_ranks = tuple(features), dict[Subset, int]()
+
+    def meet(subset: Subset, pairs: Sequence[tuple[_Common, _Common]]) -> _Common:
+        progress(len(common_ranks), None, f"what {word_of(subset)} share")
+        if subset in found:
+            met = [found[subset]]
+        else:
+            met = [_common_of_two(others.features, left_out.features, seed) for others, left_out in pairs]
+        ranks = [0 if one.curve is None else one.curve.rank for one in met]
+        common_ranks[subset] = int(np.median(ranks))
+        best = met[int(np.argmin(np.abs(np.subtract(ranks, common_ranks[subset]))))]
+        if best.curve is not None:
+            curves[f"common to {word_of(subset)}"] = best.curve
+        return best
+
+    common_spaces(names, [subset for subset in known if subset != names], features, meet)
+    return ranks_of_subsets({subset: common_ranks.get(subset, 0) for subset in known}, known)
 
 
 def _common_of_two(one: NDArray, other: NDArray, seed: int) -> _Common:
@@ -147,6 +239,16 @@ def _clear(name: str, rank: int, curves: Mapping[str, RankCurve]) -> int:
 def _without_joint(data: Modalities, rank: int, curve: RankCurve | None, seed: int) -> Modalities:
     unrolled = curve is not None and curve.coordinates == "unrolled"
     return (without_unrolled if unrolled else without_joint)(data, rank, seed)
+
+
+def _without_linear(data: Modalities, linear: AJIVE) -> Modalities:
+    """What the joint part and the parts of subsets of AJIVE leave of each modality."""
+    parts = linear.decompose(data)
+    arrays = {}
+    for name in data.names:
+        shared = sum((part[name] for subset, part in parts.subset.items() if name in subset), parts.joint[name])
+        arrays[name] = np.asarray(data[name], dtype=np.float64) - shared
+    return Modalities(arrays, groups=data.groups).adjusted_to({})
 
 
 def _without_subsets(
