@@ -3,7 +3,8 @@
 import numpy as np
 
 from deepjive import AJIVE, Modalities
-from deepjive.deep.geometry.subset_ranks import linear_parts, select_subset_ranks
+from deepjive.data.groups import folds_of
+from deepjive.deep.geometry.subset_ranks import FOLDS, linear_parts, select_subset_ranks
 from deepjive.subsets import checked_subsets
 
 NAMES = ("a", "b", "c")
@@ -92,3 +93,16 @@ def test_linear_parts_are_those_of_the_subsets():
     parts = linear_parts(data, {NAMES: 1, ("a", "b"): 1, ("b", "c"): 0}, seed=0)
     assert list(parts["a", "b"]) == ["a", "b"]
     assert np.linalg.norm(parts["a", "b"]["a"]) > np.linalg.norm(parts[NAMES]["a"])
+
+
+def test_linear_parts_of_a_sample_are_of_a_fit_without_it():
+    """Joint scores of a fit contain noise of c; what the parts of that fit leave of a would be correlated with it."""
+    ranks, data = {NAMES: 1, ("a", "b"): 1}, simulate(3.0)
+    before = linear_parts(data, ranks, seed=0)
+    rows = next(test for _, test in folds_of(len(data), None, FOLDS, 0) if 0 in test)
+    changed = {name: np.array(values) for name, values in data.items()}
+    changed["c"][0] += 50.0
+    after = linear_parts(Modalities(changed), ranks, seed=0)
+    same, other = rows[rows != 0], np.setdiff1d(np.arange(len(data)), rows)
+    assert np.array_equal(after["a", "b"]["a"][same], before["a", "b"]["a"][same])
+    assert not np.allclose(after["a", "b"]["a"][other], before["a", "b"]["a"][other])

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.data.groups import folds_of, members_of
 from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.manifold_prediction import without_unrolled
 from deepjive.deep.geometry.rank_selection import (
@@ -43,6 +44,7 @@ from deepjive.subsets import MOST_MODALITIES, EmptySubsetWarning, Subset, common
 
 ENOUGH = 0.95  # of the best prediction
 DRAWS = 100  # of AJIVE's bounds, which subsets do not use
+FOLDS, FEWEST_FOR_FOLDS = 5, 40
 LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual scores
 
 BY_AJIVE = "Subsets: {ranks}. These are the ranks of AJIVE: linear scores are enough for what {pair} have in common."
@@ -268,7 +270,9 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
     """Linear parts of subsets, by AJIVE with the same subsets but ranks of its own; without the mean.
 
     They are taken out of the modalities while a network of another subset is trained for the first time, because a
-    network of all modalities would otherwise describe strong variation that only some of them share.
+    network of all modalities would otherwise describe strong variation that only some of them share. The parts of a
+    sample are those of a model that was fitted to other samples: what the parts of its own fit leave of one modality
+    would be correlated with the noise of another.
 
     Parameters
     ----------
@@ -277,16 +281,32 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
     ranks : mapping of tuple of str to int
         The subsets, with that of all modalities among them. Subsets of rank 0 are left out.
     seed : int
-        Seed of AJIVE.
+        Seed of AJIVE, and of the folds.
     """
     subsets = [subset for subset, rank in ranks.items() if rank and len(subset) < len(data.names)]
+    plain, every = data.without_confounds(), tuple(data.names)
     missing = "error" if data.present.all() else "impute"
-    options: dict[str, Any] = {} if ranks[tuple(data.names)] else {"joint_rank": 0}
+    options: dict[str, Any] = {"missing": missing, "n_wedin": DRAWS, "n_random": DRAWS, "random_state": seed}
+    options |= {} if ranks[every] else {"joint_rank": 0}
+    held = [*([every] if ranks[every] else []), *subsets]
+    found = {subset: {name: np.zeros((len(data), *data.shapes[name])) for name in subset} for subset in held}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptySubsetWarning)  # the ranks of the deep model count
-        linear = AJIVE(subsets=subsets, missing=missing, random_state=seed, **options).fit(data.without_confounds())
-    parts = linear.decompose(data.without_confounds())
-    found = {subset: {name: part[name] for name in part} for subset, part in parts.subset.items()}
-    if ranks[tuple(data.names)] and linear.joint_rank_:
-        found[tuple(data.names)] = {name: parts.joint[name] - linear.mean_[name] for name in data.names}
+        for fitted, rows in _folds(data, seed):
+            linear = AJIVE(subsets=subsets, **options).fit(plain[fitted])
+            parts = linear.decompose(plain[rows])
+            for subset, part in parts.subset.items():
+                for name in subset:
+                    found[subset][name][rows] = part[name]
+            if every in found and linear.joint_rank_:
+                for name in every:
+                    found[every][name][rows] = parts.joint[name] - linear.mean_[name]
     return found
+
+
+def _folds(data: Modalities, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows to fit and rows to predict; the same, all of them, for so few samples that folds would lack some."""
+    rows = np.arange(len(data))
+    if len(members_of(len(data), data.groups)) < FEWEST_FOR_FOLDS or not data.present.all():
+        return [(rows, rows)]
+    return folds_of(len(data), data.groups, FOLDS, seed)
