@@ -52,7 +52,7 @@ def test_a_strong_score_of_two_modalities_does_not_count_as_joint():
     chosen = select_subset_ranks(data, checked_subsets("auto", NAMES))
     assert chosen.subset_ranks == {NAMES: 1, ("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
     assert chosen.straight == ("a", "b")
-    assert "ranks of AJIVE: linear scores are enough for what a+b have in common" in chosen.reason()
+    assert "ranks of AJIVE, because linear scores are enough for what a+b have in common" in chosen.reason()
 
 
 def test_ranks_of_curved_relations_follow_from_prediction():

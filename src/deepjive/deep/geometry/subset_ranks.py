@@ -47,7 +47,9 @@ DRAWS = 100  # of AJIVE's bounds, which subsets do not use
 FOLDS, FEWEST_FOR_FOLDS = 5, 40
 LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual scores
 
-BY_AJIVE = "Subsets: {ranks}. These are the ranks of AJIVE: linear scores are enough for what {pair} have in common."
+BY_AJIVE = "Subsets: {ranks}. These are the ranks of AJIVE, because {reason}."
+LINEAR = "linear scores are enough for what {pair} have in common"
+FEW = "no two modalities have more than one score in common"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class SubsetSelection:
     selection : RankSelection
         The curves behind the ranks.
     straight : tuple of str or None
-        A pair whose linear scores led to the ranks of AJIVE, or all modalities if no pair has anything in common; None
-        if ranks follow from prediction.
+        A pair whose linear scores led to the ranks of AJIVE, or all modalities if no pair has more than one score in
+        common; None if ranks follow from prediction.
     """
 
     subset_ranks: dict[Subset, int]
@@ -77,7 +79,8 @@ class SubsetSelection:
         lines = [self.selection.reason()]
         if self.straight is not None:
             ranks = ", ".join(f"{word_of(subset)} {rank}" for subset, rank in self.subset_ranks.items())
-            lines = [BY_AJIVE.format(ranks=ranks, pair=word_of(self.straight)), *lines]
+            reason = LINEAR.format(pair=word_of(self.straight)) if len(self.straight) == 2 else FEW
+            lines = [BY_AJIVE.format(ranks=ranks, reason=reason), *lines]
         return "\n".join(line for line in lines if line)
 
     def nothing_common(self, subset: Subset) -> str:
@@ -159,7 +162,7 @@ def _straight_pair(
     seed: int,
     progress: Progress,
 ) -> Subset | None:
-    """The first pair whose common scores are linear and more than one; all modalities if no pair has any in common.
+    """The first pair whose common scores are linear and more than one; all modalities if no pair has more than one.
 
     None if unrolled coordinates describe what pairs have in common. What was computed goes to `found`.
     """
