@@ -142,9 +142,7 @@ def test_a_named_subset_that_shares_nothing_is_warned_of():
     rng = np.random.default_rng(0)
     noise = {name: rng.normal(size=(80, 6)) for name in NAMES}
     model = DeepJIVE(subsets=[("a", "b")], joint_rank=0, individual_ranks=1, **PARAMETERS)
-    with pytest.warns(
-        EmptySubsetWarning, match="'a', 'b'.*AJIVE finds no component that its modalities"
-    ):
+    with pytest.warns(EmptySubsetWarning, match="'a', 'b'.*AJIVE finds no component that its modalities"):
         assert model.fit(noise).subset_ranks_ == {NAMES: 0, ("a", "b"): 0}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,12 @@ def test_it_is_said_where_ranks_come_from(make_decomposition, settings, table, b
     parts = make_decomposition({"a": (6,), "b": (5,)})
     assert said in " ".join(words.ranks(parts, settings, table, bounds))
     assert np.isfinite(parts.joint_scores).all()
+
+
+def test_ranks_of_subsets_that_ajive_chose_are_said_to_be_so(make_decomposition):
+    parts = replace(make_decomposition({"a": (6,), "b": (5,)}), subset_scores={("a", "b"): np.zeros((30, 1))})
+    settings = {"joint_rank": "auto", "individual_ranks": "auto"}
+    own = {key: values[-1:] for key, values in TABLE.items()}
+    assert own["part"] != ["joint"]
+    assert "are those of AJIVE with subsets" in " ".join(words.ranks(parts, settings, own, False))
+    assert "are those of AJIVE" not in " ".join(words.ranks(parts, settings, TABLE, False))

@@ -84,6 +84,10 @@ CHOSEN = (
     "The {which} chosen from the data: the smallest number of scores that predicts held-out samples about as well as "
     "the best number."
 )
+BY_DIRECTIONS = (
+    "The ranks of the joint part and of subsets are those of AJIVE with subsets, which counts directions of samples "
+    "that modalities have in common: what they share is linear."
+)
 BOUNDED = "The {which} chosen from the data: components are joint if the modalities agree more than by chance."
 BY_RULE = "The {which} chosen from the data, by the rule in the settings below."
 READ_EVIDENCE = "Each number has a baseline beside it. A result that is no better than its baseline is not evidence."
@@ -215,12 +219,20 @@ def ranks(
     chosen = [key for key in keys if settings[key] in ("auto", None)]
     set_by_user = [key for key in keys if key not in chosen]
     sentences = [numbers]
+    if by_prediction and decomposition.subset_scores and not _is_shared_curve(rank_table or {}):
+        sentences.append(BY_DIRECTIONS)
+        chosen = [key for key in chosen if key != "joint_rank"]
     if set_by_user:
         sentences.append(GIVEN.format(which=_which(set_by_user)))
     if chosen:
         reason = CHOSEN if by_prediction else BOUNDED if bounds and chosen == ["joint_rank"] else BY_RULE
         sentences.append(reason.format(which=_which(chosen)))
     return sentences
+
+
+def _is_shared_curve(rank_table: Mapping[str, Sequence[object]]) -> bool:
+    """Whether the joint rank, or that of a subset, was chosen by prediction."""
+    return any(part == "joint" or str(part).startswith("common to ") for part in rank_table["part"])
 
 
 def _count(number: int, part: str) -> str:
