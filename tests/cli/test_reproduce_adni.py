@@ -37,7 +37,13 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert result.exit_code == 0, result.output
     assert "CN or AD" in result.output
     page = (out / "report.html").read_text()
-    for word in ("labels shuffled", "Factors predicted from scores", "shuffled modalities", "hippocampus"):
+    for word in (
+        "labels shuffled",
+        "upper limits of the accuracy",
+        "Factors predicted from scores",
+        "shuffled modalities",
+        "hippocampus",
+    ):
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)

@@ -13,6 +13,7 @@ from deepjive.cli.options import SiteOption, command_of
 
 if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
+    from deepjive.experiments.brain.study import Budget
     from deepjive.imaging.cohort import Cohort
 
 MODALITIES = {"mri": None, "pet": None, "amyloid": "amyloid", "tau": "tau", "fdg": "glucose"}
@@ -131,7 +132,7 @@ def adni(
 
     from sklearn.exceptions import ConvergenceWarning
 
-    from deepjive.experiments.brain.page import LEAD, write_brain_page
+    from deepjive.experiments.brain.page import write_brain_page
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
     from deepjive.subsets import checked_subsets, parse_subsets
 
@@ -161,6 +162,7 @@ def adni(
     confound_names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
     if site and not confound_names:
         raise typer.BadParameter("--site names a confound, but there are none. Give --confounds age,site.")
+    n_samples = len(cohort)
     usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), confound_names)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
@@ -192,18 +194,20 @@ def adni(
             device=device,
         )
     model.save(out / "model")
-    lead = LEAD.format(
-        n=len(cohort),
-        voxel=voxel,
-        seed=seed,
-        joint=budget.joint_rank,
-        own=budget.individual_rank,
-        epochs=budget.max_epochs,
-    )
+    lead = _lead(len(cohort), n_samples, voxel, seed, budget)
     page, evidence = write_brain_page(out, study, voxel, lead, command_of(context), atlas)
     for measured in evidence:
         show.table(measured.caption, measured.header, measured.rows)
     show.line(f"Report: {page}")
+
+
+def _lead(n: int, total: int, voxel: float, seed: int, budget: Budget) -> str:
+    """The first sentences of the page; how many of all samples were left out, if any."""
+    from deepjive.experiments.brain.page import LEAD, LEFT_OUT
+
+    ranks = {"joint": budget.joint_rank, "own": budget.individual_rank, "epochs": budget.max_epochs}
+    lead = LEAD.format(n=n, voxel=voxel, seed=seed, **ranks)
+    return lead if n == total else f"{lead} {LEFT_OUT.format(count=total - n, total=total)}"
 
 
 def _with_confounds(cohort: Cohort, names: Sequence[str]) -> Cohort:

@@ -30,6 +30,7 @@ LEAD = (
     "fitted to. Each method was fitted once (seed {seed}), with {joint} joint and {own} individual scores and at most "
     "{epochs} epochs per phase."
 )
+LEFT_OUT = "{count} of {total} samples were left out, because a scan, the diagnosis or a confound is missing."
 CLASSIFICATION = (
     "A linear support vector machine classifies AD and CN from the scores of held-out participants, in nested "
     "cross-validation by participant. Intervals are 95% intervals from a bootstrap over participants. The last row is "
@@ -42,6 +43,8 @@ BALANCE = (
     "alone, without any scan (95% intervals). The confounds were taken out of the volumes; their effects were learned "
     "from the fitted participants. The next table also has the scores of volumes from which they were not taken out."
 )
+PHANTOM_AGE = "The age of the phantom is a factor between -1 and 1, not in years."
+CEILING = "The true stage and the true factors of the phantom are the upper limits of the accuracy."
 RECOVERY = (
     "R2 of the recovered parts against the true parts of the phantom: 1 is perfect, and below 0 is worse than the "
     "mean. Shares are fractions of the variance of held-out participants that each part explains."
@@ -299,12 +302,15 @@ def _classification_table(study: BrainStudy) -> Table:
     rows = [(scores, size, *(str(measures[name]) for name in names)) for scores, size, measures in study.classification]
     shuffled = (str(study.shuffled_labels.get(name, "")) for name in names)
     rows.append(("DeepJIVE, joint, labels shuffled", "", *shuffled))
-    return Table("CN or AD", ("scores", "size", *names), rows, CLASSIFICATION)
+    sentences = f"{CLASSIFICATION} {CEILING}" if study.probes else CLASSIFICATION
+    return Table("CN or AD", ("scores", "size", *names), rows, sentences)
 
 
 def _balance_table(study: BrainStudy) -> Table:
     rows = [(row.name, row.positive, row.other, str(row.accuracy), str(row.auc)) for row in study.balance]
-    return Table("Balance between diagnoses", ("confound", "AD", "CN", "accuracy", "AUC"), rows, BALANCE)
+    has_age = study.probes and any(row.name == "age" for row in study.balance)
+    sentences = f"{BALANCE} {PHANTOM_AGE}" if has_age else BALANCE
+    return Table("Balance between diagnoses", ("confound", "AD", "CN", "accuracy", "AUC"), rows, sentences)
 
 
 def _recovery_table(study: BrainStudy) -> Table:
