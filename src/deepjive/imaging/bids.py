@@ -193,7 +193,8 @@ def find_scans(
         entity, only files with the value are chosen. A value that no file has is ignored. Of files that differ in
         smoothing, cropping, masking, resolution or partial-volume correction only, the file with the fewest entities is
         chosen.
-        Files that differ in any other entity are a problem.
+        Files that differ in any other entity are a problem. Of files of SPM and CAT12 without BIDS names,
+        ``{"prefix": "s8mwp1"}`` chooses those with a smoothing.
     tracer : str, optional
         What the PET shows ("amyloid", "tau" or "glucose"), or a tracer such as "18FAV45". Only files whose names have
         such a tracer (``trc``, or ``acq`` in older data sets) are found; so a folder may have several.
@@ -205,7 +206,8 @@ def find_scans(
     Raises
     ------
     ValueError
-        If the layout, an entity or the tracer is not known, or if there is no such file.
+        If the layout, an entity or the tracer is not known, if there is no such file, or if names of SPM and CAT12
+        leave a doubt about the participant (`deepjive.imaging.prefixes`).
     FileNotFoundError
         If the folder does not exist.
     """
