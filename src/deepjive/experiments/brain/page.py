@@ -315,24 +315,24 @@ def _balance_table(study: BrainStudy) -> Table:
 
 def _recovery_table(study: BrainStudy) -> Table:
     header = ("method", "modality", "joint R2", "individual R2", "joint share", "individual share")
-    rows = [(*row[:2], *(f"{value:.3f}" for value in row[2:])) for row in study.recovery]
+    rows = [(*row[:2], *(f"{value:z.3f}" for value in row[2:])) for row in study.recovery]
     return Table("Parts", header, rows, RECOVERY)
 
 
 def _shared_table(study: BrainStudy) -> Table:
-    rows = [(*row[:3], *("" if np.isnan(value) else f"{value:.3f}" for value in row[3:])) for row in study.shared]
+    rows = [(*row[:3], *("" if np.isnan(value) else f"{value:z.3f}" for value in row[3:])) for row in study.shared]
     return Table("Parts of subsets", ("method", "subset", "modality", "R2", "share"), rows, SHARED)
 
 
 def _probe_table(study: BrainStudy) -> Table:
     factors = list(study.probes[0][1])
-    rows = [(name, *(f"{r2[factor]:.2f}" for factor in factors)) for name, r2 in study.probes]
+    rows = [(name, *(f"{r2[factor]:z.2f}" for factor in factors)) for name, r2 in study.probes]
     return Table("Factors predicted from scores", ("scores", *factors), rows, PROBES)
 
 
 def _prediction_table(study: BrainStudy) -> Table:
     rows = [
-        (name, modality, f"{test.explained[modality]:.1%}", f"{test.p_values[modality]:.3f}")
+        (name, modality, f"{test.explained[modality]:z.1%}", f"{test.p_values[modality]:.3f}")
         for name, test in (("paired", study.pairing), ("shuffled modalities", study.unpaired))
         for modality in test.explained
     ]
