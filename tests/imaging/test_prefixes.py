@@ -49,10 +49,11 @@ def test_mri_of_cat12_is_paired_with_pet_of_spm_and_described_by_a_table(cat12, 
 
 
 def test_warped_files_are_pet_if_their_name_or_folder_says_so(tmp_path, write_nifti):
-    for path in ("S001/wPET_S001.nii", "pet/wS002.nii", "S001/wmS001_T1.nii", "S001/wj_S001.nii", "S001/wc1S001.nii"):
+    others = ("S001/wmS001_T1.nii", "S001/wj_S001.nii", "S001/wc1S001.nii", "pet/S003.nii", "pet/rS003.nii")
+    for path in ("S001/wPET_S001.nii", "pet/wS002.nii", "pet/wrS003.nii", "pet/wrat04.nii", *others):
         write_nifti(tmp_path / path)
     scans = find_scans(tmp_path, "spm-pet")
-    assert table_of(scans) == {"sub-S001": "wPET_S001.nii", "sub-S002": "wS002.nii"}
+    assert list(table_of(scans)) == ["sub-S001", "sub-S002", "sub-S003", "sub-rat04"]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def prefixed_maps(root: Path, layout: str, prefix: str) -> Prefixed:
         if not found or (prefix == "w" and not _is_pet(path, root)):
             continue
         stem = _stem(path)[len(found) :]
+        stem = _of_original(path, stem) if prefix == "w" else stem
         key, folder = participant_of(stem), _participant_folder(path, root)
         if folder and not stem.startswith(folder):
             left_out.append((folder, str(path), OTHER_FOLDER.format(expected=folder)))
@@ -235,6 +236,14 @@ def _images(root: Path) -> Iterator[Path]:
 
 def _stem(path: Path) -> str:
     return NIFTI.sub("", path.name)
+
+
+def _of_original(path: Path, stem: str) -> str:
+    """The name of a scan without the r of SPM's coregistration, which is no prefix unless the scan is there without."""
+    is_prefix = stem.startswith("r") and any(
+        (path.parent / f"{stem[1:]}{end}").is_file() for end in (".nii", ".nii.gz")
+    )
+    return stem[1:] if is_prefix else stem
 
 
 def _participant_folder(path: Path, root: Path) -> str:
