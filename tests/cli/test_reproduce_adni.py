@@ -37,7 +37,13 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
     assert result.exit_code == 0, result.output
     assert "CN or AD" in result.output
     page = (out / "report.html").read_text()
-    for word in ("labels shuffled", "Factors predicted from scores", "shuffled modalities", "hippocampus"):
+    for word in (
+        "labels shuffled",
+        "upper limits of the accuracy",
+        "Factors predicted from scores",
+        "shuffled modalities",
+        "hippocampus",
+    ):
         assert word in page
     for name in ("mri", "pet"):
         assert nibabel.load(out / "maps" / f"{name}_effect.nii.gz").shape == (13, 17, 14)
@@ -96,6 +102,11 @@ def test_a_cohort_that_cannot_be_read_is_one_readable_line(invoke, tmp_path):
         (("--modalities", "mri,fdg"), "the phantom has mri,pet (PET of amyloid) or mri,pet,tau"),
         (("--table", "cohort.csv", "--modalities", "mri,tau"), "whose columns of paths are the modalities"),
         (("--modalities", "mri,amyloid", "--subsets", "mri+tau"), "at least three modalities"),
+        (("--scans", "mri=cat12"), "'mri=cat12' is not of the form NAME=LAYOUT:FOLDER"),
+        (("--scans", "mri=cat13:F", "--scans", "pet=spm-pet:F"), "the layouts are bids-t1, "),
+        (("--scans", "mri=cat12:F", "--scans", "mri=cat12:G"), "each once; given: mri=cat12:F, mri=cat12:G"),
+        (("--scans", "mri=cat12:F", "--modalities", "mri,pet"), "--scans, which names the modalities"),
+        (("--scans", "mri=cat12:F", "--scans", "pet=spm-pet:F", "--caps", "F"), "only one of --caps"),
     ],
 )
 def test_modalities_that_cannot_be_read_are_refused_before_anything_is_drawn(invoke, tmp_path, words, message):
@@ -103,3 +114,14 @@ def test_modalities_that_cannot_be_read_are_refused_before_anything_is_drawn(inv
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert "Drawing" not in result.output
+
+
+def test_folders_of_cat12_and_spm_are_read_by_their_layouts(invoke, tmp_path, write_nifti):
+    write_nifti(tmp_path / "cat12" / "mri" / "mwp1S001_T1.nii")
+    write_nifti(tmp_path / "spm" / "swrPET_S001.nii")
+    scans = "--scans", f"pet=spm-pet:{tmp_path / 'spm'}", "--scans", f"mri=cat12:{tmp_path / 'cat12'}"
+    result = invoke("reproduce", "adni", *scans, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    output = " ".join(result.output.split())
+    assert "Nothing says what the participants' diagnoses are" in output
+    assert "'mri', 'pet'" in output

@@ -257,6 +257,6 @@ def test_odd_sessions_of_clinica_are_read_or_named(tmp_path, write_nifti):
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 def test_a_folder_without_any_file_of_a_layout_is_refused_with_what_was_looked_for(tmp_path, layout):
     (tmp_path / "mri").mkdir()
-    (tmp_path / "mri" / "mwp1S001.nii").touch()  # as SPM and CAT12 name files outside of BIDS
+    (tmp_path / "mri" / "S001.nii").touch()
     with pytest.raises(ValueError, match=rf"holds no file of '{layout}': none fits .*--table"):
         find_scans(tmp_path, layout)

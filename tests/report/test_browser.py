@@ -167,6 +167,12 @@ def test_names_are_text_and_nothing_is_wider_than_a_phone(page):
     assert page.locator("script").count() == 2
 
 
+def test_words_of_the_header_of_a_table_are_not_broken_on_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    styles = page.evaluate("[...document.querySelectorAll('thead th')].map(th => getComputedStyle(th).overflowWrap)")
+    assert set(styles) == {"normal"}
+
+
 def test_a_phone_shows_one_modality_in_full_and_follows_its_score(page):
     page.set_viewport_size({"width": 390, "height": 800})
     shown = page.locator(".modality:visible")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from deepjive.cli.options import SiteOption, command_of
 
 if TYPE_CHECKING:
     from deepjive.datasets.phantom import Phantom
+    from deepjive.experiments.brain.study import Budget
     from deepjive.imaging.cohort import Cohort
 
 MODALITIES = {"mri": None, "pet": None, "amyloid": "amyloid", "tau": "tau", "fdg": "glucose"}
@@ -27,6 +28,14 @@ NOT_OF_PHANTOM = (
 OF_TABLE = (
     "--modalities cannot be used with --table, whose columns of paths are the modalities. Leave out --modalities, or "
     "columns of the table."
+)
+OF_SCANS = "--modalities cannot be used with --scans, which names the modalities. Leave out --modalities."
+NO_SCANS = (
+    "--scans {given!r} is not of the form NAME=LAYOUT:FOLDER, such as mri=cat12:FOLDER; the layouts are {layouts}."
+)
+TOO_FEW_SCANS = (
+    "--scans must name two or more modalities, such as --scans mri=cat12:FOLDER --scans pet=spm-pet:FOLDER, each once; "
+    "given: {given}."
 )
 NOTHING_TO_CHOOSE = "--choose selects files by their names and cannot be used with --table, which lists its files."
 
@@ -45,6 +54,14 @@ def adni(
     ] = None,
     table: Annotated[
         Path | None, typer.Option(help="Or a table of paths with columns participant_id, diagnosis, mri, pet.")
+    ] = None,
+    scans: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LAYOUT:FOLDER",
+            help="Or the folder of each modality and its layout, such as mri=cat12:FOLDER (repeatable; see the page on "
+            "MRI and PET).",
+        ),
     ] = None,
     choose: Annotated[
         list[str] | None, typer.Option(metavar="ENTITY=VALUE", help="E.g. trc=18FAV45 or suvr=pons (repeatable).")
@@ -115,18 +132,21 @@ def adni(
 
     from sklearn.exceptions import ConvergenceWarning
 
-    from deepjive.experiments.brain.page import LEAD, write_brain_page
+    from deepjive.experiments.brain.page import write_brain_page
     from deepjive.experiments.brain.study import NEGATIVE, POSITIVE, QUICK, Budget, brain_study
     from deepjive.subsets import checked_subsets, parse_subsets
 
-    n_sources = sum(source is not None for source in (caps, derivative, table))
+    n_sources = sum(source is not None for source in (caps, derivative, table, scans or None))
     if n_sources and hard:
         raise typer.BadParameter("--hard is of the phantom. Leave it out with the scans of a cohort.")
     if n_sources > 1:
-        raise typer.BadParameter("Give only one of --caps, --derivative and --table.")
+        raise typer.BadParameter("Give only one of --caps, --derivative, --scans and --table.")
     if not n_sources and (bids or choose):
-        raise typer.BadParameter("--bids and --choose need one of --caps, --derivative and --table.")
-    names = _names(modalities)
+        raise typer.BadParameter("--bids and --choose need one of --caps, --derivative, --scans and --table.")
+    if scans and modalities:
+        raise typer.BadParameter(OF_SCANS)
+    folders = _folders(scans or [])
+    names = list(folders) or _names(modalities)
     if not n_sources:
         names = ["pet" if name == "amyloid" else name for name in names]  # its only PET beside tau
     if subsets is not None and table is None:
@@ -138,10 +158,11 @@ def adni(
     if not n_sources:
         phantom, cohort = _phantom(subjects, voxel, out, seed, hard, names)
     else:
-        cohort = _cohort(caps, derivative, bids, table, choose or [], modalities)
+        cohort = _cohort(caps, derivative, bids, table, choose or [], modalities, folders)
     confound_names = [name.strip() for name in (confounds or "").split(",") if name.strip()]
     if site and not confound_names:
         raise typer.BadParameter("--site names a confound, but there are none. Give --confounds age,site.")
+    n_samples = len(cohort)
     usable = _with_confounds(cohort.complete().diagnosed(NEGATIVE, POSITIVE), confound_names)
     checked, data = usable.read(voxel, store=out / "volumes")
     cohort = checked.complete()
@@ -173,18 +194,20 @@ def adni(
             device=device,
         )
     model.save(out / "model")
-    lead = LEAD.format(
-        n=len(cohort),
-        voxel=voxel,
-        seed=seed,
-        joint=budget.joint_rank,
-        own=budget.individual_rank,
-        epochs=budget.max_epochs,
-    )
+    lead = _lead(len(cohort), n_samples, voxel, seed, budget)
     page, evidence = write_brain_page(out, study, voxel, lead, command_of(context), atlas)
     for measured in evidence:
         show.table(measured.caption, measured.header, measured.rows)
     show.line(f"Report: {page}")
+
+
+def _lead(n: int, total: int, voxel: float, seed: int, budget: Budget) -> str:
+    """The first sentences of the page; how many of all samples were left out, if any."""
+    from deepjive.experiments.brain.page import LEAD, LEFT_OUT
+
+    ranks = {"joint": budget.joint_rank, "own": budget.individual_rank, "epochs": budget.max_epochs}
+    lead = LEAD.format(n=n, voxel=voxel, seed=seed, **ranks)
+    return lead if n == total else f"{lead} {LEFT_OUT.format(count=total - n, total=total)}"
 
 
 def _with_confounds(cohort: Cohort, names: Sequence[str]) -> Cohort:
@@ -214,10 +237,30 @@ def _names(modalities: str | None) -> list[str]:
     return ["mri", *(name for name in names if name != "mri")]
 
 
-def _sources(names: Sequence[str], mri: tuple[str, Path], pet: tuple[str, Path]) -> dict[str, Any]:
+def _folders(scans: Sequence[str]) -> dict[str, tuple[str, Path]]:
+    """The layout and the folder of each modality of ``--scans``, mri first; empty without the option."""
+    from deepjive.imaging.bids import LAYOUTS
+
+    folders: dict[str, tuple[str, Path]] = {}
+    for given in scans:
+        name, _, source = given.partition("=")
+        layout, _, folder = source.partition(":")
+        if not name or not folder or layout not in LAYOUTS:
+            raise typer.BadParameter(NO_SCANS.format(given=given, layouts=", ".join(LAYOUTS)))
+        folders[name] = layout, Path(folder)
+    if scans and (len(folders) < max(2, len(scans))):
+        raise typer.BadParameter(TOO_FEW_SCANS.format(given=", ".join(scans)))
+    return dict(sorted(folders.items(), key=lambda item: item[0] != "mri"))
+
+
+def _sources(folders: Mapping[str, tuple[str, Path]]) -> dict[str, Any]:
     """The layout, the folder and the tracer of each modality; of several kinds of PET, pet is that of amyloid."""
-    tracers = MODALITIES if len(names) == 2 else {**MODALITIES, "pet": "amyloid"}
-    return {name: mri if name == "mri" else (*pet, *filter(None, [tracers[name]])) for name in names}
+    tracers = MODALITIES if len(folders) == 2 else {**MODALITIES, "pet": "amyloid"}
+    return {name: (*folder, *filter(None, [tracers.get(name)])) for name, folder in folders.items()}
+
+
+def _folders_of(names: Sequence[str], mri: tuple[str, Path], pet: tuple[str, Path]) -> dict[str, tuple[str, Path]]:
+    return {name: mri if name == "mri" else pet for name in names}
 
 
 def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool, names: list[str]) -> tuple[Phantom, Cohort]:
@@ -231,7 +274,7 @@ def _phantom(subjects: int, voxel: float, out: Path, seed: int, hard: bool, name
     difficulties = HARD if hard else Difficulties()
     phantom = make_phantom(subjects, voxel, tau="tau" in names, difficulties=difficulties, random_state=seed)
     caps, bids = write_caps(phantom, out / "phantom")
-    return phantom, read_cohort(_sources(names, ("t1-volume", caps), ("pet-volume", caps)), clinical=bids)
+    return phantom, read_cohort(_sources(_folders_of(names, ("t1-volume", caps), ("pet-volume", caps))), clinical=bids)
 
 
 def _cohort(
@@ -241,6 +284,7 @@ def _cohort(
     table: Path | None,
     choose: list[str],
     modalities: str | None,
+    folders: dict[str, tuple[str, Path]],
 ) -> Cohort:
     from deepjive.imaging.cohort import read_cohort, read_cohort_table
 
@@ -251,10 +295,11 @@ def _cohort(
             raise typer.BadParameter(OF_TABLE)
         return read_cohort_table(table, clinical=bids)
     wanted = choices(choose)
-    names, root = _names(modalities), caps or derivative
-    layouts = ("t1-volume", "pet-volume") if derivative is None else ("deepjive-mri", "deepjive-pet")
-    sources = _sources(names, *((layout, Path(str(root))) for layout in layouts))
-    return read_cohort(sources, clinical=bids or derivative, choose=wanted)
+    if not folders:
+        root = Path(str(caps or derivative))
+        layouts = ("t1-volume", "pet-volume") if derivative is None else ("deepjive-mri", "deepjive-pet")
+        folders = _folders_of(_names(modalities), *((layout, root) for layout in layouts))
+    return read_cohort(_sources(folders), clinical=bids or derivative, choose=wanted)
 
 
 def choices(pairs: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A file name consists of entities and a suffix, such as ``sub-01_ses-M00_trc-18FAV45_pet.nii.gz``. Participant and
 session are read from the folders, because names of participants may contain ``_`` and ``-``. Each row of `LAYOUTS` is
-the naming scheme of one pipeline. Sources: the Brain Imaging Data Structure 1.10; the CAPS specification of Clinica
+the naming scheme of one pipeline. Files of SPM and CAT12 without BIDS names are found by `deepjive.imaging.prefixes`.
+Sources: the Brain Imaging Data Structure 1.10; the CAPS specification of Clinica
 (Routier et al. 2021, Front Neuroinform 15:689675); the outputs of fMRIPrep (Esteban et al. 2019, Nat Methods 16:111).
 """
 
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from deepjive.imaging.loni import KINDS, image_folders, is_repeat, loni_entities, participant_folders
+from deepjive.imaging.prefixes import one_smoothing, prefix_of, prefixed_maps, words_of
 from deepjive.imaging.tracers import tracer_of, tracers_of
 
 NIFTI = r"\.nii(\.gz)?"
@@ -63,12 +65,28 @@ LAYOUTS = {
     ),
     "fmriprep": Layout("sub-*/**/anat", r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-GM_probseg"),
     "cat12": Layout("sub-*/**/mri", r"_T1w", "mwp1"),
+    "cat12-unmodulated": Layout("sub-*/**/mri", r"_T1w", "wp1"),
+    "cat12-white": Layout("sub-*/**/mri", r"_T1w", "mwp2"),
     "spm": Layout("sub-*/**/anat", r"_T1w", "mwc1"),
+    "spm-unmodulated": Layout("sub-*/**/anat", r"_T1w", "wc1"),
+    "spm-white": Layout("sub-*/**/anat", r"_T1w", "mwc2"),
+    "spm-pet": Layout("sub-*/**/pet", r"_pet", "w"),
     "deepjive-mri": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-modulated_probseg"),
     "deepjive-mri-unmodulated": Layout("sub-*/**/anat", DEEPJIVE + r"_label-GM_desc-unmodulated_probseg"),
     "deepjive-pet": Layout("sub-*/**/pet", DEEPJIVE + r"_suvr-[A-Za-z0-9]+_pet"),
 }
-MEASURED = ("trc", "suvr", "group", "space", "run", "rec", "acq", "echo", "part")  # examples; all others count too
+MEASURED = (
+    "trc",
+    "suvr",
+    "group",
+    "space",
+    "run",
+    "rec",
+    "acq",
+    "echo",
+    "part",
+    "prefix",
+)  # examples; all others count too
 PROCESSED = ("pvc", "fwhm", "desc", "res", "mask")  # the least processed file is chosen
 
 UNKNOWN_LAYOUT = "layout is {given!r}, but must be one of {known}."
@@ -175,7 +193,8 @@ def find_scans(
         entity, only files with the value are chosen. A value that no file has is ignored. Of files that differ in
         smoothing, cropping, masking, resolution or partial-volume correction only, the file with the fewest entities is
         chosen.
-        Files that differ in any other entity are a problem.
+        Files that differ in any other entity are a problem. Of files of SPM and CAT12 without BIDS names,
+        ``{"prefix": "s8mwp1"}`` chooses those with a smoothing.
     tracer : str, optional
         What the PET shows ("amyloid", "tau" or "glucose"), or a tracer such as "18FAV45". Only files whose names have
         such a tracer (``trc``, or ``acq`` in older data sets) are found; so a folder may have several.
@@ -187,7 +206,8 @@ def find_scans(
     Raises
     ------
     ValueError
-        If the layout, an entity or the tracer is not known, or if there is no such file.
+        If the layout, an entity or the tracer is not known, if there is no such file, or if names of SPM and CAT12
+        leave a doubt about the participant (`deepjive.imaging.prefixes`).
     FileNotFoundError
         If the folder does not exist.
     """
@@ -197,6 +217,10 @@ def find_scans(
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
     paths, problems = _paths_by_session(root, layout)
+    is_prefixed = bool(LAYOUTS[layout].prefix) and not paths and not problems
+    if is_prefixed:
+        paths, left_out = prefixed_maps(root, layout, LAYOUTS[layout].prefix)
+        problems = [Problem(*reason) for reason in left_out]
     if not paths and not problems:
         raise ValueError(NO_SCANS.format(root=root, layout=layout, pattern=_in_words(layout), known=_others(layout)))
     if tracer is not None:
@@ -204,6 +228,9 @@ def find_scans(
     unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
     wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
     chosen = {key: _chosen(files, wanted) for key, files in paths.items()}
+    if is_prefixed:
+        chosen, left_out = one_smoothing(root, layout, LAYOUTS[layout].prefix, paths, chosen)
+        problems += [Problem(*reason) for reason in left_out]
     return _one_each(root, layout, chosen, problems, unused, tracer)
 
 
@@ -229,6 +256,8 @@ def _of_tracer(
         for path in paths:
             known = entities(path)
             labels = [known[entity] for entity in ("trc", "acq") if entity in known]
+            if LAYOUTS[layout].prefix and "sub" not in known:
+                labels = [word for word in words_of(path) if tracer_of([word])]
             tracer = tracer_of(labels)
             seen.add(tracer or next(iter(labels), "not named"))
             if tracer in tracers:
@@ -337,6 +366,9 @@ def _subject_folders(root: Path, layout: str) -> Iterable[tuple[str, Path]]:
 def _entity(path: Path, key: str) -> str:
     if key == "group":
         return _folder(path, "group-").removeprefix("group-")
+    if key == "prefix":
+        known = (prefix_of(path.name, layout.prefix) for layout in LAYOUTS.values() if layout.prefix)
+        return next(filter(None, known), "")
     return entities(path).get(key, "")
 
 

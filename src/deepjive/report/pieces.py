@@ -19,6 +19,8 @@ from deepjive._version import __version__
 from deepjive.persistence import write_atomically
 from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 
+WHOLE = re.compile(r"(\([-+\d.,%]+\)|[-+\d.]+ ± [\d.]+|[^\s,]+ \d+%)")
+
 
 class Table(NamedTuple):
     """A table on a page.
@@ -121,6 +123,7 @@ def rendered(
         lstrip_blocks=True,
     )
     environment.filters["code"] = code
+    environment.filters["whole"] = whole_values
     return environment.get_template(template).render(
         version=__version__,
         date=date.today().isoformat(),
@@ -142,6 +145,19 @@ def code(text: str) -> Markup:
     Markup('The command <code>deepjive fit</code> &amp; more')
     """
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def whole_values(cell: object) -> Markup:
+    """Return the text of a cell in which intervals in brackets, deviations and shares are not broken.
+
+    Examples
+    --------
+    >>> whole_values("0.66 (0.54-0.76)")
+    Markup('0.66 <span class="whole">(0.54-0.76)</span>')
+    >>> whole_values("0.40 ± 0.59"), whole_values("B 39%, ...")
+    (Markup('<span class="whole">0.40 ± 0.59</span>'), Markup('<span class="whole">B 39%</span>, ...'))
+    """
+    return Markup(WHOLE.sub(r'<span class="whole">\1</span>', str(escape(cell))))
 
 
 def json_text(data: Any) -> str:

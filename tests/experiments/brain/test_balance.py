@@ -7,10 +7,11 @@ pytest.importorskip("nilearn")
 
 from deepjive import Modalities
 from deepjive.adjust.adjustment import adjusted
-from deepjive.cli.reproduce_adni import _with_confounds
+from deepjive.cli.reproduce_adni import _lead, _with_confounds
 from deepjive.experiments.brain import study as module
 from deepjive.experiments.brain.balance import balance
 from deepjive.experiments.brain.diagnosis import MEASURES, Estimate
+from deepjive.experiments.brain.page import _balance_table
 from deepjive.imaging import Cohort
 from tests.experiments.brain.test_study import ReachedError, linear_models
 
@@ -41,6 +42,14 @@ def test_a_confound_that_differs_between_diagnoses_classifies_them_and_a_balance
     assert sex.positive.startswith(("F ", "M "))
     assert both.name == "all of these"
     assert both.accuracy.value > 0.95
+
+
+def test_the_page_says_that_the_phantom_has_no_age_in_years_and_how_many_samples_were_left_out(table):
+    rows = balance(table, ["age"], "AD")
+    assert "not in years" not in _balance_table(module.BrainStudy(balance=rows)).sentence
+    assert "not in years" in _balance_table(module.BrainStudy(balance=rows, probes=[("joint", {})])).sentence
+    assert "left out" not in _lead(N, N, 6.0, 0, module.QUICK)
+    assert f"8 of {N} samples were left out" in _lead(N - 8, N, 6.0, 0, module.QUICK)
 
 
 def test_confounds_are_learned_from_the_fitted_participants_and_scores_are_shown_with_and_without(table, monkeypatch):

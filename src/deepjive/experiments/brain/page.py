@@ -30,6 +30,7 @@ LEAD = (
     "fitted to. Each method was fitted once (seed {seed}), with {joint} joint and {own} individual scores and at most "
     "{epochs} epochs per phase."
 )
+LEFT_OUT = "{count} of {total} samples were left out, because a scan, the diagnosis or a confound is missing."
 CLASSIFICATION = (
     "A linear support vector machine classifies AD and CN from the scores of held-out participants, in nested "
     "cross-validation by participant. Intervals are 95% intervals from a bootstrap over participants. The last row is "
@@ -42,6 +43,8 @@ BALANCE = (
     "alone, without any scan (95% intervals). The confounds were taken out of the volumes; their effects were learned "
     "from the fitted participants. The next table also has the scores of volumes from which they were not taken out."
 )
+PHANTOM_AGE = "The age of the phantom is a factor between -1 and 1, not in years."
+CEILING = "The true stage and the true factors of the phantom are the upper limits of the accuracy."
 RECOVERY = (
     "R2 of the recovered parts against the true parts of the phantom: 1 is perfect, and below 0 is worse than the "
     "mean. Shares are fractions of the variance of held-out participants that each part explains."
@@ -299,34 +302,37 @@ def _classification_table(study: BrainStudy) -> Table:
     rows = [(scores, size, *(str(measures[name]) for name in names)) for scores, size, measures in study.classification]
     shuffled = (str(study.shuffled_labels.get(name, "")) for name in names)
     rows.append(("DeepJIVE, joint, labels shuffled", "", *shuffled))
-    return Table("CN or AD", ("scores", "size", *names), rows, CLASSIFICATION)
+    sentences = f"{CLASSIFICATION} {CEILING}" if study.probes else CLASSIFICATION
+    return Table("CN or AD", ("scores", "size", *names), rows, sentences)
 
 
 def _balance_table(study: BrainStudy) -> Table:
     rows = [(row.name, row.positive, row.other, str(row.accuracy), str(row.auc)) for row in study.balance]
-    return Table("Balance between diagnoses", ("confound", "AD", "CN", "accuracy", "AUC"), rows, BALANCE)
+    has_age = study.probes and any(row.name == "age" for row in study.balance)
+    sentences = f"{BALANCE} {PHANTOM_AGE}" if has_age else BALANCE
+    return Table("Balance between diagnoses", ("confound", "AD", "CN", "accuracy", "AUC"), rows, sentences)
 
 
 def _recovery_table(study: BrainStudy) -> Table:
     header = ("method", "modality", "joint R2", "individual R2", "joint share", "individual share")
-    rows = [(*row[:2], *(f"{value:.3f}" for value in row[2:])) for row in study.recovery]
+    rows = [(*row[:2], *(f"{value:z.3f}" for value in row[2:])) for row in study.recovery]
     return Table("Parts", header, rows, RECOVERY)
 
 
 def _shared_table(study: BrainStudy) -> Table:
-    rows = [(*row[:3], *("" if np.isnan(value) else f"{value:.3f}" for value in row[3:])) for row in study.shared]
+    rows = [(*row[:3], *("" if np.isnan(value) else f"{value:z.3f}" for value in row[3:])) for row in study.shared]
     return Table("Parts of subsets", ("method", "subset", "modality", "R2", "share"), rows, SHARED)
 
 
 def _probe_table(study: BrainStudy) -> Table:
     factors = list(study.probes[0][1])
-    rows = [(name, *(f"{r2[factor]:.2f}" for factor in factors)) for name, r2 in study.probes]
+    rows = [(name, *(f"{r2[factor]:z.2f}" for factor in factors)) for name, r2 in study.probes]
     return Table("Factors predicted from scores", ("scores", *factors), rows, PROBES)
 
 
 def _prediction_table(study: BrainStudy) -> Table:
     rows = [
-        (name, modality, f"{test.explained[modality]:.1%}", f"{test.p_values[modality]:.3f}")
+        (name, modality, f"{test.explained[modality]:z.1%}", f"{test.p_values[modality]:.3f}")
         for name, test in (("paired", study.pairing), ("shuffled modalities", study.unpaired))
         for modality in test.explained
     ]
