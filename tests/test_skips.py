@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +55,46 @@ def test_a_skip_for_a_reason_that_is_not_listed_fails_the_run(
     result = example.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["Not in tests/SKIPS.md: Skipped: it was raining (1 tests, such as *test_not_listed)"])
+
+
+OF_LIBRARIES = ("SCIPY_ARRAY_API is not set", "all tests skipped by +SKIP option")  # written in no test
+
+
+def reasons() -> Iterator[str]:
+    """Reasons of all skips that the tests can ask for; what an f-string inserts is a star."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if path != Path(__file__) and isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                yield from reason(call, call.func.attr)
+
+
+def reason(call: ast.Call, name: str) -> Iterator[str]:
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "reason"]
+    if name in ("skip", "skipif", "importorskip") and (given or name == "skip"):
+        yield literal(given[0] if given else call.args[0])
+    elif name == "importorskip" and isinstance(call.args[0], ast.Constant):
+        yield f"could not import {call.args[0].value!r}"
+
+
+def literal(value: ast.expr) -> str:
+    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
+
+
+def test_the_list_has_every_reason_in_the_tests_and_no_other() -> None:
+    found = {*reasons(), *OF_LIBRARIES}
+    assert not [one for one in found if not any(listed.search(one) for listed in conftest.REASONS)]
+    alone = {part for listed in conftest.REASONS for part in alternatives(listed.pattern)}
+    assert not [part for part in alone if not any(re.search(part, one) for one in found)]
+
+
+def alternatives(pattern: str) -> list[str]:
+    """The alternatives of a pattern with at most one group; the group is expanded."""
+    if "(" not in pattern:
+        return pattern.split("|")
+    before, _, rest = pattern.partition("(")
+    group, _, after = rest.partition(")")
+    return [f"{before}{part}{after}" for part in group.split("|")]
 
 
 def test_the_seed_gives_the_order(example: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

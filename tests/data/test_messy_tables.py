@@ -1,9 +1,6 @@
 """Tables with every trouble, alone and in pairs: the clean numbers come back, or one clear error."""
 
-import os
 import warnings
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,6 @@ from tests.data.messy import FORMS, TROUBLES, table_of
 N, P = 12, 5
 NAMES = [str(number) for number in np.random.default_rng(1).permutation(np.arange(8, 8 + N))]
 A, B = (np.random.default_rng(seed).normal(size=(N, P)).round(6) for seed in (2, 3))
-DATA = Path(os.environ.get("DEEPJIVE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 # A column without a header holds names, so that a header that lacks the name of the first column ends this doubt.
 ENDED = ("names without a header that says so", "header without the names' column")
@@ -65,8 +61,8 @@ def assert_clean(data):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_trouble_in_every_form_gives_the_clean_numbers_or_one_clear_error(form, tmp_path):
-    if form == "xlsx" and find_spec("openpyxl") is None:
-        pytest.skip("openpyxl is not installed")
+    if form == "xlsx":
+        pytest.importorskip("openpyxl")
     failures = [failure_of([trouble], form, tmp_path, expected_of(trouble, form)) for trouble in TROUBLES]
     assert not any(failures), "\n".join(filter(None, failures))
 
@@ -103,11 +99,9 @@ def test_the_error_names_the_damage_of_the_file(form, text, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def covid():
+def covid(shared_data):
     """Proteins and surface proteins of 60 samples of 60 patients, and AJIVE's joint rank."""
-    folder = DATA / "covid_su"
-    if not folder.is_dir():
-        pytest.skip(f"there is no {folder}")
+    folder = shared_data("covid_su")
     files = {"proteins": "proteomics.csv", "surface": "surface_protein.csv"}
     data = Modalities({name: folder / file for name, file in files.items()}, features_in_rows=True)
     rows = np.flatnonzero([name.endswith("_T1") for name in data.samples])[:60]
@@ -147,8 +141,8 @@ def test_real_tables_give_the_same_joint_rank_whatever_their_order_index_and_ori
 
 @pytest.mark.parametrize("form", [form for form, (_, text) in FORMS.items() if not text])
 def test_real_files_of_every_form_hold_the_clean_numbers(covid, form, tmp_path):
-    if form == "xlsx" and find_spec("openpyxl") is None:
-        pytest.skip("openpyxl is not installed")
+    if form == "xlsx":
+        pytest.importorskip("openpyxl")
     arrays, names, _ = covid
     table = table_of(names, [f"p{i}" for i in range(60)], arrays["surface"])
     path, options = FORMS[form][0](TROUBLES["rows shuffled"][0](table), tmp_path)

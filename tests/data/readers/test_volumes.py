@@ -2,6 +2,7 @@ import gzip
 from collections import deque
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepjive import Modalities
@@ -167,7 +168,6 @@ def test_nibabel_images_are_read(paths, volumes):
 
 
 def test_every_sequence_of_image_paths_is_read(paths, volumes):
-    pd = pytest.importorskip("pandas")
     texts = [str(path) for path in paths]
     plain = [tuple(paths), np.array(texts), pd.Series(texts), pd.Series(texts, dtype="string"), pd.Index(texts)]
     plain += [pd.Categorical(texts), pd.array(texts, dtype="string"), deque(texts), dict.fromkeys(texts).keys()]
