@@ -193,19 +193,19 @@ def linear(seeds: range, table: ResultTable, write: Callable[[], None]) -> None:
 
 def without_subsets(seeds: range, table: ResultTable) -> None:
     """Compare fits with and without subsets where no subset of some modalities has variation of its own."""
-    for title in ("nothing shared", "all shared by all"):
+    for title, kind in itertools.product(("nothing shared", "all shared by all"), (AJIVE, DeepJIVE)):
         same, seconds = [], []
         for seed in seeds:
             data, _, _ = simulate(seed, **SETTINGS[title])
             started = time.process_time()
-            plain = AJIVE(random_state=0).fit(data)
+            plain = kind(random_state=0).fit(data)
             middle = time.process_time()
-            model = AJIVE(subsets="auto", random_state=0).fit(data)
+            model = kind(subsets="auto", random_state=0).fit(data)
             seconds.append((middle - started, time.process_time() - middle))
             same_ranks = plain.individual_ranks_ == model.individual_ranks_
             same.append(same_ranks and np.array_equal(plain.joint_scores_, model.joint_scores_))
         times = np.median(seconds, axis=0)
-        table.add(title, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
+        table.add(title, kind.__name__, f"{sum(same)} of {len(same)}", float(times[0]), float(times[1]))
         print(*table.rows[-1], flush=True)
 
 
@@ -278,8 +278,14 @@ def main() -> None:
     )
     null = ResultTable(
         "subsets-null",
-        "AJIVE with and without subsets where no subset of some modalities has variation of its own",
-        ("simulation", "same ranks and joint scores", "CPU seconds without subsets", "CPU seconds with subsets"),
+        "Fits with and without subsets where no subset of some modalities has variation of its own",
+        (
+            "simulation",
+            "method",
+            "same ranks and joint scores",
+            "CPU seconds without subsets",
+            "CPU seconds with subsets",
+        ),
     )
     bent = ResultTable(
         "subsets-curved",
@@ -288,7 +294,7 @@ def main() -> None:
     )
     seeds = range(arguments.curved or arguments.seeds)
     sources = ["deepjive.linear", "deepjive.subsets"]
-    sources += ["deepjive.deep"] if arguments.curved else []
+    sources += ["deepjive.deep"] if arguments.curved or arguments.null else []
 
     def write() -> None:
         write_tables(arguments.json, [structure, null, bent], sources=sources, seeds=seeds)
