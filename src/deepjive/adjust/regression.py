@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepjive.adjust.sites import shrunken
+from deepjive.algebra import thin_svd
 from deepjive.data.chunks import row_batches
 from deepjive.data.confounds import Confounds
 from deepjive.data.readers.lazy import read_rows
@@ -297,7 +298,7 @@ def _orthonormal(design: NDArray, rows: NDArray[np.intp]) -> tuple[NDArray, NDAr
 
     Products of the columns themselves would have the square of their condition number. Rows outside `rows` are 0.
     """
-    left, values, right = np.linalg.svd(design[rows], full_matrices=False)
+    left, values, right = thin_svd(design[rows])
     kept = values > values.max(initial=0.0) * max(left.shape) * np.finfo(np.float64).eps
     basis = np.zeros((len(design), int(kept.sum())))
     basis[rows] = left[:, kept]

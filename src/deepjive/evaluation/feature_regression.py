@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.algebra import thin_svd
 from deepjive.data.groups import members_of, rows_of
 from deepjive.data.modalities import Modalities
 from deepjive.decomposition import power_of_two
@@ -147,5 +148,5 @@ def filled(values: NDArray) -> NDArray:
 
 def basis_of(columns: NDArray) -> NDArray:
     """Return an orthonormal basis of the columns."""
-    left, values, _ = np.linalg.svd(columns, full_matrices=False)
+    left, values, _ = thin_svd(columns)
     return left[:, values > ROUNDING * values.max(initial=0.0)]

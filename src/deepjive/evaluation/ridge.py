@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.algebra import thin_svd
 from deepjive.data.groups import in_random_order, rows_of
 from deepjive.data.modalities import Modalities
 from deepjive.evaluation.feature_regression import features_of, filled
@@ -86,7 +87,7 @@ def _scaled(train: NDArray, test: NDArray) -> tuple[NDArray, NDArray]:
 
 def _predicted(x: NDArray, y: NDArray, new: NDArray) -> NDArray:
     """Predict centred targets with the penalty of least generalized cross-validation error."""
-    left, singular, right = np.linalg.svd(x, full_matrices=False)
+    left, singular, right = thin_svd(x)
     targets = left.T @ y
     beyond = max(float(np.square(y).sum() - np.square(targets).sum()), 0.0)
     errors = []

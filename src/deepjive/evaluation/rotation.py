@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.algebra import thin_svd
 from deepjive.base import JointIndividualModel, Scores
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.decomposition import Decomposition
@@ -229,7 +230,7 @@ def _independent(scores: NDArray, random_state: int | None) -> NDArray:
     from sklearn.decomposition import FastICA
 
     known = scores[np.isfinite(scores).all(axis=1)]
-    left, _, right = np.linalg.svd(known - known.mean(axis=0), full_matrices=False)
+    left, _, right = thin_svd(known - known.mean(axis=0))
     white = left @ right * np.sqrt(len(left))  # the orthonormal scores closest to the scores
     ica = FastICA(whiten=False, max_iter=1000, tol=1e-4, random_state=random_state).fit(white)
     return np.asarray(ica.components_.T)
@@ -248,7 +249,7 @@ def _simple(loadings: NDArray, method: RotationName) -> NDArray:
             break
         step *= 2.0
         for _ in range(40):
-            left, _, right = np.linalg.svd(turn - step * direction)
+            left, _, right = thin_svd(turn - step * direction)
             candidate = left @ right
             new_value, new_slope = _criterion(loadings @ candidate, method)
             if new_value < value - 0.5 * step * length**2:

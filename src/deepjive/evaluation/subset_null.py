@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from deepjive.algebra import thin_svd
 from deepjive.data.groups import orders_of
 from deepjive.data.modalities import Modalities
 from deepjive.evaluation.null import p_value_of, without_rest_of_confounds
@@ -228,5 +229,5 @@ def _partial_correlation(left: NDArray, predicted: NDArray, basis: NDArray) -> C
 def _basis(columns: NDArray) -> NDArray:
     """Orthonormal basis of the span of some columns."""
     lengths = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    vectors, values, _ = np.linalg.svd(columns / lengths, full_matrices=False)
+    vectors, values, _ = thin_svd(columns / lengths)
     return np.asarray(vectors[:, values > 1e-8 * values[0]])

@@ -28,6 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
+from deepjive.algebra import thin_svd
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.imaging.grid import mni_grid, sd_of, template
 from deepjive.progress import Progress, silent
@@ -130,7 +131,7 @@ def _smooth(volume: NDArray, mask: NDArray[np.bool_], sd: float) -> NDArray[np.f
 def _usual(x: NDArray) -> NDArray:
     """Mean and first principal components of volumes, shape (n_voxels, 1 + n_components)."""
     mean = x.mean(axis=0)
-    _, _, components = np.linalg.svd(x - mean, full_matrices=False)
+    _, _, components = thin_svd(x - mean)
     return np.column_stack([mean, components[:COMPONENTS].T])
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.algebra import thin_svd
 from deepjive.linear.leading import leading_eigenvectors
 from deepjive.linear.svd import EPS, GRAM_TOLERANCE
 from deepjive.progress import Progress, expected_total, silent
@@ -182,7 +183,7 @@ def leading_scores(matrix: NDArray, rank: int, size: float, iterations: Iteratio
     if n * EPS * squares[-1] <= GRAM_TOLERANCE * squares[0]:
         values, vectors = np.sqrt(squares[::-1]), vectors[:, ::-1]
     else:
-        vectors, values, _ = linalg.svd(matrix, full_matrices=False, check_finite=False)
+        vectors, values, _ = thin_svd(matrix)
     above_rounding = values[:rank] > ROUNDING * EPS * max(matrix.shape) * size
     return np.ascontiguousarray(vectors[:, :rank][:, above_rounding])
 

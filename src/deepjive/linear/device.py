@@ -18,9 +18,15 @@ NO_DEVICE = (
 
 
 def eigh(matrix: NDArray, device: str) -> tuple[NDArray, NDArray]:
-    """Eigenvalues in increasing order, and eigenvectors, of a symmetric matrix."""
+    """Eigenvalues in increasing order, and eigenvectors, of a symmetric matrix.
+
+    On a processor, the slower algorithm of LAPACK takes the place of the fast one where that fails.
+    """
     if device == "cpu":
-        return linalg.eigh(matrix, driver="evd", check_finite=False)
+        try:
+            return linalg.eigh(matrix, driver="evd", check_finite=False)
+        except np.linalg.LinAlgError:
+            return linalg.eigh(matrix, driver="ev")
     torch = _torch(device)
     values, vectors = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
     return values.cpu().numpy(), vectors.cpu().numpy()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from deepjive.algebra import thin_svd
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import Reduced, reduce
 
@@ -105,5 +106,5 @@ def free_dimensions(factors: Sequence[Factor], needed: int) -> int:
     if needed <= max(factor.rank for factor in factors):
         return n_free
     accurate = [make_factor(factor.name, factor.pieces, exact=True) for factor in factors]
-    bases = [np.linalg.svd(factor.whole, full_matrices=False)[0][:, : factor.rank] for factor in accurate]
+    bases = [thin_svd(factor.whole)[0][:, : factor.rank] for factor in accurate]
     return min(n_free, int(np.sum(np.linalg.svd(np.hstack(bases), compute_uv=False) > NO_ANGLE)))

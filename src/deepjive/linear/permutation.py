@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from scipy import linalg, stats
 from sklearn.utils.validation import check_is_fitted
 
+from deepjive.algebra import thin_svd
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import generator
@@ -297,7 +298,7 @@ def _check_component_count(count: int, bases: dict[str, NDArray]) -> None:
 def _stacked_directions(bases: Sequence[NDArray], roots: NDArray) -> NDArray:
     """Left singular vectors of ``[w_1^(1/2) Q_1 .. w_K^(1/2) Q_K]``, by decreasing agreement of the modalities."""
     weighted = [root * basis for root, basis in zip(roots, bases, strict=True)]
-    return linalg.svd(np.concatenate(weighted, axis=1), full_matrices=False)[0]
+    return thin_svd(np.concatenate(weighted, axis=1))[0]
 
 
 def _without_directions(basis: NDArray, directions: NDArray) -> NDArray:

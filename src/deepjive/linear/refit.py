@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 from sklearn.base import clone
 
+from deepjive.algebra import thin_svd
 from deepjive.data.groups import check_one_each
 from deepjive.data.modalities import Modalities, as_modalities
 from deepjive.linear.streaming import within_masks
@@ -88,5 +88,5 @@ def aligned(moving: NDArray, reference: NDArray) -> NDArray:
 
 def rotation_from(products: NDArray) -> NDArray:
     """Return the rotation of `aligned` from the products ``moving' reference``, shape (rank, rank)."""
-    left, _, right = linalg.svd(products)
+    left, _, right = thin_svd(products)
     return np.asarray(left @ right)

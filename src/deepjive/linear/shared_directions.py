@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
+from deepjive.algebra import thin_svd
 from deepjive.linear.svd import Reduced
 from deepjive.subsets import Subset, common_spaces, ranks_of_subsets
 
@@ -104,7 +105,9 @@ def _common(pairs: Sequence[tuple[NDArray, int, NDArray]], free: int) -> NDArray
 
 
 def _common_of_two(a: NDArray, weight: int, b: NDArray, free: int) -> NDArray:
-    left, values, right = linalg.svd(a.T @ b, full_matrices=False) if a.shape[1] and b.shape[1] else (None, [], None)
+    if not a.shape[1] or not b.shape[1]:
+        return np.zeros((len(a), 0))
+    left, values, right = thin_svd(a.T @ b)
     count = 0
     while count < len(values) and values[count] ** 2 > chance_squared_cosine(
         a.shape[1] - count, b.shape[1] - count, free - count
@@ -207,7 +210,7 @@ def _beyond(directions: NDArray, scores: NDArray, least: float = 1.0 - HELD) -> 
     """Orthonormal basis of what directions have beyond the scores of a signal, of those that are mostly beyond it."""
     if not directions.shape[1]:
         return directions
-    vectors, values, _ = linalg.svd(directions - scores @ (scores.T @ directions), full_matrices=False)
+    vectors, values, _ = thin_svd(directions - scores @ (scores.T @ directions))
     return np.asarray(vectors[:, values**2 > least])
 
 
@@ -223,4 +226,4 @@ def _leading(vectors: NDArray, rank: int) -> NDArray:
     """Leading left singular vectors; fewer than `rank` if there are fewer vectors."""
     if not rank or not vectors.shape[1]:
         return np.zeros((len(vectors), 0))
-    return np.asarray(linalg.svd(vectors, full_matrices=False)[0][:, :rank])
+    return np.asarray(thin_svd(vectors)[0][:, :rank])

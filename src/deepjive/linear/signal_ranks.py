@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, linalg, optimize
 
+from deepjive.algebra import thin_svd
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import LeftSVD, Reduced, reduce
 
@@ -162,7 +163,7 @@ def _quarter_errors(predicted: Reduced, predictors: Reduced, held_out: NDArray, 
         squares, u = linalg.eigh(predictors.matrix[np.ix_(others, others)], check_finite=False)
         s, u = np.sqrt(np.maximum(squares[::-1], 0.0)), u[:, ::-1]
     else:
-        u, s, vt = linalg.svd(predictors.matrix[others], full_matrices=False, check_finite=False)
+        u, s, vt = thin_svd(predictors.matrix[others])
     rank = int(np.sum(s > predictors.smallest_beside(float(s[0])))) if s[0] > 0.0 else 0
     u, s = u[:, :rank], s[:rank]
     if predictors.route == "gram":

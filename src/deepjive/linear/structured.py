@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
+from deepjive.algebra import thin_svd
 from deepjive.base import Scores
 from deepjive.data.modalities import Modalities
 from deepjive.linear.linear_model import LinearModel
@@ -217,13 +218,13 @@ def _alternate(
 
 
 def _polar(matrix: NDArray) -> NDArray:
-    left, _, right = linalg.svd(matrix, full_matrices=False)
+    left, _, right = thin_svd(matrix)
     return np.asarray(left @ right)
 
 
 def _inverse_root(target: NDArray) -> NDArray:
     """``(M'M)^(-1/2)``, shape (rank, rank)."""
-    _, values, right = linalg.svd(target, full_matrices=False)
+    _, values, right = thin_svd(target)
     return np.asarray((right.T / values) @ right)
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from deepjive.algebra import thin_svd
 from deepjive.linear.device import accumulator, eigh, multiplier
 from deepjive.linear.leading import SMALL, TOLERANCE, leading_eigenvectors
 from deepjive.linear.streaming import Piece, Pieces
@@ -129,7 +130,7 @@ class Reduced:
         """All left singular vectors and values; ``min(n_samples, n_features)`` of them."""
         if self.route == "gram":
             return _from_eigen(*eigh(self.matrix, device))
-        vectors, values, _ = linalg.svd(self.matrix, full_matrices=False)
+        vectors, values, _ = thin_svd(self.matrix)
         return LeftSVD(vectors, values)
 
     def lengths(self, scores: NDArray) -> NDArray:
@@ -163,7 +164,7 @@ class Reduced:
         if large and rank is not None:
             return self.leading(rank, without=scores)
         if self.route == "factor" and not (large and self._keeps(float(above or 0.0) ** 2)):
-            vectors, values, _ = linalg.svd(self._without(scores), full_matrices=False)
+            vectors, values, _ = thin_svd(self._without(scores))
             count = int(np.sum(values > above)) if rank is None else rank
             return LeftSVD(vectors, values[:count]).first(count)
         if rank is None:
@@ -223,7 +224,7 @@ class Reduced:
             squares, vectors = _eigen(remainder, self.route == "gram", limits)
             if self._keeps(squares[-1]):
                 return squares, vectors
-        vectors, values, _ = linalg.svd(remainder, full_matrices=False, check_finite=False)
+        vectors, values, _ = thin_svd(remainder)
         return values[:rank] ** 2, vectors[:, :rank]
 
     def _without(self, scores: NDArray) -> NDArray:

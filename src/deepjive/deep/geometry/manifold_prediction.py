@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from deepjive.algebra import thin_svd
 from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.unrolling import KernelRegression, sheets_of
@@ -46,7 +47,7 @@ def places(linear: AJIVE, data: Modalities) -> NDArray:
     Of `data` that lacks modalities, as far as the others tell.
     """
     loadings = np.concatenate([rows.reshape(len(rows), -1) for rows in linear.joint_loadings_.values()], axis=1)
-    rotation, lengths, _ = np.linalg.svd(loadings, full_matrices=False)
+    rotation, lengths, _ = thin_svd(loadings)
     return linear.transform(data) @ (rotation * lengths)
 
 
@@ -185,7 +186,7 @@ class _Fold:
 def _expected(target: NDArray, near: NDArray, far: NDArray) -> tuple[NDArray, NDArray]:
     """What a kernel regression expects of a target, of the samples learned from (each by the others) and of others."""
     regression = KernelRegression.of(near, target)
-    rotation = np.linalg.svd(regression.left_out - regression.left_out.mean(axis=0), full_matrices=False)[2].T
+    rotation = thin_svd(regression.left_out - regression.left_out.mean(axis=0))[2].T
     return regression.left_out @ rotation, regression(far) @ rotation
 
 
