@@ -334,3 +334,11 @@ def test_confounds_beside_an_outlier_leave_no_more_dimensions_than_without_it(se
     model.fit(Modalities(data, confounds=confounds))
     assert 1 + sum(model.individual_ranks_.values()) <= 3
     assert all(fractions["residual"] > -1e-6 for fractions in model.variance_explained_.values())
+
+
+def test_modalities_too_different_in_size_for_any_score_are_refused():
+    rng = np.random.default_rng(0)
+    data = {"a": 1e-150 * rng.normal(size=(4, 3)), "b": rng.normal(size=(4, 3))}
+    data["b"][1] *= 1e6
+    with pytest.raises(ValueError, match="differ too much in size"):
+        JIVE(joint_rank=0, individual_ranks={"a": 1, "b": 0}, scale=None).fit(data)

@@ -258,3 +258,17 @@ def test_modalities_with_nearly_the_same_direction_cost_no_digits_of_scores():
     np.testing.assert_allclose(parts.joint_scores, model.joint_scores_, rtol=0, atol=1e-8)
     # and these rounding errors of joint scores, whose loadings are 1e6, are 1e-3 in individual scores
     np.testing.assert_allclose(parts.individual_scores["b"], model.individual_scores_["b"], rtol=0, atol=1e-2)
+
+
+def test_a_component_weaker_than_rounding_of_others_is_warned_of():
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=(25, 8)) + 1e6, "b": rng.normal(size=(25, 1)) * [1.0, 2.0] + 1e5}
+    data["b"] += 1e-2 * rng.normal(size=(25, 2))
+    ranks = {"joint_rank": 2, "individual_ranks": {"a": 2, "b": 2}, "signal_ranks": 2}
+    model = HeteroJIVE(center=False, n_wedin=20, n_random=20, random_state=67, **ranks)
+    with (
+        pytest.warns(UnitsWarning, match="keeps the mean"),
+        pytest.warns(UserWarning, match="or center=True") as caught,
+    ):
+        model.fit(data)
+    assert sum("of the modality's variance" in str(warning.message) for warning in caught) == 1

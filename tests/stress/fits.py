@@ -27,6 +27,7 @@ from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, SeparateAuto
 
 DEEP_SHARE = 0.04
 EXACT = 1e-6  # scores have variance 1; ill-conditioned regressions lose half of the digits
+HALF = 1.5e-8  # half of the digits of joint scores: their part is taken out before a weak component is scored
 ITERATED = 1e-2  # JIVE ends its iterations, and missing values are filled in, up to a tolerance
 SINGLE = 2e-3  # networks compute in single precision
 SAID = (  # warnings that scores, or parts, cannot be trusted
@@ -184,7 +185,8 @@ def faults_of(model: Any, data: Modalities, folder: Path, said: list[str]) -> li
     is_deep = isinstance(model, (DeepJIVE, SeparateAutoencoders))
     is_filled = getattr(model, "missing", "error") == "impute"
     is_iterated = isinstance(model, JIVE) or is_filled
-    exact = EXACT if is_deep else max(EXACT, 1e-14 / _weakest(model), _rounding(model, data))
+    weakest = _weakest(model)
+    exact = EXACT if is_deep else max(EXACT, 1e-14 / weakest, HALF / np.sqrt(weakest), _rounding(model, data))
     tolerance = SINGLE if is_deep else 5 * ITERATED if is_iterated else exact
     parts = model.decompose(data)
     faults = _not_finite(model, parts)

@@ -18,6 +18,7 @@ Sources:
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,9 +76,15 @@ NOTHING_COMMON = (
     "no direction of the samples is in the signals of all its modalities and in no larger subset, up to chance (signal "
     "ranks: {ranks})"
 )
+TOO_WEAK = (
+    "Individual scores of modality {name!r} that are computed from samples differ from those of the fit by up to "
+    "{difference:.2g} standard deviations, because a component has only {share:.1e} of the modality's variance. Use "
+    "smaller ranks{advice}."
+)
 OF_SUBSETS = {"structured_", "maps_", "subset_ranks_", "subset_scores_", "subset_loadings_"}
 MEASURES = ("variance_explained_", "component_variance_", "residual_std_", "noise_std_", "feature_residual_std_")
 VETO = 0.5
+DOUBTFUL, REPRODUCED = 1e-9, 0.02  # share of variance, and difference of scores in standard deviations
 PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
 
@@ -207,8 +214,25 @@ class AngleBased(LinearModel, ABC):
         given_ranks = individual_ranks or {}
         individual = {signal.name: _individual_svd(signal, joint, given_ranks.get(signal.name)) for signal in signals}
         self._keep(data, signals, joint, individual)
+        self._warn_of_weak_components(data)
         progress(n_steps, n_steps, "individual parts")
         return self
+
+    def _warn_of_weak_components(self, data: Modalities) -> None:
+        """Warn if fitted samples do not get their scores because a component is weaker than rounding of others."""
+        weakest = {
+            name: float(parts["individual"].min(initial=1.0)) for name, parts in self.component_variance_.items()
+        }
+        doubtful = [name for name, share in weakest.items() if share < DOUBTFUL]
+        if not doubtful:
+            return
+        again = self._scores(data).individual
+        differences = {name: float(np.abs(again[name] - self.individual_scores_[name]).max()) for name in doubtful}
+        name = max(differences, key=lambda key: differences[key])
+        if differences[name] > REPRODUCED:
+            advice = "" if self.center else ", or center=True"
+            message = TOO_WEAK.format(name=name, difference=differences[name], share=weakest[name], advice=advice)
+            warnings.warn(message, UserWarning, stacklevel=5)
 
     def _fit_subsets(
         self,

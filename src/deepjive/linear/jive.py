@@ -60,6 +60,10 @@ NOT_REPRODUCED = (
     "because the modalities, or their components, differ too much in size. Use scale='modality', transform values of "
     "very different sizes (such as counts, by transformation='log_cpm'), or lower the ranks."
 )
+NOT_COMPUTED = (
+    "The scores of the fitted samples cannot be computed again from the samples, because the modalities differ too "
+    "much in size. Use scale='modality', or other units."
+)
 TOO_FEW_LEFT = (
     "individual_ranks[{name!r}] is {given}, but without the joint part and the other modalities' individual parts the "
     "modality has only {limit} dimensions. Use at most {limit}, or orthogonal_individual=False."
@@ -376,10 +380,18 @@ class JIVE(LinearModel):
         return Scores(joint, dict(zip(self.shapes_, individual, strict=True)))
 
     def _warn_of_doubts(self, estimate: Alternation) -> None:
-        """Warn if the alternation did not converge, or if the fitted samples do not get the scores of the fit."""
+        """Warn if the alternation did not converge, or if the fitted samples do not get the scores of the fit.
+
+        Raises
+        ------
+        ValueError
+            If their scores are infinite.
+        """
         fitted = np.concatenate([self.joint_scores_, *self.individual_scores_.values()], axis=1)
         scores = self._predictors(self.products_) @ self._regression()
         difference = float(np.abs(scores - fitted).max(initial=0.0))
+        if not np.isfinite(difference):
+            raise ValueError(NOT_COMPUTED)
         if not estimate.converged:
             ranks = estimate.joint.shape[1], [scores.shape[1] for scores in estimate.individual]
             other = OTHER_SCORES.format(difference=difference) if difference > REPRODUCED else ""
