@@ -74,3 +74,10 @@ def test_ranks_of_subsets_that_ajive_chose_are_said_to_be_so(make_decomposition)
     assert own["part"] != ["joint"]
     assert "are those of AJIVE with subsets" in " ".join(words.ranks(parts, settings, own, False))
     assert "are those of AJIVE" not in " ".join(words.ranks(parts, settings, TABLE, False))
+    nothing = {key: [] for key in TABLE}
+    assert "are those of AJIVE with subsets" in " ".join(words.ranks(parts, settings, nothing, False))
+    named = settings | {"subsets": {("a", "b"): 1}}
+    assert "joint rank is that of AJIVE with these subsets" in " ".join(words.ranks(parts, named, own, False))
+    by_user = " ".join(words.ranks(parts, settings | {"joint_rank": 1}, own, False))
+    assert "The joint rank was set by the user" in by_user
+    assert "AJIVE" not in by_user

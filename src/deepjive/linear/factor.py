@@ -17,7 +17,7 @@ from deepjive.algebra import thin_svd
 from deepjive.linear.streaming import Pieces
 from deepjive.linear.svd import Reduced, reduce
 
-NO_ANGLE = 1e-6  # smaller angles between the directions of two modalities are rounding
+NO_ANGLE = 1e-3  # smaller angles between the directions of two modalities are rounding, as of single precision
 
 
 @dataclass(frozen=True)

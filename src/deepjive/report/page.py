@@ -192,7 +192,7 @@ def write_report(
         failures=failures,
         ranks=words.ranks(decomposition, settings, rank_table, diagnostics is not None),
         rank_curves=gallery(rank_pictures(rank_table or {})),
-        rank_table=rank_rows(rank_table) if rank_table else None,
+        rank_table=rank_rows(rank_table) if rank_table and rank_table.get("part") else None,
         diagnostic=_diagnostic(decomposition, diagnostics),
         curves=gallery(_curves(history)),
         training=list(training),

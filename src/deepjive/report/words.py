@@ -88,6 +88,10 @@ BY_DIRECTIONS = (
     "The ranks of the joint part and of subsets are those of AJIVE with subsets, which counts directions of samples "
     "that modalities have in common: what they share is linear."
 )
+JOINT_BY_DIRECTIONS = (
+    "The joint rank is that of AJIVE with these subsets, which counts directions of samples that modalities have in "
+    "common: what they share is linear. The ranks of subsets were set by the user."
+)
 BOUNDED = "The {which} chosen from the data: components are joint if the modalities agree more than by chance."
 BY_RULE = "The {which} chosen from the data, by the rule in the settings below."
 READ_EVIDENCE = "Each number has a baseline beside it. A result that is no better than its baseline is not evidence."
@@ -219,9 +223,11 @@ def ranks(
     chosen = [key for key in keys if settings[key] in ("auto", None)]
     set_by_user = [key for key in keys if key not in chosen]
     sentences = [numbers]
-    if by_prediction and decomposition.subset_scores and not _is_shared_curve(rank_table or {}):
-        sentences.append(BY_DIRECTIONS)
-        chosen = [key for key in chosen if key != "joint_rank"]
+    has_subsets = rank_table is not None and bool(decomposition.subset_scores)
+    if has_subsets and "joint_rank" in chosen and not _is_shared_curve(rank_table or {}):
+        are_given = isinstance(settings.get("subsets"), Mapping)
+        sentences.append(JOINT_BY_DIRECTIONS if are_given else BY_DIRECTIONS)
+        chosen.remove("joint_rank")
     if set_by_user:
         sentences.append(GIVEN.format(which=_which(set_by_user)))
     if chosen:
@@ -232,7 +238,7 @@ def ranks(
 
 def _is_shared_curve(rank_table: Mapping[str, Sequence[object]]) -> bool:
     """Whether the joint rank, or that of a subset, was chosen by prediction."""
-    return any(part == "joint" or str(part).startswith("common to ") for part in rank_table["part"])
+    return any(part == "joint" or str(part).startswith("common to ") for part in rank_table.get("part", ()))
 
 
 def _count(number: int, part: str) -> str:

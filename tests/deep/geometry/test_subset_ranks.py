@@ -73,11 +73,39 @@ def test_pairs_that_share_other_scores_have_nothing_in_common_with_a_third_modal
         assert chosen.subset_ranks == {NAMES: 0, ("a", "b"): 3, ("a", "c"): 1, ("b", "c"): 2}
 
 
-def test_visits_count_for_ranks_of_linear_relations():
-    data = simulate(2.0)
-    visits = Modalities(dict(data.items()), groups=np.repeat(np.arange(75), 2))
-    chosen = select_subset_ranks(visits, checked_subsets("auto", NAMES))
-    assert chosen.subset_ranks == {NAMES: 1, ("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
+def test_scores_of_participants_are_no_shared_structure_because_visits_repeat_them():
+    """Eight visits of 25 participants are not 200 independent samples."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        participant = np.repeat(np.arange(25), 8)
+        data = {name: (3 * rng.normal(size=(25, 3)))[participant] @ rng.normal(size=(3, 10)) for name in NAMES}
+        data = {name: values + rng.normal(size=values.shape) for name, values in data.items()}
+        visits = Modalities(data, groups=participant)
+        chosen = select_subset_ranks(visits, checked_subsets("auto", NAMES), individual_ranks=dict.fromkeys(NAMES, 0))
+        assert not any(chosen.subset_ranks.values())
+
+
+def test_linear_parts_of_a_modality_that_varies_in_few_samples_are_those_of_all_samples():
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=(60, 5)) for name in NAMES}
+    data["c"] = np.eye(60)[:, [5]]
+    parts = linear_parts(Modalities(data), {NAMES: 0, ("a", "b"): 1}, seed=0)
+    assert np.isfinite(parts["a", "b"]["a"]).all()
+
+
+def test_a_modality_has_no_more_scores_than_features():
+    data = dict(simulate(2.0).items())
+    data["c"] = data["c"][:, :1]
+    chosen = select_subset_ranks(Modalities(data), checked_subsets("auto", NAMES))
+    assert chosen.subset_ranks[NAMES] == 1
+    assert chosen.individual_ranks["c"] == 0
+
+
+def test_the_reason_names_chosen_ranks_alone():
+    given = {("a", "b"): 1, ("a", "c"): 0}
+    chosen = select_subset_ranks(simulate(2.0), given, individual_ranks=dict.fromkeys(NAMES, 0))
+    assert chosen.subset_ranks == {NAMES: 1, **given}
+    assert "Subsets: a+b+c 1. These are the ranks of AJIVE" in chosen.reason()
 
 
 def test_given_ranks_are_kept_and_need_no_search():

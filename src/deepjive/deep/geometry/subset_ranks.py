@@ -3,8 +3,9 @@
 Pairs are looked at first. The number of scores that two modalities have in common is chosen as a joint rank is
 (`deepjive.deep.geometry.rank_selection`).
 
-- **Linear relations.** If linear scores describe what a pair has in common, the ranks of all subsets are those of AJIVE
-  (`deepjive.linear.shared_directions`), which compares directions of samples.
+- **Linear relations.** If linear scores describe what a pair has in common, or if no pair has more than one score in
+  common, the ranks of all subsets are those of AJIVE (`deepjive.linear.shared_directions`), which compares directions
+  of samples. One sample of each participant counts: chance is then that of independent samples.
 - **Curved relations.** AJIVE would count several linear components for each curved one. If unrolled coordinates
   describe every pair that has more than one score in common, ranks follow from pairs (`deepjive.subsets`): what a
   subset has in common is its joint part, by the same scores, side by side for its modalities, and the next modality is
@@ -49,7 +50,7 @@ LEFT_OVER = 0.03  # held-out variance of what is left, predicted by individual s
 
 BY_AJIVE = "Subsets: {ranks}. These are the ranks of AJIVE, because {reason}."
 LINEAR = "linear scores are enough for what {pair} have in common"
-FEW = "no two modalities have more than one score in common"
+FEW = "no pair that was compared has more than one score in common"
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,22 @@ class SubsetSelection:
     straight : tuple of str or None
         A pair whose linear scores led to the ranks of AJIVE, or all modalities if no pair has more than one score in
         common; None if ranks follow from prediction.
+    given : frozenset of tuple of str
+        Subsets whose ranks were given.
     """
 
     subset_ranks: dict[Subset, int]
     individual_ranks: dict[str, int]
     selection: RankSelection
     straight: Subset | None = None
+    given: frozenset[Subset] = frozenset()
 
     def reason(self) -> str:
         """Explain the choice in words, one line for each part."""
         lines = [self.selection.reason()]
         if self.straight is not None:
-            ranks = ", ".join(f"{word_of(subset)} {rank}" for subset, rank in self.subset_ranks.items())
+            chosen = {subset: rank for subset, rank in self.subset_ranks.items() if subset not in self.given}
+            ranks = ", ".join(f"{word_of(subset)} {rank}" for subset, rank in chosen.items())
             reason = LINEAR.format(pair=word_of(self.straight)) if len(self.straight) == 2 else FEW
             lines = [BY_AJIVE.format(ranks=ranks, reason=reason), *lines]
         return "\n".join(line for line in lines if line)
@@ -134,7 +139,7 @@ def select_subset_ranks(
     features = {name: _Common(np.asarray(small[name], dtype=np.float64)) for name in names}
     if None in known.values():
         straight = _straight_pair(features, subsets, found, seed, progress)
-        linear = None if straight is None else _ajive(complete, subsets, joint_rank, seed)
+        linear = None if straight is None else _ajive(small, subsets, joint_rank, seed)
     if linear is not None:
         ranks = {subset: linear.subset_ranks_[subset] if rank is None else rank for subset, rank in known.items()}
     elif None in known.values():
@@ -147,12 +152,17 @@ def select_subset_ranks(
         else:
             left = _without_subsets(small, ranks, curves, seed)
         alone = select_ranks(left, joint_rank=0, seed=seed)
-        individual_ranks = {name: _clear(name, rank, alone.curves) for name, rank in alone.individual_ranks.items()}
+        held = {name: sum(rank for subset, rank in ranks.items() if name in subset) for name in names}
+        individual_ranks = {
+            name: min(_clear(name, rank, alone.curves), max(0, complete.shapes[name][0] - held[name]))
+            for name, rank in alone.individual_ranks.items()
+        }
         curves |= {
             name: replace(curve, rank=individual_ranks.get(name, curve.rank)) for name, curve in alone.curves.items()
         }
     selection = RankSelection(ranks[names], dict(individual_ranks), curves)
-    return SubsetSelection(ranks, dict(individual_ranks), selection, straight)
+    given = frozenset(subset for subset, rank in known.items() if rank is not None)
+    return SubsetSelection(ranks, dict(individual_ranks), selection, straight, given)
 
 
 def _straight_pair(
@@ -275,7 +285,8 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
     They are taken out of the modalities while a network of another subset is trained for the first time, because a
     network of all modalities would otherwise describe strong variation that only some of them share. The parts of a
     sample are those of a model that was fitted to other samples: what the parts of its own fit leave of one modality
-    would be correlated with the noise of another.
+    would be correlated with the noise of another. With fewer than 40 participants, with samples that lack modalities,
+    and where a fit to four fifths of the samples is not possible, the parts are those of a fit to all samples.
 
     Parameters
     ----------
@@ -296,7 +307,10 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptySubsetWarning)  # the ranks of the deep model count
         for fitted, rows in _folds(data, seed):
-            linear = AJIVE(subsets=subsets, **options).fit(plain[fitted])
+            try:
+                linear = AJIVE(subsets=subsets, **options).fit(plain[fitted])
+            except ValueError:  # such as a feature that varies in the left-out samples alone
+                linear = AJIVE(subsets=subsets, **options).fit(plain)
             parts = linear.decompose(plain[rows])
             for subset, part in parts.subset.items():
                 for name in subset:
@@ -308,7 +322,7 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
 
 
 def _folds(data: Modalities, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows to fit and rows to predict; the same, all of them, for so few samples that folds would lack some."""
+    """Rows to fit and rows to predict; the same, all of them, for few samples and where samples lack modalities."""
     rows = np.arange(len(data))
     if len(members_of(len(data), data.groups)) < FEWEST_FOR_FOLDS or not data.present.all():
         return [(rows, rows)]
