@@ -185,7 +185,7 @@ def faults_of(model: Any, data: Modalities, folder: Path, said: list[str]) -> li
     is_deep = isinstance(model, (DeepJIVE, SeparateAutoencoders))
     is_filled = getattr(model, "missing", "error") == "impute"
     is_iterated = isinstance(model, JIVE) or is_filled
-    weakest = _weakest(model)
+    weakest = 1.0 if is_deep else _weakest(model)
     exact = EXACT if is_deep else max(EXACT, 1e-14 / weakest, HALF / np.sqrt(weakest), _rounding(model, data))
     tolerance = SINGLE if is_deep else 5 * ITERATED if is_iterated else exact
     parts = model.decompose(data)
