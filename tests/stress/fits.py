@@ -187,7 +187,7 @@ def faults_of(model: Any, data: Modalities, folder: Path, said: list[str]) -> li
     is_iterated = isinstance(model, JIVE) or is_filled
     weakest = 1.0 if is_deep else _weakest(model)
     exact = EXACT if is_deep else max(EXACT, 1e-14 / weakest, HALF / np.sqrt(weakest), _rounding(model, data))
-    tolerance = SINGLE if is_deep else 5 * ITERATED if is_iterated else exact
+    tolerance = _single(data) if is_deep else 5 * ITERATED if is_iterated else exact
     parts = model.decompose(data)
     faults = _not_finite(model, parts)
     if faults:
@@ -205,6 +205,13 @@ def faults_of(model: Any, data: Modalities, folder: Path, said: list[str]) -> li
     faults += _parts_not_adding_up(parts, data)
     faults += _changed_by_saving(model, data, scores, folder)
     return faults + _faults_of_new_samples(model, data)
+
+
+def _single(data: Modalities) -> float:
+    """Errors of scores in single precision, which are larger beside an outlier."""
+    sizes = [np.abs(np.asarray(data[name], dtype=float)) for name in data.names]
+    ratios = [np.nanmax(size) / (np.nanmedian(size) or np.nanmax(size) or 1.0) for size in sizes]
+    return max(SINGLE, float(np.finfo(np.float32).eps * max(ratios)))
 
 
 def _weakest(model: Any) -> float:
