@@ -12,7 +12,7 @@ and names of which one contains the other, are therefore refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from deepjive.data.readers.adni import participant_and_session
 from deepjive.imaging.tracers import TRACERS
@@ -29,17 +29,19 @@ ADNI = re.compile(r"(?:^r?|[-_ ])((?:ADNI[-_]?)?(\d{3})_?S_?(\d{4,5}))(?!\d)")
 BETWEEN = r"[-_ .]+"
 MONTH_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 DAY_MONTH = r"(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])"
-DATE = rf"\d{{8}}|\d{{4}}[-_.]\d{{2}}[-_.]\d{{2}}|\d{{2}}{MONTH_DAY}|{MONTH_DAY}\d{{2}}|{DAY_MONTH}\d{{2}}"
+NAMED = r"\d{1,2}[-_ ]?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_ ]?\d{2,4}"
+DATE = rf"\d{{8}}|\d{{4}}[-_.]\d{{2}}[-_.]\d{{2}}|\d{{2}}{MONTH_DAY}|{MONTH_DAY}\d{{2}}|{DAY_MONTH}\d{{2}}|{NAMED}"
 UNIT = r"(?:m|mo|months?|y|yrs?|years?|w|wks?|weeks?|d|days?)"
 CODE = (
-    r"(?:bl|baseline|pre|post|re[-_]?(?:test|scan)|(?:fu|follow[-_]?up)[-_]?\d*|ses-[^-_ ]+|copy\d*|[tvmy]\d+|"
+    r"(?:bl|baseline|screening|initial|final|first|second|last|before|after|pre|post|"
+    r"re[-_]?(?:test|scan)|(?:fu|follow[-_]?up)[-_]?\d*|ses-[^-_ ]+|copy\d*|[tvmy]\d+|"
     r"(?:ses|session|tp|time(?:point)?|visit|mo|month|yr|year|wk|week|day|MR|scan|run)[-_]?\d+|"
     rf"(?<=\d[-_ .])(?:[dw]\d+|[tvmydw][-_]\d{{1,3}})|MR[-_]d\d+|\d+{UNIT}|{DATE})"
 )
 VISIT = re.compile(rf"^{CODE}{BETWEEN}|{BETWEEN}{CODE}(?={BETWEEN}|\(|$)|[-_ .]*\(\d+\)", re.IGNORECASE)
 OASIS = re.compile(r"(?<=\d)[-_ .]MR[-_]?d?\d+([-_ .].*)?$", re.IGNORECASE)  # of which the text after a visit varies
 LAST = re.compile(
-    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl)$", re.IGNORECASE
+    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl)$", re.IGNORECASE
 )
 MARKS = {
     "r": "CAT12's longitudinal pipeline writes 'r'",
@@ -102,13 +104,14 @@ def check_names(keys: Iterable[Key]) -> None:
         If names differ in what may be a visit, or if one contains the other.
     """
     keys = sorted(set(keys))
+    persons = {key: _person(key[0].removeprefix("sub-")) for key in keys}
     by_person: dict[str, list[Key]] = {}
-    for key in keys:
-        by_person.setdefault(_person(key[0].removeprefix("sub-")), []).append(key)
+    for key, person in persons.items():
+        by_person.setdefault(person.casefold(), []).append(key)
     for same in by_person.values():
         if len(same) > 1 and not all(session for _, session in same):
             raise ValueError(VISITS.format(names=_in_words(same[:SHOWN])))
-    _check_marks(keys)
+    _check_marks({person: key for key, person in persons.items()})
     for person, (first, *_) in by_person.items():
         for part in _parts(person):
             other = by_person.get(part, [first])[0]
@@ -116,22 +119,21 @@ def check_names(keys: Iterable[Key]) -> None:
                 raise ValueError(CONTAINED.format(names=_in_words([other, first])))
 
 
-def _check_marks(keys: Iterable[Key]) -> None:
+def _check_marks(persons: Mapping[str, Key]) -> None:
     """Fail if one name is another with a letter before it that SPM or CAT12 may have written."""
-    known = {participant: (participant, session) for participant, session in keys}
-    for name, key in known.items():
+    for person, key in persons.items():
         for mark, program in MARKS.items():
-            marked = known.get(name.replace("sub-", f"sub-{mark}", 1), key)
+            marked = persons.get(mark + person, key)
             if marked != key and not (marked[1] and key[1]):
                 raise ValueError(MARKED.format(names=_in_words([key, marked]), program=program))
 
 
 def _person(name: str) -> str:
-    """The name without all that may be a visit, in lower case."""
+    """The name without all that may be a visit."""
     name = OASIS.sub("", name)
     while (shorter := _without_words(LAST.sub("", VISIT.sub("", name)))) not in ("", name):
         name = shorter
-    return re.sub(BETWEEN, "_", name.casefold())
+    return re.sub(BETWEEN, "_", name)
 
 
 def _parts(person: str) -> Iterator[str]:
