@@ -18,7 +18,15 @@ from typing import NamedTuple
 import pandas as pd
 
 from deepjive.imaging.loni import KINDS, image_folders, is_repeat, loni_entities, participant_folders
-from deepjive.imaging.prefixes import one_smoothing, prefix_of, prefixed_maps, words_of
+from deepjive.imaging.pet_names import words_of, words_of_folders
+from deepjive.imaging.prefixes import (
+    beside_bids,
+    nothing_found,
+    one_smoothing,
+    prefix_of,
+    prefixed_maps,
+    shown,
+)
 from deepjive.imaging.tracers import tracer_of, tracers_of
 
 NIFTI = r"\.nii(\.gz)?"
@@ -217,19 +225,25 @@ def find_scans(
     if not root.is_dir():
         raise FileNotFoundError(NO_FOLDER.format(path=root))
     paths, problems = _paths_by_session(root, layout)
-    is_prefixed = bool(LAYOUTS[layout].prefix) and not paths and not problems
+    prefix = LAYOUTS[layout].prefix
+    is_prefixed = bool(prefix) and not paths
     if is_prefixed:
-        paths, left_out = prefixed_maps(root, layout, LAYOUTS[layout].prefix)
+        paths, left_out = prefixed_maps(root, layout, prefix)
         problems = [Problem(*reason) for reason in left_out]
+    elif prefix:
+        known = {problem.file for problem in problems}
+        problems += [Problem(*other) for other in beside_bids(root, prefix, paths) if other[1] not in known]
+    if prefix and not paths and not problems:
+        raise ValueError(nothing_found(root, layout, prefix, _others(layout)))
     if not paths and not problems:
         raise ValueError(NO_SCANS.format(root=root, layout=layout, pattern=_in_words(layout), known=_others(layout)))
     if tracer is not None:
         paths = _of_tracer(root, layout, tracer, paths, problems)
-    unused = _unused_choices([path for files in paths.values() for path in files], choose or {})
+    unused = _unused_choices([path for files in paths.values() for path in files], choose or {}, prefix)
     wanted = {key: value for key, value in (choose or {}).items() if key not in unused}
-    chosen = {key: _chosen(files, wanted) for key, files in paths.items()}
+    chosen = {key: _chosen(files, wanted, prefix) for key, files in paths.items()}
     if is_prefixed:
-        chosen, left_out = one_smoothing(root, layout, LAYOUTS[layout].prefix, paths, chosen)
+        chosen, left_out = one_smoothing(root, layout, prefix, paths, chosen)
         problems += [Problem(*reason) for reason in left_out]
     return _one_each(root, layout, chosen, problems, unused, tracer)
 
@@ -256,8 +270,9 @@ def _of_tracer(
         for path in paths:
             known = entities(path)
             labels = [known[entity] for entity in ("trc", "acq") if entity in known]
-            if LAYOUTS[layout].prefix and "sub" not in known:
-                labels = [word for word in words_of(path) if tracer_of([word])]
+            if LAYOUTS[layout].prefix and not labels:
+                words = (*words_of(path), *words_of_folders(path, root))
+                labels = [word for word in words if tracer_of([word])]
             tracer = tracer_of(labels)
             seen.add(tracer or next(iter(labels), "not named"))
             if tracer in tracers:
@@ -279,6 +294,8 @@ def _paths_by_session(root: Path, layout: str) -> tuple[dict[tuple[str, str], li
     for folder in sorted(root.glob(LAYOUTS[layout].folder)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if not (name.search(path.name) and path.name.startswith(LAYOUTS[layout].prefix)):
+                continue
+            if not shown(path, root):
                 continue
             inside = path.relative_to(root)
             subject, session = _folder(inside, "sub-"), _folder(inside, "ses-")
@@ -311,11 +328,11 @@ def _paths_of_loni(root: Path, layout: str) -> tuple[dict[tuple[str, str], list[
     return by_session, problems
 
 
-def _unused_choices(paths: Iterable[Path], choose: Mapping[str, str]) -> dict[str, list[str]]:
+def _unused_choices(paths: Iterable[Path], choose: Mapping[str, str], prefix: str) -> dict[str, list[str]]:
     """Entities whose chosen value no file has, with the values that the files have."""
     paths, unused = list(paths), {}
     for key, value in choose.items():
-        values = {_entity(path, key) for path in paths}
+        values = {_entity(path, key, prefix) for path in paths}
         if key not in (*MEASURED, *PROCESSED) and not any(values):
             raise ValueError(NO_CHOICE.format(given=key, known=", ".join((*MEASURED, *PROCESSED))))
         if not any(_same(other, value) for other in values):
@@ -363,20 +380,20 @@ def _subject_folders(root: Path, layout: str) -> Iterable[tuple[str, Path]]:
     return ((path.name, path) for path in sorted(root.glob(pattern)) if path.is_dir())
 
 
-def _entity(path: Path, key: str) -> str:
+def _entity(path: Path, key: str, prefix: str = "") -> str:
+    """The value of an entity; of ``prefix`` with the smoothing before the layout's prefix."""
     if key == "group":
         return _folder(path, "group-").removeprefix("group-")
     if key == "prefix":
-        known = (prefix_of(path.name, layout.prefix) for layout in LAYOUTS.values() if layout.prefix)
-        return next(filter(None, known), "")
+        return prefix_of(path.name, prefix) if prefix else ""
     return entities(path).get(key, "")
 
 
-def _chosen(paths: list[Path], choose: Mapping[str, str]) -> list[Path]:
+def _chosen(paths: list[Path], choose: Mapping[str, str], prefix: str) -> list[Path]:
     """The files of a session with the chosen values; an entity that no file of the session has is ignored."""
     for key, value in choose.items():
-        if any(_entity(path, key) for path in paths):
-            paths = [path for path in paths if _same(_entity(path, key), value)]
+        if any(_entity(path, key, prefix) for path in paths):
+            paths = [path for path in paths if _same(_entity(path, key, prefix), value)]
     return paths
 
 

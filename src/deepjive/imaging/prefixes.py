@@ -13,34 +13,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from deepjive.data.readers.adni import PARTICIPANT, participant_and_session
-from deepjive.imaging.tracers import TRACERS
+from deepjive.imaging.pet_names import PET_WORDS, UNSURE, is_pet_map, names_of_originals
+from deepjive.imaging.scan_names import INSTEAD, Key, check_names, participant_of
 
 NIFTI = re.compile(r"\.nii(\.gz)?$")
 SMOOTHED = r"s\d*"
-SCAN = re.compile(r"T[12]w?|MP[-_]?RAGE|MRI?|anat|struct(ural)?", re.IGNORECASE)
-UPTAKE = re.compile(
-    r"r?(PET|SUVR?|PT|FDG|" + "|".join(label for tracer in TRACERS.values() for label in tracer.labels) + ")",
-    re.IGNORECASE,
-)
-BIDS_NAME = re.compile(r"(sub-.+?)(?:_(ses-[^_]+))?(?:_[a-z]+-[^_]+)*")
-VISIT = re.compile(
-    r"(.+?)[-_](?:bl|baseline|fu\d*|follow-?up\d*|(?:ses|tp?|time|v|visit|m|month|y|year|MR|scan)[-_]?\d+|"
-    r"\d{8}|\d{4}-\d{2}-\d{2}|pre|post)",
-    re.IGNORECASE,
-)
 TISSUE = re.compile(r"((?:s\d*)?(?:m0?w)*w?[pc][1-3])(.+)")
-LONGITUDINAL = ("r", "avg_")
-SHOWN = 3
+TEMPLATE = re.compile(r"Template(?![A-Za-z])", re.IGNORECASE)
 
-INSTEAD = (
-    "rename the files, for example as BIDS does (mwp1sub-01_ses-M12_T1w.nii), or list them in a table with the columns "
-    "participant_id and session_id (--table; `read_cohort_table`)"
-)
 NO_NAME = (
     "{path} names no participant: nothing follows {prefix!r} but words of scans. To say which participant it is, "
     + INSTEAD
@@ -48,14 +32,6 @@ NO_NAME = (
 )
 TWO_FILES = (
     "Two files are maps of one participant, {name}, by their names: {files}. One map is expected: " + INSTEAD + "."
-)
-VISITS = (
-    "{names} can be visits of one participant or several participants; visits of a participant must not be split "
-    "between training and test. To say which, " + INSTEAD + "."
-)
-REGISTERED = (
-    "{names} can be one participant, because CAT12's longitudinal pipeline writes {mark!r} before the name of a scan, "
-    "or several participants. To say which, " + INSTEAD + "."
 )
 MIXED = (
     "{root} has maps of {layout!r} with the prefixes {counts}, and none of them is there for all {n} participants. "
@@ -68,9 +44,16 @@ OTHERS = (
 )
 OTHER_FOLDER = "its name does not begin with {expected!r} as its folder does; it was left out"
 NOT_CHOSEN = "{count} files with the prefix {other} are left out, because {used} is there for all participants"
+BESIDE = (
+    "it lies beside files with BIDS names, and has no such name or place; it was left out. Rename and move it as BIDS "
+    "does, or list all files in a table (--table; `read_cohort_table`)"
+)
+NOTHING = (
+    "{root} holds no file of {layout!r}: none fits the rule that names begin with {prefix}{words}; {count}. Rename the "
+    "files, or give another folder or layout ({known}), or a table of paths (--table; `read_cohort_table`)."
+)
 WITHOUT = "it has {files}, but no map with the prefix {prefix}"
 
-Key = tuple[str, str]
 LeftOut = tuple[str, str, str]
 
 
@@ -101,25 +84,6 @@ def prefix_of(name: str, prefix: str) -> str:
     return found[0] if found else ""
 
 
-def participant_of(stem: str) -> Key:
-    """Return participant and session by the name of a scan without a prefix; empty if nothing is known.
-
-    Examples
-    --------
-    >>> participant_of("S001_T1"), participant_of("sub-01_ses-M12_acq-fast_T1w")
-    (('sub-S001', ''), ('sub-01', 'ses-M12'))
-    >>> participant_of("ADNI_002_S_0295_MR_MPR__GradWarp_S13408_I45107"), participant_of("PET_S001_FDG")
-    (('sub-ADNI002S0295', ''), ('sub-S001', ''))
-    """
-    name = _without_words(stem)
-    if bids := BIDS_NAME.fullmatch(name):
-        return bids[1], bids[2] or ""
-    if person := PARTICIPANT.search(name):
-        known = participant_and_session(name[person.start() :])
-        return f"sub-ADNI{person[1]}S{person[2]}", known[1].replace("ses-m", "ses-M") if known else ""
-    return (f"sub-{name}", "") if name else ("", "")
-
-
 def prefixed_maps(root: Path, layout: str, prefix: str) -> Prefixed:
     """Find the maps with a prefix anywhere in a folder, by participant.
 
@@ -131,7 +95,7 @@ def prefixed_maps(root: Path, layout: str, prefix: str) -> Prefixed:
         Name of the layout, for messages.
     prefix : str
         What the program writes before the name of the scan. Files with the prefix ``"w"`` must have a word of PET in
-        their names or their folders.
+        their names or their folders, of which the root is one.
 
     Returns
     -------
@@ -145,31 +109,60 @@ def prefixed_maps(root: Path, layout: str, prefix: str) -> Prefixed:
         only.
     """
     paths: dict[Key, list[Path]] = {}
-    left_out: list[LeftOut] = []
-    for path in _images(root):
-        found = prefix_of(path.name, prefix)
-        if not found or (prefix == "w" and not _is_pet(path, root)):
-            continue
-        stem = _stem(path)[len(found) :]
-        stem = _of_original(path, stem) if prefix == "w" else stem
-        key, folder = participant_of(stem), _participant_folder(path, root)
-        if folder and not stem.startswith(folder):
-            left_out.append((folder, str(path), OTHER_FOLDER.format(expected=folder)))
+    files, left_out = _with_prefix(root, prefix)
+    for path, stem in files.items():
+        key, folder, session = participant_of(stem), _folder(path, root, "sub-"), _folder(path, root, "ses-")
+        if folder and (key[0] != folder or (session and key[1] not in ("", session))):
+            expected = "_".join(filter(None, (folder, session)))
+            left_out.append((expected, str(path), OTHER_FOLDER.format(expected=expected)))
         elif not key[0]:
-            raise ValueError(NO_NAME.format(path=path, prefix=found))
+            raise ValueError(NO_NAME.format(path=path, prefix=prefix_of(path.name, prefix)))
         else:
-            paths.setdefault(key, []).append(path)
+            paths.setdefault((key[0], session if folder and session else key[1]), []).append(path)
     others = _others(root, prefix)
     if not paths and not left_out and any(others.values()):
         counts = _in_words(Counter(kind for kinds in others.values() for kind in kinds))
         raise ValueError(OTHERS.format(root=root, layout=layout, prefix=prefix, counts=counts))
-    _check_names(paths)
+    check_names(paths)
     left_out += [
         (name, str(root), WITHOUT.format(files=", ".join(kinds) or "a report", prefix=prefix))
         for name, kinds in others.items()
         if name not in {participant for participant, _ in paths}
     ]
     return Prefixed(paths, left_out)
+
+
+def beside_bids(root: Path, prefix: str, known: Iterable[Key]) -> list[LeftOut]:
+    """Return the maps of participants or sessions that have no file with a BIDS name.
+
+    Parameters
+    ----------
+    root, prefix
+        As for `prefixed_maps`.
+    known : iterable of (participant, session)
+        Those with such files.
+
+    Returns
+    -------
+    list of (participant, file, reason)
+    """
+    files, left_out = _with_prefix(root, prefix, mixed_r=True)
+    known = set(known)
+    for path, stem in files.items():
+        name, session = participant_of(stem)
+        session = session or _folder(path, root, "ses-")
+        if (name, session) not in known:
+            left_out.append(("_".join(filter(None, (name, session))), str(path), BESIDE))
+    return left_out
+
+
+def nothing_found(root: Path, layout: str, prefix: str, known: str) -> str:
+    """Return the message for a folder without such maps; ``known`` are the names of other layouts."""
+    n = sum(bool(prefix_of(path.name, prefix)) for path in _images(root))
+    count = "1 file begins" if n == 1 else f"{n or 'no'} files begin"
+    words = PET_WORDS if prefix == "w" else ""
+    given = {"root": root, "layout": layout, "prefix": prefix, "known": known}
+    return NOTHING.format(**given, words=words, count=f"{count} with {prefix}")
 
 
 def one_smoothing(
@@ -218,56 +211,42 @@ def one_smoothing(
     return Prefixed({key: [path] for key, path in by_prefix[whole[0]].items()}, left_out)
 
 
-def words_of(path: Path) -> list[str]:
-    """Return the words of a file's name, in which a tracer may be named.
-
-    Examples
-    --------
-    >>> words_of(Path("swFDG_S001.nii"))
-    ['swFDG', 'S001', 'FDG']
-    """
-    words = re.split(r"[-_ ]+", _stem(path))
-    return [*words, re.sub(f"^({SMOOTHED})?wr?", "", words[0])]
-
-
 def _images(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*.nii*")) if NIFTI.search(path.name) and path.is_file())
+    """All images but hidden ones."""
+    return (
+        path
+        for path in sorted(root.rglob("*.nii*"))
+        if NIFTI.search(path.name) and shown(path, root) and path.is_file()
+    )
+
+
+def shown(path: Path, root: Path) -> bool:
+    """Return whether neither a file nor a folder of it in the root is hidden, as .Trash is."""
+    return not any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _with_prefix(root: Path, prefix: str, *, mixed_r: bool = False) -> tuple[dict[Path, str], list[LeftOut]]:
+    """Files with the prefix and the names of their scans, and files of which it is not known whether they are PET."""
+    stems = {path: _stem(path)[len(found) :] for path in _images(root) if (found := prefix_of(path.name, prefix))}
+    scans = {(path.parent, name) for path, stem in stems.items() for name in (stem, stem.removeprefix("r"))}
+    stems = {
+        path: stem
+        for path, stem in stems.items()
+        if (path.parent, _stem(path)) not in scans and not TEMPLATE.match(stem)
+    }
+    if prefix != "w":
+        return stems, []
+    is_pet = {path: is_pet_map(path, root, stem) for path, stem in stems.items()}
+    left_out = [("", str(path), UNSURE) for path in stems if is_pet[path] is None]
+    return names_of_originals({path: stem for path, stem in stems.items() if is_pet[path]}, mixed_r), left_out
 
 
 def _stem(path: Path) -> str:
     return NIFTI.sub("", path.name)
 
 
-def _of_original(path: Path, stem: str) -> str:
-    """The name of a scan without the r of SPM's coregistration, which is no prefix unless the scan is there without."""
-    is_prefix = stem.startswith("r") and any(
-        (path.parent / f"{stem[1:]}{end}").is_file() for end in (".nii", ".nii.gz")
-    )
-    return stem[1:] if is_prefix else stem
-
-
-def _participant_folder(path: Path, root: Path) -> str:
-    return next((part for part in path.relative_to(root).parts[:-1] if part.startswith("sub-")), "")
-
-
-def _without_words(stem: str) -> str:
-    """The name of a scan without words such as T1 or PET at its ends."""
-    words = re.split(r"([-_ ]+)", stem)
-    while words and (not words[0].strip("-_ ") or _is_word(words[0])):
-        words = words[1:]
-    while words and (not words[-1].strip("-_ ") or _is_word(words[-1])):
-        words = words[:-1]
-    return "".join(words)
-
-
-def _is_word(word: str) -> bool:
-    return bool(SCAN.fullmatch(word) or UPTAKE.fullmatch(word))
-
-
-def _is_pet(path: Path, root: Path) -> bool:
-    """Whether the name or a folder of a map has a word of PET."""
-    folders = path.relative_to(root).parts[:-1]
-    return any(UPTAKE.fullmatch(word) for word in (*words_of(path), *folders))
+def _folder(path: Path, root: Path, start: str) -> str:
+    return next((part for part in path.relative_to(root).parts[:-1] if part.startswith(start)), "")
 
 
 def _others(root: Path, prefix: str) -> dict[str, list[str]]:
@@ -277,31 +256,14 @@ def _others(root: Path, prefix: str) -> dict[str, list[str]]:
         return others
     for path in _images(root):
         found = TISSUE.fullmatch(_stem(path))
-        if found and "w" in found[1] and not prefix_of(path.name, prefix):
+        if found and not TEMPLATE.match(found[2]) and "w" in found[1] and not prefix_of(path.name, prefix):
             name = participant_of(found[2])[0]
             others.setdefault(name, []).append(found[1])
     for path in sorted(root.rglob("report/cat_*.xml")):
-        others.setdefault(participant_of(path.stem.removeprefix("cat_"))[0], [])
+        if shown(path, root):
+            others.setdefault(participant_of(path.stem.removeprefix("cat_"))[0], [])
     others.pop("", None)
     return others
-
-
-def _check_names(paths: Mapping[Key, list[Path]]) -> None:
-    """Fail if names without sessions can be several scans of one participant."""
-    names = [participant for participant, session in paths if not session]
-    by_person: dict[str, list[str]] = {}
-    for name in names:
-        if found := VISIT.fullmatch(name):
-            by_person.setdefault(found[1], []).append(name)
-    for person, visits in by_person.items():
-        same = visits + [name for name in names if name == person]
-        if len(same) > 1:
-            raise ValueError(VISITS.format(names=" and ".join(sorted(same)[:SHOWN])))
-    for mark in LONGITUDINAL:
-        for name in names:
-            marked = name.replace("sub-", f"sub-{mark}", 1)
-            if marked in names:
-                raise ValueError(REGISTERED.format(names=f"{name} and {marked}", mark=mark))
 
 
 def _in_words(counts: Mapping[str, int]) -> str:
