@@ -351,3 +351,15 @@ def test_subsets_of_modalities_of_one_feature_are_tried_without_an_error(seed):
     data = {"a": low_rank, "b": rng.normal(size=(14, 1)), "c": 1e-300 * rng.normal(size=(14, 1))}
     model = AJIVE(joint_rank=1, subsets="auto", n_wedin=20, n_random=20, random_state=31).fit(data)
     assert sum(rank for subset, rank in model.subset_ranks_.items() if "b" in subset) <= 1
+
+
+@pytest.mark.parametrize("estimator", [AJIVE, HeteroJIVE])
+def test_visits_of_a_participant_are_not_independent_samples(estimator):
+    """Scores of 25 participants, other ones in each modality, repeat in eight visits each."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        participant = np.repeat(np.arange(25), 8)
+        data = {name: (3 * rng.normal(size=(25, 3)))[participant] @ rng.normal(size=(3, 10)) for name in "abc"}
+        data = {name: values + rng.normal(size=values.shape) for name, values in data.items()}
+        model = estimator(subsets="auto", random_state=0).fit(Modalities(data, groups=participant))
+        assert not any(rank for subset, rank in model.subset_ranks_.items() if len(subset) == 2)

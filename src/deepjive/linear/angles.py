@@ -31,6 +31,7 @@ from scipy import linalg
 from deepjive.adjust.units import Scale, Transformations
 from deepjive.base import Scores
 from deepjive.data.chunks import row_batches
+from deepjive.data.groups import members_of
 from deepjive.data.modalities import Modalities
 from deepjive.linear.bounds import (
     RANDOM_PERCENTILE,
@@ -249,7 +250,7 @@ class AngleBased(LinearModel, ABC):
             {signal.name: signal.reduced for signal in signals},
             subsets,
             joint_rank,
-            len(data) - self.center,
+            len(members_of(len(data), data.groups)) - self.center,  # visits of a participant are not independent
             rng,
         )
         shared = _within_ranks(shared, signals, {data.names: joint_rank, **subsets})

@@ -66,7 +66,7 @@ def shared_directions(
     joint_rank : int or None
         Number of directions of all modalities, if given.
     free : int
-        Degrees of freedom of a direction: the number of samples, less 1 if features are centred.
+        Degrees of freedom of a direction: the number of participants, less 1 if features are centred.
     rng : numpy.random.Generator
         Source of randomness.
 
