@@ -134,3 +134,16 @@ def test_linear_parts_of_a_sample_are_of_a_fit_without_it():
     same, other = rows[rows != 0], np.setdiff1d(np.arange(len(data)), rows)
     assert np.array_equal(after["a", "b"]["a"][same], before["a", "b"]["a"][same])
     assert not np.allclose(after["a", "b"]["a"][other], before["a", "b"]["a"][other])
+
+
+def test_linear_parts_of_visits_are_found_from_all_visits():
+    """They are no claim about what is shared; too few participants for that claim must not leave them out."""
+    rng = np.random.default_rng(0)
+    participant = np.repeat(np.arange(41), 4)
+    pair = (2 * rng.normal(size=(41, 20)))[participant] + rng.normal(size=(164, 20))
+    data = {name: rng.normal(size=(164, 60)) for name in NAMES}
+    for name in ("a", "b"):
+        data[name] = data[name] + pair @ rng.normal(size=(20, 60))
+    visits = Modalities(data, groups=participant)
+    parts = linear_parts(visits, {NAMES: 0, ("a", "b"): 20}, seed=0)
+    assert parts["a", "b"]["a"].std() > 0.8 * data["a"].std()

@@ -298,7 +298,8 @@ def linear_parts(data: Modalities, ranks: Mapping[Subset, int], seed: int) -> di
         Seed of AJIVE, and of the folds.
     """
     subsets = [subset for subset, rank in ranks.items() if rank and len(subset) < len(data.names)]
-    plain, every = data.without_confounds(), tuple(data.names)
+    every = tuple(data.names)
+    plain = Modalities(dict(data.items()), present=data.present).adjusted_to({}, data.magnitudes)  # visits all count
     missing = "error" if data.present.all() else "impute"
     options: dict[str, Any] = {"missing": missing, "n_wedin": DRAWS, "n_random": DRAWS, "random_state": seed}
     options |= {} if ranks[every] else {"joint_rank": 0}
