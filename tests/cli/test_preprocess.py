@@ -136,7 +136,7 @@ def test_an_engine_that_is_not_installed_names_its_extra(invoke, bids, tmp_path,
 def test_the_experiment_takes_what_was_preprocessed_or_another_source(invoke, tmp_path):
     result = invoke("reproduce", "adni", "--derivative", tmp_path, "--caps", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "Give only one of --caps, --derivative and --table" in result.output
+    assert "Give only one of --caps, --derivative, --scans and --table" in result.output
 
 
 def test_what_differs_between_sessions_stays_with_them_and_earlier_subjects_stay(tmp_path):

@@ -7,7 +7,9 @@ places, and a kernel regression on the coordinates of the other modalities predi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +34,16 @@ def linear_fit(data: Modalities, seed: int, draws: int = 1000, signal_ranks: Map
 
     With `draws` of each bound, and with signal ranks that are known.
     """
-    if signal_ranks is not None:
-        return AJIVE(signal_ranks=signal_ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
-    linear = AJIVE(n_wedin=draws, n_random=draws, random_state=seed).fit(data)
-    if all(linear.signal_ranks_.values()):
-        return linear
-    ranks = {name: max(1, rank) for name, rank in linear.signal_ranks_.items()}
-    return AJIVE(signal_ranks=ranks, n_wedin=draws, n_random=draws, random_state=seed).fit(data)
+    bounds: Any = {"n_wedin": draws, "n_random": draws, "random_state": seed}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* of the modality's variance", UserWarning)  # of individual scores
+        if signal_ranks is not None:
+            return AJIVE(signal_ranks=signal_ranks, **bounds).fit(data)
+        linear = AJIVE(**bounds).fit(data)
+        if all(linear.signal_ranks_.values()):
+            return linear
+        ranks = {name: max(1, rank) for name, rank in linear.signal_ranks_.items()}
+        return AJIVE(signal_ranks=ranks, **bounds).fit(data)
 
 
 def places(linear: AJIVE, data: Modalities) -> NDArray:
