@@ -80,7 +80,10 @@ class PhaseState:
 
     def keep_best(self) -> None:
         """Store the present weights as the best."""
-        self.best = copy.deepcopy(self.modules.state_dict())
+        state = self.modules.state_dict()
+        self.best = {
+            name: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value) for name, value in state.items()
+        }
 
     def halve_rates(self) -> None:
         """Halve all learning rates."""

@@ -197,15 +197,19 @@ class _Training:
         """Take one step on every batch; means of the loss terms."""
         means = _Means()
         self.phase.progress.fill_((self.state.epoch - 1) / self.job.settings.max_epochs)
-        self.modules.train()
         for count, (x, present) in enumerate(self._shuffled_batches()):
             if self.phase.renewed_every and count % self.phase.renewed_every == 0:
-                self.modules.eval()
+                self._switch(training=False)
                 self.renew()
-                self.modules.train()
+            self._switch(training=True)
             means.add(self._step(x, present))
-        self.modules.eval()
+        self._switch(training=False)
         return means.of_terms()
+
+    def _switch(self, training: bool) -> None:
+        """Put the modules in training or evaluation mode, which takes as long as a step where there are many."""
+        if self.modules.training is not training:
+            self.modules.train(training)
 
     def _step(self, x: Sequence[Tensor], present: Tensor | None) -> Terms:
         """One training step: the gradients of the loss, an update of the weights, and of their average."""
