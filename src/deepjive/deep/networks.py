@@ -25,8 +25,8 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from deepjive.deep.convolutions import decoded, encoded
 from deepjive.deep.dropout import Dropout
-from deepjive.deep.volume_layers import on_cpu
 
 Kind = Literal["linear", "dense", "conv"]
 Factory = Callable[[tuple[int, ...], int], nn.Module]
@@ -229,7 +229,7 @@ class _ConvEncoder(nn.Module):
         self.head = Flat((widths[-1] * math.prod(_coarse(layout)), HIDDEN, rank), dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.layers(self.layout.channels_first(x)))
+        return self.head(encoded(self.layers, self.layout.channels_first(x)))
 
 
 class _ConvDecoder(nn.Module):
@@ -256,8 +256,7 @@ class _ConvDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.head(z)
-        x = on_cpu(self.layers, x) if x.dim() == 5 and x.device.type == "cpu" else self.layers(x)
+        x = decoded(self.layers, self.head(z))
         crop = (slice(None), slice(None), *(slice(size) for size in self.layout.space))
         return self.layout.restored(x[crop])
 
