@@ -38,8 +38,8 @@ JobsOption = Annotated[
 ]
 NO_FIT = (
     "None of the studies ({studies}) uses the methods ({methods}). The study leakage uses explicit and separate, "
-    "rotated uses explicit and AJIVE, overlay uses the identities and AJIVE, tried uses explicit and augmented; only "
-    "noisy uses labels. Choose other methods."
+    "rotated uses explicit and AJIVE, overlay uses the identities and AJIVE, tried uses explicit, augmented and "
+    "new-partners; only noisy uses labels. Choose other methods."
 )
 
 TABLES_WITHOUT_MODALITY = (
@@ -84,8 +84,8 @@ class Study(StrEnum):
 class Method(StrEnum):
     """The methods for pairs of digits.
 
-    "labels" are encoders that are trained with the digits, and "augmented" is the explicit identity, fitted to pairs
-    that are drawn anew in every epoch.
+    "labels" are encoders that are trained with the digits. "augmented" and "new-partners" are the explicit identity,
+    fitted to pairs that are drawn anew in every epoch.
     """
 
     explicit = "explicit"
@@ -97,6 +97,7 @@ class Method(StrEnum):
     separate = "separate"
     labels = "labels"
     augmented = "augmented"
+    new_partners = "new-partners"
 
 
 class OmicsMethod(StrEnum):

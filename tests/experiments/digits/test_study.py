@@ -139,6 +139,14 @@ def test_normalized_encoders_start_linear_whatever_the_batch() -> None:
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.modules()) == 5
 
 
+def test_decoders_of_normalized_encoders_are_linear_unless_dense_ones_are_named() -> None:
+    linear, dense = (
+        deep_settings({"networks": name})["networks"][1]((8, 8), 3)
+        for name in ("normalized", "normalized, dense decoders")
+    )
+    assert (linear.correction is None, dense.correction is None) == (True, False)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_augmented_pairs_are_drawn_anew_in_every_epoch_and_measured_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +155,7 @@ def test_augmented_pairs_are_drawn_anew_in_every_epoch_and_measured_as_they_are(
     monkeypatch.setattr(study, "fresh_pairs", lambda *given: drawn.append(fresh_pairs(*given)) or drawn[-1])
     readings: list[int] = []
     monkeypatch.setattr(fresh, "with_noise", lambda images, rng: readings.append(len(images)) or images)
-    cell = next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",), ("augmented",)))
+    cell = next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",), ("new-partners",)))
     assert cell.model["fresh"] == "partners"
     before = {name: np.array(pairs_of(cell, NOWHERE).test.data[name]) for name in ("turned", "noisy")}
     counts = []

@@ -13,7 +13,7 @@ from deepjive.decomposition import Decomposition
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.digits.data.pairs import Pairs
 from deepjive.experiments.digits.measures import Measures
-from deepjive.experiments.digits.study import AUGMENTED, SHUFFLED, TRIED, Sources, deep_settings, pairs_of
+from deepjive.experiments.digits.study import FRESH, SHUFFLED, TRIED, Sources, deep_settings, pairs_of
 from deepjive.experiments.results import TableCell, mean_and_sd, write_results
 from deepjive.plot.samples import one_of_each
 from deepjive.report import Table
@@ -148,7 +148,7 @@ def _write_table(path: Path, results: Sequence[tuple[Cell, Measures]]) -> None:
 
 def _write_result(out: Path, study: str, results: Sequence[tuple[Cell, Measures]], command: str) -> None:
     """Write the errors of tried settings, or of pairs that are drawn anew, as a result file of the documentation."""
-    shown = [(cell, values) for cell, values in results if study == TRIED or cell.model["method"] == AUGMENTED]
+    shown = [(cell, values) for cell, values in results if study == TRIED or cell.model["method"] in FRESH]
     if study not in RESULTS or not shown:
         return
     columns: dict[str, list[Measures]] = {}
