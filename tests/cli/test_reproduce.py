@@ -1,4 +1,5 @@
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,7 @@ import pytest
 from deepjive.cli import reproduce
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.digits import study as digits_study
-from deepjive.experiments.digits.methods import METHODS
-from deepjive.experiments.digits.study import LABELS, STUDIES
+from deepjive.experiments.digits.study import ALL_METHODS, STUDIES, TRIED
 from deepjive.experiments.synthetic import study as synthetic_study
 
 
@@ -71,8 +71,8 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
 
 
 def test_what_can_be_asked_for_is_what_there_is():
-    assert {method.value for method in reproduce.Method} == {*METHODS, LABELS}
-    assert {study.value for study in reproduce.Study} == set(STUDIES)
+    assert {method.value for method in reproduce.Method} == set(ALL_METHODS)
+    assert {study.value for study in reproduce.Study} == {*STUDIES, TRIED}
     assert {part.value for part in reproduce.Part} == set(synthetic_study.PARTS)
 
 
@@ -87,6 +87,21 @@ def test_only_the_methods_that_are_asked_for_are_fitted(invoke, tmp_path, monkey
     none = invoke(*words, "--study", "rotated")
     assert none.exit_code == 2
     assert "uses the methods (PCA)" in " ".join(none.stderr.split())
+
+
+def test_tried_settings_are_run_where_they_are_asked_for_and_write_a_table_for_the_documentation(
+    invoke, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
+    monkeypatch.setattr(digits_study, "CHANGES", {})
+    words = ("reproduce", "mnist", "--quick", "--pairs", 500, "--max-epochs", 1, "--out", tmp_path / "run")
+    result = invoke(*words, "--study", "tried", "--method", "new-partners")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "run" / "results" / "noisy-mnist-tried.json").read_text())
+    assert [row[0] for row in record["rows"]] == ["partners drawn anew too"]
+    assert all(0 < float(error) < 100 for row in record["rows"] for error in row[1:4])
+    assert not (tmp_path / "run" / "models").exists()
+    assert {cell.part for cell in digits_study.cells_of(digits_study.QUICK, digits_study.Sources())} == set(STUDIES)
 
 
 def test_figures_of_the_stand_in_are_not_shown_as_those_of_mnist(invoke, tmp_path, monkeypatch):

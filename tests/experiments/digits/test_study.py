@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from deepjive import Modalities, load
 from deepjive.experiments.digits import study
+from deepjive.experiments.digits.data import fresh
 from deepjive.experiments.digits.data.folders import VARIABLE
+from deepjive.experiments.digits.data.fresh import fresh_pairs
 from deepjive.experiments.digits.data.mnist import load_digit_images
 from deepjive.experiments.digits.data.pairs import PairedSplits, same_class
 from deepjive.experiments.digits.methods import METHODS, fit_method
@@ -17,6 +21,7 @@ from deepjive.experiments.digits.networks import labelled_error
 from deepjive.experiments.digits.study import (
     QUICK,
     STUDIES,
+    TRIED,
     Budget,
     Sources,
     cells_of,
@@ -27,6 +32,7 @@ from deepjive.experiments.digits.study import (
 
 SMALL = Budget(500, 1, 1, 1, 1, (0.1,), (2,))
 NOWHERE = Sources()
+PAIRS = ("noisy validation", "noisy")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +130,58 @@ def test_deeper_encoders_start_linear_and_are_fitted_for_joint_scores_alone() ->
     figures = run_cell(cell, NOWHERE)
     assert figures["variance individual, turned"] == 0
     assert 0 <= figures["digit error, joint"] < 0.8
+
+
+def test_normalized_encoders_start_linear_whatever_the_batch() -> None:
+    images = torch.rand(5, 28, 28)
+    encoder = deep_settings({"networks": "normalized"})["networks"][0]((28, 28), 3)
+    torch.testing.assert_close(encoder(images), encoder.linear(images.flatten(1)))
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.modules()) == 5
+
+
+def test_decoders_of_normalized_encoders_are_linear_unless_dense_ones_are_named() -> None:
+    linear, dense = (
+        deep_settings({"networks": name})["networks"][1]((8, 8), 3)
+        for name in ("normalized", "normalized, dense decoders")
+    )
+    assert (linear.correction is None, dense.correction is None) == (True, False)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_augmented_pairs_are_drawn_anew_in_every_epoch_and_measured_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Modalities] = []
+    monkeypatch.setattr(study, "fresh_pairs", lambda *given: drawn.append(fresh_pairs(*given)) or drawn[-1])
+    readings: list[int] = []
+    monkeypatch.setattr(fresh, "with_noise", lambda images, rng: readings.append(len(images)) or images)
+    cell = next(cell for cell in cells_of(SMALL, NOWHERE, ("noisy",), ("new-partners",)))
+    assert cell.model["fresh"] == "partners"
+    before = {name: np.array(pairs_of(cell, NOWHERE).test.data[name]) for name in ("turned", "noisy")}
+    counts = []
+    for epochs in (1, 3):
+        readings.clear()
+        figures = run_cell(replace(cell, model=cell.model | {"max_epochs": epochs}), NOWHERE, tmp_path)
+        counts.append(sum(readings))
+    assert counts[1] - counts[0] >= 2 * (500 - 128)
+    assert len(drawn) == 2
+    assert 0 <= figures["digit error, joint of turned"] < 0.9
+    for name, images in before.items():
+        np.testing.assert_array_equal(pairs_of(cell, NOWHERE).test.data[name], images)
+    networks = {"networks": deep_settings(cell.model)["networks"]}
+    model = load(tmp_path / replace(cell, model=cell.model | {"max_epochs": 3}).key, **networks)
+    test = pairs_of(cell, NOWHERE).test.data
+    assert np.isfinite(model.transform(test)).all()
+
+
+def test_each_tried_setting_is_another_fit_to_the_same_pairs_and_is_measured_on_validation_pairs() -> None:
+    cells = cells_of(SMALL, NOWHERE, (TRIED,))
+    assert len({cell.key for cell in cells}) == len(cells) == len({cell.row for cell in cells})
+    assert {cell.data["pairs"] for cell in cells} == {"noisy validation"}
+    tried, final = (pairs_of(replace(cells[0], data=cells[0].data | {"pairs": name}), NOWHERE) for name in PAIRS)
+    np.testing.assert_array_equal(tried.train.data["noisy"], final.train.data["noisy"])
+    half = len(final.validation) // 2
+    np.testing.assert_array_equal(tried.test.data["turned"], np.asarray(final.validation.data["turned"])[half:])
 
 
 def test_an_encoder_that_is_told_the_digits_tells_them() -> None:

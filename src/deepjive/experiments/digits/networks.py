@@ -1,10 +1,14 @@
-"""An encoder of digit images with two convolutions per level, where the library's encoders have one.
+"""Encoders of digit images with more convolutions than the library's encoders.
 
 Every convolution of the library's encoders halves the image in each direction, which keeps the cost of volumes low.
-Digit images are small, so each halving convolution can follow a convolution that keeps the size. Training then takes
-twice the time, and errors are lower.
+Digit images are small, so that a halving convolution can follow a convolution that keeps the size.
 
-The same encoder trained on the digits themselves gives the error that an encoder trained on pairs can hope to reach.
+- deeper      Two convolutions per level. Training takes several times the time, and errors are lower.
+- normalized  The first convolution already halves the image, so that five convolutions take about half the time of
+              six. Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) lets them learn in fewer epochs.
+
+The deeper encoder trained on the digits themselves gives the error that such an encoder trained on pairs can hope to
+reach.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from deepjive.deep.runtime.randomness import own_random_numbers, same_every_time
 DIGITS = 10
 
 CHANNELS = (1, 16, 32, 64)
+NORMALIZED = ((16, 5, 2), (32, 3, 1), (32, 3, 2), (64, 3, 1), (64, 3, 2))  # channels, kernel and stride
 HIDDEN = 128
 
 
@@ -52,6 +57,40 @@ class DeeperEncoder(nn.Module):
         coarse = [math.ceil(size / 2 ** (len(CHANNELS) - 1)) for size in shape]
         layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(CHANNELS[-1] * math.prod(coarse), HIDDEN), nn.GELU()]
         self.correction = nn.Sequential(*layers, nn.Dropout(dropout), zeroed(nn.Linear(HIDDEN, rank)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, *shape) to (batch, rank)."""
+        return self.linear(x.flatten(1)) + self.correction(x)
+
+
+class NormalizedEncoder(nn.Module):
+    """Encoder from images to scores: a linear map plus a correction that is zero at initialization; see the module.
+
+    Weights and images of the convolutions are stored with the channels last, in which a processor computes them
+    faster.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Shape of an image.
+    rank : int
+        Number of scores.
+    dropout : float
+        Fraction of hidden units that are dropped in training.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rank: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(math.prod(shape), rank)
+        layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
+        inputs, coarse = 1, list(shape)
+        for outputs, kernel, stride in NORMALIZED:
+            layers.append(nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False))
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
+            inputs, coarse = outputs, [math.ceil(size / stride) for size in coarse]
+        layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(inputs * math.prod(coarse), HIDDEN), nn.ReLU()]
+        correction = nn.Sequential(*layers, nn.Dropout(dropout), zeroed(nn.Linear(HIDDEN, rank)))
+        self.correction = correction.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, *shape) to (batch, rank)."""

@@ -13,7 +13,8 @@ from deepjive.decomposition import Decomposition
 from deepjive.experiments.cells import Cell
 from deepjive.experiments.digits.data.pairs import Pairs
 from deepjive.experiments.digits.measures import Measures
-from deepjive.experiments.digits.study import SHUFFLED, Sources, deep_settings, pairs_of
+from deepjive.experiments.digits.study import FRESH, SHUFFLED, TRIED, Sources, deep_settings, pairs_of
+from deepjive.experiments.results import TableCell, mean_and_sd, write_results
 from deepjive.plot.samples import one_of_each
 from deepjive.report import Table
 from deepjive.report.figures import examples, grid, scores_scatter, traversals
@@ -22,8 +23,8 @@ from deepjive.report.tables import csv_text
 
 TITLE = "Paired digits: joint and individual variation of two images, or of an image and a sound"
 LEAD = (
-    "All measures are of held-out test pairs. With several seeds, tables show the mean and the standard deviation over "
-    "seeds."
+    "All measures are of held-out test pairs, but those of tried settings, which are of validation pairs. With several "
+    "seeds, tables show the mean and the standard deviation over seeds."
 )
 HEADINGS = {
     "noisy": "Two images of one digit",
@@ -31,6 +32,7 @@ HEADINGS = {
     "overlay": "Overlaid digits with known parts",
     "sound": "Image and sound of one digit",
     "rotated": "More individual scores than needed",
+    TRIED: "Settings for joint scores of one image alone",
 }
 READINGS = {
     "noisy": (
@@ -65,8 +67,27 @@ READINGS = {
         "the input of the decoder. SPLICE measures latents, by their variances within half a degree; its measure is "
         "0.17 for latents that are independent of the angle."
     ),
+    TRIED: (
+        "Errors are of the second half of the validation pairs, in percent; C of the support vector machines is chosen "
+        "on the first half. Each setting below the normalized encoders changes the setting before it, and each setting "
+        "below the new partners changes that one setting alone."
+    ),
 }
 FRACTIONS = ("error", "accuracy")
+ALONE = {
+    "digit error, joint": "both images",
+    "digit error, joint of turned": "first (turned) alone",
+    "digit error, joint of noisy": "second (noisy) alone",
+    "CPU seconds of the fit": "CPU seconds of the fit",
+}
+RESULTS = {  # name and title of the result file, by study
+    "noisy": ("noisy-mnist-augmented", "Noisy MNIST, pairs drawn anew in every epoch: digit errors in percent"),
+    TRIED: (
+        "noisy-mnist-tried",
+        "Noisy MNIST, joint scores alone: digit errors in percent by setting, validation pairs",
+    ),
+}
+SOURCES = ("deepjive.deep", "deepjive.experiments.digits")
 PICTURE_METHOD = "explicit"
 EXAMPLES = 6
 
@@ -76,7 +97,7 @@ Picture = tuple[str, Any, str]
 def write_page(
     out: Path, cells: Sequence[Cell], measures: Sequence[Measures], sources: Sources, command: str, note: str = ""
 ) -> tuple[list[Table], Path]:
-    """Write ``table.csv`` and ``report.html`` into a folder.
+    """Write ``table.csv``, ``report.html`` and result files for the documentation into a folder.
 
     Parameters
     ----------
@@ -106,6 +127,7 @@ def write_page(
     for study in dict.fromkeys(cell.part for cell in cells):
         table = _table(study, [(cell, values) for cell, values in results if cell.part == study])
         tables.append(table)
+        _write_result(out, study, [(cell, values) for cell, values in results if cell.part == study], command)
         sections.append(Section(HEADINGS[study], READINGS[study], [table], _pictures(out, study, cells, sources)))
     lead = f"{note} {LEAD}".strip()
     return tables, write_study(out / "report.html", title=TITLE, lead=lead, sections=sections, command=command)
@@ -122,6 +144,42 @@ def _write_table(path: Path, results: Sequence[tuple[Cell, Measures]]) -> None:
         for name, value in measures.items()
     ]
     write_atomically(path, csv_text(header, lines).encode())
+
+
+def _write_result(out: Path, study: str, results: Sequence[tuple[Cell, Measures]], command: str) -> None:
+    """Write the errors of tried settings, or of pairs that are drawn anew, as a result file of the documentation."""
+    shown = [(cell, values) for cell, values in results if study == TRIED or cell.model["method"] in FRESH]
+    if study not in RESULTS or not shown:
+        return
+    columns: dict[str, list[Measures]] = {}
+    for cell, values in shown:
+        columns.setdefault(cell.row, []).append(values)
+    rows = [[row, *(_result_cell(name, by_seed) for name in ALONE)] for row, by_seed in columns.items()]
+    name, title = RESULTS[study]
+    first, seeds = shown[0][0], sorted({cell.seed for cell, _ in shown})
+    note = (
+        f"{first.data['n']:,} training pairs of {first.data['images']}, at most {first.model['max_epochs']} epochs"
+        f"{'; mean ± standard deviation' if len(seeds) > 1 else ''}."
+    )
+    (out / "results").mkdir(exist_ok=True)
+    write_results(
+        out / "results",
+        name,
+        title,
+        ("setting", *ALONE.values()),
+        rows,
+        command=command,
+        seeds=seeds,
+        sources=SOURCES,
+        notes=[note],
+    )
+
+
+def _result_cell(name: str, by_seed: Sequence[Measures]) -> TableCell:
+    """Mean and standard deviation over seeds, or the value of a single seed; errors in percent."""
+    scale, decimals = (1.0, 0) if "seconds" in name else (100.0, 2)
+    values = [scale * measures[name] for measures in by_seed]
+    return mean_and_sd(values, decimals) if len(values) > 1 else f"{values[0]:.{decimals}f}"
 
 
 def _table(study: str, results: Sequence[tuple[Cell, Measures]]) -> Table:
@@ -149,11 +207,11 @@ def _summary(name: str, measures: Sequence[Measures]) -> str:
 
 
 def _pictures(out: Path, study: str, cells: Sequence[Cell], sources: Sources) -> list[Picture]:
-    """Pictures of test pairs by one saved model of the study; none of the study "leakage"."""
+    """Pictures of test pairs by one saved model of the study; none of "leakage" and of tried settings."""
     import deepjive as dj
 
     drawable = [cell for cell in cells if cell.part == study and _is_drawable(cell, out)]
-    if not drawable or study == "leakage":
+    if not drawable or study in ("leakage", TRIED):
         return []
     cell = drawable[-1]
     networks = {key: value for key, value in deep_settings(cell.model).items() if key == "networks"}

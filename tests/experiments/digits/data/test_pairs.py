@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.ndimage import rotate
+from scipy.ndimage import affine_transform, rotate
 
 from deepjive import AJIVE
 from deepjive.evaluation import r2
 from deepjive.experiments.digits.data.mnist import DigitImages, load_digit_images
 from deepjive.experiments.digits.data.overlay import overlay
-from deepjive.experiments.digits.data.pairs import rotated, same_class, shuffled_pairs
+from deepjive.experiments.digits.data.pairs import measured_on_validation, rotated, same_class, shuffled_pairs
 from deepjive.experiments.digits.data.rotation import turned
 
 
@@ -18,6 +18,32 @@ def test_turning_agrees_with_scipy() -> None:
     angles = [-45.0, 10.0, 200.0]
     expected = [rotate(image, angle, reshape=False, order=1) for image, angle in zip(images, angles, strict=True)]
     np.testing.assert_allclose(turned(images, angles), expected, atol=1e-5)  # float32 against float64
+
+
+def test_shifting_and_scaling_agree_with_scipy() -> None:
+    images = np.zeros((3, 28, 28))
+    images[:, 9:19, 10:18] = np.random.default_rng(0).random((3, 10, 8))
+    angles, sizes, shifts = (
+        np.deg2rad([30.0, -10.0, 0.0]),
+        np.array([1.1, 0.9, 1.0]),
+        np.array([[2, 0], [0, -1.5], [1, 1]]),
+    )
+    expected = []
+    for image, angle, size, shift in zip(images, angles, sizes, shifts, strict=True):
+        matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / size
+        expected.append(affine_transform(image, matrix, 13.5 - matrix @ (shift + 13.5), order=1))
+    np.testing.assert_allclose(turned(images, np.rad2deg(angles), shifts, sizes), expected, atol=1e-5)
+
+
+def test_settings_can_be_measured_on_the_validation_pairs(digit_images: DigitImages) -> None:
+    pairs = same_class(digit_images, (50, 7, 20))
+    halves = measured_on_validation(pairs)
+    assert halves.train is pairs.train
+    assert (len(halves.validation), len(halves.test)) == (3, 4)
+    for name in pairs.validation.data.names:
+        both = np.concatenate([halves.validation.data[name], halves.test.data[name]])
+        np.testing.assert_array_equal(both, pairs.validation.data[name])
+    np.testing.assert_array_equal(np.r_[halves.validation.digit, halves.test.digit], pairs.validation.digit)
 
 
 def test_pairs_of_a_class_share_the_digit_and_no_image_and_stay_in_their_split(digit_images: DigitImages) -> None:

@@ -21,6 +21,7 @@ from deepjive.experiments.digits.data.mnist import DigitImages, LabelledImages
 from deepjive.experiments.digits.data.rotation import turned
 
 SPLITS = ("train", "validation", "test")
+MAX_ANGLE = 45.0
 Sizes = tuple[int, int, int]
 
 
@@ -38,6 +39,8 @@ class Pairs:
         Other known factors of each pair, such as the angle of its second image.
     joint, individual : dict of str to array, or None
         The true parts; the joint part contains the mean. None where they are not known.
+    rows : dict of str to array of int, shape (n,), or None
+        For each modality the images of the split that its images were made from. None where they are not needed.
     """
 
     data: Modalities
@@ -45,6 +48,7 @@ class Pairs:
     factors: dict[str, NDArray] = field(default_factory=dict)
     joint: dict[str, NDArray] | None = None
     individual: dict[str, NDArray] | None = None
+    rows: dict[str, NDArray[np.intp]] | None = None
 
     def __len__(self) -> int:
         return len(self.digit)
@@ -60,7 +64,7 @@ class PairedSplits:
 
 
 def same_class(
-    images: DigitImages, sizes: Sizes | None = None, *, max_angle: float = 45.0, random_state: int = 0
+    images: DigitImages, sizes: Sizes | None = None, *, max_angle: float = MAX_ANGLE, random_state: int = 0
 ) -> PairedSplits:
     """Pair two images of one digit: "turned" is rotated by a random angle, "noisy" is another image of the digit.
 
@@ -85,10 +89,10 @@ def same_class(
 
     def paired(split: LabelledImages, rows: NDArray[np.intp], rng: np.random.Generator) -> Pairs:
         angle = rng.uniform(-max_angle, max_angle, len(rows)).astype(np.float32)
-        second = split.images[same_digit(split.digits, rows, rng)]
-        noisy = np.minimum(second + rng.random(second.shape, dtype=np.float32), 1)
+        partners = same_digit(split.digits, rows, rng)
+        noisy = with_noise(split.images[partners], rng)
         data = Modalities({"turned": turned(split.images[rows], angle), "noisy": noisy})
-        return Pairs(data, split.digits[rows], {"angle": angle})
+        return Pairs(data, split.digits[rows], {"angle": angle}, rows={"turned": rows, "noisy": partners})
 
     return in_splits(images, sizes, paired, random_state)
 
@@ -139,9 +143,31 @@ def shuffled_pairs(splits: PairedSplits, random_state: int = 0) -> PairedSplits:
         first, second = pairs.data.names
         order = rng.permutation(len(pairs))
         arrays: Mapping[str, NDArray] = {first: pairs.data[first], second: np.asarray(pairs.data[second])[order]}
-        return replace(pairs, data=Modalities(dict(arrays)), joint=None, individual=None)
+        return replace(pairs, data=Modalities(dict(arrays)), joint=None, individual=None, rows=None)
 
     return PairedSplits(*(shuffled(getattr(splits, split)) for split in SPLITS))
+
+
+def measured_on_validation(splits: PairedSplits) -> PairedSplits:
+    """Pairs in which the second half of the validation pairs replaces the test pairs, to choose settings on.
+
+    Parameters
+    ----------
+    splits : PairedSplits
+        Pairs without true parts.
+
+    Returns
+    -------
+    PairedSplits
+        The same training pairs, and the two halves of the validation pairs.
+    """
+    whole = splits.validation
+    halves = (slice(None, len(whole) // 2), slice(len(whole) // 2, None))
+    first, second = (
+        Pairs(whole.data[half], whole.digit[half], {name: values[half] for name, values in whole.factors.items()})
+        for half in halves
+    )
+    return PairedSplits(splits.train, first, second)
 
 
 def in_splits(
@@ -162,6 +188,11 @@ def in_splits(
         rows = np.concatenate([rng.permutation(len(labelled)) for _ in range(-(-n // len(labelled)))])[:n]
         pairs.append(paired(labelled, rows, rng))
     return PairedSplits(*pairs)
+
+
+def with_noise(images: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Images plus uniform noise from 0 to 1; values above 1 are set to 1."""
+    return np.minimum(images + rng.random(images.shape, dtype=np.float32), 1)
 
 
 def same_digit(digits: NDArray, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:

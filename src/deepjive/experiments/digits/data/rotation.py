@@ -1,4 +1,4 @@
-"""Rotation of many images at once."""
+"""Rotation, shift and scaling of many images at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 CHUNK = 1000
 
 
-def turned(images: NDArray, degrees: ArrayLike) -> NDArray[np.float32]:
+def turned(
+    images: NDArray, degrees: ArrayLike, shifts: ArrayLike = (0.0, 0.0), sizes: ArrayLike = 1.0
+) -> NDArray[np.float32]:
     """Rotate images about their centres, counter-clockwise, by bilinear interpolation; values outside are 0.
 
     Parameters
@@ -17,6 +19,10 @@ def turned(images: NDArray, degrees: ArrayLike) -> NDArray[np.float32]:
         Images.
     degrees : array, shape (n,)
         The angle of each image in degrees.
+    shifts : array, shape (n, 2), or pair of float, default=(0.0, 0.0)
+        By how many pixels each image is shifted down and to the right, after the rotation.
+    sizes : array, shape (n,), or float, default=1.0
+        The factor by which each image is enlarged.
 
     Returns
     -------
@@ -27,22 +33,31 @@ def turned(images: NDArray, degrees: ArrayLike) -> NDArray[np.float32]:
     >>> turned(np.array([[[1, 0], [0, 0]]]), [90.0]).round().tolist()
     [[[0.0, 0.0], [1.0, 0.0]]]
     """
-    angles = np.broadcast_to(np.deg2rad(np.asarray(degrees, dtype=np.float32)), (len(images),))
+    n = len(images)
+    angles = np.broadcast_to(np.deg2rad(np.asarray(degrees, dtype=np.float32)), (n,))
+    shifts = np.broadcast_to(np.asarray(shifts, dtype=np.float32), (n, 2))
+    sizes = np.broadcast_to(np.asarray(sizes, dtype=np.float32), (n,))
     result = np.empty(images.shape, dtype=np.float32)
-    for start in range(0, len(images), CHUNK):
+    for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
-        result[rows] = _turned(np.asarray(images[rows], dtype=np.float32), angles[rows])
+        result[rows] = _turned(np.asarray(images[rows], dtype=np.float32), angles[rows], shifts[rows], sizes[rows])
     return result
 
 
-def _turned(images: NDArray[np.float32], angles: NDArray[np.float32]) -> NDArray[np.float32]:
+def _turned(
+    images: NDArray[np.float32],
+    angles: NDArray[np.float32],
+    shifts: NDArray[np.float32],
+    sizes: NDArray[np.float32],
+) -> NDArray[np.float32]:
     n, height, width = images.shape
     row, column = np.meshgrid(
         np.arange(height, dtype=np.float32) - (height - 1) / 2,
         np.arange(width, dtype=np.float32) - (width - 1) / 2,
         indexing="ij",
     )
-    cos, sin = (f(angles).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
+    cos, sin = ((f(angles) / sizes).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
+    row, column = (axis - shift[:, None, None] for axis, shift in zip((row, column), shifts.T, strict=True))
     # A frame of zeros, so that neighbours outside need no special case.
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1))).reshape(n, -1)
     y = np.clip(cos * row + sin * column + (height + 1) / 2, 0, height + 0.999)
