@@ -3,10 +3,12 @@
     S001_T1, PET_S001_FDG               participant S001; words of scans at the ends are no part of the name
     rsub-01_ses-a_T1w                   participant 01, session a; CAT12's longitudinal pipeline wrote the r
     S001_M00, S001_M12_brain            visits of S001, or two participants: refused
+    S001a, S001b                        scans of S001, or two participants such as twins: refused
+    01_01, 01_02                        visits of 01, or participants of site 01: refused; sub-0101 is read
 
 Two names must not be two participants if they may be one, because scans of a participant would be split between
-training and test. Names that differ only in what may be a visit (a month, a date, the number of a scan or of a copy),
-and names of which one contains the other, are therefore refused.
+training and test. Names that differ only in what may be a visit (a month, a date, the number or letter of a scan or of
+a copy), and names of which one contains the other, are therefore refused.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ CODE = (
 VISIT = re.compile(rf"^{CODE}{BETWEEN}|{BETWEEN}{CODE}(?={BETWEEN}|\(|$)|[-_ .]*\(\d+\)", re.IGNORECASE)
 OASIS = re.compile(r"(?<=\d)[-_ .]MR[-_]?d?\d+([-_ .].*)?$", re.IGNORECASE)  # of which the text after a visit varies
 LAST = re.compile(
-    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl)$", re.IGNORECASE
+    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl|pre|post|[a-z])$",
+    re.IGNORECASE,
 )
 MARKS = {
     "r": "CAT12's longitudinal pipeline writes 'r'",
