@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepjive.imaging.pet_names import PET_WORDS, UNSURE, is_pet_map, names_of_originals
-from deepjive.imaging.scan_names import INSTEAD, Key, check_names, participant_of
+from deepjive.imaging.scan_names import INSTEAD, Key, check_names, is_bids_name, participant_of
 
 NIFTI = re.compile(r"\.nii(\.gz)?$")
 SMOOTHED = r"s\d*"
@@ -123,7 +123,7 @@ def prefixed_maps(root: Path, layout: str, prefix: str) -> Prefixed:
     if not paths and not left_out and any(others.values()):
         counts = _in_words(Counter(kind for kinds in others.values() for kind in kinds))
         raise ValueError(OTHERS.format(root=root, layout=layout, prefix=prefix, counts=counts))
-    check_names(paths)
+    check_names(paths, bids=all(is_bids_name(stem) for stem in files.values()))
     left_out += [
         (name, str(root), WITHOUT.format(files=", ".join(kinds) or "a report", prefix=prefix))
         for name, kinds in others.items()

@@ -3,10 +3,13 @@
     S001_T1, PET_S001_FDG               participant S001; words of scans at the ends are no part of the name
     rsub-01_ses-a_T1w                   participant 01, session a; CAT12's longitudinal pipeline wrote the r
     S001_M00, S001_M12_brain            visits of S001, or two participants: refused
+    S001a, S001b                        scans of S001, or two participants such as twins: refused
+    01_01, 01_02                        visits of 01, or participants of site 01: refused
+    sub-0101, sub-0102, sub-01a         participants, because BIDS has other places for visits and scans
 
 Two names must not be two participants if they may be one, because scans of a participant would be split between
-training and test. Names that differ only in what may be a visit (a month, a date, the number of a scan or of a copy),
-and names of which one contains the other, are therefore refused.
+training and test. Names that differ only in what may be a visit (a month, a date, the number or letter of a scan or of
+a copy), and names of which one contains the other, are therefore refused, unless all are BIDS names.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ CODE = (
 VISIT = re.compile(rf"^{CODE}{BETWEEN}|{BETWEEN}{CODE}(?={BETWEEN}|\(|$)|[-_ .]*\(\d+\)", re.IGNORECASE)
 OASIS = re.compile(r"(?<=\d)[-_ .]MR[-_]?d?\d+([-_ .].*)?$", re.IGNORECASE)  # of which the text after a visit varies
 LAST = re.compile(
-    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl)$", re.IGNORECASE
+    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl|pre|post|[a-z])$",
+    re.IGNORECASE,
 )
 MARKS = {
     "r": "CAT12's longitudinal pipeline writes 'r'",
@@ -90,13 +94,28 @@ def participant_of(stem: str) -> Key:
     return (f"sub-{name}", "") if name else ("", "")
 
 
-def check_names(keys: Iterable[Key]) -> None:
+def is_bids_name(stem: str) -> bool:
+    """Return whether the name of a scan states its participant as BIDS does, by letters and digits after ``sub-``.
+
+    Examples
+    --------
+    >>> is_bids_name("sub-01a_ses-M12_T1w"), is_bids_name("01a_T1"), is_bids_name("sub-01_1_T1w")
+    (True, False, False)
+    """
+    bids = BIDS_NAME.fullmatch(_without_words(stem))
+    return bool(bids and bids[1].removeprefix("sub-").isalnum())
+
+
+def check_names(keys: Iterable[Key], *, bids: bool = False) -> None:
     """Fail if two names can be one participant.
 
     Parameters
     ----------
     keys : iterable of (participant, session)
         Names that both have sessions are taken as they are.
+    bids : bool, default=False
+        Whether all names are BIDS names. Their participants are then taken as they are: a number or a letter at the
+        end of ``sub-01a`` is no visit.
 
     Raises
     ------
@@ -104,7 +123,7 @@ def check_names(keys: Iterable[Key]) -> None:
         If names differ in what may be a visit, or if one contains the other.
     """
     keys = sorted(set(keys))
-    persons = {key: _person(key[0].removeprefix("sub-")) for key in keys}
+    persons = {key: key[0] if bids else _person(key[0].removeprefix("sub-")) for key in keys}
     by_person: dict[str, list[Key]] = {}
     for key, person in persons.items():
         by_person.setdefault(person.casefold(), []).append(key)
