@@ -94,6 +94,20 @@ def test_closed_form_gradient_reduces_dependence_and_leaves_the_joint_scores_alo
     assert closed_form.penalty([z.detach() - 50.0 * z.grad], joint) < before
 
 
+@pytest.mark.parametrize(("n_joint", "least"), [(9, 0.6), (40, 0.28)])
+def test_closed_form_tells_dependence_from_chance_where_there_are_more_scores_than_samples(
+    n_joint: int, least: float
+) -> None:
+    joint, others = torch.randn(64, n_joint), torch.randn(64, 64)
+    latents = [torch.randn(64, 16), joint @ torch.randn(n_joint, 16)]
+    independent, dependent = (
+        sum(float(ClosedForm().explained(z, torch.cat([joint, others], dim=1), n_joint)) for _ in range(20)) / 20
+        for z in latents
+    )
+    # 16 regressors explain 16 / 64 by chance, all of them nearly everything. Of 40 joint scores 16 mixtures are used.
+    assert independent < 0.27 < least < dependent
+
+
 def test_ranks_of_zero_give_no_penalty() -> None:
     assert ClosedForm().penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0
     assert Regression(1, [0]).penalty([torch.zeros(8, 0)], torch.randn(8, 1)) == 0.0

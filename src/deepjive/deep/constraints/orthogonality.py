@@ -34,6 +34,7 @@ variance of its predictions. The adversary here predicts joint scores instead, a
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -45,7 +46,7 @@ from deepjive.deep.choices import OrthogonalityName
 from deepjive.deep.constraints.algebra import FourierFeatures, cholesky
 from deepjive.deep.networks import NoScores
 
-ROWS_PER_REGRESSOR = 4  # fewest samples for each regressor of the closed form, where samples lack modalities
+ROWS_PER_REGRESSOR = 4  # fewest samples for each regressor of the closed form; more regressors explain much by chance
 BOUND = 1.5  # scaled median absolute deviations, which are standard deviations of normal scores; tanh bounds beyond it
 NOISE = 0.3  # standard deviations of a score: the noise that an adversary's input gets
 
@@ -169,13 +170,14 @@ class ClosedForm(Orthogonality):
         """Explained fraction, averaged over modalities.
 
         Each modality counts the samples that have it. Where a sample lacks another modality, the mean stands in for
-        that modality's latent. A modality with fewer than `ROWS_PER_REGRESSOR` samples for each regressor is left out.
+        that modality's latent. A modality with fewer than `ROWS_PER_REGRESSOR` samples for each joint score is left
+        out where samples lack modalities.
         """
         fractions = []
         for z, regressors in _beside_others(individual, joint, present):
-            enough = present is None or len(z) >= ROWS_PER_REGRESSOR * regressors.shape[1]
+            enough = present is None or len(z) >= ROWS_PER_REGRESSOR * max(1, joint.shape[1])
             if z.shape[1] and regressors.shape[1] and enough:
-                fractions.append(self.explained(z, regressors))
+                fractions.append(self.explained(z, regressors, joint.shape[1]))
         return torch.stack(fractions).mean() if fractions else joint.new_zeros(())
 
     def learned_terms(
@@ -184,7 +186,7 @@ class ClosedForm(Orthogonality):
         """No terms, since the closed form has no networks."""
         return {}
 
-    def explained(self, z: Tensor, regressors: Tensor) -> Tensor:
+    def explained(self, z: Tensor, regressors: Tensor, n_joint: int = 0) -> Tensor:
         """Fraction of the targets' variance that regressors explain within the batch, a scalar.
 
         Parameters
@@ -193,9 +195,11 @@ class ClosedForm(Orthogonality):
             Individual latent. Its bounded scores are one half of the targets, and cosines of the scores the other half.
         regressors : Tensor, (batch, n_regressors)
             Joint scores and other individual latents.
+        n_joint : int, default=0
+            Number of joint scores, which are the first regressors.
         """
         with torch.autocast(z.device.type, enabled=False):
-            phi = self._fourier(_standardized(regressors.float()))
+            phi = self._fourier(_few(_standardized(regressors.float()), n_joint))
             gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
             z, rank = _in_robust_deviations(z.float()), z.shape[1]
             cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
@@ -207,8 +211,24 @@ class ClosedForm(Orthogonality):
 
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""
-        count = min(self.features, max(0, len(x) // 4 - x.shape[1]))
+        count = min(self.features, max(0, len(x) // ROWS_PER_REGRESSOR - x.shape[1]))
         return _centred(FourierFeatures(x.shape[1], count, x.device)(x))
+
+
+def _few(regressors: Tensor, n_joint: int) -> Tensor:
+    """At most a quarter as many standardized regressors as samples: joint scores, and random mixtures of the others.
+
+    Half of what joint scores leave of that number is for the mixtures, the rest for cosines. Where there are too many
+    joint scores, all regressors are mixed. Mixtures are drawn anew in every batch.
+    """
+    most = max(1, len(regressors) // ROWS_PER_REGRESSOR)
+    if regressors.shape[1] <= most:
+        return regressors
+    n_kept = n_joint if n_joint < most else 0
+    kept, others = regressors[:, :n_kept], regressors[:, n_kept:]
+    count = min(others.shape[1], max(1, (most - n_kept) // 2) if n_kept else most)
+    directions = torch.randn(others.shape[1], count, device=others.device) / math.sqrt(others.shape[1])
+    return torch.cat([kept, others @ directions], dim=1)
 
 
 class Regression(Learned):
