@@ -14,7 +14,6 @@ import resource
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,12 +87,14 @@ def main() -> None:
     add_json_option(parser)
     options = parser.parse_args()
     voxels = sorted(options.voxel or [6.0], reverse=True)
-    model = {"max_epochs": options.max_epochs}
-    cells = [
-        Cell("cost", f"{voxel:g} mm", 0, {"subjects": options.subjects, "voxel": voxel}, model) for voxel in voxels
-    ]
-    say: Callable[..., None] = lambda done, total, message: print(f"{done}/{total} {message}", flush=True)  # noqa: E731
-    results = measure_cells(cells, measure, options.out, progress=say)
+    sizes = [{"subjects": options.subjects, "voxel": voxel} for voxel in voxels]
+    cells = [Cell("cost", f"{size['voxel']:g} mm", 0, size, {"max_epochs": options.max_epochs}) for size in sizes]
+    results = measure_cells(
+        cells,
+        measure,
+        options.out,
+        progress=lambda done, total, message: print(f"{done}/{total} {message}", flush=True),
+    )
     title = f"Cost of the study with {options.subjects} participants, CPU seconds of one thread"
     table = ResultTable("brain-cost", title, ("step", *(cell.row for cell in cells)))
     for words in STEPS.values():
