@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from deepjive import load
+from deepjive.cli.options import TableOptions
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_confounds_are_columns_of_a_file_that_a_run_remembers(fit, invoke, files
     coding = load(files / "run").adjustment_["coding"]
     assert coding["levels"] == {"age": [], "site": ["0", "1"]}
     assert coding["site"] == "site"
-    assert json.loads((files / "run" / "config.json").read_text())["run"]["confounds"] == f"{patients}:age,site"
+    assert json.loads((files / "run" / "config.json").read_text())["run"]["confounds"] == [f"{patients}:age,site"]
     assert "Confounds were taken out of every modality before the model saw it: age, site (2 sites)." in (
         files / "run" / "report.html"
     ).read_text(encoding="utf-8")
@@ -37,6 +38,25 @@ def test_confounds_are_columns_of_a_file_that_a_run_remembers(fit, invoke, files
     report = invoke("report", files / "run", *modalities, "--evidence")
     assert report.exit_code == 0, report.output
     assert "confound site predicted from scores" in report.stdout
+
+
+def test_confounds_may_come_from_several_files(fit, invoke, files, patients):
+    volumes = pd.read_csv(patients)[["sample"]].assign(volume=np.random.default_rng(2).normal(1500.0, 90.0, 80))
+    volumes.to_csv(files / "volumes.csv", index=False)
+    both = ("--confounds", f"{patients}:age,site", "--confounds", f"{files}/volumes.csv:volume")
+    result = fit(*both)
+    assert "confounds: age, site (2 sites), volume" in result.stderr, result.output
+    modalities = [word for name in ("expression", "methylation") for word in ("-m", f"{name}={files}/{name}.csv")]
+    scores = invoke("transform", files / "run", *modalities)
+    assert scores.stdout == invoke("transform", files / "run", *modalities, *both).stdout
+    again = fit("--confounds", f"{patients}:age", "--confounds", f"{patients}:age,site", out="again")
+    assert "Several confounds have the name 'age'" in again.output
+
+
+def test_a_run_of_before_the_option_was_repeatable_has_its_confounds(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepjive.persistence.read_config", lambda run: {"run": {"confounds": "patients.csv:age"}})
+    assert TableOptions.of_run(tmp_path).confounds == ["patients.csv:age"]
+    assert TableOptions.of_run(tmp_path, None, None, None, None, ["new.csv:age"]).confounds == ["new.csv:age"]
 
 
 def test_confounds_that_stand_in_the_table_of_a_modality_are_no_features(invoke, files, patients):

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from deepjive.data.readers.guard import install_command
-from deepjive.imaging import Cohort, Outcome, Subject, read_cohort, read_cohort_table
+from deepjive.imaging import Cohort, Outcome, Subject, mni_grid, read_cohort, read_cohort_table
 from deepjive.imaging.preprocessing import engines
 from deepjive.imaging.preprocessing.tables import write_clinical, write_maps
-from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, write_bids
+from tests.imaging.preprocessing.tiny_engine import FAILS, VOXEL, TinyEngine, pet_scan, write_bids
 
 pytest.importorskip("nilearn")
 
@@ -81,6 +81,27 @@ def test_a_table_of_paths_does_as_well_and_is_written_too(invoke, bids, tmp_path
     assert cohort.read(VOXEL)[1].present.tolist() == [[True, True], [True, False]]
 
 
+def test_amyloid_and_tau_go_through_the_same_steps_into_one_folder(invoke, write_nifti, tmp_path, monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, "ants", TinyEngine)
+    bids = write_bids(tmp_path / "bids", write_nifti, {"sub-1": 1000.0, "sub-2": 900.0})
+    for name, entity in (("sub-1", "trc-18FAV1451"), ("sub-2", "acq-AV1451")):  # acq in older data sets
+        path = bids / name / "ses-M00" / "pet" / f"{name}_ses-M00_{entity}_pet.nii.gz"
+        write_nifti(path, pet_scan(1.0), mni_grid(VOXEL).affine)
+    words = ("preprocess", "--bids", bids, "--out", tmp_path / "out", "--voxel", VOXEL)
+    assert "2 files fit 'bids-pet'" in " ".join(invoke(*words, "--dry-run").output.split())
+    for tracer in ("amyloid", "tau"):
+        result = invoke(*words, "--tracer", tracer)
+        assert result.exit_code == 0, result.output
+    assert "sub-1_ses-M00: done (pet)" in result.output  # the maps of the T1 are there
+    sources = {"mri": ("deepjive-mri", tmp_path / "out")}
+    sources |= {name: ("deepjive-pet", tmp_path / "out", name) for name in ("amyloid", "tau")}
+    cohort, data = read_cohort(sources, clinical=tmp_path / "out").complete().read(VOXEL)
+    assert cohort.samples == ["sub-1_ses-M00", "sub-2_ses-M00"]
+    assert all("suvr-cerebellum_" in path.name for path in cohort.table["amyloid"])
+    assert all("suvr-inferiorCerebellarGrey_" in path.name for path in cohort.table["tau"])
+    assert np.asarray(data["tau"][:]).max() > np.asarray(data["amyloid"][:]).max() + 0.3
+
+
 def test_a_dry_run_shows_the_protocol_and_writes_nothing(invoke, bids, tmp_path):
     result = invoke("preprocess", "--bids", bids, "--out", tmp_path / "out", "--dry-run", "--reference", "pons")
     assert result.exit_code == 0
@@ -108,6 +129,8 @@ def test_a_download_of_adni_is_recognized(invoke, write_nifti, tmp_path, monkeyp
         (("--participant", "9"), "--participant 9 is not among the 4 participants found"),
         (("--spm", "matlab"), "--spm and --spm-path need --engine spm"),
         (("--table", "x.csv"), "Give either --bids or --table"),
+        (("--tracer", "glucose"), "no file of 'bids-pet' with a tracer of 'glucose'"),
+        (("--tracer", "sugar"), "must be one of amyloid, tau, glucose"),
         (("--choose", "nonsense=1"), "'nonsense' is nothing that files are chosen by"),
         (("--choose", "18FAV45"), "is not of the form ENTITY=VALUE"),
     ],

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import sklearn
@@ -186,6 +188,17 @@ def test_files_that_differ_in_more_than_smoothing_need_a_choice(caps, sources, w
         ),
         ("fmriprep", "sub-1/ses-1/anat/sub-1_ses-1_space-MNI152NLin2009cAsym_res-2_label-GM_probseg.nii.gz"),
         ("fmriprep", "sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-GM_probseg.nii.gz"),
+        ("fmriprep-white", "sub-1/anat/sub-1_space-MNI152NLin2009cAsym_label-WM_probseg.nii.gz"),
+        (
+            "t1-volume-white",
+            "subjects/sub-1/ses-1/t1/spm/dartel/group-AD/"
+            "sub-1_ses-1_T1w_segm-whitematter_space-Ixi549Space_modulated-on_probability.nii.gz",
+        ),
+        (
+            "dti-fa",
+            "subjects/sub-1/ses-1/dwi/dti_based_processing/normalized_space/"
+            "sub-1_ses-1_space-MNI152Lin_res-1x1x1_FA.nii.gz",
+        ),
         ("bids-t1", "sub-1/ses-1/anat/sub-1_ses-1_T1w.nii.gz"),
         (
             "t1-volume-segmentation",
@@ -198,6 +211,9 @@ def test_files_that_differ_in_more_than_smoothing_need_a_choice(caps, sources, w
 def test_file_names_of_other_pipelines_are_recognized(tmp_path, write_nifti, layout, name):
     path = write_nifti(tmp_path / name)
     write_nifti(path.with_name("sub-1_something_else.nii.gz"))
+    for tissue, other in (("GM", "WM"), ("WM", "GM"), ("graymatter", "csf"), ("whitematter", "csf"), ("FA", "MD")):
+        if re.search(rf"[-_]{tissue}[._]", path.name):
+            write_nifti(path.with_name(re.sub(rf"(?<=[-_]){tissue}(?=[._])", other, path.name)))
     assert find_scans(tmp_path, layout).table["path"].tolist() == [path]
 
 

@@ -91,11 +91,11 @@ def test_oasis_3_counts_days_and_pairs_the_nearest_scans(tmp_path, write_nifti):
     assert "no row for 1 of 3 participants: sub-OAS30003" in words
 
 
-MERGED = """RID,PTID,VISCODE,SITE,EXAMDATE,EXAMDATE_bl,DX_bl,AGE,PTGENDER,PTEDUCAT,APOE4,DX,MMSE,FLDSTRENG,Years_bl
-295,002_S_0295,bl,2,2006-04-18,2006-04-18,CN,84.8,Male,18,1,CN,28,1.5,0
-295,002_S_0295,m06,2,2006-11-02,2006-04-18,CN,84.8,Male,18,1,,29,1.5,0.54
-295,002_S_0295,m60,2,2011-06-02,2006-04-18,CN,84.8,Male,18,1,Dementia,24,,5.12
-413,002_S_0413,bl,2,2006-05-02,2006-05-02,LMCI,76.3,Female,16,0,MCI,29,3,0
+MERGED = """RID,PTID,VISCODE,SITE,EXAMDATE,EXAMDATE_bl,DX_bl,AGE,PTGENDER,PTEDUCAT,APOE4,DX,MMSE,FLDSTRENG,ICV,Years_bl
+295,002_S_0295,bl,2,2006-04-18,2006-04-18,CN,84.8,Male,18,1,CN,28,1.5,1500000,0
+295,002_S_0295,m06,2,2006-11-02,2006-04-18,CN,84.8,Male,18,1,,29,1.5,1510000,0.54
+295,002_S_0295,m60,2,2011-06-02,2006-04-18,CN,84.8,Male,18,1,Dementia,24,,,5.12
+413,002_S_0413,bl,2,2006-05-02,2006-05-02,LMCI,76.3,Female,16,0,MCI,29,3,1400000,0
 """
 
 
@@ -152,6 +152,7 @@ def test_adnimerge_describes_the_sessions_of_clinica(tmp_path, write_nifti):
     assert rows["age"].fillna(0).tolist() == [84.8, 85.34, 0, 76.3, 0]
     assert rows["sex"].fillna("").tolist() == ["M", "M", "M", "F", ""]
     assert rows["field_strength"].fillna(0).tolist() == [1.5, 1.5, 0, 3, 0]
+    assert rows["icv"].fillna(0).tolist() == [1.5e6, 1.51e6, 0, 1.4e6, 0]
     found = reasons(cohort.problems)
     assert "has no visit of M012" in found["sub-ADNI002S0295_ses-M012"]
     assert "has no row of this participant" in found["sub-ADNI123S0001_ses-M00"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from deepjive import AJIVE
 from deepjive.report import Table, write_report
@@ -238,7 +239,8 @@ def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, schem
     grid = mni_grid(12.0)
     effect = np.zeros(grid.shape)
     effect[4:9, 6:11, 5:9] = 0.5
-    section = Section("Maps", "words", viewers=[viewer(FOREIGN, effect, grid, LONG)])
+    figures = [("Effects", Figure(figsize=(11.0, 3.0)), "As NIfTI.")]
+    section = Section("Maps", "words", figures=figures, viewers=[viewer(FOREIGN, effect, grid, LONG)])
     path = write_study(tmp_path / "r.html", title="t", lead="l", sections=[section], command="c")
     heard: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -259,6 +261,7 @@ def test_a_brain_map_is_drawn_and_followed_in_its_frame(browser, tmp_path, schem
     box = canvas.bounding_box()
     canvas.click(position={"x": box["width"] * 0.1, "y": box["height"] * 0.3})
     assert canvas.evaluate("c => c.toDataURL()") != before
+    assert page.locator("figure.wide svg").bounding_box()["width"] > 700  # a phone scrolls in it
     frame = page.locator("iframe").bounding_box()
     assert box["y"] + box["height"] <= frame["y"] + frame["height"]
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

@@ -30,7 +30,7 @@ from deepjive.cli.runs import CHECKPOINT, OPTIONS
 
 PARAMETERS = "deepjive.parameters"
 TABLES = ("modality", "individual_rank", "signal_rank", "transformation", "scale")
-LISTS = (*TABLES, "labels", "features_in_rows")
+LISTS = (*TABLES, "labels", "features_in_rows", "confounds")
 FROM_RUN = (
     *("modality", "labels", "samples", "groups", "title", "unmatched"),
     *("features_in_rows", "sep", "decimal", "one_hot", "confounds", "site", "level"),

@@ -145,11 +145,11 @@ ParcellationOption = Annotated[
     ),
 ]
 ConfoundsOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         metavar="PATH:NAMES",
-        help="Columns that are taken out of every modality, such as patients.csv:age,sex,site or cells.h5ad:obs:batch. "
-        "New samples need them too.",
+        help="Columns that are taken out of every modality, such as patients.csv:age,sex,site or cells.h5ad:obs:batch "
+        "(repeatable). New samples need them too.",
         show_default=False,
     ),
 ]
@@ -207,8 +207,8 @@ class TableOptions:
         Separator of columns and decimal mark; None finds them from each file.
     one_hot : bool
         Whether columns of text are coded as columns of 0 and 1.
-    confounds : str or None
-        File and columns of the confounds, such as ``"patients.csv:age,sex"``.
+    confounds : list of str or None
+        Files and columns of the confounds, such as ``["patients.csv:age,sex"]``.
     site : str or None
         The confound that is the site; "none" if none is.
     level : {"between", "within"} or None
@@ -223,7 +223,7 @@ class TableOptions:
     sep: str | None = None
     decimal: str | None = None
     one_hot: bool = False
-    confounds: str | None = None
+    confounds: list[str] | None = None
     site: str | None = None
     level: LevelName | None = None
     parcellation: str | None = None
@@ -232,16 +232,16 @@ class TableOptions:
     @classmethod
     def of_run(cls, run: Path, *given: Any) -> TableOptions:
         """Return the options that were given, and for the others the options with which a run was fitted."""
-        from deepjive.data.files import columns_of
         from deepjive.persistence import read_config
 
         options = read_config(run).get("run", {})
+        if isinstance(options.get("confounds"), str):  # a run of before the option was repeatable
+            options = {**options, "confounds": [options["confounds"]]}
         names = [option.name for option in fields(cls)][:-1]
         values = (*given, *[None] * (len(names) - len(given)))  # a run's parcellation cannot be changed
         chosen = (value or options.get(name) or value for name, value in zip(names, values, strict=True))
         columns = [*(options.get("labels") or []), *filter(None, [options.get("groups")])]
-        if options.get("confounds"):
-            columns += columns_of(options["confounds"]).values()
+        columns += _confound_sources(options.get("confounds")).values()
         beside = {name: _columns_of(path, columns) for name, path in (options.get("modality") or {}).items()}
         return replace(cls(*chosen), ignored={name: found for name, found in beside.items() if found})
 
@@ -299,11 +299,11 @@ def read_modalities(
     Modalities
     """
     from deepjive.cli import show
-    from deepjive.data.files import FileSource, columns_of, read_labels, read_names
+    from deepjive.data.files import FileSource, read_labels, read_names
     from deepjive.data.modalities import Modalities
 
     paths = paths_of(options)
-    confounds = columns_of(tables.confounds) if tables.confounds else {}
+    confounds = _confound_sources(tables.confounds)
     columns = [*(labels or []), *([groups] if groups else []), *confounds.values()]
     if any(MUDATA in path.lower() for path in paths.values()):
         # a MuData file holds the union of its modalities' samples, so that missing modalities are meant
@@ -336,6 +336,16 @@ def read_modalities(
     if announced:
         show.note(data.summary())
     return data
+
+
+def _confound_sources(sources: Sequence[str] | None) -> dict[str, str]:
+    """The file and column of each confound."""
+    from deepjive.data.files import columns_of
+    from deepjive.data.pairing import check_names_differ
+
+    columns = [pair for source in sources or () for pair in columns_of(source).items()]
+    check_names_differ("confounds", [name for name, _ in columns])
+    return dict(columns)
 
 
 def _columns_of(path: str, columns: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deepjive.imaging.preprocessing.subject import Outcome, Subject
 
 NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
+OF_NAMES = "--tracer selects PET by the names of files and cannot be used with --table, which lists its files."
 NO_LABEL = "left out, because its participant_id has no letter or digit and cannot become part of a file name"
 
 
@@ -38,13 +39,23 @@ def preprocess(
         "derivatives/deepjive"
     ),
     engine: Annotated[EngineName, typer.Option(help="ants (extra 'ants') or spm (SPM12, extra 'spm').")] = "ants",
+    tracer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only PET of amyloid, tau or glucose, or of a tracer such as 18FAV1451, by file names. Run once "
+            "for each kind of PET, with the same --out.",
+            show_default=False,
+        ),
+    ] = None,
     reference: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Reference region of SUVR: cerebellum, cerebellar-grey, inferior-cerebellar-grey (tau), pons (FDG), "
-            "cerebellum-pons, or a mask in MNI space (.nii.gz)."
+            "cerebellum-pons, or a mask in MNI space (.nii.gz).",
+            show_default="that of --tracer, else cerebellum",
         ),
-    ] = "cerebellum",
+    ] = None,
     voxel: Annotated[float, typer.Option(min=1, max=12, help="Edge length of a voxel of the maps in mm.")] = 3.0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Scans at the same time, each in a process.")] = 1,
     participant: Annotated[
@@ -77,15 +88,17 @@ def preprocess(
     from deepjive.imaging.preprocessing.maps import region_of
     from deepjive.imaging.preprocessing.subject import PreprocessingSettings, protocol_of
     from deepjive.imaging.preprocessing.tables import write_clinical
+    from deepjive.imaging.tracers import usual_reference
     from deepjive.report.preprocess import write_results
 
     if engine != "spm" and (spm or spm_path):
         raise typer.BadParameter("--spm and --spm-path need --engine spm.")
+    reference = reference or usual_reference(tracer)
     region_of(reference, voxel)
     settings = PreprocessingSettings(reference, voxel, seed, keep_work)
     spm_options = {"command": spm, "folder": str(spm_path) if spm_path else None} if engine == "spm" else {}
     chosen = engine_of(engine, **spm_options)
-    cohort = _cohort(bids, table, choose or [], max_months)
+    cohort = _cohort(bids, table, choose or [], max_months, tracer)
     subjects = _subjects(cohort, participant or [])
     for problem in cohort.problems:
         show.line(f"Note: {problem}")
@@ -104,7 +117,9 @@ def preprocess(
         raise typer.Exit(1)
 
 
-def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float) -> Cohort:
+def _cohort(
+    bids: Path | None, table: Path | None, choose: Sequence[str], max_months: float, tracer: str | None
+) -> Cohort:
     from deepjive.cli.reproduce_adni import NOTHING_TO_CHOOSE, choices
     from deepjive.imaging.cohort import read_cohort, read_cohort_table
     from deepjive.imaging.loni import participant_folders
@@ -114,11 +129,13 @@ def _cohort(bids: Path | None, table: Path | None, choose: Sequence[str], max_mo
     if table is not None:
         if choose:
             raise typer.BadParameter(NOTHING_TO_CHOOSE)
+        if tracer:
+            raise typer.BadParameter(OF_NAMES)
         return read_cohort_table(table)
     if bids is not None and bids.is_dir() and participant_folders(bids):
-        sources: Any = {"t1": ("loni-t1", bids), "pet": ("loni-pet", bids)}
+        sources: Any = {"t1": ("loni-t1", bids), "pet": ("loni-pet", bids, *filter(None, [tracer]))}
         return read_cohort(sources, choose=choices(choose), max_months=max_months)
-    sources = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids)}
+    sources = {"t1": ("bids-t1", bids), "pet": ("bids-pet", bids, *filter(None, [tracer]))}
     return read_cohort(sources, clinical=bids, choose=choices(choose), max_months=max_months)
 
 

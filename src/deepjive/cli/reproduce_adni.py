@@ -91,7 +91,7 @@ def adni(
             "--hard", help="Phantom with sites, subtypes, a second disease, missing and wrong scans, and more."
         ),
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Few epochs; takes about 10 minutes on 2 cores.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few epochs; takes a few minutes on 2 cores.")] = False,
     max_epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs of each phase.")] = None,
     identity: Annotated[
         Identity, typer.Option(help="How the joint scores of all modalities are made equal.")

@@ -2,8 +2,8 @@
 
 A scan has the visit of its month (``ses-M06`` and VISCODE m06), or, if its session is a date, the visit nearest in
 time. Columns are renamed as in BIDS: `diagnosis` (Dementia is AD), `age` at the visit, `sex`, `education`, `site`,
-`apoe4`, `mmse` and `field_strength`. What does not change (`sex`, `education`, `site`, `apoe4`) is known of every
-scan of a participant; a scan without a visit has no diagnosis and no age.
+`apoe4`, `mmse`, `field_strength` and `icv` (intracranial volume). What does not change (`sex`, `education`, `site`,
+`apoe4`) is known of every scan of a participant; a scan without a visit has no diagnosis and no age.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ class Layout(NamedTuple):
     prefix: str = ""
 
 
-SPM_GREY = r"_T1w_segm-graymatter_space-Ixi549Space_modulated-{modulated}(_fwhm-\d+mm)?_probability"
+SPM_TISSUE = r"_T1w_segm-{tissue}_space-Ixi549Space_modulated-{modulated}(_fwhm-\d+mm)?_probability"
+SPM_GREY = SPM_TISSUE.replace("{tissue}", "graymatter")
+FMRIPREP = r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-{tissue}_probseg"
 DEEPJIVE = r"_space-(MNI152NLin2009aSym|Ixi549Space)_res-[0-9p]+"
 LAYOUTS = {
     "bids-t1": Layout("sub-*/**/anat", r"_T1w"),
@@ -59,6 +61,9 @@ LAYOUTS = {
     "loni-pet": Layout("", ""),
     "t1-volume": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="on")),
     "t1-volume-unmodulated": Layout("subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_GREY.format(modulated="off")),
+    "t1-volume-white": Layout(
+        "subjects/sub-*/ses-*/t1/spm/dartel/*", SPM_TISSUE.format(tissue="whitematter", modulated="on")
+    ),
     "t1-volume-segmentation": Layout(
         "subjects/sub-*/ses-*/t1/spm/segmentation/normalized_space", SPM_GREY.format(modulated="on")
     ),
@@ -71,7 +76,11 @@ LAYOUTS = {
         "subjects/sub-*/ses-*/pet_linear",
         r"_space-MNI152NLin2009cSym(_desc-Crop)?_res-1x1x1_suvr-[A-Za-z0-9]+_pet",
     ),
-    "fmriprep": Layout("sub-*/**/anat", r"_space-MNI152NLin[A-Za-z0-9]+(_res-[0-9]+)?_label-GM_probseg"),
+    "dti-fa": Layout(
+        "subjects/sub-*/ses-*/dwi/dti_based_processing/normalized_space", r"_space-MNI152Lin(_res-1x1x1)?_FA"
+    ),
+    "fmriprep": Layout("sub-*/**/anat", FMRIPREP.format(tissue="GM")),
+    "fmriprep-white": Layout("sub-*/**/anat", FMRIPREP.format(tissue="WM")),
     "cat12": Layout("sub-*/**/mri", r"_T1w", "mwp1"),
     "cat12-unmodulated": Layout("sub-*/**/mri", r"_T1w", "wp1"),
     "cat12-white": Layout("sub-*/**/mri", r"_T1w", "mwp2"),

@@ -139,6 +139,17 @@ def tracers_of(wanted: str) -> set[str]:
         raise ValueError(UNKNOWN_TARGET.format(**given)) from error
 
 
+def usual_reference(wanted: str | None) -> str:
+    """Return the usual reference region of a tracer, or of what PET shows; the cerebellum without either.
+
+    Examples
+    --------
+    >>> usual_reference("tau"), usual_reference("FDG"), usual_reference(None)
+    ('inferior-cerebellar-grey', 'pons', 'cerebellum')
+    """
+    return "cerebellum" if wanted is None else TRACERS[min(tracers_of(wanted))].reference
+
+
 def tracer_of(labels: Iterable[str]) -> str | None:
     """Return the tracer that one of some labels of a file name names; None if no tracer is known by them."""
     for label in labels:

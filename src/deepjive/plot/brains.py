@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import optional
@@ -78,6 +80,15 @@ def brain_map(
         warnings.simplefilter("ignore")  # of nilearn, on arguments that it will rename
         plotting.plot_stat_map(nibabel.Nifti1Image(np.asarray(values, np.float32), grid.affine), axes=axes, **chosen)
     return axes
+
+
+def plot_scale(axes: Axes, largest: float, place: tuple[float, float, float, float]) -> Axes:
+    """Draw a scale of colours, symmetric around 0, at a place within axes; its labels are to its right."""
+    scale = ScalarMappable(Normalize(-largest, largest), DIVERGING)
+    figure: Any = axes.get_figure()
+    drawn = figure.colorbar(scale, cax=axes.inset_axes(place), format="%.2g")
+    drawn.set_ticks([-largest, -largest / 2, 0.0, largest / 2, largest])
+    return drawn.ax
 
 
 def largest_value(values: NDArray) -> float:

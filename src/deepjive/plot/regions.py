@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepjive.data.readers.guard import optional
 from deepjive.decomposition import Decomposition
 from deepjive.imaging.region_centres import centre_of
-from deepjive.plot.brains import effect_of, largest_value
+from deepjive.plot.brains import effect_of, largest_value, plot_scale
 from deepjive.plot.palette import DIVERGING, axes_of
 from deepjive.subsets import Subset
 
@@ -78,11 +78,14 @@ def region_map(
     values = effect[rows]
     largest = largest_value(values)
     axes = axes_of(ax)
-    settings: dict[str, Any] = {"node_cmap": DIVERGING, "node_vmin": -largest, "node_vmax": largest}
+    axes.set_axis_off()
+    brains = axes.inset_axes((0.0, 0.0, 0.84, 1.0))
+    settings: dict[str, Any] = {"node_cmap": DIVERGING, "node_vmin": -largest, "node_vmax": largest, "colorbar": False}
     sizes = 8.0 + 70.0 * np.minimum(np.abs(values) / largest, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of nilearn, on arguments that it will rename
-        plotting.plot_markers(values, places, node_size=sizes, display_mode="lyrz", axes=axes, **settings)
+        plotting.plot_markers(values, places, node_size=sizes, display_mode="lyrz", axes=brains, **settings)
+    plot_scale(axes, largest, (0.86, 0.2, 0.02, 0.6))
     return axes
 
 

@@ -9,13 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from deepjive.data.readers.guard import optional, reading
 from deepjive.decomposition import Decomposition
-from deepjive.plot.brains import effect_of, largest_value
+from deepjive.plot.brains import effect_of, largest_value, plot_scale
 from deepjive.plot.palette import DIVERGING, axes_of
 
 SIDES = ("left", "right")
@@ -85,7 +83,7 @@ def surface_map(
         shown = values[start : start + len(coordinates)]
         start += len(coordinates)
         for column, view in enumerate(VIEWS):
-            place = (column * 0.45, 1.0 - (row + 1) / len(surfaces), 0.45, 1.0 / len(surfaces))
+            place = (column * 0.42, 1.0 - (row + 1) / len(surfaces), 0.42, 1.0 / len(surfaces))
             inset: Any = axes.inset_axes(place, projection="3d")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of nilearn, on arguments that it will rename
@@ -103,8 +101,7 @@ def surface_map(
                     axes=inset,
                 )
             inset.set_title(f"{side}, {view}")
-    scale = ScalarMappable(Normalize(-largest, largest), DIVERGING)
-    axes.get_figure().colorbar(scale, cax=axes.inset_axes((0.93, 0.25, 0.025, 0.5)))  # type: ignore[union-attr]
+    plot_scale(axes, largest, (0.86, 0.25, 0.025, 0.5))
     return axes
 
 

@@ -19,6 +19,7 @@ from deepjive._version import __version__
 from deepjive.persistence import write_atomically
 from deepjive.report.style import DARK, LIGHT, css_variables, to_svg
 
+WIDE = 10.0  # inches of a figure
 WHOLE = re.compile(r"(\([-+\d.,%]+\)|[-+\d.]+ ± [\d.]+|[^\s,]+ \d+%)")
 
 
@@ -54,11 +55,14 @@ class Picture(NamedTuple):
         The figure as SVG.
     reading : str
         How to read the figure.
+    is_wide : bool, default=False
+        Whether a phone shows a part of the figure at a readable size, which can be scrolled, and not the whole.
     """
 
     heading: str
     svg: Markup | None
     reading: str
+    is_wide: bool = False
 
 
 class Gallery(NamedTuple):
@@ -78,7 +82,8 @@ class Gallery(NamedTuple):
 
 def picture(heading: str, figure: Figure, reading: str) -> Picture:
     """Return a figure as SVG for a page."""
-    return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading)
+    is_wide = figure.get_figwidth() >= WIDE
+    return Picture(heading, Markup(to_svg(figure, str(escape(heading or reading)))), reading, is_wide)
 
 
 def gallery(pictures: list[Picture]) -> Gallery:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PARTICIPANT = re.compile(r"(?:sub-)?(?:ADNI)?(\d{3})_?S_?(\d{4,5})")
 SESSION = re.compile(r"[_-]?(?:ses-)?(M\d+|bl|scmri|sc|d\d+|\d{8}|\d{4}-\d{2}-\d{2})(?![A-Za-z0-9])", re.IGNORECASE)
 CONSTANT = {"PTGENDER": "sex", "PTEDUCAT": "education", "SITE": "site", "APOE4": "apoe4", "DX_bl": "diagnosis_bl"}
-VARYING = {"DX": "diagnosis", "MMSE": "mmse", "FLDSTRENG": "field_strength"}
+VARYING = {"DX": "diagnosis", "MMSE": "mmse", "FLDSTRENG": "field_strength", "ICV": "icv"}
 WORDS = {"diagnosis": {"Dementia": "AD"}, "sex": {"Male": "M", "Female": "F"}}
 VISITS = ("VISCODE2", "VISCODE")
 AGE = "age"
@@ -143,7 +143,7 @@ def values_of_visits(source: str, table: pd.DataFrame, column: str, samples: Seq
         A table of ADNI's visits.
     column : str
         A column of the table, or one of the names that cohorts of images use: `diagnosis`, `age` (at the visit), `sex`,
-        `education`, `site`, `apoe4`, `mmse`, `field_strength`.
+        `education`, `site`, `apoe4`, `mmse`, `field_strength`, `icv`.
     samples : sequence of str
         Names of the samples.
 

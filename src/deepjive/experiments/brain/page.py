@@ -68,6 +68,15 @@ COVARIATION = (
     "a false-discovery rate of 5%. The score of held-out participants is computed from the other modalities alone and "
     "tested against each voxel by permutation."
 )
+CONFOUNDED = (
+    "Maps of a model of the volumes from which the confounds were not taken out: the effect of one standard deviation "
+    "of its joint score {number}, which differs most between the diagnoses. Voxels that are significant here alone may "
+    "show the confounds."
+)
+BEFORE_AND_AFTER = (
+    "Shares of the brain's voxels that are significant where the confounds were taken out, where they were left in, "
+    "and in both, and the correlation of the two effects over voxels."
+)
 MAPS = (
     "Blue is a decrease and red an increase. Left: the strongest fifth of the brain's voxels on a glass brain, from "
     "three sides. Right: slices of all significant voxels. The maps are in the folder maps, as NIfTI."
@@ -150,6 +159,12 @@ def write_brain_page(
     map_tables, evidence = [_region_table(study), _cluster_table(study, grid, atlas)], _evidence(study)
     words = COVARIATION.format(number=study.component + 1)
     sections = [_section("Covariation", words, maps, grid, map_tables, figure)]
+    if study.confounded_maps:
+        left_in = _save_maps(out / "maps", study, grid, confounded=True)
+        words = CONFOUNDED.format(number=study.confounded_component + 1)
+        compared = [_before_and_after(study, template("brain", voxel) > 0)]
+        sections.append(_section("Confounds left in", words, left_in, grid, compared))
+        map_tables = map_tables + compared
     if study.bootstrap is not None:
         refit_tables = _refit_tables(study, study.bootstrap, template("brain", voxel) > 0)
         refit_maps = _save_refit_maps(out / "maps", study.bootstrap, grid)
@@ -175,16 +190,20 @@ def _section(
     return Section(heading, words, tables, [("Grey matter and uptake", picture, MAPS)], viewers=viewers)
 
 
-def _save_maps(folder: Path, study: BrainStudy, grid: Grid) -> dict[str, NDArray]:
+def _save_maps(folder: Path, study: BrainStudy, grid: Grid, *, confounded: bool = False) -> dict[str, NDArray]:
     """Write effects and q-values as NIfTI files; returns the significant effects."""
     significant = {}
-    for name, covariation in study.maps.items():
-        words = f"deepjive: {name}, joint score {study.component + 1}"
+    maps, component = study.maps, study.component
+    if confounded:
+        maps, component = study.confounded_maps, study.confounded_component
+    for name, covariation in maps.items():
+        start = f"{name}_confounded" if confounded else name
+        words = f"deepjive: {start.replace('_', ' ')}, joint score {component + 1}"
         effect, unit = covariation.effect, units_of([name])[name]
-        save_volume(folder / f"{name}_effect.nii.gz", effect, grid, intent="estimate", description=f"{words}, {unit}")
+        save_volume(folder / f"{start}_effect.nii.gz", effect, grid, intent="estimate", description=f"{words}, {unit}")
         n = covariation.n_samples
         save_volume(
-            folder / f"{name}_correlation.nii.gz",
+            folder / f"{start}_correlation.nii.gz",
             covariation.correlation,
             grid,
             intent="correlation",
@@ -194,7 +213,7 @@ def _save_maps(folder: Path, study: BrainStudy, grid: Grid) -> dict[str, NDArray
         p_values = {"q": covariation.q_value, "family_p": covariation.family_p, "cluster_p": covariation.cluster_p}
         for quantity, volume in p_values.items():
             if volume is not None:
-                path = folder / f"{name}_{quantity}.nii.gz"
+                path = folder / f"{start}_{quantity}.nii.gz"
                 save_volume(path, volume, grid, intent="p value", description=f"{words}, {P_WORDS[quantity]}")
         significant[name] = significant_effect(covariation.effect, covariation.q_value)
     return significant
@@ -238,6 +257,21 @@ def _refit_tables(study: BrainStudy, bootstrap: BootstrapMaps, mask: NDArray[np.
         for region, side, intervals in study.intervals
     ]
     return [voxels, Table("Regions over refits", header, rows, INTERVALS)]
+
+
+def _before_and_after(study: BrainStudy, mask: NDArray[np.bool_]) -> Table:
+    """How the maps differ between volumes with and without the effects of the confounds."""
+    rows: list[tuple[Any, ...]] = []
+    for name, covariation in study.maps.items():
+        other = study.confounded_maps[name]
+        after, before = ((maps.q_value < LEVEL)[mask] for maps in (covariation, other))
+        shares = [f"{share.mean():.1%}" for share in (after, before, after & before)]
+        alike = np.corrcoef(covariation.effect[mask], other.effect[mask])[0, 1]
+        dice = [f"{of[name]:.2f}" for of in (study.dice, study.confounded_dice) if of]
+        rows.append((name, *shares, f"{alike:+.2f}", *dice))
+    header: tuple[str, ...] = ("modality", "taken out", "left in", "both", "correlation")
+    header += ("Dice taken out", "Dice left in") if study.dice else ()
+    return Table("Maps with and without confounds", header, rows, BEFORE_AND_AFTER)
 
 
 def _region_table(study: BrainStudy) -> Table:

@@ -4,8 +4,8 @@ Two thirds of the participants are fitted; all measures are of the other third. 
 scores in nested cross-validation by participant. Where the truth is known (the phantom), the recovery of the true parts
 is measured as well.
 
-Confounds are learned from the fitted participants, and taken out of the volumes of all participants. Classification is
-shown with and without this.
+Confounds are learned from the fitted participants, and taken out of the volumes of all participants. Classification and
+maps are shown with and without this.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from deepjive.subsets import word_of
 
 POSITIVE, NEGATIVE = "AD", "CN"
 FEW = "accuracy, 20 labelled"
+LEFT_IN = "joint, confounds not taken out"
 BASELINES = ("separate autoencoders", "separate autoencoders of joint rank", "PCA", "PCA of joint rank")
 FACTOR_COLUMNS = ("stage", "asymmetry", "visible asymmetry", "age", "size", "white", "scale", "resolution")
 TAU_COLUMNS = ("visible spread", "off_target", "tau_scale", "tau_resolution")
@@ -112,6 +113,8 @@ class BrainStudy:
         Index of that joint score, from 0.
     dice : dict of str to float
         Dice overlap of the strongest fifth of each map with that of the true map.
+    confounded_maps, confounded_component, confounded_dice
+        The same of a model of volumes from which the confounds were not taken out; empty without confounds.
     regions : list of (region, side, measures by modality)
         The maps in regions.
     bootstrap : BootstrapMaps or None
@@ -134,6 +137,9 @@ class BrainStudy:
     maps: dict[str, Covariation] = field(default_factory=dict)
     component: int = 0
     dice: dict[str, float] = field(default_factory=dict)
+    confounded_maps: dict[str, Covariation] = field(default_factory=dict)
+    confounded_component: int = 0
+    confounded_dice: dict[str, float] = field(default_factory=dict)
     regions: list[tuple[str, str, dict[str, tuple[float, float]]]] = field(default_factory=list)
     bootstrap: BootstrapMaps | None = None
     intervals: list[tuple[str, str, dict[str, Interval]]] = field(default_factory=list)
@@ -242,8 +248,9 @@ def brain_study(
         data = Modalities(data, confounds=_confounds(cohort, confounds), site=site)
     samples = _split(cohort, data, phantom, seed)
     study = BrainStudy()
-    if confounds:
-        study.balance = balance(cohort.table, confounds, POSITIVE, random_state=seed)
+    if data.confounds is not None:
+        table = cohort.table.assign(**data.confounds.columns)  # a site of numbers has categories here
+        study.balance = balance(table, confounds, POSITIVE, random_state=seed)
     models = fit_models(
         samples.train,
         budget,
@@ -257,12 +264,26 @@ def brain_study(
     scores = _scores_and_recovery(models, samples, study)
     progress(N_FITS, n_steps, "Classifying diagnoses from held-out scores")
     if samples.confounded is not None:
-        scores |= _confounded_scores(samples, samples.confounded, budget, identity, seed, settings, subsets)
+        train, test = samples.train.without_confounds(), samples.confounded.without_confounds()
+        names = ("DeepJIVE", "AJIVE")
+        confounded = fit_models(train, budget, identity, seed, {}, settings, subsets=subsets, only=names)
+        scores |= {
+            f"{name}, {LEFT_IN}": (confounded[name].transform(train), confounded[name].transform(test))
+            for name in names
+        }
     _classify(scores, samples, study, seed)
     progress(N_FITS + 1, n_steps, "Testing the joint structure of pairs, and of shuffled modalities")
     _test_pairing(models, samples, study, seed)
     progress(N_FITS + 2, n_steps, "Computing the covariation maps")
-    is_flipped = _map_covariation(models["DeepJIVE"], scores["DeepJIVE, joint"][1], samples, study, budget, voxel, seed)
+    mapped = _map_covariation(models["DeepJIVE"], samples.test, scores["DeepJIVE, joint"][1], samples, budget, seed)
+    study.maps, study.component, is_flipped = mapped
+    study.dice = _dice(study.maps, samples, voxel)
+    study.regions = region_table(study.maps, mni_grid(voxel), _brain_mask(voxel))
+    if samples.confounded is not None:
+        joint_scores = scores[f"DeepJIVE, {LEFT_IN}"][1]
+        mapped = _map_covariation(confounded["DeepJIVE"], test, joint_scores, samples, budget, seed)
+        study.confounded_maps, study.confounded_component, _ = mapped
+        study.confounded_dice = _dice(study.confounded_maps, samples, voxel)
     if n_draws:
         refits: dict[str, Any] = {"random_state": seed, "folder": folder}
         refits |= {} if draw_epochs is None else {"max_epochs": draw_epochs}
@@ -299,19 +320,6 @@ def _confounds(cohort: Cohort, names: Sequence[str]) -> dict[str, NDArray]:
     if missing:
         raise ValueError(NO_COLUMN.format(name=missing[0], columns=list(cohort.table)))
     return {name: cohort.table[name].to_numpy() for name in names}
-
-
-def _confounded_scores(
-    samples: Samples, held_out: Modalities, budget: Budget, identity: str, seed: int, settings: Any, subsets: Any
-) -> Scores:
-    """Joint scores of DeepJIVE and AJIVE from volumes with the effects of the confounds."""
-    train, test = samples.train.without_confounds(), held_out.without_confounds()
-    names = ("DeepJIVE", "AJIVE")
-    models = fit_models(train, budget, identity, seed, {}, settings, subsets=subsets, only=names)
-    return {
-        f"{name}, joint, confounds not taken out": (models[name].transform(train), models[name].transform(test))
-        for name in names
-    }
 
 
 def _scores_and_recovery(models: dict[str, Any], samples: Samples, study: BrainStudy) -> Scores:
@@ -385,29 +393,31 @@ def _test_pairing(models: dict[str, Any], samples: Samples, study: BrainStudy, s
 
 
 def _map_covariation(
-    model: Any, joint_scores: NDArray, samples: Samples, study: BrainStudy, budget: Budget, voxel: float, seed: int
-) -> bool:
-    """Map the joint score that differs most between the diagnoses; returns whether its sign was flipped.
+    model: Any, test: Modalities, joint_scores: NDArray, samples: Samples, budget: Budget, seed: int
+) -> tuple[dict[str, Covariation], int, bool]:
+    """Map the joint score that differs most between the diagnoses; its number, and whether its sign was flipped.
 
     The sign is such that the score is larger with the positive diagnosis.
     """
     positive = samples.labels == POSITIVE
     contrast = [abs(float(np.corrcoef(column, positive)[0, 1])) for column in joint_scores.T]
-    study.component = int(np.argmax(contrast))
+    component = int(np.argmax(contrast))
     permutations: dict[str, Any] = {"n_permutations": budget.n_permutations, "clusters": True, "random_state": seed}
-    study.maps = covariation(model, samples.test, study.component, **permutations)
-    score = joint_scores[:, study.component]
+    maps = covariation(model, test, component, **permutations)
+    score = joint_scores[:, component]
     is_flipped = bool(score[positive].mean() < score[~positive].mean())
     if is_flipped:
-        study.maps = {name: covariation_map.turned() for name, covariation_map in study.maps.items()}
-    mask = _brain_mask(voxel)
-    if samples.test_factors is not None:
-        stage = samples.test_factors["stage"].to_numpy()
-        for name, covariation_map in study.maps.items():
-            true_effect = np.tensordot(stage - stage.mean(), samples.truth["joint", name], axes=1)
-            study.dice[name] = dice_of_strongest(covariation_map.effect, true_effect, mask)
-    study.regions = region_table(study.maps, mni_grid(voxel), mask)
-    return is_flipped
+        maps = {name: covariation_map.turned() for name, covariation_map in maps.items()}
+    return maps, component, is_flipped
+
+
+def _dice(maps: dict[str, Covariation], samples: Samples, voxel: float) -> dict[str, float]:
+    """Overlap of the strongest fifth of each map with that of the true map; empty where the truth is not known."""
+    if samples.test_factors is None:
+        return {}
+    stage, mask = samples.test_factors["stage"].to_numpy(), _brain_mask(voxel)
+    true_effects = {name: np.tensordot(stage - stage.mean(), samples.truth["joint", name], axes=1) for name in maps}
+    return {name: dice_of_strongest(maps[name].effect, true_effects[name], mask) for name in maps}
 
 
 def _brain_mask(voxel: float) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from deepjive._version import __version__
 from deepjive.imaging.bids import entities
 from deepjive.imaging.preprocessing.protocol import Done, checksum
+from deepjive.imaging.tracers import tracer_of as tracer_by_label
 from deepjive.persistence import write_atomically
 
 Stage = Literal["anat", "pet"]
@@ -94,8 +95,10 @@ class Names:
 
 
 def tracer_of(path: str | Path | None) -> str:
-    """Return the entity `trc` of the file name of a PET, or the empty string."""
-    return entities(path).get("trc", "") if path is not None else ""
+    """Return the tracer that the file name of a PET has as `trc`, or as `acq` in older data sets; else nothing."""
+    known = entities(path) if path is not None else {}
+    acquired = known.get("acq", "")
+    return known.get("trc") or (acquired if tracer_by_label([acquired]) else "")
 
 
 def finished(names: Names, stage: Stage, key: str) -> dict[str, Any] | None:
@@ -190,7 +193,7 @@ def describe(root: Path, engine: str, versions: Mapping[str, str], space: str) -
     generated_by = [{"Name": "deepjive preprocess", "Version": __version__, "Description": f"engine {engine}"}]
     generated_by += [{"Name": name, "Version": version} for name, version in versions.items()]
     content = {
-        "Name": "Grey matter and amyloid in MNI space",
+        "Name": "Grey matter and uptake ratios in MNI space",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": generated_by,
