@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from deepjive.imaging.preprocessing.subject import Outcome, Subject
 
 NO_T1_COLUMN = "The table has no column 't1' or 'mri' with paths of T1 scans; its columns of paths are {names}."
-OF_NAMES = "--tracer selects PET by the names of files and cannot be used with --table, which lists its files."
+OF_NAMES = (
+    "--tracer selects PET by the names of files and cannot be used with --table, which lists its files. Leave out "
+    "--tracer, and list the PET of one tracer."
+)
 NO_LABEL = "left out, because its participant_id has no letter or digit and cannot become part of a file name"
 
 
