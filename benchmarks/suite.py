@@ -3,6 +3,7 @@
     python benchmarks/suite.py                                  # eleven benchmarks, a few minutes
     python benchmarks/suite.py --long                           # the long ones too: demonstration, phantom, evidence
     python benchmarks/suite.py --only fit-linear demo --seeds 5
+    python benchmarks/suite.py --only ajive mofa gcca             # beside other packages: pip install 'deepjive[peers]'
     python benchmarks/suite.py --against ../deepjive-0.1        # the checkout of an earlier version, in the same run
     python benchmarks/suite.py --json new.json --compare old.json
     python benchmarks/suite.py --result new.json --compare old.json  # runs nothing

@@ -115,6 +115,30 @@ def _ajive_floor(simulated: Any) -> None:
         vectors[:, -2:].T @ np.asarray(x)
 
 
+def _ajive_of(simulated: Any) -> Any:
+    return _ajive(simulated, 0)
+
+
+def _centred(simulated: Any) -> dict[str, Any]:
+    return {name: np.asarray(x) - np.mean(x, axis=0) for name, x in simulated.data.items()}
+
+
+def _mofa(simulated: Any, seed: int) -> Any:
+    from deepjive.experiments.omics.mofa import fit_mofa
+
+    return fit_mofa(_centred(simulated), seed)
+
+
+def _factors(model: Any, _: Any) -> Measures:
+    return {"joint factors": int(model.joint.sum()), "factors": len(model.joint)}
+
+
+def _gcca(simulated: Any, seed: int) -> Any:
+    from cca_zoo.linear import GCCA
+
+    return GCCA(n_components=1, shrinkage=0.1).fit(list(_centred(simulated).values()))
+
+
 def _with_gaps(seed: int) -> Any:
     """3000 samples of 2000 and 60 features, of which a tenth of the values are missing."""
     rng = np.random.default_rng(seed)
@@ -407,6 +431,22 @@ BENCHMARKS = {
         "the study of the phantom, 200 participants at 6 mm",
         *(_nothing, _command("reproduce", "adni", "--subjects", "200", "--voxel", "6"), _shown),
         most=40.0,
+        is_long=True,
+    ),
+    "mofa": Benchmark(
+        "another package: MOFA (mofapy2), the data of fit-linear",
+        *(_synthetic(1000), _mofa, _factors, _ajive_of, "AJIVE of the same data"),
+        is_long=True,
+    ),
+    "gcca": Benchmark(
+        "another package: GCCA of one score (cca_zoo), the data of fit-linear",
+        *(
+            _synthetic(1000),
+            _gcca,
+            lambda model, _: {"scores": model.n_components},
+            _ajive_of,
+            "AJIVE of the same data",
+        ),
         is_long=True,
     ),
     "noisy-mnist": Benchmark(
