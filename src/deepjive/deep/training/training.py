@@ -120,6 +120,7 @@ class _Training:
     def __init__(self, phase: Phase, job: Job, is_new: bool) -> None:
         self.phase, self.job, settings, fabric = phase, job, job.settings, job.fabric
         self.modules = nn.ModuleList([nn.ModuleList(phase.trained()), nn.ModuleList(phase.auxiliary())])
+        self.modules.eval()  # the lists too, whose mode `_switch` asks for
         module, *optimizers = fabric.setup(phase, *optimizers_of(phase, self.modules, settings))
         start = Start()
         if is_new:
