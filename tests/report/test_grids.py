@@ -36,5 +36,12 @@ def test_rows_of_images_may_have_different_sizes() -> None:
     assert [image.get_array().shape for image in drawn.images] == [(8, 8)] * 3 + [(5, 7)] * 3
 
 
+@pytest.mark.parametrize("columns", [3, 10])
+def test_labels_of_rows_lie_within_the_figure(columns: int) -> None:
+    figure = grid([np.zeros((columns, 8, 8))] * 2, ["pagoda from others", "0"])
+    figure.canvas.draw()
+    assert all(text.get_window_extent().x0 >= 0 for text in figure.axes[0].texts)
+
+
 def test_one_sample_of_each_label_is_chosen() -> None:
     np.testing.assert_array_equal(one_of_each(["b", "a", "b"]), [1, 0])

@@ -19,6 +19,8 @@ GREY = "gray"
 COLUMNS = {"input": "", "joint": "=", "shared by some": "+", "individual": "+", "residual": "+"}  # signs before them
 GAP, ROW_GAP, TITLE, LINE_HEIGHT = 0.26, 0.12, 0.26, 0.36  # in widths of a cell
 GRID_GAP = 0.08
+LABEL_GAP = 0.12
+CHARACTER, MOST_FOR_LABELS = 0.0145, 0.5  # of the width of a figure: a character of a label, and all labels
 N_SAMPLES = 6
 
 Scale = tuple[str, float, float]
@@ -195,7 +197,8 @@ class GridLayout:
         self.row_labels, self.column_labels = row_labels, column_labels
         columns = max(len(row) for row in self.pictures)
         self.heights = [row[0].shape[0] / row[0].shape[1] for row in self.pictures]
-        self.margin = 0.35 + 0.11 * max(len(label) for label in row_labels) * columns / 8
+        share = min(MOST_FOR_LABELS, CHARACTER * max(len(label) for label in row_labels))
+        self.margin = (LABEL_GAP + 0.1 + share * columns * (1 + GRID_GAP)) / (1 - share)
         self.top = 0.3 if column_labels else 0.0
         self.width = columns * (1 + GRID_GAP) + self.margin
         self.height = sum(height + GRID_GAP for height in self.heights) + self.top
@@ -209,7 +212,7 @@ class GridLayout:
             axes.text(middle, self.top / 2, label, color=muted(), ha="center", va="center")
         top = self.top
         for row, label, height in zip(self.pictures, self.row_labels, self.heights, strict=True):
-            axes.text(self.margin - 0.12, top + height / 2, plain(label), color=muted(), ha="right", va="center")
+            axes.text(self.margin - LABEL_GAP, top + height / 2, plain(label), color=muted(), ha="right", va="center")
             self._draw_row(axes, row, top, height)
             top += height + GRID_GAP
         return axes
