@@ -101,6 +101,7 @@ def test_the_seed_gives_the_order(example: pytest.Pytester, monkeypatch: pytest.
     monkeypatch.setattr(conftest, "_unlisted", conftest.defaultdict(list))
     example.makepyfile(EXAMPLE.format(skipped=False))
     orders = []
+    monkeypatch.delenv("TEST_ORDER", raising=False)
     for seed in (None, "1", "1", "2"):
         if seed is not None:
             monkeypatch.setenv("TEST_ORDER", seed)

@@ -34,12 +34,16 @@ class FourierFeatures:
     ) -> None:
         drawn_on = device if generator is None else generator.device
         directions = torch.randn(inputs, cosines, device=drawn_on, generator=generator).to(device)
-        self.directions = directions / math.sqrt(inputs) * BANDWIDTH
-        self.phases = torch.rand(cosines, device=drawn_on, generator=generator).to(device) * 2 * math.pi
+        self.directions = directions * (BANDWIDTH / math.sqrt(inputs))
+        self.phases = torch.rand(cosines, device=drawn_on, generator=generator).to(device) * (2 * math.pi)
+
+    def angles(self, x: Tensor) -> Tensor:
+        """The numbers (n, cosines) whose cosines are taken, of inputs (n, inputs)."""
+        return torch.addmm(self.phases, x, self.directions)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Features (n, inputs + cosines) of inputs (n, inputs)."""
-        return torch.cat([x, math.sqrt(2.0) * torch.cos(x @ self.directions + self.phases)], dim=1)
+        return torch.cat([x, torch.cos(self.angles(x)) * math.sqrt(2.0)], dim=1)
 
 
 def cholesky(matrix: Tensor) -> Tensor:

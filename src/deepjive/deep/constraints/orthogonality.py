@@ -43,11 +43,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from deepjive.deep.choices import OrthogonalityName
-from deepjive.deep.constraints.algebra import FourierFeatures, cholesky
+from deepjive.deep.constraints.algebra import FourierFeatures
+from deepjive.deep.constraints.explained import explained_fraction
 from deepjive.deep.networks import NoScores
 
 ROWS_PER_REGRESSOR = 4  # fewest samples for each regressor of the closed form; more regressors explain much by chance
-BOUND = 1.5  # scaled median absolute deviations, which are standard deviations of normal scores; tanh bounds beyond it
 NOISE = 0.3  # standard deviations of a score: the noise that an adversary's input gets
 
 
@@ -200,14 +200,7 @@ class ClosedForm(Orthogonality):
         """
         with torch.autocast(z.device.type, enabled=False):
             phi = self._fourier(_few(_standardized(regressors.float()), n_joint))
-            gram = phi.T @ phi + self.ridge * len(z) * torch.eye(phi.shape[1], device=z.device)
-            z, rank = _in_robust_deviations(z.float()), z.shape[1]
-            cosines = FourierFeatures(rank, self.cosines, z.device)(z)[:, rank:]
-            targets = _centred(torch.cat([torch.tanh(z / BOUND), cosines], dim=1))
-            predicted = phi @ torch.cholesky_solve(phi.T @ targets, cholesky(gram))
-            reduction = 2 * (targets * predicted).sum(0) - predicted.square().sum(0)  # of the squared error, exactly
-            fractions = reduction / (targets.square().sum(0) + 1e-8)
-            return torch.stack([half.mean() for half in fractions.split((rank, self.cosines)) if len(half)]).mean()
+            return explained_fraction(z.float(), phi, self.ridge * len(z), self.cosines)
 
     def _fourier(self, x: Tensor) -> Tensor:
         """The regressors and random cosines of them, centred: (batch, regressors + features)."""
@@ -380,19 +373,6 @@ def _mean_where_absent(z: Tensor, here: Tensor) -> Tensor:
     return torch.where(here[:, None], z, mean)
 
 
-def _in_robust_deviations(z: Tensor) -> Tensor:
-    """Scores less their median, in median absolute deviations, which outliers hardly change."""
-    with torch.no_grad():
-        centre = _median(z)
-        deviation = _median((z - centre).abs()) * 1.4826  # a normal score's standard deviation
-    return (z - centre) / (deviation + 1e-6)
-
-
-def _median(x: Tensor) -> Tensor:
-    """The upper median of each column, by sorting: torch's own median is not deterministic on GPUs."""
-    return x.sort(dim=0).values[len(x) // 2]
-
-
 def _centred(x: Tensor) -> Tensor:
     return x - x.mean(0)
 
@@ -404,4 +384,4 @@ def _deviation(z: Tensor) -> Tensor:
 
 def _standardized(x: Tensor) -> Tensor:
     x = _centred(x)
-    return x / (x.std(0, unbiased=False) + 1e-6)
+    return x / (x.square().mean(0).sqrt() + 1e-6)

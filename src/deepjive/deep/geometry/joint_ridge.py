@@ -212,13 +212,13 @@ class HeldOut:
         n_penalties, max_rank = len(self.scores), self.scores.shape[-1]
         total = np.maximum(self.variance.sum(axis=1), 1e-300)
         errors = np.zeros((n_penalties, max_rank))
-        for penalty in range(n_penalties):
-            right, left = self._equations(penalty, max_rank)
-            for rank in range(1, max_rank + 1):
-                b, m = right[..., :rank], left[..., :rank, :rank]
-                gains = self._other_folds_gains(b, m)
-                gained = (gains * (2 * b - (m @ gains[..., None])[..., 0])).sum(axis=(1, 2))
-                errors[penalty, rank - 1] = (1 - gained / total).mean()
+        equations = [self._equations(penalty, max_rank) for penalty in range(n_penalties)]
+        right, left = (np.stack(sides) for sides in zip(*equations, strict=True))
+        for rank in range(1, max_rank + 1):
+            b, m = right[..., :rank], left[..., :rank, :rank]
+            gains = self._other_folds_gains(b, m)
+            gained = (gains * (2 * b - (m @ gains[..., None])[..., 0])).sum(axis=(-2, -1))
+            errors[:, rank - 1] = (1 - gained / total).mean(axis=-1)
         return errors
 
     def errors(self, penalties: Sequence[int]) -> NDArray:
@@ -238,8 +238,8 @@ class HeldOut:
 
     @staticmethod
     def _other_folds_gains(right: NDArray, left: NDArray) -> NDArray:
-        """Gains (n_modalities, n_folds, rank) for each fold, from the normal equations of the other folds."""
-        return _gains_of(right.sum(axis=1, keepdims=True) - right, left.sum(axis=1, keepdims=True) - left)
+        """Gains (..., n_modalities, n_folds, rank) for each fold, from the normal equations of the other folds."""
+        return _gains_of(right.sum(axis=-2, keepdims=True) - right, left.sum(axis=-3, keepdims=True) - left)
 
     def _equations(self, penalty: int, rank: int) -> tuple[NDArray, NDArray]:
         """Right sides (n_modalities, n_folds, rank) and left sides (..., rank) of the normal equations of the gains."""

@@ -73,34 +73,31 @@ class Unrolled:
     @classmethod
     def of(cls, points: NDArray, rank: int, limit: float) -> Self:
         """Unroll points (n_samples, n_dimensions); `limit` is a fraction of the median distance between them."""
+        return cls.each_of(points, rank, [limit])[0]
+
+    @classmethod
+    def each_of(cls, points: NDArray, rank: int, limits: Sequence[float]) -> list[Self]:
+        """Unroll points once for each limit."""
         n = len(points)
         distances = cdist(points, points)
         distances = np.maximum(distances, 1e-12 * distances.max() + 1e-150)  # a path of length 0 would be none
         np.fill_diagonal(distances, 0.0)
-        limit = limit * _median(distances)
+        median = _median(distances)
         near = nearest(distances, NEIGHBOURS + 1)[:, 1:]
-        lengths = np.take_along_axis(distances, near, axis=1)
-        rows = np.repeat(np.arange(n), near.shape[1])
-        all_edges = csr_matrix((lengths.ravel(), (rows, near.ravel())), shape=(n, n))
+        lengths = np.take_along_axis(distances, near, axis=1).ravel()
+        rows, columns = np.repeat(np.arange(n), near.shape[1]), near.ravel()
+        all_edges = csr_matrix((lengths, (rows, columns)), shape=(n, n))
         connected = connected_components(all_edges, directed=False)[0] == 1
         tree = minimum_spanning_tree(all_edges if connected else csr_matrix(distances)).tocoo()
-        short = lengths.ravel() <= limit
-        steps = coo_matrix(
-            (
-                np.concatenate([lengths.ravel()[short], tree.data]),
-                (np.concatenate([rows[short], tree.row]), np.concatenate([near.ravel()[short], tree.col])),
-            ),
-            shape=(n, n),
-        )
         landmarks = np.linspace(0, n - 1, min(n, LANDMARKS)).astype(int)
-        paths = dijkstra(_shortest(steps), directed=False, indices=landmarks).T
-        squares = np.square(paths[landmarks])
-        centre = squares.mean(axis=0)
-        inner = -0.5 * (squares - centre - centre[:, None] + centre.mean())
-        m = len(landmarks)
-        values, vectors = linalg.eigh(inner, subset_by_index=[m - min(rank, m), m - 1])
-        values = np.maximum(values[::-1], 1e-12 * max(float(values[-1]), 1e-300))
-        return cls(points, limit, paths, centre, vectors[:, ::-1] / np.sqrt(values))
+        unrolled = []
+        for limit in limits:
+            short = lengths <= limit * median
+            ends = np.concatenate([rows[short], tree.row]), np.concatenate([columns[short], tree.col])
+            steps = coo_matrix((np.concatenate([lengths[short], tree.data]), ends), shape=(n, n))
+            paths = dijkstra(_shortest(steps), directed=False, indices=landmarks).T
+            unrolled.append(cls(points, limit * median, paths, *_centre_and_axes(paths[landmarks], rank)))
+        return unrolled
 
     def __call__(self, points: NDArray) -> NDArray:
         """Coordinates (n, rank) of points, fitted or new, by their paths over their neighbours to the landmarks."""
@@ -112,6 +109,16 @@ class Unrolled:
         for step, sample in zip(steps.T[1:], near.T[1:], strict=True):
             np.minimum(paths, step[:, None] + self.paths[sample], out=paths)
         return -0.5 * (np.square(paths) - self.centre) @ self.axes
+
+
+def _centre_and_axes(paths: NDArray, rank: int) -> tuple[NDArray, NDArray]:
+    """`Unrolled.centre` and `Unrolled.axes` from the distances (m, m) between landmarks."""
+    m, squares = len(paths), np.square(paths)
+    centre = squares.mean(axis=0)
+    inner = -0.5 * (squares - centre - centre[:, None] + centre.mean())
+    values, vectors = linalg.eigh(inner, subset_by_index=[m - min(rank, m), m - 1])
+    values = np.maximum(values[::-1], 1e-12 * max(float(values[-1]), 1e-300))
+    return centre, vectors[:, ::-1] / np.sqrt(values)
 
 
 def nearest(distances: NDArray, count: int) -> NDArray[np.intp]:
@@ -230,8 +237,7 @@ class KernelRegression:
 
 def sheets_of(points: NDArray, rank: int) -> list[Callable[[NDArray], NDArray]]:
     """Ways to give points (n_samples, n_dimensions) `rank` coordinates: the leading ones, and, of several, unrolled."""
-    limits = LIMITS if points.shape[1] > 1 else ()
-    return [lambda x: x[:, :rank], *(Unrolled.of(points, rank, limit) for limit in limits)]
+    return [lambda x: x[:, :rank], *(Unrolled.each_of(points, rank, LIMITS) if points.shape[1] > 1 else [])]
 
 
 def unrolled_scores(points: NDArray, targets: Sequence[NDArray], rank: int) -> NDArray | None:
