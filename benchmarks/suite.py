@@ -45,6 +45,8 @@ def work(name: str, seed: int) -> None:
     import lightning_fabric  # noqa: F401 - imports do not belong to the time of a run
     import torch
 
+    from deepjive import AJIVE, DeepJIVE  # noqa: F401 - they are imported at their first use
+
     torch.set_num_threads(1)
     torch.ones(4).square().sum()
     before = peak_memory()
