@@ -4,6 +4,7 @@ from scipy.linalg import subspace_angles
 
 import deepjive as dj
 from deepjive import AJIVE, Modalities
+from deepjive.linear.angles import NoSignalWarning
 from tests.linear.tolerances import SUMS, TWO_ROUTES
 
 
@@ -152,9 +153,17 @@ def test_every_rank_may_be_0(fitted):
 def test_modality_without_signal_leaves_nothing_joint():
     data, _, _ = simulated()
     noise = np.random.default_rng(1).normal(size=(80, 200))
-    model = AJIVE(random_state=0).fit({**dict(data.items()), "noise": noise})
+    with pytest.warns(NoSignalWarning, match="The joint rank is 0, and no component of modality 'noise' is stronger"):
+        model = AJIVE(random_state=0).fit({**dict(data.items()), "noise": noise})
     assert model.signal_ranks_["noise"] == 0
     assert model.joint_rank_ == 0
+
+
+def test_ranks_that_were_given_are_no_reason_for_a_warning():
+    data, _, _ = simulated()
+    noise = {**dict(data.items()), "noise": np.random.default_rng(1).normal(size=(80, 200))}
+    for given in ({"joint_rank": 0}, {"signal_ranks": {"m0": 2, "m1": 2, "noise": 0}}):
+        assert AJIVE(random_state=0, **given).fit(noise).joint_rank_ == 0  # warnings are errors here
 
 
 def test_direction_too_weak_in_one_modality_is_dropped():

@@ -169,6 +169,7 @@ def test_identical_modalities_are_all_joint(estimator):
 
 @ESTIMATORS
 @pytest.mark.parametrize("n", [4, 5])
+@pytest.mark.filterwarnings("ignore::deepjive.linear.angles.NoSignalWarning")
 def test_few_samples_can_be_fitted(estimator, n):
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=(n, 40)), "b": rng.normal(size=(n, 4))}

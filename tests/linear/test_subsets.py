@@ -143,6 +143,7 @@ def test_without_variation_of_some_the_model_is_that_without_subsets(ranks):
         np.testing.assert_array_equal(model.individual_loadings_[name], plain.individual_loadings_[name])
 
 
+@pytest.mark.filterwarnings("ignore::deepjive.linear.angles.NoSignalWarning")
 def test_a_component_too_weak_for_the_signal_of_a_modality_is_found_through_others():
     rng = np.random.default_rng(0)
     data, _ = simulate(ranks={("a", "b"): 1})

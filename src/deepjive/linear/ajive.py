@@ -159,6 +159,11 @@ class AJIVE(AngleBased):
         ValueError
             If the data do not have the ranks, or if values are infinite. Unless `missing` is "impute", also for NaN and
             for samples that lack a modality.
+
+        Warns
+        -----
+        NoSignalWarning
+            If the joint rank is found to be 0 and a modality has no signal.
         """
         return self._fit(X, equal_weights, progress)
 

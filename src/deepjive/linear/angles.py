@@ -73,6 +73,10 @@ SCORES_ABOVE_SAMPLES = (
 )
 NO_DRAWS = "joint_rank='auto' needs draws of both bounds, but n_wedin={wedin} and n_random={random}. Use about 1000."
 
+NO_SIGNAL = (
+    "The joint rank is 0, and no component of {names} is stronger than noise by the rule rank_rule={rule!r}. What is "
+    "joint is part of every modality's signal. If you know that there is signal, give signal_ranks."
+)
 NOTHING_COMMON = (
     "no direction of the samples is in the signals of all its modalities and in no larger subset, up to chance (signal "
     "ranks: {ranks})"
@@ -88,6 +92,10 @@ VETO = 0.5
 DOUBTFUL, REPRODUCED = 1e-9, 0.02  # share of variance, and difference of scores in standard deviations
 PROJECTION = 1e3  # removing the joint part adds rounding errors of its own
 ROUNDING = 1e-10  # without noise the cutoff is K, which no rounded singular value exceeds
+
+
+class NoSignalWarning(UserWarning):
+    """The joint rank is 0 because no signal was found in a modality."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +216,8 @@ class AngleBased(LinearModel, ABC):
         signals = self._find_signals(data, joint_rank, individual_ranks, rng, progress)
         self.weights_ = weigh(signals)
         joint = self._find_joint(signals, joint_rank, rng)
+        if subsets is None:
+            self._warn_of_no_signal(signals, joint)
         progress(n_steps - 1, n_steps, f"{len(joint.T)} joint components")
         if subsets is not None and self._fit_subsets(data, signals, joint, subsets, rng):
             progress(n_steps, n_steps, "parts of subsets")
@@ -218,6 +228,14 @@ class AngleBased(LinearModel, ABC):
         self._warn_of_weak_components(data)
         progress(n_steps, n_steps, "individual parts")
         return self
+
+    def _warn_of_no_signal(self, signals: list[Signal], joint: NDArray) -> None:
+        """Warn if the joint rank was found to be 0 because no signal was found in a modality."""
+        is_given = not isinstance(self.signal_ranks, str) or not isinstance(self.joint_rank, str)
+        names = [repr(signal.name) for signal in signals if not signal.rank]
+        if names and not joint.shape[1] and not is_given:
+            listed = f"modality {names[0]}" if len(names) == 1 else f"modalities {', '.join(names)}"
+            warnings.warn(NO_SIGNAL.format(names=listed, rule=self.rank_rule), NoSignalWarning, stacklevel=5)
 
     def _warn_of_weak_components(self, data: Modalities) -> None:
         """Warn if fitted samples do not get their scores because a component is weaker than rounding of others."""

@@ -20,6 +20,7 @@ from deepjive.data.modalities import Modalities
 from deepjive.deep.geometry.dimension import diffusion_coordinates, sheet_dimension
 from deepjive.deep.geometry.unrolling import KernelRegression, sheets_of
 from deepjive.linear.ajive import AJIVE
+from deepjive.linear.angles import NoSignalWarning
 
 CLEAR = 3.0  # standard errors above no prediction
 STANDARD_ERRORS = 2.0
@@ -37,6 +38,7 @@ def linear_fit(data: Modalities, seed: int, draws: int = 1000, signal_ranks: Map
     bounds: Any = {"n_wedin": draws, "n_random": draws, "random_state": seed}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* of the modality's variance", UserWarning)  # of individual scores
+        warnings.simplefilter("ignore", NoSignalWarning)
         if signal_ranks is not None:
             return AJIVE(signal_ranks=signal_ranks, **bounds).fit(data)
         linear = AJIVE(**bounds).fit(data)

@@ -186,7 +186,7 @@ def _section(
     empty = [name for name, values in maps.items() if not values.any()]
     if empty:
         these = "this map is" if len(empty) == 1 else "these maps are"
-        words = f"{words} {EMPTY.format(names=' and '.join(empty), these=these)}"
+        words = f"{words} {EMPTY.format(names=' or '.join(empty), these=these)}"
     return Section(heading, words, tables, [("Grey matter and uptake", picture, MAPS)], viewers=viewers)
 
 
