@@ -34,8 +34,8 @@ NORMALIZED = ((16, 5, 2), (32, 3, 1), (32, 3, 2), (64, 3, 1), (64, 3, 2))  # cha
 HIDDEN = 128
 
 
-class DeeperEncoder(nn.Module):
-    """Encoder from images to scores: a linear map plus a nonlinear correction that is zero at initialization.
+class ImageEncoder(nn.Module):
+    """Base of the encoders of this module: a linear map plus a nonlinear correction that is zero at initialization.
 
     Parameters
     ----------
@@ -50,38 +50,37 @@ class DeeperEncoder(nn.Module):
     def __init__(self, shape: tuple[int, ...], rank: int, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(math.prod(shape), rank)
-        layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
-        for inputs, outputs in itertools.pairwise(CHANNELS):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GELU()]
-            layers += [nn.Conv2d(outputs, outputs, 3, stride=2, padding=1), nn.GELU()]
-        coarse = [math.ceil(size / 2 ** (len(CHANNELS) - 1)) for size in shape]
-        layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(CHANNELS[-1] * math.prod(coarse), HIDDEN), nn.GELU()]
-        self.correction = nn.Sequential(*layers, nn.Dropout(dropout), zeroed(nn.Linear(HIDDEN, rank)))
+        self.correction = self._correction(shape, rank, dropout)
+
+    def _correction(self, shape: tuple[int, ...], rank: int, dropout: float) -> nn.Sequential:
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, *shape) to (batch, rank)."""
         return self.linear(x.flatten(1)) + self.correction(x)
 
 
-class NormalizedEncoder(nn.Module):
-    """Encoder from images to scores: a linear map plus a correction that is zero at initialization; see the module.
+class DeeperEncoder(ImageEncoder):
+    """Two convolutions per level; see the module. Parameters as of `ImageEncoder`."""
+
+    def _correction(self, shape: tuple[int, ...], rank: int, dropout: float) -> nn.Sequential:
+        layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
+        for inputs, outputs in itertools.pairwise(CHANNELS):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GELU()]
+            layers += [nn.Conv2d(outputs, outputs, 3, stride=2, padding=1), nn.GELU()]
+        coarse = [math.ceil(size / 2 ** (len(CHANNELS) - 1)) for size in shape]
+        layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(CHANNELS[-1] * math.prod(coarse), HIDDEN), nn.GELU()]
+        return nn.Sequential(*layers, nn.Dropout(dropout), zeroed(nn.Linear(HIDDEN, rank)))
+
+
+class NormalizedEncoder(ImageEncoder):
+    """Five convolutions with batch normalization; see the module. Parameters as of `ImageEncoder`.
 
     Weights and images of the convolutions are stored with the channels last, in which a processor computes them
     faster.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Shape of an image.
-    rank : int
-        Number of scores.
-    dropout : float
-        Fraction of hidden units that are dropped in training.
     """
 
-    def __init__(self, shape: tuple[int, ...], rank: int, dropout: float) -> None:
-        super().__init__()
-        self.linear = nn.Linear(math.prod(shape), rank)
+    def _correction(self, shape: tuple[int, ...], rank: int, dropout: float) -> nn.Sequential:
         layers: list[nn.Module] = [nn.Unflatten(1, (1, shape[0]))]
         inputs, coarse = 1, list(shape)
         for outputs, kernel, stride in NORMALIZED:
@@ -90,11 +89,7 @@ class NormalizedEncoder(nn.Module):
             inputs, coarse = outputs, [math.ceil(size / stride) for size in coarse]
         layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(inputs * math.prod(coarse), HIDDEN), nn.ReLU()]
         correction = nn.Sequential(*layers, nn.Dropout(dropout), zeroed(nn.Linear(HIDDEN, rank)))
-        self.correction = correction.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, *shape) to (batch, rank)."""
-        return self.linear(x.flatten(1)) + self.correction(x)
+        return correction.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def labelled_error(
