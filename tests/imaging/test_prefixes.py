@@ -155,6 +155,8 @@ def test_two_maps_of_one_name_are_refused(cat12, other, write_nifti):
         (["S001", "sub-S001a"], "can be visits"),
         (["sub-S001_1", "sub-S001_2"], "can be visits"),
         (["sub-S001A_T1w", "sub-S001a"], "can be visits"),
+        (["sub-01V1", "sub-01V2", "sub-02V1"], "sub-01V1 and sub-01V2 can be visits"),
+        (["sub-01_T1w", "sub-01M12_T1w"], "can be visits"),
         (["01_01", "01_02", "02_01"], "sub-01_01 and sub-01_02 can be visits"),
         (["S001M00", "S001M12"], "can be visits"),
         (["S001_M00", "20110602_S001"], "can be visits"),

@@ -6,6 +6,7 @@
     S001a, S001b                        scans of S001, or two participants such as twins: refused
     01_01, 01_02                        visits of 01, or participants of site 01: refused
     sub-0101, sub-0102, sub-01a         participants, because BIDS has other places for visits and scans
+    sub-01V1, sub-01V2                  visits of 01 all the same, or two participants: refused
 
 Two names must not be two participants if they may be one, because scans of a participant would be split between
 training and test. Names that differ only in what may be a visit (a month, a date, the number or letter of a scan or of
@@ -43,10 +44,12 @@ CODE = (
 )
 VISIT = re.compile(rf"^{CODE}{BETWEEN}|{BETWEEN}{CODE}(?={BETWEEN}|\(|$)|[-_ .]*\(\d+\)", re.IGNORECASE)
 OASIS = re.compile(r"(?<=\d)[-_ .]MR[-_]?d?\d+([-_ .].*)?$", re.IGNORECASE)  # of which the text after a visit varies
+LAST_CODE = r"(?:ses|tp?|v|m|visit|fu|y)\d{1,2}|bl|pre|post"
 LAST = re.compile(
-    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|(?:ses|tp?|v|m|visit|fu|y)\d{{1,2}}|bl|pre|post|[a-z])$",
+    rf"(?<=\d)(?:{BETWEEN}(?:\d{{1,2}}|[a-z]+|(?:19|20)\d\d)|{LAST_CODE}|[a-z])$",
     re.IGNORECASE,
 )
+LAST_OF_BIDS = re.compile(rf"(?<=\d)(?:{LAST_CODE})$", re.IGNORECASE)
 MARKS = {
     "r": "CAT12's longitudinal pipeline writes 'r'",
     "avg_": "CAT12's longitudinal pipeline writes 'avg_'",
@@ -114,8 +117,8 @@ def check_names(keys: Iterable[Key], *, bids: bool = False) -> None:
     keys : iterable of (participant, session)
         Names that both have sessions are taken as they are.
     bids : bool, default=False
-        Whether all names are BIDS names. Their participants are then taken as they are: a number or a letter at the
-        end of ``sub-01a`` is no visit.
+        Whether all names are BIDS names. Their participants are then taken as they are, unless they differ only in a
+        code of visits: a number or a letter at the end of ``sub-01a`` is no visit.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def check_names(keys: Iterable[Key], *, bids: bool = False) -> None:
         If names differ in what may be a visit, or if one contains the other.
     """
     keys = sorted(set(keys))
-    persons = {key: key[0] if bids else _person(key[0].removeprefix("sub-")) for key in keys}
+    persons = {key: LAST_OF_BIDS.sub("", key[0]) if bids else _person(key[0].removeprefix("sub-")) for key in keys}
     by_person: dict[str, list[Key]] = {}
     for key, person in persons.items():
         by_person.setdefault(person.casefold(), []).append(key)
