@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from deepjive.cli.main import app
@@ -8,10 +9,29 @@ from deepjive.cli.main import app
 N = 80
 
 
+@pytest.fixture(scope="session")
+def program():
+    """All commands, which take a tenth of a second to build."""
+    return get_command(app)
+
+
 @pytest.fixture
-def invoke():
+def invoke(program, monkeypatch):
     """Run a command line in this process; gives exit_code, stdout, stderr."""
+    monkeypatch.setattr("typer.testing._get_command", lambda _: program)
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def drawn():
+    """Asked for by tests in which the pictures of pages are drawn."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    """Make the figures of pages, but draw none: that takes most of the time of a command."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("deepjive.report.pieces.to_svg", lambda figure, label: f'<svg aria-label="{label}"></svg>')
 
 
 @pytest.fixture
