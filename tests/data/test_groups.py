@@ -56,8 +56,8 @@ def test_p_values_of_pairs_are_uniform_where_participants_have_several_sessions(
     apart, together = [], []
     for seed in range(120):
         model, held_out, who = unrelated(seed)
-        together.append(joint_structure_test(model, held_out, 99, groups=who, random_state=seed).p_value)
-        apart.append(joint_structure_test(model, held_out, 99, random_state=seed).p_value)
+        together.append(joint_structure_test(model, held_out, 19, groups=who, random_state=seed).p_value)
+        apart.append(joint_structure_test(model, held_out, 19, random_state=seed).p_value)
     assert np.mean(np.array(together) <= 0.05) < 0.05 + 0.06  # three standard errors of 120 draws
     assert abs(np.mean(np.array(together) <= 0.5) - 0.5) < 0.14
     assert np.mean(np.array(apart) <= 0.05) > 0.11  # what sessions give that are permuted one by one
@@ -215,8 +215,8 @@ def test_p_values_of_probes_are_uniform_where_participants_have_several_sessions
         rng = np.random.default_rng(seed)
         fitted, age, held_out, held_out_age = (alike(rng) for _ in range(4))
         given = (fitted, age[:, 0], held_out, held_out_age[:, 0])
-        together.append(probe(*given, n_permutations=39, groups=who, random_state=seed).p_linear)
-        apart.append(probe(*given, n_permutations=39, random_state=seed).p_linear)
+        together.append(probe(*given, n_permutations=19, groups=who, random_state=seed).p_linear)
+        apart.append(probe(*given, n_permutations=19, random_state=seed).p_linear)
     assert np.mean(np.array(together) <= 0.05) < 0.05 + 0.066  # three standard errors of 100 draws
     assert abs(np.mean(np.array(together) <= 0.5) - 0.5) < 0.15
     assert np.mean(np.array(apart) <= 0.05) > 0.13  # what sessions give that are permuted one by one
@@ -263,7 +263,7 @@ def test_p_values_of_dependence_are_uniform_where_participants_have_several_sess
     who, apart, together = np.repeat(np.arange(30), SESSIONS), [], []
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        given = (alike(rng, rank=2), alike(rng, rank=2), 39)
+        given = (alike(rng, rank=2), alike(rng, rank=2), 19)
         together.append(hsic(*given, groups=who, random_state=seed).p_value)
         apart.append(hsic(*given, random_state=seed).p_value)
     assert np.mean(np.array(together) <= 0.05) < 0.05 + 0.066  # three standard errors of 100 draws

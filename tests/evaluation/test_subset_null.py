@@ -41,7 +41,7 @@ def linear(data: Modalities, joint_rank: int = 2) -> AJIVE:
 def p_values(model, pair: float, joint: float, count: int) -> np.ndarray:
     """The p-values of a and b in many sets of held-out samples, shape (count, 2)."""
     tests = [
-        subset_structure_test(model, simulate(1000 + i, pair, joint, 60), 99, random_state=i) for i in range(count)
+        subset_structure_test(model, simulate(1000 + i, pair, joint, 60), 19, random_state=i) for i in range(count)
     ]
     assert all(test.p_values["a+b"] == max(test.of_members["a+b"].values()) for test in tests)
     return np.array([list(test.of_members["a+b"].values()) for test in tests])
@@ -95,7 +95,7 @@ def test_participants_are_permuted_as_a_whole() -> None:
         data = simulate(seed, 0.0, 0.0, 130)
         visits = np.concatenate([np.repeat(np.arange(30), 3)])
         held_out = Modalities(dict(data[:30][visits].items()), groups=visits)
-        p.append(subset_structure_test(linear(data[30:], 0), held_out, 59, random_state=seed).of_members["a+b"]["a"])
+        p.append(subset_structure_test(linear(data[30:], 0), held_out, 19, random_state=seed).of_members["a+b"]["a"])
     assert np.mean(np.array(p) <= 0.1) < 0.1 + 0.165  # three standard errors of 30 draws
 
 
