@@ -143,7 +143,15 @@ def test_p_values_of_subsets_are_uniform_where_nothing_is():
     for seed in range(12):
         rng = np.random.default_rng(seed)
         data = Modalities({name: rng.normal(size=(75, 20)) for name in "abc"})
-        model = AJIVE(joint_rank=1, subsets={("a", "b"): 1}, signal_ranks=3, individual_ranks=0, random_state=0)
+        model = AJIVE(
+            joint_rank=1,
+            subsets={("a", "b"): 1},
+            signal_ranks=3,
+            individual_ranks=0,
+            n_wedin=0,
+            n_random=0,
+            random_state=0,
+        )
         effects = feature_effects(model.fit(data), data, random_state=seed)
         p_values += [effects[name].p_value[effects[name].scores.index(("a+b", 1))] for name in "ab"]
     assert stats.kstest(np.ravel(p_values), "uniform").pvalue > 0.01
