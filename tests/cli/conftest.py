@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from deepjive.cli import runs
 from deepjive.cli.main import app
 
 N = 80
@@ -25,6 +28,13 @@ def invoke(program, monkeypatch):
 @pytest.fixture
 def drawn():
     """Asked for by tests in which the pictures of pages are drawn."""
+
+
+@pytest.fixture
+def no_report(request, monkeypatch):
+    """Write no page and no model card, except in tests of `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: Path(path))
 
 
 @pytest.fixture(autouse=True)
