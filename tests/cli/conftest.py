@@ -1,17 +1,47 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from deepjive.cli import runs
 from deepjive.cli.main import app
 
 N = 80
 
 
+@pytest.fixture(scope="session")
+def program():
+    """All commands, which take a tenth of a second to build."""
+    return get_command(app)
+
+
 @pytest.fixture
-def invoke():
+def invoke(program, monkeypatch):
     """Run a command line in this process; gives exit_code, stdout, stderr."""
+    monkeypatch.setattr("typer.testing._get_command", lambda _: program)
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def drawn():
+    """Asked for by tests in which the pictures of pages are drawn."""
+
+
+@pytest.fixture
+def no_report(request, monkeypatch):
+    """Write no page and no model card, except in tests of `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(runs, "write_report_of", lambda path, *args, **options: Path(path))
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    """Make the figures of pages, but draw none: that takes most of the time of a command."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("deepjive.report.pieces.to_svg", lambda figure, label: f'<svg aria-label="{label}"></svg>')
 
 
 @pytest.fixture

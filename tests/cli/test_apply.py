@@ -2,9 +2,12 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from deepjive import load
 from deepjive.cli import apply
+
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def test_transform_prints_the_scores_of_the_run(fit, invoke, files):
@@ -71,6 +74,7 @@ def test_impute_refuses_files_that_cannot_hold_the_result(invoke, files):
     assert "There is no modality 'pet'" in invoke("impute", files / "run", "pet", *words[3:], files / "p.npy").stderr
 
 
+@pytest.mark.usefixtures("drawn")
 def test_report_is_written_again_with_labels(fit, invoke, files):
     fit()
     words = ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]

@@ -13,6 +13,8 @@ import pytest
 from deepjive.cli.compare import read_run
 from deepjive.report.compare import Run, common_samples, write_comparison
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.fixture
 def two(fit):

@@ -9,6 +9,8 @@ import pytest
 from deepjive import load
 from deepjive.cli.options import TableOptions
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.fixture
 def patients(files):
@@ -19,6 +21,7 @@ def patients(files):
     return files / "patients.csv"
 
 
+@pytest.mark.usefixtures("drawn")
 def test_confounds_are_columns_of_a_file_that_a_run_remembers(fit, invoke, files, patients):
     result = fit("--confounds", f"{patients}:age,site", "--labels", f"{patients}:age")
     assert result.exit_code == 0, result.output

@@ -9,6 +9,8 @@ from rich.console import Console
 from deepjive.cli import apply, errors, runs
 from deepjive.cli.errors import message_of, one_line
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def one_error(result):
     assert result.exit_code == 2

@@ -6,9 +6,17 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
 
 from deepjive.evaluation import Finding, diagnose
 from deepjive.report.words import NO_EVIDENCE, NOTHING_WRONG
+
+
+@pytest.fixture
+def quick_regressor(monkeypatch):
+    """Scores are predicted from scores without a search for the penalty, which takes seconds with participants."""
+    monkeypatch.setattr("deepjive.evaluation.score_prediction.fresh_regressor", lambda *_: LinearRegression())
 
 
 def modalities(files):
@@ -64,6 +72,7 @@ def test_a_new_fit_leaves_no_evidence_of_the_old(fit, files):
     assert not (files / "run" / "evidence.json").exists()
 
 
+@pytest.mark.usefixtures("quick_regressor")
 def test_report_holds_out_whole_participants(fit, invoke, files):
     fit()
     samples = pd.read_csv(files / "expression.csv")["sample"]
@@ -100,6 +109,7 @@ def test_too_few_participants_to_look_for_failures_are_told_and_stop_no_fit(fit,
     assert "Only failures of training were looked for, not failures that samples show. Participants" in said
 
 
+@pytest.mark.usefixtures("quick_regressor")
 def test_a_runs_participants_hold_for_its_evidence_and_features(fit, invoke, files, monkeypatch):
     np.save(files / "who.npy", np.arange(80) // 5)
     assert fit("--groups", files / "who.npy").exit_code == 0

@@ -16,6 +16,7 @@ def words(files):
     return ["-m", f"expression={files}/expression.csv", "-m", f"methylation={files}/methylation.csv"]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_features_are_those_of_the_library_and_of_the_files_of_the_run(fit, invoke, files, words):
     fit()
     result = invoke("features", files / "run", "--seed", 4, "--out", files / "features")
@@ -107,6 +108,7 @@ def test_ordinal_labels_and_survival_are_tested_on_the_page(fit, invoke, files, 
     assert len(time) == 80
 
 
+@pytest.mark.usefixtures("no_report")
 def test_intervals_stand_beside_the_corrected_estimate_and_the_fit(fit, invoke, files, words):
     fit()
     result = invoke("features", files / "run", *words, "--draws", 20, "--out", files / "features")
@@ -133,6 +135,7 @@ def test_other_columns_than_fitted_are_refused_before_anything_is_measured(fit, 
     assert not (files / "run" / "evidence.json").exists()
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("command", ["features", "decompose"])
 @pytest.mark.parametrize("name", ["x.csv", "x.npy", "taken"])
 def test_a_file_is_refused_where_a_folder_is_written(fit, invoke, files, words, command, name):
@@ -146,6 +149,7 @@ def test_a_file_is_refused_where_a_folder_is_written(fit, invoke, files, words, 
     assert (files / "taken").read_text() == "precious"
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.filterwarnings("ignore:.*max_epochs=1:sklearn.exceptions.ConvergenceWarning")
 def test_features_of_a_deep_run_are_tested_by_the_command(invoke, files, words):
     fitted = invoke(
@@ -169,6 +173,7 @@ def test_ranks_show_permutation_p_values_when_asked_for(invoke, words):
     assert "permutation p" not in plain.stdout
 
 
+@pytest.mark.usefixtures("no_report")
 def test_empty_cells_are_filled_in_when_asked_for(invoke, files, words):
     table = pd.read_csv(files / "expression.csv")
     table.iloc[::5, 3] = np.nan

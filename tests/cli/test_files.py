@@ -8,6 +8,8 @@ import pytest
 from deepjive import AJIVE, Modalities
 from deepjive.data.readers.guard import install_command
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def options(files, suffix):
     return ["-m", f"expression={files}/expression{suffix}", "-m", f"methylation={files}/methylation{suffix}"]
@@ -135,6 +137,7 @@ def test_a_missing_extra_is_an_error_of_one_line(invoke, files, monkeypatch):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("drawn")
 def test_names_in_a_report_are_text_and_never_markup(invoke, files):
     name = "<script>alert(1)</script>"
     labels = pd.DataFrame({"sample": range(80), "<img src=x>": ["<b onclick=x>", "='case'"] * 40})
@@ -150,6 +153,7 @@ def test_names_in_a_report_are_text_and_never_markup(invoke, files):
         assert markup not in page
 
 
+@pytest.mark.usefixtures("drawn")
 def test_tables_with_features_in_rows_and_decimal_commas_are_fitted_in_one_command(invoke, files, run):
     for name in ("expression", "methylation"):
         table = pd.read_csv(files / f"{name}.csv", index_col=0).T
@@ -167,6 +171,7 @@ def test_tables_with_features_in_rows_and_decimal_commas_are_fitted_in_one_comma
     assert again.stdout == (files / "turned" / "joint_scores.csv").read_text()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_labels_and_groups_in_the_table_of_a_modality_are_no_features(invoke, files):
     table = pd.read_csv(files / "expression.csv", index_col=0)
     table.insert(0, "group", ["case", "control"] * 40)

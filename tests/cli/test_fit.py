@@ -29,6 +29,7 @@ def test_a_run_holds_model_scores_and_report(fit, files):
     assert f"Report: {files / 'run' / 'report.html'}" in result.stdout
 
 
+@pytest.mark.usefixtures("no_report")
 def test_model_and_scores_of_a_run_agree(fit, files):
     fit()
     data = {name: f"{files}/{name}.csv" for name in ("expression", "methylation")}
@@ -37,6 +38,7 @@ def test_model_and_scores_of_a_run_agree(fit, files):
     np.testing.assert_allclose(table.to_numpy(), scores, rtol=1e-12, atol=1e-14)  # before pandas 3, read_csv rounds
 
 
+@pytest.mark.usefixtures("no_report")
 def test_sample_names_cannot_become_formulas(fit, files):
     fit()
     for name in ("joint_scores.csv", "individual_scores_expression.csv"):
@@ -94,6 +96,7 @@ def test_no_labels_are_lost_to_others_of_the_same_name(tmp_path):
     assert read("a.csv:group", "deep/a.csv:group", "a.npy") == {first: "a0", second: "deep/a0", "a": 0}
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_run_is_not_replaced_unasked(fit, files):
     assert fit().exit_code == 0
     before = (files / "run" / "config.json").read_bytes()
@@ -114,6 +117,7 @@ def test_a_folder_of_other_files_is_left_alone(fit, files):
     assert [path.name for path in (files / "thesis").iterdir()] == ["chapter.txt"]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_an_older_run_of_other_modalities_leaves_nothing_behind(fit, invoke, files):
     fit()
     words = ["-m", f"expression={files}/expression.csv", "-m", f"picture={files}/image.npy"]
@@ -124,6 +128,7 @@ def test_an_older_run_of_other_modalities_leaves_nothing_behind(fit, invoke, fil
     assert names == {"individual_scores_expression.csv", "individual_scores_picture.csv"}
 
 
+@pytest.mark.usefixtures("no_report")
 def test_options_reach_the_estimator(fit, files):
     fit("--signal-rank", "expression=3", "--signal-rank", "methylation=2")
     config = json.loads((files / "run" / "config.json").read_text())
@@ -132,6 +137,7 @@ def test_options_reach_the_estimator(fit, files):
     assert config["parameters"]["individual_ranks"] == 1
 
 
+@pytest.mark.usefixtures("no_report")
 def test_samples_can_be_named_by_a_file_of_their_own(invoke, files):
     np.save(files / "names.npy", np.array([f"patient {i}" for i in range(80)]))
     words = ["-m", f"a={files}/image.npy", "-m", f"b={files}/image.npy"]
@@ -218,6 +224,7 @@ def test_deep_model_is_fitted_with_its_history(invoke, files):
     assert again.stdout == (files / "deep" / "joint_scores.csv").read_text()
 
 
+@pytest.mark.usefixtures("no_report")
 def test_samples_that_not_all_tables_have_are_kept_or_left_out_also_when_the_run_is_made_again(fit, invoke, files):
     pd.read_csv(files / "methylation.csv").iloc[10:].to_csv(files / "methylation.csv", index=False)
     refused = fit()

@@ -12,6 +12,8 @@ from deepjive.persistence import read_config
 from deepjive.report.methods import methods_text
 from deepjive.subsets import EmptySubsetWarning
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):

@@ -24,6 +24,8 @@ from deepjive.cli.parameters import (
     settable,
 )
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 SETTINGS_MODULE = '''
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_an_experiment_writes_its_table_and_page_and_goes_on_where_it_was(invoke
     monkeypatch.setenv("DEEPJIVE_DATA", str(tmp_path))
     monkeypatch.setattr(digits_study, "QUICK", replace(digits_study.QUICK, sizes=(2,)))
     words = ("reproduce", "mnist", "--out", tmp_path / "run", "--study", "rotated")
-    words = (*words, "--quick", "--pairs", 500, "--max-epochs", 1)
+    words = (*words, "--quick", "--pairs", 500, "--max-epochs", 1, "--method", "explicit", "--method", "PCA")
     result = invoke(*words)
     assert result.exit_code == 0, result.output
     assert "the digits of scikit-learn" in result.stdout

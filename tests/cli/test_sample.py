@@ -8,6 +8,8 @@ import pytest
 
 from deepjive import load
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.fixture
 def run(invoke, files):
@@ -25,6 +27,7 @@ def modalities(files, which, names=("expression", "methylation")):
     return [word for name in names for word in ("-m", f"{name}={files}/{name}_{which}.csv")]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_calibrated_run_writes_intervals_and_reports_their_widths(run, invoke, files):
     result = invoke("calibrate", run, *modalities(files, "more"))
     assert result.exit_code == 0, result.stderr

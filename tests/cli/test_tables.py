@@ -6,6 +6,8 @@ import pytest
 
 from deepjive.report.tables import csv_text, file_names, history_text, scores_text
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd", "@sum", "\tx", "\r=x", "\uff1d1+1"])
 def test_text_that_would_run_as_a_formula_is_quoted(text):

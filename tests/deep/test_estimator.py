@@ -27,7 +27,7 @@ IDENTITIES = ["explicit", "exchange", "merged"]
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_known_linear_parts_are_recovered(identity: str) -> None:
     made = make_synthetic(400, (40, 40), random_state=1)
-    parts = fitted(made.data, identity=identity, max_epochs=8).decompose(made.data)
+    parts = fitted(made.data, identity=identity, max_epochs=4).decompose(made.data)
     for name in made.joint:
         # 400 samples of 40 features with noise of half the signal's size: AJIVE itself reaches .98
         assert r2(made.joint[name], parts.joint[name]) > 0.95
@@ -90,7 +90,7 @@ def test_scores_draw_the_joint_part_and_the_individual_part_asked_for(model: Dee
 
 def test_parts_are_in_the_units_of_the_data(small: Synthetic) -> None:
     scaled = dj.Modalities({name: array * 1000.0 for name, array in small.data.items()})
-    a, b = (fitted(data, max_epochs=5).decompose(data) for data in (small.data, scaled))
+    a, b = (fitted(data, max_epochs=3).decompose(data) for data in (small.data, scaled))
     for name in scaled:
         np.testing.assert_allclose(b.joint[name], a.joint[name] * 1000.0, rtol=1e-3, atol=5.0)
 
@@ -125,7 +125,7 @@ def test_every_identity_and_objective_does_without_a_joint_part(
 
 @pytest.mark.parametrize("identity", ["explicit", "exchange"])
 def test_joint_scores_from_one_modality_alone_agree_with_those_from_both(small: Synthetic, identity: str) -> None:
-    model = fitted(small.data, identity=identity, max_epochs=8)
+    model = fitted(small.data, identity=identity, max_epochs=4)
     both = model.transform(small.data)
     for name in small.data:
         alone = model.transform(small.data.select([name]))
@@ -140,7 +140,7 @@ def test_merged_says_why_it_needs_every_modality(small: Synthetic) -> None:
 
 def test_a_missing_modality_is_predicted_better_than_by_its_mean() -> None:
     made = make_synthetic(400, (30, 30), joint_rank=1, individual_rank=0, noise=0.5, random_state=0)
-    model = fitted(made.data[:300], 1, 0, max_epochs=15)
+    model = fitted(made.data[:300], 1, 0, max_epochs=8)
     new = made[300:]
     guess = model.impute(new.data, "modality_2")
     assert r2(new.joint["modality_2"], guess) > 0.8
@@ -389,7 +389,7 @@ def test_a_linear_network_agrees_with_ajive() -> None:
     from scipy.linalg import subspace_angles
 
     made = make_synthetic(500, (30, 40), joint_rank=2, individual_rank=1, noise=0.3, random_state=0)
-    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=25, identity="explicit")
+    deep = fitted(made.data, 2, 1, networks="linear", max_epochs=10, identity="explicit")
     linear = dj.AJIVE(signal_ranks=3, joint_rank=2, random_state=0).fit(made.data)
     angles = subspace_angles(deep.transform(made.data), linear.transform(made.data))
     assert np.rad2deg(angles).max() < 5.0

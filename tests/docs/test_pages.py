@@ -80,9 +80,15 @@ def shown_commands() -> list[str]:
     return [line for code in blocks for line in pages.commands(code) if line.startswith("deepjive ")]
 
 
+@pytest.fixture(scope="module")
+def program() -> Any:
+    """All commands, which take a tenth of a second to build."""
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize("line", shown_commands())
-def test_commands_and_options_that_are_shown_exist(line: str) -> None:
-    command: Any = typer.main.get_command(app)
+def test_commands_and_options_that_are_shown_exist(program: Any, line: str) -> None:
+    command = program
     words = line.split()[1:]
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]

@@ -165,7 +165,7 @@ def test_all_findings_on_ranks_recommend_the_same_ranks(ajive: AJIVE) -> None:
 
 def test_overfitting_is_a_gap_between_training_and_validation() -> None:
     made = drawn(n_samples=100, n_features=(60, 60), noise=3.0)
-    model = fitted(made.data[:60], 1, 6, networks="dense", learning_rate=0.01, batch_size=27, max_epochs=40)
+    model = fitted(made.data[:60], 1, 6, networks="dense", learning_rate=0.01, batch_size=27, max_epochs=20)
     assert GAP in {finding.name for finding in diagnose(model, made.data[60:])}
 
 

@@ -77,9 +77,9 @@ def test_trained_networks_without_a_clear_gain_give_way_to_their_linear_start(
     models = []
     for value in worth:
         monkeypatch.setattr(start, "nonlinear_gain", lambda *_, value=value: NonlinearGain(value, 0.0, 0.0))
-        models.append(fitted(curved, 1, 1, networks="auto", max_epochs=15))
+        models.append(fitted(curved, 1, 1, networks="auto", max_epochs=5))
     plain, trained = ([encoder.correction for encoder in model.network_.joint_encoders] for model in models)
-    assert max(models[1].history_["epoch"]) == 15
+    assert max(models[1].history_["epoch"]) == 5
     changed = any(bool(correction[-1].layers[-1].weight.any()) for correction in trained)
     assert not any(bool(correction[-1].layers[-1].weight.any()) for correction in plain)
     assert changed is not returns

@@ -28,7 +28,7 @@ def test_linear_ranks_are_found(joint: int, individual: int) -> None:
 
 
 def test_a_curve_through_many_dimensions_counts_as_one() -> None:
-    made = make_synthetic(400, (60, 60), noise=0.3, nonlinear=True, random_state=0)
+    made = make_synthetic(300, (40, 40), noise=0.3, nonlinear=True, random_state=0)
     chosen = DeepJIVE(random_state=0).select_ranks(made.data)
     assert (chosen.joint_rank, *chosen.individual_ranks.values()) == (1, 1, 1)
     assert all(curve.linear_rank > 2 and curve.coordinates == "unrolled" for curve in chosen.curves.values())

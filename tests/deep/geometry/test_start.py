@@ -103,7 +103,7 @@ def test_networks_of_the_users_own_start_as_they_were_made() -> None:
 @pytest.mark.parametrize("identity", ["exchange", "merged"])
 def test_curved_data_are_unrolled_before_training(identity: str) -> None:
     """One joint score through many linear dimensions is found by the start itself: straight scores explain .4 of it."""
-    made = make_synthetic(250, (40, 40), noise=0.2, nonlinear=True, random_state=0)
+    made = make_synthetic(200, (30, 30), noise=0.2, nonlinear=True, random_state=0)
     assert worst_r2(made, fitted(made.data, identity=identity, networks="dense", max_epochs=1)) > 0.8
 
 

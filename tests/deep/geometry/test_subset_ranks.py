@@ -22,7 +22,7 @@ def simulate(pair_strength: float, n: int = 150, width: int = 10) -> Modalities:
     return Modalities(data)
 
 
-def curved(n: int = 400, width: int = 30) -> Modalities:
+def curved(n: int = 250, width: int = 20) -> Modalities:
     """Sinusoids of a score of all modalities and of a score of a and b."""
     rng = np.random.default_rng(1)
     joint, pair = rng.uniform(-1, 1, size=(2, n, 1))

@@ -248,8 +248,8 @@ def test_resuming_with_another_memory_limit_is_refused_where_it_changes_coordina
     [
         {"joint_rank": 0},
         {"individual_ranks": 0},
-        {"identity": "merged", "max_epochs": 30},
-        {"objective": "published", "max_epochs": 30},
+        {"identity": "merged", "max_epochs": 20},
+        {"objective": "published", "max_epochs": 20},
         {"networks": "linear"},
     ],
 )
