@@ -55,7 +55,7 @@ def test_the_experiment_with_the_phantom_writes_maps_tables_and_a_page(invoke, t
             assert nibabel.load(out / "maps" / f"{name}_refits_{what}.nii.gz").shape == (13, 17, 14)
     assert "Refitting to 2 bootstrap draws" in result.output  # what it costs is said first
     assert "Draw 2 of 2" in result.output
-    empty = len(re.findall(r"No voxel of (\w+(?: and \w+)*) is significant", page))
+    empty = len(re.findall(r"No voxel of (\w+(?: or \w+)*) is significant", page))
     assert 4 - 2 * empty <= page.count("<iframe") <= 4 - empty  # a viewer of each map that is not empty
     assert "--bootstrap 2 --bootstrap-epochs 1" in page
     intervals = pd.read_csv(out / "tables" / "regions_over_refits.csv")

@@ -33,6 +33,7 @@ def test_between_and_within_recover_different_joint_scores():
     assert canonical_correlations(within.joint_scores_, means).max() < 0.2
 
 
+@pytest.mark.filterwarnings("ignore:The joint rank is 0, and no component")
 @pytest.mark.parametrize("counts", [np.full(80, 2), np.arange(80) % 3 + 2], ids=["two", "two to four"])
 def test_a_level_without_joint_structure_has_joint_rank_0(counts):
     ranks, p_values = [], []

@@ -26,6 +26,7 @@ import numpy as np
 from deepjive import AJIVE, JIVE, DeepJIVE, HeteroJIVE, Modalities, SeparateAutoencoders, load
 
 DEEP_SHARE = 0.04
+OUR_WARNINGS = ("UserWarning", "NoSignalWarning", "UnitsWarning", "ConvergenceWarning")
 EXACT = 1e-6  # scores have variance 1; ill-conditioned regressions lose half of the digits
 HALF = 1.5e-8  # half of the digits of joint scores: their part is taken out before a weak component is scored
 ITERATED = 1e-2  # JIVE ends its iterations, and missing values are filled in, up to a tolerance
@@ -363,7 +364,7 @@ def outcome(number: int, seed: int, folder: Path) -> tuple[str, str]:
         where = f"{Path(place.filename).name}:{place.lineno}"
         return f"foreign: {type(error).__name__}: {str(error)[:200]} ({where})", described
     texts = [f"{warning.category.__name__}: {warning.message}" for warning in caught]
-    foreign = [text for text in texts if not text.startswith(("UserWarning", "UnitsWarning", "ConvergenceWarning"))]
+    foreign = [text for text in texts if not text.startswith(OUR_WARNINGS)]
     repeated = [text for text, count in Counter(texts).items() if count > 1]
     if faults:
         return f"impossible: {'; '.join(faults)[:300]}", described
