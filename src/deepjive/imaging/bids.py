@@ -224,7 +224,7 @@ def find_scans(
     ------
     ValueError
         If the layout, an entity or the tracer is not known, if there is no such file, or if names of SPM and CAT12
-        leave a doubt about the participant (`deepjive.imaging.prefixes`).
+        leave a doubt about the participant, such as ``S001a`` and ``S001b``.
     FileNotFoundError
         If the folder does not exist.
     """
