@@ -208,7 +208,10 @@ def test_a_confound_that_cannot_be_used_is_one_clear_error(confounded):
 
     age, site = np.arange(60.0), np.repeat(["A", "B", "C"], 20)
     refuse({"age": np.ones(60)}, r"The confound 'age' is 1\.0 in all 60 fitted samples")
-    refuse({"age": np.where(age == 3, np.nan, age)}, r"'age' is missing in 1 of 60 samples, the first is sample 3")
+    refuse(
+        {"age": np.where(age == 3, np.nan, age)},
+        r"'age' is missing in 1 of 60 samples, the first in row 4, ",
+    )
     refuse({"sex": ["f", None] * 30}, r"'sex' is missing in 30 of 60 samples")
     refuse({"id": np.arange(60).astype(str)}, r"have 59 columns together with their categories, but only 60 samples")
     once = np.where(age == 5, "D", site)

@@ -103,6 +103,15 @@ def test_the_page_opens_with_what_differs_and_turns_scores_to_the_first_run(tmp_
     assert "scores 1 and 2 return in b" in opening
     assert "The joint part of rna differs most: it explains 50.0% in a and 30.0% in b." in opening
     assert re.findall(r"<td>b</td><td>([^<]*)</td><td>([^<]*)</td>", opening) == [("2 (turned)", "1.00"), ("1", "1.00")]
+    assert "They do not have the same modalities" not in text
+    fewer = [
+        runs[0],
+        Run("c", {}, names, np.column_stack([scores[:, 0], rng.normal(size=50)]), {"dna": explained[0]["rna"]}),
+    ]
+    text = write_comparison(tmp_path / "d.html", fewer).read_text(encoding="utf-8")
+    assert "They do not have the same modalities: a has rna; c has dna." in text
+    assert "score 1 returns in c with a correlation of 0.7 or more; the other does not, which may be a rotation" in text
+    text = (tmp_path / "c.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
     shown = np.frombuffer(base64.b64decode(data["parts"][1]["scores"]), "<f4").reshape(50, 3)
     np.testing.assert_allclose(shown, other * [1, -1, 1], rtol=1e-6)

@@ -161,3 +161,38 @@ def test_named_subsets_without_variation_are_named_in_the_text(tmp_path):
     model.save(tmp_path / "model")
     text = methods_text(read_config(tmp_path / "model"), 60)
     assert "The subsets of modalities a and c were named, but no variation of their own was found (ranks chosen" in text
+
+
+def test_samples_that_lack_a_modality_are_counted(invoke, files):
+    expression = pd.read_csv(files / "expression.csv")
+    expression[5:].to_csv(files / "fewer.csv", index=False)
+    words = ["-m", f"expression={files}/fewer.csv", "-m", f"methylation={files}/methylation.csv"]
+    ranks = ["--joint-rank", 1, "--individual-rank", 1]
+    for unmatched, what in (("keep", ["--method", "ajive", "--missing", "impute"]), ("drop", ["--method", "ajive"])):
+        done = invoke("fit", *words, *ranks, "--unmatched", unmatched, *what, "--out", files / unmatched)
+        assert done.exit_code == 0, done.output
+    done = [invoke("methods", files / unmatched) for unmatched in ("keep", "drop")]
+    assert not any(one.exit_code for one in done), [one.output for one in done]
+    compared = invoke("compare", files / "keep", files / "drop", "--out", files / "compared.html")
+    assert compared.exit_code == 0, compared.output
+    kept, dropped = (one.stdout for one in done)
+    assert kept.startswith(
+        "80 samples were measured in 2 modalities: expression (12 features; 75 samples) and methylation (9 features)."
+    )
+    assert "were left out" not in kept
+    assert dropped.startswith("75 samples were measured in 2 modalities: expression (12 features) and methylation (9")
+    assert "Samples that lack a modality were left out." in dropped
+
+
+def test_networks_are_those_that_were_trained(configs, tmp_path):
+    from deepjive.datasets import make_synthetic
+
+    data = make_synthetic(60, (8, 6), random_state=0).data
+    model = DeepJIVE(joint_rank=1, individual_ranks=1, random_state=0).fit(data)
+    assert not any(model.history_["epoch"])
+    model.save(tmp_path)
+    text = methods_text(read_config(tmp_path), 60)
+    assert "No nonlinear networks were trained, so that the model is linear." in text
+    assert "Adam" not in text
+    trained = {**configs["deep"], "parameters": {**configs["deep"]["parameters"], "networks": "auto"}}
+    assert "Networks of the kind 'dense' were trained" in methods_text(trained, 60)

@@ -135,6 +135,8 @@ def test_the_error_names_samples_that_may_be_misspelt():
     words = r"Names such as 'p_1' and 'P-1' \(2 pairs\) are equal except for capitals and punctuation.*unmatched='drop'"
     with pytest.raises(ValueError, match=words):
         Modalities(frames(["p_1", "p2", "p3", "p4"], ["P-1", "P 2", "p3", "p5"]))
+    with pytest.warns(UserWarning, match=r"'p_1' and 'P-1' \(1 pair\) are equal except .* count as different"):
+        Modalities(frames(["p_1", "p3", "p4"], ["P-1", "p3"]), unmatched="keep")
     with pytest.raises(ValueError, match=r"\('p4'\)\. Use unmatched"):
         Modalities(frames(["p3"], ["p3", "p4"]))
 

@@ -206,7 +206,7 @@ def test_samples_named_twice_by_labels_are_named(write):
 
 def test_samples_without_a_row_have_an_empty_label_and_are_counted(write):
     path = write("labels.csv", "sample,group,age,smokes\nb,case,3,True\na,control,4,False\n")
-    lacking = r"labels\.csv has no row for 2 of 4 samples, the first being 'y'\. Steps that need a label leave"
+    lacking = r"labels\.csv has no row for 2 of 4 samples, the first being 'y'\. They have no value"
     with pytest.warns(UserWarning, match=lacking):
         labels = read_labels(f"{path}:group", ["a", "y", "b", "z"], 4)
     assert labels.tolist() == ["control", "", "case", ""]

@@ -34,7 +34,9 @@ def methods(
     from deepjive.data.readers.tables import read_table
 
     measured = Evidence.load(evidence) if evidence.is_file() else None
-    text = methods_text(config, len(read_table(scores)), measured, shlex.quote(str(run)))
+    n, have = len(read_table(scores)), runs.samples_of_modalities(run)
+    counts = {name: count for name, count in have.items() if count < n}
+    text = methods_text(config, n, measured, shlex.quote(str(run)), counts)
     if out is None:
         show.line(text)
     else:

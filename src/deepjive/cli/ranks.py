@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -204,7 +205,9 @@ def _show_curves(chosen: RankSelection) -> None:
     for name, curve in chosen.curves.items():
         for kind, values in curve.r2.items():
             numbers = [
-                rank for rank in range(1, len(values)) if rank in SHOWN or rank in (curve.rank, curve.linear_rank)
+                rank
+                for rank in range(1, len(values))
+                if not math.isnan(values[rank]) and (rank in SHOWN or rank in (curve.rank, curve.linear_rank))
             ]
             for i, rank in enumerate(numbers):
                 is_chosen = kind == curve.coordinates and rank == curve.rank
@@ -226,4 +229,4 @@ def _show_bounds(model: Any, p_values: list[float] | None) -> None:
 
 
 def _below(square: float, model: Any) -> str:
-    return "not joint" if square > model.random_cutoff_ else "below the random bound"
+    return "not joint" if square > model.random_cutoff_ else "below the bound of chance"

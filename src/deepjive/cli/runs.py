@@ -370,6 +370,14 @@ def read_scores(folder: Path) -> tuple[list[str], NDArray, dict[str, NDArray]]:
     )
 
 
+def samples_of_modalities(folder: Path) -> dict[str, int]:
+    """Number of samples with individual scores in what `write_scores` wrote, for modalities that have such scores."""
+    import numpy as np
+
+    _, _, individual = read_scores(folder)
+    return {name: int((~np.isnan(z)).any(axis=1).sum()) for name, z in individual.items() if z.shape[1]}
+
+
 def read_variance(folder: Path) -> dict[str, dict[str, float]]:
     """Read the variance explained of a run, by modality and part."""
     table = _table(folder / VARIANCE)
@@ -392,7 +400,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise ValueError(NO_FILE.format(run=path.parent, file=path.name))
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     numbers = [column for column in table if column not in ("id", "sample")]
-    return table.assign(**{str(column): pd.to_numeric(table[column].replace("", "nan")) for column in numbers})
+    return table.assign(**{str(column): pd.to_numeric(table[column].mask(table[column] == "")) for column in numbers})
 
 
 def _pairs(model: Any, data: Modalities) -> dict[str, PairFit]:

@@ -43,8 +43,8 @@ NOT_FOUND = (
 )
 ROW_TWICE = "`confounds` names sample {sample!r} more than once. Keep one row of each sample."
 MISSING_VALUE = (
-    "The confound {name!r} is missing in {count} of {n} samples, the first is sample {sample}. Fill in these values, "
-    "or leave out these samples."
+    "The confound {name!r} is missing in {count} of {n} samples, the first in row {row}, counted from 1. Fill in these "
+    "values, or leave out these samples."
 )
 NO_CONFOUND = "There is no confound {name!r}; the confounds are {names}."
 TWO_SITES = (
@@ -223,5 +223,5 @@ def _checked(name: str, values: NDArray, n: int) -> NDArray:
     _check_length(name, len(values), n)
     missing = np.flatnonzero(values == "" if values.dtype.kind == "U" else ~np.isfinite(values))
     if len(missing):
-        raise ValueError(MISSING_VALUE.format(name=name, count=len(missing), n=n, sample=int(missing[0])))
+        raise ValueError(MISSING_VALUE.format(name=name, count=len(missing), n=n, row=int(missing[0]) + 1))
     return values

@@ -11,6 +11,7 @@ modalities then hold the same samples.
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +47,10 @@ ALMOST_EQUAL = (
     "of samples in the same way in all tables."
 )
 SIMILAR = (
-    "Names such as {one!r} and {other!r} ({count} pairs) are equal except for capitals and punctuation: if they are "
-    "the same samples, write them in the same way. "
+    "Names such as {one!r} and {other!r} ({pairs}) are equal except for capitals and punctuation: if they are the same "
+    "samples, write them in the same way. "
 )
+STILL_SIMILAR = "{similar}Until then they count as different samples: use one name for one sample."
 MIXED = (
     "Modality {named!r} names its samples ({examples}, ...), but modality {unnamed!r} has {count} rows without names. "
     "Rows are paired by name or by position, never by a mixture. Name the rows of {unnamed!r} by an id column or an "
@@ -352,6 +354,8 @@ def _common_samples(sources: Mapping[str, Any], named: Named, unmatched: str) ->
             raise ValueError(
                 UNEQUAL_SAMPLES.format(first=first, second=name, **_differences(only_first, only_second), advice=advice)
             )
+        if similar := _similar(only_first, only_second):
+            warnings.warn(STILL_SIMILAR.format(similar=similar), UserWarning, stacklevel=5)
         samples = [x for x in samples if x in of_other] if unmatched == "drop" else [*samples, *only_second]
     return np.array(samples, dtype=str)
 
@@ -360,7 +364,10 @@ def _similar(only_first: Sequence[str], only_second: Sequence[str]) -> str:
     """Advice on names that may be misspelt; empty if there are none."""
     of_second = {_bare(name): name for name in only_second}
     pairs = [(name, of_second[_bare(name)]) for name in only_first if _bare(name) in of_second]
-    return SIMILAR.format(one=pairs[0][0], other=pairs[0][1], count=len(pairs)) if pairs else ""
+    if not pairs:
+        return ""
+    count = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
+    return SIMILAR.format(one=pairs[0][0], other=pairs[0][1], pairs=count)
 
 
 def _bare(name: str) -> str:

@@ -28,13 +28,15 @@ TITLE = "Comparison of runs"
 OPENING = ("method", "files", "confounds", "site", "groups", "level", "transformation", "scale")
 RETURNS, SAME_SHARE, TURNED = 0.7, 0.02, " (turned)"
 LEAD = (
-    "Each run splits the variation of the same modalities into joint variation of all modalities, individual variation "
-    "of one modality, and a residual. The runs {runs} are compared on their {n:,} common samples."
+    "Each run splits the variation of its modalities into joint variation of all modalities, individual variation of "
+    "one modality, and a residual. The runs {runs} are compared on their {n:,} common samples.{other}"
 )
+OTHER_MODALITIES = " They do not have the same modalities: {listed}."
 DIFFERENCES = "What differs"
 RANKS_DIFFER = "The joint ranks differ: {ranks}."
 RANKS_EQUAL = "All runs have the joint rank {rank}."
 MATCHES = "Of the joint scores of {first}, {same} {verb} in {second} with a correlation of {limit} or more{rest}."
+ROTATED = ", which may be a rotation of the scores (see the agreement of the runs)"
 NO_SCORES = "{run} has no joint scores."
 SHARES = (
     "The joint part of {name} differs most: it explains {shares}. These are shares of fitted samples; only held-out "
@@ -162,7 +164,7 @@ def write_comparison(
         Section("Joint scores", f"{SCORES} {READ_SCORES}", [], list(_scatters(scores, labels)), READ_CHOSEN),
         _evidence(runs),
     ]
-    lead = LEAD.format(runs=enumeration(names), n=len(samples))
+    lead = LEAD.format(runs=enumeration(names), n=len(samples), other=_other_modalities(runs))
     shown = thinned(len(samples))
     data = {
         "samples": [str(sample) for sample in samples[shown]],
@@ -170,6 +172,15 @@ def write_comparison(
         "labels": [label_data(name, np.asarray(values)[shown]) for name, values in labels.items()],
     }
     return write_study(path, title=TITLE, lead=lead, sections=sections, command=command, data=data)
+
+
+def _other_modalities(runs: Sequence[Run]) -> str:
+    """A sentence on the modalities of the runs, if they are not the same."""
+    known = {run.name: list(run.variance_explained) for run in runs if run.variance_explained}
+    if len(set(map(frozenset, known.values()))) < 2:
+        return ""
+    listed = [f"{run} has {enumeration(names)}" for run, names in known.items()]
+    return OTHER_MODALITIES.format(listed="; ".join(listed))
 
 
 def _rows(run: Run, samples: NDArray) -> list[int]:
@@ -202,7 +213,9 @@ def _differences(runs: Sequence[Run], scores: Mapping[str, NDArray]) -> Iterator
             yield NO_SCORES.format(run=first if b.shape[1] else name)
             continue
         same = [str(i + 1) for i, _, correlation in pairs_of_scores(a, b) if abs(correlation) >= RETURNS]
-        rest = "" if len(same) == a.shape[1] else f"; the other {a.shape[1] - len(same)} do not"
+        others_of_first = a.shape[1] - len(same)
+        rest = f"; the other {'does' if others_of_first == 1 else f'{others_of_first} do'} not{ROTATED}"
+        rest = rest if others_of_first else ""
         text = f"{'score' if len(same) == 1 else 'scores'} {enumeration(same)}" if same else "none"
         verb = "returns" if len(same) < 2 else "return"
         yield MATCHES.format(first=first, second=name, same=text, verb=verb, limit=RETURNS, rest=rest if same else "")

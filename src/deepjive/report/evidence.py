@@ -31,8 +31,8 @@ READ_SUBSETS = (
     "largest p counts."
 )
 READ_PREDICTED = (
-    "How to read it: the same share for each method with the same ranks; larger is better. In the last column {method} "
-    "was fitted to shuffled samples, where the share should be zero or less."
+    "How to read it: the same share for each method with the same ranks; larger is better. In the column of shuffled "
+    "samples {method} was fitted to pairs that do not belong together, where the share should be zero or less."
 )
 READ_EXPLAINED = (
     "How to read it: shares of the variance in held-out samples. Separate autoencoders have no joint part. Their "

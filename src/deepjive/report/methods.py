@@ -20,6 +20,7 @@ SOURCES = {
     "DeepJIVE": "arXiv 2507.19682",
 }
 DATA = "{n:,} samples were measured in {k} modalities: {modalities}."
+LEFT_OUT = "Samples that lack a modality were left out."
 PAIRS = "The {n:,} samples came from {participants:,} participants."
 MODEL = (
     "We split each modality into joint variation, individual variation and a residual with {method} ({source}), as "
@@ -48,11 +49,12 @@ ORTHOGONALITY = {
     "adversary": "by an adversarial network",
 }
 TRAINED = (
-    "Joint scores were made equal as follows: {identity}. {kept}Networks of the kind {networks!r} were trained with "
+    "Joint scores were made equal as follows: {identity}. {kept}{networks} were trained with "
     "Adam (learning rate {rate:g}, weight decay {decay:g}; maximum number of epochs in each phase: {epochs:,}), with "
     "early stopping on {share:.0%} of the samples."
 )
 KEPT = "Individual scores were kept unpredictable from joint scores {how} (weight {weight:g}). "
+UNTRAINED = "No nonlinear networks were trained, so that the model is linear."
 LINEAR = (
     "Nonlinear networks predicted held-out samples no better than linear ones (gain in R2 {value:.3f}, standard error "
     "{error:.3f}), so that the model is linear."
@@ -73,7 +75,13 @@ KNOWN_RULES = {"gavish_donoho": "the threshold of Gavish and Donoho (2014)", "bi
 SIGNAL = "Signal ranks ({ranks}) were {how}."
 
 
-def methods_text(config: Mapping[str, Any], n_samples: int, evidence: Evidence | None = None, run: str = "RUN") -> str:
+def methods_text(
+    config: Mapping[str, Any],
+    n_samples: int,
+    evidence: Evidence | None = None,
+    run: str = "RUN",
+    counts: Mapping[str, int] | None = None,
+) -> str:
     """Return two paragraphs, on methods and on results.
 
     Parameters
@@ -86,6 +94,8 @@ def methods_text(config: Mapping[str, Any], n_samples: int, evidence: Evidence |
         Results on held-out samples.
     run : str, default="RUN"
         Folder of the run, for the command that measures evidence.
+    counts : mapping of str to int, optional
+        Number of samples that have a modality, of modalities that some samples lack.
 
     Returns
     -------
@@ -94,7 +104,8 @@ def methods_text(config: Mapping[str, Any], n_samples: int, evidence: Evidence |
     """
     learned, parameters = config["learned"], config["parameters"]
     methods = [
-        _data(learned, n_samples),
+        _data(learned, n_samples, counts or {}),
+        *([LEFT_OUT] if config.get("run", {}).get("unmatched") == "drop" else []),
         *_model(config),
         *_confounds(learned),
         *_units(learned),
@@ -107,9 +118,12 @@ def methods_text(config: Mapping[str, Any], n_samples: int, evidence: Evidence |
     return "\n\n".join(" ".join(paragraph) for paragraph in (methods, results))
 
 
-def _data(learned: Mapping[str, Any], n_samples: int) -> str:
+def _data(learned: Mapping[str, Any], n_samples: int, counts: Mapping[str, int]) -> str:
     shapes = {name: _plain(shape) for name, shape in learned["shapes_"].items()}
-    modalities = [f"{name} ({_shape(shape)})" for name, shape in shapes.items()]
+    modalities = [
+        f"{name} ({_shape(shape)}{f'; {counts[name]:,} samples' if name in counts else ''})"
+        for name, shape in shapes.items()
+    ]
     text = DATA.format(n=n_samples, k=len(shapes), modalities=enumeration(modalities))
     participants = learned.get("n_participants_", n_samples)
     if participants < n_samples:
@@ -215,18 +229,28 @@ def _training(learned: Mapping[str, Any], parameters: Mapping[str, Any]) -> list
     gain = learned.get("nonlinear_gain_") or {}
     if gain and not gain.get("trained", True):
         return [LINEAR.format(value=_number(gain["value"]), error=_number(gain["standard_error"]))]
+    if parameters["max_epochs"] and not any(learned["history_"].get("epoch", [1])):
+        return [UNTRAINED]
     how = ORTHOGONALITY.get(parameters["orthogonality"] or "")
     return [
         TRAINED.format(
             identity=IDENTITY[parameters["identity"]],
             kept=KEPT.format(how=how, weight=learned["orthogonality_weight_"]) if how else "",
-            networks=parameters["networks"] if isinstance(parameters["networks"], str) else "of our own",
+            networks=_kinds(learned, parameters),
             rate=parameters["learning_rate"],
             decay=parameters["weight_decay"],
             epochs=parameters["max_epochs"],
             share=parameters["validation_fraction"],
         )
     ]
+
+
+def _kinds(learned: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    """The networks that were trained, also where "auto" chose them."""
+    if not isinstance(parameters["networks"], str):
+        return "Networks of our own"
+    kinds = dict.fromkeys(map(str, (learned.get("networks_") or {"": parameters["networks"]}).values()))
+    return f"Networks of the kind {enumeration([repr(kind) for kind in kinds])}"
 
 
 def _number(value: Any) -> float:

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 PARTICIPANT = re.compile(r"(sub-.+?)_ses-.+")
 LABELS_LENGTH = "There are {n} samples, but {source} holds {given} labels. Give one label for each sample, in order."
 CHOOSE_COLUMN = "{path} has several columns {columns}; say which one holds the labels with '{path}:COLUMN'."
-LABELS_MISSING = (
-    "{source} has no row for {count} of {n} samples, the first being {sample!r}. Steps that need a label leave these "
-    "samples out."
-)
+LABELS_MISSING = "{source} has no row for {count} of {n} samples, the first being {sample!r}. They have no value."
 LABELS_UNKNOWN = (
     "{source} also names samples that are not among the {n} samples of the data: {count} in all, the first being "
     "{sample!r}. Their rows are ignored."
