@@ -45,7 +45,7 @@ def test_missing_file_is_one_line(invoke, tmp_path):
         (["-m", "a=x.npy", "--individual-rank", "2", "--individual-rank", "3"], "2 times for all modalities"),
         (["-m", "a=x.npy", "--individual-rank", "a=2", "--individual-rank", "a=3"], "names 'a' more than once"),
         (["-m", "a=x.npy", "--batch-size", "1.5"], "must be a number or 'auto'"),
-        (["-m", "a=x.npy", "--method", "cca"], "'cca' is not one of"),
+        (["-m", "a=x.npy", "--method", "cca"], "for '--method': 'cca' is not one of"),
         (["--frobnicate"], "No such option"),
         ([], "Missing option"),
     ],

@@ -246,6 +246,8 @@ def test_numbers_that_name_some_of_the_samples_are_their_names(write):
 
 def test_unknown_or_unnamed_label_column_lists_the_columns(write):
     path = write("labels.csv", "sample,group,age\na,case,3\n")
+    with pytest.raises(ValueError, match=r"no column 'group,age'; its columns are .*\. Give the option once for each"):
+        read_labels(f"{path}:group,age", ["a"], 1)
     with pytest.raises(ValueError, match=r"has no column 'sex'; its columns are \['group', 'age'\]"):
         read_labels(f"{path}:sex", ["a"], 1)
     with pytest.raises(ValueError, match=r"several columns \['group', 'age'\]; say which one"):

@@ -60,7 +60,7 @@ def message_of(error: Any) -> str:
     """The message of an exception; for a usage error also where to find help."""
     if isinstance(error, UsageError):
         command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "deepjive"
-        return f"{error.format_message()} See '{command} --help'."
+        return f"{error.format_message().replace('Value error, ', '')} See '{command} --help'."
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
     if isinstance(error, OSError) and error.strerror:

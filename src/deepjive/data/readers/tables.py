@@ -61,6 +61,7 @@ NUMBERS_AND_TEXT = (
 UNNAMED_ROW = (
     "{path}: row {row} has no name, because its cell in the first column is empty. Name every row in the first column."
 )
+ONE_EACH = "Give the option once for each column."
 NO_COLUMN = "{path} has no column {column!r}; its columns are {columns}."
 FEATURES_FIRST = (
     "{path}: the first column is called {column!r}, so that the rows seem to be features and the columns samples. Read "
@@ -331,7 +332,8 @@ def no_column(path: Path | str, column: str, table: pd.DataFrame) -> str:
     """Describe a column that does not exist, with some of those that do."""
     names = [str(name) for name in table.columns]
     shown = names if len(names) <= SHOWN_COLUMNS else [*names[:SHOWN_COLUMNS], f"... ({len(names)} in all)"]
-    return NO_COLUMN.format(path=path, column=column, columns=shown)
+    text = NO_COLUMN.format(path=path, column=column, columns=shown)
+    return f"{text} {ONE_EACH}" if set(column.split(",")) <= set(names) else text
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
