@@ -44,7 +44,7 @@ def test_a_healthy_linear_model_has_no_findings(ajive: AJIVE, test: Any) -> None
 def test_too_strong_a_penalty_blurs_both_parts() -> None:
     findings = found(drawn(), objective="published", orthogonality="regression", orthogonality_weight=300.0)
     assert "modality_" in findings[BLURRY].seen
-    assert "Lower orthogonality_weight" in findings[BLURRY].change
+    assert "Give fewer joint scores" in findings[BLURRY].change
 
 
 @pytest.mark.parametrize("identity", ["exchange", "merged"])

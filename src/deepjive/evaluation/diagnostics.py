@@ -81,9 +81,10 @@ BY_CHANCE = (
 )
 CHANGE = {
     BLURRY: (
-        "Lower orthogonality_weight: the penalty takes away variance that the individual part should explain. If the "
-        "joint part is blurred too, raise identity_weight (explicit), and check that max_epochs did not end training "
-        "early."
+        "Give fewer joint scores, such as the number that AJIVE finds (`deepjive ranks`): superfluous ones mix the "
+        "variation of single modalities, of which individual scores must then be free. Or lower orthogonality_weight: "
+        "the penalty takes away variance that the individual part should explain. If the joint part is blurred too, "
+        "raise identity_weight (explicit), and check that max_epochs did not end training early."
     ),
     MEANINGLESS: (
         "If nothing is joint in these data, joint_rank=0 is the answer. If the joint scores collapsed, use "
@@ -100,8 +101,9 @@ CHANGE_LINEAR = {
     BLURRY: "The individual part leaves variance of this modality unexplained. {again}",
     MEANINGLESS: "Nothing that is joint was found in these samples. {again}",
     LEAK: (
-        "Fit DeepJIVE, whose joint part can be nonlinear. Until then do not interpret the individual scores as free of "
-        "joint variation."
+        "Some modalities may share what the others do not have: of three or more, fit with subsets='auto' (--subsets "
+        "auto). Or fit DeepJIVE, whose joint part can be nonlinear. Until then do not interpret the individual scores "
+        "as free of joint variation."
     ),
 }
 AGAIN = "Fit again with {settings}."
