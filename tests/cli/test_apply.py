@@ -1,4 +1,6 @@
 import io
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -6,6 +8,7 @@ import pytest
 
 from deepjive import load
 from deepjive.cli import apply
+from deepjive.cli.ranks import _show_curves
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -86,6 +89,16 @@ def test_report_is_written_again_with_labels(fit, invoke, files):
     assert "was fitted to" not in (files / "second.html").read_text()
     assert "coloured by group" not in (files / "run" / "report.html").read_text()
     assert "deepjive fit --config" in (files / "second.html").read_text()
+
+
+def test_numbers_of_scores_that_were_not_tried_are_not_shown(capsys):
+    r2 = {"linear": [0.0, 0.3], "unrolled": [math.nan, math.nan, 0.4]}
+    curve = SimpleNamespace(r2=r2, rank=1, linear_rank=1, coordinates="linear")
+    _show_curves(SimpleNamespace(curves={"joint": curve}))
+    shown = capsys.readouterr().out
+    assert "30.0%" in shown
+    assert "40.0%" in shown
+    assert "nan" not in shown
 
 
 def test_ranks_of_all_methods_are_shown_side_by_side_with_advice(invoke, files):

@@ -56,6 +56,7 @@ def test_report_measures_evidence_shows_it_and_keeps_it(fit, invoke, files):
     assert result.exit_code == 0, result.stderr
     assert "Test of joint variation" in result.stdout
     assert "group predicted from scores" in result.stdout
+    assert "In the column 'shuffled' AJIVE was fitted to pairs" in " ".join(result.stdout.split())
     saved = json.loads((files / "run" / "evidence.json").read_text())
     assert (saved["method"], saved["n_fitted"], saved["n_held_out"]) == ("AJIVE", 56, 24)
     for again in ([], [invoke("report", files / "run", *modalities(files))]):

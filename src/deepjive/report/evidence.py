@@ -31,8 +31,8 @@ READ_SUBSETS = (
     "largest p counts."
 )
 READ_PREDICTED = (
-    "How to read it: the same share for each method with the same ranks; larger is better. In the column of shuffled "
-    "samples {method} was fitted to pairs that do not belong together, where the share should be zero or less."
+    "How to read it: the same share for each method with the same ranks; larger is better. In the column {shuffled!r} "
+    "{method} was fitted to pairs that do not belong together, where the share should be zero or less."
 )
 READ_EXPLAINED = (
     "How to read it: shares of the variance in held-out samples. Separate autoencoders have no joint part. Their "
@@ -115,12 +115,19 @@ def _subsets(test: SubsetStructureTest) -> Any:
 
 
 def _predicted(evidence: Evidence) -> Any:
+    from deepjive.evaluation.evidence_steps import SHUFFLED
+
     methods = list(evidence.predicted)
     rows = [
         (name, *(percent(evidence.predicted[method][name]) for method in methods)) for name in evidence.individual_ranks
     ]
     header = ("modality", *methods)
-    return "Predicted variance and baselines", header, rows, READ_PREDICTED.format(method=evidence.method)
+    return (
+        "Predicted variance and baselines",
+        header,
+        rows,
+        READ_PREDICTED.format(method=evidence.method, shuffled=SHUFFLED),
+    )
 
 
 def _explained(evidence: Evidence) -> Any:
